@@ -1,0 +1,35 @@
+/**
+ * What passes decide. Each action is one transaction of its own and carries the values that it puts; whoever commits it
+ * compares the revisions of everything that the action names, in the snapshot that it was decided from.
+ */
+import type { JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { JobOutcome, StopRequest } from '../../shared/domain/job.ts';
+import type { Task } from '../../shared/domain/task.ts';
+
+export interface PassPlan {
+  readonly actions: readonly PassAction[];
+  /** When to look again even if nothing changes; null: only when something does. */
+  readonly wakeAtMs: number | null;
+}
+
+export type PassAction =
+  /** Compares that none of the tasks exists and that the job is as it was seen. At most {@link ACTION_TASKS_MAX} tasks. */
+  | { readonly type: 'create-tasks'; readonly job: JobUid; readonly tasks: readonly Task[] }
+  /** A pending task ends as killed; one that holds a place gets a stop mark in its node's ledger. */
+  | { readonly type: 'stop-task'; readonly task: TaskId; readonly stop: StopRequest }
+  | { readonly type: 'conclude-job'; readonly job: JobUid; readonly outcome: JobOutcome }
+  /** Nothing of the job holds a place any more: its record and versions go. Its tasks' records stay. */
+  | { readonly type: 'remove-job'; readonly job: JobUid }
+  | { readonly type: 'mark-unreachable'; readonly node: NodeId; readonly sinceMs: number }
+  | { readonly type: 'mark-reachable'; readonly node: NodeId }
+  /** Raises the node's epoch, ends the tasks as lost, and turns their entries into disowned ones with a stop mark. */
+  | {
+      readonly type: 'give-up-tasks';
+      readonly node: NodeId;
+      readonly tasks: readonly TaskId[];
+      readonly atMs: number;
+      readonly message: string;
+    };
+
+/** Keeps each action within one transaction. */
+export const ACTION_TASKS_MAX = 100;

@@ -1,0 +1,25 @@
+/** What a round decides. Ids and values only: whoever commits it looks up the revisions that it was decided from. */
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { TaskEntry } from '../../shared/domain/ledger.ts';
+
+export interface RoundPlan {
+  /** Entries whose tasks have ended: they give their resources back. */
+  readonly sweeps: readonly Sweep[];
+  /** In the order in which they were decided. */
+  readonly placements: readonly PlannedPlacement[];
+  /** When a task that waits out its backoff becomes placeable; null if none does. */
+  readonly wakeAtMs: number | null;
+}
+
+export interface Sweep {
+  readonly node: NodeId;
+  readonly tasks: readonly TaskId[];
+}
+
+export interface PlannedPlacement {
+  readonly task: TaskId;
+  readonly node: NodeId;
+  readonly entry: TaskEntry;
+  /** Why there, in a sentence for people: how many nodes fitted, and what decided among them. */
+  readonly why: string;
+}

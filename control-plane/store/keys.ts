@@ -1,0 +1,69 @@
+/**
+ * Every key that Berth uses, spelled in this one file. All lie under one prefix, so that one watch sees everything and
+ * several clusters can share an etcd.
+ */
+
+import type { JobKey, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
+import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
+
+export const PREFIX = '/berth/';
+
+/** A role path as one segment of a key: `eng/ml` is `eng+ml`. Names hold no `+`, so it can be undone. */
+export function escapeRole(role: string): string {
+  return role.replaceAll('/', '+');
+}
+
+export const keys = {
+  cluster: `${PREFIX}cluster`,
+  /** The lease-bound mark of the replica that usually runs rounds and passes. */
+  driver: `${PREFIX}driver`,
+  currentRound: `${PREFIX}rounds/current`,
+  node: (id: NodeId) => `${PREFIX}nodes/${id}`,
+  alive: (id: NodeId) => `${PREFIX}alive/${id}`,
+  epoch: (id: NodeId) => `${PREFIX}epochs/${id}`,
+  ledger: (id: NodeId) => `${PREFIX}ledger/${id}`,
+  job: (job: JobKey) => `${PREFIX}jobs/${escapeRole(job.role)}/${job.name}`,
+  version: (uid: JobUid, version: number) => `${PREFIX}versions/${uid}/${version}`,
+  task: (id: TaskId) => `${PREFIX}tasks/${id}`,
+  replica: (id: string) => `${PREFIX}replicas/${id}`,
+  /** A client waits on a replica for something that the node's agent is to dial out with. */
+  stream: (node: NodeId, id: string) => `${PREFIX}streams/${node}/${id}`,
+  op: (id: string) => `${PREFIX}ops/${id}`,
+  idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
+  signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
+} as const;
+
+/** The kinds of record, by the segment that follows the prefix. */
+export const RECORD_KINDS = [
+  'cluster',
+  'driver',
+  'rounds',
+  'nodes',
+  'alive',
+  'epochs',
+  'ledger',
+  'jobs',
+  'versions',
+  'tasks',
+  'replicas',
+  'streams',
+  'ops',
+  'idempotency',
+  'secrets',
+] as const;
+export type RecordKind = (typeof RECORD_KINDS)[number];
+
+/** The kind of the record under `key` and what follows it: `tasks/abc` is `['tasks', 'abc']`. Null for foreign keys. */
+export function parseKey(key: string): readonly [RecordKind, string] | null {
+  if (!key.startsWith(PREFIX)) return null;
+  const path = key.slice(PREFIX.length);
+  const slash = path.indexOf('/');
+  const kind = slash < 0 ? path : path.slice(0, slash);
+  const known = RECORD_KINDS.find((candidate) => candidate === kind);
+  return known === undefined ? null : [known, slash < 0 ? '' : path.slice(slash + 1)];
+}
+
+/** Bytes of a key, as the store's limits count them. */
+export function keyBytes(key: string): number {
+  return utf8Encode(key).length;
+}

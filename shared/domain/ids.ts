@@ -1,0 +1,52 @@
+/**
+ * The spelling of every id and name. What a person types (job, group, role) is restricted to characters that are safe in
+ * a key, a URL, a label and a DNS name; what Berth makes is derived from that or random.
+ */
+
+/** One DNS label, at most 63 characters: names of jobs, groups, ports. */
+export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+export const NAME_RULE = 'lower-case letters, digits and inner hyphens, 1 to 63 characters';
+
+/** At most 8 names joined by `/`. */
+export const ROLE_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?){0,7}$/;
+export const ROLE_RULE = 'up to 8 names joined by "/", such as "eng/ml"';
+
+/** Ids of nodes: what an agent makes for itself, or its operator chooses. */
+export const NODE_ID_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** Ids of tasks, as {@link taskId} spells them. */
+export const TASK_ID_PATTERN = /^[a-z0-9][a-z0-9-]{0,249}$/;
+
+export type NodeId = string;
+export type TaskId = string;
+export type JobUid = string;
+export type RolePath = string;
+
+/** Where a job stands: its role and its name. Names are unique within a role; uids are unique for ever. */
+export interface JobKey {
+  readonly role: RolePath;
+  readonly name: string;
+}
+
+/** What tells one task of a job from all others. */
+export interface TaskCoordinates {
+  readonly jobName: string;
+  readonly jobUid: JobUid;
+  readonly jobVersion: number;
+  readonly group: string;
+  readonly index: number;
+  readonly attempt: number;
+}
+
+/**
+ * The id of a task follows from its coordinates, so that two replicas that both see it missing create the same one, and
+ * the second creation is refused by the store.
+ */
+export function taskId(task: TaskCoordinates): TaskId {
+  return `${task.jobName}-${task.group}-${task.index}-${task.jobUid}-v${task.jobVersion}a${task.attempt}`;
+}
+
+/** Whether `role` is `scope` or lies below it. `*` is every role. */
+export function roleWithin(role: RolePath, scope: RolePath): boolean {
+  return scope === '*' || role === scope || role.startsWith(`${scope}/`);
+}

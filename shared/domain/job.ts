@@ -1,0 +1,148 @@
+/**
+ * What a user wants. A spec is complete (every default filled in) and never changes once it is a version; the job record
+ * says which version is wanted now, and whether it should run at all.
+ */
+import type { Constraint } from './constraint.ts';
+import type { JobUid, RolePath } from './ids.ts';
+import type { Scalars } from './resources.ts';
+
+export const JOB_KINDS = ['batch'] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
+/** `pack` fills nodes up so that large tasks find room later; `spread` shares the load out. */
+export const PLACEMENTS = ['pack', 'spread'] as const;
+export type Placement = (typeof PLACEMENTS)[number];
+
+export interface JobSpec {
+  readonly name: string;
+  readonly role: RolePath;
+  readonly kind: JobKind;
+  /** 0 to 100; of two pending tasks the one with the higher priority is placed first. */
+  readonly priority: number;
+  readonly placement: Placement;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Hold for every group, beside the group's own. */
+  readonly constraints: readonly Constraint[];
+  /**
+   * How long a node may be unreachable before its tasks are given up as lost, in seconds; `never` waits for it for ever.
+   */
+  readonly replaceAfterSeconds: number | 'never';
+  readonly groups: readonly GroupSpec[];
+}
+
+export interface GroupSpec {
+  readonly name: string;
+  readonly count: number;
+  readonly image: string;
+  /** Replaces the image's entrypoint. */
+  readonly command?: readonly string[] | undefined;
+  /** Replaces the image's default arguments. */
+  readonly args?: readonly string[] | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly user?: string | undefined;
+  readonly workingDir?: string | undefined;
+  readonly resources: GroupResources;
+  readonly network: NetworkMode;
+  readonly ports: readonly PortSpec[];
+  readonly mounts: readonly MountSpec[];
+  readonly pullPolicy: PullPolicy;
+  /** These three need an action of their own, and the node operator's consent. */
+  readonly privileged: boolean;
+  readonly devices: readonly string[];
+  readonly capAdd: readonly string[];
+  readonly constraints: readonly Constraint[];
+  readonly retries: RetryPolicy;
+  /** The task is stopped and fails when it has run for this long. Absent: no bound. */
+  readonly timeoutSeconds?: number | undefined;
+  /** Between the polite signal and the kill. */
+  readonly killGraceSeconds: number;
+}
+
+/** What one task of a group holds while it has a place. `pids` is a limit only: it isn't counted against the node. */
+export interface GroupResources extends Scalars {
+  readonly pids: number;
+}
+
+export const NETWORK_MODES = ['bridge', 'host', 'none'] as const;
+export type NetworkMode = (typeof NETWORK_MODES)[number];
+
+export const PULL_POLICIES = ['missing', 'always', 'never'] as const;
+export type PullPolicy = (typeof PULL_POLICIES)[number];
+
+export interface PortSpec {
+  readonly name: string;
+  /** Where the container listens, in bridge mode. Absent: the same number as the host port. */
+  readonly containerPort?: number | undefined;
+  /** A certain port of the node. Absent: any free one. */
+  readonly hostPort?: number | undefined;
+  readonly protocol: 'tcp' | 'udp';
+}
+
+export const MOUNT_TYPES = ['bind', 'volume', 'tmpfs'] as const;
+
+export interface MountSpec {
+  /** `bind` is a path of the node and needs consent; `volume` is named and kept by the engine; `tmpfs` is memory. */
+  readonly type: (typeof MOUNT_TYPES)[number];
+  /** The node's path, or the volume's name. Absent for tmpfs. */
+  readonly source?: string | undefined;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+/** After a failed attempt, up to `max` new ones, each a new task, after a wait that grows by `factor`. */
+export interface RetryPolicy {
+  readonly max: number;
+  readonly delaySeconds: number;
+  readonly factor: number;
+  readonly maxDelaySeconds: number;
+}
+
+/** Who asked for something to end, when and why. */
+export interface StopRequest {
+  readonly atMs: number;
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** How a batch job came out, once every task of it has ended for good. */
+export interface JobOutcome {
+  readonly state: 'succeeded' | 'failed' | 'stopped';
+  readonly atMs: number;
+  readonly message: string;
+}
+
+export interface Job {
+  readonly uid: JobUid;
+  /** Counts from 1; each change of the spec is the next one. */
+  readonly version: number;
+  readonly spec: JobSpec;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  readonly createdBy: string;
+  readonly stop: StopRequest | null;
+  /** The record goes away as soon as nothing of the job holds a place any more. */
+  readonly deleted: boolean;
+  readonly outcome: JobOutcome | null;
+}
+
+export interface JobVersion {
+  readonly jobUid: JobUid;
+  readonly version: number;
+  readonly spec: JobSpec;
+  readonly createdAtMs: number;
+  readonly createdBy: string;
+}
+
+/** What a field of a group demands beyond the ordinary: its own action of the caller, and the node's consent. */
+export const DANGERS = ['host-network', 'host-mounts', 'privileged', 'devices', 'capabilities'] as const;
+export type Danger = (typeof DANGERS)[number];
+
+export function dangersOf(group: GroupSpec): Danger[] {
+  const dangers: Danger[] = [];
+  if (group.network === 'host') dangers.push('host-network');
+  if (group.mounts.some((mount) => mount.type === 'bind')) dangers.push('host-mounts');
+  if (group.privileged) dangers.push('privileged');
+  if (group.devices.length > 0) dangers.push('devices');
+  if (group.capAdd.length > 0) dangers.push('capabilities');
+  return dangers;
+}

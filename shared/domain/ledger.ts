@@ -1,0 +1,104 @@
+/**
+ * The one record per node of everything that holds its resources. Whoever places, frees or stops something there changes
+ * this record under a compare, so nothing is ever given away twice.
+ */
+import { invariant } from '../util/assert.ts';
+import type { JobUid, NodeId, RolePath, TaskId } from './ids.ts';
+import { addResources, NO_RESOURCES, type Resources, subtractResources } from './resources.ts';
+
+/** Keeps a ledger well below etcd's limit for a value, and the agent's work bounded. */
+export const LEDGER_ENTRIES_MAX = 1000;
+
+/** What tells the agent to end a task. Once set it stays. */
+export interface StopMark {
+  readonly atMs: number;
+  readonly graceMs: number;
+  readonly reason: string;
+}
+
+export interface TaskEntry {
+  readonly kind: 'task';
+  readonly task: TaskId;
+  readonly role: RolePath;
+  readonly jobUid: JobUid;
+  readonly jobVersion: number;
+  readonly group: string;
+  readonly resources: Resources;
+  /** Host ports by the names that the group gives them; `resources.ports` holds the same numbers. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly stop: StopMark | null;
+  /**
+   * The task was given up while the node was away. The entry holds its resources until the agent confirms that nothing of
+   * it runs; the task's end alone doesn't free it.
+   */
+  readonly disowned: boolean;
+}
+
+export type LedgerEntry = TaskEntry;
+
+/** A node that is being emptied: no new tasks, and at the deadline what is left is stopped. */
+export interface Drain {
+  readonly startedAtMs: number;
+  /** When what still runs is stopped; null lets everything run to its own end. */
+  readonly deadlineMs: number | null;
+  readonly by: string;
+}
+
+export interface Ledger {
+  readonly node: NodeId;
+  readonly total: Resources;
+  /** Whether new tasks may be placed here. */
+  readonly eligible: boolean;
+  readonly drain: Drain | null;
+  readonly entries: Readonly<Record<TaskId, LedgerEntry>>;
+  /** Rises when something changes that the agent has to act on. */
+  readonly assignmentGeneration: number;
+}
+
+export function usedResources(ledger: Ledger): Resources {
+  return Object.values(ledger.entries).reduce((sum, entry) => addResources(sum, entry.resources), NO_RESOURCES);
+}
+
+/** What can still be given away. Scalars are negative where the node shrank under what it holds. */
+export function freeResources(ledger: Ledger): Resources {
+  return subtractResources(ledger.total, usedResources(ledger));
+}
+
+/** Whether the node takes new tasks at all. */
+export function isOpen(ledger: Ledger): boolean {
+  return ledger.eligible && ledger.drain === null;
+}
+
+export function addEntries(ledger: Ledger, entries: readonly LedgerEntry[]): Ledger {
+  if (entries.length === 0) return ledger;
+  const next: Record<TaskId, LedgerEntry> = { ...ledger.entries };
+  for (const entry of entries) {
+    invariant(next[entry.task] === undefined, `task ${entry.task} already holds a place on node ${ledger.node}`);
+    next[entry.task] = entry;
+  }
+  return { ...ledger, entries: next, assignmentGeneration: ledger.assignmentGeneration + 1 };
+}
+
+export function removeEntries(ledger: Ledger, tasks: readonly TaskId[]): Ledger {
+  const gone = new Set(tasks.filter((task) => ledger.entries[task] !== undefined));
+  if (gone.size === 0) return ledger;
+  const kept = Object.entries(ledger.entries).filter(([task]) => !gone.has(task));
+  return {
+    ...ledger,
+    entries: Object.fromEntries(kept),
+    assignmentGeneration: ledger.assignmentGeneration + 1,
+  };
+}
+
+/** Sets a stop mark where there is none yet. Returns the same ledger when nothing changes. */
+export function markStop(ledger: Ledger, task: TaskId, stop: StopMark, disowned = false): Ledger {
+  const entry = ledger.entries[task];
+  if (entry === undefined) return ledger;
+  if (entry.stop !== null && (entry.disowned || !disowned)) return ledger;
+  const marked = { ...entry, stop: entry.stop ?? stop, disowned: entry.disowned || disowned };
+  return {
+    ...ledger,
+    entries: { ...ledger.entries, [task]: marked },
+    assignmentGeneration: ledger.assignmentGeneration + 1,
+  };
+}

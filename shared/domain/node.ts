@@ -1,0 +1,47 @@
+/** A machine with an agent, as the agent describes it, and who holds the session with it. */
+import type { NodeId } from './ids.ts';
+import type { Resources } from './resources.ts';
+
+/** What the node's operator lets tasks do beyond the ordinary. Everything is off unless it is turned on. */
+export interface NodeConsent {
+  readonly hostNetwork: boolean;
+  /** Absolute paths; a bind mount must be one of them or lie below one. */
+  readonly hostMounts: readonly string[];
+  readonly privileged: boolean;
+  /** Absolute paths of devices, exactly. */
+  readonly devices: readonly string[];
+  /** Names of capabilities, without the prefix CAP_. */
+  readonly capabilities: readonly string[];
+}
+
+export const NO_CONSENT: NodeConsent = {
+  hostNetwork: false,
+  hostMounts: [],
+  privileged: false,
+  devices: [],
+  capabilities: [],
+};
+
+export interface Node {
+  readonly id: NodeId;
+  readonly hostname: string;
+  /** What tasks may hold: what was found, less what the operator keeps back. */
+  readonly resources: Resources;
+  /** Among them always `hostname`, `arch`, `os` and `node`. */
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly consent: NodeConsent;
+  readonly agentVersion: string;
+  /** Name and version of the container engine, such as `docker 20.10.24`. */
+  readonly engine: string;
+  readonly registeredAtMs: number;
+}
+
+/**
+ * The number of the node's current session. Every registration and every replacement of what a lost node held raises it;
+ * whoever acts under an older one is refused.
+ */
+export interface Epoch {
+  readonly epoch: number;
+  /** Set by the node-health pass when the node's lease is gone; null while it is alive. */
+  readonly unreachableSinceMs: number | null;
+}

@@ -1,0 +1,115 @@
+/**
+ * One instance of a group, and the states that it passes through. The table of transitions is the only place that says
+ * what may follow what; terminal states are final.
+ */
+import type { JobUid, NodeId, RolePath, TaskId } from './ids.ts';
+import type { StopRequest } from './job.ts';
+
+export const TASK_STATES = [
+  'pending',
+  'staging',
+  'starting',
+  'running',
+  'finished',
+  'failed',
+  'killed',
+  'error',
+  'lost',
+] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+/**
+ * `finished`: exit code 0. `failed`: any other end of its own. `killed`: on request. `error`: it could not be started as
+ * it was described. `lost`: nobody knows what became of it.
+ */
+export const TERMINAL_STATES = ['finished', 'failed', 'killed', 'error', 'lost'] as const;
+export type TerminalState = (typeof TERMINAL_STATES)[number];
+
+export function isTerminal(state: TaskState): state is TerminalState {
+  return RANK[state] === 4;
+}
+
+/** States only ever rise in rank; all terminal states share the highest, so none follows another. */
+const RANK: Readonly<Record<TaskState, number>> = {
+  pending: 0,
+  staging: 1,
+  starting: 2,
+  running: 3,
+  finished: 4,
+  failed: 4,
+  killed: 4,
+  error: 4,
+  lost: 4,
+};
+
+/** Whether a task may go from one state to another. States may be skipped, never gone back to. */
+export function mayFollow(from: TaskState, to: TaskState): boolean {
+  return RANK[to] > RANK[from];
+}
+
+/** Why a task changed its state: a stable word for programs. The sentence beside it is for people. */
+export const TASK_REASONS = [
+  'submitted',
+  'retried',
+  'placed',
+  'accepted',
+  'pulling-image',
+  'started',
+  'exited',
+  'out-of-memory',
+  'timed-out',
+  'stop-requested',
+  'image-unavailable',
+  'command-unusable',
+  'refused-by-node',
+  'engine-error',
+  'node-lost',
+  'not-found-on-node',
+] as const;
+export type TaskReason = (typeof TASK_REASONS)[number];
+
+export interface TaskTransition {
+  readonly state: TaskState;
+  readonly atMs: number;
+  readonly reason: TaskReason;
+  /** A sentence that says what happened and, if it went wrong, what to do. */
+  readonly message: string;
+}
+
+export interface Task {
+  readonly id: TaskId;
+  readonly jobUid: JobUid;
+  readonly jobName: string;
+  readonly jobVersion: number;
+  readonly role: RolePath;
+  readonly group: string;
+  readonly index: number;
+  /** 0 for the first; each retry is a new task with the next number. */
+  readonly attempt: number;
+  readonly state: TaskState;
+  /** Every transition so far, oldest first. */
+  readonly history: readonly TaskTransition[];
+  /** Not placed before this time: the backoff of a retry. */
+  readonly notBeforeMs: number;
+  /** Where it holds or held a place. */
+  readonly node: NodeId | null;
+  /** Host ports by name, once placed. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly exitCode: number | null;
+  readonly stop: StopRequest | null;
+}
+
+/** The task after one more transition. The caller has checked {@link mayFollow}. */
+export function advance(task: Task, transition: TaskTransition, change: Partial<Task> = {}): Task {
+  return { ...task, ...change, state: transition.state, history: [...task.history, transition] };
+}
+
+/** When the task entered `state`, or null if it never did. */
+export function enteredAtMs(task: Task, state: TaskState): number | null {
+  return task.history.find((transition) => transition.state === state)?.atMs ?? null;
+}
+
+/** When the task was created. */
+export function createdAtMs(task: Task): number {
+  return task.history[0]?.atMs ?? 0;
+}

@@ -1,0 +1,122 @@
+/**
+ * What agents and the control plane say to each other. Types only, so that the agent carries no schema library; the
+ * schemas that the server checks requests with are in `agent-schemas.ts` and are bound to these types.
+ *
+ * - `POST /v1/agent/register`   {@link RegisterRequest} → {@link RegisterResponse}. Bearer: a join token, or the node's own.
+ * - `GET  /v1/agent/assignment` `?incarnation&generation&streams&waitMs` → 200 {@link AssignmentResponse} when something differs
+ *   from what the query says, 204 after `waitMs` without a change. Bearer: the node's token, as in all that follow.
+ * - `POST /v1/agent/heartbeat`  {@link HeartbeatRequest} → {@link HeartbeatResponse}
+ * - `POST /v1/agent/statuses`   {@link StatusesRequest} → {@link StatusesResponse}
+ * - `POST /v1/agent/streams/:id` a body of newline-delimited {@link LogLine}, sent as it arises; answered when it has ended or
+ *   nobody wants it any more.
+ *
+ * Every call carries the session's epoch in the header `Berth-Epoch`; `stale-epoch` (409) means: register anew.
+ */
+import type { GroupSpec } from '../domain/job.ts';
+import type { StopMark } from '../domain/ledger.ts';
+import type { Node } from '../domain/node.ts';
+import type { TaskReason, TaskState } from '../domain/task.ts';
+
+export const EPOCH_HEADER = 'Berth-Epoch';
+
+export interface RegisterRequest {
+  readonly node: Omit<Node, 'registeredAtMs'>;
+  /** The highest assignment the agent has seen, so that a state that went backwards is noticed. */
+  readonly seen: AssignmentPosition | null;
+  /** Tasks of which something runs or waits to be reported. */
+  readonly tasks: readonly string[];
+}
+
+export interface RegisterResponse {
+  readonly nodeToken: string;
+  readonly epoch: number;
+  readonly incarnation: number;
+  readonly heartbeatIntervalMs: number;
+  readonly leaseTtlMs: number;
+}
+
+export interface AssignmentPosition {
+  readonly incarnation: number;
+  readonly generation: number;
+}
+
+export interface AssignmentResponse {
+  readonly position: AssignmentPosition;
+  readonly tasks: readonly AssignedTask[];
+  /** Changes whenever `streams` does; sent back as `?streams=`. */
+  readonly streamsVersion: string;
+  readonly streams: readonly StreamRequest[];
+}
+
+/** One entry of the ledger, with the template that it refers to. */
+export interface AssignedTask {
+  readonly id: string;
+  readonly jobUid: string;
+  readonly jobName: string;
+  readonly jobVersion: number;
+  readonly role: string;
+  readonly groupName: string;
+  readonly index: number;
+  readonly attempt: number;
+  /** What the task's record says. Only one that is still `staging` may be started by an agent that doesn't know it. */
+  readonly state: TaskState;
+  readonly group: GroupSpec;
+  /** Host ports by name. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly stop: StopMark | null;
+  /** Given up while the node was away: stop it, then report it as released. */
+  readonly disowned: boolean;
+}
+
+/** A client wants a task's output: dial out to `POST /v1/agent/streams/:id` with it. */
+export interface StreamRequest {
+  readonly id: string;
+  readonly task: string;
+  readonly follow: boolean;
+  /** Only the last so many lines of what there is; null: all. */
+  readonly tail: number | null;
+  /** Only lines after this time, RFC 3339 with nanoseconds as {@link LogLine.at} gives it; null: from the start. */
+  readonly since: string | null;
+}
+
+export interface LogLine {
+  /** When the line was written, RFC 3339 with nanoseconds, as the engine says. Empty on the last line that only says why it ended. */
+  readonly at: string;
+  readonly stream: 'stdout' | 'stderr';
+  /** Without the line's end. */
+  readonly text: string;
+  /** Set on a last line when the output can't be had: why. */
+  readonly error?: string | undefined;
+}
+
+export interface HeartbeatRequest {
+  readonly sentAtMs: number;
+}
+
+export interface HeartbeatResponse {
+  /** A new token when the old one has less than half of its life left. */
+  readonly nodeToken: string | null;
+}
+
+export interface TaskStatus {
+  readonly task: string;
+  readonly state: Extract<TaskState, 'starting' | 'running' | 'finished' | 'failed' | 'killed' | 'error' | 'lost'>;
+  readonly atMs: number;
+  readonly reason: TaskReason;
+  readonly message: string;
+  readonly exitCode: number | null;
+}
+
+export interface StatusesRequest {
+  /** At most {@link STATUSES_MAX}, in the order in which they came to be. */
+  readonly statuses: readonly TaskStatus[];
+  /** Disowned tasks of which nothing runs any more. */
+  readonly released: readonly string[];
+}
+
+export const STATUSES_MAX = 100;
+
+export interface StatusesResponse {
+  /** One word for each status: `committed`; `known` (that state or a later one stands); `unknown` (no such task on this node). All three end its retry. */
+  readonly results: readonly ('committed' | 'known' | 'unknown')[];
+}

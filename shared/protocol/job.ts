@@ -1,0 +1,208 @@
+/**
+ * The schema of a job file: what the API takes and the CLI reads. Defaults are filled in here, once, so that everything
+ * behind it sees a complete {@link JobSpec}. Unknown fields are refused.
+ */
+import { z } from 'zod';
+import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
+import { NAME_PATTERN, NAME_RULE, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
+import { JOB_KINDS, type JobSpec, MOUNT_TYPES, NETWORK_MODES, PLACEMENTS, PULL_POLICIES } from '../domain/job.ts';
+
+export const GROUPS_MAX = 50;
+export const COUNT_MAX = 10_000;
+/** Tasks of one job over all its groups. */
+export const TASKS_PER_JOB_MAX = 10_000;
+
+const SECONDS_PER_YEAR = 31_536_000;
+
+export const nameSchema = z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`);
+export const roleSchema = z.string().max(200).regex(ROLE_PATTERN, `must be ${ROLE_RULE}`);
+
+const amount = (max: number) => z.number().min(0).max(max).multipleOf(0.001, 'may have at most three decimals');
+const seconds = (max: number) => z.number().min(0).max(max);
+const text = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((value) => !value.includes('\0'), 'must not contain NUL');
+const absolutePath = z
+  .string()
+  .max(4096)
+  .regex(/^\/(?!.*(?:^|\/)\.\.(?:\/|$))/, 'must be an absolute path without ".."');
+
+const labelsSchema = z.record(z.string().min(1).max(128), text(4096));
+
+export const constraintSchema = z
+  .strictObject({
+    attribute: z.string().min(1).max(128),
+    operator: z.enum(CONSTRAINT_OPERATORS),
+    value: text(1024).optional(),
+    values: z.array(text(1024)).min(1).max(100).optional(),
+  })
+  .superRefine((constraint, context) => {
+    const { operator } = constraint;
+    const takesList = operator === 'in' || operator === 'notIn';
+    const takesValue = !takesList && operator !== 'exists' && operator !== 'notExists';
+    const fault = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+    if (takesList && constraint.values === undefined) fault('values', `is required by the operator "${operator}"`);
+    if (!takesList && constraint.values !== undefined) fault('values', `is not used by the operator "${operator}"`);
+    if (takesValue && constraint.value === undefined) fault('value', `is required by the operator "${operator}"`);
+    if (!takesValue && constraint.value !== undefined) fault('value', `is not used by the operator "${operator}"`);
+    if (/^[<>]/.test(operator) && constraint.value !== undefined && !isNumber(constraint.value)) {
+      fault('value', `must be a number, since "${operator}" compares numbers`);
+    }
+  })
+  .meta({ id: 'Constraint' });
+
+function isNumber(value: string): boolean {
+  return value.trim() !== '' && Number.isFinite(Number(value));
+}
+
+export const resourcesSchema = z
+  .strictObject({
+    cpus: amount(10_000).min(0.001).default(0.1).describe('Cores, with up to three decimals; also the hard limit.'),
+    memMiB: z.number().int().min(4).max(100_000_000).default(64).describe('Memory in MiB; also the hard limit.'),
+    diskMiB: z.number().int().min(0).max(1_000_000_000).default(0).describe('Disk in MiB, counted, not enforced.'),
+    gpus: z.number().int().min(0).max(1024).default(0).describe('Whole devices.'),
+    pids: z.number().int().min(1).max(4_000_000).default(1024).describe('Limit on processes and threads.'),
+    custom: z.record(nameSchema, amount(1e12)).default({}).describe('Named scalars that operators declared on nodes.'),
+  })
+  .meta({ id: 'TaskResources' });
+
+const portNumber = z.number().int().min(1).max(65_535);
+
+export const portSchema = z
+  .strictObject({
+    name: nameSchema,
+    containerPort: portNumber.optional().describe('Where the container listens. Absent: the same as the host port.'),
+    hostPort: portNumber.optional().describe('A certain port of the node. Absent: any free one.'),
+    protocol: z.enum(['tcp', 'udp']).default('tcp'),
+  })
+  .meta({ id: 'Port' });
+
+export const mountSchema = z
+  .strictObject({
+    type: z.enum(MOUNT_TYPES).default('bind'),
+    source: text(4096).optional(),
+    target: absolutePath,
+    readOnly: z.boolean().default(false),
+  })
+  .superRefine((mount, context) => {
+    const fault = (message: string) => context.addIssue({ code: 'custom', path: ['source'], message });
+    if (mount.type === 'tmpfs' && mount.source !== undefined) fault('is not used by a tmpfs mount');
+    if (mount.type === 'bind' && !absolutePath.safeParse(mount.source).success) {
+      fault('must be an absolute path without ".." for a bind mount');
+    }
+    if (mount.type === 'volume' && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/.test(mount.source ?? '')) {
+      fault('must be the name of a volume: letters, digits, "_", "." and "-", 2 to 128 characters');
+    }
+  })
+  .meta({ id: 'Mount' });
+
+export const retriesSchema = z
+  .strictObject({
+    max: z.number().int().min(0).max(1000).default(0).describe('New attempts after a failed one.'),
+    delaySeconds: seconds(SECONDS_PER_YEAR).default(1),
+    factor: z.number().min(1).max(100).default(2),
+    maxDelaySeconds: seconds(SECONDS_PER_YEAR).default(300),
+  })
+  .meta({ id: 'Retries' });
+
+export const groupSchema = z
+  .strictObject({
+    name: nameSchema.default('main'),
+    count: z.number().int().min(1).max(COUNT_MAX).default(1).describe('How many tasks.'),
+    image: z
+      .string()
+      .max(512)
+      .regex(/^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]*$/, 'must be an image reference, such as "alpine:3.20"'),
+    command: z.array(text(65_536)).min(1).max(1000).optional().describe("Replaces the image's entrypoint."),
+    args: z.array(text(65_536)).max(1000).optional().describe("Replaces the image's default arguments."),
+    env: z
+      .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,255}$/, 'must be the name of a variable'), text(65_536))
+      .default({}),
+    user: z
+      .string()
+      .regex(/^[a-zA-Z0-9_][a-zA-Z0-9_.:-]{0,127}$/, 'must be a user, or user:group')
+      .optional(),
+    workingDir: absolutePath.optional(),
+    resources: resourcesSchema.prefault({}),
+    network: z.enum(NETWORK_MODES).default('bridge'),
+    ports: z.array(portSchema).max(100).default([]),
+    mounts: z.array(mountSchema).max(100).default([]),
+    pullPolicy: z.enum(PULL_POLICIES).default('missing'),
+    privileged: z.boolean().default(false),
+    devices: z.array(absolutePath).max(100).default([]),
+    capAdd: z
+      .array(z.string().regex(/^(?!CAP_)[A-Z][A-Z_]{1,40}$/, 'must be a capability without the prefix CAP_'))
+      .max(50)
+      .default([]),
+    constraints: z.array(constraintSchema).max(100).default([]),
+    retries: retriesSchema.prefault({}),
+    timeoutSeconds: z.number().positive().max(SECONDS_PER_YEAR).optional(),
+    killGraceSeconds: seconds(3600).default(10).describe('Between the polite signal and the kill.'),
+  })
+  .superRefine((group, context) => {
+    for (const [index, port] of group.ports.entries()) {
+      const fault = (field: string, message: string) =>
+        context.addIssue({ code: 'custom', path: ['ports', index, field], message });
+      const earlier = group.ports.slice(0, index);
+      if (earlier.some((other) => other.name === port.name)) fault('name', `"${port.name}" is used twice`);
+      if (port.hostPort !== undefined && earlier.some((other) => other.hostPort === port.hostPort)) {
+        fault('hostPort', `${port.hostPort} is asked for twice`);
+      }
+      if (group.network !== 'bridge' && port.containerPort !== undefined) {
+        fault('containerPort', `is only for the network "bridge"; with "${group.network}" nothing is mapped`);
+      }
+      if (group.network === 'none') fault('name', 'a task without a network can have no ports');
+    }
+    const targets = group.mounts.map((mount) => mount.target);
+    for (const [index, target] of targets.entries()) {
+      if (targets.indexOf(target) < index) {
+        context.addIssue({ code: 'custom', path: ['mounts', index, 'target'], message: `"${target}" is used twice` });
+      }
+    }
+  })
+  .meta({ id: 'Group' });
+
+export const jobSpecSchema = z
+  .strictObject({
+    name: nameSchema,
+    role: roleSchema.default('default').describe('Who the resources are for; also what the token must allow.'),
+    kind: z.enum(JOB_KINDS).default('batch'),
+    priority: z.number().int().min(0).max(100).default(50).describe('Higher is placed first.'),
+    placement: z.enum(PLACEMENTS).default('pack'),
+    labels: labelsSchema.default({}),
+    constraints: z.array(constraintSchema).max(100).default([]),
+    replaceAfterSeconds: z
+      .union([seconds(SECONDS_PER_YEAR), z.literal('never')])
+      .default(60)
+      .describe('How long a node may be unreachable before its tasks are given up as lost.'),
+    groups: z.array(groupSchema).min(1).max(GROUPS_MAX),
+  })
+  .superRefine((job, context) => {
+    const names = job.groups.map((group) => group.name);
+    for (const [index, name] of names.entries()) {
+      if (names.indexOf(name) < index) {
+        context.addIssue({ code: 'custom', path: ['groups', index, 'name'], message: `"${name}" is used twice` });
+      }
+    }
+    const tasks = job.groups.reduce((sum, group) => sum + group.count, 0);
+    if (tasks > TASKS_PER_JOB_MAX) {
+      context.addIssue({
+        code: 'custom',
+        path: ['groups'],
+        message: `ask for ${tasks} tasks together; a job may have ${TASKS_PER_JOB_MAX}`,
+      });
+    }
+  })
+  .meta({ id: 'JobSpec', description: 'What a user wants to run.' });
+
+/** A job as it is written by people: everything with a default may be left out. */
+export type JobSpecInput = z.input<typeof jobSpecSchema>;
+
+/** The schema and the domain say the same: a field that only one of them knows doesn't compile. */
+const _parsedIsSpec = (parsed: z.output<typeof jobSpecSchema>): JobSpec => parsed;
+const _specIsParsed = (spec: JobSpec): DeepReadonly<z.output<typeof jobSpecSchema>> => spec;
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+void _parsedIsSpec;
+void _specIsParsed;
