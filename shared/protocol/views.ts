@@ -1,0 +1,279 @@
+/**
+ * What the API shows. Times are RFC 3339 in UTC with milliseconds; absent values are null rather than left out, so that a
+ * reader sees what there is. The schemas make the OpenAPI document and the client's types.
+ */
+import { z } from 'zod';
+import { REFUSAL_CODES } from '../domain/errors.ts';
+import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
+import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
+
+const time = z.iso.datetime({ precision: 3 });
+const count = z.number().int().min(0);
+
+export const stopViewSchema = z
+  .object({ at: time, by: z.string(), reason: z.string() })
+  .meta({ id: 'Stop', description: 'Who asked for the end, when and why.' });
+
+const taskCountsSchema = z
+  .object({
+    pending: count,
+    staging: count,
+    starting: count,
+    running: count,
+    finished: count,
+    failed: count,
+    killed: count,
+    error: count,
+    lost: count,
+  })
+  .meta({ id: 'TaskCounts', description: 'Number of tasks in each state, over the current version.' });
+
+/**
+ * `pending`: nothing of it has a place yet. `running`: something has. `stopping`: an end was asked for and something still
+ * runs. The other three are its outcome.
+ */
+export const JOB_STATES = ['pending', 'running', 'stopping', 'succeeded', 'failed', 'stopped'] as const;
+
+export const jobSummarySchema = z
+  .object({
+    uid: z.string(),
+    name: nameSchema,
+    role: roleSchema,
+    kind: z.string(),
+    version: z.number().int().min(1),
+    priority: z.number().int(),
+    state: z.enum(JOB_STATES),
+    message: z.string().describe('The state in a sentence.'),
+    createdAt: time,
+    updatedAt: time,
+    createdBy: z.string(),
+    endedAt: time.nullable(),
+    tasks: taskCountsSchema,
+  })
+  .meta({ id: 'JobSummary' });
+
+export const jobViewSchema = jobSummarySchema
+  .extend({
+    stop: stopViewSchema.nullable(),
+    spec: jobSpecSchema,
+  })
+  .meta({ id: 'Job' });
+
+export const jobVersionViewSchema = z
+  .object({
+    version: z.number().int().min(1),
+    createdAt: time,
+    createdBy: z.string(),
+    spec: jobSpecSchema,
+  })
+  .meta({ id: 'JobVersion' });
+
+export const transitionViewSchema = z
+  .object({ state: z.enum(TASK_STATES), at: time, reason: z.enum(TASK_REASONS), message: z.string() })
+  .meta({ id: 'Transition' });
+
+/** Why a task has no place, or that it would get one. */
+export const explanationViewSchema = z
+  .object({
+    summary: z.string(),
+    nodesTotal: count,
+    refusals: z.array(z.object({ code: z.string(), nodes: count, message: z.string() })),
+    closest: z.object({ node: z.string(), message: z.string() }).nullable().describe('The node that lacks least.'),
+  })
+  .meta({ id: 'Explanation' });
+
+export const taskViewSchema = z
+  .object({
+    id: z.string(),
+    job: z.object({ uid: z.string(), name: nameSchema, version: z.number().int() }),
+    role: roleSchema,
+    group: z.string(),
+    index: count,
+    attempt: count,
+    state: z.enum(TASK_STATES),
+    unreachable: z.boolean().describe('It is live, but its node has not been heard of.'),
+    node: z.string().nullable(),
+    host: z.string().nullable().describe("The node's host name."),
+    ports: z.record(z.string(), z.number().int()),
+    exitCode: z.number().int().nullable(),
+    reason: z.enum(TASK_REASONS),
+    message: z.string().describe('What the last transition says.'),
+    createdAt: time,
+    notBefore: time.nullable().describe('A retry waits until then.'),
+    placedAt: time.nullable(),
+    startedAt: time.nullable(),
+    endedAt: time.nullable(),
+    stop: stopViewSchema.nullable(),
+    history: z.array(transitionViewSchema),
+    explanation: explanationViewSchema.nullable().describe('Only of a pending task, and only when it is read alone.'),
+  })
+  .meta({ id: 'Task' });
+
+const scalarsViewSchema = z.object({
+  cpus: z.number(),
+  memMiB: z.number(),
+  diskMiB: z.number(),
+  gpus: z.number(),
+  custom: z.record(z.string(), z.number()),
+});
+
+const resourcesViewSchema = scalarsViewSchema
+  .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
+  .meta({ id: 'Resources' });
+
+/** `ready` takes tasks. `drained`: draining, and nothing is left on it. */
+export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable'] as const;
+
+export const nodeViewSchema = z
+  .object({
+    id: z.string(),
+    hostname: z.string(),
+    state: z.enum(NODE_STATES),
+    eligible: z.boolean(),
+    drain: z.object({ startedAt: time, deadline: time.nullable(), by: z.string() }).nullable(),
+    unreachableSince: time.nullable(),
+    total: resourcesViewSchema,
+    used: resourcesViewSchema,
+    free: resourcesViewSchema,
+    attributes: z.record(z.string(), z.string()),
+    consent: z.object({
+      hostNetwork: z.boolean(),
+      hostMounts: z.array(z.string()),
+      privileged: z.boolean(),
+      devices: z.array(z.string()),
+      capabilities: z.array(z.string()),
+    }),
+    agentVersion: z.string(),
+    engine: z.string(),
+    registeredAt: time,
+    tasks: count.describe('How many hold a place on it.'),
+  })
+  .meta({ id: 'Node' });
+
+export const EVENT_TYPES = [
+  'job.created',
+  'job.updated',
+  'job.stopping',
+  'job.succeeded',
+  'job.failed',
+  'job.stopped',
+  'job.removed',
+  'task.pending',
+  'task.staging',
+  'task.starting',
+  'task.running',
+  'task.finished',
+  'task.failed',
+  'task.killed',
+  'task.error',
+  'task.lost',
+  'task.stopping',
+  'node.registered',
+  'node.unreachable',
+  'node.reachable',
+  'node.draining',
+  'node.undrained',
+  'node.eligible',
+  'node.ineligible',
+] as const;
+
+export const eventViewSchema = z
+  .object({
+    revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
+    type: z.enum(EVENT_TYPES),
+    role: z.string().nullable().describe("The job's role; null for nodes."),
+    job: z.string().nullable(),
+    task: z.string().nullable(),
+    node: z.string().nullable(),
+    reason: z.string().nullable(),
+    message: z.string(),
+    at: time.nullable().describe('When it happened, where the change carries a time.'),
+  })
+  .meta({ id: 'Event' });
+
+export const planViewSchema = z
+  .object({
+    placements: z.array(z.object({ group: z.string(), index: count, node: z.string(), why: z.string() })),
+    unplaced: z.array(z.object({ group: z.string(), count, explanation: explanationViewSchema })),
+    changes: z
+      .array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }))
+      .nullable()
+      .describe('Against the version that is wanted now; null where there is no such job.'),
+  })
+  .meta({ id: 'Plan' });
+
+export const statusViewSchema = z
+  .object({
+    cluster: z.string(),
+    incarnation: z.number().int(),
+    version: z.string(),
+    revision: z.number().int(),
+    replica: z.string(),
+    replicas: z.array(z.object({ id: z.string(), url: z.string(), startedAt: time })),
+    driver: z.string().nullable().describe('The replica that runs rounds and passes.'),
+    round: z.number().int().describe('The number of the last round.'),
+    nodes: z.object({ total: count, ready: count, unreachable: count, draining: count }),
+    jobs: z.object({ total: count, live: count }),
+    tasks: taskCountsSchema,
+    resources: z.object({ total: scalarsViewSchema, used: scalarsViewSchema }),
+    database: z.object({ sizeBytes: count }),
+  })
+  .meta({ id: 'Status' });
+
+export const tokenRequestSchema = z
+  .strictObject({
+    kind: z.enum(['user', 'join']).default('user').describe('`join` lets an agent register, and nothing else.'),
+    subject: z
+      .string()
+      .regex(/^[a-zA-Z0-9][a-zA-Z0-9._@:/-]{0,127}$/, 'must be 1 to 128 letters, digits and "._@:/-"')
+      .describe('Who it is for, as it will stand in records.'),
+    roles: z
+      .array(z.union([roleSchema, z.literal('*')]))
+      .max(100)
+      .default([])
+      .describe('Role paths; each covers what lies below it.'),
+    actions: z.array(z.string().max(64)).max(100).default([]).describe('Such as `job:read`, `job:*` or `*`.'),
+    ttlSeconds: z.number().int().min(60).max(31_536_000).default(86_400),
+  })
+  .meta({ id: 'TokenRequest' });
+
+export const tokenViewSchema = z.object({ token: z.string(), id: z.string(), expiresAt: time }).meta({ id: 'Token' });
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    code: z.enum([...REFUSAL_CODES, 'internal']),
+    detail: z.string(),
+    faults: z
+      .array(z.object({ path: z.string(), message: z.string() }))
+      .optional()
+      .describe('Everything that is wrong with what was sent.'),
+    retryAfterSeconds: z.number().optional(),
+    requestId: z.string(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457.' });
+
+/** One page of a list. `next` is handed back as `?after=` to read on; null: that was the last page. */
+export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().nullable() });
+
+export type JobSummary = z.output<typeof jobSummarySchema>;
+export type JobView = z.output<typeof jobViewSchema>;
+export type JobVersionView = z.output<typeof jobVersionViewSchema>;
+export type TaskView = z.output<typeof taskViewSchema>;
+export type TaskCounts = z.output<typeof taskCountsSchema>;
+export type TransitionView = z.output<typeof transitionViewSchema>;
+export type ExplanationView = z.output<typeof explanationViewSchema>;
+export type NodeView = z.output<typeof nodeViewSchema>;
+export type EventView = z.output<typeof eventViewSchema>;
+export type EventType = (typeof EVENT_TYPES)[number];
+export type PlanView = z.output<typeof planViewSchema>;
+export type StatusView = z.output<typeof statusViewSchema>;
+export type TokenRequest = z.output<typeof tokenRequestSchema>;
+export type TokenView = z.output<typeof tokenViewSchema>;
+export type Problem = z.output<typeof problemSchema>;
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
+}
