@@ -1,0 +1,94 @@
+/** The type of the value under each kind of key. The domain's types are the truth; what only the store knows is here. */
+import type { NodeId } from '../../shared/domain/ids.ts';
+import type { Job, JobVersion } from '../../shared/domain/job.ts';
+import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { Epoch, Node } from '../../shared/domain/node.ts';
+import type { Task } from '../../shared/domain/task.ts';
+import type { StreamRequest } from '../../shared/protocol/agent.ts';
+
+/** The version of the layout of keys and values; a store with another one is refused. */
+export const FORMAT_VERSION = 1;
+
+export interface ClusterRecord {
+  readonly id: string;
+  /** Raised by the operator after the store was restored from an older state. */
+  readonly incarnation: number;
+  readonly formatVersion: typeof FORMAT_VERSION;
+}
+
+/** The replica that usually runs rounds and passes. */
+export interface DriverRecord {
+  readonly replica: string;
+}
+
+/** The fence of the allocator: whoever put it last may commit the round, nobody else. */
+export interface RoundRecord {
+  readonly number: number;
+  /** The replica that claimed it. */
+  readonly owner: string;
+  readonly claimedAtMs: number;
+}
+
+/** The session that the node's lease belongs to. */
+export interface AliveRecord {
+  readonly epoch: number;
+}
+
+export interface ReplicaRecord {
+  readonly id: string;
+  /** Where its peers reach it. */
+  readonly url: string;
+  readonly startedAtMs: number;
+}
+
+/** A client of `replica` waits for a task's output, which the agent of `node` is to dial out with. */
+export interface StreamRecord extends StreamRequest {
+  readonly node: NodeId;
+  readonly replica: string;
+  readonly requestedAtMs: number;
+}
+
+/** That an operation has happened, or that it never will. */
+export interface OpRecord {
+  /** Who carried it out: the id of a replica. */
+  readonly by: string;
+  /** It was given up before it took effect and can't any more. */
+  readonly aborted: boolean;
+}
+
+/** The answer to a request that has been carried out, for whoever sends the same one again. */
+export interface IdempotencyRecord {
+  readonly requestDigest: string;
+  readonly status: number;
+  /** The body of the answer, as it was sent. */
+  readonly body: string;
+  readonly createdAtMs: number;
+}
+
+/** One of the control plane's own signing keys. */
+export interface SecretRecord {
+  readonly kid: string;
+  readonly algorithm: 'EdDSA';
+  /** The private key as the JSON text of a JWK. */
+  readonly privateJwk: string;
+  readonly createdAtMs: number;
+}
+
+/** The value of each kind of record. */
+export type RecordOf = {
+  cluster: ClusterRecord;
+  driver: DriverRecord;
+  rounds: RoundRecord;
+  nodes: Node;
+  alive: AliveRecord;
+  epochs: Epoch;
+  ledger: Ledger;
+  jobs: Job;
+  versions: JobVersion;
+  tasks: Task;
+  replicas: ReplicaRecord;
+  streams: StreamRecord;
+  ops: OpRecord;
+  idempotency: IdempotencyRecord;
+  secrets: SecretRecord;
+};

@@ -1,0 +1,219 @@
+/**
+ * The schema of every record's value. Types are checked, members that nobody knows are left out. What people may ask for
+ * (lengths, patterns, ranges) was checked when they asked; here it is only about not trusting bytes from a store.
+ */
+import { z } from 'zod';
+import { CONSTRAINT_OPERATORS } from '../../shared/domain/constraint.ts';
+import { JOB_KINDS, MOUNT_TYPES, NETWORK_MODES, PLACEMENTS, PULL_POLICIES } from '../../shared/domain/job.ts';
+import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
+import type { RecordKind } from './keys.ts';
+import { FORMAT_VERSION, type RecordOf } from './record-types.ts';
+
+const count = z.int().min(0);
+const timeMs = z.number();
+const texts = z.array(z.string());
+const textByName = z.record(z.string(), z.string());
+const numberByName = z.record(z.string(), z.number());
+
+const scalars = { cpus: z.number(), memMiB: z.number(), diskMiB: z.number(), gpus: z.number(), custom: numberByName };
+const resources = z.object({ ...scalars, ports: z.array(z.object({ first: count, last: count })) });
+
+const constraint = z.object({
+  attribute: z.string(),
+  operator: z.enum(CONSTRAINT_OPERATORS),
+  value: z.string().optional(),
+  values: texts.optional(),
+});
+
+const stopRequest = z.object({ atMs: timeMs, by: z.string(), reason: z.string() });
+
+const group = z.object({
+  name: z.string(),
+  count,
+  image: z.string(),
+  command: texts.optional(),
+  args: texts.optional(),
+  env: textByName,
+  user: z.string().optional(),
+  workingDir: z.string().optional(),
+  resources: z.object({ ...scalars, pids: count }),
+  network: z.enum(NETWORK_MODES),
+  ports: z.array(
+    z.object({
+      name: z.string(),
+      containerPort: count.optional(),
+      hostPort: count.optional(),
+      protocol: z.enum(['tcp', 'udp']),
+    }),
+  ),
+  mounts: z.array(
+    z.object({
+      type: z.enum(MOUNT_TYPES),
+      source: z.string().optional(),
+      target: z.string(),
+      readOnly: z.boolean(),
+    }),
+  ),
+  pullPolicy: z.enum(PULL_POLICIES),
+  privileged: z.boolean(),
+  devices: texts,
+  capAdd: texts,
+  constraints: z.array(constraint),
+  retries: z.object({ max: count, delaySeconds: z.number(), factor: z.number(), maxDelaySeconds: z.number() }),
+  timeoutSeconds: z.number().optional(),
+  killGraceSeconds: z.number(),
+});
+
+const jobSpec = z.object({
+  name: z.string(),
+  role: z.string(),
+  kind: z.enum(JOB_KINDS),
+  priority: z.number(),
+  placement: z.enum(PLACEMENTS),
+  labels: textByName,
+  constraints: z.array(constraint),
+  replaceAfterSeconds: z.union([z.number(), z.literal('never')]),
+  groups: z.array(group),
+});
+
+const node = z.object({
+  id: z.string(),
+  hostname: z.string(),
+  resources,
+  attributes: textByName,
+  consent: z.object({
+    hostNetwork: z.boolean(),
+    hostMounts: texts,
+    privileged: z.boolean(),
+    devices: texts,
+    capabilities: texts,
+  }),
+  agentVersion: z.string(),
+  engine: z.string(),
+  registeredAtMs: timeMs,
+});
+
+const taskEntry = z.object({
+  kind: z.literal('task'),
+  task: z.string(),
+  role: z.string(),
+  jobUid: z.string(),
+  jobVersion: count,
+  group: z.string(),
+  resources,
+  ports: numberByName,
+  stop: z.object({ atMs: timeMs, graceMs: z.number(), reason: z.string() }).nullable(),
+  disowned: z.boolean(),
+});
+
+const ledger = z.object({
+  node: z.string(),
+  total: resources,
+  eligible: z.boolean(),
+  drain: z.object({ startedAtMs: timeMs, deadlineMs: timeMs.nullable(), by: z.string() }).nullable(),
+  entries: z.record(z.string(), taskEntry),
+  assignmentGeneration: count,
+});
+
+const task = z.object({
+  id: z.string(),
+  jobUid: z.string(),
+  jobName: z.string(),
+  jobVersion: count,
+  role: z.string(),
+  group: z.string(),
+  index: count,
+  attempt: count,
+  state: z.enum(TASK_STATES),
+  history: z.array(
+    z.object({ state: z.enum(TASK_STATES), atMs: timeMs, reason: z.enum(TASK_REASONS), message: z.string() }),
+  ),
+  notBeforeMs: timeMs,
+  node: z.string().nullable(),
+  ports: numberByName,
+  exitCode: z.int().nullable(),
+  stop: stopRequest.nullable(),
+});
+
+const job = z.object({
+  uid: z.string(),
+  version: count,
+  spec: jobSpec,
+  createdAtMs: timeMs,
+  updatedAtMs: timeMs,
+  createdBy: z.string(),
+  stop: stopRequest.nullable(),
+  deleted: z.boolean(),
+  outcome: z
+    .object({ state: z.enum(['succeeded', 'failed', 'stopped']), atMs: timeMs, message: z.string() })
+    .nullable(),
+});
+
+const jobVersion = z.object({
+  jobUid: z.string(),
+  version: count,
+  spec: jobSpec,
+  createdAtMs: timeMs,
+  createdBy: z.string(),
+});
+
+const stream = z.object({
+  id: z.string(),
+  node: z.string(),
+  task: z.string(),
+  replica: z.string(),
+  follow: z.boolean(),
+  tail: count.nullable(),
+  since: z.string().nullable(),
+  requestedAtMs: timeMs,
+});
+
+/** The schema of each kind's value. */
+export const RECORD_SCHEMAS = {
+  cluster: z.object({ id: z.string(), incarnation: count, formatVersion: z.literal(FORMAT_VERSION) }),
+  driver: z.object({ replica: z.string() }),
+  rounds: z.object({ number: count, owner: z.string(), claimedAtMs: timeMs }),
+  nodes: node,
+  alive: z.object({ epoch: count }),
+  epochs: z.object({ epoch: count, unreachableSinceMs: timeMs.nullable() }),
+  ledger,
+  jobs: job,
+  versions: jobVersion,
+  tasks: task,
+  replicas: z.object({ id: z.string(), url: z.string(), startedAtMs: timeMs }),
+  streams: stream,
+  ops: z.object({ by: z.string(), aborted: z.boolean() }),
+  idempotency: z.object({ requestDigest: z.string(), status: z.int(), body: z.string(), createdAtMs: timeMs }),
+  secrets: z.object({
+    kid: z.string(),
+    algorithm: z.literal('EdDSA'),
+    privateJwk: z.string(),
+    createdAtMs: timeMs,
+  }),
+} satisfies { [K in RecordKind]: z.ZodType<RecordOf[K]> };
+
+/**
+ * `satisfies` above proves that what a schema lets through has the domain's type. This proves the rest: an optional member
+ * or a word of a union that only one of the two knows doesn't compile.
+ */
+type Exact<K extends RecordKind> = Same<AllRequired<RecordOf[K]>, AllRequired<z.output<(typeof RECORD_SCHEMAS)[K]>>>;
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+type AllRequired<T> = T extends object ? { readonly [K in keyof T]-?: AllRequired<T[K]> } : T;
+const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
+  cluster: true,
+  driver: true,
+  rounds: true,
+  nodes: true,
+  alive: true,
+  epochs: true,
+  ledger: true,
+  jobs: true,
+  versions: true,
+  tasks: true,
+  replicas: true,
+  streams: true,
+  ops: true,
+  idempotency: true,
+  secrets: true,
+};
+void _schemasAreExact;

@@ -1,0 +1,363 @@
+/**
+ * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
+ * that decides reads it through {@link ClusterView}.
+ *
+ * The values of `ops`, `idempotency` and `secrets` are never kept here: they are many, large or confidential, nothing is
+ * decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
+ *
+ * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
+ * orders. Code whose outcome depends on order sorts.
+ */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { JobKey, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { Job, JobVersion } from '../../shared/domain/job.ts';
+import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { Epoch, Node } from '../../shared/domain/node.ts';
+import type { Task } from '../../shared/domain/task.ts';
+import { invariant, unreachable } from '../../shared/util/assert.ts';
+import { canonicalJson } from '../../shared/util/codec.ts';
+import type { KeyValue, LeaseId, Store, WatchBatch } from './contract.ts';
+import { keys, PREFIX, parseKey, RECORD_KINDS, type RecordKind } from './keys.ts';
+import type {
+  AliveRecord,
+  ClusterRecord,
+  DriverRecord,
+  RecordOf,
+  ReplicaRecord,
+  RoundRecord,
+  StreamRecord,
+} from './record-types.ts';
+import { decodeRecord } from './records.ts';
+
+/** Kinds whose values a snapshot doesn't keep. */
+const UNKEPT_KINDS = ['ops', 'idempotency', 'secrets'] as const;
+type UnkeptKind = (typeof UNKEPT_KINDS)[number];
+
+/** Kinds whose values a snapshot keeps. */
+export type MirroredKind = Exclude<RecordKind, UnkeptKind>;
+
+/** What happened to one record at one revision. `before` is null when it is new, `after` when it is gone. */
+export interface ChangeOf<K extends MirroredKind> {
+  readonly kind: K;
+  readonly key: string;
+  /** The domain's id: a job's uid, `<uid>/<version>` of a version, else what follows the kind in the key. */
+  readonly id: string;
+  readonly revision: number;
+  readonly before: RecordOf[K] | null;
+  readonly after: RecordOf[K] | null;
+}
+
+export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
+
+/** A kept record and what the store knows about its key. */
+interface Kept {
+  readonly kind: MirroredKind;
+  readonly value: RecordOf[MirroredKind];
+  readonly modRevision: number;
+  readonly lease: LeaseId | null;
+}
+
+export class Snapshot implements ClusterView {
+  readonly #kept = new Map<string, Kept>();
+  readonly #nodes = new Map<NodeId, Node>();
+  readonly #epochs = new Map<NodeId, Epoch>();
+  readonly #alive = new Map<NodeId, AliveRecord>();
+  readonly #ledgers = new Map<NodeId, Ledger>();
+  readonly #jobs = new Map<JobUid, Job>();
+  readonly #jobsByKey = new Map<string, Job>();
+  readonly #unsettledJobs = new Map<JobUid, Job>();
+  readonly #versions = new Map<string, JobVersion>();
+  readonly #tasks = new Map<TaskId, Task>();
+  readonly #pendingTasks = new Map<TaskId, Task>();
+  readonly #tasksByJob = new Map<JobUid, Map<TaskId, Task>>();
+  readonly #tasksByNode = new Map<NodeId, Map<TaskId, Task>>();
+  readonly #replicas = new Map<string, ReplicaRecord>();
+  readonly #streams = new Map<string, StreamRecord>();
+  #revision: number;
+  #cluster: ClusterRecord | null = null;
+  #driver: DriverRecord | null = null;
+  #round: RoundRecord | null = null;
+
+  /** Throws a `RecordError` when a value can't be read. */
+  constructor(revision: number, keyValues: Iterable<KeyValue> = []) {
+    this.#revision = revision;
+    for (const keyValue of keyValues) this.#put(keyValue);
+  }
+
+  /** Reads the state as it stands at one revision: at `revision`, or now. Throws what {@link Store.range} throws. */
+  static async load(store: Store, revision?: number): Promise<Snapshot> {
+    const [first, ...rest] = MIRRORED_PREFIXES;
+    invariant(first !== undefined, 'there are kinds to mirror');
+    const firstPages = await readAll(store, first, revision);
+    const otherPages = await Promise.all(rest.map((prefix) => readAll(store, prefix, firstPages.revision)));
+    const all = [firstPages, ...otherPages].flatMap((pages) => pages.keyValues);
+    return new Snapshot(firstPages.revision, all);
+  }
+
+  /** The state is complete up to this revision and knows nothing of a later one. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get nodes(): ReadonlyMap<NodeId, Node> {
+    return this.#nodes;
+  }
+
+  get epochs(): ReadonlyMap<NodeId, Epoch> {
+    return this.#epochs;
+  }
+
+  get ledgers(): ReadonlyMap<NodeId, Ledger> {
+    return this.#ledgers;
+  }
+
+  get jobs(): ReadonlyMap<JobUid, Job> {
+    return this.#jobs;
+  }
+
+  get tasks(): ReadonlyMap<TaskId, Task> {
+    return this.#tasks;
+  }
+
+  get replicas(): ReadonlyMap<string, ReplicaRecord> {
+    return this.#replicas;
+  }
+
+  /** By the stream's own id. */
+  get streams(): ReadonlyMap<string, StreamRecord> {
+    return this.#streams;
+  }
+
+  /** Null until the cluster has been set up. */
+  get cluster(): ClusterRecord | null {
+    return this.#cluster;
+  }
+
+  /** Null while nobody drives. */
+  get driver(): DriverRecord | null {
+    return this.#driver;
+  }
+
+  /** The round that was claimed last; null before the first. */
+  get round(): RoundRecord | null {
+    return this.#round;
+  }
+
+  isAlive(node: NodeId): boolean {
+    return this.#alive.has(node);
+  }
+
+  /** The number of the node's current session; 0 for one that never registered. */
+  epochOf(node: NodeId): number {
+    return this.#epochs.get(node)?.epoch ?? 0;
+  }
+
+  jobByKey(key: JobKey): Job | undefined {
+    return this.#jobsByKey.get(keys.job(key));
+  }
+
+  version(job: JobUid, version: number): JobVersion | undefined {
+    return this.#versions.get(`${job}/${version}`);
+  }
+
+  tasksOfJob(job: JobUid): Iterable<Task> {
+    return this.#tasksByJob.get(job)?.values() ?? [];
+  }
+
+  /** Every task on record that holds or held a place on the node. */
+  tasksOnNode(node: NodeId): Iterable<Task> {
+    return this.#tasksByNode.get(node)?.values() ?? [];
+  }
+
+  pendingTasks(): Iterable<Task> {
+    return this.#pendingTasks.values();
+  }
+
+  unsettledJobs(): Iterable<Job> {
+    return this.#unsettledJobs.values();
+  }
+
+  /** The revision of the key's last change, to compare with; 0 when it doesn't exist. */
+  modRevision(key: string): number {
+    const kind = parseKey(key)?.[0];
+    invariant(kind !== undefined && isMirrored(kind), `key ${key} is not kept in a snapshot; read it from the store`);
+    return this.#kept.get(key)?.modRevision ?? 0;
+  }
+
+  /** The lease that the key is bound to; null when there is none, or no such key. */
+  lease(key: string): LeaseId | null {
+    return this.#kept.get(key)?.lease ?? null;
+  }
+
+  /** Moves the state along. Throws a `RecordError`, with the state unchanged, when a value can't be read. */
+  apply(batch: WatchBatch): Change[] {
+    invariant(batch.revision >= this.#revision, `revision ${batch.revision} follows ${this.#revision}`);
+    const decoded = batch.events.map((event) =>
+      event.type === 'put'
+        ? { key: event.keyValue.key, kept: keep(event.keyValue), revision: event.keyValue.modRevision }
+        : { key: event.key, kept: null, revision: event.modRevision },
+    );
+    const changes: Change[] = [];
+    for (const { key, kept, revision } of decoded) {
+      const change = this.#set(key, kept, revision);
+      if (change !== null) changes.push(change);
+    }
+    this.#revision = batch.revision;
+    return changes;
+  }
+
+  /** Takes over what `other` holds, whatever its revision, and returns the difference. */
+  reset(other: Snapshot): Change[] {
+    const changes: Change[] = [];
+    const note = (change: Change | null) => {
+      if (change !== null) changes.push(change);
+    };
+    for (const key of [...this.#kept.keys()]) {
+      if (!other.#kept.has(key)) note(this.#set(key, null, other.#revision));
+    }
+    for (const [key, kept] of other.#kept) {
+      if (!sameKept(this.#kept.get(key), kept)) note(this.#set(key, kept, kept.modRevision));
+    }
+    this.#revision = other.#revision;
+    return changes;
+  }
+
+  /** The keys under which the two differ, by value, revision or lease. Empty: they hold the same state. */
+  differences(other: Snapshot): string[] {
+    const all = new Set([...this.#kept.keys(), ...other.#kept.keys()]);
+    return [...all].filter((key) => !sameKept(this.#kept.get(key), other.#kept.get(key))).sort();
+  }
+
+  #put(keyValue: KeyValue): void {
+    const kept = keep(keyValue);
+    if (kept !== null) this.#set(keyValue.key, kept, keyValue.modRevision);
+  }
+
+  /** Sets or removes one record. Null when nothing that is kept has changed. */
+  #set(key: string, kept: Kept | null, revision: number): Change | null {
+    const before = this.#kept.get(key) ?? null;
+    const kind = (kept ?? before)?.kind;
+    if (kind === undefined) return null;
+    if (kept === null) this.#kept.delete(key);
+    else this.#kept.set(key, kept);
+    const values = { before: before?.value ?? null, after: kept?.value ?? null };
+    // Both values were decoded as `kind`, which the compiler can't carry through the map.
+    const change = { kind, key, id: idOf(kind, key, (kept ?? before)?.value ?? null), revision, ...values } as Change;
+    this.#index(change);
+    return change;
+  }
+
+  #index(change: Change): void {
+    switch (change.kind) {
+      case 'cluster':
+        this.#cluster = change.after;
+        return;
+      case 'driver':
+        this.#driver = change.after;
+        return;
+      case 'rounds':
+        this.#round = change.after;
+        return;
+      case 'nodes':
+        return setOrDelete(this.#nodes, change.id, change.after);
+      case 'alive':
+        return setOrDelete(this.#alive, change.id, change.after);
+      case 'epochs':
+        return setOrDelete(this.#epochs, change.id, change.after);
+      case 'ledger':
+        return setOrDelete(this.#ledgers, change.id, change.after);
+      case 'jobs':
+        return this.#indexJob(change);
+      case 'versions':
+        return setOrDelete(this.#versions, change.id, change.after);
+      case 'tasks':
+        return this.#indexTask(change);
+      case 'replicas':
+        return setOrDelete(this.#replicas, change.id, change.after);
+      case 'streams':
+        return setOrDelete(this.#streams, change.id, change.after);
+      default:
+        return unreachable(change);
+    }
+  }
+
+  /** A name may go over to another uid in one step, so what was there is taken away first. */
+  #indexJob({ key, before, after }: ChangeOf<'jobs'>): void {
+    if (before !== null) {
+      this.#jobs.delete(before.uid);
+      this.#unsettledJobs.delete(before.uid);
+    }
+    setOrDelete(this.#jobsByKey, key, after);
+    if (after === null) return;
+    this.#jobs.set(after.uid, after);
+    if (after.outcome === null || after.deleted) this.#unsettledJobs.set(after.uid, after);
+  }
+
+  #indexTask({ id, before, after }: ChangeOf<'tasks'>): void {
+    if (before !== null && before.jobUid !== after?.jobUid) removeFrom(this.#tasksByJob, before.jobUid, id);
+    if (before?.node && before.node !== after?.node) removeFrom(this.#tasksByNode, before.node, id);
+    setOrDelete(this.#tasks, id, after);
+    setOrDelete(this.#pendingTasks, id, after?.state === 'pending' ? after : null);
+    if (after === null) return;
+    addTo(this.#tasksByJob, after.jobUid, id, after);
+    if (after.node !== null) addTo(this.#tasksByNode, after.node, id, after);
+  }
+}
+
+const UNKEPT: ReadonlySet<RecordKind> = new Set(UNKEPT_KINDS);
+
+function isMirrored(kind: RecordKind): kind is MirroredKind {
+  return !UNKEPT.has(kind);
+}
+
+/** The prefixes that hold the mirrored kinds. One may cover a key of another kind; a key is told by its own spelling. */
+const MIRRORED_PREFIXES = RECORD_KINDS.filter(isMirrored).map((kind) => `${PREFIX}${kind}`);
+
+async function readAll(store: Store, prefix: string, revision: number | undefined) {
+  const keyValues: KeyValue[] = [];
+  let page = await store.range(revision === undefined ? { prefix } : { prefix, revision });
+  for (;;) {
+    for (const keyValue of page.keyValues) keyValues.push(keyValue);
+    const last = page.keyValues.at(-1);
+    if (!page.more || last === undefined) return { keyValues, revision: page.revision };
+    page = await store.range({ prefix, revision: page.revision, after: last.key });
+  }
+}
+
+/** Null for keys whose values aren't kept. */
+function keep(keyValue: KeyValue): Kept | null {
+  const kind = parseKey(keyValue.key)?.[0];
+  if (kind === undefined || !isMirrored(kind)) return null;
+  const value = decodeRecord(kind, keyValue.key, keyValue.value);
+  return { kind, value, modRevision: keyValue.modRevision, lease: keyValue.lease };
+}
+
+function sameKept(a: Kept | undefined, b: Kept | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a.modRevision !== b.modRevision || a.lease !== b.lease) return false;
+  // After a restore the same revision may carry another value, so revisions alone don't tell.
+  return canonicalJson(a.value) === canonicalJson(b.value);
+}
+
+function idOf(kind: MirroredKind, key: string, value: RecordOf[MirroredKind] | null): string {
+  const path = parseKey(key)?.[1] ?? '';
+  if (kind === 'jobs' && value !== null && 'uid' in value) return value.uid;
+  return kind === 'streams' ? path.slice(path.lastIndexOf('/') + 1) : path;
+}
+
+function setOrDelete<V>(map: Map<string, V>, id: string, value: V | null): void {
+  if (value === null) map.delete(id);
+  else map.set(id, value);
+}
+
+function addTo<V>(index: Map<string, Map<string, V>>, group: string, id: string, value: V): void {
+  const members = index.get(group);
+  if (members === undefined) index.set(group, new Map([[id, value]]));
+  else members.set(id, value);
+}
+
+function removeFrom<V>(index: Map<string, Map<string, V>>, group: string, id: string): void {
+  const members = index.get(group);
+  members?.delete(id);
+  if (members?.size === 0) index.delete(group);
+}

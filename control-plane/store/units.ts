@@ -1,0 +1,189 @@
+/**
+ * Turns what was decided into writes under compares. A unit is the smallest thing that is committed whole: it compares the
+ * revisions, in the snapshot that the decision was made from, of every record that the decision rests on.
+ */
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { Job, StopRequest } from '../../shared/domain/job.ts';
+import {
+  addEntries,
+  type Ledger,
+  type LedgerEntry,
+  markStop,
+  removeEntries,
+  type StopMark,
+} from '../../shared/domain/ledger.ts';
+import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/task.ts';
+import { invariant } from '../../shared/util/assert.ts';
+import type { Compare, Write } from './contract.ts';
+import { keys } from './keys.ts';
+import { putRecord } from './records.ts';
+import type { Snapshot } from './snapshot.ts';
+
+export interface Unit {
+  readonly compares: readonly Compare[];
+  readonly writes: readonly Write[];
+}
+
+function seen(snapshot: Snapshot, key: string): Compare {
+  return { key, modRevision: snapshot.modRevision(key) };
+}
+
+/** One node's part of a round: places given back, and places given. */
+export interface NodeRound {
+  readonly node: NodeId;
+  readonly sweep: readonly TaskId[];
+  readonly place: readonly { readonly entry: LedgerEntry; readonly why: string }[];
+}
+
+/** Compares the ledger, and of each placed task its record and its job: a stop or drain in between wins. */
+export function roundUnit(snapshot: Snapshot, { node, sweep, place }: NodeRound, nowMs: number): Unit {
+  const before = snapshot.ledgers.get(node);
+  invariant(before !== undefined, `a round touches node ${node}, which has no ledger`);
+  const after = addEntries(
+    removeEntries(before, sweep),
+    place.map((placement) => placement.entry),
+  );
+  const tasks = place.map(({ entry, why }) => placedTask(snapshot, node, entry, why, nowMs));
+  const jobKeys = new Set(tasks.map((task) => jobKeyOf(snapshot, task)));
+  return {
+    compares: [
+      seen(snapshot, keys.ledger(node)),
+      ...tasks.map((task) => seen(snapshot, keys.task(task.id))),
+      ...[...jobKeys].map((key) => seen(snapshot, key)),
+    ],
+    writes: [putLedger(after), ...tasks.map(putTask)],
+  };
+}
+
+function placedTask(snapshot: Snapshot, node: NodeId, entry: LedgerEntry, why: string, nowMs: number): Task {
+  const task = snapshot.tasks.get(entry.task);
+  invariant(task?.state === 'pending', `a round places task ${entry.task}, which is ${task?.state ?? 'absent'}`);
+  const transition = { state: 'staging', atMs: nowMs, reason: 'placed', message: why } as const;
+  return advance(task, transition, { node, ports: entry.ports });
+}
+
+function jobKeyOf(snapshot: Snapshot, task: Task): string {
+  const job = snapshot.jobs.get(task.jobUid);
+  invariant(job !== undefined, `task ${task.id} belongs to job ${task.jobUid}, which has no record`);
+  return keys.job(job.spec);
+}
+
+/** New tasks of a job: none of them may exist yet, and the job must be as it was. */
+export function createUnit(snapshot: Snapshot, job: Job, tasks: readonly Task[]): Unit {
+  return {
+    compares: [
+      seen(snapshot, keys.job(job.spec)),
+      ...tasks.map((task) => ({ key: keys.task(task.id), modRevision: 0 })),
+    ],
+    writes: tasks.map(putTask),
+  };
+}
+
+/**
+ * Asks for a task's end. A pending task is over at once; one that holds a place gets a stop mark in its node's ledger. Null
+ * when it has ended or is being stopped already.
+ */
+export function stopUnit(snapshot: Snapshot, task: Task, stop: StopRequest, graceMs: number): Unit | null {
+  if (isTerminal(task.state) || task.stop !== null) return null;
+  const taskKey = seen(snapshot, keys.task(task.id));
+  if (task.state === 'pending' || task.node === null) {
+    const message = `stopped by ${stop.by} before it was placed: ${stop.reason}`;
+    const ended = advance(task, { state: 'killed', atMs: stop.atMs, reason: 'stop-requested', message }, { stop });
+    return { compares: [taskKey], writes: [putTask(ended)] };
+  }
+  const ledger = snapshot.ledgers.get(task.node);
+  invariant(ledger !== undefined, `task ${task.id} is ${task.state} on node ${task.node}, which has no ledger`);
+  const mark: StopMark = { atMs: stop.atMs, graceMs, reason: stop.reason };
+  const marked = markStop(ledger, task.id, mark);
+  return {
+    compares: [taskKey, seen(snapshot, keys.ledger(task.node))],
+    writes: [putTask({ ...task, stop }), ...(marked === ledger ? [] : [putLedger(marked)])],
+  };
+}
+
+/** The group's grace between signal and kill. */
+export function killGraceMs(snapshot: Snapshot, task: Task): number {
+  const version = snapshot.version(task.jobUid, task.jobVersion);
+  const group = version?.spec.groups.find((candidate) => candidate.name === task.group);
+  return Math.round((group?.killGraceSeconds ?? KILL_GRACE_DEFAULT_SECONDS) * 1000);
+}
+
+/** For a task whose version is on record no more. */
+const KILL_GRACE_DEFAULT_SECONDS = 10;
+
+export function jobUnit(snapshot: Snapshot, before: Job, after: Job): Unit {
+  const key = keys.job(before.spec);
+  return { compares: [seen(snapshot, key)], writes: [putRecord('jobs', key, after)] };
+}
+
+/** The record of a job and of each of its versions go. */
+export function removeJobUnit(snapshot: Snapshot, job: Job, versions: readonly number[]): Unit {
+  const key = keys.job(job.spec);
+  return {
+    compares: [seen(snapshot, key)],
+    writes: [
+      { type: 'delete', key },
+      ...versions.map((version) => ({ type: 'delete', key: keys.version(job.uid, version) }) as const),
+    ],
+  };
+}
+
+/** Notes when a node was found gone, or (null) that it is back. The node's lease must still stand as it was seen. */
+export function reachabilityUnit(snapshot: Snapshot, node: NodeId, unreachableSinceMs: number | null): Unit | null {
+  const epoch = snapshot.epochs.get(node);
+  if (epoch === undefined) return null;
+  return {
+    compares: [seen(snapshot, keys.epoch(node)), seen(snapshot, keys.alive(node))],
+    writes: [putRecord('epochs', keys.epoch(node), { ...epoch, unreachableSinceMs })],
+  };
+}
+
+/**
+ * Gives tasks of a gone node up: the epoch rises, so that the old session can't write any more; the tasks end as lost; their
+ * places stay held, marked as disowned, until the agent is back and confirms that nothing of them runs.
+ */
+export function giveUpUnit(
+  snapshot: Snapshot,
+  { node, tasks, atMs, message }: { node: NodeId; tasks: readonly TaskId[]; atMs: number; message: string },
+): Unit | null {
+  const epoch = snapshot.epochs.get(node);
+  const before = snapshot.ledgers.get(node);
+  if (epoch === undefined || before === undefined) return null;
+  const live = tasks.flatMap((id) => {
+    const task = snapshot.tasks.get(id);
+    return task !== undefined && mayFollow(task.state, 'lost') ? [task] : [];
+  });
+  if (live.length === 0) return null;
+  const ledger = live.reduce<Ledger>(
+    (marked, task) => markStop(marked, task.id, { atMs, graceMs: killGraceMs(snapshot, task), reason: message }, true),
+    before,
+  );
+  const lost = live.map((task) => advance(task, { state: 'lost', atMs, reason: 'node-lost', message }));
+  return {
+    compares: [
+      seen(snapshot, keys.epoch(node)),
+      seen(snapshot, keys.alive(node)),
+      seen(snapshot, keys.ledger(node)),
+      ...live.map((task) => seen(snapshot, keys.task(task.id))),
+    ],
+    writes: [
+      putRecord('epochs', keys.epoch(node), { ...epoch, epoch: epoch.epoch + 1 }),
+      putLedger(ledger),
+      ...lost.map(putTask),
+    ],
+  };
+}
+
+/** A ledger as it was seen becomes another one; null when they are the same. */
+export function ledgerUnit(snapshot: Snapshot, before: Ledger, after: Ledger): Unit | null {
+  if (before === after) return null;
+  return { compares: [seen(snapshot, keys.ledger(before.node))], writes: [putLedger(after)] };
+}
+
+export function putTask(task: Task): Write {
+  return putRecord('tasks', keys.task(task.id), task);
+}
+
+function putLedger(ledger: Ledger): Write {
+  return putRecord('ledger', keys.ledger(ledger.node), ledger);
+}
