@@ -21,7 +21,7 @@ export function satisfies(attributes: Readonly<Record<string, string>>, constrai
   const { operator } = constraint;
   switch (operator) {
     case '=':
-      return actual === constraint.value;
+      return actual !== undefined && actual === constraint.value;
     case '!=':
       return actual !== constraint.value;
     case 'in':
@@ -36,10 +36,15 @@ export function satisfies(attributes: Readonly<Record<string, string>>, constrai
     case '<=':
     case '>':
     case '>=':
-      return compareNumbers(Number(actual ?? Number.NaN), operator, Number(constraint.value ?? Number.NaN));
+      return compareNumbers(numberOf(actual), operator, numberOf(constraint.value));
     default:
       return unreachable(operator);
   }
+}
+
+/** NaN, which no comparison accepts, for what isn't a number; an empty text would otherwise count as zero. */
+function numberOf(text: string | undefined): number {
+  return text === undefined || text.trim() === '' ? Number.NaN : Number(text);
 }
 
 function compareNumbers(a: number, operator: '<' | '<=' | '>' | '>=', b: number): boolean {

@@ -4,7 +4,7 @@
  */
 import { invariant } from '../util/assert.ts';
 import type { JobUid, NodeId, RolePath, TaskId } from './ids.ts';
-import { addResources, NO_RESOURCES, type Resources, subtractResources } from './resources.ts';
+import { type Resources, subtractResources, sumResources } from './resources.ts';
 
 /** Keeps a ledger well below etcd's limit for a value, and the agent's work bounded. */
 export const LEDGER_ENTRIES_MAX = 1000;
@@ -56,7 +56,7 @@ export interface Ledger {
 }
 
 export function usedResources(ledger: Ledger): Resources {
-  return Object.values(ledger.entries).reduce((sum, entry) => addResources(sum, entry.resources), NO_RESOURCES);
+  return sumResources(Object.values(ledger.entries).map((entry) => entry.resources));
 }
 
 /** What can still be given away. Scalars are negative where the node shrank under what it holds. */

@@ -50,9 +50,30 @@ export function subtractResources(a: Resources, b: Resources): Resources {
   return { ...subtractScalars(a, b), ports: subtractPorts(a.ports, b.ports) };
 }
 
-/** The scalars of `need` that `free` has too little of, in a fixed order. Empty: it fits. */
+/**
+ * The scalars of `need` that `free` has too little of, in a fixed order. Empty: it fits. What isn't needed is never
+ * missing, even where less than nothing is free because a device has died.
+ */
 export function missingScalars(need: Scalars, free: Scalars): string[] {
-  return scalarNames(need).filter((name) => toMilli(scalarOf(need, name)) > toMilli(scalarOf(free, name)));
+  return scalarNames(need).filter((name) => {
+    const wanted = toMilli(scalarOf(need, name));
+    return wanted > 0 && wanted > toMilli(scalarOf(free, name));
+  });
+}
+
+/** The sum of any number of vectors, in one pass over them. */
+export function sumResources(list: readonly Resources[]): Resources {
+  const scalars = { cpus: 0, memMiB: 0, diskMiB: 0, gpus: 0 };
+  const custom: Record<string, number> = {};
+  const ports: PortRange[] = [];
+  for (const resources of list) {
+    for (const name of FIXED_SCALARS) scalars[name] = toMilli(scalars[name] + resources[name]);
+    for (const name of Object.keys(resources.custom)) {
+      custom[name] = toMilli(amountOf(custom, name) + amountOf(resources.custom, name));
+    }
+    ports.push(...resources.ports);
+  }
+  return { ...scalars, custom, ports: addPorts(ports, []) };
 }
 
 /** Names of the scalars that appear in `resources`: the fixed ones first, then the custom ones sorted. */
@@ -73,14 +94,19 @@ export function scalarOf(resources: Scalars, name: string): number {
     case 'gpus':
       return resources.gpus;
     default:
-      return resources.custom[name] ?? 0;
+      return amountOf(resources.custom, name);
   }
+}
+
+/** Own members only: `constructor` is a valid name for a scalar, and every object inherits one. */
+function amountOf(custom: Readonly<Record<string, number>>, name: string): number {
+  return Object.hasOwn(custom, name) ? (custom[name] ?? 0) : 0;
 }
 
 function combine(a: Scalars, b: Scalars, sign: 1 | -1): Scalars {
   const custom: Record<string, number> = {};
   for (const name of new Set([...Object.keys(a.custom), ...Object.keys(b.custom)])) {
-    custom[name] = toMilli((a.custom[name] ?? 0) + sign * (b.custom[name] ?? 0));
+    custom[name] = toMilli(amountOf(a.custom, name) + sign * amountOf(b.custom, name));
   }
   return {
     cpus: toMilli(a.cpus + sign * b.cpus),

@@ -10,8 +10,9 @@ export interface BackoffPolicy {
 
 /** The wait before retry number `retry` (0 is the first), without jitter. */
 export function backoffMs(policy: BackoffPolicy, retry: number): number {
-  const grown = policy.baseMs * policy.factor ** Math.max(0, retry);
-  return Math.min(policy.maxMs, Number.isFinite(grown) ? grown : policy.maxMs);
+  // Nothing, grown to infinity, is still nothing; the arithmetic would say NaN.
+  if (policy.baseMs === 0) return 0;
+  return Math.min(policy.maxMs, policy.baseMs * policy.factor ** Math.max(0, retry));
 }
 
 /**
