@@ -1,0 +1,101 @@
+/**
+ * Who may do what. A token grants actions in roles: both must cover what is asked for. Actions come in families
+ * (`job:read` belongs to `job`), and `job:*` stands for a family, except for its dangers: what reaches past a container's
+ * walls is granted by its own name, or by `*`, and never comes along with something milder.
+ */
+import { type RolePath, roleWithin } from '../../shared/domain/ids.ts';
+import { DANGERS } from '../../shared/domain/job.ts';
+import type { TokenRequest } from '../../shared/protocol/views.ts';
+import { unreachable } from '../../shared/util/assert.ts';
+import type { Principal } from './principal.ts';
+
+const ORDINARY_ACTIONS = [
+  'job:read',
+  'job:write',
+  'task:read',
+  'task:stop',
+  'logs:read',
+  'node:read',
+  'node:write',
+  'node:admit',
+  'event:read',
+  'status:read',
+  'token:create',
+  'metrics:read',
+] as const;
+
+const DANGEROUS_ACTIONS = DANGERS.map((danger) => `job:${danger}` as const);
+
+export type Action = (typeof ORDINARY_ACTIONS)[number] | (typeof DANGEROUS_ACTIONS)[number];
+
+export const ACTIONS: readonly Action[] = [...ORDINARY_ACTIONS, ...DANGEROUS_ACTIONS];
+
+/** Everything that may stand in a token's list of actions: the actions, each family as `<family>:*`, and `*`. */
+export const ACTION_PATTERNS: readonly string[] = [
+  '*',
+  ...new Set(ORDINARY_ACTIONS.map((action) => `${familyOf(action)}:*`)),
+  ...ACTIONS,
+];
+
+export type Verdict = { readonly allowed: true } | { readonly allowed: false; readonly why: string };
+
+const ALLOWED: Verdict = { allowed: true };
+
+/** Whether the principal may do this to things of `role`; null stands for what belongs to no role, such as nodes. */
+export function authorize(principal: Principal, action: Action, role: RolePath | null): Verdict {
+  if (principal.kind !== 'user') return refuse(limitOfKind(principal.kind));
+  if (!principal.actions.some((granted) => covers(granted, action))) {
+    return refuse(
+      `the token of "${principal.subject}" doesn't allow ${action}; ask for one with the action "${action}"`,
+    );
+  }
+  if (role !== null && !principal.roles.some((granted) => roleWithin(role, granted))) {
+    return refuse(`the token of "${principal.subject}" doesn't reach the role "${role}"; ${describeRoles(principal)}`);
+  }
+  return ALLOWED;
+}
+
+/** Whether the principal may have this token made. Nobody hands out more than they hold. */
+export function canDelegate(principal: Principal, request: Pick<TokenRequest, 'kind' | 'roles' | 'actions'>): Verdict {
+  const mayCreate = authorize(principal, 'token:create', null);
+  if (!mayCreate.allowed) return mayCreate;
+  if (request.kind === 'join') return authorize(principal, 'node:admit', null);
+  const action = request.actions.find((wanted) => !principal.actions.some((granted) => covers(granted, wanted)));
+  if (action !== undefined) {
+    return refuse(`"${principal.subject}" doesn't hold the action "${action}" and can't pass it on`);
+  }
+  const role = request.roles.find((wanted) => !principal.roles.some((granted) => roleWithin(wanted, granted)));
+  if (role !== undefined) return refuse(`"${principal.subject}" doesn't hold the role "${role}" and can't pass it on`);
+  return ALLOWED;
+}
+
+/** Whether what was granted (an action or a pattern) includes all of what is wanted (an action or a pattern). */
+function covers(granted: string, wanted: string): boolean {
+  if (granted === '*' || granted === wanted) return true;
+  return granted === `${familyOf(wanted)}:*` && !DANGEROUS_ACTIONS.some((dangerous) => dangerous === wanted);
+}
+
+function familyOf(action: string): string {
+  return action.split(':', 1)[0] ?? action;
+}
+
+function limitOfKind(kind: Exclude<Principal['kind'], 'user'>): string {
+  switch (kind) {
+    case 'join':
+      return 'a join token lets an agent register and nothing else';
+    case 'node':
+      return "a node's token is for its agent's own calls only";
+    case 'peer':
+      return "a peer's token is for calls between replicas only";
+    default:
+      return unreachable(kind);
+  }
+}
+
+function describeRoles(principal: Principal): string {
+  return principal.roles.length === 0 ? 'it reaches none' : `it reaches ${principal.roles.join(', ')}`;
+}
+
+function refuse(why: string): Verdict {
+  return { allowed: false, why };
+}
