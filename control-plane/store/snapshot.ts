@@ -259,25 +259,34 @@ export class Snapshot implements ClusterView {
         this.#round = change.after;
         return;
       case 'nodes':
-        return setOrDelete(this.#nodes, change.id, change.after);
+        setOrDelete(this.#nodes, change.id, change.after);
+        return;
       case 'alive':
-        return setOrDelete(this.#alive, change.id, change.after);
+        setOrDelete(this.#alive, change.id, change.after);
+        return;
       case 'epochs':
-        return setOrDelete(this.#epochs, change.id, change.after);
+        setOrDelete(this.#epochs, change.id, change.after);
+        return;
       case 'ledger':
-        return setOrDelete(this.#ledgers, change.id, change.after);
+        setOrDelete(this.#ledgers, change.id, change.after);
+        return;
       case 'jobs':
-        return this.#indexJob(change);
+        this.#indexJob(change);
+        return;
       case 'versions':
-        return setOrDelete(this.#versions, change.id, change.after);
+        setOrDelete(this.#versions, change.id, change.after);
+        return;
       case 'tasks':
-        return this.#indexTask(change);
+        this.#indexTask(change);
+        return;
       case 'replicas':
-        return setOrDelete(this.#replicas, change.id, change.after);
+        setOrDelete(this.#replicas, change.id, change.after);
+        return;
       case 'streams':
-        return setOrDelete(this.#streams, change.id, change.after);
+        setOrDelete(this.#streams, change.id, change.after);
+        return;
       default:
-        return unreachable(change);
+        unreachable(change);
     }
   }
 
