@@ -1,0 +1,46 @@
+/** The event stream. An id stands on the last event of its revision, so events are handed out a whole revision at a time. */
+import { type EventView, eventViewSchema } from '../protocol/views.ts';
+import { UnexpectedAnswerError } from './errors.ts';
+import { readStream } from './stream.ts';
+import type { Transport } from './transport.ts';
+
+export interface EventFilter {
+  /** Only what happened after this revision; null: only what happens from now on. */
+  readonly after: number | null;
+  readonly type?: string | undefined;
+  readonly job?: string | undefined;
+  readonly role?: string | undefined;
+  readonly node?: string | undefined;
+  readonly task?: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Yields each event once, in order, until the signal is aborted. A connection that breaks within a revision is resumed at its
+ * start, and what had come of it is dropped. Throws an ApiError with the code `history-gone` when `after` is too long ago.
+ */
+export async function* followEvents(transport: Transport, filter: EventFilter): AsyncGenerator<EventView, void> {
+  const { after, signal, ...query } = filter;
+  let position = after;
+  let unfinished: EventView[] = [];
+  const request = () => {
+    unfinished = [];
+    return { method: 'GET', path: '/v1/events', query: { ...query, after: position }, repeat: 'safe' } as const;
+  };
+  for await (const event of readStream(transport, { request, signal })) {
+    unfinished.push(parseEvent(transport.options.address, event.data));
+    if (event.id === null) continue;
+    const revision = unfinished;
+    unfinished = [];
+    position = Number(event.id);
+    yield* revision;
+  }
+}
+
+function parseEvent(address: string, data: string): EventView {
+  try {
+    return eventViewSchema.parse(JSON.parse(data));
+  } catch {
+    throw new UnexpectedAnswerError(address, `an event that this client doesn't understand: ${data.slice(0, 200)}`);
+  }
+}

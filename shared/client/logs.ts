@@ -1,0 +1,79 @@
+/** A task's output, line by line, resumed after the last line that came when a connection breaks. */
+import { z } from 'zod';
+import { TASK_STATES, type TaskState } from '../domain/task.ts';
+import type { LogLine } from '../protocol/agent.ts';
+import { UnexpectedAnswerError } from './errors.ts';
+import type { ServerSentEvent } from './server-sent-events.ts';
+import { readStream } from './stream.ts';
+import type { Transport } from './transport.ts';
+
+export interface LogQuery {
+  /** Go on until the task ends; one that hasn't started is waited for. */
+  readonly follow: boolean;
+  /** Only the last so many lines of what there is. */
+  readonly tail?: number | undefined;
+  /** Only lines after this time (RFC 3339), or of the last so long (`5m`). */
+  readonly since?: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+export type LogEvent =
+  | { readonly kind: 'line'; readonly line: LogLine }
+  /** The output is complete as far as it was asked for. The state is the task's at that time. */
+  | { readonly kind: 'end'; readonly state: TaskState; readonly exitCode: number | null }
+  /** The output, or the rest of it, can't be had: why. Nothing follows. */
+  | { readonly kind: 'error'; readonly message: string };
+
+const lineSchema: z.ZodType<LogLine> = z.object({
+  at: z.string(),
+  stream: z.enum(['stdout', 'stderr']),
+  text: z.string(),
+  error: z.string().optional(),
+});
+const endSchema = z.object({ state: z.enum(TASK_STATES), exitCode: z.number().int().nullable() });
+const errorSchema = z.object({ message: z.string() }).or(z.object({ detail: z.string() }));
+
+/** Yields lines, and last of all one `end` or `error`, unless the signal is aborted before. */
+export async function* readLogs(transport: Transport, task: string, query: LogQuery): AsyncGenerator<LogEvent, void> {
+  let last: string | null = null;
+  const request = () => {
+    const path = `/v1/tasks/${encodeURIComponent(task)}/logs`;
+    // What was asked for at first is counted from then; a resumed stream goes on from the last line instead.
+    const window = last === null ? { tail: query.tail, since: query.since } : {};
+    const headers: Record<string, string> = last === null ? {} : { 'Last-Event-ID': last };
+    return { method: 'GET', path, query: { follow: query.follow, ...window }, headers, repeat: 'safe' } as const;
+  };
+  for await (const event of readStream(transport, { request, signal: query.signal })) {
+    const parsed = parseLogEvent(transport.options.address, event);
+    if (parsed === null) continue;
+    if (event.id !== null) last = event.id;
+    yield parsed;
+    if (parsed.kind !== 'line') return;
+  }
+}
+
+/** Null: an event of a kind that a newer server has and this client can do without. */
+function parseLogEvent(address: string, event: ServerSentEvent): LogEvent | null {
+  const parse = <S extends z.ZodType>(schema: S): z.output<S> => {
+    try {
+      return schema.parse(JSON.parse(event.data));
+    } catch {
+      throw new UnexpectedAnswerError(
+        address,
+        `a log event that this client doesn't understand: ${event.data.slice(0, 200)}`,
+      );
+    }
+  };
+  switch (event.type) {
+    case 'log':
+      return { kind: 'line', line: parse(lineSchema) };
+    case 'end':
+      return { kind: 'end', ...parse(endSchema) };
+    case 'error': {
+      const problem = parse(errorSchema);
+      return { kind: 'error', message: 'message' in problem ? problem.message : problem.detail };
+    }
+    default:
+      return null;
+  }
+}
