@@ -1,0 +1,117 @@
+/**
+ * Runs one pass of each reconciler and commits its actions. Passes have no fence: what they create has derived ids and is
+ * compared as absent, what they change is compared as it was seen, so two replicas may run them at once.
+ */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Job } from '../../shared/domain/job.ts';
+import { unreachable } from '../../shared/util/assert.ts';
+import type { PassAction, PassPlan } from '../reconcile/actions.ts';
+import { planBatchPass } from '../reconcile/batch-pass.ts';
+import { planNodeHealth } from '../reconcile/node-health-pass.ts';
+import type { ServiceContext } from '../services/context.ts';
+import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
+import type { Snapshot } from '../store/snapshot.ts';
+import {
+  createUnit,
+  giveUpUnit,
+  jobUnit,
+  killGraceMs,
+  reachabilityUnit,
+  removeJobUnit,
+  stopUnit,
+  type Unit,
+} from '../store/units.ts';
+
+const CATCH_UP_MS = 2000;
+
+/** Versions of a removed job that go in one transaction. The rest goes with further passes, the record itself last. */
+const VERSIONS_PER_REMOVAL = TRANSACTION_WRITES_MAX - 8;
+
+export interface PassOutcome {
+  readonly committed: number;
+  /** Something was lost to others: run a pass again at once. */
+  readonly again: boolean;
+  readonly wakeAtMs: number | null;
+}
+
+const PASSES: readonly ((input: { cluster: ClusterView; nowMs: number }) => PassPlan)[] = [
+  planBatchPass,
+  planNodeHealth,
+];
+
+/** Throws StoreUnavailableError. */
+export async function runPasses(ctx: ServiceContext): Promise<PassOutcome> {
+  let committed = 0;
+  let again = false;
+  let wakeAtMs: number | null = null;
+  for (const planPass of PASSES) {
+    const plan = planPass({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now() });
+    wakeAtMs = earliest(wakeAtMs, plan.wakeAtMs);
+    const outcome = await commitActions(ctx, plan.actions);
+    committed += outcome.committed;
+    again ||= outcome.again;
+  }
+  return { committed, again, wakeAtMs };
+}
+
+export function earliest(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.min(a, b);
+}
+
+/** Each action is made into its unit only when its turn comes, on the mirror as it stands after the ones before. */
+async function commitActions(
+  ctx: ServiceContext,
+  actions: readonly PassAction[],
+): Promise<{ committed: number; again: boolean }> {
+  let committed = 0;
+  let again = false;
+  for (const action of actions) {
+    const unit = unitOf(ctx.mirror.snapshot, action);
+    if (unit === null || unit.writes.length === 0) continue;
+    const result = await ctx.store.transact(unit);
+    if (result.committed) committed++;
+    else again = true;
+    await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
+  }
+  return { committed, again };
+}
+
+/** Null: the state has moved on, and the action has nothing left to do. */
+function unitOf(snapshot: Snapshot, action: PassAction): Unit | null {
+  switch (action.type) {
+    case 'create-tasks':
+      return withJob(snapshot, action.job, (job) => createUnit(snapshot, job, action.tasks));
+    case 'stop-task': {
+      const task = snapshot.tasks.get(action.task);
+      return task === undefined ? null : stopUnit(snapshot, task, action.stop, killGraceMs(snapshot, task));
+    }
+    case 'conclude-job':
+      return withJob(snapshot, action.job, (job) => jobUnit(snapshot, job, { ...job, outcome: action.outcome }));
+    case 'remove-job':
+      return withJob(snapshot, action.job, (job) => removalUnit(snapshot, job));
+    case 'mark-unreachable':
+      return snapshot.isAlive(action.node) ? null : reachabilityUnit(snapshot, action.node, action.sinceMs);
+    case 'mark-reachable':
+      return snapshot.isAlive(action.node) ? reachabilityUnit(snapshot, action.node, null) : null;
+    case 'give-up-tasks':
+      return snapshot.isAlive(action.node) ? null : giveUpUnit(snapshot, action);
+    default:
+      return unreachable(action);
+  }
+}
+
+function withJob(snapshot: Snapshot, uid: string, make: (job: Job) => Unit): Unit | null {
+  const job = snapshot.jobs.get(uid);
+  return job === undefined ? null : make(job);
+}
+
+/** A job with a long history loses its oldest versions first; its own record goes with the last of them. */
+function removalUnit(snapshot: Snapshot, job: Job): Unit {
+  const versions = Array.from({ length: job.version }, (_, index) => index + 1).filter(
+    (version) => snapshot.version(job.uid, version) !== undefined,
+  );
+  const unit = removeJobUnit(snapshot, job, versions.slice(0, VERSIONS_PER_REMOVAL));
+  if (versions.length <= VERSIONS_PER_REMOVAL) return unit;
+  return { compares: unit.compares, writes: unit.writes.slice(1) };
+}

@@ -1,0 +1,161 @@
+/** What `main-node.ts` is started with: flags before environment before defaults. Anything half-wrong is refused by name. */
+import { parseArgs } from 'node:util';
+
+export interface ReplicaConfig {
+  readonly etcd: readonly string[];
+  readonly etcdUser: { readonly username: string; readonly password: string } | null;
+  readonly etcdTls: { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Null: derived from where it listens. */
+  readonly advertiseUrl: string | null;
+  readonly bootstrapTokenFile: string | null;
+  readonly trustFile: string | null;
+  readonly leaseTtlSeconds: number;
+  readonly logLevel: LogLevel;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A setting that can't be used. The message names it and says what would do. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export const USAGE = `Usage: berth control-plane [options]
+
+Serves the API and runs rounds and passes. Any number of replicas may share one etcd.
+
+  --etcd URL                   etcd endpoint, may be repeated           BERTH_ETCD        http://127.0.0.1:2379
+  --etcd-username NAME         with --etcd-password-file                BERTH_ETCD_USERNAME
+  --etcd-password-file PATH                                             BERTH_ETCD_PASSWORD_FILE
+  --etcd-ca PATH               certificate authority of etcd            BERTH_ETCD_CA
+  --etcd-cert PATH             client certificate, with --etcd-key      BERTH_ETCD_CERT
+  --etcd-key PATH                                                       BERTH_ETCD_KEY
+  --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
+  --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
+  --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
+  --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
+  --lease-ttl SECONDS          silence after which a node is gone       BERTH_LEASE_TTL   10
+  --log-level LEVEL            ${LOG_LEVELS.join(', ')}        BERTH_LOG_LEVEL   info
+  --help, --version
+`;
+
+const OPTIONS = {
+  etcd: { type: 'string', multiple: true },
+  'etcd-username': { type: 'string' },
+  'etcd-password-file': { type: 'string' },
+  'etcd-ca': { type: 'string' },
+  'etcd-cert': { type: 'string' },
+  'etcd-key': { type: 'string' },
+  listen: { type: 'string' },
+  'advertise-url': { type: 'string' },
+  'bootstrap-token-file': { type: 'string' },
+  trust: { type: 'string' },
+  'lease-ttl': { type: 'string' },
+  'log-level': { type: 'string' },
+  help: { type: 'boolean' },
+  version: { type: 'boolean' },
+} as const;
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the command line asks for. Throws {@link ConfigError}. */
+export function readConfig(
+  args: readonly string[],
+  env: Environment,
+  readFile: (path: string) => string,
+): ReplicaConfig | 'help' | 'version' {
+  const values = parse(args);
+  if (values.help) return 'help';
+  if (values.version) return 'version';
+  const setting = (name: SettingName): string | null => {
+    const value = values[name] ?? env[variableOf(name)];
+    return value === undefined || value === '' ? null : value;
+  };
+  const file = (name: SettingName) => fileSetting(name, setting(name), readFile);
+  const [cert, key] = [file('etcd-cert'), file('etcd-key')];
+  if ((cert === null) !== (key === null))
+    throw new ConfigError('--etcd-cert and --etcd-key belong together: give both');
+  return {
+    etcd: endpoints(values.etcd ?? env['BERTH_ETCD']?.split(',') ?? ['http://127.0.0.1:2379']),
+    etcdUser: etcdUser(setting('etcd-username'), file('etcd-password-file')),
+    etcdTls: { ca: file('etcd-ca'), cert, key },
+    listen: listenAddress(setting('listen') ?? '127.0.0.1:7878'),
+    advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
+    bootstrapTokenFile: setting('bootstrap-token-file'),
+    trustFile: file('trust'),
+    leaseTtlSeconds: leaseTtl(setting('lease-ttl') ?? '10'),
+    logLevel: logLevel(setting('log-level') ?? 'info'),
+  };
+}
+
+type SettingName = Exclude<keyof typeof OPTIONS, 'etcd' | 'help' | 'version'>;
+
+function variableOf(name: string): string {
+  return `BERTH_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new ConfigError(`${error instanceof Error ? error.message : String(error)}; see --help`);
+  }
+}
+
+function fileSetting(name: string, path: string | null, readFile: (path: string) => string): string | null {
+  if (path === null) return null;
+  try {
+    return readFile(path);
+  } catch (error) {
+    throw new ConfigError(`--${name} "${path}" can't be read: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function endpoints(given: readonly string[]): string[] {
+  const urls = given.map((url) => url.trim()).filter((url) => url !== '');
+  if (urls.length === 0) throw new ConfigError('--etcd names no endpoint; give one such as http://127.0.0.1:2379');
+  for (const url of urls) optionalUrl('--etcd', url);
+  return urls;
+}
+
+function optionalUrl(name: string, value: string | null): string | null {
+  if (value === null) return null;
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new ConfigError(`${name} "${value}" is not a URL such as http://127.0.0.1:2379`);
+  }
+  return value.replace(/\/+$/, '');
+}
+
+function etcdUser(username: string | null, password: string | null): ReplicaConfig['etcdUser'] {
+  if (username === null && password === null) return null;
+  if (username === null || password === null) {
+    throw new ConfigError('--etcd-username and --etcd-password-file belong together: give both');
+  }
+  return { username, password: password.trim() };
+}
+
+function listenAddress(value: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]*)):(\d{1,5})$/.exec(value);
+  const port = Number(match?.[3] ?? Number.NaN);
+  if (match === null || !(port <= 65_535)) {
+    throw new ConfigError(`--listen "${value}" is not HOST:PORT, such as 127.0.0.1:7878 or [::1]:7878`);
+  }
+  return { host: match[1] ?? (match[2] === undefined || match[2] === '' ? '0.0.0.0' : match[2]), port };
+}
+
+function leaseTtl(value: string): number {
+  const seconds = Number(value);
+  if (!Number.isInteger(seconds) || seconds < 5 || seconds > 600) {
+    throw new ConfigError(`--lease-ttl "${value}" is not a whole number of seconds from 5 to 600`);
+  }
+  return seconds;
+}
+
+function logLevel(value: string): LogLevel {
+  const level = LOG_LEVELS.find((candidate) => candidate === value);
+  if (level === undefined) throw new ConfigError(`--log-level "${value}" is not one of ${LOG_LEVELS.join(', ')}`);
+  return level;
+}

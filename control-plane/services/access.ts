@@ -1,0 +1,36 @@
+/** Asks the policy, and says no in the words that the caller may hear. */
+import { Refusal } from '../../shared/domain/errors.ts';
+import type { RolePath } from '../../shared/domain/ids.ts';
+import { dangersOf, type JobSpec } from '../../shared/domain/job.ts';
+import { type Action, authorize } from '../auth/policy.ts';
+import type { Principal } from '../auth/principal.ts';
+
+/** Throws `forbidden` unless the principal may do this to things of the role; null stands for what belongs to no role. */
+export function demand(principal: Principal, action: Action, role: RolePath | null): void {
+  const verdict = authorize(principal, action, role);
+  if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
+}
+
+/**
+ * For one thing that was asked for by name: what the principal may not even read is answered as if it weren't there, so
+ * that names don't leak from role to role.
+ */
+export function demandOf(
+  principal: Principal,
+  { read, action, role, absent }: { read: Action; action: Action; role: RolePath; absent: string },
+): void {
+  if (!authorize(principal, read, role).allowed) throw new Refusal('not-found', absent);
+  demand(principal, action, role);
+}
+
+export function mayRead(principal: Principal, action: Action, role: RolePath): boolean {
+  return authorize(principal, action, role).allowed;
+}
+
+/** To run a job takes the right to write jobs of its role, and a right of its own for each dangerous field. */
+export function demandToRun(principal: Principal, spec: JobSpec): void {
+  demand(principal, 'job:write', spec.role);
+  for (const group of spec.groups) {
+    for (const danger of dangersOf(group)) demand(principal, `job:${danger}`, spec.role);
+  }
+}

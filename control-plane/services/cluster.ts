@@ -1,0 +1,67 @@
+/** What a replica does before it serves: makes sure that there is a cluster, and lets its peers know where it is. */
+import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
+import { sleep } from '../../shared/util/clock.ts';
+import type { Logger } from '../../shared/util/log.ts';
+import { type Random, randomId } from '../../shared/util/random.ts';
+import { LeaseGoneError, type LeaseId, type Store, StoreUnavailableError } from '../store/contract.ts';
+import { keys } from '../store/keys.ts';
+import { FORMAT_VERSION } from '../store/record-types.ts';
+import { decodeRecord, putRecord, type RecordOf } from '../store/records.ts';
+import type { ServiceContext } from './context.ts';
+
+/** How long a replica that is gone stays on the list, in seconds. */
+const REPLICA_TTL_SECONDS = 10;
+
+const RETRY: BackoffPolicy = { baseMs: 200, factor: 2, maxMs: 5000 };
+
+/**
+ * Reads the cluster's record, or writes it when the store is empty; of several replicas that start at once, one makes it.
+ * Throws when the state was written in a format that this software doesn't know.
+ */
+export async function ensureCluster(store: Store, random: Random): Promise<RecordOf['cluster']> {
+  const made = { id: randomId(random), incarnation: 1, formatVersion: FORMAT_VERSION } as const;
+  const result = await store.transact({
+    compares: [{ key: keys.cluster, modRevision: 0 }],
+    writes: [putRecord('cluster', keys.cluster, made)],
+  });
+  if (result.committed) return made;
+  const found = result.observed[0];
+  if (found === null || found === undefined) return ensureCluster(store, random);
+  return decodeRecord('cluster', keys.cluster, found.value);
+}
+
+/** Keeps this replica on the list that peers forward log streams by, until the signal is aborted; then takes it off. */
+export async function announceReplica(ctx: ServiceContext, signal: AbortSignal): Promise<void> {
+  let lease: LeaseId | null = null;
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      lease = await keepOnList(ctx, lease);
+      failures = 0;
+      await sleep(ctx.clock, (REPLICA_TTL_SECONDS * 1000) / 3, signal);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError || error instanceof LeaseGoneError)) throw error;
+      if (error instanceof LeaseGoneError) lease = null;
+      await sleep(ctx.clock, jitteredBackoffMs(RETRY, failures++, ctx.random.next()), signal);
+    }
+  }
+  if (lease !== null) await giveUpLease(ctx.store, lease, ctx.log);
+}
+
+async function keepOnList(ctx: ServiceContext, lease: LeaseId | null): Promise<LeaseId> {
+  if (lease !== null && (await ctx.store.keepLeaseAlive(lease))) return lease;
+  const fresh = await ctx.store.grantLease(REPLICA_TTL_SECONDS);
+  const record = { ...ctx.replica, startedAtMs: ctx.clock.now() };
+  const key = keys.replica(ctx.replica.id);
+  const result = await ctx.store.transact({ compares: [], writes: [putRecord('replicas', key, record, fresh)] });
+  await ctx.mirror.waitFor(result.revision, { timeoutMs: 2000 });
+  return fresh;
+}
+
+/** At the end of a replica: what it leaves behind ends by itself if this fails. */
+async function giveUpLease(store: Store, lease: LeaseId, log: Logger): Promise<void> {
+  try {
+    await store.revokeLease(lease);
+  } catch (error) {
+    log.debug({ error }, 'a lease was left to run out');
+  }
+}

@@ -1,0 +1,151 @@
+/** What a change of a record means to people: pure translation from changes of the mirror to events. */
+import type { Job } from '../../shared/domain/job.ts';
+import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { Task } from '../../shared/domain/task.ts';
+import type { EventType, EventView } from '../../shared/protocol/views.ts';
+import type { Change, ChangeOf } from '../store/snapshot.ts';
+import { timeView } from './views.ts';
+
+/** The events that a change amounts to; most changes of bookkeeping amount to none. */
+export function eventsOf(change: Change): EventView[] {
+  switch (change.kind) {
+    case 'jobs':
+      return jobEvents(change);
+    case 'tasks':
+      return taskEvents(change);
+    case 'ledger':
+      return ledgerEvents(change);
+    case 'nodes':
+      return nodeEvents(change);
+    case 'epochs':
+      return epochEvents(change);
+    case 'cluster':
+    case 'driver':
+    case 'rounds':
+    case 'alive':
+    case 'versions':
+    case 'replicas':
+    case 'streams':
+      return [];
+  }
+}
+
+function jobEvents({ before, after, revision }: ChangeOf<'jobs'>): EventView[] {
+  const about = (job: Job, type: EventType, message: string, atMs: number | null) =>
+    event({ revision, type, message, role: job.spec.role, job: job.spec.name, atMs });
+  if (after === null) return before === null ? [] : [about(before, 'job.removed', 'its record is gone', null)];
+  if (before === null || before.uid !== after.uid) {
+    return [about(after, 'job.created', `submitted by ${after.createdBy}`, after.createdAtMs)];
+  }
+  const events: EventView[] = [];
+  if (before.version !== after.version) {
+    events.push(about(after, 'job.updated', `version ${after.version} is wanted now`, after.updatedAtMs));
+  }
+  if (before.stop === null && after.stop !== null) {
+    const { by, reason, atMs } = after.stop;
+    events.push(about(after, 'job.stopping', `${by} asked for its end: ${reason}`, atMs));
+  }
+  if (before.outcome === null && after.outcome !== null) {
+    const { state, message, atMs } = after.outcome;
+    events.push(about(after, `job.${state}`, message, atMs));
+  }
+  return events;
+}
+
+function taskEvents({ before, after, revision }: ChangeOf<'tasks'>): EventView[] {
+  if (after === null) return [];
+  const seen = before?.history.length ?? 0;
+  const events = after.history.slice(seen).map((transition) =>
+    event({
+      revision,
+      type: `task.${transition.state}`,
+      message: transition.message,
+      reason: transition.reason,
+      atMs: transition.atMs,
+      ...ofTask(after),
+    }),
+  );
+  const askedNow = after.stop !== null && (before === null || before.stop === null);
+  if (askedNow && after.stop !== null && after.state !== 'killed') {
+    const { by, reason, atMs } = after.stop;
+    events.push(
+      event({ revision, type: 'task.stopping', message: `${by} asked for its end: ${reason}`, atMs, ...ofTask(after) }),
+    );
+  }
+  return events;
+}
+
+function ofTask(task: Task): { role: string; job: string; task: string; node: string | null } {
+  return { role: task.role, job: task.jobName, task: task.id, node: task.node };
+}
+
+function ledgerEvents({ before, after, revision }: ChangeOf<'ledger'>): EventView[] {
+  if (before === null || after === null) return [];
+  const about = (type: EventType, message: string, atMs: number | null = null) =>
+    event({ revision, type, message, node: after.node, atMs });
+  return [...drainEvents(before, after, about), ...eligibilityEvents(before, after, about)];
+}
+
+type About = (type: EventType, message: string, atMs?: number | null) => EventView;
+
+function drainEvents(before: Ledger, after: Ledger, about: About): EventView[] {
+  if (after.drain !== null && before.drain?.deadlineMs !== after.drain.deadlineMs) {
+    const { deadlineMs, by, startedAtMs } = after.drain;
+    const until = deadlineMs === null ? 'what runs may finish' : `what runs is stopped at ${timeView(deadlineMs)}`;
+    return [about('node.draining', `drained by ${by}; ${until}`, startedAtMs)];
+  }
+  return after.drain === null && before.drain !== null ? [about('node.undrained', 'takes new tasks again')] : [];
+}
+
+function eligibilityEvents(before: Ledger, after: Ledger, about: About): EventView[] {
+  if (before.eligible === after.eligible) return [];
+  return [
+    after.eligible
+      ? about('node.eligible', 'may be given new tasks')
+      : about('node.ineligible', 'is given no new tasks; what runs goes on'),
+  ];
+}
+
+function nodeEvents({ after, revision }: ChangeOf<'nodes'>): EventView[] {
+  if (after === null) return [];
+  const message = `${after.hostname} registered with agent ${after.agentVersion}`;
+  return [event({ revision, type: 'node.registered', message, node: after.id, atMs: after.registeredAtMs })];
+}
+
+function epochEvents({ before, after, revision, id }: ChangeOf<'epochs'>): EventView[] {
+  if (before === null || after === null) return [];
+  if (before.unreachableSinceMs === null && after.unreachableSinceMs !== null) {
+    const message = 'its heartbeats have stopped; its tasks may still run';
+    return [event({ revision, type: 'node.unreachable', message, node: id, atMs: after.unreachableSinceMs })];
+  }
+  if (before.unreachableSinceMs !== null && after.unreachableSinceMs === null) {
+    return [event({ revision, type: 'node.reachable', message: 'is heard of again', node: id, atMs: null })];
+  }
+  return [];
+}
+
+interface EventParts {
+  readonly revision: number;
+  readonly type: EventType;
+  readonly message: string;
+  readonly atMs: number | null;
+  readonly reason?: string;
+  readonly role?: string;
+  readonly job?: string;
+  readonly task?: string;
+  readonly node?: string | null;
+}
+
+function event({ revision, type, message, atMs, reason, role, job, task, node }: EventParts): EventView {
+  return {
+    revision,
+    type,
+    role: role ?? null,
+    job: job ?? null,
+    task: task ?? null,
+    node: node ?? null,
+    reason: reason ?? null,
+    message,
+    at: atMs === null ? null : timeView(atMs),
+  };
+}

@@ -1,0 +1,94 @@
+/** What can be done with nodes: look at them, keep tasks away, and empty them. */
+import { Refusal } from '../../shared/domain/errors.ts';
+import type { NodeId } from '../../shared/domain/ids.ts';
+import type { Drain, Ledger } from '../../shared/domain/ledger.ts';
+import type { Node } from '../../shared/domain/node.ts';
+import type { NodeView, Page } from '../../shared/protocol/views.ts';
+import type { Principal } from '../auth/principal.ts';
+import { ledgerUnit } from '../store/units.ts';
+import { demand } from './access.ts';
+import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
+import { mutate } from './mutation.ts';
+import { pageThrough } from './paging.ts';
+import { nodeState, nodeView } from './views.ts';
+
+export function getNode(ctx: ServiceContext, principal: Principal, id: NodeId): NodeView {
+  demand(principal, 'node:read', null);
+  const { node, ledger } = knownNode(ctx, id);
+  return nodeView(ctx.mirror.snapshot, node, ledger);
+}
+
+export function listNodes(
+  ctx: ServiceContext,
+  principal: Principal,
+  { states }: { states: readonly NodeView['state'][] | null },
+  page: PageRequest,
+): Page<NodeView> {
+  demand(principal, 'node:read', null);
+  const { snapshot } = ctx.mirror;
+  const nodes = [...snapshot.nodes.values()].flatMap((node) => {
+    const ledger = snapshot.ledgers.get(node.id);
+    if (ledger === undefined) return [];
+    return states === null || states.includes(nodeState(snapshot, node, ledger)) ? [{ node, ledger }] : [];
+  });
+  return pageThrough(nodes, page, {
+    keyOf: ({ node }) => node.id,
+    view: ({ node, ledger }) => nodeView(snapshot, node, ledger),
+  });
+}
+
+/**
+ * Takes no new tasks from now on; what still runs `deadlineSeconds` from now is stopped, and null lets everything run to its
+ * own end. Draining a node again sets a new deadline.
+ */
+export function drainNode(
+  ctx: ServiceContext,
+  call: Call,
+  id: NodeId,
+  { deadlineSeconds }: { deadlineSeconds: number | null },
+): Promise<Answer<NodeView>> {
+  return changeLedger(ctx, call, id, (ledger) => {
+    const startedAtMs = ledger.drain?.startedAtMs ?? ctx.clock.now();
+    const deadlineMs = deadlineSeconds === null ? null : Math.round(ctx.clock.now() + deadlineSeconds * 1000);
+    const drain: Drain = { startedAtMs, deadlineMs, by: call.principal.subject };
+    return { ...ledger, drain };
+  });
+}
+
+/** Ends a drain. What it has stopped stays stopped. */
+export function undrainNode(ctx: ServiceContext, call: Call, id: NodeId): Promise<Answer<NodeView>> {
+  return changeLedger(ctx, call, id, (ledger) => (ledger.drain === null ? ledger : { ...ledger, drain: null }));
+}
+
+/** Opens the node to new tasks, or closes it; what runs there goes on. */
+export function setEligibility(
+  ctx: ServiceContext,
+  call: Call,
+  id: NodeId,
+  { eligible }: { eligible: boolean },
+): Promise<Answer<NodeView>> {
+  return changeLedger(ctx, call, id, (ledger) => (ledger.eligible === eligible ? ledger : { ...ledger, eligible }));
+}
+
+function changeLedger(
+  ctx: ServiceContext,
+  call: Call,
+  id: NodeId,
+  change: (ledger: Ledger) => Ledger,
+): Promise<Answer<NodeView>> {
+  demand(call.principal, 'node:write', null);
+  return mutate(ctx, call, () => {
+    const { node, ledger } = knownNode(ctx, id);
+    const next = change(ledger);
+    const unit = ledgerUnit(ctx.mirror.snapshot, ledger, next);
+    const body = nodeView(ctx.mirror.snapshot, node, next);
+    return { status: 200, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
+  });
+}
+
+function knownNode(ctx: ServiceContext, id: NodeId): { node: Node; ledger: Ledger } {
+  const node = ctx.mirror.snapshot.nodes.get(id);
+  const ledger = ctx.mirror.snapshot.ledgers.get(id);
+  if (node === undefined || ledger === undefined) throw new Refusal('not-found', `there is no node "${id}"`);
+  return { node, ledger };
+}

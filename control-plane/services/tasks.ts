@@ -1,0 +1,81 @@
+/** What can be done with tasks: look at them, and ask for their end. */
+import { Refusal } from '../../shared/domain/errors.ts';
+import { type NodeId, type RolePath, roleWithin, type TaskId } from '../../shared/domain/ids.ts';
+import type { Task, TaskState } from '../../shared/domain/task.ts';
+import type { Page, TaskView } from '../../shared/protocol/views.ts';
+import type { Action } from '../auth/policy.ts';
+import type { Principal } from '../auth/principal.ts';
+import { explainTask } from '../scheduler/explain.ts';
+import { killGraceMs, stopUnit } from '../store/units.ts';
+import { demandOf, mayRead } from './access.ts';
+import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
+import { explanationView } from './explanation-view.ts';
+import { mutate } from './mutation.ts';
+import { pageThrough } from './paging.ts';
+import { taskView } from './views.ts';
+
+/** One task; while it is pending, with the answer to why. */
+export function getTask(ctx: ServiceContext, principal: Principal, id: TaskId): TaskView {
+  const task = allowedTask(ctx, principal, id, 'task:read');
+  const { snapshot } = ctx.mirror;
+  if (task.state !== 'pending') return taskView(snapshot, task);
+  const explanation = explainTask({ cluster: snapshot, nowMs: ctx.clock.now(), task });
+  return taskView(snapshot, task, explanationView(explanation));
+}
+
+export interface TaskFilter {
+  readonly job: string | null;
+  /** This role and those below it. */
+  readonly role: RolePath | null;
+  readonly node: NodeId | null;
+  readonly states: readonly TaskState[] | null;
+}
+
+/** Tasks that the principal may read, by id. */
+export function listTasks(
+  ctx: ServiceContext,
+  principal: Principal,
+  filter: TaskFilter,
+  page: PageRequest,
+): Page<TaskView> {
+  const { snapshot } = ctx.mirror;
+  const wanted = [...snapshot.tasks.values()].filter(
+    (task) => matches(task, filter) && mayRead(principal, 'task:read', task.role),
+  );
+  return pageThrough(wanted, page, { keyOf: (task) => task.id, view: (task) => taskView(snapshot, task) });
+}
+
+function matches(task: Task, { job, role, node, states }: TaskFilter): boolean {
+  return (
+    (job === null || task.jobName === job || task.jobUid === job) &&
+    (role === null || roleWithin(task.role, role)) &&
+    (node === null || task.node === node) &&
+    (states === null || states.includes(task.state))
+  );
+}
+
+/** Asks for the task's end. It counts as killed, so it is not retried. */
+export function stopTask(
+  ctx: ServiceContext,
+  call: Call,
+  id: TaskId,
+  { reason }: { reason: string },
+): Promise<Answer<TaskView>> {
+  return mutate(ctx, call, () => {
+    const task = allowedTask(ctx, call.principal, id, 'task:stop');
+    const { snapshot } = ctx.mirror;
+    const stop = { atMs: ctx.clock.now(), by: call.principal.subject, reason };
+    const unit = stopUnit(snapshot, task, stop, killGraceMs(snapshot, task));
+    const body = taskView(snapshot, unit === null ? task : { ...task, stop });
+    return { status: 200, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
+  });
+}
+
+/** The task, if it is there and the principal may do this to it. */
+export function allowedTask(ctx: ServiceContext, principal: Principal, id: TaskId, action: Action): Task {
+  const absent = `there is no task "${id}"`;
+  const task = ctx.mirror.snapshot.tasks.get(id);
+  if (task === undefined) throw new Refusal('not-found', absent);
+  demandOf(principal, { read: 'task:read', action, role: task.role, absent });
+  return task;
+}

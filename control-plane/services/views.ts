@@ -1,0 +1,171 @@
+/** How records look to those who ask: pure translation from the domain to what `shared/protocol/views.ts` describes. */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Job, JobVersion, StopRequest } from '../../shared/domain/job.ts';
+import { freeResources, type Ledger, usedResources } from '../../shared/domain/ledger.ts';
+import type { Node } from '../../shared/domain/node.ts';
+import type { Resources } from '../../shared/domain/resources.ts';
+import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
+import type {
+  ExplanationView,
+  JobSummary,
+  JobVersionView,
+  JobView,
+  NodeView,
+  TaskCounts,
+  TaskView,
+} from '../../shared/protocol/views.ts';
+import { present } from '../../shared/util/assert.ts';
+
+export function timeView(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+function optionalTime(atMs: number | null): string | null {
+  return atMs === null ? null : timeView(atMs);
+}
+
+function stopView(stop: StopRequest | null) {
+  return stop === null ? null : { at: timeView(stop.atMs), by: stop.by, reason: stop.reason };
+}
+
+export function noTasks(): TaskCounts {
+  return { pending: 0, staging: 0, starting: 0, running: 0, finished: 0, failed: 0, killed: 0, error: 0, lost: 0 };
+}
+
+export function countTasks(tasks: Iterable<Task>): TaskCounts {
+  const counts = noTasks();
+  for (const task of tasks) counts[task.state]++;
+  return counts;
+}
+
+export function liveCount(counts: TaskCounts): number {
+  return TASK_STATES.reduce((sum, state) => sum + (isTerminal(state) ? 0 : counts[state]), 0);
+}
+
+/** The tasks of the version that is wanted now. */
+function currentTasks(cluster: ClusterView, job: Job): Task[] {
+  return [...cluster.tasksOfJob(job.uid)].filter((task) => task.jobVersion === job.version);
+}
+
+export function jobSummary(cluster: ClusterView, job: Job): JobSummary {
+  const counts = countTasks(currentTasks(cluster, job));
+  return {
+    uid: job.uid,
+    name: job.spec.name,
+    role: job.spec.role,
+    kind: job.spec.kind,
+    version: job.version,
+    priority: job.spec.priority,
+    ...jobState(job, counts),
+    createdAt: timeView(job.createdAtMs),
+    updatedAt: timeView(job.updatedAtMs),
+    createdBy: job.createdBy,
+    endedAt: optionalTime(job.outcome?.atMs ?? null),
+    tasks: counts,
+  };
+}
+
+function jobState(job: Job, counts: TaskCounts): Pick<JobSummary, 'state' | 'message'> {
+  if (job.outcome !== null) return { state: job.outcome.state, message: job.outcome.message };
+  const live = liveCount(counts);
+  if (job.stop !== null || job.deleted) {
+    return { state: 'stopping', message: `${live} of its tasks ${live === 1 ? 'has' : 'have'} not ended yet` };
+  }
+  const placed = live - counts.pending;
+  if (placed === 0 && counts.finished === 0) {
+    return { state: 'pending', message: `${counts.pending} tasks wait for a place` };
+  }
+  return {
+    state: 'running',
+    message: `${counts.running} running, ${counts.pending} waiting for a place, ${counts.finished} finished`,
+  };
+}
+
+export function jobView(cluster: ClusterView, job: Job): JobView {
+  return { ...jobSummary(cluster, job), stop: stopView(job.stop), spec: mutable(job.spec) };
+}
+
+export function jobVersionView(version: JobVersion): JobVersionView {
+  return {
+    version: version.version,
+    createdAt: timeView(version.createdAtMs),
+    createdBy: version.createdBy,
+    spec: mutable(version.spec),
+  };
+}
+
+export function taskView(cluster: ClusterView, task: Task, explanation: ExplanationView | null = null): TaskView {
+  const last = present(task.history.at(-1), `history of task ${task.id}`);
+  const live = !isTerminal(task.state);
+  return {
+    id: task.id,
+    job: { uid: task.jobUid, name: task.jobName, version: task.jobVersion },
+    role: task.role,
+    group: task.group,
+    index: task.index,
+    attempt: task.attempt,
+    state: task.state,
+    unreachable: live && task.node !== null && !cluster.isAlive(task.node),
+    node: task.node,
+    host: task.node === null ? null : (cluster.nodes.get(task.node)?.hostname ?? null),
+    ports: { ...task.ports },
+    exitCode: task.exitCode,
+    reason: last.reason,
+    message: last.message,
+    createdAt: timeView(createdAtMs(task)),
+    notBefore: task.notBeforeMs > createdAtMs(task) ? timeView(task.notBeforeMs) : null,
+    placedAt: optionalTime(enteredAtMs(task, 'staging')),
+    startedAt: optionalTime(enteredAtMs(task, 'running')),
+    endedAt: live ? null : timeView(last.atMs),
+    stop: stopView(task.stop),
+    history: task.history.map((transition) => ({
+      state: transition.state,
+      at: timeView(transition.atMs),
+      reason: transition.reason,
+      message: transition.message,
+    })),
+    explanation,
+  };
+}
+
+export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger): NodeView {
+  const { drain } = ledger;
+  const unreachableSinceMs = cluster.epochs.get(node.id)?.unreachableSinceMs ?? null;
+  return {
+    id: node.id,
+    hostname: node.hostname,
+    state: nodeState(cluster, node, ledger),
+    eligible: ledger.eligible,
+    drain:
+      drain === null
+        ? null
+        : { startedAt: timeView(drain.startedAtMs), deadline: optionalTime(drain.deadlineMs), by: drain.by },
+    unreachableSince: cluster.isAlive(node.id) ? null : optionalTime(unreachableSinceMs),
+    total: resourcesView(ledger.total),
+    used: resourcesView(usedResources(ledger)),
+    free: resourcesView(freeResources(ledger)),
+    attributes: { ...node.attributes },
+    consent: mutable(node.consent),
+    agentVersion: node.agentVersion,
+    engine: node.engine,
+    registeredAt: timeView(node.registeredAtMs),
+    tasks: Object.keys(ledger.entries).length,
+  };
+}
+
+export function nodeState(cluster: ClusterView, node: Node, ledger: Ledger): NodeView['state'] {
+  if (!cluster.isAlive(node.id)) return 'unreachable';
+  if (ledger.drain !== null) return Object.keys(ledger.entries).length === 0 ? 'drained' : 'draining';
+  return ledger.eligible ? 'ready' : 'ineligible';
+}
+
+function resourcesView(resources: Resources): NodeView['total'] {
+  return mutable(resources);
+}
+
+type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
+
+/** Views are plain data for serializing; nobody changes them, and schema types can't say so. */
+function mutable<T>(value: T): Mutable<T> {
+  return value as Mutable<T>;
+}
