@@ -7,7 +7,7 @@ import { childrenAt, isNode, type Place, type SourceFile, type SyntaxNode, walk 
 
 /** Mains and adapters inject these; the CLI is a main of its own; what runs in a browser or serves tests has no injector. */
 const mayReachOut = [
-  /^control-plane\/main-(node|worker)\.ts$/,
+  /^control-plane\/main-[a-z-]+\.ts$/,
   /^control-plane\/(adapters|cli)\//,
   /^control-plane\/dashboard\/browser\//,
   /^node-agent\/main\.ts$/,

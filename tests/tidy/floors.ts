@@ -44,7 +44,7 @@ const floors: readonly Floor[] = [
   { name: 'control-plane/app.ts', holds: /^control-plane\/app\.ts$/, mayImport: app },
   {
     name: 'control-plane main',
-    holds: /^control-plane\/main-(node|worker)\.ts$/,
+    holds: /^control-plane\/main-[a-z-]+\.ts$/,
     mayImport: [...app, 'control-plane/app.ts', 'control-plane/adapters'],
   },
   folder('control-plane/cli', shared),

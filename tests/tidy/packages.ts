@@ -58,7 +58,7 @@ const rules: readonly PackageRule[] = [
   { holds: /^control-plane\/app\.ts$/, packages: httpDoor, allowsNode: false, reason: portable },
   { holds: /^control-plane\/main-worker\.ts$/, packages: ['hono', 'zod'], allowsNode: false, reason: portable },
   {
-    holds: /^control-plane\/main-node\.ts$/,
+    holds: /^control-plane\/main-(?!worker)[a-z-]+\.ts$/,
     packages: ['hono', '@hono/node-server', 'pino', 'commander', 'zod', 'yaml'],
     allowsNode: true,
     reason: 'A main only wires things up.',
