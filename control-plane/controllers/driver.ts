@@ -5,10 +5,10 @@
  */
 import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import { sleep, type Timer } from '../../shared/util/clock.ts';
-import type { ServiceContext } from '../services/context.ts';
 import { HistoryGoneError, LeaseGoneError, type LeaseId, StoreUnavailableError } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
+import type { ControllerContext } from './context.ts';
 import { earliest, runPasses } from './pass.ts';
 import { runRound } from './round.ts';
 
@@ -30,12 +30,12 @@ const LOOKS_IN_A_ROW_MAX = 100;
 
 /** Runs until the signal is aborted. Faults of the store are waited out; anything else is a bug and is thrown. */
 export class Driver {
-  readonly #ctx: ServiceContext;
+  readonly #ctx: ControllerContext;
   readonly #options: DriverOptions;
   #wake: () => void = () => {};
   #woken = false;
 
-  constructor(ctx: ServiceContext, options: DriverOptions = DRIVER_DEFAULTS) {
+  constructor(ctx: ControllerContext, options: DriverOptions = DRIVER_DEFAULTS) {
     this.#ctx = ctx;
     this.#options = options;
   }

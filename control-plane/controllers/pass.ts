@@ -8,7 +8,6 @@ import { unreachable } from '../../shared/util/assert.ts';
 import type { PassAction, PassPlan } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
-import type { ServiceContext } from '../services/context.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import {
@@ -21,6 +20,7 @@ import {
   stopUnit,
   type Unit,
 } from '../store/units.ts';
+import type { ControllerContext } from './context.ts';
 
 const CATCH_UP_MS = 2000;
 
@@ -40,7 +40,7 @@ const PASSES: readonly ((input: { cluster: ClusterView; nowMs: number }) => Pass
 ];
 
 /** Throws StoreUnavailableError. */
-export async function runPasses(ctx: ServiceContext): Promise<PassOutcome> {
+export async function runPasses(ctx: ControllerContext): Promise<PassOutcome> {
   let committed = 0;
   let again = false;
   let wakeAtMs: number | null = null;
@@ -61,7 +61,7 @@ export function earliest(a: number | null, b: number | null): number | null {
 
 /** Each action is made into its unit only when its turn comes, on the mirror as it stands after the ones before. */
 async function commitActions(
-  ctx: ServiceContext,
+  ctx: ControllerContext,
   actions: readonly PassAction[],
 ): Promise<{ committed: number; again: boolean }> {
   let committed = 0;

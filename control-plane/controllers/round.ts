@@ -6,12 +6,12 @@
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { RoundPlan } from '../scheduler/plan.ts';
 import { planRound } from '../scheduler/round.ts';
-import type { ServiceContext } from '../services/context.ts';
 import { type Compare, TRANSACTION_COMPARES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { packTransactions } from '../store/transact.ts';
 import { type NodeRound, roundUnit } from '../store/units.ts';
+import type { ControllerContext } from './context.ts';
 
 /** How long a round waits for its own claim to reach the mirror. */
 const CATCH_UP_MS = 2000;
@@ -29,7 +29,7 @@ export interface RoundOutcome {
 }
 
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
-export async function runRound(ctx: ServiceContext): Promise<RoundOutcome> {
+export async function runRound(ctx: ControllerContext): Promise<RoundOutcome> {
   const forecast = plan(ctx);
   if (isEmpty(forecast)) return { placed: 0, swept: 0, again: false, wakeAtMs: forecast.wakeAtMs };
   const fence = await claimRound(ctx);
@@ -37,7 +37,7 @@ export async function runRound(ctx: ServiceContext): Promise<RoundOutcome> {
   return commitRound(ctx, fence);
 }
 
-function plan(ctx: ServiceContext): RoundPlan {
+function plan(ctx: ControllerContext): RoundPlan {
   return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now() });
 }
 
@@ -46,7 +46,7 @@ function isEmpty({ sweeps, placements }: RoundPlan): boolean {
 }
 
 /** Null: another replica claimed one at the same time, or the mirror doesn't follow. */
-async function claimRound(ctx: ServiceContext): Promise<Compare | null> {
+async function claimRound(ctx: ControllerContext): Promise<Compare | null> {
   const { snapshot } = ctx.mirror;
   const key = keys.currentRound;
   const claim = { number: (snapshot.round?.number ?? 0) + 1, owner: ctx.replica.id, claimedAtMs: ctx.clock.now() };
@@ -58,7 +58,7 @@ async function claimRound(ctx: ServiceContext): Promise<Compare | null> {
   return result.committed && caughtUp ? { key, modRevision: result.revision } : null;
 }
 
-async function commitRound(ctx: ServiceContext, fence: Compare): Promise<RoundOutcome> {
+async function commitRound(ctx: ControllerContext, fence: Compare): Promise<RoundOutcome> {
   const { snapshot } = ctx.mirror;
   const decided = plan(ctx);
   const { rounds, leftOver } = roundsByNode(decided);
