@@ -26,8 +26,12 @@ const ORDINARY_ACTIONS = [
 
 const DANGEROUS_ACTIONS = DANGERS.map((danger) => `job:${danger}` as const);
 
-export type Action = (typeof ORDINARY_ACTIONS)[number] | (typeof DANGEROUS_ACTIONS)[number];
+/** What a join token is for. No list of actions grants it: admitting a node is told apart from being one. */
+const JOIN_ACTION = 'node:join';
 
+export type Action = (typeof ORDINARY_ACTIONS)[number] | (typeof DANGEROUS_ACTIONS)[number] | typeof JOIN_ACTION;
+
+/** Everything that a list of actions can grant. */
 export const ACTIONS: readonly Action[] = [...ORDINARY_ACTIONS, ...DANGEROUS_ACTIONS];
 
 /** Everything that may stand in a token's list of actions: the actions, each family as `<family>:*`, and `*`. */
@@ -43,7 +47,9 @@ const ALLOWED: Verdict = { allowed: true };
 
 /** Whether the principal may do this to things of `role`; null stands for what belongs to no role, such as nodes. */
 export function authorize(principal: Principal, action: Action, role: RolePath | null): Verdict {
+  if (principal.kind === 'join' && action === JOIN_ACTION) return ALLOWED;
   if (principal.kind !== 'user') return refuse(limitOfKind(principal.kind));
+  if (action === JOIN_ACTION) return refuse('a node registers with a join token; make one with `kind: join`');
   if (!principal.actions.some((granted) => covers(granted, action))) {
     return refuse(
       `the token of "${principal.subject}" doesn't allow ${action}; ask for one with the action "${action}"`,
