@@ -1,0 +1,178 @@
+/**
+ * From a bearer token to a principal, or to a refusal. Nothing in a token is believed before its signature has been
+ * checked with a key and an algorithm that we chose: the token's own words only choose among issuers that we trust, and
+ * among the keys of that issuer.
+ */
+import { decodeJwt, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { Refusal } from '../../shared/domain/errors.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import { type KeyRing, OWN_ALGORITHM } from './keys.ts';
+import { type OutsideIssuer, outsidePrincipal } from './outside-issuer.ts';
+import { OutsideKeys } from './outside-keys.ts';
+import type { Principal } from './principal.ts';
+import { TokenCache } from './token-cache.ts';
+import { claimsSchema, OWN_AUDIENCE, OWN_TYPE } from './tokens.ts';
+
+/** How far the clocks of those who make tokens may be from ours. */
+const CLOCK_TOLERANCE_SECONDS = 30;
+
+/** Longer ones aren't looked at. */
+export const TOKEN_LENGTH_MAX = 8192;
+
+/** Three parts in base64url. Unsigned tokens (an empty third part) and encrypted ones (five parts) end here. */
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/** Types that outside issuers write; many write none. A logout token, say, is signed by the same key and means no login. */
+const OUTSIDE_TYPES: readonly (string | undefined)[] = [undefined, 'jwt', 'at+jwt', 'application/at+jwt'];
+
+export interface VerifiedToken {
+  readonly principal: Principal;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+export interface Verifier {
+  /**
+   * Who the token stands for. Throws the Refusal `unauthenticated`, which says why in words that help an honest caller
+   * and nobody else; `unavailable` when the keys to check it with can't be had; StoreUnavailableError.
+   */
+  verify(token: string): Promise<VerifiedToken>;
+}
+
+export interface VerifierOptions {
+  readonly clock: Clock;
+  readonly ring: KeyRing;
+  /** The name under which our own tokens are signed. */
+  readonly issuer: string;
+  /** Throws if two of them, or one and ourselves, have the same name. */
+  readonly outside: readonly OutsideIssuer[];
+  readonly fetch: typeof fetch;
+}
+
+/** Checks a token by the rules of one issuer. */
+type Check = (token: string) => Promise<VerifiedToken>;
+
+export function createVerifier({ clock, ring, issuer, outside, fetch }: VerifierOptions): Verifier {
+  const checks = new Map<string, Check>([[issuer, (token) => checkOwn(token, { clock, ring, issuer })]]);
+  for (const one of outside) {
+    if (checks.has(one.issuer)) throw new Error(`the issuer "${one.issuer}" is configured twice`);
+    const keys = new OutsideKeys({ issuer: one, clock, fetch });
+    checks.set(one.issuer, (token) => checkOutside(token, { clock, keys, issuer: one }));
+  }
+  const cache = new TokenCache<VerifiedToken>();
+  return {
+    async verify(token) {
+      checkShape(token);
+      const nowMs = clock.now();
+      const known = cache.get(token, nowMs - CLOCK_TOLERANCE_SECONDS * 1000);
+      if (known !== null) return known;
+      const check = checks.get(claimedIssuer(token));
+      if (check === undefined) throw unauthenticated('the token is from an issuer that is not trusted here');
+      const verified = await check(token);
+      cache.set(token, verified);
+      return verified;
+    },
+  };
+}
+
+function checkShape(token: string): void {
+  if (token.length > TOKEN_LENGTH_MAX) throw unauthenticated(`the token is longer than ${TOKEN_LENGTH_MAX} characters`);
+  if (!COMPACT_JWS.test(token)) throw unauthenticated('the token is not a signed JWT');
+}
+
+/** Not believed: it only says whose rules are applied, and those check it again. */
+function claimedIssuer(token: string): string {
+  try {
+    return decodeJwt(token).iss ?? '';
+  } catch {
+    throw unauthenticated('the token is not a signed JWT');
+  }
+}
+
+async function checkOwn(
+  token: string,
+  { clock, ring, issuer }: { clock: Clock; ring: KeyRing; issuer: string },
+): Promise<VerifiedToken> {
+  const { payload } = await verifySignature(
+    token,
+    async ({ kid }) => {
+      const key = kid === undefined ? null : await ring.find(kid);
+      if (key === null) throw new errors.JWKSNoMatchingKey();
+      return key;
+    },
+    { ...commonOptions(clock), algorithms: [OWN_ALGORITHM], issuer, audience: OWN_AUDIENCE, typ: OWN_TYPE },
+  );
+  const claims = claimsSchema.safeParse(payload);
+  if (!claims.success) throw unauthenticated('the token lacks a claim, or one is not what it should be');
+  const { sub, jti, kind, roles, actions, node, iat, exp } = claims.data;
+  const principal: Principal = { kind, subject: sub, tokenId: jti, roles, actions, node };
+  return { principal, issuedAtMs: iat * 1000, expiresAtMs: exp * 1000 };
+}
+
+async function checkOutside(
+  token: string,
+  { clock, keys, issuer }: { clock: Clock; keys: OutsideKeys; issuer: OutsideIssuer },
+): Promise<VerifiedToken> {
+  const { payload, protectedHeader } = await verifySignature(token, (header) => keys.find(header), {
+    ...commonOptions(clock),
+    algorithms: [...issuer.algorithms],
+    issuer: issuer.issuer,
+    audience: issuer.audience,
+    requiredClaims: ['sub', 'exp'],
+  });
+  if (!OUTSIDE_TYPES.includes(protectedHeader.typ?.toLowerCase())) {
+    throw unauthenticated('the token is of another type than an access or identity token');
+  }
+  const principal = outsidePrincipal(issuer, payload);
+  if (principal === null) throw unauthenticated('the token has no usable subject');
+  const expiresAtMs = (payload.exp ?? 0) * 1000;
+  return { principal, issuedAtMs: (payload.iat ?? payload.nbf ?? 0) * 1000, expiresAtMs };
+}
+
+function commonOptions(clock: Clock): JWTVerifyOptions {
+  return { clockTolerance: CLOCK_TOLERANCE_SECONDS, currentDate: new Date(clock.now()) };
+}
+
+type Lookup = (header: { kid?: string; alg: string }) => Promise<CryptoKey>;
+
+async function verifySignature(
+  token: string,
+  lookup: Lookup,
+  options: JWTVerifyOptions,
+): Promise<{ payload: JWTPayload; protectedHeader: { typ?: string } }> {
+  try {
+    return await jwtVerify(token, lookup, options);
+  } catch (error) {
+    if (!(error instanceof errors.JOSEError)) throw error;
+    throw unauthenticated(explain(error), error);
+  }
+}
+
+function explain(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTExpired) return 'the token has expired';
+  if (error instanceof errors.JWTClaimValidationFailed) return explainClaim(error.claim);
+  if (error instanceof errors.JWKSNoMatchingKey) return 'the token is signed with a key that is not known here';
+  if (error instanceof errors.JWKSMultipleMatchingKeys) return "the token doesn't say which key it is signed with";
+  if (error instanceof errors.JWSSignatureVerificationFailed) return "the token's signature is not valid";
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'the token is signed in a way that is not accepted here';
+  return 'the token is not a valid signed JWT';
+}
+
+function explainClaim(claim: string): string {
+  switch (claim) {
+    case 'aud':
+      return 'the token is for another audience';
+    case 'iss':
+      return 'the token is from another issuer';
+    case 'nbf':
+      return 'the token is not valid yet';
+    case 'typ':
+      return 'the token is of another type';
+    default:
+      return `the token's claim "${claim}" is missing or not what it should be`;
+  }
+}
+
+function unauthenticated(why: string, cause?: unknown): Refusal {
+  return new Refusal('unauthenticated', why, cause === undefined ? {} : { cause });
+}
