@@ -1,0 +1,51 @@
+/** What one task of a group asks of a node, worked out once for all tasks of the group. */
+import type { Constraint } from '../../shared/domain/constraint.ts';
+import type { JobUid } from '../../shared/domain/ids.ts';
+import type { GroupSpec, JobSpec, Placement } from '../../shared/domain/job.ts';
+import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
+
+export interface Demand {
+  readonly jobUid: JobUid;
+  readonly group: GroupSpec;
+  readonly placement: Placement;
+  /** Rounded to thousandths, so that amounts can be compared as they are. */
+  readonly scalars: Scalars;
+  /** Names of the scalars of which it needs any, in their fixed order. */
+  readonly scalarNames: readonly string[];
+  /** Those among them that operators declared. */
+  readonly customNames: readonly string[];
+  /** Host ports that it asks for by number. */
+  readonly fixedPorts: readonly number[];
+  /** How many more ports it needs, whichever they are. */
+  readonly anyPorts: number;
+  /** The job's and the group's together. */
+  readonly constraints: readonly Constraint[];
+}
+
+export function demandOf(jobUid: JobUid, spec: JobSpec, group: GroupSpec): Demand {
+  const scalars = roundedScalars(group.resources);
+  const names = scalarNames(scalars).filter((name) => scalarOf(scalars, name) > 0);
+  const fixedPorts = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
+  return {
+    jobUid,
+    group,
+    placement: spec.placement,
+    scalars,
+    scalarNames: names,
+    customNames: names.filter((name) => Object.hasOwn(scalars.custom, name)),
+    fixedPorts,
+    anyPorts: group.ports.length - fixedPorts.length,
+    constraints: [...spec.constraints, ...group.constraints],
+  };
+}
+
+/** The scalars alone: `pids` is a limit that the node doesn't count. */
+function roundedScalars(needed: Scalars): Scalars {
+  return {
+    cpus: toMilli(needed.cpus),
+    memMiB: toMilli(needed.memMiB),
+    diskMiB: toMilli(needed.diskMiB),
+    gpus: toMilli(needed.gpus),
+    custom: Object.fromEntries(Object.entries(needed.custom).map(([name, amount]) => [name, toMilli(amount)])),
+  };
+}

@@ -1,0 +1,154 @@
+/**
+ * Answers about placement that nobody has to wait for a round to get: why a task has no place, and where the tasks of a
+ * job would go that nobody has submitted. Nothing is written.
+ */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { taskId } from '../../shared/domain/ids.ts';
+import type { GroupSpec, Job, JobSpec } from '../../shared/domain/job.ts';
+import type { Task } from '../../shared/domain/task.ts';
+import { unreachable } from '../../shared/util/assert.ts';
+import { batchFramework } from './batch-framework.ts';
+import { demandOf } from './demand.ts';
+import { type Explanation, explanationOf, judge } from './explanation.ts';
+import { openRooms } from './filters/all.ts';
+import { planSweeps, type Room, roomsOf } from './room.ts';
+import { byTurn, type Hold, queueOf, type WantedTask, wantedOrHeld } from './wanted.ts';
+
+export type { Explanation } from './explanation.ts';
+
+export interface ExplainInput {
+  readonly cluster: ClusterView;
+  readonly nowMs: number;
+  readonly task: Task;
+}
+
+export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation {
+  const rooms = roomsOf(cluster, planSweeps(cluster));
+  const verdict = wantedOrHeld(cluster, task);
+  if (typeof verdict === 'string') return heldBack(verdict, rooms.length);
+  const explanation = explainWanted(rooms, verdict);
+  return task.notBeforeMs > nowMs ? waitingOut(explanation, task.notBeforeMs) : explanation;
+}
+
+function explainWanted(rooms: readonly Room[], { job, group }: WantedTask): Explanation {
+  return explanationOf(judge(rooms, demandOf(job.uid, job.spec, group)));
+}
+
+function waitingOut(then: Explanation, notBeforeMs: number): Explanation {
+  const until = new Date(notBeforeMs).toISOString();
+  const summary = `It waits until ${until} before it is tried again. As things stand: ${then.summary}`;
+  return { ...then, placeable: false, waiting: 'backoff', notBeforeMs, summary };
+}
+
+function heldBack(hold: Hold, nodesTotal: number): Explanation {
+  const summary = describeHold(hold);
+  return { placeable: false, waiting: hold, notBeforeMs: null, nodesTotal, refusals: [], closest: null, summary };
+}
+
+function describeHold(hold: Hold): string {
+  switch (hold) {
+    case 'not-pending':
+      return 'It is not waiting for a place: it has one, or has had one.';
+    case 'stop-requested':
+      return 'It is to be stopped, so it gets no place.';
+    case 'job-gone':
+      return 'Its job is no longer on record, so it gets no place.';
+    case 'job-stopped':
+      return 'Its job is to stop, so it gets no place.';
+    case 'job-ended':
+      return 'Its job has ended, so it gets no place.';
+    case 'superseded':
+      return 'Its job has a newer version, which has tasks of its own, so it gets no place.';
+    default:
+      return unreachable(hold);
+  }
+}
+
+export interface DryRunInput {
+  readonly cluster: ClusterView;
+  readonly nowMs: number;
+  readonly spec: JobSpec;
+}
+
+export interface DryRun {
+  /** In the order of groups and indexes. */
+  readonly placements: readonly DryRunPlacement[];
+  /** Groups of which tasks would stay pending, and why. */
+  readonly unplaced: readonly { readonly group: string; readonly count: number; readonly explanation: Explanation }[];
+}
+
+export interface DryRunPlacement {
+  readonly group: string;
+  readonly index: number;
+  readonly node: string;
+  readonly why: string;
+}
+
+/**
+ * What the next round would do if the job were submitted now, behind everything that is pending and comes before it. Of a
+ * job that exists already, pending tasks count as replaced, while running ones keep their places: they would be stopped,
+ * but not by then.
+ */
+export function planDryRun({ cluster, nowMs, spec }: DryRunInput): DryRun {
+  const rooms = roomsOf(cluster, planSweeps(cluster));
+  const own = imaginedTasks(imaginedJob(spec, nowMs));
+  const replaced = cluster.jobByKey(spec)?.uid;
+  const others = queueOf(cluster, nowMs).wanted.filter(({ job }) => job.uid !== replaced);
+  const placed = batchFramework(
+    { rooms: openRooms(rooms), nodesTotal: rooms.length },
+    [...others, ...own].sort(byTurn),
+  );
+  const byTask = new Map(placed.map((placement) => [placement.task, placement]));
+  return {
+    placements: own.flatMap(({ task }) => {
+      const placement = byTask.get(task.id);
+      if (placement === undefined) return [];
+      return [{ group: task.group, index: task.index, node: placement.node, why: placement.why }];
+    }),
+    unplaced: spec.groups.flatMap((group) => {
+      const left = own.filter(({ task }) => task.group === group.name && !byTask.has(task.id));
+      const [first] = left;
+      if (first === undefined) return [];
+      return [{ group: group.name, count: left.length, explanation: explainWanted(rooms, first) }];
+    }),
+  };
+}
+
+/** Sorts after every real uid, so that of equals the tasks that exist come first. */
+const IMAGINED_UID = '~';
+
+function imaginedJob(spec: JobSpec, nowMs: number): Job {
+  return {
+    uid: IMAGINED_UID,
+    version: 1,
+    spec,
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+    createdBy: '',
+    stop: null,
+    deleted: false,
+    outcome: null,
+  };
+}
+
+function imaginedTasks(job: Job): WantedTask[] {
+  return job.spec.groups.flatMap((group) =>
+    Array.from({ length: group.count }, (_, index) => ({ task: imaginedTask(job, group, index), job, group })),
+  );
+}
+
+function imaginedTask(job: Job, group: GroupSpec, index: number): Task {
+  const place = { jobUid: job.uid, jobName: job.spec.name, jobVersion: 1, group: group.name, index, attempt: 0 };
+  return {
+    ...place,
+    id: taskId(place),
+    role: job.spec.role,
+    state: 'pending',
+    history: [{ state: 'pending', atMs: job.createdAtMs, reason: 'submitted', message: '' }],
+    notBeforeMs: 0,
+    node: null,
+    ports: {},
+    exitCode: null,
+    stop: null,
+  };
+}

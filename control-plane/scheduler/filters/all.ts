@@ -1,0 +1,34 @@
+/** The filters in the order in which they are asked: the first that refuses is the reason that is counted. */
+import type { Room } from '../room.ts';
+import { consentFilter } from './consent.ts';
+import { constraintFilter } from './constraints.ts';
+import type { Filter, NodeFilter } from './filter.ts';
+import { ledgerFullFilter } from './ledger-full.ts';
+import { aliveFilter, drainingFilter, eligibleFilter } from './node-state.ts';
+import { portCountFilter, portRangeFilter, portTakenFilter } from './ports.ts';
+import { cpusFilter, customScalarsFilter, diskFilter, gpusFilter, memoryFilter } from './scalars.ts';
+
+/** Whether the node takes new tasks at all. The same for everybody, so the round asks once per node. */
+export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilter, aliveFilter];
+
+/** Whether it takes such a task. */
+export const DEMAND_FILTERS: readonly Filter[] = [
+  consentFilter,
+  constraintFilter,
+  ledgerFullFilter,
+  cpusFilter,
+  memoryFilter,
+  diskFilter,
+  gpusFilter,
+  customScalarsFilter,
+  portRangeFilter,
+  portTakenFilter,
+  portCountFilter,
+];
+
+export const FILTERS: readonly Filter[] = [...NODE_FILTERS, ...DEMAND_FILTERS];
+
+/** The nodes that take new tasks. */
+export function openRooms(rooms: readonly Room[]): Room[] {
+  return rooms.filter((room) => NODE_FILTERS.every((filter) => filter.admits(room)));
+}

@@ -1,0 +1,29 @@
+/** Nodes that take no new tasks at all, whoever asks. */
+import { allOrNothing, type NodeFilter } from './filter.ts';
+
+export const eligibleFilter: NodeFilter = {
+  obstacle: 'node-ineligible',
+  applies: () => true,
+  admits: (room) => room.ledger.eligible,
+  shortage: allOrNothing,
+  explain: () => 'has been made ineligible for new tasks',
+  sum: (nodes) => `${nodes === 1 ? 'has' : 'have'} been made ineligible for new tasks`,
+};
+
+export const drainingFilter: NodeFilter = {
+  obstacle: 'node-draining',
+  applies: () => true,
+  admits: (room) => room.ledger.drain === null,
+  shortage: allOrNothing,
+  explain: (room) => `is being drained by ${room.ledger.drain?.by ?? 'nobody'}`,
+  sum: (nodes) => `${nodes === 1 ? 'is' : 'are'} draining`,
+};
+
+export const aliveFilter: NodeFilter = {
+  obstacle: 'node-unreachable',
+  applies: () => true,
+  admits: (room) => room.alive,
+  shortage: allOrNothing,
+  explain: () => 'is unreachable: its agent sends no heartbeats',
+  sum: (nodes) => `${nodes === 1 ? 'is' : 'are'} unreachable`,
+};

@@ -1,0 +1,17 @@
+/**
+ * A scheduler inside the round. It is shown what is left of the open nodes and its own tasks, and takes its share at once,
+ * where one outside would be made an offer and answer later.
+ */
+import type { PlannedPlacement } from './plan.ts';
+import type { Room } from './room.ts';
+import type { WantedTask } from './wanted.ts';
+
+export interface BuiltInOffer {
+  /** Nodes that take new tasks, in the order of their ids. What a framework takes it occupies; the next sees the rest. */
+  readonly rooms: readonly Room[];
+  /** How many nodes there are, open or not: what the sentences count. */
+  readonly nodesTotal: number;
+}
+
+/** Returns what it has taken, in the order in which it decided. Tasks come in the order of their turns. */
+export type BuiltInFramework = (offer: BuiltInOffer, tasks: readonly WantedTask[]) => PlannedPlacement[];

@@ -1,0 +1,111 @@
+/**
+ * What is left of each node while a round is being planned. It starts as what the ledgers say, less what the round sweeps,
+ * and only ever shrinks from there: a node that has refused a task won't take it later in the same round.
+ */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { JobUid, NodeId } from '../../shared/domain/ids.ts';
+import { freeResources, type Ledger, removeEntries, type TaskEntry } from '../../shared/domain/ledger.ts';
+import type { Node } from '../../shared/domain/node.ts';
+import { countPorts, type Resources, subtractResources } from '../../shared/domain/resources.ts';
+import { isTerminal } from '../../shared/domain/task.ts';
+import { byText } from './order.ts';
+import type { Sweep } from './plan.ts';
+
+export interface Room {
+  readonly id: NodeId;
+  readonly node: Node;
+  /** After the sweep, before any placement of this round. */
+  readonly ledger: Ledger;
+  readonly alive: boolean;
+  readonly free: Resources;
+  readonly freePorts: number;
+  readonly entries: number;
+  /** How many tasks of the group hold a place here, of all versions of the job. */
+  tasksOf(jobUid: JobUid, group: string): number;
+  /** Gives the entry its place. The caller has asked the filters. */
+  occupy(entry: TaskEntry): void;
+}
+
+/** Every node that has both joined and a ledger, in the order of their ids, with the swept entries gone. */
+export function roomsOf(cluster: ClusterView, sweeps: readonly Sweep[]): Room[] {
+  const swept = new Map(sweeps.map(({ node, tasks }) => [node, tasks]));
+  return [...cluster.ledgers.values()]
+    .sort((a, b) => byText(a.node, b.node))
+    .flatMap((ledger) => {
+      const node = cluster.nodes.get(ledger.node);
+      if (node === undefined) return [];
+      const left = removeEntries(ledger, swept.get(ledger.node) ?? []);
+      return [new LedgerRoom(node, left, cluster.isAlive(ledger.node))];
+    });
+}
+
+/** What gives its resources back: the entries of tasks that have ended, on every node. */
+export function planSweeps(cluster: ClusterView): Sweep[] {
+  return [...cluster.ledgers.values()]
+    .map((ledger) => ({ node: ledger.node, tasks: endedTasks(cluster, ledger) }))
+    .filter((sweep) => sweep.tasks.length > 0)
+    .sort((a, b) => byText(a.node, b.node));
+}
+
+/** A disowned entry stays, whatever its task says, until the agent confirms that nothing of it runs. */
+function endedTasks(cluster: ClusterView, ledger: Ledger): string[] {
+  return Object.values(ledger.entries)
+    .filter((entry) => {
+      if (entry.disowned) return false;
+      const task = cluster.tasks.get(entry.task);
+      return task === undefined || isTerminal(task.state);
+    })
+    .map((entry) => entry.task)
+    .sort(byText);
+}
+
+class LedgerRoom implements Room {
+  readonly node: Node;
+  readonly ledger: Ledger;
+  readonly alive: boolean;
+  free: Resources;
+  freePorts: number;
+  entries: number;
+  /** Counted when it is first asked for: only jobs that spread want to know. */
+  #tasksByGroup: Map<string, number> | null = null;
+
+  constructor(node: Node, ledger: Ledger, alive: boolean) {
+    this.node = node;
+    this.ledger = ledger;
+    this.alive = alive;
+    this.free = freeResources(ledger);
+    this.freePorts = countPorts(this.free.ports);
+    this.entries = Object.keys(ledger.entries).length;
+  }
+
+  get id(): NodeId {
+    return this.ledger.node;
+  }
+
+  tasksOf(jobUid: JobUid, group: string): number {
+    this.#tasksByGroup ??= countByGroup(this.ledger);
+    return this.#tasksByGroup.get(groupKey(jobUid, group)) ?? 0;
+  }
+
+  occupy(entry: TaskEntry): void {
+    this.free = subtractResources(this.free, entry.resources);
+    this.freePorts -= countPorts(entry.resources.ports);
+    this.entries += 1;
+    this.#tasksByGroup ??= countByGroup(this.ledger);
+    const key = groupKey(entry.jobUid, entry.group);
+    this.#tasksByGroup.set(key, (this.#tasksByGroup.get(key) ?? 0) + 1);
+  }
+}
+
+function countByGroup(ledger: Ledger): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const entry of Object.values(ledger.entries)) {
+    const key = groupKey(entry.jobUid, entry.group);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function groupKey(jobUid: JobUid, group: string): string {
+  return `${jobUid}/${group}`;
+}

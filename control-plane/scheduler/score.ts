@@ -1,0 +1,79 @@
+/** Which of the nodes that admit a task is the best one for it. */
+import type { Placement } from '../../shared/domain/job.ts';
+import { scalarOf } from '../../shared/domain/resources.ts';
+import { unreachable } from '../../shared/util/assert.ts';
+import type { Demand } from './demand.ts';
+import type { Room } from './room.ts';
+
+/** The best of the rooms, all of which admit the demand; of equally good ones the first. */
+export function bestRoom(rooms: readonly Room[], demand: Demand): Room | null {
+  const score = scoreOf(demand.placement);
+  let best: Room | null = null;
+  let bestScore = Number.NEGATIVE_INFINITY;
+  for (const room of rooms) {
+    const scored = score(room, demand);
+    if (scored > bestScore) {
+      best = room;
+      bestScore = scored;
+    }
+  }
+  return best;
+}
+
+/** Why `chosen` is the best, in a sentence for people. Asked before the task has taken its place there. */
+export function describeChoice(chosen: Room, demand: Demand, nodes: { fitting: number; total: number }): string {
+  const { name, share } = dominantUse(chosen, demand);
+  const use = `${name} ${Math.round(share * 100)} % used after placement`;
+  if (nodes.total === 1) return `${chosen.id} is the only node, and has room (${use})`;
+  if (nodes.fitting === 1) return `${chosen.id} is the only one of ${nodes.total} nodes that had room (${use})`;
+  return `${nodes.fitting} of ${nodes.total} nodes had room; ${chosen.id} ${describeBest(chosen, demand, use)}`;
+}
+
+function describeBest(chosen: Room, demand: Demand, use: string): string {
+  switch (demand.placement) {
+    case 'pack':
+      return `is the fullest that fits (${use})`;
+    case 'spread': {
+      const held = chosen.tasksOf(demand.jobUid, demand.group.name);
+      return `holds the fewest tasks of the group (${held}) and is the least loaded of those (${use})`;
+    }
+    default:
+      return unreachable(demand.placement);
+  }
+}
+
+/** Higher is better. */
+type Score = (room: Room, demand: Demand) => number;
+
+function scoreOf(placement: Placement): Score {
+  switch (placement) {
+    case 'pack':
+      return usedShare;
+    case 'spread':
+      // Whole tasks weigh more than the load, which is a share of at most 1 and so only decides between equals.
+      return (room, demand) => -(room.tasksOf(demand.jobUid, demand.group.name) + usedShare(room, demand) / 2);
+    default:
+      return unreachable(placement);
+  }
+}
+
+/**
+ * The dominant share: of the scalars that the task needs, the one of which the node will have given away most, from 0 to
+ * 1, with the task placed.
+ */
+function usedShare(room: Room, demand: Demand): number {
+  let most = 0;
+  for (const name of demand.scalarNames) most = Math.max(most, usedShareOf(room, demand, name));
+  return most;
+}
+
+function usedShareOf(room: Room, demand: Demand, name: string): number {
+  const total = scalarOf(room.ledger.total, name);
+  return (total - scalarOf(room.free, name) + scalarOf(demand.scalars, name)) / total;
+}
+
+function dominantUse(room: Room, demand: Demand): { readonly name: string; readonly share: number } {
+  const share = usedShare(room, demand);
+  const name = demand.scalarNames.find((candidate) => usedShareOf(room, demand, candidate) === share);
+  return { name: name ?? 'nothing', share };
+}

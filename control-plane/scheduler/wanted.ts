@@ -1,0 +1,59 @@
+/** Which pending tasks may be placed now, and which comes first. */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { GroupSpec, Job } from '../../shared/domain/job.ts';
+import { createdAtMs, type Task } from '../../shared/domain/task.ts';
+import { byText } from './order.ts';
+
+/** A pending task whose job wants it to run, and the template that it is made from. */
+export interface WantedTask {
+  readonly task: Task;
+  readonly job: Job;
+  readonly group: GroupSpec;
+}
+
+/** What keeps a task from ever being placed, whatever room there is. */
+export type Hold = 'not-pending' | 'stop-requested' | 'job-gone' | 'job-stopped' | 'job-ended' | 'superseded';
+
+/** The task with what it needs, or why it gets no place. A backoff that it waits out is the caller's matter. */
+export function wantedOrHeld(cluster: ClusterView, task: Task): WantedTask | Hold {
+  if (task.state !== 'pending') return 'not-pending';
+  if (task.stop !== null) return 'stop-requested';
+  const job = cluster.jobs.get(task.jobUid);
+  if (job === undefined) return 'job-gone';
+  if (job.deleted || job.stop !== null) return 'job-stopped';
+  if (job.outcome !== null) return 'job-ended';
+  const group = job.spec.groups.find((candidate) => candidate.name === task.group);
+  if (job.version !== task.jobVersion || group === undefined) return 'superseded';
+  return { task, job, group };
+}
+
+export interface Queue {
+  /** In the order in which they are to be placed. */
+  readonly wanted: readonly WantedTask[];
+  /** When the first of those that wait out a backoff may be placed; null if none does. */
+  readonly wakeAtMs: number | null;
+}
+
+export function queueOf(cluster: ClusterView, nowMs: number): Queue {
+  const wanted: WantedTask[] = [];
+  let wakeAtMs: number | null = null;
+  for (const task of cluster.pendingTasks()) {
+    const verdict = wantedOrHeld(cluster, task);
+    if (typeof verdict === 'string') continue;
+    if (task.notBeforeMs <= nowMs) wanted.push(verdict);
+    else wakeAtMs = Math.min(wakeAtMs ?? task.notBeforeMs, task.notBeforeMs);
+  }
+  return { wanted: wanted.sort(byTurn), wakeAtMs };
+}
+
+/** Priority first, then whoever has waited longest. What follows only makes the order total. */
+export function byTurn(a: WantedTask, b: WantedTask): number {
+  return (
+    b.job.spec.priority - a.job.spec.priority ||
+    createdAtMs(a.task) - createdAtMs(b.task) ||
+    byText(a.job.uid, b.job.uid) ||
+    byText(a.task.group, b.task.group) ||
+    a.task.index - b.task.index ||
+    a.task.attempt - b.task.attempt
+  );
+}
