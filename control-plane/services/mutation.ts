@@ -42,6 +42,23 @@ export async function mutate<T>(ctx: ServiceContext, call: Call, draft: () => Dr
   throw new Refusal('conflict', 'others kept changing the same thing; try again', { retryAfterSeconds: 1 });
 }
 
+/**
+ * Answers a request that makes something which isn't kept in the store. Only the answer is remembered, if the request has a
+ * key, so that its repetition gets the same one.
+ */
+export async function answerOnce<T>(
+  ctx: ServiceContext,
+  call: Call,
+  answer: { readonly status: AnswerStatus; readonly body: T },
+): Promise<Answer<T>> {
+  if (call.idempotency === null) return { ...answer, revision: ctx.mirror.revision, replayed: false };
+  const earlier = await storedAnswer<T>(ctx, call);
+  if (earlier !== null) return earlier;
+  const first = await commitDraft(ctx, call, { ...answer, compares: [], writes: [] });
+  if (first !== null) return first;
+  throw new Refusal('conflict', 'the same request was being answered; try again', { retryAfterSeconds: 1 });
+}
+
 function unchanged<T>(ctx: ServiceContext, draft: Draft<T>): Answer<T> {
   const status = draft.status === 201 ? 200 : draft.status;
   return { status, body: draft.body, revision: ctx.mirror.revision, replayed: false };
