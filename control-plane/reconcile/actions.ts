@@ -2,9 +2,15 @@
  * What passes decide. Each action is one transaction of its own and carries the values that it puts; whoever commits it
  * compares the revisions of everything that the action names, in the snapshot that it was decided from.
  */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { JobOutcome, StopRequest } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
+
+export interface PassInput {
+  readonly cluster: ClusterView;
+  readonly nowMs: number;
+}
 
 export interface PassPlan {
   readonly actions: readonly PassAction[];

@@ -8,7 +8,7 @@ import { freeResources, type Ledger, removeEntries, type TaskEntry } from '../..
 import type { Node } from '../../shared/domain/node.ts';
 import { countPorts, type Resources, subtractResources } from '../../shared/domain/resources.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
-import { byText } from './order.ts';
+import { byText } from '../../shared/util/order.ts';
 import type { Sweep } from './plan.ts';
 
 export interface Room {

@@ -2,7 +2,7 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { GroupSpec, Job } from '../../shared/domain/job.ts';
 import { createdAtMs, type Task } from '../../shared/domain/task.ts';
-import { byText } from './order.ts';
+import { byText } from '../../shared/util/order.ts';
 
 /** A pending task whose job wants it to run, and the template that it is made from. */
 export interface WantedTask {

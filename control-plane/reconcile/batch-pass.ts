@@ -1,0 +1,74 @@
+/**
+ * Batch jobs: makes the tasks that a job lacks, tries again what went wrong, stops what is no longer wanted, and says how
+ * the job came out. What to do is read off the tasks that are on record, so a pass that was cut off, or run twice at once,
+ * changes nothing: the ids of tasks follow from their place, and every action compares what it was decided from.
+ */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Job, StopRequest } from '../../shared/domain/job.ts';
+import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import { byText } from '../../shared/util/order.ts';
+import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from './actions.ts';
+import { outcomeOf } from './batch-outcome.ts';
+import { nextTask, slotsOf } from './batch-tasks.ts';
+import { bounded, chunks } from './bounds.ts';
+
+export function planBatchPass({ cluster, nowMs }: PassInput): PassPlan {
+  const jobs = [...cluster.unsettledJobs()].sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
+  return bounded(jobs, (job) => jobActions(cluster, job, nowMs), { wakeAtMs: null, nowMs });
+}
+
+function jobActions(cluster: ClusterView, job: Job, nowMs: number): PassAction[] {
+  const tasks = [...cluster.tasksOfJob(job.uid)].sort(byPlace);
+  if (job.deleted) return removal(cluster, job, tasks, nowMs);
+  if (job.outcome !== null) return [];
+  if (job.stop !== null) return ending(job, tasks, job.stop, nowMs);
+  return running(job, tasks, nowMs);
+}
+
+function byPlace(a: Task, b: Task): number {
+  return a.jobVersion - b.jobVersion || byText(a.group, b.group) || a.index - b.index || a.attempt - b.attempt;
+}
+
+/** The record goes when nothing of the job runs or holds a place: not even a place that was given up on a lost node. */
+function removal(cluster: ClusterView, job: Job, tasks: readonly Task[], nowMs: number): PassAction[] {
+  const live = tasks.filter(isLive);
+  const stop = job.stop ?? { atMs: nowMs, by: 'berth', reason: 'the job was deleted' };
+  if (live.length > 0) return stops(live, stop);
+  if (tasks.some((task) => holdsPlace(cluster, task))) return [];
+  return [{ type: 'remove-job', job: job.uid }];
+}
+
+function holdsPlace(cluster: ClusterView, task: Task): boolean {
+  return task.node !== null && cluster.ledgers.get(task.node)?.entries[task.id] !== undefined;
+}
+
+function ending(job: Job, tasks: readonly Task[], stop: StopRequest, nowMs: number): PassAction[] {
+  const live = tasks.filter(isLive);
+  return live.length > 0 ? stops(live, stop) : [conclusion(job, tasks, nowMs)];
+}
+
+function running(job: Job, tasks: readonly Task[], nowMs: number): PassAction[] {
+  const live = tasks.filter(isLive);
+  const outdated = live.filter((task) => task.jobVersion !== job.version);
+  const reason = `version ${job.version} of the job has taken its place`;
+  const lacking = slotsOf(job, tasks).flatMap((slot) => nextTask(job, slot, nowMs) ?? []);
+  const actions: PassAction[] = [
+    ...stops(outdated, { atMs: nowMs, by: 'berth', reason }),
+    ...chunks(lacking, ACTION_TASKS_MAX).map((some) => ({ type: 'create-tasks', job: job.uid, tasks: some }) as const),
+  ];
+  return live.length === 0 && lacking.length === 0 ? [conclusion(job, tasks, nowMs)] : actions;
+}
+
+function conclusion(job: Job, tasks: readonly Task[], nowMs: number): PassAction {
+  const last = slotsOf(job, tasks).flatMap((slot) => slot.last ?? []);
+  return { type: 'conclude-job', job: job.uid, outcome: outcomeOf(job, last, nowMs) };
+}
+
+/** Of what isn't being stopped already. */
+function stops(tasks: readonly Task[], stop: StopRequest): PassAction[] {
+  return tasks.filter((task) => task.stop === null).map((task) => ({ type: 'stop-task', task: task.id, stop }));
+}
+
+function isLive(task: Task): boolean {
+  return !isTerminal(task.state);
+}

@@ -1,0 +1,94 @@
+/** Which tasks a batch job has, lacks and owes: one slot per group and index, filled by one attempt after the other. */
+import { taskId } from '../../shared/domain/ids.ts';
+import type { GroupSpec, Job } from '../../shared/domain/job.ts';
+import { createdAtMs, enteredAtMs, type Task } from '../../shared/domain/task.ts';
+import { backoffMs } from '../../shared/util/backoff.ts';
+
+export interface Slot {
+  readonly group: GroupSpec;
+  readonly index: number;
+  /** The attempt that counts: the last one of the wanted version; null before the first. */
+  readonly last: Task | null;
+}
+
+/** In the order of the spec's groups, then of indexes. `tasks` may hold those of older versions too. */
+export function slotsOf(job: Job, tasks: readonly Task[]): Slot[] {
+  const lastOf = new Map<string, Task>();
+  for (const task of tasks) {
+    if (task.jobVersion !== job.version) continue;
+    const key = `${task.group}/${task.index}`;
+    const earlier = lastOf.get(key);
+    if (earlier === undefined || earlier.attempt < task.attempt) lastOf.set(key, task);
+  }
+  return job.spec.groups.flatMap((group) =>
+    Array.from({ length: group.count }, (_, index) => ({
+      group,
+      index,
+      last: lastOf.get(`${group.name}/${index}`) ?? null,
+    })),
+  );
+}
+
+/** The task that the slot lacks: its first attempt, or a retry that its last one has earned. Null: it lacks none. */
+export function nextTask(job: Job, slot: Slot, nowMs: number): Task | null {
+  if (slot.last === null) return firstTask(job, slot, nowMs);
+  return isRetryOwed(slot.group, slot.last) ? retryOf(job, slot.group, slot.last, nowMs) : null;
+}
+
+/** What was asked to end isn't tried again, however it ended. */
+function isRetryOwed(group: GroupSpec, last: Task): boolean {
+  const wentWrong = last.state === 'failed' || last.state === 'error' || last.state === 'lost';
+  return wentWrong && last.stop === null && last.attempt < group.retries.max;
+}
+
+function firstTask(job: Job, { group, index }: Slot, nowMs: number): Task {
+  const message = `created for version ${job.version} of the job`;
+  return newTask(job, { group: group.name, index, attempt: 0 }, { atMs: nowMs, notBeforeMs: nowMs, message });
+}
+
+function retryOf(job: Job, group: GroupSpec, last: Task, nowMs: number): Task {
+  const notBeforeMs = endedAtMs(last, nowMs) + retryWaitMs(group, last.attempt);
+  const attempt = last.attempt + 1;
+  const message =
+    `attempt ${attempt + 1} of ${group.retries.max + 1}, after the one before ended as ${last.state}; ` +
+    `not placed before ${new Date(notBeforeMs).toISOString()}`;
+  return newTask(job, { group: group.name, index: last.index, attempt }, { atMs: nowMs, notBeforeMs, message });
+}
+
+function retryWaitMs({ retries }: GroupSpec, retry: number): number {
+  const policy = {
+    baseMs: retries.delaySeconds * 1000,
+    factor: retries.factor,
+    maxMs: retries.maxDelaySeconds * 1000,
+  };
+  return Math.round(backoffMs(policy, retry));
+}
+
+/**
+ * When the task ended, as far as that can be believed: the time comes from the node's clock, and one that is wrong must
+ * neither put a retry off for hours nor take its backoff away. It ended after it was placed, and not in the future.
+ */
+export function endedAtMs(task: Task, nowMs: number): number {
+  const reported = task.history.at(-1)?.atMs ?? nowMs;
+  const placed = enteredAtMs(task, 'staging') ?? createdAtMs(task);
+  return Math.min(nowMs, Math.max(placed, reported));
+}
+
+type Place = Pick<Task, 'group' | 'index' | 'attempt'>;
+
+function newTask(job: Job, place: Place, born: { atMs: number; notBeforeMs: number; message: string }): Task {
+  const coordinates = { jobName: job.spec.name, jobUid: job.uid, jobVersion: job.version, ...place };
+  const reason = place.attempt === 0 ? 'submitted' : 'retried';
+  return {
+    ...coordinates,
+    id: taskId(coordinates),
+    role: job.spec.role,
+    state: 'pending',
+    history: [{ state: 'pending', atMs: born.atMs, reason, message: born.message }],
+    notBeforeMs: born.notBeforeMs,
+    node: null,
+    ports: {},
+    exitCode: null,
+    stop: null,
+  };
+}
