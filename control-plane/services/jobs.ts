@@ -29,7 +29,7 @@ const UID_LENGTH = 10;
 const VERSIONS_MAX = 100_000;
 
 /** Accepts a new job. Throws `already-exists` when its name is taken within its role. */
-export function submitJob(ctx: ServiceContext, call: Call, spec: JobSpec): Promise<Answer<JobView>> {
+export async function submitJob(ctx: ServiceContext, call: Call, spec: JobSpec): Promise<Answer<JobView>> {
   demandToRun(call.principal, spec);
   return mutate(ctx, call, () => {
     const existing = ctx.mirror.snapshot.jobByKey(spec);
@@ -53,7 +53,7 @@ export interface UpdateOptions {
 }
 
 /** Makes `spec` what is wanted under its name: a new job, the next version of one, or nothing if it is so already. */
-export function updateJob(
+export async function updateJob(
   ctx: ServiceContext,
   call: Call,
   spec: JobSpec,

@@ -70,7 +70,7 @@ export function setEligibility(
   return changeLedger(ctx, call, id, (ledger) => (ledger.eligible === eligible ? ledger : { ...ledger, eligible }));
 }
 
-function changeLedger(
+async function changeLedger(
   ctx: ServiceContext,
   call: Call,
   id: NodeId,

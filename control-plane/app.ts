@@ -1,0 +1,72 @@
+/**
+ * Puts the floors together over whatever store, clock and chance a main hands in: the same replica on Node.js, on Workers,
+ * in tests and in the simulator.
+ */
+import type { Hono } from 'hono';
+import type { Clock } from '../shared/util/clock.ts';
+import type { Logger } from '../shared/util/log.ts';
+import type { Random } from '../shared/util/random.ts';
+import { createApi } from './api/api.ts';
+import type { OutsideIssuer } from './auth/outside-issuer.ts';
+import { ownIssuer, TokenMint } from './auth/tokens.ts';
+import { createVerifier } from './auth/verify.ts';
+import { Driver } from './controllers/driver.ts';
+import { announceReplica, ensureCluster } from './services/cluster.ts';
+import type { ServiceConfig, ServiceContext } from './services/context.ts';
+import { NodeSignals } from './services/node-signals.ts';
+import { ensureSigningKey } from './services/tokens.ts';
+import type { Store } from './store/contract.ts';
+import { Mirror } from './store/mirror.ts';
+import { OpLeases } from './store/transact.ts';
+
+export interface ReplicaOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Ends the replica: long requests are answered, loops come to rest. */
+  readonly signal: AbortSignal;
+  readonly replica: { readonly id: string; readonly url: string };
+  readonly config: ServiceConfig;
+  readonly outsideIssuers: readonly OutsideIssuer[];
+  readonly fetch: typeof fetch;
+}
+
+export interface Replica {
+  readonly api: Hono;
+  readonly ctx: ServiceContext;
+  readonly mint: TokenMint;
+  /** Runs rounds, passes and the announcement until the signal is aborted. Rejects when the replica can't go on. */
+  run(): Promise<void>;
+}
+
+/** Reads the state and puts a replica together; it serves as soon as `api` is asked. Throws StoreUnavailableError. */
+export async function createReplica(options: ReplicaOptions): Promise<Replica> {
+  const { store, clock, random, log, signal, replica, config } = options;
+  const cluster = await ensureCluster(store, random);
+  const mirror = await Mirror.start({ store, clock, signal, log });
+  const signals = new NodeSignals();
+  mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
+  const driver = new Driver({ store, mirror, clock, random, log, replica });
+  const ops = new OpLeases({ store, clock });
+  const nudge = () => driver.nudge();
+  const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, replica, config, nudge };
+  const ring = await ensureSigningKey(ctx);
+  const issuer = ownIssuer(cluster.id);
+  const mint = new TokenMint({ issuer, ring, clock, random });
+  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
+  return {
+    api: createApi({ ctx, verifier, mint, ring, fetch: options.fetch, signal }),
+    ctx,
+    mint,
+    run: () => runLoops(ctx, driver, signal),
+  };
+}
+
+/** Ends when all have ended; the first that fails is the reason that the others don't matter any more. */
+async function runLoops(ctx: ServiceContext, driver: Driver, signal: AbortSignal): Promise<void> {
+  const mirror = ctx.mirror.stopped.then((error) => {
+    if (error !== null) throw error;
+  });
+  await Promise.all([driver.run(signal), announceReplica(ctx, signal), mirror]);
+}

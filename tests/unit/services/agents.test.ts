@@ -1,0 +1,206 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { commitStatuses, heartbeat, registerNode, waitForAssignment } from '../../../control-plane/services/agents.ts';
+import { submitJob } from '../../../control-plane/services/jobs.ts';
+import { drainNode, getNode, setEligibility } from '../../../control-plane/services/nodes.ts';
+import { stopTask } from '../../../control-plane/services/tasks.ts';
+import type { TaskStatus } from '../../../shared/protocol/agent.ts';
+import {
+  ADMIN,
+  callOf,
+  caughtUp,
+  JOINER,
+  nodeOf,
+  nodePrincipal,
+  specOf,
+  startReplica,
+  type TestReplica,
+} from '../../support/replica.ts';
+
+let replica: TestReplica;
+
+beforeEach(async () => {
+  replica = await startReplica();
+});
+afterEach(() => replica.stop());
+
+function register(principal = JOINER, id = 'edge-1', change = {}) {
+  return registerNode(replica.ctx, principal, { node: nodeOf(id, change), seen: null, tasks: [] });
+}
+
+async function session(id = 'edge-1') {
+  return { node: id, epoch: (await register(JOINER, id)).epoch };
+}
+
+function status(task: string, state: TaskStatus['state'], change: Partial<TaskStatus> = {}): TaskStatus {
+  return { task, state, atMs: 1, reason: 'started', message: state, exitCode: null, ...change };
+}
+
+async function placedTask(): Promise<string> {
+  await submitJob(replica.ctx, callOf(), specOf());
+  await replica.settle();
+  const [task] = replica.ctx.mirror.snapshot.tasks.values();
+  return task?.id ?? '';
+}
+
+function nothingYet(waitMs = 0, signal = new AbortController().signal) {
+  return { position: null, streamsVersion: '', waitMs, signal };
+}
+
+describe('registering a node', () => {
+  it('starts a session with an epoch, a lease and a ledger', async () => {
+    const answer = await register();
+    expect(answer).toMatchObject({ epoch: 1, incarnation: 1, leaseTtlMs: 10_000 });
+    expect(getNode(replica.ctx, ADMIN, 'edge-1')).toMatchObject({ state: 'ready', total: { cpus: 4 } });
+  });
+
+  it('raises the epoch each time, so that the session before is over', async () => {
+    const first = await session();
+    const second = await register(nodePrincipal('edge-1'));
+    expect(second.epoch).toBe(first.epoch + 1);
+    await expect(heartbeat(replica.ctx, first)).rejects.toMatchObject({ code: 'stale-epoch' });
+    await expect(heartbeat(replica.ctx, { node: 'edge-1', epoch: second.epoch })).resolves.toBeUndefined();
+  });
+
+  it('does not let a join token or another node take a connected node over', async () => {
+    await register();
+    await expect(register()).rejects.toMatchObject({ code: 'conflict' });
+    await expect(register(nodePrincipal('edge-2'))).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(register(ADMIN)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  it('takes over what the node has now, and keeps what is placed there', async () => {
+    await register();
+    const task = await placedTask();
+    const resources = { ...nodeOf('edge-1').resources, cpus: 8 };
+    await register(nodePrincipal('edge-1'), 'edge-1', { resources });
+    const ledger = replica.ctx.mirror.snapshot.ledgers.get('edge-1');
+    expect(ledger?.total.cpus).toBe(8);
+    expect(Object.keys(ledger?.entries ?? {})).toEqual([task]);
+  });
+});
+
+describe('the assignment', () => {
+  it('carries what a task needs, once it differs from what the agent has', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const assignment = await waitForAssignment(replica.ctx, held, nothingYet());
+    expect(assignment?.tasks).toMatchObject([{ id: task, state: 'staging', group: { image: 'berth/busybox:local' } }]);
+    const position = assignment?.position ?? null;
+    expect(await waitForAssignment(replica.ctx, held, { ...nothingYet(), position })).toBeNull();
+  });
+
+  it('is given to one who waits as soon as something changes', async () => {
+    const held = await session();
+    const first = await waitForAssignment(replica.ctx, held, nothingYet());
+    const waiting = waitForAssignment(replica.ctx, held, { ...nothingYet(60_000), position: first?.position ?? null });
+    const task = await placedTask();
+    expect((await waiting)?.tasks.map((assigned) => assigned.id)).toEqual([task]);
+  });
+
+  it('ends the wait of a session that is over', async () => {
+    const held = await session();
+    const first = await waitForAssignment(replica.ctx, held, nothingYet());
+    const waiting = waitForAssignment(replica.ctx, held, { ...nothingYet(60_000), position: first?.position ?? null });
+    const outcome = expect(waiting).rejects.toMatchObject({ code: 'stale-epoch' });
+    await register(nodePrincipal('edge-1'));
+    await outcome;
+  });
+
+  it('ends the wait of a client that is gone', async () => {
+    const held = await session();
+    const first = await waitForAssignment(replica.ctx, held, nothingYet());
+    const gone = new AbortController();
+    const query = { ...nothingYet(60_000, gone.signal), position: first?.position ?? null };
+    const waiting = waitForAssignment(replica.ctx, held, query);
+    gone.abort();
+    expect(await waiting).toBeNull();
+  });
+});
+
+describe('statuses', () => {
+  it('are committed once, in order, and never go back', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const request = { statuses: [status(task, 'starting'), status(task, 'running')], released: [] };
+    expect((await commitStatuses(replica.ctx, held, request)).results).toEqual(['committed', 'committed']);
+    await caughtUp(replica.ctx);
+    expect((await commitStatuses(replica.ctx, held, request)).results).toEqual(['known', 'known']);
+    const history = replica.ctx.mirror.snapshot.tasks.get(task)?.history.map((transition) => transition.state);
+    expect(history).toEqual(['pending', 'staging', 'starting', 'running']);
+  });
+
+  it('end a task for good, and the next round sweeps its place', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const ended = status(task, 'finished', { reason: 'exited', exitCode: 0 });
+    await commitStatuses(replica.ctx, held, { statuses: [ended], released: [] });
+    await caughtUp(replica.ctx);
+    await replica.settle();
+    expect(replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.entries).toEqual({});
+    const late = { statuses: [status(task, 'failed', { exitCode: 1 })], released: [] };
+    expect((await commitStatuses(replica.ctx, held, late)).results).toEqual(['known']);
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'finished', exitCode: 0 });
+  });
+
+  it('of an old session are refused', async () => {
+    const held = await session();
+    const task = await placedTask();
+    await register(nodePrincipal('edge-1'));
+    const request = { statuses: [status(task, 'running')], released: [] };
+    await expect(commitStatuses(replica.ctx, held, request)).rejects.toMatchObject({ code: 'stale-epoch' });
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)?.state).toBe('staging');
+  });
+
+  it('for tasks of another node are unknown', async () => {
+    await session('edge-1');
+    const task = await placedTask();
+    const other = await session('edge-2');
+    const request = { statuses: [status(task, 'failed')], released: [] };
+    expect((await commitStatuses(replica.ctx, other, request)).results).toEqual(['unknown']);
+  });
+
+  it('never date a transition before the one that it follows', async () => {
+    const held = await session();
+    const task = await placedTask();
+    await commitStatuses(replica.ctx, held, { statuses: [status(task, 'running', { atMs: 5 })], released: [] });
+    await caughtUp(replica.ctx);
+    const times = replica.ctx.mirror.snapshot.tasks.get(task)?.history.map((transition) => transition.atMs) ?? [];
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+});
+
+describe('keeping tasks away from a node', () => {
+  it('gives a closed or draining node nothing, and opens it again', async () => {
+    await session();
+    await setEligibility(replica.ctx, callOf(), 'edge-1', { eligible: false });
+    await caughtUp(replica.ctx);
+    const task = await placedTask();
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)?.state).toBe('pending');
+    await setEligibility(replica.ctx, callOf(), 'edge-1', { eligible: true });
+    await drainNode(replica.ctx, callOf(), 'edge-1', { deadlineSeconds: null });
+    await caughtUp(replica.ctx);
+    await replica.settle();
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)?.state).toBe('pending');
+    expect(getNode(replica.ctx, ADMIN, 'edge-1').state).toBe('drained');
+  });
+
+  it('stops what still runs when the deadline of a drain has passed', async () => {
+    await session();
+    const task = await placedTask();
+    await drainNode(replica.ctx, callOf(), 'edge-1', { deadlineSeconds: 0 });
+    await caughtUp(replica.ctx);
+    await replica.settle();
+    expect(replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.entries[task]?.stop).not.toBeNull();
+  });
+});
+
+describe('a stop that races with a placement', () => {
+  it('leaves a task that was stopped without a place', async () => {
+    const task = await placedTask();
+    await Promise.all([session(), stopTask(replica.ctx, callOf(), task, { reason: 'no' })]);
+    await caughtUp(replica.ctx);
+    await replica.settle();
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'killed', node: null });
+    expect(replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.entries).toEqual({});
+  });
+});
