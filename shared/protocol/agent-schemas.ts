@@ -1,0 +1,144 @@
+/**
+ * What the server checks agents' requests with. The types in `agent.ts` are the contract, since agents carry no schema
+ * library; the proofs at the end keep the two from drifting apart.
+ */
+import { z } from 'zod';
+import { NODE_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
+import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
+import { TASK_REASONS } from '../domain/task.ts';
+import {
+  type HeartbeatRequest,
+  type LogLine,
+  type RegisterRequest,
+  STATUSES_MAX,
+  type StatusesRequest,
+  type TaskStatus,
+} from './agent.ts';
+import { nameSchema } from './job.ts';
+
+/** A line is cut by the agent before it gets this long. */
+export const LOG_LINE_LENGTH_MAX = 262_144;
+
+/** A sentence for people; an engine's error may be long. */
+const MESSAGE_LENGTH_MAX = 4096;
+const LABELS_MAX = 200;
+const PATHS_MAX = 200;
+
+const text = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((value) => !value.includes('\0'), 'must not contain NUL');
+const amount = z.number().min(0).max(1e12);
+const whole = z.number().int().min(0);
+const timeMs = z.number().min(0).max(8_640_000_000_000_000);
+const taskIdSchema = z.string().regex(TASK_ID_PATTERN, 'must be the id of a task');
+export const nodeIdSchema = z
+  .string()
+  .regex(NODE_ID_PATTERN, 'must be lower-case letters, digits and inner hyphens, 1 to 63 characters');
+
+const portNumber = z.number().int().min(1).max(65_535);
+const portRange = z
+  .strictObject({ first: portNumber, last: portNumber })
+  .refine((range) => range.first <= range.last, { path: ['last'], error: 'must not be below `first`' });
+const portRanges = z
+  .array(portRange)
+  .max(1000)
+  .refine((ranges) => ranges.every((range, index) => index === 0 || range.first > (ranges[index - 1]?.last ?? 0) + 1), {
+    error: 'must be sorted, and no two ranges may touch',
+  });
+
+const describedNode = z.strictObject({
+  id: nodeIdSchema,
+  hostname: text(253),
+  resources: z.strictObject({
+    cpus: amount,
+    memMiB: amount,
+    diskMiB: amount,
+    gpus: whole.max(1024),
+    custom: z.record(nameSchema, amount),
+    ports: portRanges,
+  }),
+  attributes: z
+    .record(z.string().min(1).max(128), text(1024))
+    .refine((attributes) => Object.keys(attributes).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`),
+  consent: z.strictObject({
+    hostNetwork: z.boolean(),
+    hostMounts: z.array(text(4096)).max(PATHS_MAX),
+    privileged: z.boolean(),
+    devices: z.array(text(4096)).max(PATHS_MAX),
+    capabilities: z.array(text(64)).max(PATHS_MAX),
+  }),
+  agentVersion: text(128),
+  engine: text(256),
+});
+
+export const registerRequestSchema = z
+  .strictObject({
+    node: describedNode,
+    seen: z.strictObject({ incarnation: whole, generation: whole }).nullable(),
+    tasks: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX),
+  })
+  .meta({ id: 'RegisterRequest' });
+
+export const registerResponseSchema = z
+  .object({
+    nodeToken: z.string(),
+    epoch: whole,
+    incarnation: whole,
+    heartbeatIntervalMs: whole,
+    leaseTtlMs: whole,
+  })
+  .meta({ id: 'RegisterResponse' });
+
+export const heartbeatRequestSchema = z.strictObject({ sentAtMs: timeMs }).meta({ id: 'HeartbeatRequest' });
+export const heartbeatResponseSchema = z
+  .object({
+    nodeToken: z.string().nullable().describe('A new token when the old one has less than half of its life left.'),
+  })
+  .meta({ id: 'HeartbeatResponse' });
+
+export const taskStatusSchema = z
+  .strictObject({
+    task: taskIdSchema,
+    state: z.enum(['starting', 'running', 'finished', 'failed', 'killed', 'error', 'lost']),
+    atMs: timeMs,
+    reason: z.enum(TASK_REASONS),
+    message: text(MESSAGE_LENGTH_MAX),
+    exitCode: z.number().int().min(-2_147_483_648).max(4_294_967_295).nullable(),
+  })
+  .meta({ id: 'TaskStatus' });
+
+export const statusesRequestSchema = z
+  .strictObject({
+    statuses: z.array(taskStatusSchema).max(STATUSES_MAX),
+    released: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX),
+  })
+  .meta({ id: 'StatusesRequest' });
+
+export const statusesResponseSchema = z
+  .object({ results: z.array(z.enum(['committed', 'known', 'unknown'])) })
+  .meta({ id: 'StatusesResponse' });
+
+/** One line of a stream's body. */
+export const logLineSchema = z
+  .strictObject({
+    at: z.string().max(64),
+    stream: z.enum(['stdout', 'stderr']),
+    text: z.string().max(LOG_LINE_LENGTH_MAX),
+    error: z.string().max(MESSAGE_LENGTH_MAX).optional(),
+  })
+  .meta({ id: 'LogLine' });
+
+/** The schemas and the types say the same: a member or a word that only one of them knows doesn't compile. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+type AllRequired<T> = T extends object ? { readonly [K in keyof T]-?: AllRequired<T[K]> } : T;
+type Exact<S extends z.ZodType, T> = Same<AllRequired<z.output<S>>, AllRequired<T>>;
+const _schemasAreExact: readonly [
+  Exact<typeof registerRequestSchema, RegisterRequest>,
+  Exact<typeof heartbeatRequestSchema, HeartbeatRequest>,
+  Exact<typeof taskStatusSchema, TaskStatus>,
+  Exact<typeof statusesRequestSchema, StatusesRequest>,
+  Exact<typeof logLineSchema, LogLine>,
+] = [true, true, true, true, true];
+void _schemasAreExact;
