@@ -1,0 +1,112 @@
+/** What the store would hold once a plan has been committed: for tests that look at more than one round or pass. */
+
+import type { PassAction, PassPlan } from '../../control-plane/reconcile/actions.ts';
+import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { addEntries, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
+import { advance, type Task } from '../../shared/domain/task.ts';
+import { present, unreachable } from '../../shared/util/assert.ts';
+import { type ClusterLiteral, clusterOf } from './builders.ts';
+
+/** The cluster as a literal again, so that a test can change it and build the next one. */
+export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, 'versions'>> {
+  return {
+    revision: cluster.revision,
+    nodes: [...cluster.nodes.values()],
+    ledgers: [...cluster.ledgers.values()],
+    epochs: Object.fromEntries(cluster.epochs),
+    dead: [...cluster.ledgers.keys()].filter((node) => !cluster.isAlive(node)),
+    jobs: [...cluster.jobs.values()],
+    tasks: [...cluster.tasks.values()],
+  };
+}
+
+export function applyRound(cluster: ClusterView, plan: RoundPlan, nowMs: number): ClusterView {
+  const literal = literalOf(cluster);
+  const swept = new Map(plan.sweeps.map(({ node, tasks }) => [node, tasks]));
+  const placed = new Map(plan.placements.map((placement) => [placement.task, placement]));
+  return clusterOf({
+    ...literal,
+    ledgers: literal.ledgers.map((ledger) =>
+      addEntries(
+        removeEntries(ledger, swept.get(ledger.node) ?? []),
+        plan.placements.filter(({ node }) => node === ledger.node).map(({ entry }) => entry),
+      ),
+    ),
+    tasks: literal.tasks.map((task) => {
+      const placement = placed.get(task.id);
+      if (placement === undefined) return task;
+      const { node, why, entry } = placement;
+      return advance(
+        task,
+        { state: 'staging', atMs: nowMs, reason: 'placed', message: why },
+        { node, ports: entry.ports },
+      );
+    }),
+  });
+}
+
+export function applyPass(cluster: ClusterView, plan: PassPlan): ClusterView {
+  return plan.actions.reduce(applyAction, cluster);
+}
+
+function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
+  const literal = literalOf(cluster);
+  switch (action.type) {
+    case 'create-tasks':
+      return clusterOf({ ...literal, tasks: [...literal.tasks, ...action.tasks] });
+    case 'stop-task': {
+      const task = present(cluster.tasks.get(action.task), `task ${action.task}`);
+      const killed = {
+        state: 'killed',
+        atMs: action.stop.atMs,
+        reason: 'stop-requested',
+        message: action.stop.reason,
+      } as const;
+      const stopped =
+        task.state === 'pending' ? advance(task, killed, { stop: action.stop }) : { ...task, stop: action.stop };
+      const mark = { atMs: action.stop.atMs, graceMs: 0, reason: action.stop.reason };
+      return clusterOf({
+        ...replaceTasks(literal, [stopped]),
+        ledgers: literal.ledgers.map((ledger) => markStop(ledger, task.id, mark)),
+      });
+    }
+    case 'conclude-job':
+      return clusterOf({
+        ...literal,
+        jobs: literal.jobs.map((job) => (job.uid === action.job ? { ...job, outcome: action.outcome } : job)),
+      });
+    case 'remove-job':
+      return clusterOf({ ...literal, jobs: literal.jobs.filter((job) => job.uid !== action.job) });
+    case 'mark-unreachable':
+    case 'mark-reachable': {
+      const epoch = present(cluster.epochs.get(action.node), `epoch of ${action.node}`);
+      const unreachableSinceMs = action.type === 'mark-unreachable' ? action.sinceMs : null;
+      return clusterOf({ ...literal, epochs: { ...literal.epochs, [action.node]: { ...epoch, unreachableSinceMs } } });
+    }
+    case 'give-up-tasks':
+      return giveUp(cluster, action);
+    default:
+      return unreachable(action);
+  }
+}
+
+function giveUp(cluster: ClusterView, action: Extract<PassAction, { type: 'give-up-tasks' }>): ClusterView {
+  const literal = literalOf(cluster);
+  const { node, atMs, message } = action;
+  const lost = action.tasks.map((id) =>
+    advance(present(cluster.tasks.get(id), `task ${id}`), { state: 'lost', atMs, reason: 'node-lost', message }),
+  );
+  const epoch = present(cluster.epochs.get(node), `epoch of ${node}`);
+  const disown = (ledger: Ledger, task: Task) => markStop(ledger, task.id, { atMs, graceMs: 0, reason: message }, true);
+  return clusterOf({
+    ...replaceTasks(literal, lost),
+    epochs: { ...literal.epochs, [node]: { ...epoch, epoch: epoch.epoch + 1 } },
+    ledgers: literal.ledgers.map((ledger) => (ledger.node === node ? lost.reduce(disown, ledger) : ledger)),
+  });
+}
+
+function replaceTasks<L extends { readonly tasks: readonly Task[] }>(literal: L, changed: readonly Task[]): L {
+  const byId = new Map(changed.map((task) => [task.id, task]));
+  return { ...literal, tasks: literal.tasks.map((task) => byId.get(task.id) ?? task) };
+}

@@ -1,0 +1,233 @@
+/**
+ * Valid objects of the domain. Each builder fills in what a test doesn't care about, so that the test states only what
+ * matters; nothing here is clever, and nothing is shared between calls.
+ */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { type TaskCoordinates, taskId } from '../../shared/domain/ids.ts';
+import type { GroupResources, GroupSpec, Job, JobSpec, JobVersion } from '../../shared/domain/job.ts';
+import type { Ledger, TaskEntry } from '../../shared/domain/ledger.ts';
+import { type Epoch, NO_CONSENT, type Node } from '../../shared/domain/node.ts';
+import { portsOf, type Resources } from '../../shared/domain/resources.ts';
+import type { Task, TaskReason, TaskState } from '../../shared/domain/task.ts';
+
+/** When everything that a builder makes was made, unless a test says otherwise. */
+export const T0 = Date.UTC(2026, 0, 1);
+
+type GroupChange = Partial<Omit<GroupSpec, 'resources' | 'retries'>> & {
+  readonly resources?: Partial<GroupResources>;
+  readonly retries?: Partial<GroupSpec['retries']>;
+};
+
+/** One task with a core and 100 MiB, no ports, no retries. */
+export function aGroup({ resources, retries, ...change }: GroupChange = {}): GroupSpec {
+  return {
+    name: 'main',
+    count: 1,
+    image: 'busybox:1.36',
+    env: {},
+    resources: { cpus: 1, memMiB: 100, diskMiB: 0, gpus: 0, pids: 100, custom: {}, ...resources },
+    network: 'bridge',
+    ports: [],
+    mounts: [],
+    pullPolicy: 'missing',
+    privileged: false,
+    devices: [],
+    capAdd: [],
+    constraints: [],
+    retries: { max: 0, delaySeconds: 1, factor: 2, maxDelaySeconds: 300, ...retries },
+    killGraceSeconds: 10,
+    ...change,
+  };
+}
+
+export function aSpec(change: Partial<JobSpec> = {}): JobSpec {
+  return {
+    name: 'demo',
+    role: 'default',
+    kind: 'batch',
+    priority: 50,
+    placement: 'pack',
+    labels: {},
+    constraints: [],
+    replaceAfterSeconds: 60,
+    groups: [aGroup()],
+    ...change,
+  };
+}
+
+/** The uid follows from the job's name, so that two jobs of a test differ by naming them. */
+export function aJob({ spec, ...change }: Partial<Omit<Job, 'spec'>> & { readonly spec?: Partial<JobSpec> } = {}): Job {
+  const full = aSpec(spec);
+  return {
+    uid: `uid${full.name.replaceAll('-', '')}`,
+    version: 1,
+    spec: full,
+    createdAtMs: T0,
+    updatedAtMs: T0,
+    createdBy: 'alice',
+    stop: null,
+    deleted: false,
+    outcome: null,
+    ...change,
+  };
+}
+
+type TaskChange = Partial<Omit<Task, 'history'>> & {
+  readonly history?: Task['history'];
+  /** When it entered its state; {@link T0} unless given. */
+  readonly atMs?: number;
+};
+
+/** A task of the job's first group, pending unless the change says otherwise. */
+export function aTask(job: Job, { atMs = T0, ...change }: TaskChange = {}): Task {
+  const place: TaskCoordinates = {
+    jobName: job.spec.name,
+    jobUid: job.uid,
+    jobVersion: change.jobVersion ?? job.version,
+    group: change.group ?? job.spec.groups[0]?.name ?? 'main',
+    index: change.index ?? 0,
+    attempt: change.attempt ?? 0,
+  };
+  const state = change.state ?? 'pending';
+  return {
+    ...place,
+    id: taskId(place),
+    role: job.spec.role,
+    state,
+    history: historyTo(state, atMs),
+    notBeforeMs: 0,
+    node: null,
+    ports: {},
+    exitCode: null,
+    stop: null,
+    ...change,
+  };
+}
+
+const REASONS: Readonly<Record<TaskState, TaskReason>> = {
+  pending: 'submitted',
+  staging: 'placed',
+  starting: 'accepted',
+  running: 'started',
+  finished: 'exited',
+  failed: 'exited',
+  killed: 'stop-requested',
+  error: 'image-unavailable',
+  lost: 'node-lost',
+};
+
+/** Straight from `pending` to the state. */
+function historyTo(state: TaskState, atMs: number): Task['history'] {
+  const born = { state: 'pending', atMs: Math.min(T0, atMs), reason: 'submitted', message: 'created' } as const;
+  return state === 'pending' ? [{ ...born, atMs }] : [born, { state, atMs, reason: REASONS[state], message: state }];
+}
+
+export function someResources(change: Partial<Resources> = {}): Resources {
+  const ports = [{ first: 31_000, last: 31_999 }];
+  return { cpus: 4, memMiB: 4096, diskMiB: 10_000, gpus: 0, custom: {}, ports, ...change };
+}
+
+export function aNode({ id = 'edge-1', attributes, ...change }: Partial<Node> = {}): Node {
+  return {
+    id,
+    hostname: `${id}.example`,
+    resources: someResources(),
+    attributes: { hostname: `${id}.example`, arch: 'x64', os: 'linux', node: id, ...attributes },
+    consent: NO_CONSENT,
+    agentVersion: '0.1.0',
+    engine: 'docker 20.10.24',
+    registeredAtMs: T0,
+    ...change,
+  };
+}
+
+/** The place of a task: what its group asks for, and the ports that the task has. */
+export function anEntry(job: Job, task: Task, change: Partial<TaskEntry> = {}): TaskEntry {
+  const group = job.spec.groups.find((candidate) => candidate.name === task.group) ?? aGroup();
+  const { cpus, memMiB, diskMiB, gpus, custom } = group.resources;
+  return {
+    kind: 'task',
+    task: task.id,
+    role: task.role,
+    jobUid: task.jobUid,
+    jobVersion: task.jobVersion,
+    group: task.group,
+    resources: { cpus, memMiB, diskMiB, gpus, custom, ports: portsOf(Object.values(task.ports)) },
+    ports: task.ports,
+    stop: null,
+    disowned: false,
+    ...change,
+  };
+}
+
+/** An open ledger; its entries are given as a list. */
+export function aLedger({
+  node = 'edge-1',
+  entries = [],
+  ...change
+}: Partial<Omit<Ledger, 'entries'>> & { readonly entries?: readonly TaskEntry[] } = {}): Ledger {
+  return {
+    node,
+    total: someResources(),
+    eligible: true,
+    drain: null,
+    entries: Object.fromEntries(entries.map((entry) => [entry.task, entry])),
+    assignmentGeneration: 1,
+    ...change,
+  };
+}
+
+export interface ClusterLiteral {
+  readonly revision?: number;
+  readonly nodes?: readonly Node[];
+  /** Nodes without one get an open ledger with all that they have. */
+  readonly ledgers?: readonly Ledger[];
+  /** By node. Nodes without one have epoch 1 and are reachable. */
+  readonly epochs?: Readonly<Record<string, Epoch>>;
+  /** Nodes whose lease has ended. */
+  readonly dead?: readonly string[];
+  readonly jobs?: readonly Job[];
+  /** Beside the wanted version of each job. */
+  readonly versions?: readonly JobVersion[];
+  readonly tasks?: readonly Task[];
+}
+
+/** A cluster with its indexes. Maps are filled in the order in which the lists are given. */
+export function clusterOf(literal: ClusterLiteral): ClusterView {
+  const { nodes = [], ledgers = [], epochs = {}, dead = [], jobs = [], versions = [], tasks = [] } = literal;
+  const withLedger = new Set(ledgers.map((ledger) => ledger.node));
+  const filled = nodes
+    .filter((node) => !withLedger.has(node.id))
+    .map(({ id, resources }) => aLedger({ node: id, total: resources }));
+  const allLedgers = [...ledgers, ...filled];
+  const wanted = jobs.map((job): JobVersion => {
+    return {
+      jobUid: job.uid,
+      version: job.version,
+      spec: job.spec,
+      createdAtMs: job.updatedAtMs,
+      createdBy: job.createdBy,
+    };
+  });
+  const byVersion = new Map(
+    [...wanted, ...versions].map((version) => [`${version.jobUid}/${version.version}`, version]),
+  );
+  const alive = new Set(allLedgers.map((ledger) => ledger.node).filter((node) => !dead.includes(node)));
+  const byJob = Map.groupBy(tasks, (task) => task.jobUid);
+  return {
+    revision: literal.revision ?? 1,
+    nodes: new Map(nodes.map((node) => [node.id, node])),
+    epochs: new Map(
+      allLedgers.map(({ node }) => [node, epochs[node] ?? { epoch: 1, unreachableSinceMs: null }] as const),
+    ),
+    ledgers: new Map(allLedgers.map((ledger) => [ledger.node, ledger])),
+    jobs: new Map(jobs.map((job) => [job.uid, job])),
+    tasks: new Map(tasks.map((task) => [task.id, task])),
+    isAlive: (node) => alive.has(node),
+    jobByKey: (key) => jobs.find(({ spec }) => spec.role === key.role && spec.name === key.name),
+    version: (job, version) => byVersion.get(`${job}/${version}`),
+    tasksOfJob: (job) => byJob.get(job) ?? [],
+    pendingTasks: () => tasks.filter((task) => task.state === 'pending'),
+    unsettledJobs: () => jobs.filter((job) => job.outcome === null || job.deleted),
+  };
+}
