@@ -11,7 +11,7 @@ import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
 import { Driver } from './controllers/driver.ts';
-import { announceReplica, ensureCluster } from './services/cluster.ts';
+import { announceReplica, ensureCluster, waitForStore } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { NodeSignals } from './services/node-signals.ts';
 import { ensureSigningKey } from './services/tokens.ts';
@@ -40,9 +40,10 @@ export interface Replica {
   run(): Promise<void>;
 }
 
-/** Reads the state and puts a replica together; it serves as soon as `api` is asked. Throws StoreUnavailableError. */
+/** Waits for the store, reads the state and puts a replica together. Throws StoreUnavailableError when it goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const { store, clock, random, log, signal, replica, config } = options;
+  await waitForStore({ store, clock, random, log }, signal);
   const cluster = await ensureCluster(store, random);
   const mirror = await Mirror.start({ store, clock, signal, log });
   const signals = new NodeSignals();

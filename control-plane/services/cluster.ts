@@ -30,6 +30,23 @@ export async function ensureCluster(store: Store, random: Random): Promise<Recor
   return decodeRecord('cluster', keys.cluster, found.value);
 }
 
+/** Waits for a store that is away when the replica starts, saying so once. Ends early only when the signal is aborted. */
+export async function waitForStore(
+  { store, clock, random, log }: Pick<ServiceContext, 'store' | 'clock' | 'random' | 'log'>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      await store.status();
+      return;
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      if (failures === 0) log.warn({ error }, 'the store does not answer yet; waiting for it');
+      await sleep(clock, jitteredBackoffMs(RETRY, failures, random.next()), signal);
+    }
+  }
+}
+
 /** Keeps this replica on the list that peers forward log streams by, until the signal is aborted; then takes it off. */
 export async function announceReplica(ctx: ServiceContext, signal: AbortSignal): Promise<void> {
   let lease: LeaseId | null = null;
