@@ -104,6 +104,7 @@ export class MemoryStore implements Store {
   async *watch({ prefix, fromRevision, signal }: WatchRequest): AsyncGenerator<WatchBatch, void, void> {
     let next = fromRevision;
     await this.#turn();
+    if (next > this.#revision + 1) throw new HistoryGoneError(`revision ${next - 1} lies in the store's future`);
     while (!signal.aborted) {
       if (this.#closed) throw new StoreUnavailableError('the store is closed');
       if (next <= this.#compacted) throw new HistoryGoneError(`revision ${next} has been compacted`);

@@ -1,0 +1,43 @@
+/** What etcd and gRPC say when something goes wrong, in the words of the store's contract. */
+import {
+  ClientClosedError,
+  EtcdAuthenticationFailedError,
+  EtcdLeaseInvalidError,
+  EtcdPermissionDeniedError,
+  GRPCInvalidArgumentError,
+  GRPCOutOfRangeError,
+  GRPCResourceExhastedError,
+  GRPCUnauthenticatedError,
+} from 'etcd3';
+import { InvariantError } from '../../../shared/util/assert.ts';
+import { HistoryGoneError, LeaseGoneError, StoreFullError, StoreUnavailableError } from '../../store/contract.ts';
+
+/** etcd doesn't let this client in. No retry helps; somebody has to change the credentials or the permissions. */
+export class StoreRefusedError extends Error {
+  override readonly name = 'StoreRefusedError';
+}
+
+/** An answer was longer than this client takes. Ask for less. */
+export class AnswerTooLongError extends Error {
+  override readonly name = 'AnswerTooLongError';
+}
+
+/** The contract's error for `cause`, which came up while `doing`. Whatever isn't known counts as "outcome unknown". */
+export function toStoreError(doing: string, cause: unknown): Error {
+  const message = `etcd: ${doing}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  if (cause instanceof EtcdLeaseInvalidError) return new LeaseGoneError(message, { cause });
+  if (cause instanceof GRPCOutOfRangeError) return new HistoryGoneError(message, { cause });
+  if (cause instanceof GRPCResourceExhastedError) return exhausted(message, cause);
+  if (cause instanceof GRPCInvalidArgumentError) return new InvariantError(message, { cause });
+  if (cause instanceof ClientClosedError) return new StoreUnavailableError('etcd: the store is closed', { cause });
+  if (REFUSALS.some((refusal) => cause instanceof refusal)) return new StoreRefusedError(message, { cause });
+  return new StoreUnavailableError(message, { cause });
+}
+
+const REFUSALS = [EtcdAuthenticationFailedError, EtcdPermissionDeniedError, GRPCUnauthenticatedError] as const;
+
+function exhausted(message: string, cause: Error): Error {
+  if (message.includes('database space exceeded')) return new StoreFullError(message, { cause });
+  if (message.includes('larger than max')) return new AnswerTooLongError(message, { cause });
+  return new StoreUnavailableError(message, { cause });
+}

@@ -1,0 +1,4 @@
+import { storeConformance } from './conformance.ts';
+import { openEtcd } from './subjects.ts';
+
+storeConformance('the etcd store', openEtcd);
