@@ -24,6 +24,7 @@ export class LineSink {
   #resolveClaimed = () => {};
   #resolveAbandoned = () => {};
   #wake = () => {};
+  #pending: Promise<void> | null = null;
 
   constructor(node: NodeId) {
     this.node = node;
@@ -83,8 +84,6 @@ export class LineSink {
       } else await this.#change();
     }
   }
-
-  #pending: Promise<void> | null = null;
 
   #change(): Promise<void> {
     this.#pending ??= new Promise((resolve) => {

@@ -81,6 +81,7 @@ export class LogRelay {
     const id = randomId(this.#options.ctx.random);
     const sink = new LineSink(node);
     this.#sinks.set(id, sink);
+    this.#lease.hold();
     try {
       await this.#putRecord(id, request);
       await untilClaimed(sink, this.#options.ctx.clock, request);
@@ -120,11 +121,11 @@ export class LogRelay {
 
   async #putRecord(id: string, request: LogRequest): Promise<void> {
     try {
-      await this.#writeRecord(id, request, await this.#lease.acquire());
+      await this.#writeRecord(id, request, await this.#lease.id());
     } catch (error) {
       if (!(error instanceof LeaseGoneError)) throw error;
       this.#lease.drop();
-      await this.#writeRecord(id, request, await this.#lease.acquire());
+      await this.#writeRecord(id, request, await this.#lease.id());
     }
   }
 

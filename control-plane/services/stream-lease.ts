@@ -2,6 +2,7 @@
  * One lease for all the streams that clients of this replica have open, kept alive while there are any. If the replica dies,
  * its requests for streams go with the lease, and agents stop dialling in for clients that are gone.
  */
+import { invariant } from '../../shared/util/assert.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import type { LeaseId, Store } from '../store/contract.ts';
@@ -29,24 +30,28 @@ export class StreamLease {
     this.#options = options;
   }
 
-  /** The lease for one more stream. Every call that succeeds is followed by one of {@link release}. */
-  async acquire(): Promise<LeaseId> {
-    this.#held ??= this.#grant();
-    const held = this.#held;
+  /** One stream more. Followed by one call of {@link release}. */
+  hold(): void {
     this.#users += 1;
-    try {
-      return await held.lease;
-    } catch (error) {
-      if (this.#held === held) this.#held = null;
-      this.release();
-      throw error;
-    }
   }
 
   /** One stream less. With the last one the lease is given back. */
   release(): void {
     this.#users -= 1;
     if (this.#users === 0) this.#end();
+  }
+
+  /** The lease, granted when it is first needed. Only for those who hold it. Throws StoreUnavailableError. */
+  async id(): Promise<LeaseId> {
+    invariant(this.#users > 0, 'the lease of the open streams is asked for by one of them');
+    this.#held ??= this.#grant();
+    const held = this.#held;
+    try {
+      return await held.lease;
+    } catch (error) {
+      if (this.#held === held) this.#held = null;
+      throw error;
+    }
   }
 
   /** The lease has turned out to have ended; the next stream gets a new one. */

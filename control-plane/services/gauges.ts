@@ -1,0 +1,66 @@
+/** The cluster in numbers, for whoever watches over it. */
+import { JOB_STATES, type JobView, NODE_STATES, type NodeView, type TaskCounts } from '../../shared/protocol/views.ts';
+import type { Principal } from '../auth/principal.ts';
+import { demand } from './access.ts';
+import type { ServiceContext } from './context.ts';
+import { countTasks, jobSummary, nodeState } from './views.ts';
+
+export interface Gauges {
+  readonly nodes: Readonly<Record<NodeView['state'], number>>;
+  readonly jobs: Readonly<Record<JobView['state'], number>>;
+  readonly tasks: TaskCounts;
+  readonly revision: number;
+  /** The number of the last round. */
+  readonly round: number;
+  readonly replicas: number;
+  /** Whether this replica is the one that usually runs rounds and passes. */
+  readonly drives: boolean;
+  /** Null while the store doesn't say. */
+  readonly databaseBytes: number | null;
+}
+
+export async function readGauges(ctx: ServiceContext, principal: Principal): Promise<Gauges> {
+  demand(principal, 'metrics:read', null);
+  const databaseBytes = await databaseSize(ctx);
+  const { snapshot } = ctx.mirror;
+  const nodeStates = [...snapshot.nodes.values()].flatMap((node) => {
+    const ledger = snapshot.ledgers.get(node.id);
+    return ledger === undefined ? [] : [nodeState(snapshot, node, ledger)];
+  });
+  const jobStates = [...snapshot.jobs.values()].map((job) => jobSummary(snapshot, job).state);
+  return {
+    nodes: countEach(NODE_STATES, nodeStates),
+    jobs: countEach(JOB_STATES, jobStates),
+    tasks: countTasks(snapshot.tasks.values()),
+    revision: snapshot.revision,
+    round: snapshot.round?.number ?? 0,
+    replicas: snapshot.replicas.size,
+    drives: snapshot.driver?.replica === ctx.replica.id,
+    databaseBytes,
+  };
+}
+
+/** Whether this replica can serve: the store answers. Null when it does, else a sentence. */
+export async function unreadiness(ctx: Pick<ServiceContext, 'store'>): Promise<string | null> {
+  try {
+    await ctx.store.status();
+    return null;
+  } catch {
+    return 'the store does not answer';
+  }
+}
+
+async function databaseSize(ctx: Pick<ServiceContext, 'store'>): Promise<number | null> {
+  try {
+    return (await ctx.store.status()).dbSizeBytes;
+  } catch {
+    // A store that is away is seen by this metric's absence; the others are still worth reading.
+    return null;
+  }
+}
+
+function countEach<S extends string>(states: readonly S[], found: readonly S[]): Record<S, number> {
+  const counts = Object.fromEntries(states.map((state) => [state, 0])) as Record<S, number>;
+  for (const state of found) counts[state] += 1;
+  return counts;
+}
