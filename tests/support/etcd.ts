@@ -14,6 +14,8 @@ export interface TestEtcd {
   kill(): Promise<void>;
   /** Starts it again on the same folder and ports, and waits until it is healthy. */
   restart(): Promise<void>;
+  /** Another, empty store takes its place at the same address. */
+  replace(): Promise<void>;
   /** The process stands still; its connections stay open. */
   pause(): void;
   resume(): void;
@@ -82,6 +84,12 @@ class EtcdProcess implements TestEtcd {
     if (child === null || child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
     await once(child, 'exit');
+  }
+
+  async replace(): Promise<void> {
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+    await this.restart();
   }
 
   pause(): void {
