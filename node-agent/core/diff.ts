@@ -1,0 +1,251 @@
+/**
+ * The agent's one decision: what is wanted, what is known and what runs, in; the next steps, out. It looks at each task by
+ * itself, names at most one step for it, and is called again when that has been done; so every step starts from facts.
+ *
+ * The rules that everything else leans on:
+ * - a task that the journal doesn't know is started only in a live session, and only while it is still `staging`;
+ * - a task that has ended never runs again, whatever anybody says later;
+ * - nothing is stopped for being unknown until the control plane itself has said that it isn't wanted.
+ */
+import type { TaskId } from '../../shared/domain/ids.ts';
+import { isTerminal } from '../../shared/domain/task.ts';
+import type { AssignedTask } from '../../shared/protocol/agent.ts';
+import { ending, endingOf, neverStartedEnding, vanishedEnding } from './ending.ts';
+import {
+  type Assignment,
+  type Container,
+  type Containers,
+  type Ending,
+  type LocalStop,
+  type LocalTask,
+  type LocalTasks,
+  ORPHAN_GRACE_MS,
+  type StopCause,
+} from './model.ts';
+import { expiredContainers, type Retention } from './retention.ts';
+
+export interface DiffInput {
+  /** On the steady clock. */
+  readonly nowMs: number;
+  /** `live`: `assignment` is what the control plane said in the present session, and it can be reached. */
+  readonly session: 'live' | 'offline';
+  /** The last one that was received; null: none since the agent started. */
+  readonly assignment: Assignment | null;
+  /** What the journal adds up to. */
+  readonly journal: LocalTasks;
+  /** Every container of this node, ended ones too. */
+  readonly running: Containers;
+  readonly retention: Retention;
+}
+
+export type Step =
+  | { readonly type: 'start'; readonly task: TaskId; readonly assigned: AssignedTask }
+  /** Something runs that should be on record as running. */
+  | {
+      readonly type: 'adopt';
+      readonly task: TaskId;
+      readonly assigned: AssignedTask | null;
+      readonly container: Container;
+    }
+  /** It is over: put it on record and tell. */
+  | { readonly type: 'report'; readonly task: TaskId; readonly ending: Ending; readonly endedAtMs: number | null }
+  /** The polite signal. */
+  | {
+      readonly type: 'stop';
+      readonly task: TaskId;
+      readonly container: string;
+      readonly graceMs: number;
+      readonly cause: StopCause;
+      readonly message: string;
+    }
+  | { readonly type: 'kill'; readonly task: TaskId; readonly container: string }
+  | { readonly type: 'remove'; readonly task: TaskId; readonly container: string }
+  | { readonly type: 'release'; readonly task: TaskId }
+  | { readonly type: 'forget'; readonly task: TaskId };
+
+export interface Diff {
+  readonly steps: readonly Step[];
+  /** When to look again even if nothing changes, on the steady clock. */
+  readonly wakeAtMs: number | null;
+}
+
+/** Everything about one task. */
+interface Facts {
+  readonly id: TaskId;
+  readonly input: DiffInput;
+  readonly assigned: AssignedTask | undefined;
+  readonly local: LocalTask | undefined;
+  readonly container: Container | undefined;
+}
+
+interface Verdict {
+  readonly step?: Step;
+  readonly wakeAtMs?: number;
+}
+
+const NOTHING: Verdict = {};
+
+export function diff(input: DiffInput): Diff {
+  const steps: Step[] = [];
+  let wakeAtMs = Number.POSITIVE_INFINITY;
+  for (const id of everyTask(input)) {
+    const verdict = decide({
+      id,
+      input,
+      assigned: input.assignment?.tasks.get(id),
+      local: input.journal.get(id),
+      container: input.running.get(id),
+    });
+    if (verdict.step) steps.push(verdict.step);
+    wakeAtMs = Math.min(wakeAtMs, verdict.wakeAtMs ?? wakeAtMs);
+  }
+  const expired = expiredContainers(input);
+  for (const { task, id } of expired.containers) steps.push({ type: 'remove', task, container: id });
+  wakeAtMs = Math.min(wakeAtMs, expired.wakeAtMs ?? wakeAtMs);
+  return { steps, wakeAtMs: Number.isFinite(wakeAtMs) ? wakeAtMs : null };
+}
+
+function everyTask(input: DiffInput): Set<TaskId> {
+  return new Set([...(input.assignment?.tasks.keys() ?? []), ...input.journal.keys(), ...input.running.keys()]);
+}
+
+function decide(facts: Facts): Verdict {
+  const { local } = facts;
+  if (local === undefined) return facts.container === undefined ? untouched(facts) : stranger(facts, facts.container);
+  if (local.phase === 'ended') return ended(facts, local);
+  const { container } = facts;
+  if (container?.state === 'running') {
+    return local.phase === 'running' ? running(facts, local, container) : step(adopt(facts, container));
+  }
+  if (container?.state === 'exited') return step(reportEnd(facts, container));
+  if (local.phase === 'running') return step(report(facts, vanishedEnding(local)));
+  return container === undefined ? interrupted(facts) : step(remove(facts, container));
+}
+
+/** Nothing here has ever heard of it. */
+function untouched({ id, input, assigned }: Facts): Verdict {
+  if (assigned === undefined || input.session === 'offline') return NOTHING;
+  if (assigned.disowned) return step({ type: 'release', task: id });
+  if (isTerminal(assigned.state)) return NOTHING;
+  if (assigned.state !== 'staging') return step(reportAs(id, notFound()));
+  if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
+  return step({ type: 'start', task: id, assigned });
+}
+
+/** A container that the journal doesn't know: the journal was lost, or somebody copied our labels. */
+function stranger(facts: Facts, container: Container): Verdict {
+  const { assigned, input } = facts;
+  if (input.assignment === null) return NOTHING;
+  if (container.state === 'created') return step(remove(facts, container));
+  if (assigned !== undefined) {
+    return step(container.state === 'running' ? adopt(facts, container) : reportEnd(facts, container));
+  }
+  if (input.session === 'offline') return NOTHING;
+  if (container.state === 'exited') return step(remove(facts, container));
+  return step(stop(facts, container, { graceMs: ORPHAN_GRACE_MS, cause: 'unassigned', message: UNASSIGNED }));
+}
+
+/** It was about to be started when the agent went down, and no container came of it. */
+function interrupted({ id, input, assigned }: Facts): Verdict {
+  if (input.assignment === null) return NOTHING;
+  if (assigned === undefined || assigned.disowned || assigned.stop !== null) {
+    return step(reportAs(id, neverStartedEnding(assigned)));
+  }
+  if (input.session === 'offline') return NOTHING;
+  if (isTerminal(assigned.state) || assigned.state === 'running') return step(reportAs(id, notFound()));
+  return step({ type: 'start', task: id, assigned });
+}
+
+function running(facts: Facts, local: LocalTask, container: Container): Verdict {
+  if (local.stop !== null) return stopping(facts, local.stop, container);
+  const { assigned, input } = facts;
+  if (assigned !== undefined && (assigned.stop !== null || assigned.disowned)) {
+    const message = assigned.stop?.reason ?? 'given up while the node was away';
+    const graceMs = assigned.stop?.graceMs ?? local.graceMs;
+    return step(stop(facts, container, { graceMs, cause: 'stop-requested', message }));
+  }
+  if (isUnassigned(facts, local)) {
+    return step(stop(facts, container, { graceMs: local.graceMs, cause: 'unassigned', message: UNASSIGNED }));
+  }
+  if (local.timeoutMs === null || local.startedAt === null) return NOTHING;
+  const timeoutAtMs = local.startedAt.steadyMs + local.timeoutMs;
+  if (input.nowMs < timeoutAtMs) return { wakeAtMs: timeoutAtMs };
+  const message = `ran longer than its timeout of ${local.timeoutMs / 1000} s and was stopped`;
+  return step(stop(facts, container, { graceMs: local.graceMs, cause: 'timed-out', message }));
+}
+
+const UNASSIGNED = 'its place on this node is gone';
+
+/**
+ * The control plane no longer lists it. After the state was restored from an older snapshot (a higher incarnation) that
+ * proves nothing, so what runs from before is kept aside until somebody decides.
+ */
+function isUnassigned({ assigned, input }: Facts, local: LocalTask): boolean {
+  if (assigned !== undefined || input.assignment === null || input.session === 'offline') return false;
+  return !isKeptAside(local, input.assignment);
+}
+
+export function isKeptAside(local: LocalTask, assignment: Assignment): boolean {
+  return (
+    local.phase !== 'ended' &&
+    !assignment.tasks.has(local.id) &&
+    local.incarnation !== null &&
+    local.incarnation < assignment.position.incarnation
+  );
+}
+
+function stopping(facts: Facts, begun: LocalStop, container: Container): Verdict {
+  // A stop mark that arrives while a timeout's grace runs may be less patient.
+  const graceMs = Math.min(begun.graceMs, facts.assigned?.stop?.graceMs ?? begun.graceMs);
+  const killAtMs = begun.since.steadyMs + graceMs;
+  if (facts.input.nowMs < killAtMs) return { wakeAtMs: killAtMs };
+  return step({ type: 'kill', task: facts.id, container: container.id });
+}
+
+function ended(facts: Facts, local: LocalTask): Verdict {
+  const { id, input, assigned, container } = facts;
+  // Somebody started it again by hand. An end is final.
+  if (container?.state === 'running') return step({ type: 'kill', task: id, container: container.id });
+  if (assigned?.disowned) {
+    if (container !== undefined) return step(remove(facts, container));
+    return local.release === 'none' ? step({ type: 'release', task: id }) : NOTHING;
+  }
+  if (container !== undefined) return NOTHING;
+  const isDone = local.unanswered.length === 0 && local.release !== 'pending';
+  const isGone = input.session === 'live' && assigned === undefined;
+  return isDone && isGone ? step({ type: 'forget', task: id }) : NOTHING;
+}
+
+function step(next: Step): Verdict {
+  return { step: next };
+}
+
+function adopt(facts: Facts, container: Container): Step {
+  return { type: 'adopt', task: facts.id, assigned: facts.assigned ?? null, container };
+}
+
+function remove(facts: Facts, container: Container): Step {
+  return { type: 'remove', task: facts.id, container: container.id };
+}
+
+function stop(facts: Facts, container: Container, how: { graceMs: number; cause: StopCause; message: string }): Step {
+  return { type: 'stop', task: facts.id, container: container.id, ...how };
+}
+
+function reportEnd(facts: Facts, container: Container): Step {
+  const endedAs = endingOf(facts.local, container);
+  return { type: 'report', task: facts.id, ending: endedAs, endedAtMs: container.endedAtMs };
+}
+
+function report(facts: Facts, how: Ending): Step {
+  return reportAs(facts.id, how);
+}
+
+function reportAs(task: TaskId, how: Ending): Step {
+  return { type: 'report', task, ending: how, endedAtMs: null };
+}
+
+function notFound(): Ending {
+  const message = 'the node has neither a container nor a record of it';
+  return ending('lost', 'not-found-on-node', message);
+}

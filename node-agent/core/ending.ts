@@ -1,0 +1,80 @@
+/** What a container's end means for its task. */
+import type { AssignedTask } from '../../shared/protocol/agent.ts';
+import type { Container, Ending, LocalTask } from './model.ts';
+
+/** Exit codes by which shells and engines say that a command can't be run: not executable, not found. */
+const UNUSABLE_EXIT_CODES = [126, 127, 128];
+const SIGNAL_EXIT_BASE = 128;
+const SIGNALS: Readonly<Record<number, string>> = {
+  1: 'SIGHUP',
+  2: 'SIGINT',
+  3: 'SIGQUIT',
+  4: 'SIGILL',
+  6: 'SIGABRT',
+  7: 'SIGBUS',
+  8: 'SIGFPE',
+  9: 'SIGKILL',
+  11: 'SIGSEGV',
+  13: 'SIGPIPE',
+  14: 'SIGALRM',
+  15: 'SIGTERM',
+};
+
+/** `task` is what the journal knows of it, if it knows it; `container` has ended. */
+export function endingOf(task: LocalTask | undefined, container: Container): Ending {
+  const { exitCode } = container;
+  const stop = task?.stop ?? null;
+  if (stop !== null) return stoppedEnding(stop.cause, stop.message, container);
+  if (exitCode === null) {
+    return ending('lost', 'engine-error', 'the engine no longer knows how the container ended', null);
+  }
+  if (exitCode === 0) return ending('finished', 'exited', 'exited with code 0', 0);
+  if (container.outOfMemory) {
+    return ending('failed', 'out-of-memory', `used more memory than its limit (exit code ${exitCode})`, exitCode);
+  }
+  if (container.error !== '' && UNUSABLE_EXIT_CODES.includes(exitCode)) {
+    return ending('error', 'command-unusable', container.error, exitCode);
+  }
+  return ending('failed', 'exited', `exited with code ${exitCode}${signalName(exitCode)}`, exitCode);
+}
+
+function stoppedEnding(cause: NonNullable<LocalTask['stop']>['cause'], message: string, container: Container): Ending {
+  const { exitCode } = container;
+  if (cause === 'timed-out') return ending('failed', 'timed-out', message, exitCode);
+  return ending(
+    'killed',
+    'stop-requested',
+    exitCode === null ? message : `${message} (exit code ${exitCode})`,
+    exitCode,
+  );
+}
+
+/** For a container that is no longer there although it was started. */
+export function vanishedEnding(task: LocalTask): Ending {
+  const { stop } = task;
+  if (stop === null) {
+    return ending('lost', 'not-found-on-node', 'its container was removed from the engine by somebody else', null);
+  }
+  if (stop.cause === 'timed-out') return ending('failed', 'timed-out', stop.message, null);
+  return ending('killed', 'stop-requested', stop.message, null);
+}
+
+/** For a task that was told to stop before anything of it ran. */
+export function neverStartedEnding(assigned: AssignedTask | undefined): Ending {
+  const why = assigned?.stop?.reason;
+  return ending('killed', 'stop-requested', `stopped before it was started${why ? `: ${why}` : ''}`, null);
+}
+
+export function ending(
+  state: Ending['state'],
+  reason: Ending['reason'],
+  message: string,
+  exitCode: number | null = null,
+): Ending {
+  return { state, reason, message, exitCode };
+}
+
+function signalName(exitCode: number): string {
+  const name = SIGNALS[exitCode - SIGNAL_EXIT_BASE];
+  return name === undefined ? '' : ` (${name})`;
+}

@@ -1,0 +1,95 @@
+/**
+ * What an agent knows: the tasks in its journal, and the containers that its engine shows. Everything here is plain data;
+ * the deciding code reads it, the executor keeps it up to date.
+ */
+import type { TaskId } from '../../shared/domain/ids.ts';
+import type { TerminalState } from '../../shared/domain/task.ts';
+import type { AssignedTask, AssignmentPosition, TaskStatus } from '../../shared/protocol/agent.ts';
+
+/**
+ * A point in time, on both clocks. Durations are measured on the steady one, so that a machine whose wall clock is set
+ * (edge boxes often start in 1970) neither kills early nor waits for ever; the wall clock is what survives a restart.
+ */
+export interface Moment {
+  readonly wallMs: number;
+  readonly steadyMs: number;
+}
+
+/** The moment that a journal names by wall clock, as seen from `now`. A time that lies ahead counts as now. */
+export function momentAt(wallMs: number, now: Moment): Moment {
+  return { wallMs, steadyMs: now.steadyMs - Math.max(0, now.wallMs - wallMs) };
+}
+
+/** `unassigned`: the task's ledger entry is gone while something of it runs. */
+export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned';
+
+/** The agent has begun to end a task. */
+export interface LocalStop {
+  readonly since: Moment;
+  readonly graceMs: number;
+  readonly cause: StopCause;
+  readonly message: string;
+}
+
+/** A task that the journal knows. A task the journal doesn't know has never been touched by this agent. */
+export interface LocalTask {
+  readonly id: TaskId;
+  /** `starting`: a container may exist. `running`: one was started. `ended`: it never runs again. */
+  readonly phase: 'starting' | 'running' | 'ended';
+  /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
+  readonly incarnation: number | null;
+  readonly timeoutMs: number | null;
+  readonly graceMs: number;
+  readonly startedAt: Moment | null;
+  readonly stop: LocalStop | null;
+  readonly endedAt: Moment | null;
+  /** The last status that was made for it. */
+  readonly status: TaskStatus | null;
+  /** What the control plane hasn't answered yet, oldest first. */
+  readonly unanswered: readonly TaskStatus[];
+  /** For a disowned task: whether the control plane has been told that nothing of it runs. */
+  readonly release: 'none' | 'pending' | 'answered';
+}
+
+export type LocalTasks = ReadonlyMap<TaskId, LocalTask>;
+
+/** One of this node's containers, as the engine shows it. */
+export interface Container {
+  readonly id: string;
+  readonly task: TaskId;
+  /** `created`: it has never run. */
+  readonly state: 'created' | 'running' | 'exited';
+  readonly exitCode: number | null;
+  readonly outOfMemory: boolean;
+  /** The engine's own words about a start that failed; empty otherwise. */
+  readonly error: string;
+  readonly startedAtMs: number | null;
+  readonly endedAtMs: number | null;
+}
+
+export type Containers = ReadonlyMap<TaskId, Container>;
+
+/** What the control plane wants here. */
+export interface Assignment {
+  readonly position: AssignmentPosition;
+  readonly tasks: ReadonlyMap<TaskId, AssignedTask>;
+}
+
+/** How a task came out, before it has a time. */
+export interface Ending {
+  readonly state: TerminalState;
+  readonly reason: TaskStatus['reason'];
+  readonly message: string;
+  readonly exitCode: number | null;
+}
+
+/** Grace for a container of which nothing is known but that it isn't wanted. */
+export const ORPHAN_GRACE_MS = 10_000;
+
+/** Longest message of a status, in characters: an engine's own words can be pages. */
+export const MESSAGE_LENGTH_MAX = 1000;
+
+export function clipMessage(message: string): string {
+  const flat = message.trim().replace(/\s*[\r\n]+\s*/g, ' ');
+  return flat.length <= MESSAGE_LENGTH_MAX ? flat : `${flat.slice(0, MESSAGE_LENGTH_MAX - 1)}…`;
+}

@@ -1,0 +1,162 @@
+/**
+ * The journal's records, and what they add up to. A task's state changes only by a record: the executor applies it to
+ * memory and appends it to the journal in one go, so that a crash at any point is a replay away from where it was.
+ */
+import type { TaskId } from '../../shared/domain/ids.ts';
+import { isTerminal } from '../../shared/domain/task.ts';
+import type { AssignmentPosition, TaskStatus } from '../../shared/protocol/agent.ts';
+import { unreachable } from '../../shared/util/assert.ts';
+import { type LocalTask, type Moment, momentAt, ORPHAN_GRACE_MS, type StopCause } from './model.ts';
+
+/** Times are wall-clock milliseconds. */
+export type JournalRecord =
+  /** Written before anything of the task exists in the engine. */
+  | {
+      readonly kind: 'starting';
+      readonly task: TaskId;
+      readonly incarnation: number;
+      readonly timeoutMs: number | null;
+      readonly graceMs: number;
+    }
+  /** A status was made and waits to be answered. `running` and the terminal ones also say where the task stands. */
+  | { readonly kind: 'status'; readonly status: TaskStatus }
+  | { readonly kind: 'answered'; readonly task: TaskId; readonly state: TaskStatus['state'] }
+  | {
+      readonly kind: 'stopping';
+      readonly task: TaskId;
+      readonly atMs: number;
+      readonly graceMs: number;
+      readonly cause: StopCause;
+      readonly message: string;
+    }
+  | { readonly kind: 'release'; readonly task: TaskId; readonly answered: boolean }
+  | { readonly kind: 'forgotten'; readonly task: TaskId }
+  | { readonly kind: 'position'; readonly position: AssignmentPosition }
+  /** A whole task at once: what a compacted journal consists of. */
+  | { readonly kind: 'task'; readonly task: CompactTask };
+
+/** A {@link LocalTask} with its moments reduced to wall-clock times. */
+export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt'> & {
+  readonly startedAtMs: number | null;
+  readonly endedAtMs: number | null;
+  readonly stop: (Omit<NonNullable<LocalTask['stop']>, 'since'> & { readonly sinceMs: number }) | null;
+};
+
+/** What a journal adds up to. Changed in place by {@link applyRecord}, its one writer. */
+export interface TaskBook {
+  readonly tasks: Map<TaskId, LocalTask>;
+  position: AssignmentPosition | null;
+}
+
+export function emptyBook(): TaskBook {
+  return { tasks: new Map(), position: null };
+}
+
+export function applyRecord(book: TaskBook, record: JournalRecord, now: Moment): void {
+  switch (record.kind) {
+    case 'position':
+      book.position = record.position;
+      break;
+    case 'forgotten':
+      book.tasks.delete(record.task);
+      break;
+    case 'task':
+      book.tasks.set(record.task.id, expand(record.task, now));
+      break;
+    default: {
+      const id = record.kind === 'status' ? record.status.task : record.task;
+      book.tasks.set(id, changed(book.tasks.get(id) ?? unseen(id), record, now));
+    }
+  }
+}
+
+type TaskChange = Exclude<JournalRecord, { readonly kind: 'position' | 'forgotten' | 'task' }>;
+
+function changed(task: LocalTask, record: TaskChange, now: Moment): LocalTask {
+  switch (record.kind) {
+    case 'status':
+      return withStatus(task, record.status, now);
+    case 'answered':
+      return withoutAnswered(task, record.state);
+    case 'starting': {
+      const { incarnation, timeoutMs, graceMs } = record;
+      return { ...task, incarnation, timeoutMs, graceMs };
+    }
+    case 'stopping': {
+      const { graceMs, cause, message } = record;
+      return { ...task, stop: { since: momentAt(record.atMs, now), graceMs, cause, message } };
+    }
+    case 'release': {
+      const release = record.answered ? 'answered' : 'pending';
+      return { ...task, phase: 'ended', endedAt: task.endedAt ?? now, release };
+    }
+    default:
+      return unreachable(record);
+  }
+}
+
+/** The fewest records that add up to `book`. */
+export function compactBook(book: TaskBook): JournalRecord[] {
+  const records: JournalRecord[] = [...book.tasks.values()].map((task) => ({ kind: 'task', task: compact(task) }));
+  if (book.position !== null) records.push({ kind: 'position', position: book.position });
+  return records;
+}
+
+function unseen(id: TaskId): LocalTask {
+  return {
+    id,
+    phase: 'starting',
+    incarnation: null,
+    timeoutMs: null,
+    graceMs: ORPHAN_GRACE_MS,
+    startedAt: null,
+    stop: null,
+    endedAt: null,
+    status: null,
+    unanswered: [],
+    release: 'none',
+  };
+}
+
+function withStatus(task: LocalTask, status: TaskStatus, now: Moment): LocalTask {
+  const at = momentAt(status.atMs, now);
+  const next = { ...task, status, unanswered: [...task.unanswered, status] };
+  if (isTerminal(status.state)) return { ...next, phase: 'ended', endedAt: task.endedAt ?? at };
+  if (status.state === 'running') return { ...next, phase: 'running', startedAt: task.startedAt ?? at };
+  return next;
+}
+
+function withoutAnswered(task: LocalTask, state: TaskStatus['state']): LocalTask {
+  const answered = task.unanswered.findIndex((status) => status.state === state);
+  return answered < 0 ? task : { ...task, unanswered: task.unanswered.filter((_, index) => index !== answered) };
+}
+
+function compact(task: LocalTask): CompactTask {
+  const { startedAt, endedAt, stop, ...rest } = task;
+  return {
+    ...rest,
+    startedAtMs: startedAt?.wallMs ?? null,
+    endedAtMs: endedAt?.wallMs ?? null,
+    stop: stop && {
+      sinceMs: stop.since.wallMs,
+      graceMs: stop.graceMs,
+      cause: stop.cause,
+      message: stop.message,
+    },
+  };
+}
+
+function expand(task: CompactTask, now: Moment): LocalTask {
+  const { startedAtMs, endedAtMs, stop, ...rest } = task;
+  return {
+    ...rest,
+    startedAt: startedAtMs === null ? null : momentAt(startedAtMs, now),
+    endedAt: endedAtMs === null ? null : momentAt(endedAtMs, now),
+    stop: stop && {
+      since: momentAt(stop.sinceMs, now),
+      graceMs: stop.graceMs,
+      cause: stop.cause,
+      message: stop.message,
+    },
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * The agent, put together from its parts. It reads no clock, makes no chance and opens no socket of its own: given the same
+ * world it does the same things, which is what lets a simulator run it.
+ */
+import type { TaskId } from '../../shared/domain/ids.ts';
+import { LEDGER_ENTRIES_MAX } from '../../shared/domain/ledger.ts';
+import type { AssignmentResponse, RegisterRequest, TaskStatus } from '../../shared/protocol/agent.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import type { Random } from '../../shared/util/random.ts';
+import { reportsAnew } from '../core/anew.ts';
+import type { Assignment, Containers, LocalTasks } from '../core/model.ts';
+import { Book } from './book.ts';
+import { Conductor } from './conductor.ts';
+import type { AgentConfig, ControlPlane, Journal, Log, Runtime } from './contracts.ts';
+import { EngineView } from './engine-view.ts';
+import { Reporter } from './reporter.ts';
+import { Session } from './session.ts';
+import { Streams } from './streams.ts';
+
+export interface AgentParts {
+  readonly controlPlane: ControlPlane;
+  readonly runtime: Runtime;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly config: AgentConfig;
+  readonly log: Log;
+}
+
+export interface Agent {
+  /** Reads the journal, looks at the engine, and joins. Resolves when the journal is read; the rest goes on by itself. */
+  start(): Promise<void>;
+  /** Ends the agent and leaves every task running. Resolves when the last step has been done and everything is on disk. */
+  stop(): Promise<void>;
+  /** Ends it at once: no further step, call or record. What is under way is left to itself. */
+  halt(): void;
+  /** What it knows, for tests and for people. */
+  inspect(): AgentSnapshot;
+}
+
+export interface AgentSnapshot {
+  readonly epoch: number;
+  readonly isLive: boolean;
+  readonly assignment: Assignment | null;
+  readonly tasks: LocalTasks;
+  readonly containers: Containers;
+}
+
+export function createAgent(parts: AgentParts): Agent {
+  return new AssembledAgent(parts);
+}
+
+class AssembledAgent implements Agent {
+  readonly #parts: AgentParts;
+  readonly #book: Book;
+  readonly #engine: EngineView;
+  readonly #conductor: Conductor;
+  readonly #reporter: Reporter;
+  readonly #session: Session;
+  readonly #streams: Streams;
+  #assignment: Assignment | null = null;
+  /** The session whose first assignment has been compared with what is known here. */
+  #comparedEpoch: number | null = null;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    const { config, runtime, controlPlane } = parts;
+    const report = {
+      onStatus: (status: TaskStatus) => this.#reporter.add(status),
+      onRelease: (task: TaskId) => this.#reporter.addReleased(task),
+    };
+    this.#book = new Book(parts);
+    this.#engine = new EngineView({
+      ...parts,
+      isBusy: (task) => this.#conductor.isBusy(task),
+      onChange: () => this.#conductor.look(),
+    });
+    this.#conductor = new Conductor({
+      ...parts,
+      ...report,
+      ...config,
+      consent: config.node.consent,
+      book: this.#book,
+      engine: this.#engine,
+      onSeen: () => this.#streams.look(),
+    });
+    this.#reporter = new Reporter({ ...parts, book: this.#book });
+    this.#session = new Session({
+      ...parts,
+      registration: () => this.#registration(),
+      accept: (response) => this.#accept(response),
+      report: (calls) => this.#reporter.run(calls),
+      onChange: () => this.#sayWishes(),
+    });
+    this.#streams = new Streams({
+      controlPlane,
+      runtime,
+      log: parts.log,
+      epoch: () => this.#session.epoch,
+      container: (task) => this.#engine.containers.get(task),
+      isAwaited: (task) => this.#isAwaited(task),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#book.load();
+    this.#reporter.restore();
+    this.#engine.open();
+    this.#session.open();
+  }
+
+  halt(): void {
+    this.#session.close();
+    this.#streams.close();
+    this.#conductor.halt();
+    this.#engine.close();
+  }
+
+  async stop(): Promise<void> {
+    this.halt();
+    await Promise.all([this.#session.closed(), this.#conductor.settled()]);
+    await this.#parts.journal.close();
+  }
+
+  inspect(): AgentSnapshot {
+    return {
+      epoch: this.#session.epoch,
+      isLive: this.#session.isLive,
+      assignment: this.#assignment,
+      tasks: this.#book.tasks,
+      containers: this.#engine.containers,
+    };
+  }
+
+  #registration(): RegisterRequest {
+    const held = [...this.#book.tasks.values()].filter((task) => task.phase !== 'ended' || task.unanswered.length > 0);
+    return {
+      node: this.#parts.config.node,
+      seen: this.#book.position,
+      tasks: held.slice(0, LEDGER_ENTRIES_MAX).map((task) => task.id),
+    };
+  }
+
+  /** Refuses to go backwards: within an incarnation the generation only rises, and incarnations only rise. */
+  #accept(response: AssignmentResponse): boolean {
+    const { position } = response;
+    const seen = this.#book.position;
+    if (seen !== null && isBehind(position, seen)) {
+      this.#parts.log.warn('refused an assignment that lies behind one already seen', {
+        incarnation: position.incarnation,
+        generation: position.generation,
+        seenIncarnation: seen.incarnation,
+        seenGeneration: seen.generation,
+      });
+      return false;
+    }
+    if (seen === null || isBehind(seen, position)) this.#book.write({ kind: 'position', position });
+    this.#assignment = { position, tasks: new Map(response.tasks.map((task) => [task.id, task])) };
+    this.#compareOnce(this.#assignment);
+    this.#streams.want(response.streams);
+    return true;
+  }
+
+  /** At the beginning of a session, what the control plane has missed is told again. */
+  #compareOnce(assignment: Assignment): void {
+    if (this.#comparedEpoch === this.#session.epoch) return;
+    this.#comparedEpoch = this.#session.epoch;
+    const anew = reportsAnew(assignment, this.#book.tasks);
+    for (const status of anew.statuses) {
+      this.#book.write({ kind: 'status', status });
+      this.#reporter.add(status);
+    }
+    for (const task of anew.released) {
+      this.#book.write({ kind: 'release', task, answered: false });
+      this.#reporter.addReleased(task);
+    }
+  }
+
+  #sayWishes(): void {
+    this.#conductor.want({
+      assignment: this.#assignment,
+      session: this.#session.isLive ? 'live' : 'offline',
+      epoch: this.#session.epoch,
+    });
+  }
+
+  #isAwaited(task: TaskId): boolean {
+    const local = this.#book.tasks.get(task);
+    return local?.phase !== 'ended' && this.#assignment?.tasks.has(task) === true;
+  }
+}
+
+function isBehind(
+  a: { readonly incarnation: number; readonly generation: number },
+  b: { readonly incarnation: number; readonly generation: number },
+): boolean {
+  return a.incarnation < b.incarnation || (a.incarnation === b.incarnation && a.generation < b.generation);
+}

@@ -1,0 +1,331 @@
+/**
+ * Does what the diff decides: one step per task at a time, several tasks at once. It has no opinions; after every change of
+ * what is wanted or what is seen it asks the diff again.
+ */
+
+import type { TaskId } from '../../shared/domain/ids.ts';
+import type { NodeConsent } from '../../shared/domain/node.ts';
+import type { AssignedTask, TaskStatus } from '../../shared/protocol/agent.ts';
+import { unreachable } from '../../shared/util/assert.ts';
+import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
+import type { Clock, Timer } from '../../shared/util/clock.ts';
+import type { Random } from '../../shared/util/random.ts';
+import { diff, isKeptAside, type Step } from '../core/diff.ts';
+import { type Assignment, clipMessage, type Ending } from '../core/model.ts';
+import type { Retention } from '../core/retention.ts';
+import type { Book } from './book.ts';
+import { JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
+import { ENGINE_BACKOFF, type EngineView } from './engine-view.ts';
+import { Limiter } from './limiter.ts';
+import { ImagePulls } from './pulls.ts';
+import { startTask } from './start-task.ts';
+
+/** Tasks whose start is under way, most of them waiting for an image or their turn at the engine. */
+const STARTS_UNDER_WAY_MAX = 500;
+/** A container that outlives its kill is stuck in the kernel; it is killed again after this pause. */
+const KILL_AGAIN_MS = 10_000;
+
+export interface ConductorParts {
+  readonly book: Book;
+  readonly engine: EngineView;
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly consent: NodeConsent;
+  readonly retention: Retention;
+  readonly startConcurrency: number;
+  /** A status, or a release, is on record and waits to be told to the control plane. */
+  readonly onStatus: (status: TaskStatus) => void;
+  readonly onRelease: (task: TaskId) => void;
+  /** Containers have come or gone. */
+  readonly onSeen: () => void;
+}
+
+/** What the session says about the control plane's wishes. */
+export interface Wishes {
+  readonly assignment: Assignment | null;
+  readonly session: 'live' | 'offline';
+  readonly epoch: number;
+}
+
+type EngineStep = Extract<Step, { readonly type: 'start' | 'stop' | 'kill' | 'remove' }>;
+
+/** No further step of the task at the engine until then. What only goes on record is never held back. */
+interface Hold {
+  readonly untilMs: number;
+  readonly isKillOnly: boolean;
+}
+
+interface Busy {
+  readonly type: EngineStep['type'];
+  readonly abort: AbortController;
+}
+
+export class Conductor {
+  readonly #parts: ConductorParts;
+  readonly #busy = new Map<TaskId, Busy>();
+  readonly #held = new Map<TaskId, Hold>();
+  readonly #faults = new Map<TaskId, number>();
+  readonly #startSlots: Limiter;
+  readonly #pulls: ImagePulls;
+  readonly #keptAside = new Set<TaskId>();
+  readonly #underWay = new Set<Promise<void>>();
+  #wishes: Wishes = { assignment: null, session: 'offline', epoch: 0 };
+  #wake: Timer | null = null;
+  #isLookDue = false;
+  #isClosed = false;
+
+  constructor(parts: ConductorParts) {
+    this.#parts = parts;
+    this.#startSlots = new Limiter(parts.startConcurrency);
+    this.#pulls = new ImagePulls(parts.runtime);
+  }
+
+  isBusy(task: TaskId): boolean {
+    return this.#busy.has(task);
+  }
+
+  want(wishes: Wishes): void {
+    this.#wishes = wishes;
+    for (const [task, busy] of this.#busy) {
+      if (busy.type === 'start' && this.#unwanted(task) !== null) busy.abort.abort();
+    }
+    this.look();
+  }
+
+  /** Asks for another look at everything. Several requests before it comes are one. */
+  look(): void {
+    if (this.#isLookDue || this.#isClosed) return;
+    this.#isLookDue = true;
+    queueMicrotask(() => {
+      this.#isLookDue = false;
+      if (!this.#isClosed) this.#lookNow();
+    });
+  }
+
+  /** No further steps. Those under way run on. */
+  halt(): void {
+    this.#isClosed = true;
+    this.#wake?.cancel();
+    for (const busy of this.#busy.values()) if (busy.type === 'start') busy.abort.abort();
+  }
+
+  /** Resolves when no step is under way any more. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  #lookNow(): void {
+    const { book, engine, clock, retention } = this.#parts;
+    this.#wake?.cancel();
+    if (!engine.isKnown) return;
+    this.#parts.onSeen();
+    const nowMs = clock.monotonicMs();
+    const { assignment, session } = this.#wishes;
+    const plan = diff({ nowMs, session, assignment, journal: book.tasks, running: engine.containers, retention });
+    let wakeAtMs = plan.wakeAtMs ?? Number.POSITIVE_INFINITY;
+    let changed = false;
+    for (const step of plan.steps) {
+      if (this.#busy.has(step.task)) continue;
+      const heldUntilMs = this.#heldUntilMs(step);
+      if (heldUntilMs > nowMs) wakeAtMs = Math.min(wakeAtMs, heldUntilMs);
+      else changed = this.#take(step) || changed;
+    }
+    this.#noteKeptAside(assignment);
+    if (changed) this.look();
+    else if (Number.isFinite(wakeAtMs)) {
+      this.#wake = clock.setTimer(Math.max(1, wakeAtMs - nowMs), () => this.look());
+    }
+  }
+
+  /** Whether the step is already done, so that the next look sees something new. */
+  #take(step: Step): boolean {
+    const { book } = this.#parts;
+    switch (step.type) {
+      case 'adopt':
+        this.#adopt(step);
+        return true;
+      case 'report':
+        this.#reportEnding(step.task, step.ending, step.endedAtMs);
+        return true;
+      case 'release':
+        book.write({ kind: 'release', task: step.task, answered: false });
+        this.#parts.onRelease(step.task);
+        return true;
+      case 'forget':
+        book.write({ kind: 'forgotten', task: step.task });
+        this.#faults.delete(step.task);
+        this.#held.delete(step.task);
+        return true;
+      case 'start':
+        if (this.#startsUnderWay() < STARTS_UNDER_WAY_MAX) this.#begin(step);
+        return false;
+      case 'stop':
+      case 'kill':
+      case 'remove':
+        this.#begin(step);
+        return false;
+      default:
+        return unreachable(step);
+    }
+  }
+
+  #begin(step: EngineStep): void {
+    const { engine } = this.#parts;
+    const abort = new AbortController();
+    this.#busy.set(step.task, { type: step.type, abort });
+    engine.touch(step.task);
+    const work = this.#perform(step, abort.signal).then(
+      () => {
+        this.#faults.delete(step.task);
+      },
+      (cause: unknown) => this.#failed(step, cause),
+    );
+    const done = work.finally(() => {
+      this.#busy.delete(step.task);
+      this.#underWay.delete(done);
+      engine.touch(step.task);
+      this.look();
+    });
+    this.#underWay.add(done);
+  }
+
+  #perform(step: EngineStep, signal: AbortSignal): Promise<void> {
+    switch (step.type) {
+      case 'start':
+        return this.#start(step.assigned, signal);
+      case 'stop':
+        return this.#stop(step);
+      case 'kill':
+        return this.#kill(step);
+      case 'remove':
+        return this.#remove(step);
+      default:
+        return unreachable(step);
+    }
+  }
+
+  async #start(assigned: AssignedTask, signal: AbortSignal): Promise<void> {
+    const { book, engine, runtime, consent } = this.#parts;
+    const result = await startTask(assigned, {
+      runtime,
+      consent,
+      startSlots: this.#startSlots,
+      pull: (image, pullSignal) => this.#pulls.pull(image, pullSignal),
+      writeStarting: () => {
+        book.write(this.#startingRecord(assigned));
+        return book.durable();
+      },
+      reportStarting: (reason, message) => {
+        this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
+      },
+      unwanted: () => this.#unwanted(assigned.id),
+      epoch: this.#wishes.epoch,
+      signal,
+    });
+    if (result.type === 'ended') return this.#reportEnding(assigned.id, result.ending, null);
+    engine.see(result.container);
+    this.#report({ task: assigned.id, state: 'running', reason: 'started', message: 'started', exitCode: null });
+  }
+
+  async #stop(step: Extract<Step, { readonly type: 'stop' }>): Promise<void> {
+    const { book, runtime } = this.#parts;
+    const { task, graceMs, cause, message } = step;
+    book.write({ kind: 'stopping', task, atMs: book.now().wallMs, graceMs, cause, message: clipMessage(message) });
+    await book.durable();
+    await runtime.signal(step.container, 'SIGTERM');
+  }
+
+  async #kill(step: Extract<Step, { readonly type: 'kill' }>): Promise<void> {
+    await this.#parts.runtime.signal(step.container, 'SIGKILL');
+    this.#held.set(step.task, { untilMs: this.#parts.clock.monotonicMs() + KILL_AGAIN_MS, isKillOnly: true });
+  }
+
+  async #remove(step: Extract<Step, { readonly type: 'remove' }>): Promise<void> {
+    // The end must be on record before its only other witness goes.
+    await this.#parts.book.durable();
+    await this.#parts.runtime.remove(step.container);
+    this.#parts.engine.miss(step.task, step.container);
+  }
+
+  /** Nothing is known about how far the step has come: look at the engine again before the next one. */
+  #failed(step: EngineStep, cause: unknown): void {
+    const { clock, random, log, engine } = this.#parts;
+    if (this.#isClosed) return;
+    if (!(cause instanceof RuntimeFault || cause instanceof JournalFault)) throw cause;
+    const faults = (this.#faults.get(step.task) ?? 0) + 1;
+    this.#faults.set(step.task, faults);
+    const waitMs = jitteredBackoffMs(ENGINE_BACKOFF, faults - 1, random.next());
+    this.#held.set(step.task, { untilMs: clock.monotonicMs() + waitMs, isKillOnly: false });
+    log.warn(`could not ${step.type} a task; it will be tried again`, {
+      task: step.task,
+      waitMs,
+      cause: cause.message,
+    });
+    engine.doubt(cause);
+  }
+
+  #adopt(step: Extract<Step, { readonly type: 'adopt' }>): void {
+    const { book, log } = this.#parts;
+    const { task, assigned, container } = step;
+    const known = book.tasks.get(task);
+    if (known === undefined && assigned !== null) book.write(this.#startingRecord(assigned));
+    log.info('adopted a running container', { task, container: container.id });
+    const message = 'found running by the agent';
+    this.#report({ task, state: 'running', reason: 'started', message, exitCode: null }, container.startedAtMs);
+  }
+
+  #reportEnding(task: TaskId, ending: Ending, endedAtMs: number | null): void {
+    this.#report({ task, ...ending, message: clipMessage(ending.message) }, endedAtMs);
+  }
+
+  #report(status: Omit<TaskStatus, 'atMs'>, atMs: number | null = null): void {
+    const { book, onStatus } = this.#parts;
+    const timed = { ...status, atMs: atMs ?? book.now().wallMs };
+    book.write({ kind: 'status', status: timed });
+    onStatus(timed);
+  }
+
+  #startingRecord(assigned: AssignedTask) {
+    const { timeoutSeconds, killGraceSeconds } = assigned.group;
+    return {
+      kind: 'starting',
+      task: assigned.id,
+      incarnation: this.#wishes.assignment?.position.incarnation ?? 0,
+      timeoutMs: timeoutSeconds === undefined ? null : timeoutSeconds * 1000,
+      graceMs: killGraceSeconds * 1000,
+    } as const;
+  }
+
+  #unwanted(task: TaskId): AssignedTask | 'gone' | null {
+    const assigned = this.#wishes.assignment?.tasks.get(task);
+    if (assigned === undefined) return 'gone';
+    return assigned.stop !== null || assigned.disowned ? assigned : null;
+  }
+
+  #heldUntilMs(step: Step): number {
+    const hold = this.#held.get(step.task);
+    if (hold === undefined || !isEngineStep(step)) return 0;
+    return hold.isKillOnly && step.type !== 'kill' ? 0 : hold.untilMs;
+  }
+
+  #startsUnderWay(): number {
+    let count = 0;
+    for (const busy of this.#busy.values()) if (busy.type === 'start') count += 1;
+    return count;
+  }
+
+  #noteKeptAside(assignment: Assignment | null): void {
+    if (assignment === null) return;
+    for (const local of this.#parts.book.tasks.values()) {
+      if (!isKeptAside(local, assignment) || this.#keptAside.has(local.id)) continue;
+      this.#keptAside.add(local.id);
+      this.#parts.log.warn('runs, but the restored state does not know it: kept aside', { task: local.id });
+    }
+  }
+}
+
+function isEngineStep(step: Step): step is EngineStep {
+  return step.type === 'start' || step.type === 'stop' || step.type === 'kill' || step.type === 'remove';
+}

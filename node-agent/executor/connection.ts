@@ -1,0 +1,76 @@
+/**
+ * Whether the control plane can be reached, and when to try again. All loops of a session share it: one that gets through
+ * wakes the others, and going and coming back are logged once each, whoever notices.
+ */
+import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import type { Random } from '../../shared/util/random.ts';
+import type { ControlPlaneFault, Log } from './contracts.ts';
+
+const RETRY_BACKOFF: BackoffPolicy = { baseMs: 500, factor: 2, maxMs: 15_000 };
+
+export interface ConnectionParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly onChange: () => void;
+}
+
+export class Connection {
+  readonly #parts: ConnectionParts;
+  readonly #wakers = new Set<() => void>();
+  #isReachable = false;
+  /** What was last logged, so that a fault that goes on is told once. */
+  #told: string | null = null;
+
+  constructor(parts: ConnectionParts) {
+    this.#parts = parts;
+  }
+
+  get isReachable(): boolean {
+    return this.#isReachable;
+  }
+
+  /** A call was answered. */
+  answered(): void {
+    if (this.#told !== null) this.#parts.log.info('the control plane answers again');
+    this.#told = null;
+    if (this.#isReachable) return;
+    this.#isReachable = true;
+    for (const wake of [...this.#wakers]) wake();
+    this.#parts.onChange();
+  }
+
+  /** A call failed. */
+  failed(fault: ControlPlaneFault): void {
+    if (this.#told !== fault.kind) {
+      const message = fault.kind === 'away' ? 'the control plane is away' : 'the control plane refuses this node';
+      this.#parts.log.warn(`${message}; tasks run on, and it will be tried again`, { cause: fault.message });
+      this.#told = fault.kind;
+    }
+    if (!this.#isReachable) return;
+    this.#isReachable = false;
+    this.#parts.onChange();
+  }
+
+  /** Waits before retry number `retry` (0 is the first), or until another call gets through, or until `signal`. */
+  pause(retry: number, signal: AbortSignal): Promise<void> {
+    return this.wait(jitteredBackoffMs(RETRY_BACKOFF, retry, this.#parts.random.next()), signal);
+  }
+
+  /** Waits so long, or until the control plane has come back, or until `signal`. */
+  wait(delayMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        timer.cancel();
+        this.#wakers.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.#parts.clock.setTimer(delayMs, done);
+      this.#wakers.add(done);
+      signal.addEventListener('abort', done, { once: true });
+      if (signal.aborted) done();
+    });
+  }
+}

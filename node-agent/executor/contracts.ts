@@ -1,0 +1,150 @@
+/**
+ * What the agent needs from the world, in its own words. Adapters in the neighbouring folders bend to it; tests and the
+ * simulator hand in others.
+ */
+import type {
+  AssignedTask,
+  AssignmentPosition,
+  AssignmentResponse,
+  HeartbeatResponse,
+  LogLine,
+  RegisterRequest,
+  RegisterResponse,
+  StatusesRequest,
+  StatusesResponse,
+} from '../../shared/protocol/agent.ts';
+import type { Container } from '../core/model.ts';
+import type { JournalRecord } from '../core/records.ts';
+import type { Retention } from '../core/retention.ts';
+
+/** What a container is made of, beside what the agent itself knows. */
+export interface ContainerRequest {
+  readonly assigned: AssignedTask;
+  readonly epoch: number;
+  /** Where bind mounts really lead, by their source. */
+  readonly mountSources: ReadonlyMap<string, string>;
+}
+
+export type RunResult =
+  | { readonly type: 'started'; readonly container: Container }
+  /** The engine doesn't have the image, although it was thought to. */
+  | { readonly type: 'image-missing' }
+  /** It can't be run as described. Nothing of it is left behind. */
+  | { readonly type: 'refused'; readonly reason: 'command-unusable' | 'engine-error'; readonly message: string };
+
+export type PullResult = { readonly type: 'pulled' } | { readonly type: 'failed'; readonly message: string };
+
+export interface LogRequest {
+  readonly follow: boolean;
+  readonly tail: number | null;
+  readonly since: string | null;
+}
+
+/**
+ * A container engine. Faults of the engine itself (away, hung) are thrown as {@link RuntimeFault}: then it is unknown
+ * what has happened, and the agent lists again before it does anything else.
+ */
+export interface Runtime {
+  /** Every container of this node, ended ones too. */
+  list(): Promise<readonly Container[]>;
+  /** Null: there is no such container. */
+  inspect(container: string): Promise<Container | null>;
+  /** Whether the image is there. May answer from memory; {@link run} notices when that was wrong. */
+  hasImage(image: string): Promise<boolean>;
+  pullImage(image: string, signal: AbortSignal): Promise<PullResult>;
+  /** Creates and starts. */
+  run(request: ContainerRequest): Promise<RunResult>;
+  /** Harmless where the container has ended or is gone. */
+  signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Removes the container with its output, killing it if it runs. Harmless where it is gone. */
+  remove(container: string): Promise<void>;
+  /** Tells of ends as they happen, and of gaps in which some may have been missed. Keeps itself connected until closed. */
+  watch(listener: RuntimeListener): Subscription;
+  /** Lines in order, in batches as they arise; ends when the container has ended and everything is read, or on abort. */
+  logs(container: string, request: LogRequest, signal: AbortSignal): AsyncIterable<readonly LogLine[]>;
+  /** Where a path of the node leads; null: nowhere. */
+  resolvePath(path: string): Promise<string | null>;
+}
+
+export interface RuntimeListener {
+  /** The container has ended or is gone. */
+  onEnd(task: string, container: string): void;
+  /** Events may have been missed: list again. Also called once when watching begins. */
+  onGap(): void;
+}
+
+export interface Subscription {
+  close(): void;
+}
+
+/** The engine can't be reached or doesn't answer. `message` says what was being done. */
+export class RuntimeFault extends Error {
+  override readonly name = 'RuntimeFault';
+}
+
+/** The journal can't be written: nothing new may be begun. */
+export class JournalFault extends Error {
+  override readonly name = 'JournalFault';
+}
+
+/** The agent's memory across its own death. Records are kept in the order in which they were appended. */
+export interface Journal {
+  load(): Promise<readonly JournalRecord[]>;
+  append(record: JournalRecord): void;
+  /** Resolves when all that was appended before survives a power cut; throws {@link JournalFault} when it can't be written. */
+  flush(): Promise<void>;
+  /** Replaces everything that was appended so far, in one step. */
+  compact(records: readonly JournalRecord[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The control plane, as an agent calls it. Failed calls throw {@link ControlPlaneFault}. Tokens are the adapter's own affair. */
+export interface ControlPlane {
+  register(request: RegisterRequest, signal: AbortSignal): Promise<RegisterResponse>;
+  /** Null: nothing differs from `query` within its `waitMs`. */
+  assignment(epoch: number, query: AssignmentQuery, signal: AbortSignal): Promise<AssignmentResponse | null>;
+  heartbeat(epoch: number, sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse>;
+  statuses(epoch: number, request: StatusesRequest, signal: AbortSignal): Promise<StatusesResponse>;
+  /** Resolves when everything is sent or nobody wants more of it. */
+  stream(epoch: number, id: string, lines: AsyncIterable<readonly LogLine[]>, signal: AbortSignal): Promise<void>;
+}
+
+export interface AssignmentQuery {
+  /** What the agent has; null: nothing yet, so answer at once. */
+  readonly position: AssignmentPosition | null;
+  readonly streamsVersion: string | null;
+  readonly waitMs: number;
+}
+
+/**
+ * `away`: not reached, or it can't answer now; try again later. `stale-epoch`: somebody else has raised the node's epoch;
+ * register anew. `unauthenticated`: the token isn't accepted. `refused`: it understood, and says no.
+ */
+export type ControlPlaneFaultKind = 'away' | 'stale-epoch' | 'unauthenticated' | 'refused';
+
+export class ControlPlaneFault extends Error {
+  override readonly name = 'ControlPlaneFault';
+  readonly kind: ControlPlaneFaultKind;
+
+  constructor(kind: ControlPlaneFaultKind, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
+
+export interface AgentConfig {
+  /** What is told to the control plane about this node. */
+  readonly node: RegisterRequest['node'];
+  /** Containers being created or started at a time. */
+  readonly startConcurrency: number;
+  readonly retention: Retention;
+}

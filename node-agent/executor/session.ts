@@ -1,0 +1,203 @@
+/**
+ * The agent's session with the control plane: register, then follow the assignment, send heartbeats and report, all under
+ * the epoch that the registration gave. When somebody else has raised the epoch, or the token is no longer accepted, the
+ * session is over and the next one begins. The control plane being away ends nothing: the loops keep trying.
+ */
+import type {
+  AssignmentPosition,
+  AssignmentResponse,
+  RegisterRequest,
+  RegisterResponse,
+} from '../../shared/protocol/agent.ts';
+import { type Clock, sleep } from '../../shared/util/clock.ts';
+import type { Random } from '../../shared/util/random.ts';
+import { Connection } from './connection.ts';
+import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } from './contracts.ts';
+
+/** How long the control plane may hold a request for the assignment open. */
+const ASSIGNMENT_WAIT_MS = 25_000;
+const HEARTBEAT_INTERVAL_MIN_MS = 100;
+/** Sessions that end sooner than this are followed by growing pauses. */
+const SHORT_SESSION_MS = 10_000;
+
+export interface SessionParts {
+  readonly controlPlane: ControlPlane;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly registration: () => RegisterRequest;
+  /** False: the assignment lies behind what has been seen, and is refused. */
+  readonly accept: (response: AssignmentResponse) => boolean;
+  /** Whatever reports statuses, for as long as a session lasts. */
+  readonly report: (calls: SessionCalls) => Promise<void>;
+  /** Epoch, reachability or freshness have changed. */
+  readonly onChange: () => void;
+}
+
+/** How the loops of one session call the control plane. */
+export interface SessionCalls {
+  /** Aborted when the session is over. */
+  readonly signal: AbortSignal;
+  /** Calls until there is an answer. Null: the session ended first. */
+  readonly untilAnswered: <T>(call: Call<T>) => Promise<T | null>;
+  /** Something that was told has been taken note of. */
+  readonly onAnswered: () => void;
+}
+
+type Call<T> = (controlPlane: ControlPlane, epoch: number, signal: AbortSignal) => Promise<T>;
+
+export class Session {
+  readonly #parts: SessionParts;
+  readonly #connection: Connection;
+  readonly #closed = new AbortController();
+  #epoch = 0;
+  #hasAssignment = false;
+  #running: Promise<void> | null = null;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#connection = new Connection({ ...parts, onChange: () => parts.onChange() });
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Whether what the assignment says is what the control plane says now. */
+  get isLive(): boolean {
+    return this.#hasAssignment && this.#connection.isReachable;
+  }
+
+  open(): void {
+    this.#running = this.#run(this.#closed.signal);
+  }
+
+  close(): void {
+    this.#closed.abort();
+  }
+
+  async closed(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(closed: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    for (let short = 0; !closed.aborted; ) {
+      const registered = await this.#register(closed);
+      if (registered === null) return;
+      const begunAtMs = clock.monotonicMs();
+      await this.#serve(registered, closed);
+      short = clock.monotonicMs() - begunAtMs < SHORT_SESSION_MS ? short + 1 : 0;
+      // The first time at once; but two agents that take the session from each other must not do so in a frenzy.
+      if (short > 1) await this.#connection.pause(short - 2, closed);
+    }
+  }
+
+  async #register(closed: AbortSignal): Promise<RegisterResponse | null> {
+    for (let retry = 0; !closed.aborted; retry += 1) {
+      try {
+        const response = await this.#parts.controlPlane.register(this.#parts.registration(), closed);
+        this.#epoch = response.epoch;
+        this.#connection.answered();
+        this.#parts.log.info('joined the control plane', { epoch: response.epoch, incarnation: response.incarnation });
+        return response;
+      } catch (cause) {
+        if (closed.aborted) return null;
+        this.#connection.failed(faultOf(cause));
+        await this.#connection.pause(retry, closed);
+      }
+    }
+    return null;
+  }
+
+  async #serve(registered: RegisterResponse, closed: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const end = () => over.abort();
+    closed.addEventListener('abort', end, { once: true });
+    if (closed.aborted) end();
+    const calls = this.#calls(registered.epoch, over);
+    try {
+      await Promise.all([
+        this.#beat(calls, registered.heartbeatIntervalMs),
+        this.#follow(calls),
+        this.#parts.report(calls),
+      ]);
+    } finally {
+      over.abort();
+      closed.removeEventListener('abort', end);
+      this.#hasAssignment = false;
+      this.#parts.onChange();
+    }
+  }
+
+  #calls(epoch: number, over: AbortController): SessionCalls {
+    return {
+      signal: over.signal,
+      untilAnswered: (call) => this.#untilAnswered(epoch, over, call),
+      onAnswered: () => this.#parts.onChange(),
+    };
+  }
+
+  async #untilAnswered<T>(epoch: number, over: AbortController, call: Call<T>): Promise<T | null> {
+    for (let retry = 0; !over.signal.aborted; retry += 1) {
+      try {
+        const answer = await call(this.#parts.controlPlane, epoch, over.signal);
+        this.#connection.answered();
+        return answer;
+      } catch (cause) {
+        if (over.signal.aborted) return null;
+        const fault = faultOf(cause);
+        if (this.#endsSession(fault)) over.abort();
+        else {
+          this.#connection.failed(fault);
+          await this.#connection.pause(retry, over.signal);
+        }
+      }
+    }
+    return null;
+  }
+
+  #endsSession(fault: ControlPlaneFault): boolean {
+    if (fault.kind !== 'stale-epoch' && fault.kind !== 'unauthenticated') return false;
+    this.#parts.log.info('the session is over; joining anew', { cause: fault.message });
+    return true;
+  }
+
+  async #beat(calls: SessionCalls, intervalMs: number): Promise<void> {
+    const { clock } = this.#parts;
+    while (!calls.signal.aborted) {
+      await sleep(clock, Math.max(HEARTBEAT_INTERVAL_MIN_MS, intervalMs), calls.signal);
+      if (calls.signal.aborted) return;
+      await calls.untilAnswered((controlPlane, epoch, signal) => controlPlane.heartbeat(epoch, clock.now(), signal));
+    }
+  }
+
+  async #follow(calls: SessionCalls): Promise<void> {
+    let position: AssignmentPosition | null = null;
+    let streamsVersion: string | null = null;
+    let refused = 0;
+    while (!calls.signal.aborted) {
+      const query: AssignmentQuery = { position, streamsVersion, waitMs: ASSIGNMENT_WAIT_MS };
+      const response: AssignmentResponse | null = await calls.untilAnswered((controlPlane, epoch, signal) =>
+        controlPlane.assignment(epoch, query, signal),
+      );
+      if (response === null || calls.signal.aborted) continue;
+      if (!this.#parts.accept(response)) {
+        await this.#connection.pause(refused, calls.signal);
+        refused += 1;
+        continue;
+      }
+      refused = 0;
+      position = response.position;
+      streamsVersion = response.streamsVersion;
+      this.#hasAssignment = true;
+      this.#parts.onChange();
+    }
+  }
+}
+
+/** Anything else that is thrown is a bug of ours or of an adapter, and must not be taken for a bad connection. */
+function faultOf(cause: unknown): ControlPlaneFault {
+  if (cause instanceof ControlPlaneFault) return cause;
+  throw cause;
+}

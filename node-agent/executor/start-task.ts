@@ -1,0 +1,113 @@
+/**
+ * Starts one task: on record first, then consent, image, container. Every way in which it can't be started ends in a
+ * status that says why; only faults of the engine itself are thrown, and then nothing is decided yet.
+ */
+
+import type { NodeConsent } from '../../shared/domain/node.ts';
+import type { AssignedTask } from '../../shared/protocol/agent.ts';
+import { bindSources, type ResolvedPaths, refusalOf } from '../core/consent.ts';
+import { ending, neverStartedEnding } from '../core/ending.ts';
+import type { Container, Ending } from '../core/model.ts';
+import type { PullResult, RunResult, Runtime } from './contracts.ts';
+import type { Limiter } from './limiter.ts';
+
+export interface StartContext {
+  readonly runtime: Runtime;
+  readonly consent: NodeConsent;
+  /** Guards create and start together: the engine does worse when too many are under way. */
+  readonly startSlots: Limiter;
+  readonly pull: (image: string, signal: AbortSignal) => Promise<PullResult>;
+  /** Resolves once the journal holds that the task is being started. */
+  readonly writeStarting: () => Promise<void>;
+  readonly reportStarting: (reason: 'accepted' | 'pulling-image', message: string) => void;
+  /** Null: still wanted. Asked again after each wait. */
+  readonly unwanted: () => AssignedTask | 'gone' | null;
+  readonly epoch: number;
+  /** Aborted when the task is no longer wanted. */
+  readonly signal: AbortSignal;
+}
+
+export type StartResult =
+  | { readonly type: 'started'; readonly container: Container }
+  | { readonly type: 'ended'; readonly ending: Ending };
+
+export async function startTask(assigned: AssignedTask, context: StartContext): Promise<StartResult> {
+  await context.writeStarting();
+  const paths = await resolvePaths(assigned, context);
+  const refusal = refusalOf(assigned.group, context.consent, paths);
+  if (refusal !== null) return ended(ending('error', 'refused-by-node', refusal));
+  const image = await ensureImage(assigned, context);
+  if (image !== null) return image;
+  const first = await runInTurn(assigned, context, paths);
+  if (first.type !== 'image-missing') return settle(first);
+  // The engine was thought to have the image; somebody has removed it since.
+  const pulled = await pullMissing(assigned, context);
+  if (pulled !== null) return pulled;
+  const second = await runInTurn(assigned, context, paths);
+  if (second.type !== 'image-missing') return settle(second);
+  return imageUnavailable(assigned, 'it was gone again right after it had been pulled');
+}
+
+/** Null: the image is there. */
+async function ensureImage(assigned: AssignedTask, context: StartContext): Promise<StartResult | null> {
+  const { image, pullPolicy } = assigned.group;
+  const mayUseOwn = pullPolicy !== 'always';
+  if (mayUseOwn && (await context.runtime.hasImage(image))) {
+    context.reportStarting('accepted', 'accepted by the node');
+    return null;
+  }
+  if (pullPolicy !== 'never') context.reportStarting('pulling-image', `pulling the image ${image}`);
+  return pullMissing(assigned, context);
+}
+
+async function pullMissing(assigned: AssignedTask, context: StartContext): Promise<StartResult | null> {
+  const { image, pullPolicy } = assigned.group;
+  if (pullPolicy === 'never')
+    return imageUnavailable(assigned, 'the node does not have it, and its pull policy is "never"');
+  const pulled = await context.pull(image, context.signal);
+  const unwanted = notWanted(context);
+  if (unwanted !== null) return unwanted;
+  return pulled.type === 'pulled' ? null : imageUnavailable(assigned, pulled.message);
+}
+
+type Turn = RunResult | Extract<StartResult, { readonly type: 'ended' }>;
+
+function runInTurn(assigned: AssignedTask, context: StartContext, paths: ResolvedPaths): Promise<Turn> {
+  return context.startSlots.run(async () => {
+    const unwanted = notWanted(context);
+    if (unwanted !== null) return unwanted;
+    return context.runtime.run({ assigned, epoch: context.epoch, mountSources: existing(paths) });
+  });
+}
+
+function settle(turn: Exclude<Turn, { readonly type: 'image-missing' }>): StartResult {
+  if (turn.type === 'refused') return ended(ending('error', turn.reason, turn.message));
+  return turn;
+}
+
+function notWanted(context: StartContext): Extract<StartResult, { readonly type: 'ended' }> | null {
+  const unwanted = context.unwanted();
+  if (unwanted === null) return null;
+  return { type: 'ended', ending: neverStartedEnding(unwanted === 'gone' ? undefined : unwanted) };
+}
+
+async function resolvePaths(assigned: AssignedTask, context: StartContext): Promise<ResolvedPaths> {
+  const sources = bindSources(assigned.group);
+  const paths = sources.length === 0 ? [] : [...sources, ...context.consent.hostMounts];
+  const resolved = await Promise.all(
+    paths.map(async (path) => [path, await context.runtime.resolvePath(path)] as const),
+  );
+  return new Map(resolved);
+}
+
+function existing(paths: ResolvedPaths): ReadonlyMap<string, string> {
+  return new Map([...paths].flatMap(([path, leadsTo]) => (leadsTo === null ? [] : [[path, leadsTo] as const])));
+}
+
+function imageUnavailable(assigned: AssignedTask, why: string): StartResult {
+  return ended(ending('error', 'image-unavailable', `the image ${assigned.group.image} can't be had: ${why}`));
+}
+
+function ended(how: Ending): StartResult {
+  return { type: 'ended', ending: how };
+}

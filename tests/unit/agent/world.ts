@@ -1,0 +1,151 @@
+/** An agent in a world that exists only in memory and in virtual time. */
+
+import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
+import type { Agent, AgentParts } from '../../../node-agent/executor/agent.ts';
+import { createAgent } from '../../../node-agent/executor/agent.ts';
+import type { AgentConfig, Log } from '../../../node-agent/executor/contracts.ts';
+import type { GroupSpec } from '../../../shared/domain/job.ts';
+import { NO_CONSENT } from '../../../shared/domain/node.ts';
+import { NO_RESOURCES } from '../../../shared/domain/resources.ts';
+import type { AssignedTask } from '../../../shared/protocol/agent.ts';
+import type { Clock, Timer } from '../../../shared/util/clock.ts';
+import type { Random } from '../../../shared/util/random.ts';
+import { aGroup, T0 } from '../../support/builders.ts';
+import { FakeControlPlane } from '../../support/fake-control-plane.ts';
+import { FakeRuntime, type FakeRuntimeOptions } from '../../support/fake-runtime.ts';
+import { MemoryJournal } from '../../support/memory-journal.ts';
+
+export class TestClock implements Clock {
+  readonly #timers: { readonly atMs: number; readonly order: number; readonly callback: () => void }[] = [];
+  #nowMs = 0;
+  #order = 0;
+
+  now(): number {
+    return T0 + this.#nowMs;
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): Timer {
+    this.#order += 1;
+    const timer = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order, callback };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
+        const index = this.#timers.indexOf(timer);
+        if (index >= 0) this.#timers.splice(index, 1);
+      },
+    };
+  }
+
+  /** Lets `byMs` pass: every timer that is due fires in order, and everything that it sets off is done before the next. */
+  async advance(byMs: number): Promise<void> {
+    const untilMs = this.#nowMs + byMs;
+    await settle();
+    for (;;) {
+      const next = this.#timers.toSorted((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
+      if (next === undefined || next.atMs > untilMs) break;
+      this.#timers.splice(this.#timers.indexOf(next), 1);
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      next.callback();
+      await settle();
+    }
+    this.#nowMs = untilMs;
+  }
+}
+
+/** Everything that has been promised and needs no time is done. */
+async function settle(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+export const evenChance: Random = { next: () => 0.5, bytes: (length) => new Uint8Array(length) };
+
+export const IMAGE = 'tool:1';
+
+type AssignedChange = Omit<Partial<AssignedTask>, 'group'> & { readonly group?: Partial<GroupSpec> };
+
+/** A task that waits to be started. */
+export function anAssigned(id: string, { group, ...change }: AssignedChange = {}): AssignedTask {
+  return {
+    id,
+    jobUid: 'u1',
+    jobName: 'demo',
+    jobVersion: 1,
+    role: 'default',
+    groupName: 'main',
+    index: 0,
+    attempt: 0,
+    state: 'staging',
+    group: { ...aGroup({ image: IMAGE }), ...group },
+    ports: {},
+    stop: null,
+    disowned: false,
+    ...change,
+  };
+}
+
+export interface LogEntry {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+}
+
+/** Everything around one agent, and agents that can be made one after another in it. */
+export class World {
+  readonly clock = new TestClock();
+  readonly controlPlane = new FakeControlPlane({ clock: this.clock });
+  readonly journal = new MemoryJournal();
+  readonly logged: LogEntry[] = [];
+  readonly runtime: FakeRuntime;
+  readonly #config: AgentConfig;
+  #agent: Agent | null = null;
+
+  constructor(
+    options: { readonly engine?: Omit<FakeRuntimeOptions, 'clock'>; readonly config?: Partial<AgentConfig> } = {},
+  ) {
+    this.runtime = new FakeRuntime({ images: [IMAGE], ...options.engine, clock: this.clock });
+    this.#config = { ...defaultConfig, ...options.config };
+  }
+
+  get agent(): Agent {
+    if (this.#agent === null) throw new Error('no agent has been started in this world');
+    return this.#agent;
+  }
+
+  async startAgent(change: Partial<AgentParts> = {}): Promise<Agent> {
+    const { clock, controlPlane, journal, runtime } = this;
+    const parts = { clock, controlPlane, journal, runtime, random: evenChance, config: this.#config, log: this.#log() };
+    this.#agent = createAgent({ ...parts, ...change });
+    await this.#agent.start();
+    await this.clock.advance(0);
+    return this.#agent;
+  }
+
+  /** The agent's process dies: nothing of it acts any more. Its journal keeps what was made durable. */
+  async crash(): Promise<void> {
+    this.agent.halt();
+    this.journal.crash();
+    await this.clock.advance(0);
+  }
+
+  #log(): Log {
+    const at = (level: LogEntry['level']) => (message: string) => void this.logged.push({ level, message });
+    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  }
+}
+
+const defaultConfig: AgentConfig = {
+  node: {
+    id: 'node-1',
+    hostname: 'host-1',
+    resources: NO_RESOURCES,
+    attributes: {},
+    consent: NO_CONSENT,
+    agentVersion: 'test',
+    engine: 'fake 1',
+  },
+  startConcurrency: 2,
+  retention: DEFAULT_RETENTION,
+};
