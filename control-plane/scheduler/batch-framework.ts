@@ -6,7 +6,7 @@
  */
 import type { TaskEntry } from '../../shared/domain/ledger.ts';
 import { portsOf } from '../../shared/domain/resources.ts';
-import { type Demand, demandOf } from './demand.ts';
+import { type Demand, demandOf, groupKey } from './demand.ts';
 import { DEMAND_FILTERS } from './filters/all.ts';
 import type { Filter } from './filters/filter.ts';
 import type { BuiltInFramework, BuiltInOffer } from './framework.ts';
@@ -20,7 +20,7 @@ export const batchFramework: BuiltInFramework = (offer, tasks) => {
   const searches = new Map<string, GroupSearch>();
   const placements: PlannedPlacement[] = [];
   for (const wanted of tasks) {
-    const key = `${wanted.job.uid}/${wanted.group.name}`;
+    const key = groupKey(wanted.job.uid, wanted.group.name);
     const search = searches.get(key) ?? searchFor(wanted, offer);
     searches.set(key, search);
     const placement = placeOne(wanted, search, offer.nodesTotal);

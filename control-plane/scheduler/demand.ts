@@ -5,7 +5,8 @@ import type { GroupSpec, JobSpec, Placement } from '../../shared/domain/job.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 
 export interface Demand {
-  readonly jobUid: JobUid;
+  /** {@link groupKey} of the group. */
+  readonly key: string;
   readonly group: GroupSpec;
   readonly placement: Placement;
   /** Rounded to thousandths, so that amounts can be compared as they are. */
@@ -27,7 +28,7 @@ export function demandOf(jobUid: JobUid, spec: JobSpec, group: GroupSpec): Deman
   const names = scalarNames(scalars).filter((name) => scalarOf(scalars, name) > 0);
   const fixedPorts = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
   return {
-    jobUid,
+    key: groupKey(jobUid, group.name),
     group,
     placement: spec.placement,
     scalars,
@@ -48,4 +49,9 @@ function roundedScalars(needed: Scalars): Scalars {
     gpus: toMilli(needed.gpus),
     custom: Object.fromEntries(Object.entries(needed.custom).map(([name, amount]) => [name, toMilli(amount)])),
   };
+}
+
+/** What tells a group from those of other jobs, over all versions of its own. */
+export function groupKey(jobUid: JobUid, group: string): string {
+  return `${jobUid}/${group}`;
 }

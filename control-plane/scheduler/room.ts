@@ -3,12 +3,13 @@
  * and only ever shrinks from there: a node that has refused a task won't take it later in the same round.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { JobUid, NodeId } from '../../shared/domain/ids.ts';
+import type { NodeId } from '../../shared/domain/ids.ts';
 import { freeResources, type Ledger, removeEntries, type TaskEntry } from '../../shared/domain/ledger.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import { countPorts, type Resources, subtractResources } from '../../shared/domain/resources.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
+import { groupKey } from './demand.ts';
 import type { Sweep } from './plan.ts';
 
 export interface Room {
@@ -20,8 +21,8 @@ export interface Room {
   readonly free: Resources;
   readonly freePorts: number;
   readonly entries: number;
-  /** How many tasks of the group hold a place here, of all versions of the job. */
-  tasksOf(jobUid: JobUid, group: string): number;
+  /** How many tasks of the group with this key hold a place here, of all versions of the job. */
+  tasksOf(group: string): number;
   /** Gives the entry its place. The caller has asked the filters. */
   occupy(entry: TaskEntry): void;
 }
@@ -82,9 +83,9 @@ class LedgerRoom implements Room {
     return this.ledger.node;
   }
 
-  tasksOf(jobUid: JobUid, group: string): number {
+  tasksOf(group: string): number {
     this.#tasksByGroup ??= countByGroup(this.ledger);
-    return this.#tasksByGroup.get(groupKey(jobUid, group)) ?? 0;
+    return this.#tasksByGroup.get(group) ?? 0;
   }
 
   occupy(entry: TaskEntry): void {
@@ -104,8 +105,4 @@ function countByGroup(ledger: Ledger): Map<string, number> {
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   return counts;
-}
-
-function groupKey(jobUid: JobUid, group: string): string {
-  return `${jobUid}/${group}`;
 }

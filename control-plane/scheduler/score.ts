@@ -34,7 +34,7 @@ function describeBest(chosen: Room, demand: Demand, use: string): string {
     case 'pack':
       return `is the fullest that fits (${use})`;
     case 'spread': {
-      const held = chosen.tasksOf(demand.jobUid, demand.group.name);
+      const held = chosen.tasksOf(demand.key);
       return `holds the fewest tasks of the group (${held}) and is the least loaded of those (${use})`;
     }
     default:
@@ -51,7 +51,7 @@ function scoreOf(placement: Placement): Score {
       return usedShare;
     case 'spread':
       // Whole tasks weigh more than the load, which is a share of at most 1 and so only decides between equals.
-      return (room, demand) => -(room.tasksOf(demand.jobUid, demand.group.name) + usedShare(room, demand) / 2);
+      return (room, demand) => -(room.tasksOf(demand.key) + usedShare(room, demand) / 2);
     default:
       return unreachable(placement);
   }

@@ -1,0 +1,229 @@
+import { describe, expect, it } from 'vitest';
+import { explainTask } from '../../../control-plane/scheduler/explain.ts';
+import { planRound } from '../../../control-plane/scheduler/round.ts';
+import type { GroupSpec } from '../../../shared/domain/job.ts';
+import { LEDGER_ENTRIES_MAX, type Ledger } from '../../../shared/domain/ledger.ts';
+import { NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
+import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
+import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
+
+const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { cpus: 0.001, memMiB: 1 } })] } });
+
+const mounting = (source: string) => aGroup({ mounts: [{ type: 'bind', source, target: '/data', readOnly: true }] });
+
+/** Each case refuses for exactly one reason; `cured` takes that reason away and nothing else. */
+const CASES: readonly {
+  readonly obstacle: PlacementObstacle;
+  readonly refusing: Setup;
+  readonly cured: Setup;
+  readonly says: string;
+  readonly sums: string;
+}[] = [
+  {
+    obstacle: 'node-ineligible',
+    refusing: { ledger: { eligible: false } },
+    cured: { ledger: { eligible: true } },
+    says: 'has been made ineligible for new tasks',
+    sums: 'has been made ineligible for new tasks',
+  },
+  {
+    obstacle: 'node-draining',
+    refusing: { ledger: { drain: { startedAtMs: T0, deadlineMs: null, by: 'bob' } } },
+    cured: { ledger: { drain: null } },
+    says: 'is being drained by bob',
+    sums: 'is draining',
+  },
+  {
+    obstacle: 'node-unreachable',
+    refusing: { dead: true },
+    cured: { dead: false },
+    says: 'is unreachable: its agent sends no heartbeats',
+    sums: 'is unreachable',
+  },
+  {
+    obstacle: 'no-consent',
+    refusing: { group: mounting('/database'), node: { consent: { ...NO_CONSENT, hostMounts: ['/data'] } } },
+    cured: { group: mounting('/data/base'), node: { consent: { ...NO_CONSENT, hostMounts: ['/data'] } } },
+    says: "doesn't allow a mount of /database",
+    sums: "doesn't allow all of: host-mounts",
+  },
+  {
+    obstacle: 'constraint',
+    refusing: { group: aGroup({ constraints: [{ attribute: 'zone', operator: '=', value: 'a' }] }) },
+    cured: {
+      group: aGroup({ constraints: [{ attribute: 'zone', operator: '=', value: 'a' }] }),
+      node: { attributes: { zone: 'a' } },
+    },
+    says: 'doesn\'t satisfy "zone = a" (it is not set there)',
+    sums: "doesn't satisfy the constraints (zone = a)",
+  },
+  {
+    obstacle: 'ledger-full',
+    refusing: { held: Array.from({ length: LEDGER_ENTRIES_MAX }, (_, index) => ({ index })) },
+    cured: { held: Array.from({ length: LEDGER_ENTRIES_MAX - 1 }, (_, index) => ({ index })) },
+    says: `holds ${LEDGER_ENTRIES_MAX} tasks already; ${LEDGER_ENTRIES_MAX} is the most`,
+    sums: `holds as many tasks as a node may (${LEDGER_ENTRIES_MAX})`,
+  },
+  {
+    obstacle: 'cpus',
+    refusing: { group: aGroup({ resources: { cpus: 4.001 } }) },
+    cured: { group: aGroup({ resources: { cpus: 4 } }) },
+    says: 'lacks 0.001 of 4.001 cpus, with 4 of 4 free',
+    sums: 'has too few cpus free',
+  },
+  {
+    obstacle: 'memory',
+    refusing: { group: aGroup({ resources: { memMiB: 5000 } }) },
+    cured: { group: aGroup({ resources: { memMiB: 4096 } }) },
+    says: 'lacks 904 of 5000 MiB of memory, with 4096 of 4096 free',
+    sums: 'has too little memory free',
+  },
+  {
+    obstacle: 'disk',
+    refusing: { group: aGroup({ resources: { diskMiB: 10_001 } }) },
+    cured: { group: aGroup({ resources: { diskMiB: 10_000 } }) },
+    says: 'lacks 1 of 10001 MiB of disk, with 10000 of 10000 free',
+    sums: 'has too little disk free',
+  },
+  {
+    obstacle: 'gpus',
+    refusing: { group: aGroup({ resources: { gpus: 1 } }) },
+    cured: { group: aGroup({ resources: { gpus: 1 } }), ledger: { total: someResources({ gpus: 1 }) } },
+    says: 'lacks 1 of 1 GPUs, with 0 of 0 free',
+    sums: 'has too few GPUs free',
+  },
+  {
+    obstacle: 'custom-resource',
+    // An inherited member of every object must not pass for an amount.
+    refusing: { group: aGroup({ resources: { custom: { constructor: 2 } as Record<string, number> } }) },
+    cured: {
+      group: aGroup({ resources: { custom: { constructor: 2 } as Record<string, number> } }),
+      ledger: { total: someResources({ custom: { constructor: 2 } as Record<string, number> }) },
+    },
+    says: 'lacks 2 of 2 constructor, with 0 of 0 free',
+    sums: 'has too little constructor free',
+  },
+  {
+    obstacle: 'port-out-of-range',
+    refusing: { group: aGroup({ ports: [{ name: 'web', hostPort: 80, protocol: 'tcp' }] }) },
+    cured: { group: aGroup({ ports: [{ name: 'web', hostPort: 31_999, protocol: 'tcp' }] }) },
+    says: "doesn't offer port 80 but 31000-31999",
+    sums: "doesn't offer port 80",
+  },
+  {
+    obstacle: 'port-taken',
+    refusing: {
+      group: aGroup({ ports: [{ name: 'web', hostPort: 31_080, protocol: 'tcp' }] }),
+      held: [{ ports: { http: 31_080 } }],
+    },
+    cured: {
+      group: aGroup({ ports: [{ name: 'web', hostPort: 31_080, protocol: 'tcp' }] }),
+      held: [{ ports: { http: 31_081 } }],
+    },
+    says: 'has given port 31080 to another task',
+    sums: 'has given port 31080 to another task',
+  },
+  {
+    obstacle: 'ports',
+    // The one that is asked for by number is free, but then only one is left for the other two.
+    refusing: {
+      group: aGroup({
+        ports: [
+          { name: 'a', hostPort: 31_001, protocol: 'tcp' },
+          { name: 'b', protocol: 'tcp' },
+          { name: 'c', protocol: 'udp' },
+        ],
+      }),
+      ledger: { total: someResources({ ports: [{ first: 31_000, last: 31_001 }] }) },
+    },
+    cured: {
+      group: aGroup({
+        ports: [
+          { name: 'a', hostPort: 31_001, protocol: 'tcp' },
+          { name: 'b', protocol: 'tcp' },
+          { name: 'c', protocol: 'udp' },
+        ],
+      }),
+      ledger: { total: someResources({ ports: [{ first: 31_000, last: 31_002 }] }) },
+    },
+    says: 'lacks 1 of 2 host ports, with 1 of 2 free',
+    sums: 'has too few host ports free',
+  },
+];
+
+interface Setup {
+  readonly group?: GroupSpec;
+  readonly node?: Partial<Node>;
+  readonly ledger?: Partial<Omit<Ledger, 'entries'>>;
+  readonly held?: readonly { readonly ports?: Record<string, number>; readonly index?: number }[];
+  readonly dead?: boolean;
+}
+
+function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false }: Setup) {
+  const job = aJob({ spec: { groups: [group] } });
+  const task = aTask(job);
+  const holding = held.map((change) => aTask(other, { state: 'running', node: 'edge-1', ...change }));
+  const cluster = clusterOf({
+    nodes: [aNode(node)],
+    ledgers: [aLedger({ ...ledger, entries: holding.map((running) => anEntry(other, running)) })],
+    jobs: [job, other],
+    tasks: [task, ...holding],
+    dead: dead ? ['edge-1'] : [],
+  });
+  return { cluster, task, nowMs: T0 };
+}
+
+describe('filters', () => {
+  it('are covered by the cases below, every one of them', () => {
+    expect(CASES.map(({ obstacle }) => obstacle)).toEqual([...PLACEMENT_OBSTACLES]);
+  });
+
+  it.each(CASES)('$obstacle: refuses, says so, and nothing else stands in the way', (testCase) => {
+    const refusing = setUp(testCase.refusing);
+    expect(planRound(refusing).placements).toEqual([]);
+    const explanation = explainTask(refusing);
+    expect(explanation.placeable).toBe(false);
+    expect(explanation.refusals).toEqual([{ code: testCase.obstacle, nodes: 1, message: `1 node ${testCase.sums}` }]);
+    expect(explanation.closest?.message).toBe(`edge-1 ${testCase.says}`);
+
+    const cured = setUp(testCase.cured);
+    expect(explainTask(cured)).toMatchObject({ placeable: true, refusals: [], closest: null });
+    expect(planRound(cured).placements.map(({ node }) => node)).toEqual(['edge-1']);
+  });
+
+  it('speak of several nodes in the plural', () => {
+    const job = aJob({ spec: { groups: [aGroup({ resources: { memMiB: 9000 } })] } });
+    const task = aTask(job);
+    const cluster = clusterOf({ nodes: [aNode(), aNode({ id: 'edge-2' })], jobs: [job], tasks: [task] });
+    expect(explainTask({ cluster, task, nowMs: T0 }).refusals).toEqual([
+      { code: 'memory', nodes: 2, message: '2 nodes have too little memory free' },
+    ]);
+  });
+
+  it("take the job's constraints together with the group's", () => {
+    const job = aJob({
+      spec: {
+        constraints: [{ attribute: 'arch', operator: '=', value: 'arm64' }],
+        groups: [aGroup({ constraints: [{ attribute: 'zone', operator: 'exists' }] })],
+      },
+    });
+    const task = aTask(job);
+    const cluster = clusterOf({ nodes: [aNode()], jobs: [job], tasks: [task] });
+    expect(explainTask({ cluster, task, nowMs: T0 }).closest?.message).toBe(
+      'edge-1 doesn\'t satisfy "arch = arm64" (it is x64 there) and "zone exists" (it is not set there)',
+    );
+  });
+
+  it('let a task without need of a device onto a node that has lost one', () => {
+    const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { gpus: 2 } })] } });
+    const running = aTask(other, { state: 'running', node: 'edge-1' });
+    const job = aJob();
+    const cluster = clusterOf({
+      nodes: [aNode()],
+      ledgers: [aLedger({ total: someResources({ gpus: 1 }), entries: [anEntry(other, running)] })],
+      jobs: [other, job],
+      tasks: [running, aTask(job)],
+    });
+    expect(planRound({ cluster, nowMs: T0 }).placements).toHaveLength(1);
+  });
+});
