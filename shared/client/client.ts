@@ -28,7 +28,7 @@ import {
   tokenViewSchema,
 } from '../protocol/views.ts';
 import { randomId } from '../util/random.ts';
-import { type EventFilter, followEvents } from './events.ts';
+import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
 import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
@@ -89,6 +89,8 @@ export interface BerthClient {
   };
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
+  /** What is remembered of what happened after a revision, and no more. Throws as `events` does. */
+  recentEvents(query: Omit<EventFilter, 'signal'>): AsyncGenerator<EventView, void>;
   status(): Promise<StatusView>;
   createToken(request: TokenRequestInput): Promise<TokenView>;
   /** The highest revision that any answer so far reflects. */
@@ -102,6 +104,7 @@ export function createClient(options: ClientOptions): BerthClient {
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
     events: (filter) => followEvents(transport, filter),
+    recentEvents: (query) => readEvents(transport, query),
     status: async () => (await transport.call(get('/v1/status'), statusViewSchema)).body,
     createToken: async (request) =>
       (await transport.call(post(transport, '/v1/tokens', request), tokenViewSchema)).body,

@@ -1,5 +1,5 @@
 /** The event stream. An id stands on the last event of its revision, so events are handed out a whole revision at a time. */
-import { type EventView, eventViewSchema } from '../protocol/views.ts';
+import { type EventView, eventViewSchema, pageOf } from '../protocol/views.ts';
 import { UnexpectedAnswerError } from './errors.ts';
 import { readStream } from './stream.ts';
 import type { Transport } from './transport.ts';
@@ -34,6 +34,29 @@ export async function* followEvents(transport: Transport, filter: EventFilter): 
     unfinished = [];
     position = Number(event.id);
     yield* revision;
+  }
+}
+
+/** Bounds a server that never says that it has come to the end. */
+const PAGES_MAX = 10_000;
+
+/** Yields what happened after `after` up to now, a page at a time. */
+export async function* readEvents(
+  transport: Transport,
+  { after, ...query }: Omit<EventFilter, 'signal'>,
+): AsyncGenerator<EventView, void> {
+  let position = after === null ? null : String(after);
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const request = {
+      method: 'GET',
+      path: '/v1/events',
+      query: { ...query, after: position },
+      repeat: 'safe',
+    } as const;
+    const { items, next } = (await transport.call(request, pageOf(eventViewSchema))).body;
+    yield* items;
+    if (items.length === 0 || next === null) return;
+    position = next;
   }
 }
 

@@ -1,0 +1,149 @@
+/** `berth status`, `berth events` and `berth token`: the cluster as a whole. */
+import type { Command } from 'commander';
+import { ApiError } from '../../../shared/client/errors.ts';
+import type { EventView } from '../../../shared/protocol/views.ts';
+import { durationSeconds, gathered, wholeNumber } from '../arguments.ts';
+import type { Io } from '../io.ts';
+import type { Printer } from '../output/printer.ts';
+import { eventLine, renderStatus } from '../output/shapes.ts';
+import { openSession, type Session } from '../session.ts';
+
+export function addClusterCommands(program: Command, io: Io): void {
+  program
+    .command('status')
+    .summary('show how the cluster is')
+    .description('Show how the cluster is: replicas, nodes, jobs, tasks, what is held.')
+    .action(async (_flags: object, self: Command) => {
+      const { client, printer, settings } = await openSession(io, self);
+      const status = await client.status();
+      const render = { nowMs: io.clock.now(), width: printer.width };
+      printer.one(status, {
+        name: status.cluster,
+        render: (paint) => renderStatus(status, settings.address, { paint, ...render }),
+      });
+    });
+  addEvents(program, io);
+  addToken(program, io);
+}
+
+interface EventFlags {
+  readonly follow?: boolean;
+  readonly after?: number;
+  readonly type?: string;
+  readonly job?: string;
+  readonly role?: string;
+  readonly node?: string;
+  readonly task?: string;
+}
+
+type EventSelection = Omit<EventFlags, 'follow' | 'after'> & { readonly after: number | undefined };
+
+function addEvents(program: Command, io: Io): void {
+  program
+    .command('events')
+    .summary('show what happens as it happens')
+    .description(
+      'Show the events that are still remembered, or with -f those to come. With -o json: one object per line.',
+    )
+    .option('-f, --follow', 'go on until interrupted')
+    .option('--after <revision>', 'only what happened after this revision', wholeNumber)
+    .option('--type <type>', 'only of this type, such as task.failed')
+    .option('--job <name>', 'only of this job')
+    .option('--role <path>', 'only of this role and those below it')
+    .option('--node <id>', 'only of this node')
+    .option('--task <id>', 'only of this task')
+    .addHelpText('after', '\nExamples:\n  berth events -f --job train\n  berth events --type task.failed\n')
+    .action(async ({ follow, after, ...filter }: EventFlags, self: Command) => {
+      const session = await openSession(io, self);
+      if (follow === true) return followEvents(session, { after: after ?? null, ...filter });
+      await showRemembered(session, { after, ...filter });
+    });
+}
+
+/** Without a revision to start from: as far back as the replica remembers, found by halving what is asked for. */
+async function showRemembered(session: Session, { after, ...filter }: EventSelection): Promise<void> {
+  const { client } = session;
+  if (after === undefined) await client.status();
+  let start = after ?? 0;
+  while (true) {
+    try {
+      for await (const event of client.recentEvents({ after: start, ...filter })) showEvent(session, event);
+      return;
+    } catch (error) {
+      const gone = error instanceof ApiError && error.code === 'history-gone';
+      const left = client.revision() - start;
+      if (!gone || after !== undefined || left < 1) throw error;
+      start = client.revision() - Math.floor(left / 2);
+    }
+  }
+}
+
+async function followEvents(
+  session: Session,
+  filter: Omit<EventSelection, 'after'> & { after: number | null },
+): Promise<void> {
+  const leave = new AbortController();
+  const restore = session.io.onInterruption(() => leave.abort());
+  try {
+    for await (const event of session.client.events({ ...filter, signal: leave.signal })) showEvent(session, event);
+  } finally {
+    restore();
+  }
+}
+
+function showEvent({ printer, io }: Session, event: EventView): void {
+  io.out.write(`${eventText(event, printer)}\n`);
+}
+
+function eventText(event: EventView, { format, paint }: Printer): string {
+  switch (format) {
+    case 'table':
+      return eventLine(event, paint);
+    case 'name':
+      return String(event.revision);
+    case 'json':
+    case 'yaml':
+      return JSON.stringify(event);
+  }
+}
+
+interface TokenFlags {
+  readonly role?: readonly string[];
+  readonly action?: readonly string[];
+  readonly ttl?: number;
+  readonly join?: boolean;
+}
+
+const TOKEN_EXAMPLES = `
+Examples:
+  berth token create ci --role eng/ml --action job:* --action task:* --action logs:read --action event:read --ttl 12h
+  berth token create rack-7 --join --ttl 1h > join-token
+
+Nobody can make a token that allows more than their own.
+`;
+
+function addToken(program: Command, io: Io): void {
+  const token = program.command('token').summary('make tokens').description('Tokens: who may do what.');
+  token
+    .command('create')
+    .description('Make a token. It alone goes to stdout.')
+    .argument('<subject>', 'who it is for, as it will stand in records')
+    .option('--role <path>', 'a role that it covers, with those below it; * is all (repeatable)', gathered)
+    .option('--action <action>', 'what it allows, such as job:read, job:* or * (repeatable)', gathered)
+    .option('--ttl <duration>', 'how long it holds', durationSeconds, 86_400)
+    .option('--join', 'lets an agent register, and nothing else')
+    .addHelpText('after', TOKEN_EXAMPLES)
+    .action(async (subject: string, flags: TokenFlags, self: Command) => {
+      const { client, printer } = await openSession(io, self);
+      const { role = [], action = [], ttl = 86_400, join = false } = flags;
+      const made = await client.createToken({
+        kind: join ? 'join' : 'user',
+        subject,
+        roles: [...role],
+        actions: [...action],
+        ttlSeconds: Math.round(ttl),
+      });
+      printer.one(made, { name: made.token, render: () => `${made.token}\n` });
+      printer.note(`token ${made.id} for ${subject}, until ${made.expiresAt}`);
+    });
+}

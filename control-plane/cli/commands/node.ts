@@ -1,0 +1,103 @@
+/** `berth node`: the machines. */
+import type { Command } from 'commander';
+import { allPages } from '../../../shared/client/client.ts';
+import { sleep } from '../../../shared/util/clock.ts';
+import { durationSeconds, onOrOff } from '../arguments.ts';
+import { EXIT } from '../exit.ts';
+import type { Io } from '../io.ts';
+import { nodeShape, renderNode } from '../output/shapes.ts';
+import { counted } from '../output/text.ts';
+import { collect, openSession, type Session, showList } from '../session.ts';
+
+interface DrainFlags {
+  readonly deadline?: number;
+  readonly undo?: boolean;
+  readonly wait?: boolean;
+}
+
+const DRAIN_EXAMPLES = `
+Examples:
+  berth node drain edge-1                    no new tasks; what runs there ends by itself
+  berth node drain edge-1 --deadline 10m     what still runs after ten minutes is stopped
+  berth node drain edge-1 --undo
+`;
+
+export function addNodeCommands(program: Command, io: Io, finish: (exitCode: number) => void): void {
+  const node = program
+    .command('node')
+    .summary('list, show and drain nodes')
+    .description('The machines that tasks run on.');
+  node
+    .command('list')
+    .description('List nodes, and what of each is held.')
+    .option('--state <state>', 'only in this state')
+    .option('-w, --watch', 'show it again whenever it changes')
+    .action(async (flags: { state?: string; watch?: boolean }, self: Command) => {
+      const session = await openSession(io, self);
+      const read = () => collect(allPages((page) => session.client.nodes.list({ ...page, state: flags.state })));
+      await showList(session, { watch: flags.watch === true, read, shape: nodeShape });
+    });
+  node
+    .command('show')
+    .description('Show a node: what it has, what it allows, and what runs on it.')
+    .argument('<node>', 'its id')
+    .action(async (id: string, _flags: object, self: Command) => {
+      const { client, printer } = await openSession(io, self);
+      const found = await client.nodes.get(id);
+      const tasks = await collect(allPages((page) => client.tasks.list({ ...page, node: id, state: ['live'] })));
+      const { width } = printer;
+      printer.one(found, { name: id, render: (paint, nowMs) => renderNode(found, tasks, { paint, nowMs, width }) });
+    });
+  node
+    .command('drain')
+    .description('Empty a node: it gets no new tasks, and at the deadline what is left is stopped.')
+    .argument('<node>', 'its id')
+    .option(
+      '--deadline <duration>',
+      'stop what still runs after this time (default: let everything end by itself)',
+      durationSeconds,
+    )
+    .option('--undo', 'let it have tasks again')
+    .option('--wait', 'wait until nothing is left on it')
+    .addHelpText('after', DRAIN_EXAMPLES)
+    .action(async (id: string, flags: DrainFlags, self: Command) => {
+      finish(await drain(await openSession(io, self), id, flags));
+    });
+  node
+    .command('eligibility')
+    .description('Say whether a node may get new tasks. What runs there goes on.')
+    .argument('<node>', 'its id')
+    .argument('<on|off>', 'on: it may', onOrOff)
+    .action(async (id: string, eligible: boolean, _flags: object, self: Command) => {
+      const { client, printer } = await openSession(io, self);
+      const changed = await client.nodes.setEligibility(id, { eligible });
+      printer.note(
+        `node ${changed.id} ${changed.eligible ? 'may get new tasks' : 'gets no new tasks'} (${changed.state})`,
+      );
+    });
+}
+
+const DRAIN_LOOK_MS = 1000;
+
+async function drain({ client, printer, io }: Session, id: string, flags: DrainFlags): Promise<number> {
+  if (flags.undo === true) {
+    const undone = await client.nodes.undrain(id);
+    printer.note(`node ${id} is no longer drained (${undone.state})`);
+    return EXIT.ok;
+  }
+  let node = await client.nodes.drain(id, { deadlineSeconds: flags.deadline ?? null });
+  printer.note(`draining node ${id}: ${counted(node.tasks, 'task')} on it`);
+  const leave = new AbortController();
+  const restore = io.onInterruption(() => leave.abort());
+  try {
+    while (flags.wait === true && node.tasks > 0 && !leave.signal.aborted) {
+      await sleep(io.clock, DRAIN_LOOK_MS, leave.signal);
+      node = await client.nodes.get(id);
+    }
+  } finally {
+    restore();
+  }
+  if (leave.signal.aborted) return EXIT.interrupted;
+  if (flags.wait === true) printer.note(`node ${id} is empty`);
+  return EXIT.ok;
+}

@@ -1,0 +1,47 @@
+/** `berth control-plane` and `berth agent`: the two programs that a cluster consists of, started by their paths. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+
+const PROGRAMS = {
+  'control-plane': new URL('../../main-node.ts', import.meta.url),
+  agent: new URL('../../../node-agent/main.ts', import.meta.url),
+} as const;
+export type ProgramName = keyof typeof PROGRAMS;
+
+/** The CLI doesn't import what it starts: a client must not load a server, and an agent has packages of its own. */
+export function programPath(name: ProgramName): string {
+  return fileURLToPath(PROGRAMS[name]);
+}
+
+export function isProgramName(text: string | undefined): text is ProgramName {
+  return text === 'control-plane' || text === 'agent';
+}
+
+/** For help and completion only: their arguments are not ours to read, so `main.ts` passes them on before any parsing. */
+export function addProcessCommands(program: Command): void {
+  program
+    .command('control-plane')
+    .summary('run a replica of the control plane')
+    .description('Run a replica of the control plane. All arguments are its own: berth control-plane --help.')
+    .allowUnknownOption();
+  program
+    .command('agent')
+    .summary('run the agent of a node')
+    .description('Run the agent of a node. All arguments are its own: berth agent --help.')
+    .allowUnknownOption();
+}
+
+/** Runs the program in the foreground and resolves with what it exits with. It gets the signals that we get. */
+export function runProgram(name: ProgramName, args: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, [programPath(name), ...args], { stdio: 'inherit' });
+  const pass = (signal: NodeJS.Signals) => child.kill(signal);
+  // A terminal's Ctrl-C reaches the child by itself; what is sent to this process alone has to be passed on.
+  const ignore = () => {};
+  process.on('SIGTERM', pass);
+  process.on('SIGINT', process.stdin.isTTY ? ignore : pass);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)));
+  });
+}

@@ -1,0 +1,63 @@
+/** What to tell a person about a job between one look and the next. Pure. */
+import type { TaskView, TransitionView } from '../../../shared/protocol/views.ts';
+import { type Paint, stateColour } from '../output/paint.ts';
+import { explanationLines } from '../output/shapes.ts';
+import { durationText, printable } from '../output/text.ts';
+import { type JobSnapshot, latestTasks } from './watch-job.ts';
+
+/** With more tasks than this, counts are told instead of each task's every step. */
+const TOLD_ONE_BY_ONE_MAX = 8;
+
+export function progressLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
+  const wanted = after.job.spec.groups.reduce((sum, group) => sum + group.count, 0);
+  const steps = wanted > TOLD_ONE_BY_ONE_MAX ? countLines(before, after) : stepLines(before, after, paint);
+  return [...steps, ...waitingLines(before, after, paint)];
+}
+
+function stepLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
+  const known = new Map(before?.tasks.map((task) => [task.id, task.history.length]) ?? []);
+  return after.tasks.flatMap((task) => {
+    const from = known.get(task.id) ?? 0;
+    return task.history.slice(from).flatMap((step, at) => {
+      // That it was submitted is no news to who submitted it.
+      if (step.reason === 'submitted') return [];
+      return [stepLine(task, step, task.history[from + at - 1], paint)];
+    });
+  });
+}
+
+function stepLine(task: TaskView, step: TransitionView, previous: TransitionView | undefined, paint: Paint): string {
+  const took =
+    previous === undefined ? '' : paint('dim', ` (+${durationText(Date.parse(step.at) - Date.parse(previous.at))})`);
+  return `${taskLabel(task)} ${paint(stateColour(step.state), step.state)}: ${printable(step.message)}${took}`;
+}
+
+/** `main[0]`, and from the second attempt on its number. */
+export function taskLabel(task: TaskView): string {
+  const attempt = task.attempt === 0 ? '' : ` (attempt ${task.attempt + 1})`;
+  return `${task.group}[${task.index}]${attempt}`;
+}
+
+function countLines(before: JobSnapshot | null, after: JobSnapshot): string[] {
+  const text = countsOf(after);
+  if (text === '' || (before !== null && countsOf(before) === text)) return [];
+  return [text];
+}
+
+function countsOf(snapshot: JobSnapshot): string {
+  const counts = new Map<string, number>();
+  for (const task of latestTasks(snapshot)) counts.set(task.state, (counts.get(task.state) ?? 0) + 1);
+  return [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+}
+
+function waitingLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
+  const lines: string[] = [];
+  for (const [group, explanation] of after.explanations) {
+    const told = before?.explanations.get(group);
+    const text = explanationLines(explanation);
+    if (told !== undefined && explanationLines(told).join('\n') === text.join('\n')) continue;
+    const [summary = '', ...reasons] = text;
+    lines.push(`${group} ${paint('yellow', 'waits')}: ${summary}`, ...reasons);
+  }
+  return lines;
+}

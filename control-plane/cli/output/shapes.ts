@@ -1,0 +1,294 @@
+/** How jobs, tasks, nodes and events look to a person. */
+import type {
+  EventView,
+  ExplanationView,
+  JobSummary,
+  JobVersionView,
+  JobView,
+  NodeView,
+  StatusView,
+  TaskCounts,
+  TaskView,
+} from '../../../shared/protocol/views.ts';
+import { jobName } from '../arguments.ts';
+import { type Paint, stateColour } from './paint.ts';
+import type { ListShape } from './printer.ts';
+import { renderPairs, renderTable } from './table.ts';
+import { ageText, bytesText, counted, durationText, mebibytesText, printable } from './text.ts';
+
+export const jobShape: ListShape<JobSummary> = {
+  noun: 'job',
+  nameOf: jobName,
+  columns: (nowMs) => [
+    { header: 'NAME', value: (job) => job.name, shrinks: true },
+    { header: 'ROLE', value: (job) => job.role, shrinks: true },
+    { header: 'KIND', value: (job) => job.kind },
+    { header: 'VERSION', value: (job) => String(job.version), align: 'right' },
+    { header: 'STATE', value: (job) => job.state, colour: (job) => stateColour(job.state) },
+    { header: 'TASKS', value: (job) => countsText(job.tasks), shrinks: true },
+    { header: 'CREATED', value: (job) => ageText(job.createdAt, nowMs) },
+  ],
+};
+
+export const taskShape: ListShape<TaskView> = {
+  noun: 'task',
+  nameOf: (task) => task.id,
+  columns: (nowMs) => [
+    { header: 'ID', value: (task) => task.id, shrinks: true },
+    { header: 'JOB', value: (task) => jobName({ role: task.role, name: task.job.name }), shrinks: true },
+    { header: 'STATE', value: taskStateText, colour: taskColour },
+    { header: 'NODE', value: (task) => task.node ?? '-', shrinks: true },
+    { header: 'EXIT', value: (task) => (task.exitCode === null ? '-' : String(task.exitCode)), align: 'right' },
+    { header: 'AGE', value: (task) => ageText(task.createdAt, nowMs) },
+    { header: 'LAST', value: (task) => task.message, shrinks: true },
+  ],
+};
+
+export const nodeShape: ListShape<NodeView> = {
+  noun: 'node',
+  nameOf: (node) => node.id,
+  columns: () => [
+    { header: 'ID', value: (node) => node.id, shrinks: true },
+    { header: 'HOST', value: (node) => node.hostname, shrinks: true },
+    { header: 'STATE', value: (node) => node.state, colour: (node) => stateColour(node.state) },
+    { header: 'CPUS', value: (node) => `${node.used.cpus}/${node.total.cpus}`, align: 'right' },
+    {
+      header: 'MEMORY',
+      value: (node) => `${mebibytesText(node.used.memMiB)}/${mebibytesText(node.total.memMiB)}`,
+      align: 'right',
+    },
+    { header: 'GPUS', value: (node) => `${node.used.gpus}/${node.total.gpus}`, align: 'right' },
+    { header: 'TASKS', value: (node) => String(node.tasks), align: 'right' },
+    { header: 'ENGINE', value: (node) => node.engine, shrinks: true },
+  ],
+};
+
+export const versionShape: ListShape<JobVersionView & { readonly changes: string }> = {
+  noun: 'version',
+  nameOf: (version) => String(version.version),
+  columns: (nowMs) => [
+    { header: 'VERSION', value: (version) => String(version.version), align: 'right' },
+    { header: 'CREATED', value: (version) => ageText(version.createdAt, nowMs) },
+    { header: 'BY', value: (version) => version.createdBy, shrinks: true },
+    { header: 'CHANGES', value: (version) => version.changes, shrinks: true },
+  ],
+};
+
+export function eventLine(event: EventView, paint: Paint): string {
+  const subject = event.task ?? event.job ?? event.node ?? '';
+  const where = event.task !== null && event.node !== null ? ` on ${event.node}` : '';
+  const state = event.type.slice(event.type.indexOf('.') + 1);
+  const time = event.at === null ? '-'.padEnd(24) : event.at;
+  return `${paint('dim', time)}  ${paint(stateColour(state), event.type.padEnd(16))}  ${printable(subject)}${where}  ${printable(event.message)}`;
+}
+
+function taskStateText(task: TaskView): string {
+  return task.unreachable ? `${task.state} (unreachable)` : task.state;
+}
+
+function taskColour(task: TaskView) {
+  return stateColour(task.unreachable ? 'unreachable' : task.state);
+}
+
+/** `2 running, 1 failed`: only the states that occur. */
+export function countsText(counts: TaskCounts): string {
+  const parts = Object.entries(counts).filter(([, count]) => count > 0);
+  return parts.length === 0 ? '-' : parts.map(([state, count]) => `${count} ${state}`).join(', ');
+}
+
+export function renderJob(job: JobView, tasks: readonly TaskView[], options: RenderOptions): string {
+  const { paint, nowMs } = options;
+  const head = renderPairs(
+    [
+      ['Name', job.name],
+      ['Role', job.role],
+      ['Uid', job.uid],
+      ['Kind', job.kind],
+      ['Version', String(job.version)],
+      ['State', `${paint(stateColour(job.state), job.state)}: ${printable(job.message)}`],
+      ['Priority', String(job.priority)],
+      ['Created', `${job.createdAt} (${ageText(job.createdAt, nowMs)}) by ${printable(job.createdBy)}`],
+      ...(job.endedAt === null ? [] : [['Ended', `${job.endedAt} (${ageText(job.endedAt, nowMs)})`] as const]),
+      ...(job.stop === null ? [] : [['Stop', stopText(job.stop)] as const]),
+      ...job.spec.groups.map((group) => [`Group ${group.name}`, groupText(group)] as const),
+    ],
+    paint,
+  );
+  return tasks.length === 0 ? head : `${head}\n${renderTable(taskShape.columns(nowMs), tasks, options)}`;
+}
+
+export interface RenderOptions {
+  readonly paint: Paint;
+  readonly nowMs: number;
+  readonly width: number | null;
+}
+
+function groupText(group: JobView['spec']['groups'][number]): string {
+  const { cpus, memMiB, gpus } = group.resources;
+  const words = [...(group.command ?? []), ...(group.args ?? [])];
+  const gpuText = gpus > 0 ? `, ${counted(gpus, 'GPU')}` : '';
+  return printable(
+    `${group.count} × ${group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
+  );
+}
+
+function stopText(stop: { at: string; by: string; reason: string }): string {
+  return printable(`${stop.at} by ${stop.by}: ${stop.reason}`);
+}
+
+export function renderTask(task: TaskView, { paint, width }: RenderOptions): string {
+  const ports = Object.entries(task.ports).map(([name, port]) => `${name}=${port}`);
+  const head = renderPairs(
+    [
+      ['Id', task.id],
+      ['Job', `${jobName({ role: task.role, name: task.job.name })} version ${task.job.version}`],
+      ['Group', `${task.group}[${task.index}], attempt ${task.attempt + 1}`],
+      ['State', `${paint(taskColour(task), taskStateText(task))}: ${printable(task.message)}`],
+      ['Node', task.node === null ? '-' : `${task.node}${task.host === null ? '' : ` (${printable(task.host)})`}`],
+      ...(ports.length === 0 ? [] : [['Ports', ports.join(' ')] as const]),
+      ...(task.exitCode === null ? [] : [['Exit code', String(task.exitCode)] as const]),
+      ...(task.notBefore === null ? [] : [['Not before', task.notBefore] as const]),
+      ...(task.stop === null ? [] : [['Stop', stopText(task.stop)] as const]),
+    ],
+    paint,
+  );
+  const why = task.explanation === null ? '' : `\n${explanationLines(task.explanation).join('\n')}\n`;
+  return `${head}${why}\n${renderHistory(task, { paint, width })}`;
+}
+
+/** The table of what happened to the task, with the time that each step took. */
+export function renderHistory(task: TaskView, options: { paint: Paint; width: number | null }): string {
+  const steps = task.history.map((step, at) => {
+    const before = task.history[at - 1];
+    return { ...step, tookMs: before === undefined ? null : Date.parse(step.at) - Date.parse(before.at) };
+  });
+  return renderTable(
+    [
+      { header: 'STATE', value: (step) => step.state, colour: (step) => stateColour(step.state) },
+      { header: 'AT', value: (step) => step.at },
+      {
+        header: 'AFTER',
+        value: (step) => (step.tookMs === null ? '-' : `+${durationText(step.tookMs)}`),
+        align: 'right',
+      },
+      { header: 'WHY', value: (step) => step.message, shrinks: true },
+    ],
+    steps,
+    options,
+  );
+}
+
+/** Why a task has no place: the summary, each reason with the nodes that gave it, and the node that came closest. */
+export function explanationLines(explanation: ExplanationView): string[] {
+  const lines = [printable(explanation.summary)];
+  for (const refusal of explanation.refusals) {
+    lines.push(`  - ${counted(refusal.nodes, 'node')}: ${printable(refusal.message)}`);
+  }
+  const { closest } = explanation;
+  if (closest !== null) lines.push(`  closest: ${closest.node}: ${printable(closest.message)}`);
+  return lines;
+}
+
+export function renderNode(node: NodeView, tasks: readonly TaskView[], options: RenderOptions): string {
+  const { paint, nowMs } = options;
+  const amounts = (['cpus', 'memMiB', 'diskMiB', 'gpus'] as const).map((name) => ({
+    name: name as string,
+    total: node.total[name],
+    used: node.used[name],
+    free: node.free[name],
+  }));
+  const custom = Object.keys(node.total.custom).map((name) => ({
+    name,
+    total: node.total.custom[name] ?? 0,
+    used: node.used.custom[name] ?? 0,
+    free: node.free.custom[name] ?? 0,
+  }));
+  const ports = node.total.ports.map(({ first, last }) => `${first}-${last}`).join(', ');
+  const head = renderPairs(
+    [
+      ['Id', node.id],
+      ['Host', printable(node.hostname)],
+      [
+        'State',
+        `${paint(stateColour(node.state), node.state)}${node.unreachableSince === null ? '' : ` since ${node.unreachableSince}`}`,
+      ],
+      [
+        'Drain',
+        node.drain === null
+          ? '-'
+          : `since ${node.drain.startedAt} by ${printable(node.drain.by)}, until ${node.drain.deadline ?? 'its tasks end'}`,
+      ],
+      ['Engine', printable(node.engine)],
+      ['Agent', printable(node.agentVersion)],
+      ['Registered', ageText(node.registeredAt, nowMs)],
+      [
+        'Attributes',
+        printable(
+          Object.entries(node.attributes)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(' '),
+        ),
+      ],
+      ['Allows', consentText(node.consent)],
+      ['Ports', ports === '' ? '-' : ports],
+    ],
+    paint,
+  );
+  const resources = renderTable(
+    [
+      { header: 'RESOURCE', value: (row) => row.name },
+      { header: 'TOTAL', value: (row) => String(row.total), align: 'right' },
+      { header: 'USED', value: (row) => String(row.used), align: 'right' },
+      { header: 'FREE', value: (row) => String(row.free), align: 'right' },
+    ],
+    [...amounts, ...custom],
+    options,
+  );
+  const running = tasks.length === 0 ? '' : `\n${renderTable(taskShape.columns(nowMs), tasks, options)}`;
+  return `${head}\n${resources}${running}`;
+}
+
+function consentText(consent: NodeView['consent']): string {
+  const parts = [
+    ...(consent.hostNetwork ? ['host network'] : []),
+    ...(consent.privileged ? ['privileged'] : []),
+    ...consent.hostMounts.map((path) => `mounts of ${path}`),
+    ...consent.devices.map((path) => `device ${path}`),
+    ...consent.capabilities.map((name) => `CAP_${name}`),
+  ];
+  return parts.length === 0 ? 'nothing beyond the ordinary' : printable(parts.join(', '));
+}
+
+export function renderStatus(status: StatusView, address: string, { paint, nowMs }: RenderOptions): string {
+  const { nodes, jobs, tasks, resources } = status;
+  const nodeParts = [`${nodes.ready} ready`];
+  if (nodes.draining > 0) nodeParts.push(`${nodes.draining} draining`);
+  if (nodes.unreachable > 0) nodeParts.push(paint('red', `${nodes.unreachable} unreachable`));
+  return renderPairs(
+    [
+      ['Address', address],
+      ['Cluster', `${status.cluster} (incarnation ${status.incarnation}, revision ${status.revision})`],
+      ['Version', status.version],
+      ...status.replicas.map((replica) => {
+        const marks = [
+          replica.id === status.replica ? 'answered this' : '',
+          replica.id === status.driver ? 'drives' : '',
+        ];
+        const roles = marks.filter((mark) => mark !== '').join(', ');
+        return [
+          'Replica',
+          `${replica.id} ${replica.url}, up ${ageText(replica.startedAt, nowMs).replace(' ago', '')}${roles === '' ? '' : ` (${roles})`}`,
+        ] as const;
+      }),
+      ['Nodes', `${nodes.total}: ${nodeParts.join(', ')}`],
+      ['Jobs', `${jobs.live} live of ${jobs.total}`],
+      ['Tasks', countsText(tasks)],
+      ['CPUs', `${resources.used.cpus} of ${resources.total.cpus} held`],
+      ['Memory', `${mebibytesText(resources.used.memMiB)} of ${mebibytesText(resources.total.memMiB)} held`],
+      ['GPUs', `${resources.used.gpus} of ${resources.total.gpus} held`],
+      ['Rounds', String(status.round)],
+      ['Database', bytesText(status.database.sizeBytes)],
+    ],
+    paint,
+  );
+}

@@ -1,0 +1,92 @@
+/** What every command that talks to the control plane needs: the global flags, a client and a printer. */
+import { type Command, Option } from 'commander';
+import { type BerthClient, createClient } from '../../shared/client/client.ts';
+import { sleep } from '../../shared/util/clock.ts';
+import { CliError, EXIT } from './exit.ts';
+import type { Io } from './io.ts';
+import { createPrinter, FORMATS, type Format, type ListShape, listText, type Printer } from './output/printer.ts';
+import { durationText } from './output/text.ts';
+import { resolveSettings, type Settings } from './settings.ts';
+
+export interface GlobalFlags {
+  readonly address?: string;
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly output: Format;
+  readonly color: boolean;
+}
+
+export interface Session {
+  readonly io: Io;
+  readonly settings: Settings;
+  readonly client: BerthClient;
+  readonly printer: Printer;
+}
+
+export function addGlobalFlags(program: Command): void {
+  program
+    .option(
+      '--address <url>',
+      'the control plane (env BERTH_ADDR; default: what berth dev wrote, or http://127.0.0.1:7878)',
+    )
+    .option('--token <jwt>', 'who you are (env BERTH_TOKEN)')
+    .option('--token-file <path>', 'a file that holds the token (env BERTH_TOKEN_FILE)')
+    .addOption(new Option('-o, --output <format>', 'how results are shown').choices(FORMATS).default('table'))
+    .option('--no-color', 'no colours, also not on a terminal (env NO_COLOR)');
+}
+
+export async function openSession(io: Io, command: Command): Promise<Session> {
+  const flags = command.optsWithGlobals<GlobalFlags>();
+  const settings = await resolveSettings(flags, io.env);
+  const printer = createPrinter(io, { format: flags.output, colour: flags.color });
+  const client = createClient({
+    address: settings.address,
+    token: settings.token,
+    fetch: io.fetch,
+    clock: io.clock,
+    random: io.random,
+    onRetry: ({ why, waitMs }) => {
+      // The first, short waits are nobody's business; a longer silence is.
+      if (waitMs >= 1000) printer.note(`${settings.address}: ${why}; trying again in ${durationText(waitMs)}`);
+    },
+  });
+  return { io, settings, client, printer };
+}
+
+const WATCH_INTERVAL_MS = 1000;
+const CLEAR_SCREEN = '\u001b[H\u001b[2J\u001b[3J';
+
+/** Prints a list once, or with `watch` again whenever it has changed, until the process is interrupted. */
+export async function showList<T>(
+  session: Session,
+  options: { watch: boolean; read: () => Promise<readonly T[]>; shape: ListShape<T> },
+): Promise<void> {
+  const { io, printer } = session;
+  const { watch, read, shape } = options;
+  if (!watch) return printer.list(await read(), shape);
+  const stop = new AbortController();
+  const restore = io.onInterruption(() => stop.abort());
+  let shown: string | null = null;
+  try {
+    while (!stop.signal.aborted) {
+      const { format, paint, width } = printer;
+      const text = listText(await read(), shape, { format, paint, width, nowMs: io.clock.now() });
+      if (text !== shown) io.out.write(io.out.isTerminal ? CLEAR_SCREEN + text : text);
+      shown = text;
+      await sleep(io.clock, WATCH_INTERVAL_MS, stop.signal);
+    }
+  } finally {
+    restore();
+  }
+}
+
+/** Everything that an iteration yields, up to a bound that no cluster reaches by design. */
+export async function collect<T>(items: AsyncIterable<T>, itemsMax = 1_000_000): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) {
+    if (all.length >= itemsMax)
+      throw new CliError(`there are more than ${itemsMax} of them`, { exitCode: EXIT.failed });
+    all.push(item);
+  }
+  return all;
+}

@@ -1,0 +1,124 @@
+/**
+ * Where the control plane is and who the caller is. In this order: flags, environment, the context file that `berth dev` (or a
+ * person) wrote, the default. A token from the context file goes only to the address that stands beside it.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CliError, EXIT } from './exit.ts';
+
+export const DEFAULT_ADDRESS = 'http://127.0.0.1:7878';
+
+export interface Settings {
+  readonly address: string;
+  readonly token: string | null;
+}
+
+export interface SettingFlags {
+  readonly address?: string | undefined;
+  readonly token?: string | undefined;
+  readonly tokenFile?: string | undefined;
+}
+
+/** What stands in the context file. */
+export interface SavedContext {
+  readonly address: string;
+  readonly token: string;
+  /** Set by `berth dev`: the process that the cluster lives and ends with. */
+  readonly devProcess?: number | undefined;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export function contextFile(env: Env): string {
+  return join(env['XDG_CONFIG_HOME'] ?? join(env['HOME'] ?? '/', '.config'), 'berth', 'config.json');
+}
+
+export async function resolveSettings(flags: SettingFlags, env: Env): Promise<Settings> {
+  const saved = await readContext(contextFile(env));
+  const address = checkedAddress(flags.address ?? nonEmpty(env['BERTH_ADDR']) ?? saved?.address ?? DEFAULT_ADDRESS);
+  const given = await givenToken(flags, env);
+  const savedToken = saved !== null && checkedAddress(saved.address) === address ? saved.token : null;
+  return { address, token: given ?? savedToken };
+}
+
+async function givenToken(flags: SettingFlags, env: Env): Promise<string | null> {
+  if (flags.token !== undefined && flags.tokenFile !== undefined) {
+    throw new CliError('--token and --token-file were both given', {
+      exitCode: EXIT.usage,
+      remedy: 'Give one of them.',
+    });
+  }
+  if (flags.token !== undefined) return checkedToken(flags.token, '--token');
+  if (flags.tokenFile !== undefined) return tokenFrom(flags.tokenFile, '--token-file');
+  const token = nonEmpty(env['BERTH_TOKEN']);
+  if (token !== undefined) return checkedToken(token, 'BERTH_TOKEN');
+  const file = nonEmpty(env['BERTH_TOKEN_FILE']);
+  return file === undefined ? null : tokenFrom(file, 'BERTH_TOKEN_FILE');
+}
+
+async function tokenFrom(path: string, setting: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw new CliError(`the file that ${setting} names can't be read: ${error.message}`, { exitCode: EXIT.usage });
+  });
+  return checkedToken(text, `${setting} (${path})`);
+}
+
+/** A JWT has no white space; a header with a line break in it would fail in a way that nobody understands. */
+function checkedToken(text: string, from: string): string {
+  const token = text.trim();
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new CliError(`${from} isn't a token`, {
+      exitCode: EXIT.usage,
+      remedy: 'A token is one word: the output of `berth token create`.',
+    });
+  }
+  return token;
+}
+
+function checkedAddress(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new CliError(`"${text}" isn't the address of a control plane`, {
+      exitCode: EXIT.usage,
+      remedy: `Write it like ${DEFAULT_ADDRESS}.`,
+    });
+  }
+  if (url.username !== '' || url.search !== '' || url.hash !== '') {
+    throw new CliError(`"${text}" holds more than an address`, {
+      exitCode: EXIT.usage,
+      remedy: 'Leave out user, query and fragment.',
+    });
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+/** Null where there is no such file. */
+export async function readContext(path: string): Promise<SavedContext | null> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+    throw new CliError(`${path} can't be read: ${error.message}`, { exitCode: EXIT.usage });
+  });
+  if (text === null) return null;
+  const context = parseContext(text);
+  if (context !== null) return context;
+  throw new CliError(`${path} isn't a context file`, {
+    exitCode: EXIT.usage,
+    remedy: 'It holds {"address": "http://...", "token": "..."}. Correct it or remove it.',
+  });
+}
+
+function parseContext(text: string): SavedContext | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null) return null;
+    const { address, token, devProcess } = value as Record<string, unknown>;
+    if (typeof address !== 'string' || typeof token !== 'string') return null;
+    return { address, token, devProcess: typeof devProcess === 'number' ? devProcess : undefined };
+  } catch {
+    return null;
+  }
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === undefined || text === '' ? undefined : text;
+}
