@@ -1,0 +1,76 @@
+/** One valid record of each kind, with the key that it lies under. */
+import type { RecordKind } from '../../../control-plane/store/keys.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import type { RecordOf } from '../../../control-plane/store/records.ts';
+import { aGroup, aJob, aLedger, aNode, anEntry, aTask, T0 } from '../../support/builders.ts';
+
+const job = aJob({
+  spec: {
+    role: 'eng/ml',
+    labels: { team: 'Bühne 😀' },
+    constraints: [{ attribute: 'zone', operator: 'in', values: ['a', 'b'] }],
+    replaceAfterSeconds: 'never',
+    groups: [
+      aGroup({
+        command: ['sh', '-c'],
+        args: ['true'],
+        env: { A: '1' },
+        user: 'nobody',
+        workingDir: '/srv',
+        ports: [{ name: 'http', containerPort: 80, hostPort: 8080, protocol: 'tcp' }],
+        mounts: [{ type: 'bind', source: '/data', target: '/data', readOnly: true }],
+        constraints: [{ attribute: 'arch', operator: '=', value: 'x64' }],
+        timeoutSeconds: 60,
+      }),
+    ],
+  },
+  stop: { atMs: T0, by: 'alice', reason: 'enough' },
+  outcome: { state: 'stopped', atMs: T0, message: 'stopped by alice' },
+});
+const task = aTask(job, { state: 'running', node: 'edge-1', ports: { http: 31_000 } });
+const stop = { atMs: T0, graceMs: 10_000, reason: 'stop-requested' };
+
+export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; readonly value: RecordOf[K] } } = {
+  cluster: { key: keys.cluster, value: { id: 'c1', incarnation: 1, formatVersion: 1 } },
+  driver: { key: keys.driver, value: { replica: 'r1' } },
+  rounds: { key: keys.currentRound, value: { number: 7, owner: 'r1', claimedAtMs: T0 } },
+  nodes: { key: keys.node('edge-1'), value: aNode({ attributes: { zone: 'a' } }) },
+  alive: { key: keys.alive('edge-1'), value: { epoch: 3 } },
+  epochs: { key: keys.epoch('edge-1'), value: { epoch: 3, unreachableSinceMs: T0 } },
+  ledger: {
+    key: keys.ledger('edge-1'),
+    value: aLedger({
+      entries: [anEntry(job, task, { stop, disowned: true })],
+      drain: { startedAtMs: T0, deadlineMs: null, by: 'alice' },
+    }),
+  },
+  jobs: { key: keys.job(job.spec), value: job },
+  versions: {
+    key: keys.version(job.uid, 1),
+    value: { jobUid: job.uid, version: 1, spec: job.spec, createdAtMs: T0, createdBy: 'alice' },
+  },
+  tasks: { key: keys.task(task.id), value: { ...task, exitCode: 137, stop: job.stop } },
+  replicas: { key: keys.replica('r1'), value: { id: 'r1', url: 'http://10.0.0.1:8080', startedAtMs: T0 } },
+  streams: {
+    key: keys.stream('edge-1', 's1'),
+    value: {
+      id: 's1',
+      node: 'edge-1',
+      task: task.id,
+      replica: 'r1',
+      follow: true,
+      tail: 10,
+      since: null,
+      requestedAtMs: T0,
+    },
+  },
+  ops: { key: keys.op('o1'), value: { by: 'r1', aborted: false } },
+  idempotency: {
+    key: keys.idempotency(new Uint8Array([1, 255])),
+    value: { requestDigest: 'd', status: 201, body: '{"a":1}', createdAtMs: T0 },
+  },
+  secrets: {
+    key: keys.signingKey('k1'),
+    value: { kid: 'k1', algorithm: 'EdDSA', privateJwk: '{"kty":"OKP"}', createdAtMs: T0 },
+  },
+};
