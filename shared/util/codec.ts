@@ -1,13 +1,13 @@
 /** Text and bytes, as they cross borders. Portable: no Buffer, so that it runs on Workers too. */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true });
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export function utf8Encode(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
-/** Throws a TypeError on bytes that aren't UTF-8. */
+/** The text as it was encoded, a byte order mark included. Throws a TypeError on bytes that aren't UTF-8. */
 export function utf8Decode(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }

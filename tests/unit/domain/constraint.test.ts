@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import {
+  CONSTRAINT_OPERATORS,
+  type Constraint,
+  type ConstraintOperator,
+  describeConstraint,
+  satisfies,
+} from '../../../shared/domain/constraint.ts';
+
+const attributes = { zone: 'a', cores: '16', empty: '', text: 'many', negative: '-1.5' };
+
+const CASES: readonly (readonly [string, ConstraintOperator, string | readonly string[] | undefined, boolean])[] = [
+  ['zone', '=', 'a', true],
+  ['zone', '=', 'b', false],
+  ['absent', '=', 'a', false],
+  ['absent', '=', undefined, false],
+  ['empty', '=', '', true],
+  ['toString', '=', 'a', false],
+  ['zone', '!=', 'b', true],
+  ['zone', '!=', 'a', false],
+  ['absent', '!=', 'a', true],
+  ['zone', 'in', ['b', 'a'], true],
+  ['zone', 'in', ['b'], false],
+  ['absent', 'in', ['a'], false],
+  ['zone', 'notIn', ['b'], true],
+  ['zone', 'notIn', ['a'], false],
+  ['absent', 'notIn', ['a'], true],
+  ['zone', 'exists', undefined, true],
+  ['empty', 'exists', undefined, true],
+  ['absent', 'exists', undefined, false],
+  ['constructor', 'exists', undefined, false],
+  ['absent', 'notExists', undefined, true],
+  ['zone', 'notExists', undefined, false],
+  ['cores', '<', '16.5', true],
+  ['cores', '<', '16', false],
+  ['cores', '<', '9', false],
+  ['cores', '<=', '16', true],
+  ['cores', '<=', '15', false],
+  ['cores', '>', '9', true],
+  ['cores', '>', '16', false],
+  ['cores', '>=', '16', true],
+  ['cores', '>=', '17', false],
+  ['negative', '<', '0', true],
+  ['text', '>', '0', false],
+  ['text', '<=', '0', false],
+  ['empty', '<', '1', false],
+  ['empty', '>=', '0', false],
+  ['absent', '<', '1', false],
+  ['absent', '>=', '0', false],
+  ['cores', '>', 'few', false],
+  ['cores', '>', '', false],
+];
+
+function constraintOf(attribute: string, operator: ConstraintOperator, operand: (typeof CASES)[number][2]): Constraint {
+  if (operand === undefined) return { attribute, operator };
+  return typeof operand === 'string'
+    ? { attribute, operator, value: operand }
+    : { attribute, operator, values: operand };
+}
+
+describe('satisfies', () => {
+  it.each(CASES)('%s %s %s: %s', (attribute, operator, operand, expected) => {
+    expect(satisfies(attributes, constraintOf(attribute, operator, operand))).toBe(expected);
+  });
+
+  it('is tried with a yes and a no for every operator', () => {
+    for (const operator of CONSTRAINT_OPERATORS) {
+      const verdicts = CASES.filter(([, each]) => each === operator).map(([, , , expected]) => expected);
+      expect(new Set(verdicts), operator).toEqual(new Set([true, false]));
+    }
+  });
+});
+
+describe('describeConstraint', () => {
+  it.each([
+    [constraintOf('zone', '=', 'a'), 'zone = a'],
+    [constraintOf('zone', 'in', ['a', 'b']), 'zone in [a, b]'],
+    [constraintOf('zone', 'exists', undefined), 'zone exists'],
+  ])('%o', (constraint, text) => {
+    expect(describeConstraint(constraint)).toBe(text);
+  });
+});

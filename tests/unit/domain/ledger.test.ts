@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import {
+  addEntries,
+  freeResources,
+  isOpen,
+  markStop,
+  removeEntries,
+  usedResources,
+} from '../../../shared/domain/ledger.ts';
+import { InvariantError } from '../../../shared/util/assert.ts';
+import { aGroup, aJob, aLedger, anEntry, aTask, someResources, T0 } from '../../support/builders.ts';
+
+const job = aJob({ spec: { groups: [aGroup({ count: 3, resources: { cpus: 0.1, memMiB: 10 } })] } });
+const entry = (index: number, ports: Record<string, number> = {}) => anEntry(job, aTask(job, { index, ports }));
+const [a, b, c] = [entry(0, { web: 31_000 }), entry(1, { web: 31_001 }), entry(2)];
+const mark = { atMs: T0, graceMs: 10_000, reason: 'enough' };
+
+describe('resources of a ledger', () => {
+  const ledger = aLedger({ entries: [a, b, c], total: someResources({ ports: [{ first: 31_000, last: 31_009 }] }) });
+
+  it('are used by all entries together', () => {
+    expect(usedResources(ledger)).toMatchObject({ cpus: 0.3, memMiB: 30, ports: [{ first: 31_000, last: 31_001 }] });
+  });
+
+  it('are free as far as they are left', () => {
+    expect(freeResources(ledger)).toMatchObject({ cpus: 3.7, memMiB: 4066, ports: [{ first: 31_002, last: 31_009 }] });
+  });
+
+  it('may be less than nothing on a node that shrank', () => {
+    expect(freeResources({ ...ledger, total: someResources({ cpus: 0.2, ports: [] }) })).toMatchObject({
+      cpus: -0.1,
+      ports: [],
+    });
+  });
+});
+
+describe('entries', () => {
+  const ledger = aLedger({ entries: [a], assignmentGeneration: 5 });
+
+  it('are added, and the agent is told', () => {
+    const more = addEntries(ledger, [b, c]);
+    expect(Object.keys(more.entries)).toEqual([a.task, b.task, c.task]);
+    expect(more.assignmentGeneration).toBe(6);
+    expect(Object.keys(ledger.entries)).toEqual([a.task]);
+  });
+
+  it('are never added twice', () => {
+    expect(() => addEntries(ledger, [a])).toThrow(InvariantError);
+    expect(() => addEntries(ledger, [b, b])).toThrow(`task ${b.task} already holds a place on node edge-1`);
+  });
+
+  it('are removed, and the agent is told', () => {
+    const fewer = removeEntries(addEntries(ledger, [b]), [a.task, 'unheard-of']);
+    expect(Object.keys(fewer.entries)).toEqual([b.task]);
+    expect(fewer.assignmentGeneration).toBe(7);
+  });
+
+  it('leave the very same ledger where nothing changes', () => {
+    expect(addEntries(ledger, [])).toBe(ledger);
+    expect(removeEntries(ledger, [b.task])).toBe(ledger);
+    expect(markStop(ledger, b.task, mark)).toBe(ledger);
+  });
+});
+
+describe('a stop mark', () => {
+  const ledger = aLedger({ entries: [a, b], assignmentGeneration: 5 });
+  const stopped = markStop(ledger, a.task, mark);
+
+  it('is set on its task alone, and the agent is told', () => {
+    expect(stopped.entries).toEqual({ [a.task]: { ...a, stop: mark }, [b.task]: b });
+    expect(stopped.assignmentGeneration).toBe(6);
+  });
+
+  it('stays as it is once set', () => {
+    expect(markStop(stopped, a.task, { ...mark, graceMs: 0 })).toBe(stopped);
+  });
+
+  it('still lets its task be disowned, once', () => {
+    const disowned = markStop(stopped, a.task, { ...mark, graceMs: 0 }, true);
+    expect(disowned.entries[a.task]).toEqual({ ...a, stop: mark, disowned: true });
+    expect(disowned.assignmentGeneration).toBe(7);
+    expect(markStop(disowned, a.task, mark, true)).toBe(disowned);
+    expect(markStop(disowned, a.task, mark)).toBe(disowned);
+  });
+});
+
+describe('isOpen', () => {
+  const drain = { startedAtMs: T0, deadlineMs: null, by: 'bob' };
+  it.each([
+    { eligible: true, draining: false, open: true },
+    { eligible: false, draining: false, open: false },
+    { eligible: true, draining: true, open: false },
+    { eligible: false, draining: true, open: false },
+  ])('eligible $eligible, draining $draining: $open', ({ eligible, draining, open }) => {
+    expect(isOpen(aLedger({ eligible, drain: draining ? drain : null }))).toBe(open);
+  });
+});
