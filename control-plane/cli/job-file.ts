@@ -90,10 +90,22 @@ function faultsOfForm(source: Source): string[] {
   }
   if (!isMap(document.contents))
     return [`${place(source, offsetOf(document.contents))}: a job is a map, such as {name: hello, groups: [...]}`];
+  const unfolded = unfoldAliases(source);
+  if (unfolded !== null) return [unfolded];
   const name = document.get('name');
   if (typeof name !== 'string') return [at(source, '/name', 'is required: a text that names the job')];
   const role = document.get('role');
   return role === undefined || typeof role === 'string' ? [] : [at(source, '/role', 'must be a text')];
+}
+
+/** A few aliases can stand for gigabytes; the library counts and stops. */
+function unfoldAliases(source: Source): string | null {
+  try {
+    source.document.toJS();
+    return null;
+  } catch (error) {
+    return at(source, '', error instanceof Error ? error.message : String(error));
+  }
 }
 
 function jobDocument(source: Source): JobDocument {

@@ -1,0 +1,83 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { contextFile, resolveSettings } from '../../../control-plane/cli/settings.ts';
+
+let home = '';
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'berth-settings-'));
+});
+afterEach(() => rm(home, { recursive: true }));
+
+async function saveContext(text: string): Promise<void> {
+  const file = contextFile({ HOME: home });
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
+}
+
+const SAVED = JSON.stringify({ address: 'http://saved:1', token: 'saved-token' });
+
+describe('where the control plane is', () => {
+  it('is the default where nothing says otherwise', async () => {
+    expect(await resolveSettings({}, { HOME: home })).toEqual({ address: 'http://127.0.0.1:7878', token: null });
+  });
+
+  it('is what the context file says, with its token', async () => {
+    await saveContext(SAVED);
+    expect(await resolveSettings({}, { HOME: home })).toEqual({ address: 'http://saved:1', token: 'saved-token' });
+  });
+
+  it('is what the environment says before that, and the flag before all', async () => {
+    await saveContext(SAVED);
+    const env = { HOME: home, BERTH_ADDR: 'http://env:1/', BERTH_TOKEN: 'env-token' };
+    expect(await resolveSettings({}, env)).toEqual({ address: 'http://env:1', token: 'env-token' });
+    const flags = { address: 'https://flag:1/prefix/', token: 'flag-token' };
+    expect(await resolveSettings(flags, env)).toEqual({ address: 'https://flag:1/prefix', token: 'flag-token' });
+  });
+
+  it('never gets the token of another address', async () => {
+    await saveContext(SAVED);
+    expect(await resolveSettings({ address: 'http://elsewhere:1' }, { HOME: home })).toMatchObject({ token: null });
+    expect(await resolveSettings({ address: 'http://saved:1/' }, { HOME: home })).toMatchObject({
+      token: 'saved-token',
+    });
+  });
+
+  it.each(['localhost:7878', 'ftp://a', 'nonsense', 'http://user@host', 'http://host?x=1'])(
+    'can not be %s',
+    async (address) => {
+      await expect(resolveSettings({ address }, { HOME: home })).rejects.toMatchObject({ exitCode: 2 });
+    },
+  );
+});
+
+describe('a token', () => {
+  it('may stand in a file, with a line break at its end', async () => {
+    const tokenFile = join(home, 'token');
+    await writeFile(tokenFile, 'file-token\n');
+    expect(await resolveSettings({ tokenFile }, { HOME: home })).toMatchObject({ token: 'file-token' });
+    expect(await resolveSettings({}, { HOME: home, BERTH_TOKEN_FILE: tokenFile })).toMatchObject({
+      token: 'file-token',
+    });
+  });
+
+  it.each([
+    ['of two words', { token: 'two words' }, /isn't a token/],
+    ['of nothing', { token: '' }, /isn't a token/],
+    ['in a file that is not there', { tokenFile: '/nowhere/token' }, /--token-file/],
+    ['given twice', { token: 'a', tokenFile: 'b' }, /both given/],
+  ])('%s is refused', async (_what, flags, message) => {
+    await expect(resolveSettings(flags, { HOME: home })).rejects.toThrow(message);
+  });
+});
+
+describe('a context file', () => {
+  it.each(['', '{', '[]', '{"address": "http://a"}', '{"address": 5, "token": "x"}'])(
+    'that says %j is refused',
+    async (text) => {
+      await saveContext(text);
+      await expect(resolveSettings({}, { HOME: home })).rejects.toThrow(/isn't a context file/);
+    },
+  );
+});
