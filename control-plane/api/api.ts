@@ -1,0 +1,169 @@
+/**
+ * The REST API. Portable: the same app runs in a Node.js replica and on Workers. It authenticates, checks what was sent, calls
+ * one use case and puts the outcome into HTTP; what may be done and what is done is decided there, never here.
+ */
+import { type Context, Hono } from 'hono';
+import { Refusal } from '../../shared/domain/errors.ts';
+import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
+import { randomId } from '../../shared/util/random.ts';
+import { LogRelay } from '../services/log-relay.ts';
+import { mintPeerToken } from '../services/tokens.ts';
+import { authenticate } from './http/authenticate.ts';
+import type { Endpoint, Method, Outcome } from './http/endpoint.ts';
+import { HttpRefusal, problemResponse } from './http/problem.ts';
+import { REQUEST_ID_HEADER, REVISION_HEADER, seenRevision } from './input/headers.ts';
+import type { ApiOptions, ApiParts } from './parts.ts';
+import { agentEndpoints } from './routes/agents.ts';
+import { clusterEndpoints } from './routes/cluster.ts';
+import { eventEndpoints } from './routes/events.ts';
+import { jobEndpoints } from './routes/jobs.ts';
+import { nodeEndpoints } from './routes/nodes.ts';
+import { openRoutes } from './routes/open.ts';
+import { taskLogEndpoints } from './routes/task-logs.ts';
+import { taskEndpoints } from './routes/tasks.ts';
+
+/** How long a request waits for this replica to see what the client has seen elsewhere. */
+const CATCH_UP_MS = 5000;
+
+const LATENCY_BOUNDS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+interface Env {
+  Variables: { requestId: string; route: string };
+}
+
+/** Puts the API together. Its streams end with `options.signal`. */
+export function createApi(options: ApiOptions): Hono {
+  const parts = partsOf(options);
+  const endpoints = endpointsOf(parts);
+  const app = new Hono<Env>();
+  frame(app, parts);
+  for (const one of endpoints) {
+    app.on(one.document.method.toUpperCase(), routerPath(one.document.path), (c) => serve(c, one, parts));
+  }
+  openRoutes(
+    app,
+    parts,
+    endpoints.map((one) => one.document),
+  );
+  refuseOtherMethods(app, endpoints);
+  // Nobody outside needs to know what is kept with a request.
+  return app as unknown as Hono;
+}
+
+function partsOf(options: ApiOptions): ApiParts {
+  const { ctx, mint, fetch, signal } = options;
+  const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
+  const relay = new LogRelay({ ctx, peerToken, fetch });
+  signal.addEventListener('abort', () => relay.close(), { once: true });
+  return { ...options, relay, metrics: options.metrics ?? new MetricsRegistry() };
+}
+
+function endpointsOf(parts: ApiParts): readonly Endpoint[] {
+  return [
+    ...jobEndpoints(parts),
+    ...taskEndpoints(parts),
+    ...taskLogEndpoints(parts),
+    ...nodeEndpoints(parts),
+    ...eventEndpoints(parts),
+    ...clusterEndpoints(parts),
+    ...agentEndpoints(parts),
+  ];
+}
+
+/** What every answer gets, whoever makes it: a request id, the revision, a line in the statistics. */
+function frame(app: Hono<Env>, parts: ApiParts): void {
+  const { ctx, metrics } = parts;
+  const seconds = metrics.histogram({
+    name: 'berth_http_request_seconds',
+    help: 'Time until the answer began, by route and status.',
+    labels: ['method', 'route', 'status'],
+    bounds: LATENCY_BOUNDS_SECONDS,
+  });
+  app.use(async (c, next) => {
+    const startedAtMs = ctx.clock.monotonicMs();
+    c.set('requestId', randomId(ctx.random));
+    c.set('route', 'none');
+    await next();
+    const { headers } = c.res;
+    headers.set(REQUEST_ID_HEADER, c.get('requestId'));
+    if (!headers.has(REVISION_HEADER)) headers.set(REVISION_HEADER, String(ctx.mirror.revision));
+    headers.set('x-content-type-options', 'nosniff');
+    observe(seconds, c, (ctx.clock.monotonicMs() - startedAtMs) / 1000);
+  });
+  app.onError((error, c) => problemResponse(error, c.get('requestId'), ctx.log));
+  app.notFound((c) => problemResponse(nothingAt(c), c.get('requestId'), ctx.log));
+}
+
+function observe(seconds: Histogram, c: Context<Env>, elapsed: number): void {
+  seconds.observe(elapsed, [knownMethod(c.req.method), c.get('route'), String(c.res.status)]);
+}
+
+/** Methods are free text; the statistics keep every one that they ever saw. */
+function knownMethod(method: string): string {
+  return ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'].includes(method) ? method : 'other';
+}
+
+function nothingAt(c: Context<Env>): Refusal {
+  return new Refusal('not-found', `there is nothing at ${c.req.path.slice(0, 200)}; /docs describes what there is`);
+}
+
+async function serve(c: Context<Env>, { document, serve: check }: Endpoint, parts: ApiParts): Promise<Response> {
+  c.set('route', document.path);
+  const request = c.req.raw;
+  const token = await authenticate(request, parts.verifier, document.admits);
+  const signal = () => AbortSignal.any([request.signal, parts.signal]);
+  await catchUp(request, parts);
+  const requestId = c.get('requestId');
+  const act = await check({ request, requestId, token, params: c.req.param() as Record<string, string>, signal });
+  const outcome = act();
+  // Taken before anything is awaited: what a handler read at once, it read at this revision.
+  const { revision } = parts.ctx.mirror;
+  return toResponse(await outcome, revision);
+}
+
+/** A client never sees a state that is older than one that it has seen, whichever replica it asks. */
+async function catchUp(request: Request, { ctx, signal }: ApiParts): Promise<void> {
+  const revision = seenRevision(request.headers, []);
+  if (revision === null || revision <= ctx.mirror.revision) return;
+  if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS, signal })) return;
+  throw new Refusal(
+    'unavailable',
+    `this replica has seen the state up to revision ${ctx.mirror.revision}, not yet ${revision}; try again`,
+    { retryAfterSeconds: 1 },
+  );
+}
+
+function toResponse(outcome: Outcome, revision: number): Response {
+  if (outcome instanceof Response) return outcome;
+  return new Response(JSON.stringify(outcome.body), {
+    status: outcome.status,
+    headers: {
+      'content-type': 'application/json',
+      [REVISION_HEADER]: String(outcome.revision ?? revision),
+      ...outcome.headers,
+    },
+  });
+}
+
+/** A path that is known under other methods says which. */
+function refuseOtherMethods(app: Hono<Env>, endpoints: readonly Endpoint[]): void {
+  const methods = Map.groupBy(endpoints, (one) => one.document.path);
+  for (const [path, known] of methods) {
+    const allow = allowOf(known.map((one) => one.document.method));
+    app.all(routerPath(path), (c) => {
+      c.set('route', path);
+      throw new HttpRefusal('method-not-allowed', `${c.req.method.slice(0, 20)} is not possible here, only ${allow}`, {
+        allow,
+      });
+    });
+  }
+}
+
+function allowOf(methods: readonly Method[]): string {
+  return methods.flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).join(', ');
+}
+
+/** `/v1/jobs/{name}` as the router spells it: `/v1/jobs/:name`. */
+function routerPath(path: string): string {
+  return path.replace(/\{(\w+)\}/g, ':$1');
+}

@@ -1,0 +1,31 @@
+/** From the request's `Authorization` header to a token that has been checked. */
+import { Refusal } from '../../../shared/domain/errors.ts';
+import type { Principal } from '../../auth/principal.ts';
+import type { VerifiedToken, Verifier } from '../../auth/verify.ts';
+import { HttpRefusal } from './problem.ts';
+
+const BEARER = /^bearer +(\S+) *$/i;
+
+/** Throws `unauthenticated` without a valid token, and `forbidden` with one that isn't for calls of this sort. */
+export async function authenticate(
+  request: Request,
+  verifier: Verifier,
+  admits: readonly Principal['kind'][],
+): Promise<VerifiedToken> {
+  const header = request.headers.get('authorization');
+  const token = header === null ? undefined : BEARER.exec(header)?.[1];
+  if (token === undefined) throw withoutToken(header);
+  const verified = await verifier.verify(token);
+  const { kind } = verified.principal;
+  if (!admits.includes(kind)) {
+    throw new Refusal('forbidden', `this takes a token of the kind ${admits.join(' or ')}, not of the kind ${kind}`);
+  }
+  return verified;
+}
+
+function withoutToken(header: string | null): Refusal {
+  const what = header === null ? 'there is none' : 'the header Authorization is not of that form';
+  return new HttpRefusal('unauthenticated', `send a token as "Authorization: Bearer <token>"; ${what}`, {
+    wwwAuthenticate: 'Bearer realm="berth"',
+  });
+}

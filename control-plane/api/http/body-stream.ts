@@ -1,0 +1,99 @@
+/**
+ * Bodies that arise over time. They are pulled: nothing is made before the client has taken what there was, so a slow client
+ * slows its source down instead of filling our memory; and one that takes nothing for long is cut off.
+ */
+import type { Clock, Timer } from '../../../shared/util/clock.ts';
+import { utf8Encode } from '../../../shared/util/codec.ts';
+
+/** Shows that the connection lives, and finds out when it doesn't. */
+export const HEARTBEAT_MS = 10_000;
+
+/** A client that takes nothing for this long is gone, whatever its connection says. */
+const STALL_MS = 60_000;
+
+export interface StreamOptions {
+  readonly clock: Clock;
+  /** Aborted by the stream when the client has gone or the source has ended: everything behind the source lets go. */
+  readonly over: AbortController;
+  /** Text that means nothing, sent when there has been nothing else for a while; null: none is sent. */
+  readonly heartbeat: (() => string) | null;
+}
+
+/** The texts of `source` as a body. If the source throws, the body breaks off, so that nobody takes it for complete. */
+export function bodyStream(source: AsyncIterable<string>, options: StreamOptions): ReadableStream<Uint8Array> {
+  const { clock, over, heartbeat } = options;
+  const iterator = source[Symbol.asyncIterator]();
+  let next: Promise<IteratorResult<string>> | null = null;
+  let stall: Timer | null = null;
+  const letGo = () => {
+    stall?.cancel();
+    over.abort();
+    iterator.return?.().catch(() => undefined);
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        stall?.cancel();
+        try {
+          next ??= iterator.next();
+          const result = heartbeat === null ? await next : await orHeartbeat(next, clock, heartbeat);
+          if (typeof result === 'string') return controller.enqueue(utf8Encode(result));
+          next = null;
+          if (result.done) {
+            letGo();
+            return controller.close();
+          }
+          controller.enqueue(utf8Encode(result.value));
+        } catch (error) {
+          letGo();
+          controller.error(error);
+        } finally {
+          if (!over.signal.aborted) {
+            stall = clock.setTimer(STALL_MS, () => {
+              letGo();
+              controller.error(new Error(`the client took nothing for ${STALL_MS / 1000} s`));
+            });
+          }
+        }
+      },
+      cancel: letGo,
+    },
+    { highWaterMark: 1 },
+  );
+}
+
+async function orHeartbeat(
+  next: Promise<IteratorResult<string>>,
+  clock: Clock,
+  heartbeat: () => string,
+): Promise<IteratorResult<string> | string> {
+  let timer: Timer | null = null;
+  const silence = new Promise<string>((resolve) => {
+    timer = clock.setTimer(HEARTBEAT_MS, () => resolve(heartbeat()));
+  });
+  try {
+    return await Promise.race([next, silence]);
+  } finally {
+    (timer as Timer | null)?.cancel();
+  }
+}
+
+export interface ServerSentEvent {
+  readonly event: string;
+  readonly data: unknown;
+  /** Where a client that lost its connection goes on. */
+  readonly id?: string;
+}
+
+/** As the HTML standard spells it. JSON holds no bare line break, so one `data:` line is enough. */
+export function sentEvent({ event, data, id }: ServerSentEvent): string {
+  const idLine = id === undefined ? '' : `id: ${id}\n`;
+  return `event: ${event}\n${idLine}data: ${JSON.stringify(data)}\n\n`;
+}
+
+export const SSE_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // Proxies that collect what they pass on would hold events back.
+  'x-accel-buffering': 'no',
+} as const;

@@ -1,0 +1,145 @@
+/**
+ * Bodies of JSON: read no further than they may be long, and no deeper than a schema could want. What can't be read is
+ * refused with the place where it stopped making sense.
+ */
+import { Refusal } from '../../../shared/domain/errors.ts';
+
+export const BODY_BYTES_MAX = 1_048_576;
+
+/** No schema of ours is nested half as deep. */
+const DEPTH_MAX = 32;
+
+/** Values in one body: checking costs time for each, whether or not it is right. */
+const VALUES_MAX = 100_000;
+
+/** The body's value; undefined for an empty one. */
+export async function readJsonBody(request: Request): Promise<unknown> {
+  const text = await readText(request);
+  if (text === '') return undefined;
+  checkContentType(request.headers.get('content-type'));
+  const value = parse(text);
+  checkSize(value);
+  return value;
+}
+
+function checkContentType(header: string | null): void {
+  const [type = '', ...parameters] = (header ?? '')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim());
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length);
+  const isJson = type === 'application/json' || /^application\/[\w.-]+\+json$/.test(type);
+  if (isJson && (charset === undefined || charset.replaceAll('"', '') === 'utf-8')) return;
+  throw new Refusal(
+    'unsupported-media-type',
+    `the body must be JSON in UTF-8; send it with the header "Content-Type: application/json"${header === null ? '' : `, not "${header.slice(0, 100)}"`}`,
+  );
+}
+
+async function readText(request: Request): Promise<string> {
+  const declared = request.headers.get('content-length');
+  if (declared !== null && Number(declared) > BODY_BYTES_MAX) throw tooLarge();
+  try {
+    // With a length, the platform reads just that much; without one, every piece is counted.
+    return declared === null ? await readCounted(request.body) : decode(await request.arrayBuffer());
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw new Refusal('invalid-request', 'the body broke off before its end', { cause: error });
+  }
+}
+
+async function readCounted(body: ReadableStream<Uint8Array> | null): Promise<string> {
+  if (body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > BODY_BYTES_MAX) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return decode(joined(chunks, length));
+}
+
+function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return whole;
+}
+
+function decode(bytes: ArrayBuffer | Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw invalid('is not valid UTF-8');
+  }
+}
+
+function tooLarge(): Refusal {
+  return new Refusal('payload-too-large', `the body is larger than ${BODY_BYTES_MAX} bytes`);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalid(`is not JSON: ${syntaxProblem(text, error instanceof Error ? error.message : String(error))}`);
+  }
+}
+
+/** Engines say where in words of their own: V8 counts characters, others only lines; an early end has no place at all. */
+export function syntaxProblem(text: string, engineMessage: string): string {
+  const position = /at position (\d+)/.exec(engineMessage)?.[1];
+  const what = engineMessage
+    .replace(/ in JSON at position.*$|^JSON\.parse: |, \.*".*$/s, '')
+    .replace(/ at position.*$/s, '');
+  if (position !== undefined) return `${what} at ${lineAndColumn(text, Number(position))}`;
+  if (/unexpected end/i.test(engineMessage)) return `it ends too early, at ${lineAndColumn(text, text.length)}`;
+  const found = firstUnexpected(text, engineMessage);
+  return found === null ? what : `${what} at ${lineAndColumn(text, found)}`;
+}
+
+/** For short texts V8 quotes them instead of giving the position: `Unexpected token 'x', ..."{"a":x}" is not valid JSON`. */
+function firstUnexpected(text: string, engineMessage: string): number | null {
+  const quote = /^Unexpected token .+?, (\.\.\.)?"(.*?)(\.\.\.)?" is not valid JSON$/s.exec(engineMessage);
+  if (quote === null) return null;
+  // The quoted part is centred on the token; parsing ever longer beginnings finds it exactly, and such texts are short.
+  for (let length = 1; length <= Math.min(text.length, 100); length++) {
+    const message = messageFor(text.slice(0, length));
+    if (message !== null && !/unexpected end|unterminated/i.test(message)) return length - 1;
+  }
+  return null;
+}
+
+function messageFor(text: string): string | null {
+  try {
+    JSON.parse(text);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : null;
+  }
+}
+
+function lineAndColumn(text: string, position: number): string {
+  const before = text.slice(0, position).split('\n');
+  return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+}
+
+/** Walks the value without recursion: a body of brackets alone is deeper than any stack. */
+function checkSize(value: unknown): void {
+  let level: unknown[] = [value];
+  let seen = 0;
+  for (let depth = 0; level.length > 0; depth++) {
+    seen += level.length;
+    if (depth > DEPTH_MAX) throw invalid(`is nested more than ${DEPTH_MAX} levels deep`);
+    if (seen > VALUES_MAX) throw invalid(`has more than ${VALUES_MAX} values`);
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+  }
+}
+
+function invalid(message: string): Refusal {
+  return new Refusal('invalid-request', `the body ${message}`, { faults: [{ path: '/', message }] });
+}

@@ -1,0 +1,121 @@
+/** The OpenAPI 3.1 document, made from the descriptions that the endpoints are served by. */
+import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
+import { z } from 'zod';
+import { problemSchema, stopViewSchema } from '../../shared/protocol/views.ts';
+import type { AnswerDocument, EndpointDocument } from './http/endpoint.ts';
+import { IDEMPOTENCY_HEADER, REPLAYED_HEADER, REQUEST_ID_HEADER, REVISION_HEADER } from './input/headers.ts';
+
+export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
+
+const INTRODUCTION = `A container control plane for bare-metal and edge fleets: one REST call puts a container on a machine that has room for it.
+
+Every call takes a JWT as \`Authorization: Bearer <token>\`. Errors are \`application/problem+json\` with a stable \`code\` and, for a request that is not valid, every fault with its place.
+
+Every answer carries \`${REVISION_HEADER}\`, the revision of the state that it shows. Sent along with the next request, to whichever replica, it keeps the answer from showing an older state. \`${REQUEST_ID_HEADER}\` finds a request in the log.
+
+A POST with an \`${IDEMPOTENCY_HEADER}\` is carried out once, however often it is sent; its repetition gets the first answer again, marked \`${REPLAYED_HEADER}: true\`.
+
+Lists come in pages: \`next\` of one is \`after\` of the following.`;
+
+export function openApiDocument(documents: readonly EndpointDocument[], version: string): OpenApiDocument {
+  const app = new OpenAPIHono();
+  const { openAPIRegistry } = app;
+  openAPIRegistry.registerComponent('securitySchemes', 'token', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+  });
+  // Named here, or it would be described where it is first used, and there it may also be null.
+  openAPIRegistry.register('Stop', stopViewSchema);
+  for (const document of documents) openAPIRegistry.registerPath(routeOf(document));
+  return app.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: {
+      title: 'Berth',
+      version,
+      description: INTRODUCTION,
+      license: { name: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    security: [{ token: [] }],
+    tags: [
+      { name: 'Jobs', description: 'What somebody wants to run.' },
+      { name: 'Tasks', description: 'Single containers of jobs.' },
+      { name: 'Nodes', description: 'Machines.' },
+      { name: 'Events', description: 'What happens.' },
+      { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
+      { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },
+      { name: 'Replicas', description: 'What replicas of the control plane say to each other.' },
+    ],
+  });
+}
+
+function routeOf(document: EndpointDocument) {
+  const { method, path, tag, summary, description, params, query, answers } = document;
+  const body = bodyOf(document);
+  return createRoute({
+    method,
+    path,
+    tags: [tag],
+    summary,
+    ...(description !== undefined && { description }),
+    operationId: operationId(method, path),
+    request: {
+      ...(params !== undefined && { params }),
+      ...(query !== undefined && { query }),
+      headers: headersOf(document),
+      ...(body !== null && { body }),
+    },
+    responses: {
+      ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, responseOf(answer)])),
+      default: {
+        description: 'A problem.',
+        content: { 'application/problem+json': { schema: problemSchema } },
+      },
+    },
+  });
+}
+
+/** `get /v1/jobs/{name}/versions` is `getV1JobsByNameVersions`. */
+function operationId(method: string, path: string): string {
+  const words = path.split('/').map((step) => step.replace(/^\{(.*)\}$/, 'by-$1'));
+  return [method, ...words].join('-').replace(/[-.]+(\w?)/g, (_match, letter: string) => letter.toUpperCase());
+}
+
+function bodyOf({ body, bodyOptional, streamOf }: EndpointDocument) {
+  if (streamOf !== undefined) {
+    const line = z.string().describe('Newline-delimited JSON, each line a LogLine.');
+    return { required: true, content: { 'application/x-ndjson': { schema: line } } };
+  }
+  if (body === undefined) return null;
+  return { required: bodyOptional !== true, content: { 'application/json': { schema: body } } };
+}
+
+function headersOf({ repeatable, conditions = [], needsEpoch }: EndpointDocument): z.ZodObject {
+  const text = (description: string) => z.string().optional().describe(description);
+  return z.object({
+    [REVISION_HEADER]: text('Answer from a state at or past this revision.'),
+    ...(repeatable === true && { [IDEMPOTENCY_HEADER]: text('1 to 255 printable characters.') }),
+    ...(conditions.includes('If-Match') && { 'If-Match': text('Only if this version still stands: its ETag.') }),
+    ...(conditions.includes('If-None-Match') && { 'If-None-Match': text('`*`: only if there is none yet.') }),
+    ...(needsEpoch === true && { 'Berth-Epoch': z.string().describe("The session's epoch.") }),
+  });
+}
+
+function responseOf({ description, schema, text = [], headers = {} }: AnswerDocument) {
+  const content = {
+    ...(schema !== undefined && { 'application/json': { schema } }),
+    ...Object.fromEntries(text.map((type) => [type, { schema: z.string() }])),
+  };
+  const described = { ...headers, [REVISION_HEADER]: 'The revision of the state that this shows.' };
+  return {
+    description,
+    headers: Object.fromEntries(
+      Object.entries(described).map(([name, meaning]) => [
+        name,
+        { description: meaning, schema: { type: 'string' as const } },
+      ]),
+    ),
+    ...(Object.keys(content).length > 0 && { content }),
+  };
+}

@@ -1,0 +1,26 @@
+/** What the API is made of; a main hands it in. */
+import type { MetricsRegistry } from '../../shared/util/metrics.ts';
+import type { KeyRing } from '../auth/keys.ts';
+import type { TokenMint } from '../auth/tokens.ts';
+import type { Verifier } from '../auth/verify.ts';
+import type { ServiceContext } from '../services/context.ts';
+import type { LogRelay } from '../services/log-relay.ts';
+
+export interface ApiOptions {
+  readonly ctx: ServiceContext;
+  readonly verifier: Verifier;
+  readonly mint: TokenMint;
+  readonly ring: KeyRing;
+  /** Reaches other replicas. */
+  readonly fetch: typeof fetch;
+  /** Ends the replica: streams and long requests are brought to their end. */
+  readonly signal: AbortSignal;
+  /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */
+  readonly metrics?: MetricsRegistry;
+}
+
+/** The same, with what the API adds for its own endpoints. */
+export interface ApiParts extends Omit<ApiOptions, 'metrics'> {
+  readonly relay: LogRelay;
+  readonly metrics: MetricsRegistry;
+}

@@ -1,0 +1,143 @@
+/** `/v1/events`: what happens, as a stream of events that can be resumed, or as pages that wait for news. */
+import { z } from 'zod';
+import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
+import { nameSchema, roleSchema } from '../../../shared/protocol/job.ts';
+import { EVENT_TYPES, eventViewSchema, pageOf } from '../../../shared/protocol/views.ts';
+import type { Principal } from '../../auth/principal.ts';
+import { type EventBatch, type EventFilter, readEvents, watchEvents } from '../../services/events.ts';
+import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
+import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
+import { problemOf } from '../http/problem.ts';
+import { negotiated } from '../input/accept.ts';
+import type { ApiParts } from '../parts.ts';
+import { PAGE_MAX } from './answers.ts';
+import { taskParams } from './tasks.ts';
+
+const JSON_TYPE = 'application/json';
+const EVENTS = 'text/event-stream';
+const WAIT_MS_MAX = 60_000;
+const REVISION_MAX = Number.MAX_SAFE_INTEGER;
+
+const eventQuery = z.strictObject({
+  after: z
+    .number()
+    .int()
+    .min(0)
+    .max(REVISION_MAX)
+    .optional()
+    .describe('Only what happened after this revision. Absent: from now on.'),
+  type: z.array(z.enum(EVENT_TYPES)).min(1).max(EVENT_TYPES.length).optional().describe('May be repeated.'),
+  role: roleSchema.optional().describe('This role and those below it.'),
+  job: nameSchema.optional(),
+  node: nodeIdSchema.optional(),
+  task: taskParams.shape.id.optional(),
+  limit: z
+    .number()
+    .int()
+    .min(1)
+    .max(PAGE_MAX)
+    .default(PAGE_MAX)
+    .describe('Of a page; revisions are never split over two.'),
+  waitMs: z.number().int().min(0).max(WAIT_MS_MAX).default(0).describe('How long a page without events waits for one.'),
+});
+type EventQuery = z.output<typeof eventQuery>;
+
+export function eventEndpoints(parts: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        tag: 'Events',
+        admits: ['user'],
+        method: 'get',
+        path: '/v1/events',
+        summary: 'Follow what happens',
+        description:
+          'As events: each with its type and view; the last of a revision carries the revision as id, which the header Last-Event-ID resumes after. As JSON: a page, whose `next` is the next `after`. Answers 410 when `after` is too long ago.',
+        query: eventQuery,
+        answers: {
+          200: { description: 'What happened.', schema: pageOf(eventViewSchema), text: [EVENTS] },
+          410: { description: 'Events after that revision are no longer known: list again.' },
+        },
+      },
+      (request) => {
+        const { principal, query } = request;
+        const { headers, method } = request.request;
+        const type = negotiated(headers.get('accept'), [JSON_TYPE, EVENTS]);
+        if (type === JSON_TYPE) return eventPage(parts, principal, query, request.signal());
+        if (method === 'HEAD') return new Response(null, { headers: SSE_HEADERS });
+        const after = resumeAfter(headers.get('last-event-id')) ?? query.after ?? null;
+        return eventStream(parts, principal, { ...request, after });
+      },
+    ),
+  ];
+}
+
+async function eventPage(
+  { ctx }: ApiParts,
+  principal: Principal,
+  query: EventQuery,
+  signal: AbortSignal,
+): Promise<Reply> {
+  const filter = filterOf(query);
+  const deadlineMs = ctx.clock.monotonicMs() + query.waitMs;
+  let after = query.after ?? ctx.mirror.revision;
+  for (;;) {
+    const { items, next } = readEvents(ctx, principal, { after, filter, limit: query.limit });
+    const leftMs = deadlineMs - ctx.clock.monotonicMs();
+    if (items.length > 0 || leftMs <= 0 || signal.aborted) {
+      return { status: 200, body: { items, next: String(next) }, revision: next };
+    }
+    after = next;
+    await ctx.mirror.waitFor(next + 1, { timeoutMs: leftMs, signal });
+  }
+}
+
+async function eventStream(
+  { ctx }: ApiParts,
+  principal: Principal,
+  request: { query: EventQuery; after: number | null; requestId: string; signal: () => AbortSignal },
+): Promise<Response> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([request.signal(), over.signal]);
+  const batches = watchEvents(ctx, principal, { after: request.after, filter: filterOf(request.query), signal });
+  // The first batch is there at once; taking it now lets a refusal be an answer rather than a broken stream.
+  const first = await batches.next();
+  // A generator that nobody asks for more doesn't see the signal; it has to be told to let go of its subscription.
+  over.signal.addEventListener('abort', () => void batches.return(undefined), { once: true });
+  let revision = ctx.mirror.revision;
+  async function* texts(): AsyncGenerator<string, void> {
+    try {
+      if (!first.done) yield batchText(first.value);
+      for await (const batch of batches) {
+        revision = batch.revision;
+        const text = batchText(batch);
+        if (text !== '') yield text;
+      }
+    } catch (error) {
+      yield sentEvent({ event: 'error', data: problemOf(error, request.requestId, ctx.log) });
+    }
+  }
+  // The position goes along with the heartbeat, so that one whose filter lets little through doesn't fall behind.
+  const heartbeat = () => `: still here\nid: ${revision}\n\n`;
+  return new Response(bodyStream(texts(), { clock: ctx.clock, over, heartbeat }), { headers: SSE_HEADERS });
+}
+
+/** Only the last event of a revision carries its id: who resumes after it has seen all of them. */
+export function batchText({ events }: EventBatch): string {
+  return events
+    .map((event, index) => {
+      const isLast = events[index + 1]?.revision !== event.revision;
+      return sentEvent({ event: event.type, data: event, ...(isLast && { id: String(event.revision) }) });
+    })
+    .join('');
+}
+
+function filterOf({ type, role, job, node, task }: EventQuery): EventFilter {
+  return { types: type ?? null, role: role ?? null, job: job ?? null, node: node ?? null, task: task ?? null };
+}
+
+function resumeAfter(lastEventId: string | null): number | null {
+  if (lastEventId === null || lastEventId === '') return null;
+  if (/^\d{1,15}$/.test(lastEventId)) return Number(lastEventId);
+  throw invalidRequest([{ path: 'header:Last-Event-ID', message: 'must be the id of an event of this stream' }]);
+}

@@ -1,0 +1,92 @@
+/** `/v1/nodes`. */
+import { z } from 'zod';
+import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
+import { NODE_STATES, nodeViewSchema, pageOf } from '../../../shared/protocol/views.ts';
+import { drainNode, getNode, listNodes, setEligibility, undrainNode } from '../../services/nodes.ts';
+import { type Endpoint, endpoint } from '../http/endpoint.ts';
+import type { ApiParts } from '../parts.ts';
+import { pageOfQuery, pageQuery, replyTo } from './answers.ts';
+
+/** A year. */
+const DRAIN_SECONDS_MAX = 31_536_000;
+
+const base = { tag: 'Nodes', admits: ['user'] } as const;
+const byId = { ...base, params: z.object({ id: nodeIdSchema }) };
+const nodeAnswer = { 200: { description: 'The node.', schema: nodeViewSchema } };
+
+const drainBodySchema = z
+  .strictObject({
+    deadlineSeconds: z
+      .number()
+      .min(0)
+      .max(DRAIN_SECONDS_MAX)
+      .nullable()
+      .default(null)
+      .describe('When what still runs is stopped, counted from now; null lets everything run to its own end.'),
+  })
+  .meta({ id: 'DrainRequest' });
+
+const eligibilityBodySchema = z.strictObject({ eligible: z.boolean() }).meta({ id: 'EligibilityRequest' });
+
+export function nodeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        ...base,
+        method: 'get',
+        path: '/v1/nodes',
+        summary: 'List nodes',
+        query: z.strictObject({
+          state: z.array(z.enum(NODE_STATES)).min(1).max(NODE_STATES.length).optional().describe('May be repeated.'),
+          ...pageQuery,
+        }),
+        answers: { 200: { description: 'One page of nodes.', schema: pageOf(nodeViewSchema) } },
+      },
+      ({ principal, query }) => {
+        const filter = { states: query.state ?? null };
+        return { status: 200, body: listNodes(ctx, principal, filter, pageOfQuery(query)) };
+      },
+    ),
+    endpoint(
+      { ...byId, method: 'get', path: '/v1/nodes/{id}', summary: 'Read a node', answers: nodeAnswer },
+      ({ principal, params }) => ({ status: 200, body: getNode(ctx, principal, params.id) }),
+    ),
+    endpoint(
+      {
+        ...byId,
+        method: 'post',
+        path: '/v1/nodes/{id}/drain',
+        summary: 'Drain a node',
+        description: 'It takes no new tasks. Draining it again sets a new deadline.',
+        body: drainBodySchema,
+        bodyOptional: true,
+        repeatable: true,
+        answers: nodeAnswer,
+      },
+      async ({ call, params, body }) => replyTo(await drainNode(ctx, call, params.id, body)),
+    ),
+    endpoint(
+      {
+        ...byId,
+        method: 'delete',
+        path: '/v1/nodes/{id}/drain',
+        summary: "End a node's drain",
+        description: 'It takes new tasks again. What the drain has stopped stays stopped.',
+        answers: nodeAnswer,
+      },
+      async ({ call, params }) => replyTo(await undrainNode(ctx, call, params.id)),
+    ),
+    endpoint(
+      {
+        ...byId,
+        method: 'put',
+        path: '/v1/nodes/{id}/eligibility',
+        summary: 'Open a node to new tasks, or close it',
+        description: 'What runs there goes on.',
+        body: eligibilityBodySchema,
+        answers: nodeAnswer,
+      },
+      async ({ call, params, body }) => replyTo(await setEligibility(ctx, call, params.id, body)),
+    ),
+  ];
+}

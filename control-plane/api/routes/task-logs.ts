@@ -1,0 +1,178 @@
+/** `/v1/tasks/{id}/logs`: a task's output as plain text, or as events that a client can resume. */
+import { z } from 'zod';
+import { isTerminal } from '../../../shared/domain/task.ts';
+import type { LogLine } from '../../../shared/protocol/agent.ts';
+import type { Principal } from '../../auth/principal.ts';
+import { LogInterrupted } from '../../services/log-relay.ts';
+import { awaitTaskEnd, openTaskLogs } from '../../services/task-logs.ts';
+import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
+import { type Endpoint, endpoint, invalidRequest } from '../http/endpoint.ts';
+import { problemOf } from '../http/problem.ts';
+import { negotiated } from '../input/accept.ts';
+import type { ApiParts } from '../parts.ts';
+import { taskParams } from './tasks.ts';
+
+const PLAIN = 'text/plain';
+const EVENTS = 'text/event-stream';
+
+/** The report of a task's end may be that much later than the end of its output. */
+const END_REPORT_MS = 10_000;
+
+const TAIL_MAX = 1_000_000;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
+const DURATION = /^(?:\d{1,9}(?:ms|s|m|h|d))+$/;
+const SINCE_RULE = 'must be a time such as 2030-01-31T12:00:00Z, or a duration such as 90s, 5m or 1h30m';
+
+export function taskLogEndpoints(parts: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        tag: 'Tasks',
+        admits: ['user'],
+        method: 'get',
+        path: '/v1/tasks/{id}/logs',
+        summary: "Read a task's output",
+        description:
+          'As text: standard output and error as they came. As events: `log` with a line and its time as id, then `end` with the state and exit code of the task, or `error`; resumes from the header Last-Event-ID.',
+        params: taskParams,
+        query: z.strictObject({
+          follow: z.boolean().default(false).describe('Go on until the task ends; wait for one that has not started.'),
+          tail: z
+            .number()
+            .int()
+            .min(0)
+            .max(TAIL_MAX)
+            .optional()
+            .describe('Only the last so many lines of what there is.'),
+          since: z
+            .string()
+            .max(64)
+            .refine(isSince, SINCE_RULE)
+            .optional()
+            .describe(`Only lines after it: ${SINCE_RULE}.`),
+          timestamps: z.boolean().default(false).describe('Put its time before each line of text.'),
+        }),
+        answers: { 200: { description: 'The output.', text: [PLAIN, EVENTS] } },
+      },
+      async (request) => {
+        const { principal, params, query } = request;
+        const type = negotiated(request.request.headers.get('accept'), [PLAIN, EVENTS]);
+        const window = windowOf(query, request.request.headers.get('last-event-id'), parts.ctx.clock.now());
+        const over = endingWith(request.signal());
+        const read = { task: params.id, follow: query.follow, ...window, signal: over.signal };
+        const headers = type === EVENTS ? SSE_HEADERS : PLAIN_HEADERS;
+        // A HEAD request is answered as a GET whose body nobody reads: nothing is opened for it.
+        if (request.request.method === 'HEAD') return new Response(null, { headers });
+        const lines = await openLines(parts, principal, read, over);
+        const source =
+          type === EVENTS
+            ? logEvents(parts, lines, { ...read, requestId: request.requestId })
+            : plainText(lines, query.timestamps);
+        const heartbeat = type === EVENTS ? () => ': still here\n\n' : null;
+        return new Response(bodyStream(source, { clock: parts.ctx.clock, over, heartbeat }), { headers });
+      },
+    ),
+  ];
+}
+
+const PLAIN_HEADERS = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' } as const;
+
+interface Reading {
+  readonly task: string;
+  readonly follow: boolean;
+  readonly tail: number | null;
+  readonly since: string | null;
+  readonly signal: AbortSignal;
+}
+
+async function openLines(parts: ApiParts, principal: Principal, read: Reading, over: AbortController) {
+  try {
+    return await openTaskLogs(parts.ctx, parts.relay, principal, read);
+  } catch (error) {
+    over.abort();
+    throw error;
+  }
+}
+
+/** A client that resumes has its position in the stream; what it asked for at first was counted from then. */
+function windowOf(
+  { tail, since }: { tail?: number | undefined; since?: string | undefined },
+  lastEventId: string | null,
+  nowMs: number,
+): { tail: number | null; since: string | null } {
+  if (lastEventId === null) return { tail: tail ?? null, since: since === undefined ? null : sinceTime(since, nowMs) };
+  if (TIME.test(lastEventId)) return { tail: null, since: lastEventId };
+  throw invalidRequest([{ path: 'header:Last-Event-ID', message: 'must be the id of an event of this stream' }]);
+}
+
+function isSince(text: string): boolean {
+  return (TIME.test(text) && !Number.isNaN(Date.parse(text))) || DURATION.test(text);
+}
+
+/** A time stays as it was written, with all its digits; a duration counts back from now. */
+export function sinceTime(text: string, nowMs: number): string {
+  if (TIME.test(text)) return text;
+  const parts = [...text.matchAll(/(\d+)(ms|s|m|h|d)/g)];
+  const backMs = parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (UNIT_MS[unit ?? ''] ?? 0), 0);
+  return new Date(Math.max(0, nowMs - backMs)).toISOString();
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+async function* plainText(
+  batches: AsyncIterable<readonly LogLine[]>,
+  timestamps: boolean,
+): AsyncGenerator<string, void> {
+  for await (const lines of batches) yield lines.map((line) => plainLine(line, timestamps)).join('');
+}
+
+function plainLine({ at, text, error }: LogLine, timestamps: boolean): string {
+  const time = timestamps && at !== '' ? `${at} ` : '';
+  const output = error === undefined || text !== '' ? `${time}${text}\n` : '';
+  return error === undefined ? output : `${output}berth: the output ends here: ${error}\n`;
+}
+
+async function* logEvents(
+  parts: ApiParts,
+  batches: AsyncIterable<readonly LogLine[]>,
+  read: Reading & { readonly requestId: string },
+): AsyncGenerator<string, void> {
+  try {
+    for await (const lines of batches) {
+      yield lines.map(lineEvent).join('');
+      if (lines.at(-1)?.error !== undefined) return;
+    }
+  } catch (error) {
+    // What broke off goes on somewhere: the body breaks off too, and the client resumes after the last line it has.
+    if (error instanceof LogInterrupted || read.signal.aborted) throw error;
+    const { code, detail } = problemOf(error, read.requestId, parts.ctx.log);
+    yield sentEvent({ event: 'error', data: { code, message: detail } });
+    return;
+  }
+  yield await lastEvent(parts, read);
+}
+
+function lineEvent(line: LogLine): string {
+  const position = TIME.test(line.at) ? { id: line.at } : {};
+  if (line.error === undefined) return sentEvent({ event: 'log', data: line, ...position });
+  const { error, ...rest } = line;
+  const last = rest.text === '' ? '' : sentEvent({ event: 'log', data: rest, ...position });
+  return `${last}${sentEvent({ event: 'error', data: { code: 'conflict', message: error } })}`;
+}
+
+async function lastEvent({ ctx }: ApiParts, { task, follow, signal }: Reading): Promise<string> {
+  const end = await awaitTaskEnd(ctx, task, { waitMs: follow ? END_REPORT_MS : 0, signal });
+  if (end === null) {
+    return sentEvent({ event: 'error', data: { code: 'not-found', message: `task "${task}" is no longer on record` } });
+  }
+  if (follow && !isTerminal(end.state)) throw new LogInterrupted(`the output of task "${task}" ended before the task`);
+  return sentEvent({ event: 'end', data: end });
+}
+
+/** Aborted with `signal`, or by whoever holds it. */
+function endingWith(signal: AbortSignal): AbortController {
+  const over = new AbortController();
+  if (signal.aborted) over.abort();
+  else signal.addEventListener('abort', () => over.abort(), { once: true, signal: over.signal });
+  return over;
+}
