@@ -9,6 +9,7 @@ import { HistoryGoneError, LeaseGoneError, type LeaseId, StoreUnavailableError }
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import type { ControllerContext } from './context.ts';
+import { HistoryKeeper } from './history-keeper.ts';
 import { earliest, runPasses } from './pass.ts';
 import { runRound } from './round.ts';
 
@@ -32,6 +33,7 @@ const LOOKS_IN_A_ROW_MAX = 100;
 export class Driver {
   readonly #ctx: ControllerContext;
   readonly #options: DriverOptions;
+  readonly #history = new HistoryKeeper();
   #wake: () => void = () => {};
   #woken = false;
 
@@ -154,9 +156,18 @@ export class Driver {
       if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept === 0) break;
     }
     if (signal.aborted) return;
+    await this.#forgetHistory();
     const { clock } = this.#ctx;
     const dueMs = wakeAtMs === null ? this.#options.idleMs : Math.max(0, wakeAtMs - clock.now());
     await this.#pause(Math.min(this.#options.idleMs, dueMs));
+  }
+
+  async #forgetHistory(): Promise<void> {
+    const { store, mirror, clock, log } = this.#ctx;
+    const revision = this.#history.due(clock.monotonicMs(), mirror.revision);
+    if (revision === null) return;
+    await store.compact(revision);
+    log.debug({ revision }, 'history before this revision is forgotten');
   }
 
   /** Waits for a nudge, at most this long; then a moment more, so that changes that come together are seen together. */
