@@ -10,7 +10,7 @@ export interface Change {
 
 /** Every place where two JSON values differ, parents before children, in the order of their keys. */
 export function changesBetween(before: unknown, after: unknown, path = ''): Change[] {
-  if (Object.is(before, after)) return [];
+  if (before === after) return [];
   const a = membersOf(before);
   const b = membersOf(after);
   if (a === null || b === null || Array.isArray(before) !== Array.isArray(after)) return [{ path, before, after }];

@@ -28,7 +28,7 @@ export async function* followEvents(transport: Transport, filter: EventFilter): 
     return { method: 'GET', path: '/v1/events', query: { ...query, after: position }, repeat: 'safe' } as const;
   };
   for await (const event of readStream(transport, { request, signal })) {
-    unfinished.push(parseEvent(transport.options.address, event.data));
+    if (event.data !== null) unfinished.push(parseEvent(transport.options.address, event.data));
     if (event.id === null) continue;
     const revision = unfinished;
     unfinished = [];

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { TASK_STATES, type TaskState } from '../domain/task.ts';
 import type { LogLine } from '../protocol/agent.ts';
 import { UnexpectedAnswerError } from './errors.ts';
-import type { ServerSentEvent } from './server-sent-events.ts';
 import { readStream } from './stream.ts';
 import type { Transport } from './transport.ts';
 
@@ -31,7 +30,7 @@ const lineSchema: z.ZodType<LogLine> = z.object({
   error: z.string().optional(),
 });
 const endSchema = z.object({ state: z.enum(TASK_STATES), exitCode: z.number().int().nullable() });
-const errorSchema = z.object({ message: z.string() }).or(z.object({ detail: z.string() }));
+const errorSchema = z.object({ message: z.string() });
 
 /** Yields lines, and last of all one `end` or `error`, unless the signal is aborted before. */
 export async function* readLogs(transport: Transport, task: string, query: LogQuery): AsyncGenerator<LogEvent, void> {
@@ -44,7 +43,8 @@ export async function* readLogs(transport: Transport, task: string, query: LogQu
     return { method: 'GET', path, query: { follow: query.follow, ...window }, headers, repeat: 'safe' } as const;
   };
   for await (const event of readStream(transport, { request, signal: query.signal })) {
-    const parsed = parseLogEvent(transport.options.address, event);
+    if (event.data === null) continue;
+    const parsed = parseLogEvent(transport.options.address, event.type, event.data);
     if (parsed === null) continue;
     if (event.id !== null) last = event.id;
     yield parsed;
@@ -53,26 +53,24 @@ export async function* readLogs(transport: Transport, task: string, query: LogQu
 }
 
 /** Null: an event of a kind that a newer server has and this client can do without. */
-function parseLogEvent(address: string, event: ServerSentEvent): LogEvent | null {
+function parseLogEvent(address: string, type: string, data: string): LogEvent | null {
   const parse = <S extends z.ZodType>(schema: S): z.output<S> => {
     try {
-      return schema.parse(JSON.parse(event.data));
+      return schema.parse(JSON.parse(data));
     } catch {
       throw new UnexpectedAnswerError(
         address,
-        `a log event that this client doesn't understand: ${event.data.slice(0, 200)}`,
+        `a log event that this client doesn't understand: ${data.slice(0, 200)}`,
       );
     }
   };
-  switch (event.type) {
+  switch (type) {
     case 'log':
       return { kind: 'line', line: parse(lineSchema) };
     case 'end':
       return { kind: 'end', ...parse(endSchema) };
-    case 'error': {
-      const problem = parse(errorSchema);
-      return { kind: 'error', message: 'message' in problem ? problem.message : problem.detail };
-    }
+    case 'error':
+      return { kind: 'error', ...parse(errorSchema) };
     default:
       return null;
   }

@@ -3,7 +3,8 @@
 export interface ServerSentEvent {
   /** `message` where the stream names none. */
   readonly type: string;
-  readonly data: string;
+  /** Null: it carries no data, only the position in `id`. */
+  readonly data: string | null;
   /** Of this event alone; null where it has none. (The standard lets an id stick; Berth gives one to certain events only.) */
   readonly id: string | null;
 }
@@ -13,7 +14,7 @@ export const EVENT_CHARACTERS_MAX = 4 * 1024 * 1024;
 
 /**
  * Feeds on text and gives back the events that it completes. Comments, which keep a connection from looking dead, complete
- * none. Throws a RangeError where an event passes {@link EVENT_CHARACTERS_MAX}.
+ * none; a bare id, by which the server moves the position of a quiet stream, is an event without data. Throws a RangeError where an event passes {@link EVENT_CHARACTERS_MAX}.
  */
 export function createEventParser(): (text: string) => ServerSentEvent[] {
   let rest = '';
@@ -29,7 +30,8 @@ export function createEventParser(): (text: string) => ServerSentEvent[] {
     rest = remainder;
     for (const line of lines) {
       if (line === '') {
-        if (fields.hasData) events.push({ type: fields.type, data: fields.data, id: fields.id });
+        const { type, data, hasData, id } = fields;
+        if (hasData || id !== null) events.push({ type, data: hasData ? data : null, id });
         fields = NO_FIELDS;
       } else {
         fields = withLine(fields, line);

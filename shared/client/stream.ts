@@ -2,11 +2,13 @@
  * A stream that outlives its connections: reads events, notices silence, and opens the next connection where the last one
  * stopped. Who uses it says how to ask for what follows a position, and when the end has been reached.
  */
+
+import { problemSchema } from '../protocol/views.ts';
 import { type BackoffPolicy, jitteredBackoffMs } from '../util/backoff.ts';
 import { type Clock, sleep } from '../util/clock.ts';
 import { ApiError, networkReason, UnexpectedAnswerError, UnreachableError } from './errors.ts';
 import { createEventParser, type ServerSentEvent } from './server-sent-events.ts';
-import type { ApiRequest, Transport } from './transport.ts';
+import { type ApiRequest, parseJson, type Transport } from './transport.ts';
 
 export interface StreamPlan {
   /** The request that asks for what follows all that has been handed out. Called anew for every connection. */
@@ -72,11 +74,21 @@ async function* readConnection(transport: Transport, plan: StreamPlan): AsyncGen
     yield [];
     for await (const chunk of body) {
       watchdog.feed();
-      yield parse(decoder.decode(chunk, { stream: true }));
+      const events = parse(decoder.decode(chunk, { stream: true }));
+      const refusal = events.map(refusalIn).find((each) => each !== null);
+      if (refusal !== undefined) throw refusal;
+      yield events;
     }
   } finally {
     watchdog.cancel();
   }
+}
+
+/** A stream that has begun can't become a refusal any more; the server then sends the problem as an event. */
+function refusalIn({ type, data }: ServerSentEvent): ApiError | null {
+  if (type !== 'error' || data === null) return null;
+  const parsed = problemSchema.safeParse(parseJson(data));
+  return parsed.success ? new ApiError(parsed.data) : null;
 }
 
 /** Whether a later connection may fare better. */

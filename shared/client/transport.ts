@@ -247,7 +247,8 @@ function problemOf(address: string, response: Response, text: string): Problem {
   };
 }
 
-function parseJson(text: string): unknown {
+/** Undefined: it isn't JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

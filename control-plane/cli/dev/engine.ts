@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { CliError } from '../exit.ts';
 
 /** The label that agents put on their containers, with the node's id as its value. */
-export const NODE_LABEL = 'berth.node';
+export const NODE_LABEL = 'io.berth.node';
 
 const ENGINE_TIMEOUT_MS = 30_000;
 

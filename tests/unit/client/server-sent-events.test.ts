@@ -8,6 +8,7 @@ describe('an event stream', () => {
     ['an event without a name', 'data: x\n\n', [{ type: 'message', data: 'x', id: null }]],
     ['data over several lines', 'data: a\ndata:\ndata:  b\n\n', [{ type: 'message', data: 'a\n\n b', id: null }]],
     ['comments', ': alive\n\n: still\n\n', []],
+    ['a position alone', ': alive\nid: 9\n\n', [{ type: 'message', data: null, id: '9' }]],
     ['an event without data', 'event: log\n\n', []],
     ['fields that nobody knows', 'retry: 10\nfoo\ndata: x\n\n', [{ type: 'message', data: 'x', id: null }]],
     ['an event that has not ended', 'data: x\n', []],

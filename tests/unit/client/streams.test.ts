@@ -57,6 +57,30 @@ describe('events', () => {
     });
   });
 
+  it('are resumed from where a quiet stream has got to', async () => {
+    const server = scriptedServer([
+      stream([sent(event(5, 'a')), ': still here\nid: 90\n\n'], 'break'),
+      stream([sent(event(91, 'b'))]),
+    ]);
+    await server.settle(take(server.client.events({ after: 4, signal }), 2));
+    expect(server.requests[1]?.url.searchParams.get('after')).toBe('90');
+  });
+
+  it.each([
+    ['history-gone', 410, 1],
+    ['unavailable', 503, 2],
+  ])('that end in the problem %s (%d) take %d connections', async (code, status, connections) => {
+    const body = { type: 'about:blank', title: code, status, code, detail: 'why', requestId: 'r' };
+    const server = scriptedServer([
+      stream([`event: error\ndata: ${JSON.stringify(body)}\n\n`], 'hang'),
+      stream([sent(event(5, 'a'))]),
+    ]);
+    const reading = server.settle(take(server.client.events({ after: 4, signal }), 1));
+    if (connections === 1) await expect(reading).rejects.toMatchObject({ code });
+    else await reading;
+    expect(server.requests).toHaveLength(connections);
+  });
+
   it('that are nonsense are refused rather than skipped', async () => {
     const server = scriptedServer([stream(['id: 1\ndata: {"revision":1}\n\n'])]);
     await expect(server.settle(take(server.client.events({ after: 1, signal }), 1))).rejects.toThrow(
