@@ -299,18 +299,19 @@ describe('a pass', () => {
     const after = applyPass(clusterOf({ jobs: [job], tasks: running }), first);
     const second = planBatchPass({ cluster: after, nowMs: NOW });
     expect(second.actions).toHaveLength(1);
+    expect(plan({ jobs: [job], tasks: running.slice(1) })).toMatchObject({ wakeAtMs: null });
     expect(second.wakeAtMs).toBeNull();
   });
 
   it('goes through jobs in the order of their age, whatever order they come in', () => {
     const jobs = [
-      aJob({ spec: { name: 'c' }, createdAtMs: T0 + 1 }),
+      aJob({ spec: { name: 'a' }, createdAtMs: T0 + 1 }),
+      aJob({ spec: { name: 'c' } }),
       aJob({ spec: { name: 'b' } }),
-      aJob({ spec: { name: 'a' } }),
     ];
     const uids = (some: readonly Job[]) => plan({ jobs: some }).actions.map((action) => 'job' in action && action.job);
-    expect(uids(jobs)).toEqual(['uida', 'uidb', 'uidc']);
-    expect(uids(jobs.toReversed())).toEqual(['uida', 'uidb', 'uidc']);
+    expect(uids(jobs)).toEqual(['uidb', 'uidc', 'uida']);
+    expect(uids(jobs.toReversed())).toEqual(['uidb', 'uidc', 'uida']);
   });
 
   it('leaves nothing to do for the next one, until something happens', () => {

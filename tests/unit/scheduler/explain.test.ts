@@ -61,6 +61,11 @@ describe('explainTask', () => {
     expect(closest).toMatchObject({ node: 'one', message: 'one lacks 4.9 of 5 cpus, with 0.1 of 0.1 free' });
   });
 
+  it('takes the first id among nodes that are equally close', () => {
+    const cluster = clusterOf({ nodes: [sized('b', 1000), sized('a', 1000)], jobs: [job] });
+    expect(explainTask({ cluster, task, nowMs: T0 }).closest?.node).toBe('a');
+  });
+
   it('tells all that the closest node lacks', () => {
     const cluster = clusterOf({ nodes: [sized('edge-1', 1024)], ledgers: [], dead: ['edge-1'], jobs: [job] });
     expect(explainTask({ cluster, task, nowMs: T0 }).closest?.message).toBe(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { Job, JobSpec } from '../../../shared/domain/job.ts';
+import { LEDGER_ENTRIES_MAX } from '../../../shared/domain/ledger.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import { applyRound } from '../../support/apply-plan.ts';
 import {
@@ -140,11 +141,12 @@ describe('placements', () => {
 
   it('take a task up at the very moment its backoff ends, and say when that is', () => {
     const { job, tasks } = pendingJob('retry', 3);
-    const waiting = tasks.map((task, place) => ({ ...task, notBeforeMs: T0 + 1000 * (3 - place) }));
+    const waits = [2000, 1000, 3000];
+    const waiting = tasks.map((task, place) => ({ ...task, notBeforeMs: T0 + (waits[place] ?? 0) }));
     const literal = { nodes: [aNode()], jobs: [job], tasks: waiting };
     expect(plan(literal, T0)).toMatchObject({ placements: [], wakeAtMs: T0 + 1000 });
     const later = plan(literal, T0 + 2000);
-    expect(later.placements.map(({ task }) => task)).toEqual([tasks[1]?.id, tasks[2]?.id]);
+    expect(later.placements.map(({ task }) => task)).toEqual([tasks[0]?.id, tasks[1]?.id]);
     expect(later.wakeAtMs).toBe(T0 + 3000);
     expect(plan(literal, T0 + 3000)).toMatchObject({ wakeAtMs: null });
   });
@@ -221,6 +223,26 @@ describe('spread', () => {
     );
   });
 
+  it('weighs one task of the group more than any load', () => {
+    const { job, tasks } = pendingJob('web', 1, {
+      placement: 'spread',
+      groups: [aGroup({ resources: { cpus: 0.1 } })],
+    });
+    const onA = aTask(job, { index: 7, state: 'running', node: 'a' });
+    const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { cpus: 3.5 } })] } });
+    const onB = aTask(other, { state: 'running', node: 'b' });
+    const { placements } = plan({
+      nodes: [sized('a', 4), sized('b', 4)],
+      ledgers: [
+        aLedger({ node: 'a', entries: [anEntry(job, onA)] }),
+        aLedger({ node: 'b', entries: [anEntry(other, onB)] }),
+      ],
+      jobs: [job, other],
+      tasks: [onA, onB, ...tasks],
+    });
+    expect(placements[0]?.node).toBe('b');
+  });
+
   it('counts only its own group', () => {
     const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { cpus: 0.1, memMiB: 1 } })] } });
     const others = [0, 1, 2].map((index) => aTask(other, { index, state: 'running', node: 'a' }));
@@ -256,11 +278,14 @@ describe('host ports', () => {
   });
 
   it('never take for one name what another name asks for by number', () => {
-    const ports = [port('any'), port('certain', 31_000), port('more')];
-    const { job, tasks } = pendingJob('web', 1, { groups: [aGroup({ ports })] });
-    const { placements } = plan({ nodes: [aNode({ resources: range(31_000, 31_002) })], jobs: [job], tasks });
-    expect(placements[0]?.entry.ports).toMatchObject({ certain: 31_000 });
-    expect(placements[0]?.entry.resources.ports).toEqual([{ first: 31_000, last: 31_002 }]);
+    const ports = [port('any'), port('certain', 31_000)];
+    const { job, tasks } = pendingJob('web', 8, { groups: [aGroup({ ports })] });
+    for (const task of tasks) {
+      const node = aNode({ resources: range(31_000, 31_001) });
+      const { placements } = plan({ nodes: [node], jobs: [job], tasks: [task] });
+      expect(placements[0]?.entry.ports).toEqual({ any: 31_001, certain: 31_000 });
+      expect(placements[0]?.entry.resources.ports).toEqual([{ first: 31_000, last: 31_001 }]);
+    }
   });
 
   it('move on from task to task, so that one that has just come free rests', () => {
@@ -274,6 +299,12 @@ describe('host ports', () => {
 });
 
 describe('a round', () => {
+  it('fills a ledger up to its bound, and no further', () => {
+    const tiny = aGroup({ resources: { cpus: 0.001, memMiB: 1 } });
+    const { job, tasks } = pendingJob('many', LEDGER_ENTRIES_MAX + 1, { groups: [tiny] });
+    expect(plan({ nodes: [sized('edge-1', 99)], jobs: [job], tasks }).placements).toHaveLength(LEDGER_ENTRIES_MAX);
+  });
+
   it('has nothing left to do once it has been applied', () => {
     const { job, tasks } = pendingJob('web', 9);
     const before = clusterOf({ nodes: [sized('a', 2), sized('b', 3)], jobs: [job], tasks });
