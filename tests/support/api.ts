@@ -1,0 +1,108 @@
+/** One or more replicas' APIs over a memory store, called without a network. */
+import type { Hono } from 'hono';
+import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
+import { createApi } from '../../control-plane/api/api.ts';
+import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
+import { type Grant, ownIssuer, TokenMint } from '../../control-plane/auth/tokens.ts';
+import { createVerifier } from '../../control-plane/auth/verify.ts';
+import { announceReplica } from '../../control-plane/services/cluster.ts';
+import { ensureSigningKey } from '../../control-plane/services/tokens.ts';
+import type { Store } from '../../control-plane/store/contract.ts';
+import { present } from '../../shared/util/assert.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import { startReplica, type TestReplica } from './replica.ts';
+
+export interface TestApi {
+  readonly api: Hono;
+  readonly replica: TestReplica;
+  readonly mint: TokenMint;
+  /** A token that may do everything. */
+  readonly admin: string;
+  /** A token for a user, with these rights and no others. */
+  token(grant?: Partial<Grant>): Promise<string>;
+  /** Sends a request with the admin's token unless the headers say otherwise. */
+  send(method: string, path: string, options?: SendOptions): Promise<Response>;
+  stop(): void;
+}
+
+export interface SendOptions {
+  /** Sent as JSON. */
+  readonly json?: unknown;
+  readonly body?: BodyInit;
+  readonly token?: string | null;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+export interface TestApiOptions {
+  readonly store?: Store;
+  readonly clock?: Clock;
+  readonly id?: string;
+  readonly outside?: readonly OutsideIssuer[];
+  /** Replicas that reach each other, by their ids, once they have started. */
+  readonly peers?: Map<string, TestApi>;
+}
+
+export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
+  const id = options.id ?? 'replica-1';
+  const started = await startReplica({ ...options, id });
+  const ctx = { ...started.ctx, replica: { id, url: `http://${id}.test` } };
+  const replica = { ...started, ctx };
+  const ending = new AbortController();
+  const { clock } = ctx;
+  const ring = await ensureSigningKey(ctx);
+  const issuer = ownIssuer(present(ctx.mirror.snapshot.cluster, 'the cluster').id);
+  const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom() });
+  const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
+  const api = createApi({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal: ending.signal });
+  const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
+  const token = async (grant: Partial<Grant> = {}) => (await mint.mint({ ...EVERYTHING, ...grant })).token;
+  const admin = await token();
+  const made: TestApi = {
+    api,
+    replica,
+    mint,
+    admin,
+    token,
+    send: async (method, path, sent = {}) => api.request(path, { method, ...initOf(sent, admin) }),
+    stop() {
+      ending.abort();
+      announced?.catch(() => undefined);
+      started.stop();
+    },
+  };
+  options.peers?.set(id, made);
+  return made;
+}
+
+const EVERYTHING: Grant = {
+  kind: 'user',
+  subject: 'admin',
+  roles: ['*'],
+  actions: ['*'],
+  node: null,
+  ttlSeconds: 3600,
+};
+
+/** Calls between replicas go to the replica that the host names, and nowhere else. */
+function peerFetch(peers: Map<string, TestApi> | undefined): typeof fetch {
+  return async (input, init) => {
+    const url = new URL(String(input));
+    const peer = peers?.get(url.hostname.replace(/\.test$/, ''));
+    if (peer === undefined) throw new TypeError(`nothing answers at ${url.host}`);
+    return peer.api.request(url.pathname, init);
+  };
+}
+
+function initOf({ json, body, token, headers, signal }: SendOptions, admin: string): RequestInit {
+  const sent = json === undefined ? body : JSON.stringify(json);
+  return {
+    headers: {
+      ...(token === null ? {} : { authorization: `Bearer ${token ?? admin}` }),
+      ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(sent === undefined ? {} : { body: sent, duplex: 'half' as const }),
+    ...(signal === undefined ? {} : { signal }),
+  } as RequestInit;
+}
