@@ -43,7 +43,8 @@ function isRetryOwed(group: GroupSpec, last: Task): boolean {
 
 function firstTask(job: Job, { group, index }: Slot, nowMs: number): Task {
   const message = `created for version ${job.version} of the job`;
-  return newTask(job, { group: group.name, index, attempt: 0 }, { atMs: nowMs, notBeforeMs: nowMs, message });
+  // At any time, rather than from now on: the replica that places it may have a clock that runs behind.
+  return newTask(job, { group: group.name, index, attempt: 0 }, { atMs: nowMs, notBeforeMs: 0, message });
 }
 
 function retryOf(job: Job, group: GroupSpec, last: Task, nowMs: number): Task {

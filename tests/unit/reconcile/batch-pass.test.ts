@@ -59,7 +59,7 @@ describe('tasks that a job lacks', () => {
       attempt: 0,
       state: 'pending',
       history: [{ state: 'pending', atMs: NOW, reason: 'submitted', message: 'created for version 3 of the job' }],
-      notBeforeMs: NOW,
+      notBeforeMs: 0,
       node: null,
       ports: {},
       exitCode: null,
