@@ -85,6 +85,9 @@ export class Streams {
       if (abort.signal.aborted) return;
       if (!(cause instanceof ControlPlaneFault)) throw cause;
       log.debug('a stream of output broke off', { stream: request.id, task: request.task, cause: cause.message });
+    } finally {
+      // Nobody takes further lines: whatever still reads them ends.
+      abort.abort();
     }
   }
 

@@ -1,0 +1,107 @@
+/**
+ * One HTTP request with JSON in and out, over connections that are kept. Plain `node:http`: on a small box `fetch` costs more
+ * memory than the rest of the agent.
+ */
+import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
+import { Agent, request as httpRequest } from 'node:http';
+import type * as Https from 'node:https';
+import { ControlPlaneFault } from '../../executor/contracts.ts';
+
+export interface HttpCall {
+  readonly method: 'GET' | 'POST';
+  /** With its query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** An assignment of a thousand tasks with large environments stays well below it. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Requests go to one of the control plane's addresses until it fails, then to the next. */
+export class HttpCalls {
+  readonly #urls: readonly URL[];
+  readonly #https: () => typeof Https;
+  readonly #agents = new Map<string, HttpAgent>();
+  #current = 0;
+
+  /** `https` is loaded only where an address needs it: its library is a large part of the agent's memory. */
+  constructor(urls: readonly string[], https: () => typeof Https) {
+    this.#urls = urls.map((url) => new URL(url));
+    this.#https = https;
+  }
+
+  async send(call: HttpCall): Promise<HttpAnswer> {
+    const index = this.#current;
+    try {
+      return await this.#exchange(index, call);
+    } catch (cause) {
+      if (call.signal.aborted) throw cause;
+      throw this.away(index, cause);
+    }
+  }
+
+  /** A request whose body is written by the caller. */
+  open(call: Omit<HttpCall, 'body' | 'timeoutMs'>): { readonly request: ClientRequest; readonly address: number } {
+    return { request: this.#request(this.#current, call), address: this.#current };
+  }
+
+  /** The address didn't answer: the next call goes to another one. */
+  away(address: number, cause: unknown): ControlPlaneFault {
+    const url = this.#urls[address];
+    if (this.#current === address) this.#current = (address + 1) % this.#urls.length;
+    const words = cause instanceof Error ? cause.message : String(cause);
+    return new ControlPlaneFault('away', `${url?.origin}: ${words}`, { cause });
+  }
+
+  close(): void {
+    for (const agent of this.#agents.values()) agent.destroy();
+  }
+
+  #request(index: number, call: Omit<HttpCall, 'body' | 'timeoutMs'>): ClientRequest {
+    const url = this.#urls[index];
+    if (url === undefined) throw new RangeError(`there is no control plane number ${index}`);
+    const send = url.protocol === 'https:' ? this.#https().request : httpRequest;
+    const { method, path, headers, signal } = call;
+    const target = new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url);
+    return send(target, { method, headers, signal, agent: this.#agent(url.protocol) });
+  }
+
+  #agent(protocol: string): HttpAgent {
+    const known = this.#agents.get(protocol);
+    if (known !== undefined) return known;
+    const agent =
+      protocol === 'https:' ? new (this.#https().Agent)({ keepAlive: true }) : new Agent({ keepAlive: true });
+    this.#agents.set(protocol, agent);
+    return agent;
+  }
+
+  #exchange(index: number, call: HttpCall): Promise<HttpAnswer> {
+    return new Promise((resolve, reject) => {
+      const request = this.#request(index, call);
+      request.on('error', reject);
+      request.on('response', (response) => readAnswer(response).then(resolve, reject));
+      request.setTimeout(call.timeoutMs, () => {
+        request.destroy(new Error(`no answer within ${call.timeoutMs / 1000} s`));
+      });
+      request.end(call.body);
+    });
+  }
+}
+
+export async function readAnswer(response: IncomingMessage): Promise<HttpAnswer> {
+  let body = '';
+  response.setEncoding('utf8');
+  for await (const chunk of response) {
+    body += String(chunk);
+    if (body.length > ANSWER_BYTES_MAX) throw new Error(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
+  }
+  return { status: response.statusCode ?? 0, body };
+}

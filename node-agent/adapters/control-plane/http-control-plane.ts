@@ -1,0 +1,214 @@
+/** The control plane over HTTP, as the protocol's file describes it. Keeps the node's token and finds its way back with the join token. */
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type * as Https from 'node:https';
+import {
+  type AssignmentResponse,
+  EPOCH_HEADER,
+  type HeartbeatResponse,
+  type LogLine,
+  type RegisterRequest,
+  type RegisterResponse,
+  type StatusesRequest,
+  type StatusesResponse,
+} from '../../../shared/protocol/agent.ts';
+import { type AssignmentQuery, type ControlPlane, ControlPlaneFault } from '../../executor/contracts.ts';
+import { assignmentResponse, faultIn, heartbeatResponse, registerResponse, statusesResponse } from './answers.ts';
+import { type HttpAnswer, HttpCalls, readAnswer } from './http-calls.ts';
+
+const CALL_TIMEOUT_MS = 15_000;
+
+/** Where tokens are kept. The join token is read again each time, so that an operator can put a new one there. */
+export interface TokenStore {
+  readNodeToken(): Promise<string | null>;
+  writeNodeToken(token: string | null): Promise<void>;
+  readJoinToken(): Promise<string | null>;
+}
+
+export interface HttpControlPlaneOptions {
+  /** At least one; the first is tried first. */
+  readonly urls: readonly string[];
+  readonly tokens: TokenStore;
+  readonly userAgent: string;
+  readonly https: () => typeof Https;
+}
+
+export class HttpControlPlane implements ControlPlane {
+  readonly #options: HttpControlPlaneOptions;
+  readonly #calls: HttpCalls;
+  #nodeToken: string | null = null;
+
+  constructor(options: HttpControlPlaneOptions) {
+    this.#options = options;
+    this.#calls = new HttpCalls(options.urls, options.https);
+  }
+
+  async register(request: RegisterRequest, signal: AbortSignal): Promise<RegisterResponse> {
+    const { tokens } = this.#options;
+    const own = this.#nodeToken ?? (await tokens.readNodeToken());
+    const answer = own === null ? null : await this.#register(request, own, signal);
+    const isRefused = answer === null || answer.status === 401 || answer.status === 403;
+    const final = isRefused ? await this.#join(request, answer, signal) : answer;
+    const fault = faultIn(final);
+    if (fault !== null) throw fault;
+    const response = registerResponse(final.body);
+    await this.#keepToken(response.nodeToken);
+    return response;
+  }
+
+  async assignment(epoch: number, query: AssignmentQuery, signal: AbortSignal): Promise<AssignmentResponse | null> {
+    const { position, streamsVersion, waitMs } = query;
+    const parameters = new URLSearchParams({ waitMs: String(waitMs) });
+    if (position !== null) {
+      parameters.set('incarnation', String(position.incarnation));
+      parameters.set('generation', String(position.generation));
+    }
+    if (streamsVersion !== null) parameters.set('streams', streamsVersion);
+    const path = `/v1/agent/assignment?${parameters}`;
+    const timeoutMs = waitMs + CALL_TIMEOUT_MS;
+    const answer = await this.#call({ method: 'GET', path, epoch, timeoutMs, signal });
+    return answer.status === 204 ? null : assignmentResponse(answer.body);
+  }
+
+  async heartbeat(epoch: number, sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse> {
+    const answer = await this.#post('/v1/agent/heartbeat', { sentAtMs }, { epoch, signal });
+    const response = heartbeatResponse(answer.body);
+    if (response.nodeToken !== null) await this.#keepToken(response.nodeToken);
+    return response;
+  }
+
+  async statuses(epoch: number, request: StatusesRequest, signal: AbortSignal): Promise<StatusesResponse> {
+    const answer = await this.#post('/v1/agent/statuses', request, { epoch, signal });
+    return statusesResponse(answer.body);
+  }
+
+  async stream(
+    epoch: number,
+    id: string,
+    lines: AsyncIterable<readonly LogLine[]>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { request, address } = this.#calls.open({
+      method: 'POST',
+      path: `/v1/agent/streams/${encodeURIComponent(id)}`,
+      headers: { ...this.#headers(epoch), 'content-type': 'application/x-ndjson' },
+      signal,
+    });
+    const upload = new Upload(request);
+    // At once, and not with the first line: a quiet task's reader has to know that somebody is there.
+    request.flushHeaders();
+    try {
+      await upload.send(lines);
+      const fault = faultIn(await upload.answer());
+      if (fault !== null) throw fault;
+    } catch (cause) {
+      request.destroy();
+      throw cause instanceof ControlPlaneFault ? cause : this.#calls.away(address, cause);
+    }
+  }
+
+  close(): void {
+    this.#calls.close();
+  }
+
+  async #join(request: RegisterRequest, refused: HttpAnswer | null, signal: AbortSignal): Promise<HttpAnswer> {
+    const token = await this.#options.tokens.readJoinToken();
+    if (token !== null) return this.#register(request, token, signal);
+    if (refused !== null) return refused;
+    const message = 'this node has no token of its own, and no join token was given (--join-token, --join-token-file)';
+    throw new ControlPlaneFault('unauthenticated', message);
+  }
+
+  #register(request: RegisterRequest, token: string, signal: AbortSignal): Promise<HttpAnswer> {
+    return this.#calls.send({
+      method: 'POST',
+      path: '/v1/agent/register',
+      headers: { ...this.#headers(null), authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+      timeoutMs: CALL_TIMEOUT_MS,
+      signal,
+    });
+  }
+
+  #post(
+    path: string,
+    body: object,
+    how: { readonly epoch: number; readonly signal: AbortSignal },
+  ): Promise<HttpAnswer> {
+    return this.#call({ method: 'POST', path, body: JSON.stringify(body), timeoutMs: CALL_TIMEOUT_MS, ...how });
+  }
+
+  async #call(call: {
+    readonly method: 'GET' | 'POST';
+    readonly path: string;
+    readonly epoch: number;
+    readonly body?: string;
+    readonly timeoutMs: number;
+    readonly signal: AbortSignal;
+  }): Promise<HttpAnswer> {
+    const { epoch, ...rest } = call;
+    const type = call.body === undefined ? {} : { 'content-type': 'application/json' };
+    const answer = await this.#calls.send({ ...rest, headers: { ...this.#headers(epoch), ...type } });
+    const fault = faultIn(answer);
+    if (fault !== null) throw fault;
+    return answer;
+  }
+
+  #headers(epoch: number | null): Record<string, string> {
+    return {
+      'user-agent': this.#options.userAgent,
+      accept: 'application/json',
+      ...(this.#nodeToken === null ? {} : { authorization: `Bearer ${this.#nodeToken}` }),
+      ...(epoch === null ? {} : { [EPOCH_HEADER]: String(epoch) }),
+    };
+  }
+
+  async #keepToken(token: string): Promise<void> {
+    this.#nodeToken = token;
+    await this.#options.tokens.writeNodeToken(token);
+  }
+}
+
+/** A request whose body goes out line by line, for as long as the other side takes it. */
+class Upload {
+  readonly #request: ClientRequest;
+  readonly #response: Promise<IncomingMessage>;
+  /** The other side has answered before the end, or the connection is gone: it wants no more. */
+  #isOver = false;
+
+  constructor(request: ClientRequest) {
+    this.#request = request;
+    this.#response = new Promise((resolve, reject) => {
+      request.on('response', resolve);
+      request.on('error', reject);
+      request.on('close', () => reject(new Error('the connection was closed before an answer')));
+    });
+    const over = () => {
+      this.#isOver = true;
+    };
+    this.#response.then(over, over);
+  }
+
+  async send(lines: AsyncIterable<readonly LogLine[]>): Promise<void> {
+    const iterator = lines[Symbol.asyncIterator]();
+    // A quiet task may never give another line, so the end of the reader has to end the wait for it.
+    const over = this.#response.then(
+      () => null,
+      () => null,
+    );
+    while (!this.#isOver) {
+      const next = await Promise.race([iterator.next(), over]);
+      if (next === null || next.done) break;
+      const text = next.value.map((line) => `${JSON.stringify(line)}\n`).join('');
+      if (!this.#request.write(text)) await Promise.race([this.#drained(), over]);
+    }
+    this.#request.end();
+  }
+
+  async answer(): Promise<HttpAnswer> {
+    return readAnswer(await this.#response);
+  }
+
+  #drained(): Promise<null> {
+    return new Promise((resolve) => this.#request.once('drain', () => resolve(null)));
+  }
+}

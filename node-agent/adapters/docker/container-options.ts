@@ -1,0 +1,154 @@
+/** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
+import type { ContainerCreateOptions } from 'dockerode';
+import type { MountSpec } from '../../../shared/domain/job.ts';
+import type { AssignedTask } from '../../../shared/protocol/agent.ts';
+import type { ContainerRequest } from '../../executor/contracts.ts';
+
+export const LABELS = {
+  task: 'io.berth.task',
+  node: 'io.berth.node',
+  epoch: 'io.berth.epoch',
+  job: 'io.berth.job',
+  attempt: 'io.berth.attempt',
+} as const;
+
+/** Who the containers belong to. */
+export interface Owner {
+  readonly nodeId: string;
+  readonly hostname: string;
+}
+
+const MIB = 1024 * 1024;
+/** The engine refuses less: its own start-up wouldn't fit. */
+const MEMORY_BYTES_MIN = 6 * MIB;
+
+/** The kernel shares the processor out in periods; the longer one is for shares too small for the usual one. */
+const CPU_PERIOD_US = 100_000;
+const CPU_PERIOD_LONG_US = 1_000_000;
+const CPU_QUOTA_US_MIN = 1000;
+
+/** What a container has written is kept up to this size, in two files. */
+const LOG_FILE_SIZE_MAX = '10m';
+const LOG_FILES_MAX = '2';
+
+export function containerName(owner: Owner, task: string): string {
+  return `berth-${owner.nodeId}-${task}`;
+}
+
+export function containerOptions(owner: Owner, request: ContainerRequest): ContainerCreateOptions {
+  const { assigned } = request;
+  const { group } = assigned;
+  return {
+    name: containerName(owner, assigned.id),
+    Image: group.image,
+    ...(group.command === undefined ? {} : { Entrypoint: [...group.command] }),
+    ...(group.args === undefined ? {} : { Cmd: [...group.args] }),
+    Env: environment(owner, assigned),
+    ...(group.user === undefined ? {} : { User: group.user }),
+    ...(group.workingDir === undefined ? {} : { WorkingDir: group.workingDir }),
+    Labels: {
+      [LABELS.task]: assigned.id,
+      [LABELS.node]: owner.nodeId,
+      [LABELS.epoch]: String(request.epoch),
+      [LABELS.job]: assigned.jobName,
+      [LABELS.attempt]: String(assigned.attempt),
+    },
+    ...(group.network === 'bridge' ? { ExposedPorts: exposedPorts(assigned) } : {}),
+    HostConfig: hostConfig(request),
+  };
+}
+
+function hostConfig({ assigned, mountSources }: ContainerRequest): ContainerCreateOptions['HostConfig'] {
+  const { group } = assigned;
+  const { resources } = group;
+  const memoryBytes = Math.max(MEMORY_BYTES_MIN, resources.memMiB * MIB);
+  return {
+    NetworkMode: group.network,
+    ...(group.network === 'bridge' ? { PortBindings: portBindings(assigned) } : {}),
+    Memory: memoryBytes,
+    // The same as the memory: no swap on top of it.
+    MemorySwap: memoryBytes,
+    ...cpuLimit(resources.cpus),
+    PidsLimit: resources.pids,
+    Mounts: group.mounts.map((mount) => mountOptions(mount, mountSources)),
+    Privileged: group.privileged,
+    CapAdd: [...group.capAdd],
+    Devices: group.devices.map((path) => ({
+      PathOnHost: path,
+      PathInContainer: path,
+      CgroupPermissions: 'rwm',
+    })),
+    RestartPolicy: { Name: 'no' },
+    LogConfig: { Type: 'json-file', Config: { 'max-size': LOG_FILE_SIZE_MAX, 'max-file': LOG_FILES_MAX } },
+  };
+}
+
+/**
+ * A quota rather than the engine's NanoCpus, which is the same thing in the kernel but is refused where it exceeds the
+ * processors that the engine sees: an operator may declare more than that.
+ */
+function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
+  const isTiny = cpus * CPU_PERIOD_US < CPU_QUOTA_US_MIN;
+  const periodUs = isTiny ? CPU_PERIOD_LONG_US : CPU_PERIOD_US;
+  return { CpuPeriod: periodUs, CpuQuota: Math.max(CPU_QUOTA_US_MIN, Math.round(cpus * periodUs)) };
+}
+
+/** The job's own variables, then ours: what Berth says about a task can't be faked by the job. */
+function environment(owner: Owner, assigned: AssignedTask): string[] {
+  const ports = Object.entries(assigned.ports).map(
+    ([name, port]) => [`BERTH_PORT_${name.toUpperCase().replaceAll('-', '_')}`, String(port)] as const,
+  );
+  const variables: Record<string, string> = {
+    ...assigned.group.env,
+    BERTH_TASK_ID: assigned.id,
+    BERTH_JOB: assigned.jobName,
+    BERTH_JOB_UID: assigned.jobUid,
+    BERTH_ROLE: assigned.role,
+    BERTH_GROUP: assigned.groupName,
+    BERTH_INDEX: String(assigned.index),
+    BERTH_ATTEMPT: String(assigned.attempt),
+    BERTH_NODE: owner.nodeId,
+    BERTH_HOST: owner.hostname,
+    ...Object.fromEntries(ports),
+  };
+  return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+}
+
+interface Mapping {
+  readonly inside: string;
+  readonly outside: string;
+}
+
+function mappings({ group, ports }: AssignedTask): Mapping[] {
+  return group.ports.flatMap((port) => {
+    const hostPort = ports[port.name];
+    if (hostPort === undefined) return [];
+    return [{ inside: `${port.containerPort ?? hostPort}/${port.protocol}`, outside: String(hostPort) }];
+  });
+}
+
+/** Two ports of a task may lead to the same one inside. */
+function portBindings(assigned: AssignedTask): Record<string, { HostPort: string }[]> {
+  const bindings: Record<string, { HostPort: string }[]> = {};
+  for (const { inside, outside } of mappings(assigned)) {
+    bindings[inside] = [...(bindings[inside] ?? []), { HostPort: outside }];
+  }
+  return bindings;
+}
+
+function exposedPorts(assigned: AssignedTask): Record<string, object> {
+  return Object.fromEntries(mappings(assigned).map(({ inside }) => [inside, {}]));
+}
+
+function mountOptions(mount: MountSpec, sources: ReadonlyMap<string, string>) {
+  const common = { Target: mount.target, ReadOnly: mount.readOnly };
+  switch (mount.type) {
+    case 'tmpfs':
+      return { Type: 'tmpfs' as const, Source: '', ...common };
+    case 'volume':
+      return { Type: 'volume' as const, Source: mount.source ?? '', ...common };
+    case 'bind':
+      // Where the path really leads, as it was when the operator's consent was checked.
+      return { Type: 'bind' as const, Source: sources.get(mount.source ?? '') ?? mount.source ?? '', ...common };
+  }
+}

@@ -1,0 +1,49 @@
+/** Containers as the engine describes them, in our words. */
+import type { ContainerInfo, ContainerInspectInfo } from 'dockerode';
+import type { Container } from '../../core/model.ts';
+import { LABELS } from './container-options.ts';
+
+/** From the engine's long form. Null: the labels aren't ours. */
+export function containerOf(info: ContainerInspectInfo): Container | null {
+  const task = info.Config.Labels[LABELS.task];
+  if (task === undefined) return null;
+  const { State } = info;
+  const state = stateOf(State.Status);
+  return {
+    id: info.Id,
+    task,
+    state,
+    exitCode: state === 'exited' ? State.ExitCode : null,
+    outOfMemory: State.OOMKilled,
+    error: State.Error,
+    startedAtMs: timeOf(State.StartedAt),
+    endedAtMs: state === 'exited' ? timeOf(State.FinishedAt) : null,
+  };
+}
+
+/** From a listing, which doesn't tell exit codes: enough for what runs or was only created. */
+export function listedContainer(info: ContainerInfo): Container | null {
+  const task = info.Labels[LABELS.task];
+  if (task === undefined) return null;
+  return {
+    id: info.Id,
+    task,
+    state: stateOf(info.State),
+    exitCode: null,
+    outOfMemory: false,
+    error: '',
+    startedAtMs: null,
+    endedAtMs: null,
+  };
+}
+
+function stateOf(status: string): Container['state'] {
+  if (status === 'created') return 'created';
+  return status === 'exited' || status === 'dead' || status === 'removing' ? 'exited' : 'running';
+}
+
+/** The engine's word for "never" is the year 1. */
+function timeOf(text: string): number | null {
+  const ms = Date.parse(text);
+  return Number.isFinite(ms) && ms > 0 ? ms : null;
+}

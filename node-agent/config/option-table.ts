@@ -1,0 +1,60 @@
+/** Every option of the agent, in the order in which help shows them. */
+export interface OptionInfo {
+  readonly isFlag: boolean;
+  /** May be given more than once; separated by commas in the environment. */
+  readonly isList: boolean;
+  readonly value: string;
+  readonly help: string;
+}
+
+const one = (value: string, help: string): OptionInfo => ({ isFlag: false, isList: false, value, help });
+const many = (value: string, help: string): OptionInfo => ({ isFlag: false, isList: true, value, help });
+const flag = (help: string): OptionInfo => ({ isFlag: true, isList: false, value: '', help });
+
+export const OPTIONS = {
+  'control-plane': many('URL', "the control plane's address; more than one are tried in turn"),
+  'join-token': one('TOKEN', 'lets this node join; better in the environment or in a file'),
+  'join-token-file': one('PATH', 'a file that holds the join token; read again at each attempt'),
+  'state-dir': one('PATH', "the agent's own folder (default /var/lib/berth-agent)"),
+  'node-id': one('ID', 'the name of this node (default: made once from the host name)'),
+  attributes: many('NAME=VALUE', 'what constraints can ask for'),
+  resources: one(
+    'LIST',
+    'what the node has, in place of what is found: cpus=4,memMiB=8192,\ndiskMiB=100000,ports=20000-21000+30000,custom.licenses=3',
+  ),
+  reserve: one('LIST', 'what of it is kept back, written in the same way'),
+  'docker-socket': one('PATH', "the engine's socket (default /var/run/docker.sock)"),
+  'registry-config': one('PATH', "credentials for registries: a config.json of Docker's client"),
+  'allow-host-network': flag("tasks may use the node's network"),
+  'allow-host-mount': many('PATH', 'tasks may mount this path and what lies below it'),
+  'allow-privileged': flag('tasks may be privileged'),
+  'allow-device': many('PATH', 'tasks may use this device'),
+  'allow-capability': many('NAME', 'tasks may be given this capability'),
+  'start-concurrency': one('N', 'containers that are started at a time (default 4)'),
+  'keep-ended-seconds': one('N', 'how long ended containers are kept for their output (default 3600)'),
+  'keep-ended-max': one('N', 'and how many of them at most (default 50)'),
+  'log-level': one('LEVEL', 'debug, info, warn or error (default info)'),
+} satisfies Record<string, OptionInfo>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+const COLUMN = 34;
+
+export function helpText(): string {
+  const lines = Object.entries(OPTIONS).flatMap(([name, { value, help }]) => {
+    const left = `  --${name}${value === '' ? '' : ` ${value}`}`;
+    const [first, ...more] = help.split('\n');
+    return [`${left.padEnd(COLUMN)}  ${first}`, ...more.map((text) => `${''.padEnd(COLUMN)}  ${text}`)];
+  });
+  return `usage: berth-agent --control-plane URL [options]
+
+Runs the tasks that Berth's control plane places on this machine, in its container engine.
+
+${lines.join('\n')}
+  --version                           what this is
+  --help                              this
+
+Each option is also a variable: --node-id is BERTH_NODE_ID. Lists are separated by commas there.
+A signal to end (SIGTERM, SIGINT) leaves the tasks running; the next agent takes them up.
+`;
+}

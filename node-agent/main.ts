@@ -1,0 +1,205 @@
+/**
+ * The agent as a process. Settings in, parts put together, signals turned into a clean end. Exit codes: 0 ended on request;
+ * 1 it can't go on; 2 the settings are wrong.
+ */
+import { readFile } from 'node:fs/promises';
+import { jitteredBackoffMs } from '../shared/util/backoff.ts';
+import { sleep } from '../shared/util/clock.ts';
+import { HttpControlPlane } from './adapters/control-plane/http-control-plane.ts';
+import { DockerRuntime } from './adapters/docker/docker-runtime.ts';
+import { FileJournal } from './adapters/journal/file-journal.ts';
+import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
+import { DEFAULT_PORTS, detectMachine } from './adapters/machine/detect.ts';
+import { createLineLog } from './adapters/system/line-log.ts';
+import { systemClock } from './adapters/system/system-clock.ts';
+import { systemRandom } from './adapters/system/system-random.ts';
+import { describeNode, newNodeId } from './config/describe.ts';
+import { helpText } from './config/option-table.ts';
+import { type AgentOptions, parseOptions } from './config/options.ts';
+import { type Agent, createAgent } from './executor/agent.ts';
+import { type AgentConfig, type Log, RuntimeFault } from './executor/contracts.ts';
+import { ENGINE_BACKOFF } from './executor/engine-view.ts';
+
+const VERSION = '0.1.0';
+const EXIT_CANNOT_GO_ON = 1;
+const EXIT_WRONG_SETTINGS = 2;
+/** What is under way when the end is asked for gets so long; then it is left to the next agent. */
+const END_GRACE_MS = 15_000;
+
+async function main(): Promise<void> {
+  const parsed = parseOptions(process.argv.slice(2), process.env);
+  switch (parsed.type) {
+    case 'help':
+      process.stdout.write(helpText());
+      return;
+    case 'version':
+      process.stdout.write(`berth-agent ${VERSION}\n`);
+      return;
+    case 'faulty':
+      return refuse(parsed.faults);
+    case 'run':
+      return run(parsed.options);
+  }
+}
+
+/** Every fault at once, and nothing started. */
+function refuse(faults: readonly string[]): void {
+  for (const fault of faults) process.stderr.write(`berth-agent: ${fault}\n`);
+  process.stderr.write('berth-agent: see berth-agent --help\n');
+  process.exitCode = EXIT_WRONG_SETTINGS;
+}
+
+async function run(options: AgentOptions): Promise<void> {
+  const log = createLineLog({
+    level: options.logLevel,
+    write: (line) => void process.stderr.write(line),
+    now: () => systemClock.now(),
+  });
+  const ending = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => ending.abort());
+  }
+  const stateDir = await StateDir.open({ path: options.stateDir, pid: process.pid, isRunning });
+  try {
+    await serve({ options, stateDir, log, ending: ending.signal });
+  } finally {
+    await stateDir.close();
+  }
+}
+
+interface Surroundings {
+  readonly options: AgentOptions;
+  readonly stateDir: StateDir;
+  readonly log: Log;
+  readonly ending: AbortSignal;
+}
+
+async function serve(surroundings: Surroundings): Promise<void> {
+  const { options, stateDir, log, ending } = surroundings;
+  const nodeId = await identity(options, stateDir);
+  const runtime = dockerRuntime(options, nodeId);
+  const config = await describe(surroundings, runtime, nodeId);
+  if (config === null) return;
+  const journal = new FileJournal(stateDir.journalPath);
+  const controlPlane = new HttpControlPlane({
+    urls: options.controlPlane,
+    tokens: {
+      readNodeToken: () => stateDir.readNodeToken(),
+      writeNodeToken: (token) => stateDir.writeNodeToken(token),
+      readJoinToken: () => joinToken(options),
+    },
+    userAgent: `berth-agent/${VERSION}`,
+    https: () => process.getBuiltinModule('node:https'),
+  });
+  const agent = createAgent({ controlPlane, runtime, journal, clock: systemClock, random: systemRandom, config, log });
+  await agent.start();
+  if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });
+  log.info('the agent has started', { node: nodeId, engine: config.node.engine, version: VERSION });
+  await untilAborted(ending);
+  await end(agent, log);
+  controlPlane.close();
+}
+
+async function end(agent: Agent, log: Log): Promise<void> {
+  log.info('the agent ends; tasks run on');
+  const giveUp = new AbortController();
+  const isDone = agent.stop().then(() => true);
+  const isLate = sleep(systemClock, END_GRACE_MS, giveUp.signal).then(() => false);
+  if (!(await Promise.race([isDone, isLate]))) log.warn('something under way did not end; the next agent sees to it');
+  giveUp.abort();
+  // Connections that the engine keeps open would keep the process.
+  process.exit(0);
+}
+
+function dockerRuntime(options: AgentOptions, nodeId: string): DockerRuntime {
+  return new DockerRuntime({
+    socketPath: options.dockerSocket,
+    owner: { nodeId, hostname: process.getBuiltinModule('node:os').hostname() },
+    registryConfig: options.registryConfig,
+    clock: systemClock,
+    random: systemRandom,
+  });
+}
+
+async function identity(options: AgentOptions, stateDir: StateDir): Promise<string> {
+  const kept = await stateDir.readNodeId();
+  const id = options.nodeId ?? kept ?? newNodeId(process.getBuiltinModule('node:os').hostname(), systemRandom);
+  if (kept !== null && kept !== id) {
+    throw new StateDirError(
+      `--node-id is "${id}", and the state folder belongs to node "${kept}"; give this node a folder of its own`,
+    );
+  }
+  if (kept === null) await stateDir.writeNodeId(id);
+  return id;
+}
+
+/** Null: the end was asked for, or the settings don't fit the machine. */
+async function describe(
+  { options, log, ending }: Surroundings,
+  runtime: DockerRuntime,
+  nodeId: string,
+): Promise<AgentConfig | null> {
+  const engine = await answeringEngine(runtime, log, ending);
+  if (engine === null) return null;
+  const machine = await detectMachine(engine.rootDir).catch(() => detectMachine('/'));
+  const { node, faults } = describeNode({
+    nodeId,
+    found: { ...machine, ports: [DEFAULT_PORTS] },
+    engine: engine.engine,
+    agentVersion: VERSION,
+    options,
+  });
+  if (faults.length > 0) {
+    refuse(faults);
+    return null;
+  }
+  return { node, startConcurrency: options.startConcurrency, retention: options.retention };
+}
+
+/** At boot the engine may come up after the agent. */
+async function answeringEngine(
+  runtime: DockerRuntime,
+  log: Log,
+  ending: AbortSignal,
+): Promise<{ readonly engine: string; readonly rootDir: string } | null> {
+  for (let retry = 0; !ending.aborted; retry += 1) {
+    try {
+      return await runtime.describe();
+    } catch (cause) {
+      if (!(cause instanceof RuntimeFault)) throw cause;
+      if (retry === 0) log.warn('waiting for the container engine', { cause: cause.message });
+      await sleep(systemClock, jitteredBackoffMs(ENGINE_BACKOFF, retry, systemRandom.next()), ending);
+    }
+  }
+  return null;
+}
+
+async function joinToken(options: AgentOptions): Promise<string | null> {
+  if (options.joinTokenFile === null) return options.joinToken;
+  const token = (await readFile(options.joinTokenFile, 'utf8')).trim();
+  return token === '' ? null : token;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    // Somebody else's process: it runs.
+    return cause instanceof Error && 'code' in cause && cause.code === 'EPERM';
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+main().catch((cause: unknown) => {
+  const isExpected = cause instanceof StateDirError;
+  const words = cause instanceof Error ? (isExpected ? cause.message : (cause.stack ?? cause.message)) : String(cause);
+  process.stderr.write(`berth-agent: ${words}\n`);
+  process.exit(isExpected ? EXIT_WRONG_SETTINGS : EXIT_CANNOT_GO_ON);
+});
