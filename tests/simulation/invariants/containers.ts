@@ -1,0 +1,73 @@
+/**
+ * 4. A task has at most one live container; a run that has ended is never started again.
+ * 6. No container outlives its ledger entry while its node is connected; none is orphaned.
+ */
+import type { Snapshot } from '../../../control-plane/store/snapshot.ts';
+import type { Machine } from '../machine.ts';
+import type { SimulatedContainer } from '../simulated-engine.ts';
+import type { Past } from './past.ts';
+import { hasEnded } from './tasks.ts';
+import { type Violation, violation } from './violation.ts';
+
+/** Asked at the moment when the container starts. */
+export function checkStart({ task, id }: SimulatedContainer, node: string, past: Past): Violation[] {
+  const violations: Violation[] = [];
+  const earlier = past.starts.get(task);
+  if (earlier !== undefined) {
+    violations.push(violation(4, `${task} ran in ${earlier.container} on ${earlier.node}, and runs again in ${id}`));
+  }
+  const placement = past.placements.get(task);
+  if (placement?.node !== node) {
+    violations.push(violation(6, `${task} runs on ${node}, though its place is ${placement?.node ?? 'nowhere'}`));
+  }
+  return violations;
+}
+
+/** Longer than a lost message is noticed, a backoff lasts, a long request is held, and the longest grace together. */
+const OUTLIVES_MAX_MS = 75_000;
+
+/** Since when each container runs without a place while its agent is in a live session. */
+export type Overdue = Map<string, number>;
+
+export function checkOverdue(machine: Machine, overdue: Overdue, now: Snapshot, nowMs: number): Violation[] {
+  const { agent, engine, name } = machine;
+  const isConnected = agent?.inspect().isLive === true && !machine.process?.isPaused && !engine.isAway;
+  const entries = now.ledgers.get(name)?.entries ?? {};
+  return engine.containers.flatMap((container) => {
+    const isWanted = entries[container.task] !== undefined;
+    if (container.state !== 'running' || isWanted || !isConnected) {
+      overdue.delete(container.id);
+      return [];
+    }
+    const sinceMs = overdue.get(container.id) ?? nowMs;
+    overdue.set(container.id, sinceMs);
+    if (nowMs - sinceMs <= OUTLIVES_MAX_MS) return [];
+    return [violation(6, `${container.task} has run on ${name} without a place since ${sinceMs / 1000} s`)];
+  });
+}
+
+/** What is left to do until the node holds and runs the same; empty when it does. */
+export function unsettledOnNode({ name, agent, engine }: Machine, now: Snapshot): string[] {
+  const ledger = now.ledgers.get(name);
+  const epoch = now.epochs.get(name);
+  if (ledger === undefined || epoch === undefined) return [`${name} has never joined`];
+  const running = new Set(
+    engine.containers.filter((container) => container.state === 'running').map((container) => container.task),
+  );
+  const unsettled: string[] = [];
+  if (!now.isAlive(name) || epoch.unreachableSinceMs !== null) unsettled.push(`${name} counts as unreachable`);
+  for (const { task, disowned } of Object.values(ledger.entries)) {
+    const { state } = now.tasks.get(task) ?? { state: 'absent' };
+    if (disowned) unsettled.push(`${name} holds a place for ${task}, which was given up`);
+    else if (hasEnded(now.tasks.get(task))) unsettled.push(`${name} holds a place for ${task}, which is ${state}`);
+    else if (state !== 'running') unsettled.push(`${task} is ${state} on ${name}`);
+    else if (!running.has(task)) unsettled.push(`${task} is on record as running on ${name}, and isn't`);
+  }
+  for (const task of running) {
+    if (ledger.entries[task] === undefined) unsettled.push(`${task} runs on ${name} without a place`);
+  }
+  for (const { id, unanswered } of agent?.inspect().tasks.values() ?? []) {
+    if (unanswered.length > 0) unsettled.push(`${name} has yet to tell that ${id} is ${unanswered[0]?.state}`);
+  }
+  return unsettled;
+}

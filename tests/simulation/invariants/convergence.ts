@@ -1,0 +1,57 @@
+/** 10. After faults stop, the cluster converges. */
+import type { Snapshot } from '../../../control-plane/store/snapshot.ts';
+import type { GroupSpec, Job } from '../../../shared/domain/job.ts';
+import type { Ledger } from '../../../shared/domain/ledger.ts';
+import type { Task } from '../../../shared/domain/task.ts';
+import type { Machine } from '../machine.ts';
+import { unsettledOnNode } from './containers.ts';
+import { isMet } from './ledgers.ts';
+import { hasEnded } from './tasks.ts';
+
+/** What still has to happen, a sentence for each; empty: the cluster has come to rest as it should. */
+export function unsettled(machines: readonly Machine[], now: Snapshot): string[] {
+  return [
+    ...machines.flatMap((machine) => unsettledOnNode(machine, now)),
+    ...[...now.jobs.values()].flatMap((job) => unsettledOfJob(job, now)),
+    ...[...now.pendingTasks()].flatMap((task) => unplaced(task, now)),
+  ];
+}
+
+/** Every job has an outcome, or tasks that run or wait for room. */
+function unsettledOfJob(job: Job, now: Snapshot): string[] {
+  const name = `job ${job.spec.name} (${job.uid})`;
+  const live = [...now.tasksOfJob(job.uid)].filter((task) => !hasEnded(task));
+  if (job.deleted) return [`${name} is deleted and still there`];
+  if (job.outcome !== null) return live.map((task) => `${name} has an outcome, and ${task.id} is ${task.state}`);
+  if (job.stop !== null) return [`${name} is to stop and has no outcome`];
+  if (live.length === 0) return [`${name} has neither an outcome nor a live task`];
+  return live.filter((task) => task.jobVersion !== job.version).map((task) => `${task.id} is of an outdated version`);
+}
+
+/** A task that waits although a node has room for it. */
+function unplaced(task: Task, now: Snapshot): string[] {
+  const version = now.version(task.jobUid, task.jobVersion);
+  const group = version?.spec.groups.find((candidate) => candidate.name === task.group);
+  if (version === undefined || group === undefined) return [`${task.id} is pending without a version`];
+  const constraints = [...version.spec.constraints, ...group.constraints];
+  return [...now.ledgers.values()].flatMap((ledger) => {
+    const attributes = now.nodes.get(ledger.node)?.attributes ?? {};
+    const mayGo = now.isAlive(ledger.node) && ledger.eligible && ledger.drain === null;
+    const fits = mayGo && constraints.every((constraint) => isMet(constraint, attributes)) && hasRoom(ledger, group);
+    return fits ? [`${task.id} is pending, and ${ledger.node} has room for it`] : [];
+  });
+}
+
+function hasRoom({ total, entries }: Ledger, group: GroupSpec): boolean {
+  const held = Object.values(entries);
+  const fits = (['cpus', 'memMiB'] as const).every((name) => {
+    const used = held.reduce((sum, entry) => sum + Math.round(entry.resources[name] * 1000), 0);
+    return used + Math.round(group.resources[name] * 1000) <= Math.round(total[name] * 1000);
+  });
+  const taken = new Set(held.flatMap((entry) => Object.values(entry.ports)));
+  const isFree = (port: number) =>
+    !taken.has(port) && total.ports.some(({ first, last }) => port >= first && port <= last);
+  const all = total.ports.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, at) => first + at));
+  const fixed = group.ports.flatMap(({ hostPort }) => hostPort ?? []);
+  return fits && fixed.every(isFree) && all.filter(isFree).length >= group.ports.length;
+}

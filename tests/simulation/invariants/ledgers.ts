@@ -1,0 +1,94 @@
+/**
+ * 2. No placement overcommits a node, GPU or port, at any revision.
+ * 9. Drains, eligibility and constraints hold in every plan.
+ */
+import type { Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
+import type { Constraint } from '../../../shared/domain/constraint.ts';
+import type { Ledger, LedgerEntry } from '../../../shared/domain/ledger.ts';
+import type { Revision } from '../truth.ts';
+import { entryChanges } from './past.ts';
+import { type Violation, violation } from './violation.ts';
+
+export function checkLedgers(revision: Revision, now: Snapshot): Violation[] {
+  return revision.changes.flatMap((change) => {
+    if (change.kind !== 'ledger' || change.after === null) return [];
+    return [...checkSums(change.after), ...checkPorts(change.after), ...checkPlacements(change, now)];
+  });
+}
+
+/** Counted here in thousandths by itself: the product's arithmetic is among what is checked. */
+function checkSums({ node, total, entries }: Ledger): Violation[] {
+  return (['cpus', 'memMiB', 'diskMiB', 'gpus'] as const).flatMap((name) => {
+    const used = Object.values(entries).reduce((sum, entry) => sum + Math.round(entry.resources[name] * 1000), 0);
+    const has = Math.round(total[name] * 1000);
+    return used <= has
+      ? []
+      : [violation(2, `node ${node} has ${has / 1000} ${name} and has given away ${used / 1000}`)];
+  });
+}
+
+function checkPorts({ node, total, entries }: Ledger): Violation[] {
+  const holders = new Map<number, string>();
+  const violations: Violation[] = [];
+  for (const entry of Object.values(entries)) {
+    for (const port of Object.values(entry.ports)) {
+      const holder = holders.get(port);
+      if (holder !== undefined) violations.push(violation(2, `port ${port} of ${node}: ${holder} and ${entry.task}`));
+      if (!total.ports.some(({ first, last }) => port >= first && port <= last)) {
+        violations.push(violation(2, `port ${port}, which ${entry.task} holds on ${node}, is not the node's to give`));
+      }
+      holders.set(port, entry.task);
+    }
+  }
+  return violations;
+}
+
+function checkPlacements(change: Extract<Change, { kind: 'ledger' }>, now: Snapshot): Violation[] {
+  const { before, after, id: node } = change;
+  if (after === null) return [];
+  return entryChanges(change).added.flatMap((task) => {
+    const entry = after.entries[task];
+    if (entry === undefined) return [];
+    const isClosed =
+      before === null || !before.eligible || before.drain !== null || !after.eligible || after.drain !== null;
+    const closed = isClosed ? [violation(9, `${task} was placed on ${node}, which takes no tasks`)] : [];
+    return [...closed, ...checkNeeds(entry, node, now)];
+  });
+}
+
+/** What the entry holds is what its group asked for, and the node is one that the job accepts. */
+function checkNeeds(entry: LedgerEntry, node: string, now: Snapshot): Violation[] {
+  const spec = now.version(entry.jobUid, entry.jobVersion)?.spec;
+  const group = spec?.groups.find((candidate) => candidate.name === entry.group);
+  if (spec === undefined || group === undefined) return [violation(9, `${entry.task} was placed without a version`)];
+  const attributes = now.nodes.get(node)?.attributes ?? {};
+  const unmet = [...spec.constraints, ...group.constraints].filter((constraint) => !isMet(constraint, attributes));
+  const { cpus, memMiB } = group.resources;
+  const holdsOther = entry.resources.cpus !== cpus || entry.resources.memMiB !== memMiB;
+  const ports = group.ports.filter(({ name, hostPort }) => {
+    const given = entry.ports[name];
+    return given === undefined || (hostPort !== undefined && given !== hostPort);
+  });
+  return [
+    ...unmet.map((constraint) => violation(9, `${entry.task} is on ${node} against ${JSON.stringify(constraint)}`)),
+    ...(holdsOther ? [violation(2, `${entry.task} holds something else on ${node} than its group asks for`)] : []),
+    ...ports.map((port) => violation(2, `${entry.task} did not get its port "${port.name}" on ${node}`)),
+  ];
+}
+
+/** The operators that the workload uses. */
+export function isMet(
+  { attribute, operator, value, values }: Constraint,
+  attributes: Readonly<Record<string, string>>,
+): boolean {
+  switch (operator) {
+    case '=':
+      return attributes[attribute] === value;
+    case '!=':
+      return attributes[attribute] !== value;
+    case 'in':
+      return (values ?? []).some((each) => each === attributes[attribute]);
+    default:
+      throw new RangeError(`the simulated workload does not use the operator ${operator}`);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * One replica of the control plane: the real services and the real driver over a mirror of their own. Only what a main would
+ * hand in is simulated: the store, the clock, chance. It is started, held up, stopped and killed; each start is a process
+ * of its own.
+ */
+import type { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
+import { Driver } from '../../control-plane/controllers/driver.ts';
+import { announceReplica, ensureCluster } from '../../control-plane/services/cluster.ts';
+import type { ServiceConfig, ServiceContext } from '../../control-plane/services/context.ts';
+import { NodeSignals } from '../../control-plane/services/node-signals.ts';
+import { type Store, StoreUnavailableError } from '../../control-plane/store/contract.ts';
+import { Mirror } from '../../control-plane/store/mirror.ts';
+import { OpLeases } from '../../control-plane/store/transact.ts';
+import { type Clock, sleep } from '../../shared/util/clock.ts';
+import type { Logger } from '../../shared/util/log.ts';
+import { FaultyStore, type FaultyStoreParts, type Origin, StoreLink } from './faulty-store.ts';
+import type { Plant } from './planted-bugs.ts';
+import type { SeededRandom } from './seeded-random.ts';
+import { SimulatedProcess } from './simulated-process.ts';
+import type { Weather } from './weather.ts';
+
+export interface ReplicaParts {
+  readonly name: string;
+  readonly shared: MemoryStore;
+  readonly clock: Clock;
+  readonly random: SeededRandom;
+  readonly weather: Weather;
+  readonly config: ServiceConfig;
+  readonly plant: Plant;
+  readonly log: Logger;
+  readonly revision: FaultyStoreParts['revision'];
+  readonly onCommit: FaultyStoreParts['onCommit'];
+  /** Something in it has ended that never should. */
+  readonly onBug: (name: string, error: unknown) => void;
+}
+
+/** A replica while it lives. */
+interface Life {
+  readonly process: SimulatedProcess;
+  readonly abort: AbortController;
+  readonly store: (origin: Origin) => Store;
+  /** Null until the mirror has been filled. */
+  ctx: ServiceContext | null;
+}
+
+const SKEW_MS = 300;
+const START_RETRY_MS = 500;
+
+export class Replica {
+  readonly name: string;
+  readonly link = new StoreLink();
+  readonly #parts: ReplicaParts;
+  #life: Life | null = null;
+  #starts = 0;
+
+  constructor(parts: ReplicaParts) {
+    this.name = parts.name;
+    this.#parts = parts;
+  }
+
+  /** Null while it is down. */
+  get process(): SimulatedProcess | null {
+    return this.#life?.process ?? null;
+  }
+
+  /** Null until it serves. */
+  get context(): ServiceContext | null {
+    return this.#life?.ctx ?? null;
+  }
+
+  /** The context in which it serves an agent's call: what that commits is on record under the agent's session. */
+  contextFor(session: NonNullable<Origin['session']>): ServiceContext | null {
+    const life = this.#life;
+    if (life === null || life.ctx === null) return null;
+    return { ...life.ctx, store: life.store({ replica: this.name, session }) };
+  }
+
+  start(): void {
+    if (this.#life !== null) return;
+    this.#starts += 1;
+    const { name, clock, random, onBug } = this.#parts;
+    const chance = random.split(`start ${this.#starts}`);
+    const process = new SimulatedProcess(name, clock, { skewMs: chance.between(-SKEW_MS, SKEW_MS) });
+    const life: Life = {
+      process,
+      abort: new AbortController(),
+      store: (origin) => this.#store(process, chance.split('store'), origin),
+      ctx: null,
+    };
+    this.#life = life;
+    this.#run(life, chance).catch((error: unknown) => {
+      // A replica that is told to stop before it has begun says so in this way.
+      if (error !== life.abort.signal.reason) onBug(name, error);
+    });
+  }
+
+  /** SIGTERM: what it was doing comes to an end by itself, if it is given the time. */
+  stop(): void {
+    const life = this.#life;
+    life?.process.deliver(() => life.abort.abort());
+  }
+
+  kill(): void {
+    this.#life?.process.kill();
+    this.#life = null;
+  }
+
+  async #run(life: Life, random: SeededRandom): Promise<void> {
+    const { process, abort } = life;
+    const { log, config, name } = this.#parts;
+    const { clock } = process;
+    const { signal } = abort;
+    const store = life.store({ replica: name, session: null });
+    await ensured(store, random, clock);
+    const mirror = await Mirror.start({ store, clock, signal, log });
+    const signals = new NodeSignals();
+    mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
+    const replica = { id: name, url: `http://${name}` };
+    const driver = new Driver({ store, mirror, clock, random, log, replica });
+    const ops = new OpLeases({ store, clock });
+    const nudge = () => driver.nudge();
+    life.ctx = { store, mirror, clock, random, log, ops, signals, replica, config, nudge };
+    const mirrored = mirror.stopped.then((error) => {
+      if (error !== null) throw error;
+    });
+    await Promise.all([driver.run(signal), announceReplica(life.ctx, signal), mirrored]);
+  }
+
+  #store(process: SimulatedProcess, random: SeededRandom, origin: Origin): Store {
+    const { plant } = this.#parts;
+    const faulty = new FaultyStore({ ...this.#parts, process, link: this.link, random }, origin);
+    return plant.store(faulty, { random, origin });
+  }
+}
+
+/** A main waits for its store as well. */
+async function ensured(store: Store, random: SeededRandom, clock: Clock): Promise<void> {
+  for (;;) {
+    try {
+      await ensureCluster(store, random);
+      return;
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      await sleep(clock, START_RETRY_MS);
+    }
+  }
+}

@@ -1,0 +1,213 @@
+/** What the clients of the simulated world ask for: few names, so that they get into each other's way. */
+import { deleteJob, getJob, planJob, stopJob, submitJob, updateJob } from '../../control-plane/services/jobs.ts';
+import { drainNode, listNodes, setEligibility, undrainNode } from '../../control-plane/services/nodes.ts';
+import { listTasks, stopTask } from '../../control-plane/services/tasks.ts';
+import { Refusal } from '../../shared/domain/errors.ts';
+import type { JobKey } from '../../shared/domain/ids.ts';
+import { sleep } from '../../shared/util/clock.ts';
+import type { Client } from './client.ts';
+import type { Past } from './invariants/past.ts';
+import { RANKS } from './invariants/tasks.ts';
+import { type Violation, violation } from './invariants/violation.ts';
+import { randomSpec } from './random-spec.ts';
+import type { SeededRandom } from './seeded-random.ts';
+import type { SimulatedProcess } from './simulated-process.ts';
+import type { Truth } from './truth.ts';
+
+export interface WorkloadParts {
+  readonly client: Client;
+  readonly process: SimulatedProcess;
+  readonly random: SeededRandom;
+  readonly nodes: readonly string[];
+  readonly past: Past;
+  readonly truth: Truth;
+  readonly onViolation: (violation: Violation) => void;
+}
+
+const WEIGHTS = {
+  submit: 30,
+  update: 8,
+  upsert: 4,
+  stopJob: 6,
+  deleteJob: 14,
+  stopTask: 6,
+  drain: 3,
+  undrain: 5,
+  close: 2,
+  open: 5,
+  read: 15,
+  plan: 2,
+} as const;
+
+const PAUSE_MS: readonly [number, number] = [50, 2500];
+
+/** One client's requests, one after the other. */
+export class Workload {
+  readonly #parts: WorkloadParts;
+  #requests = 0;
+  #isStopped = false;
+  #isIdle = false;
+
+  constructor(parts: WorkloadParts) {
+    this.#parts = parts;
+  }
+
+  /** Nothing is under way any more. */
+  get isIdle(): boolean {
+    return this.#isIdle;
+  }
+
+  /** No further requests; the one that is under way comes to its end. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  async run(): Promise<void> {
+    const { process, random } = this.#parts;
+    while (!this.#isStopped) {
+      await sleep(process.clock, random.between(...PAUSE_MS));
+      if (!this.#isStopped) await this.#request();
+    }
+    this.#isIdle = true;
+  }
+
+  async #request(): Promise<void> {
+    this.#requests += 1;
+    const kind = this.#parts.random.weighted(WEIGHTS);
+    switch (kind) {
+      case 'submit':
+        return this.#submit();
+      case 'update':
+        return this.#update(false);
+      case 'upsert':
+        return this.#update(true);
+      case 'stopJob':
+      case 'deleteJob':
+        return this.#endJob(kind);
+      case 'stopTask':
+        return this.#stopTask();
+      case 'drain':
+      case 'undrain':
+      case 'close':
+      case 'open':
+        return this.#changeNode(kind);
+      case 'read':
+        return this.#read();
+      case 'plan':
+        return this.#plan();
+      default:
+        return kind satisfies never;
+    }
+  }
+
+  #key(): string {
+    return `${this.#parts.process.name}-${this.#requests}`;
+  }
+
+  async #submit(): Promise<void> {
+    const { client, random, past, onViolation } = this.#parts;
+    const key = this.#key();
+    const spec = randomSpec(random, { key });
+    const what = `submit ${spec.role}:${spec.name} under ${key}`;
+    const outcome = await client.write({ what, key, run: (ctx, call) => submitJob(ctx, call, spec) });
+    const made = past.jobsByIdempotencyKey.get(key);
+    if (outcome.type === 'answered') {
+      const { uid } = outcome.answer.body;
+      if (made?.uid !== uid) onViolation(violation(1, `"${what}" was answered with job ${uid}; it made ${made?.uid}`));
+    }
+    if (outcome.type === 'refused' && made !== undefined && made.revision <= outcome.attemptRevision) {
+      const { code } = outcome.refusal;
+      onViolation(violation(1, `"${what}" was refused as ${code}, though it had made job ${made.uid}`));
+    }
+  }
+
+  async #update(mayCreate: boolean): Promise<void> {
+    const { client, random, truth } = this.#parts;
+    const job = pickJob(this.#parts);
+    const fresh = randomSpec(random, { key: null });
+    const spec = job === null || mayCreate ? fresh : { ...fresh, name: job.name, role: job.role };
+    const standing = truth.snapshot.jobByKey(spec);
+    const ifVersion = standing !== undefined && random.chance(0.3) ? standing.version : null;
+    const what = `update ${spec.role}:${spec.name}${ifVersion === null ? '' : ` from version ${ifVersion}`}`;
+    const options = { ifVersion, onlyCreate: mayCreate && random.chance(0.5) };
+    await client.write({ what, key: this.#key(), run: (ctx, call) => updateJob(ctx, call, spec, options) });
+  }
+
+  async #endJob(kind: 'stopJob' | 'deleteJob'): Promise<void> {
+    const { client } = this.#parts;
+    const key = pickJob(this.#parts);
+    if (key === null) return;
+    const what = `${kind} ${key.role}:${key.name}`;
+    await client.write({
+      what,
+      key: this.#key(),
+      run: (ctx, call) =>
+        kind === 'stopJob'
+          ? stopJob(ctx, call, key, { reason: 'enough', ifVersion: null })
+          : deleteJob(ctx, call, key, { ifVersion: null }),
+    });
+  }
+
+  async #stopTask(): Promise<void> {
+    const { client, random, truth } = this.#parts;
+    const live = [...truth.snapshot.tasks.values()].filter((task) => RANKS[task.state] < 4);
+    if (live.length === 0) return;
+    const { id } = random.pick(live.sort((a, b) => (a.id < b.id ? -1 : 1)));
+    const run: Parameters<typeof client.write<unknown>>[0]['run'] = (ctx, call) =>
+      stopTask(ctx, call, id, { reason: 'enough' });
+    await client.write({ what: `stop ${id}`, key: this.#key(), run });
+  }
+
+  async #changeNode(kind: 'drain' | 'undrain' | 'close' | 'open'): Promise<void> {
+    const { client, random, nodes } = this.#parts;
+    const node = random.pick(nodes);
+    const deadlineSeconds = random.chance(0.5) ? random.between(0, 20) : null;
+    await client.write({
+      what: `${kind} ${node}`,
+      key: this.#key(),
+      run: (ctx, call) => {
+        if (kind === 'drain') return drainNode(ctx, call, node, { deadlineSeconds });
+        if (kind === 'undrain') return undrainNode(ctx, call, node);
+        return setEligibility(ctx, call, node, { eligible: kind === 'open' });
+      },
+    });
+  }
+
+  /** A job that is on record all the while must be found, and what is seen of tasks only goes forward. */
+  async #read(): Promise<void> {
+    const { client, truth, past, onViolation } = this.#parts;
+    const key = pickJob(this.#parts);
+    const before = key === null ? undefined : truth.snapshot.jobByKey(key);
+    const { position } = client;
+    if (key !== null && before !== undefined) {
+      const found = await client.read(`job ${key.name}`, (ctx) => getJob(ctx, client.principal, key));
+      const isStanding = truth.snapshot.jobByKey(key)?.uid === before.uid;
+      const wasKnown = (past.jobsMade.get(before.uid) ?? 0) <= position;
+      if (found instanceof Refusal && isStanding && wasKnown) {
+        onViolation(violation(8, `job ${before.uid} was not found by a client that had seen a later revision`));
+      }
+    }
+    const all = { job: null, role: null, node: null, states: null };
+    const list = await client.read('tasks', (ctx) =>
+      listTasks(ctx, client.principal, all, { limit: 1000, after: null }),
+    );
+    if (list === null || list instanceof Refusal) return;
+    for (const task of list.value.items) client.seesRank(task.id, RANKS[task.state]);
+  }
+
+  async #plan(): Promise<void> {
+    const { client, random } = this.#parts;
+    const spec = randomSpec(random, { key: null });
+    await client.read('plan', (ctx) => planJob(ctx, client.principal, spec));
+    await client.read('nodes', (ctx) =>
+      listNodes(ctx, client.principal, { states: null }, { limit: 100, after: null }),
+    );
+  }
+}
+
+/** One of the jobs that are there, or null. */
+function pickJob({ truth, random }: WorkloadParts): JobKey | null {
+  const keys = [...truth.snapshot.jobs.values()].map(({ spec }) => ({ role: spec.role, name: spec.name }));
+  if (keys.length === 0) return null;
+  return random.pick(keys.sort((a, b) => (`${a.role}:${a.name}` < `${b.role}:${b.name}` ? -1 : 1)));
+}

@@ -1,0 +1,282 @@
+/**
+ * The simulated world: one store that all share, replicas, machines and clients around it, and what the seed decides about
+ * them. It knows how to take one step, and holds everything against the invariants after each.
+ */
+import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
+import type { Logger } from '../../shared/util/log.ts';
+import { Client } from './client.ts';
+import { checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
+import { unsettled } from './invariants/convergence.ts';
+import { checkJobs } from './invariants/jobs.ts';
+import { checkLedgers } from './invariants/ledgers.ts';
+import { MirrorCheck } from './invariants/mirrors.ts';
+import { emptyPast, remember } from './invariants/past.ts';
+import { checkRounds } from './invariants/rounds.ts';
+import { checkTasks } from './invariants/tasks.ts';
+import { type Violation, violation } from './invariants/violation.ts';
+import { Machine } from './machine.ts';
+import { Nemesis } from './nemesis.ts';
+import { Network } from './network.ts';
+import type { Plant } from './planted-bugs.ts';
+import { ZONES } from './random-spec.ts';
+import { Replica } from './replica.ts';
+import { SeededRandom } from './seeded-random.ts';
+import type { SimulatedContainer } from './simulated-engine.ts';
+import { SimulatedProcess } from './simulated-process.ts';
+import type { Trace } from './trace.ts';
+import { keyOf, type Revision, Truth } from './truth.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+import { Weather } from './weather.ts';
+import { Workload } from './workload.ts';
+
+export interface WorldParts {
+  readonly seed: number;
+  readonly clock: VirtualClock;
+  readonly trace: Trace;
+  readonly plant: Plant;
+}
+
+const CONFIG = { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-simulated' } as const;
+
+/** Each mirror is compared as a whole after so many steps. */
+const WHOLE_CHECK_EVERY_STEPS = 200;
+
+export class World {
+  readonly #parts: WorldParts;
+  readonly #shared: MemoryStore;
+  readonly #truth: Truth;
+  readonly #past = emptyPast();
+  readonly #weather: Weather;
+  readonly #replicas: readonly Replica[];
+  readonly #machines: readonly Machine[];
+  readonly #workloads: readonly Workload[];
+  readonly #nemesis: Nemesis;
+  readonly #mirrorChecks = new Map<string, MirrorCheck>();
+  readonly #overdue: Overdue = new Map();
+  readonly #violations: Violation[] = [];
+  #steps = 0;
+
+  constructor(parts: WorldParts) {
+    const { seed, clock } = parts;
+    this.#parts = parts;
+    const random = new SeededRandom(seed);
+    this.#shared = new MemoryStore({ clock });
+    this.#truth = new Truth(this.#shared);
+    this.#weather = new Weather(random.split('weather'));
+    const network = new Network(clock, random.split('network'), this.#weather);
+    this.#replicas = named('replica', random.between(2, 3)).map((name) => this.#replica(name, random.split(name)));
+    this.#machines = named('node', random.between(2, 4)).map((name, place) =>
+      this.#machine(name, { zone: ZONES[place % 2] ?? ZONES[0], random: random.split(name), network }),
+    );
+    this.#workloads = named('client', random.between(2, 3)).map((name) =>
+      this.#workload(name, random.split(name), network),
+    );
+    this.#nemesis = new Nemesis({
+      clock,
+      random: random.split('nemesis'),
+      network,
+      shared: this.#shared,
+      replicas: this.#replicas,
+      machines: this.#machines,
+      revision: this.#revision,
+      trace: this.#tell('nemesis'),
+    });
+  }
+
+  /** What has been found so far, in the order in which it was found. */
+  get violations(): readonly Violation[] {
+    return this.#violations;
+  }
+
+  /** Numbers of what has happened, to see that a run was about something. */
+  get counts(): {
+    readonly revisions: number;
+    readonly jobs: number;
+    readonly placements: number;
+    readonly runs: number;
+  } {
+    const { jobsMade, placements, starts } = this.#past;
+    return {
+      revisions: this.#truth.snapshot.revision,
+      jobs: jobsMade.size,
+      placements: placements.size,
+      runs: starts.size,
+    };
+  }
+
+  begin(): void {
+    for (const replica of this.#replicas) replica.start();
+    for (const machine of this.#machines) machine.start();
+    for (const workload of this.#workloads) this.#watched('workload', workload.run());
+    this.#watched('nemesis', this.#nemesis.run());
+  }
+
+  /** One step of the clock, and everything that follows from it. */
+  async step(): Promise<void> {
+    this.#steps += 1;
+    if (!(await this.#parts.clock.step())) this.found(violation(10, 'nothing will ever happen any more'));
+    for (let revision = this.#truth.take(); revision !== null; revision = this.#truth.take()) this.#check(revision);
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const machine of this.#machines) {
+      this.#foundAll(checkOverdue(machine, this.#overdue, this.#truth.snapshot, nowMs));
+    }
+    for (const check of this.#currentMirrorChecks()) this.#foundAll(check.checkStep(this.#truth));
+    if (this.#steps % WHOLE_CHECK_EVERY_STEPS === 0) await this.#checkMirrors();
+  }
+
+  /** From now on nothing goes wrong any more, and nobody asks for anything new. */
+  calm(): void {
+    this.#weather.calm();
+    this.#nemesis.stop();
+    for (const workload of this.#workloads) workload.stop();
+  }
+
+  /** What still has to happen until the world is at rest; empty when it is. */
+  async unsettled(): Promise<string[]> {
+    if (this.#workloads.some((workload) => !workload.isIdle)) return ['a client waits for an answer'];
+    const left = unsettled(this.#machines, this.#truth.snapshot);
+    const behind = this.#replicas.filter(({ context }) => context?.mirror.revision !== this.#truth.snapshot.revision);
+    left.push(...behind.map(({ name }) => `the mirror of ${name} is behind`));
+    if (left.length === 0) await this.#checkMirrors();
+    return left;
+  }
+
+  found(violation: Violation): void {
+    this.#parts.trace.add('VIOLATION', `${violation.invariant}: ${violation.message}`);
+    this.#violations.push(violation);
+  }
+
+  end(): void {
+    this.#truth.end();
+  }
+
+  #check(revision: Revision): void {
+    const { snapshot } = this.#truth;
+    const { replica, session } = revision.commit?.origin ?? { replica: 'lease', session: null };
+    const changed = revision.events.map((event) => `${event.type === 'put' ? '+' : '-'}${keyOf(event).slice(7)}`);
+    const by = session === null ? replica : `${replica} for ${session.node}@${session.epoch}`;
+    this.#parts.trace.add('store', `${revision.number} by ${by}: ${changed.join(' ')}`);
+    this.#foundAll([
+      ...checkJobs(revision, this.#past, snapshot),
+      ...checkLedgers(revision, snapshot),
+      ...checkRounds(revision, this.#past),
+      ...checkTasks(revision, this.#past, snapshot),
+    ]);
+    remember(this.#past, revision);
+  }
+
+  async #checkMirrors(): Promise<void> {
+    for (const check of this.#currentMirrorChecks()) this.#foundAll(await check.checkWhole(this.#shared));
+  }
+
+  /** Of the replicas that serve, each since its mirror was filled. */
+  #currentMirrorChecks(): MirrorCheck[] {
+    return this.#replicas.flatMap(({ name, context }) => {
+      if (context === null) return [];
+      const known = this.#mirrorChecks.get(name);
+      if (known?.follows(context.mirror)) return [known];
+      const fresh = new MirrorCheck(name, context.mirror);
+      this.#mirrorChecks.set(name, fresh);
+      return [fresh];
+    });
+  }
+
+  #replica(name: string, random: SeededRandom): Replica {
+    const { clock, plant } = this.#parts;
+    return new Replica({
+      name,
+      shared: this.#shared,
+      clock,
+      random,
+      weather: this.#weather,
+      config: CONFIG,
+      plant,
+      log: this.#logger(name),
+      revision: this.#revision,
+      onCommit: (commit) => {
+        this.#truth.note(commit);
+        this.#nemesis.onCommit(commit);
+      },
+      onBug: this.#bug,
+    });
+  }
+
+  #machine(
+    name: string,
+    { zone, random, network }: { readonly zone: string; readonly random: SeededRandom; readonly network: Network },
+  ): Machine {
+    const { clock, plant, trace } = this.#parts;
+    const witness = {
+      onStart: (container: SimulatedContainer) => this.#started(container, name),
+      onEnd: (container: SimulatedContainer) => {
+        trace.add(name, `${container.id} for ${container.task} ends with ${container.exitCode}`);
+      },
+    };
+    return new Machine({
+      name,
+      zone,
+      clock,
+      random,
+      weather: this.#weather,
+      network,
+      replicas: this.#replicas,
+      plant,
+      witness,
+      trace: (who, what) => trace.add(who, what),
+      onBug: this.#bug,
+    });
+  }
+
+  #workload(name: string, random: SeededRandom, network: Network): Workload {
+    const process = new SimulatedProcess(name, this.#parts.clock);
+    const onViolation = (violation: Violation) => this.found(violation);
+    const client = new Client({
+      process,
+      network,
+      replicas: this.#replicas,
+      random: random.split('calls'),
+      revision: this.#revision,
+      trace: this.#tell(name),
+      onViolation,
+    });
+    const nodes = this.#machines.map((machine) => machine.name);
+    return new Workload({ client, process, random, nodes, past: this.#past, truth: this.#truth, onViolation });
+  }
+
+  #started(container: SimulatedContainer, node: string): void {
+    this.#parts.trace.add(node, `${container.id} for ${container.task} starts under epoch ${container.epoch}`);
+    this.#foundAll(checkStart(container, node, this.#past));
+    const atMs = this.#parts.clock.monotonicMs();
+    this.#past.starts.set(container.task, { node, container: container.id, atMs });
+  }
+
+  #foundAll(violations: readonly Violation[]): void {
+    for (const violation of violations) this.found(violation);
+  }
+
+  #watched(name: string, work: Promise<void>): void {
+    work.catch((error: unknown) => this.#bug(name, error));
+  }
+
+  readonly #revision = () => this.#truth.snapshot.revision;
+
+  readonly #bug = (name: string, error: unknown) => {
+    this.found(violation(0, `${name} stopped on a bug: ${error instanceof Error ? error.stack : String(error)}`));
+  };
+
+  #tell(who: string): (what: string) => void {
+    return (what) => this.#parts.trace.add(who, what);
+  }
+
+  #logger(who: string): Logger {
+    const tell = (fields: Readonly<Record<string, unknown>>, message: string) => {
+      const { error } = fields;
+      this.#parts.trace.add(who, error instanceof Error ? `${message}: ${error.message}` : message);
+    };
+    return { debug: () => undefined, info: tell, warn: tell, error: tell };
+  }
+}
+
+function named(kind: string, count: number): string[] {
+  return Array.from({ length: count }, (_, place) => `${kind}-${place + 1}`);
+}
