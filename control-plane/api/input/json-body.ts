@@ -3,6 +3,7 @@
  * refused with the place where it stopped making sense.
  */
 import { Refusal } from '../../../shared/domain/errors.ts';
+import { findSyntaxFault } from './json-syntax.ts';
 
 export const BODY_BYTES_MAX = 1_048_576;
 
@@ -85,45 +86,15 @@ function tooLarge(): Refusal {
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (error) {
-    throw invalid(`is not JSON: ${syntaxProblem(text, error instanceof Error ? error.message : String(error))}`);
+  } catch {
+    const fault = findSyntaxFault(text);
+    throw invalid(
+      `is not JSON: ${fault === null ? 'it can not be read' : `${fault.message}, at ${placeOf(text, fault.position)}`}`,
+    );
   }
 }
 
-/** Engines say where in words of their own: V8 counts characters, others only lines; an early end has no place at all. */
-export function syntaxProblem(text: string, engineMessage: string): string {
-  const position = /at position (\d+)/.exec(engineMessage)?.[1];
-  const what = engineMessage
-    .replace(/ in JSON at position.*$|^JSON\.parse: |, \.*".*$/s, '')
-    .replace(/ at position.*$/s, '');
-  if (position !== undefined) return `${what} at ${lineAndColumn(text, Number(position))}`;
-  if (/unexpected end/i.test(engineMessage)) return `it ends too early, at ${lineAndColumn(text, text.length)}`;
-  const found = firstUnexpected(text, engineMessage);
-  return found === null ? what : `${what} at ${lineAndColumn(text, found)}`;
-}
-
-/** For short texts V8 quotes them instead of giving the position: `Unexpected token 'x', ..."{"a":x}" is not valid JSON`. */
-function firstUnexpected(text: string, engineMessage: string): number | null {
-  const quote = /^Unexpected token .+?, (\.\.\.)?"(.*?)(\.\.\.)?" is not valid JSON$/s.exec(engineMessage);
-  if (quote === null) return null;
-  // The quoted part is centred on the token; parsing ever longer beginnings finds it exactly, and such texts are short.
-  for (let length = 1; length <= Math.min(text.length, 100); length++) {
-    const message = messageFor(text.slice(0, length));
-    if (message !== null && !/unexpected end|unterminated/i.test(message)) return length - 1;
-  }
-  return null;
-}
-
-function messageFor(text: string): string | null {
-  try {
-    JSON.parse(text);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : null;
-  }
-}
-
-function lineAndColumn(text: string, position: number): string {
+function placeOf(text: string, position: number): string {
   const before = text.slice(0, position).split('\n');
   return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
 }
