@@ -1,7 +1,7 @@
 /** Which tasks a batch job has, lacks and owes: one slot per group and index, filled by one attempt after the other. */
 import { taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job } from '../../shared/domain/job.ts';
-import { createdAtMs, enteredAtMs, type Task } from '../../shared/domain/task.ts';
+import { createdAtMs, enteredAtMs, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { backoffMs } from '../../shared/util/backoff.ts';
 
 export interface Slot {
@@ -9,22 +9,27 @@ export interface Slot {
   readonly index: number;
   /** The attempt that counts: the last one of the wanted version; null before the first. */
   readonly last: Task | null;
+  /** Attempts of the wanted version that went wrong by themselves; what was displaced isn't counted. */
+  readonly failures: number;
 }
 
 /** In the order of the spec's groups, then of indexes. `tasks` may hold those of older versions too. */
 export function slotsOf(job: Job, tasks: readonly Task[]): Slot[] {
   const lastOf = new Map<string, Task>();
+  const failuresOf = new Map<string, number>();
   for (const task of tasks) {
     if (task.jobVersion !== job.version) continue;
     const key = `${task.group}/${task.index}`;
     const earlier = lastOf.get(key);
     if (earlier === undefined || earlier.attempt < task.attempt) lastOf.set(key, task);
+    if (wentWrong(task) && !isDisplaced(task)) failuresOf.set(key, (failuresOf.get(key) ?? 0) + 1);
   }
   return job.spec.groups.flatMap((group) =>
     Array.from({ length: group.count }, (_, index) => ({
       group,
       index,
       last: lastOf.get(`${group.name}/${index}`) ?? null,
+      failures: failuresOf.get(`${group.name}/${index}`) ?? 0,
     })),
   );
 }
@@ -32,13 +37,22 @@ export function slotsOf(job: Job, tasks: readonly Task[]): Slot[] {
 /** The task that the slot lacks: its first attempt, or a retry that its last one has earned. Null: it lacks none. */
 export function nextTask(job: Job, slot: Slot, nowMs: number): Task | null {
   if (slot.last === null) return firstTask(job, slot, nowMs);
-  return isRetryOwed(slot.group, slot.last) ? retryOf(job, slot.group, slot.last, nowMs) : null;
+  if (isDisplaced(slot.last)) return successorOf(job, slot.last, nowMs);
+  return isRetryOwed(slot, slot.last) ? retryOf(job, slot, slot.last, nowMs) : null;
 }
 
 /** What was asked to end isn't tried again, however it ended. */
-function isRetryOwed(group: GroupSpec, last: Task): boolean {
-  const wentWrong = last.state === 'failed' || last.state === 'error' || last.state === 'lost';
-  return wentWrong && last.stop === null && last.attempt < group.retries.max;
+function isRetryOwed({ group, failures }: Slot, last: Task): boolean {
+  return wentWrong(last) && last.stop === null && failures <= group.retries.max;
+}
+
+function wentWrong({ state }: Task): boolean {
+  return state === 'failed' || state === 'error' || state === 'lost';
+}
+
+/** It had to make room, and hadn't reached its own end by then. */
+function isDisplaced({ state, stop }: Task): boolean {
+  return stop?.displaced === true && isTerminal(state) && state !== 'finished';
 }
 
 function firstTask(job: Job, { group, index }: Slot, nowMs: number): Task {
@@ -47,11 +61,17 @@ function firstTask(job: Job, { group, index }: Slot, nowMs: number): Task {
   return newTask(job, { group: group.name, index, attempt: 0 }, { atMs: nowMs, notBeforeMs: 0, message });
 }
 
-function retryOf(job: Job, group: GroupSpec, last: Task, nowMs: number): Task {
-  const notBeforeMs = endedAtMs(last, nowMs) + retryWaitMs(group, last.attempt);
+function successorOf(job: Job, last: Task, nowMs: number): Task {
+  const place = { group: last.group, index: last.index, attempt: last.attempt + 1 };
+  const message = `takes the place of the attempt before, which had to make room: ${last.stop?.reason ?? ''}`;
+  return newTask(job, place, { atMs: nowMs, notBeforeMs: 0, message });
+}
+
+function retryOf(job: Job, { group, failures }: Slot, last: Task, nowMs: number): Task {
+  const notBeforeMs = endedAtMs(last, nowMs) + retryWaitMs(group, failures - 1);
   const attempt = last.attempt + 1;
   const message =
-    `attempt ${attempt + 1} of ${group.retries.max + 1}, after the one before ended as ${last.state}; ` +
+    `retry ${failures} of ${group.retries.max}, after the attempt before ended as ${last.state}; ` +
     `not placed before ${new Date(notBeforeMs).toISOString()}`;
   return newTask(job, { group: group.name, index: last.index, attempt }, { atMs: nowMs, notBeforeMs, message });
 }

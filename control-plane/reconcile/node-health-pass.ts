@@ -1,7 +1,7 @@
 /**
  * Nodes that have gone quiet, and nodes that are being emptied. A node without its lease is marked, its tasks keep their
- * places for as long as each one's job waits, and are then given up; a drain that has reached its deadline stops what is
- * left. It never decides that a node has gone: the store does, by letting the node's lease end.
+ * places for as long as each one's job waits, and are then given up; a drain that has reached its deadline displaces what
+ * is left. It never decides that a node has gone: the store does, by letting the node's lease end.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { StopRequest } from '../../shared/domain/job.ts';
@@ -100,6 +100,6 @@ function checkDrain(cluster: ClusterView, ledger: Ledger, nowMs: number): NodeCh
   if (running.length === 0) return NOTHING_DUE;
   if (drain.deadlineMs > nowMs) return { actions: [], deadlines: [drain.deadlineMs] };
   const reason = `node ${node} is being drained, and its deadline has passed`;
-  const stop: StopRequest = { atMs: nowMs, by: drain.by, reason };
+  const stop: StopRequest = { atMs: nowMs, by: drain.by, reason, displaced: true };
   return { actions: running.map((task) => ({ type: 'stop-task', task: task.id, stop })), deadlines: [] };
 }

@@ -25,7 +25,12 @@ const constraint = z.object({
   values: texts.optional(),
 });
 
-const stopRequest = z.object({ atMs: timeMs, by: z.string(), reason: z.string() });
+const stopRequest = z.object({
+  atMs: timeMs,
+  by: z.string(),
+  reason: z.string(),
+  displaced: z.literal(true).optional(),
+});
 
 const group = z.object({
   name: z.string(),

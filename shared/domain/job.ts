@@ -102,6 +102,11 @@ export interface StopRequest {
   readonly atMs: number;
   readonly by: string;
   readonly reason: string;
+  /**
+   * Of a task that was in the way rather than unwanted, such as one on a node that is being emptied: another attempt takes
+   * its place, and none of its retries is used up.
+   */
+  readonly displaced?: true | undefined;
 }
 
 /** How a batch job came out, once every task of it has ended for good. */

@@ -122,7 +122,7 @@ describe('retries', () => {
           state: 'pending',
           atMs: NOW,
           reason: 'retried',
-          message: `attempt 2 of 4, after the one before ended as ${state}; not placed before 2026-01-01T00:01:09.000Z`,
+          message: `retry 1 of 3, after the attempt before ended as ${state}; not placed before 2026-01-01T00:01:09.000Z`,
         },
       ],
     });
@@ -137,6 +137,23 @@ describe('retries', () => {
 
   it('do not follow one that was asked to end, however it ended', () => {
     expect(created(actionsFor(job, [ended({ state: 'failed', stop })]))).toEqual([]);
+  });
+
+  it('give a task that had to make room a successor at once, whatever its job says of retries', () => {
+    const once = retrying({ retries: { max: 0 } });
+    const displaced = aTask(once, { state: 'killed', node: 'a', stop: { ...stop, displaced: true } });
+    expect(created(actionsFor(once, [displaced]))).toMatchObject([{ attempt: 1, notBeforeMs: 0 }]);
+    expect(created(actionsFor(once, [{ ...displaced, state: 'finished' }]))).toEqual([]);
+    expect(created(actionsFor(once, [{ ...displaced, state: 'running' }]))).toEqual([]);
+  });
+
+  it('are not used up by being displaced', () => {
+    const once = retrying({ retries: { max: 1, delaySeconds: 10 } });
+    const displaced = aTask(once, { state: 'failed', node: 'a', stop: { ...stop, displaced: true } });
+    const failed = aTask(once, { attempt: 1, state: 'failed', atMs: NOW });
+    expect(created(actionsFor(once, [displaced, failed]))).toMatchObject([{ attempt: 2, notBeforeMs: NOW + 10_000 }]);
+    const again = aTask(once, { attempt: 2, state: 'failed', atMs: NOW });
+    expect(created(actionsFor(once, [displaced, failed, again]))).toEqual([]);
   });
 
   it('wait longer each time, up to the cap', () => {

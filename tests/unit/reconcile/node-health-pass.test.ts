@@ -133,14 +133,19 @@ describe('a draining node', () => {
     tasks: [of],
   });
 
-  it('lets its tasks run until the deadline, and then stops each', () => {
+  it('lets its tasks run until the deadline, and then displaces each', () => {
     expect(plan(draining(), T0 + 999)).toEqual({ actions: [], wakeAtMs: T0 + 1000 });
     expect(plan(draining(), T0 + 1000)).toEqual({
       actions: [
         {
           type: 'stop-task',
           task: task.id,
-          stop: { atMs: T0 + 1000, by: 'bob', reason: 'node edge-1 is being drained, and its deadline has passed' },
+          stop: {
+            atMs: T0 + 1000,
+            by: 'bob',
+            reason: 'node edge-1 is being drained, and its deadline has passed',
+            displaced: true,
+          },
         },
       ],
       wakeAtMs: null,
