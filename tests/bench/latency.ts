@@ -1,0 +1,148 @@
+/**
+ * How much later a container runs when it is asked for through Berth. Pairs: one start through Berth, one on the engine's
+ * own API, right after each other and in turns first, so that whatever the machine is up to meets both.
+ */
+
+import type { Settings } from './arguments.ts';
+import { type BerthSide, type BerthStart, removeFromBerth, startThroughBerth, tasksOf } from './berth-start.ts';
+import { pause } from './child.ts';
+import type { Cluster } from './cluster.ts';
+import { type Engine, timesOf } from './engine.ts';
+import { EventFeed } from './event-feed.ts';
+import { type Stages, stagesOf, stageTable } from './latency-stages.ts';
+import { engineParts, ProcessorMeter } from './processor-time.ts';
+import type { Figure, Section, Table } from './report.ts';
+import { distributionOf } from './statistics.ts';
+import { containerOfTask, containersOf, removeContainers, type Workload } from './workload.ts';
+
+const WARM_UP_PAIRS = 3;
+const ADDED_MS_P50_MAX = 25;
+const ADDED_MS_P99_MAX = 100;
+/** What removing containers sets off in the kernel ends a little after the engine has answered. */
+const REST_MS = 50;
+
+interface Pair {
+  readonly engineMs: number;
+  readonly berthMs: number;
+  readonly stages: Stages;
+}
+
+export async function measureLatency(
+  cluster: Cluster,
+  engine: Engine,
+  { networks, pairs }: Settings,
+): Promise<Section[]> {
+  const sections: Section[] = [];
+  const side: BerthSide = { api: cluster.api, feed: await EventFeed.open(cluster.api) };
+  for (const network of networks) {
+    const measured: Pair[] = [];
+    const meter = new ProcessorMeter([...cluster.parts, ...engineParts()]);
+    for (let number = -WARM_UP_PAIRS; number < pairs; number += 1) {
+      const name = `latency-${network}-${number + WARM_UP_PAIRS}`;
+      const isWarmUp = number < 0;
+      const pair = await measurePair(
+        { side, engine, meter: isWarmUp ? null : meter },
+        { name, network, count: 1 },
+        number,
+      );
+      if (!isWarmUp) measured.push(pair);
+    }
+    sections.push({
+      name: `latency, ${network} network, ${pairs} pairs`,
+      figures: figuresOf(measured, network),
+      tables: [comparison(measured), stageTable(measured.map(({ stages }) => stages))],
+      processor: meter.use(pairs),
+    });
+  }
+  side.feed.close();
+  return sections;
+}
+
+interface Sides {
+  readonly side: BerthSide;
+  readonly engine: Engine;
+  /** Runs while Berth starts something; null: nothing is metered. */
+  readonly meter: ProcessorMeter | null;
+}
+
+async function measurePair(sides: Sides, workload: Workload, number: number): Promise<Pair> {
+  if (number % 2 === 0) {
+    const engineMs = await measureEngine(sides, workload);
+    return { engineMs, ...(await measureBerth(sides, workload)) };
+  }
+  const berth = await measureBerth(sides, workload);
+  return { ...berth, engineMs: await measureEngine(sides, workload) };
+}
+
+async function measureEngine({ engine }: Sides, workload: Workload): Promise<number> {
+  const bodies = containersOf(workload);
+  const beganAtMs = performance.now();
+  for (const body of bodies) await engine.createAndStart(body);
+  const tookMs = performance.now() - beganAtMs;
+  await removeContainers(engine);
+  await pause(REST_MS);
+  return tookMs;
+}
+
+async function measureBerth(
+  { side, engine, meter }: Sides,
+  workload: Workload,
+): Promise<{ berthMs: number; stages: Stages }> {
+  meter?.resume();
+  const start = await startThroughBerth(side, workload);
+  meter?.pause();
+  const stages = await whereTimeWent(side, engine, start);
+  await removeFromBerth(side, workload.name);
+  await removeContainers(engine);
+  await pause(REST_MS);
+  return { berthMs: start.runningAtMs - start.sentAtMs, stages };
+}
+
+async function whereTimeWent(side: BerthSide, engine: Engine, start: BerthStart): Promise<Stages> {
+  const [task] = await tasksOf(side, start.job.name);
+  if (task === undefined) throw new Error(`${start.job.name} has no task`);
+  const container = await engine.inspect(await containerOfTask(engine, task.id));
+  return stagesOf(start, task, timesOf(container));
+}
+
+function figuresOf(pairs: readonly Pair[], network: string): Figure[] {
+  const added = distributionOf(pairs.map(({ berthMs, engineMs }) => berthMs - engineMs));
+  const within = distributionOf(pairs.map(({ berthMs, stages }) => berthMs - stages.engine));
+  const history = distributionOf(pairs.map(({ stages }) => stages.byHistory));
+  const note = 'within each pair, through Berth less on the bare engine';
+  const own = 'all but the engine’s own time within the same start';
+  const byHistory = "job accepted → running, by the server's own record";
+  const name = `latency ${network}:`;
+  return [
+    { name: `${name} added p50`, unit: 'ms', measured: added.p50, target: ADDED_MS_P50_MAX, note },
+    { name: `${name} added p99`, unit: 'ms', measured: added.p99, target: ADDED_MS_P99_MAX, note },
+    { name: `${name} Berth's own p50`, unit: 'ms', measured: within.p50, target: null, note: own },
+    { name: `${name} Berth's own p99`, unit: 'ms', measured: within.p99, target: null, note: own },
+    { name: `${name} by history p50`, unit: 'ms', measured: history.p50, target: null, note: byHistory },
+  ];
+}
+
+function comparison(pairs: readonly Pair[]): Table {
+  const row = (name: string, values: readonly number[]) => {
+    const { p50, p95, p99, mean, min, max } = distributionOf(values);
+    return [name, p50, p95, p99, mean, min, max];
+  };
+  return {
+    title: 'From the request until it runs, ms',
+    columns: ['', 'p50', 'p95', 'p99', 'mean', 'min', 'max'],
+    rows: [
+      row(
+        'bare engine: create + start',
+        pairs.map(({ engineMs }) => engineMs),
+      ),
+      row(
+        'through Berth: POST → running seen',
+        pairs.map(({ berthMs }) => berthMs),
+      ),
+      row(
+        'added, within each pair',
+        pairs.map(({ berthMs, engineMs }) => berthMs - engineMs),
+      ),
+    ],
+  };
+}
