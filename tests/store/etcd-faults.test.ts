@@ -167,6 +167,20 @@ describe('a wire that fails', () => {
     expect(await watch.stop()).toBe(null);
   });
 
+  test('asking about leases and ending watches opens no further connections', async () => {
+    const lease = await far.grantLease(60);
+    const askAndWatch = async () => {
+      expect(await far.keepLeaseAlive(lease)).toBe(true);
+      const watch = new Collector(far, PREFIX, await write(far, put(`${PREFIX}a`, '')));
+      await eventually(subject, 'the event', () => watch.events.length === 1);
+      expect(await watch.stop()).toBe(null);
+    };
+    await askAndWatch();
+    const { connections } = proxy;
+    for (let round = 0; round < 5; round++) await askAndWatch();
+    expect(proxy.connections).toBe(connections);
+  });
+
   test('a commit whose answer was lost is found to have happened, though others changed the key since', async () => {
     proxy.setMode('swallow');
     const outcome = commitOnce(far, operation('lost-answer', 0, 'mine'));
@@ -203,6 +217,25 @@ describe('a wire that fails', () => {
     proxy.heal();
     expect(await outcome).toMatchObject({ committed: false, observed: [{ value: 'theirs', modRevision: stands }] });
   });
+});
+
+test('a page that is longer than an answer may be comes in parts', async () => {
+  const small = new EtcdStore({ hosts: [etcd.url], answerBytesMax: 1_000_000 });
+  const values = Array.from({ length: 10 }, (_, index) => String(index).repeat(300_000));
+  for (const [index, value] of values.entries()) await write(store, put(`${PREFIX}${index}`, value));
+  const seen: string[] = [];
+  let page = await small.range({ prefix: PREFIX });
+  expect(page.keyValues.length).toBeLessThan(10);
+  for (
+    ;
+    ;
+    page = await small.range({ prefix: PREFIX, revision: page.revision, after: page.keyValues.at(-1)?.key ?? '' })
+  ) {
+    seen.push(...page.keyValues.map((keyValue) => keyValue.value));
+    if (!page.more) break;
+  }
+  expect(seen).toEqual(values);
+  await small.close();
 });
 
 test('a store that was emptied behind its back makes watches list again', async () => {

@@ -16,13 +16,13 @@ export interface EtcdOptions {
   readonly requestTimeoutMs?: number;
   /** How often a watch that hears nothing asks etcd how far it is. */
   readonly progressIntervalMs?: number;
+  /** The longest answer that is taken. A page of many large values may be more, and is then asked for in parts. */
+  readonly answerBytesMax?: number;
 }
 
-/** Longest message that is taken: a page of a thousand large values may be more, and is then asked for in parts. */
-export const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 const GRPC_OPTIONS = {
-  'grpc.max_receive_message_length': RECEIVE_BYTES_MAX,
   // Each service has a connection of its own, so that a dead one is not shared and a busy watch holds up no call.
   'grpc.use_local_subchannel_pool': 1,
   'grpc.initial_reconnect_backoff_ms': 50,
@@ -41,7 +41,7 @@ export function connect(options: EtcdOptions, requestTimeoutMs: number): Etcd3 {
   const rest = new HostRest(options.hosts);
   return new Etcd3({
     hosts: [...options.hosts],
-    grpcOptions: GRPC_OPTIONS,
+    grpcOptions: { ...GRPC_OPTIONS, 'grpc.max_receive_message_length': options.answerBytesMax ?? ANSWER_BYTES_MAX },
     defaultCallOptions: (context) => (context.isStream ? {} : deadline()),
     faultHandling: { global: CALL_ONCE, host: (host) => rest.policyOf(host) },
     ...credentialsOf(options.tls),

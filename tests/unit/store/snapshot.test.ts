@@ -180,6 +180,26 @@ test('a name that goes over to a new job in one step leaves nothing of the old o
   expect(snapshot.jobByKey(old.spec)?.uid).toBe('next');
 });
 
+test('a job is unsettled while it has no outcome, and again once it is to be deleted', () => {
+  const outcome = { state: 'succeeded', atMs: 1, message: 'done' } as const;
+  const unsettled = (change: Parameters<typeof aJob>[0]) => {
+    const job = aJob(change);
+    const snapshot = new Snapshot(2, [keyValue(keys.job(job.spec), encodeRecord('jobs', job), 2)]);
+    return [...snapshot.unsettledJobs()].length === 1;
+  };
+  expect(unsettled({})).toBe(true);
+  expect(unsettled({ outcome })).toBe(false);
+  expect(unsettled({ outcome, deleted: true })).toBe(true);
+});
+
+test('two snapshots differ where only the lease of a key does', () => {
+  const { key, value } = SAMPLES.alive;
+  const [one, other] = ['1', '2'].map(
+    (lease) => new Snapshot(2, [{ ...keyValue(key, encodeRecord('alive', value), 2), lease }]),
+  );
+  expect(one?.differences(other ?? new Snapshot(1))).toEqual([key]);
+});
+
 test('secrets, answers and operations are never kept', () => {
   const unkept = (['ops', 'idempotency', 'secrets'] as const).map((kind) => SAMPLES[kind].key);
   const snapshot = new Snapshot(
