@@ -1,0 +1,236 @@
+import { exportSPKI, generateKeyPair, SignJWT } from 'jose';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-random.ts';
+import { generateSigningKey, importSigningKey, KeyRing, type SigningKey } from '../../../control-plane/auth/keys.ts';
+import { type Claims, type Grant, OWN_TYPE, ownIssuer, TokenMint } from '../../../control-plane/auth/tokens.ts';
+import { createVerifier, type Verifier } from '../../../control-plane/auth/verify.ts';
+import { ManualClock } from '../../store/manual-clock.ts';
+
+const ISSUER = ownIssuer('here');
+const GRANT: Grant = {
+  kind: 'user',
+  subject: 'ci',
+  roles: ['eng'],
+  actions: ['job:read'],
+  node: null,
+  ttlSeconds: 600,
+};
+
+let clock: ManualClock;
+let key: SigningKey;
+let ring: KeyRing;
+let loads: number;
+let records: Awaited<ReturnType<typeof generateSigningKey>>[];
+let mint: TokenMint;
+let verifier: Verifier;
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  records = [await generateSigningKey('1', clock.now())];
+  loads = 0;
+  ring = new KeyRing({
+    clock,
+    load: async () => {
+      loads += 1;
+      return records;
+    },
+  });
+  await ring.load();
+  key = ring.current;
+  mint = new TokenMint({ issuer: ISSUER, ring, clock, random: new CryptoRandom() });
+  verifier = verifierOf(ring);
+});
+
+function verifierOf(keys: KeyRing): Verifier {
+  const fetch = () => Promise.reject(new Error('nothing is fetched for our own tokens'));
+  return createVerifier({ clock, ring: keys, issuer: ISSUER, outside: [], fetch });
+}
+
+interface Forgery {
+  readonly claims?: Partial<Record<keyof Claims, unknown>>;
+  readonly header?: Record<string, unknown>;
+  readonly signer?: CryptoKey | Uint8Array;
+}
+
+/** Our own token, but for what the forger changes. */
+function forge({ claims = {}, header = {}, signer = key.privateKey }: Forgery): Promise<string> {
+  const payload = Object.fromEntries(
+    Object.entries({ ...mint.draft(GRANT), ...claims }).filter(([, v]) => v !== undefined),
+  );
+  return new SignJWT(payload).setProtectedHeader({ alg: 'EdDSA', typ: OWN_TYPE, kid: key.kid, ...header }).sign(signer);
+}
+
+/** With a header that no library would write. */
+async function signedByHand(header: Record<string, unknown>): Promise<string> {
+  const input = `${base64url({ alg: 'EdDSA', typ: OWN_TYPE, kid: key.kid, ...header })}.${base64url(mint.draft(GRANT))}`;
+  const signature = await crypto.subtle.sign('Ed25519', key.privateKey, new TextEncoder().encode(input));
+  return `${input}.${Buffer.from(signature).toString('base64url')}`;
+}
+
+function base64url(value: unknown): string {
+  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+}
+
+describe('a token of ours', () => {
+  it('stands for whom it was made for', async () => {
+    const { token, id, expiresAtMs } = await mint.mint({ ...GRANT, kind: 'node', node: 'edge-1' });
+    const verified = await verifier.verify(token);
+    expect(verified.principal).toEqual({
+      kind: 'node',
+      subject: 'ci',
+      tokenId: id,
+      roles: ['eng'],
+      actions: ['job:read'],
+      node: 'edge-1',
+    });
+    expect(verified.expiresAtMs).toBe(expiresAtMs);
+    expect(expiresAtMs - verified.issuedAtMs).toBe(600_000);
+  });
+
+  it('is the same to the letter when it is signed again', async () => {
+    const claims = mint.draft(GRANT);
+    expect((await mint.sign(claims)).token).toBe((await mint.sign(claims)).token);
+  });
+
+  it('ends with its time, give or take the tolerance, also when it has been seen before', async () => {
+    const { token } = await mint.mint(GRANT);
+    await verifier.verify(token);
+    await clock.advance(600_000 + 29_000);
+    await expect(verifier.verify(token)).resolves.toBeDefined();
+    await clock.advance(2000);
+    await expect(verifier.verify(token)).rejects.toMatchObject({ message: 'the token has expired' });
+  });
+
+  it('is verified once and remembered', async () => {
+    const { token } = await mint.mint(GRANT);
+    expect(await verifier.verify(token)).toBe(await verifier.verify(token));
+  });
+
+  it('of a key that another replica has made since is accepted, after one look at the store', async () => {
+    const newer = await generateSigningKey('2', clock.now() + 1);
+    const token = await forge({ header: { kid: '2' }, signer: (await importSigningKey(newer)).privateKey });
+    records = [...records, newer];
+    await clock.advance(11_000);
+    expect((await verifier.verify(token)).principal.subject).toBe('ci');
+    expect(loads).toBe(2);
+    expect(ring.current.kid).toBe('2');
+  });
+});
+
+describe('a token that is signed by hand', () => {
+  it('is good when nothing is wrong with it', async () => {
+    expect((await verifier.verify(await signedByHand({}))).principal.subject).toBe('ci');
+  });
+});
+
+describe('the keys that are published', () => {
+  it('hold no private part', () => {
+    const [jwk] = ring.publicKeys.keys;
+    expect(Object.keys(jwk ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x']);
+  });
+
+  it('are looked for at most every ten seconds, whatever tokens say', async () => {
+    for (let n = 0; n < 20; n++) {
+      const token = await forge({ header: { kid: `made-up-${n}` } });
+      await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'unauthenticated' });
+    }
+    expect(loads).toBe(1);
+    await clock.advance(10_000);
+    await Promise.allSettled([1, 2, 3].map(async (n) => verifier.verify(await forge({ header: { kid: `x${n}` } }))));
+    expect(loads).toBe(2);
+  });
+});
+
+describe('a forged token', () => {
+  const attacks: readonly [string, () => string | Promise<string>, string][] = [
+    [
+      'of the algorithm none',
+      () => `${base64url({ alg: 'none' })}.${base64url(mint.draft(GRANT))}.`,
+      'not a signed JWT',
+    ],
+    [
+      'of the algorithm none with a signature',
+      () => `${base64url({ alg: 'none', typ: OWN_TYPE, kid: '1' })}.${base64url(mint.draft(GRANT))}.AAAA`,
+      'a way that is not accepted',
+    ],
+    [
+      'signed with the public key as a shared secret',
+      async () =>
+        forge({ header: { alg: 'HS256' }, signer: new TextEncoder().encode(await exportSPKI(key.publicKey)) }),
+      'a way that is not accepted',
+    ],
+    [
+      'signed with a key of its own',
+      async () => forge({ signer: (await generateKeyPair('EdDSA')).privateKey }),
+      'signature is not valid',
+    ],
+    [
+      'that brings its own key along',
+      async () => {
+        const own = await generateKeyPair('EdDSA', { extractable: true });
+        return forge({ signer: own.privateKey, header: { jwk: { kty: 'OKP', crv: 'Ed25519', x: 'AA' } } });
+      },
+      'signature is not valid',
+    ],
+    [
+      'that says where its key is',
+      async () =>
+        forge({ signer: (await generateKeyPair('EdDSA')).privateKey, header: { jku: 'https://evil.test/jwks' } }),
+      'signature is not valid',
+    ],
+    ['of an unknown key', () => forge({ header: { kid: '../secrets/signing/1' } }), 'a key that is not known'],
+    ['of no key', () => forge({ header: { kid: undefined } }), 'a key that is not known'],
+    ['with a critical extension', () => signedByHand({ crit: ['x'], x: 1 }), 'not a valid signed JWT'],
+    ['of another type', () => forge({ header: { typ: 'JWT' } }), 'another type'],
+    ['of no type', () => forge({ header: { typ: undefined } }), 'another type'],
+    ['that has expired', () => forge({ claims: { exp: Math.floor(clock.now() / 1000) - 31 } }), 'has expired'],
+    ['that is not valid yet', () => forge({ claims: { nbf: Math.floor(clock.now() / 1000) + 31 } }), 'not valid yet'],
+    ['for another audience', () => forge({ claims: { aud: 'someone-else' } }), 'another audience'],
+    ['for no audience', () => forge({ claims: { aud: undefined } }), 'another audience'],
+    ['of another issuer', () => forge({ claims: { iss: ownIssuer('elsewhere') } }), 'an issuer that is not trusted'],
+    ['of no issuer', () => forge({ claims: { iss: undefined } }), 'an issuer that is not trusted'],
+    ['without an end', () => forge({ claims: { exp: undefined } }), 'lacks a claim'],
+    [
+      'with an end that is no number',
+      () => forge({ claims: { exp: 'never' } }),
+      '"exp" is missing or not what it should be',
+    ],
+    ['without a kind', () => forge({ claims: { kind: undefined } }), 'lacks a claim'],
+    ['of an unknown kind', () => forge({ claims: { kind: 'root' } }), 'lacks a claim'],
+    ['with roles that are no list', () => forge({ claims: { roles: '*' } }), 'lacks a claim'],
+    ['with actions that are no text', () => forge({ claims: { actions: [{}] } }), 'lacks a claim'],
+    ['without a subject', () => forge({ claims: { sub: undefined } }), 'lacks a claim'],
+    ['with its signature cut off', async () => (await forge({})).replace(/[^.]+$/, ''), 'not a signed JWT'],
+    ['with its signature left out', async () => (await forge({})).split('.').slice(0, 2).join('.'), 'not a signed JWT'],
+    [
+      'with its claims exchanged',
+      async () => {
+        const [head, , tail] = (await forge({})).split('.');
+        return `${head}.${base64url({ ...mint.draft(GRANT), roles: ['*'] })}.${tail}`;
+      },
+      'signature is not valid',
+    ],
+    ['with a dot too many', async () => (await forge({})).replace('.', '..'), 'not a signed JWT'],
+    ['of five parts', () => 'a.b.c.d.e', 'not a signed JWT'],
+    ['of nothing', () => '', 'not a signed JWT'],
+    ['of dots', () => '..', 'not a signed JWT'],
+    ['of garbage', () => `${'x'.repeat(50)}.${'y'.repeat(50)}.${'z'.repeat(50)}`, 'not a signed JWT'],
+    ['whose claims are a list', () => `${base64url({ alg: 'EdDSA' })}.${base64url([])}.AAAA`, 'not a signed JWT'],
+    ['whose claims are no JSON', () => `${base64url({ alg: 'EdDSA' })}.${base64url('{')}.AAAA`, 'not a signed JWT'],
+    ['that is huge', () => `${'a'.repeat(8000)}.${'b'.repeat(200)}.c`, 'longer than 8192'],
+  ];
+
+  it.each(attacks)('%s is refused', async (_name, make, why) => {
+    await expect(verifier.verify(await make())).rejects.toMatchObject({
+      code: 'unauthenticated',
+      message: expect.stringContaining(why),
+    });
+  });
+
+  it('is refused in words that give nothing away', async () => {
+    for (const [, make] of attacks) {
+      const error = await verifier.verify(await make()).catch((reason: Error) => reason);
+      expect((error as Error).message).not.toMatch(/eng|job:read|AAAA|kid|jose|undefined/);
+    }
+  });
+});
