@@ -52,21 +52,13 @@ export class OutsideKeys {
     }
   }
 
-  async #lookUp(header: JWSHeaderParameters): Promise<CryptoKey> {
-    if (this.#lookup === null) throw this.#unavailable("can't be had");
-    try {
-      return await this.#lookup(header);
-    } catch (error) {
-      // What isn't the library's own verdict is the platform refusing a key that makes no sense.
-      throw error instanceof errors.JOSEError ? error : this.#unavailable("can't be used", error);
+  #lookUp(header: JWSHeaderParameters): Promise<CryptoKey> {
+    if (this.#lookup === null) {
+      throw new Refusal('unavailable', `the keys of the issuer "${this.#options.issuer.issuer}" can't be had`, {
+        retryAfterSeconds: Math.ceil(COOLDOWN_MS / 1000),
+      });
     }
-  }
-
-  #unavailable(why: string, cause?: unknown): Refusal {
-    return new Refusal('unavailable', `the keys of the issuer "${this.#options.issuer.issuer}" ${why}`, {
-      retryAfterSeconds: Math.ceil(COOLDOWN_MS / 1000),
-      cause,
-    });
+    return this.#lookup(header);
   }
 
   #age(): number {

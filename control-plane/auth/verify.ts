@@ -113,12 +113,16 @@ async function checkOutside(
   token: string,
   { clock, keys, issuer }: { clock: Clock; keys: OutsideKeys; issuer: OutsideIssuer },
 ): Promise<VerifiedToken> {
-  const { payload, protectedHeader } = await verifySignature(token, (header) => keys.find(header), {
+  const options = {
     ...commonOptions(clock),
     algorithms: [...issuer.algorithms],
     issuer: issuer.issuer,
     audience: issuer.audience,
     requiredClaims: ['sub', 'exp'],
+  };
+  const verified = verifySignature(token, (header) => keys.find(header), options);
+  const { payload, protectedHeader } = await verified.catch((error) => {
+    throw error instanceof Refusal ? error : unusableKeys(issuer, error);
   });
   if (!OUTSIDE_TYPES.includes(protectedHeader.typ?.toLowerCase())) {
     throw unauthenticated('the token is of another type than an access or identity token');
@@ -171,6 +175,14 @@ function explainClaim(claim: string): string {
     default:
       return `the token's claim "${claim}" is missing or not what it should be`;
   }
+}
+
+/** The platform refuses a key that makes no sense or is too weak: neither the caller's fault nor ours. */
+function unusableKeys({ issuer }: OutsideIssuer, cause: unknown): Refusal {
+  return new Refusal('unavailable', `the keys that the issuer "${issuer}" publishes can't be used`, {
+    retryAfterSeconds: 60,
+    cause,
+  });
 }
 
 function unauthenticated(why: string, cause?: unknown): Refusal {
