@@ -232,9 +232,22 @@ export async function commitStatuses(
   { statuses, released }: StatusesRequest,
 ): Promise<StatusesResponse> {
   await currentSession(ctx, session);
+  if (!knowsAll(ctx, session.node, { statuses, released })) await catchUp(ctx, session);
   const results = await untilCommitted(ctx, session, () => statusDraft(ctx, session, statuses));
   if (released.length > 0) await untilCommitted(ctx, session, () => releaseDraft(ctx, session, released));
   return { results };
+}
+
+/**
+ * An agent reports on what it was given, perhaps by another replica: a task or a place that this mirror doesn't show may have
+ * come to be since. To answer "unknown", or to take a release for done, ends its retries, so it takes a mirror of the present.
+ */
+function knowsAll({ mirror }: ServiceContext, node: NodeId, { statuses, released }: StatusesRequest): boolean {
+  const { tasks, ledgers } = mirror.snapshot;
+  return (
+    statuses.every((status) => tasks.get(status.task)?.node === node) &&
+    released.every((id) => ledgers.get(node)?.entries[id]?.disowned)
+  );
 }
 
 interface StatusDraft<T> {
@@ -306,11 +319,15 @@ function releaseDraft(ctx: ServiceContext, { node }: NodeSession, released: read
 
 /** This replica's mirror may be behind the one that the session was made on: it gets the time to catch up. */
 async function currentSession(ctx: ServiceContext, session: NodeSession): Promise<void> {
-  if (ctx.mirror.snapshot.epochOf(session.node) < session.epoch) {
-    const { revision } = await ctx.store.get(keys.epoch(session.node));
-    await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
-  }
+  if (ctx.mirror.snapshot.epochOf(session.node) < session.epoch) await catchUp(ctx, session);
   checkEpoch(ctx, session);
+}
+
+/** Waits until the mirror shows everything that has happened by now. */
+async function catchUp(ctx: ServiceContext, { node }: NodeSession): Promise<void> {
+  const { revision } = await ctx.store.get(keys.epoch(node));
+  if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS })) return;
+  throw new Refusal('unavailable', `replica "${ctx.replica.id}" is behind; ask again`, { retryAfterSeconds: 1 });
 }
 
 function checkEpoch(ctx: ServiceContext, session: NodeSession): void {
