@@ -1,5 +1,7 @@
 /** `berth dev`: a whole cluster on this machine, for as long as the command runs. */
-import { resolve } from 'node:path';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
 import { wholeNumber } from '../arguments.ts';
 import { AGENTS_MAX, brokenError, type Cluster, startCluster } from '../dev/cluster.ts';
@@ -95,16 +97,15 @@ async function welcome(
   { found, paint }: { found: boolean; paint: Paint },
 ): Promise<string> {
   const image = (await engine.hasImage(OWN_IMAGE)) ? OWN_IMAGE : PUBLIC_IMAGE;
-  const flag = address === `http://127.0.0.1:${DEFAULT_PORT}` ? '' : `BERTH_ADDR=${address} `;
-  const reach = found ? '' : `${flag}BERTH_TOKEN=${token} `;
+  const reach = found ? '' : `  export BERTH_ADDR=${address} BERTH_TOKEN_FILE=${join(dataDir, 'admin-token')}\n`;
   const job = `{"name":"hello-'$RANDOM'","groups":[{"image":"${image}","args":["echo","hello from Berth"]}]}`;
   return `
 ${paint('green', 'Berth is up.')} ${paint('bold', address)}, API docs at ${address}/docs
 nodes ${nodes.join(', ')}; data in ${dataDir}; logs in ${logsDir}
 
-Run a container:
+Run a container, in another terminal:
 
-  ${reach}${cliName(io)} run ${image} -- echo "hello from Berth"
+${reach}  ${await launcher(io)} run ${image} -- echo "hello from Berth"
 
 The same as one REST call:
 
@@ -121,7 +122,14 @@ Ctrl-C ends the cluster.
 `;
 }
 
-/** As a person would have to type it here: the launcher in the repository, unless it is on PATH. */
-function cliName(io: Io): string {
-  return (io.env['npm_lifecycle_event'] ?? '') === '' ? 'berth' : 'control-plane/cli/berth';
+/** As a person would have to type it here: `berth` where it is on PATH, else the way to the launcher. */
+async function launcher({ env }: Io): Promise<string> {
+  for (const folder of (env['PATH'] ?? '').split(delimiter)) {
+    const isThere = await access(join(folder, 'berth'), constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (folder !== '' && isThere) return 'berth';
+  }
+  return relative(process.cwd(), fileURLToPath(new URL('../berth', import.meta.url)));
 }

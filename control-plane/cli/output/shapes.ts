@@ -178,15 +178,10 @@ export function renderHistory(task: TaskView, options: { paint: Paint; width: nu
   );
 }
 
-/** Why a task has no place: the summary, each reason with the nodes that gave it, and the node that came closest. */
-export function explanationLines(explanation: ExplanationView): string[] {
-  const lines = [printable(explanation.summary)];
-  for (const refusal of explanation.refusals) {
-    lines.push(`  - ${counted(refusal.nodes, 'node')}: ${printable(refusal.message)}`);
-  }
-  const { closest } = explanation;
-  if (closest !== null) lines.push(`  closest: ${closest.node}: ${printable(closest.message)}`);
-  return lines;
+/** Why a task has no place: the summary, which names the closest node, and where there are several reasons, each of them. */
+export function explanationLines({ summary, refusals }: ExplanationView): string[] {
+  const reasons = refusals.length > 1 ? refusals.map((refusal) => `  - ${printable(refusal.message)}`) : [];
+  return [printable(summary), ...reasons];
 }
 
 export function renderNode(node: NodeView, tasks: readonly TaskView[], options: RenderOptions): string {
