@@ -10,6 +10,8 @@ export interface TestEtcd {
   /** Where clients connect. Stays the same over restarts. */
   readonly url: string;
   readonly port: number;
+  /** With TLS: what it shows to clients, in PEM. It signed that itself. */
+  readonly certificateFile: string;
   /** As a power cut would: no goodbye. */
   kill(): Promise<void>;
   /** Starts it again on the same folder and ports, and waits until it is healthy. */
@@ -26,11 +28,18 @@ export interface TestEtcd {
 const HEALTHY_WITHIN_MS = 30_000;
 const START_ATTEMPTS_MAX = 5;
 
-/** `extra`: further command-line options of etcd. */
-export async function startEtcd(extra: readonly string[] = []): Promise<TestEtcd> {
+export interface TestEtcdOptions {
+  /** Clients come over TLS. */
+  readonly tls?: boolean;
+  /** Further arguments on the command line. */
+  readonly arguments?: readonly string[];
+}
+
+export async function startEtcd(options: TestEtcdOptions = {}): Promise<TestEtcd> {
   for (let attempt = 1; ; attempt++) {
     const folder = await mkdtemp(join(tmpdir(), 'berth-etcd-'));
-    const etcd = new EtcdProcess(folder, await freePort(), await freePort(), extra);
+    const ports = { client: await freePort(), peer: await freePort(), health: await freePort() };
+    const etcd = new EtcdProcess(folder, ports, options);
     try {
       await etcd.restart();
       return etcd;
@@ -42,27 +51,39 @@ export async function startEtcd(extra: readonly string[] = []): Promise<TestEtcd
   }
 }
 
+interface Ports {
+  readonly client: number;
+  readonly peer: number;
+  readonly health: number;
+}
+
 class EtcdProcess implements TestEtcd {
   readonly url: string;
   readonly port: number;
+  readonly #healthUrl: string;
   readonly #arguments: readonly string[];
   readonly #folder: string;
   #child: ChildProcess | null = null;
   #output = '';
 
-  constructor(folder: string, port: number, peerPort: number, extra: readonly string[]) {
-    this.port = port;
-    this.url = `http://127.0.0.1:${port}`;
+  constructor(folder: string, ports: Ports, options: TestEtcdOptions) {
+    this.port = ports.client;
+    this.url = options.tls ? `https://localhost:${ports.client}` : `http://127.0.0.1:${ports.client}`;
+    this.#healthUrl = `http://127.0.0.1:${ports.health}`;
     this.#folder = folder;
-    const peerUrl = `http://127.0.0.1:${peerPort}`;
+    const peerUrl = `http://127.0.0.1:${ports.peer}`;
     this.#arguments = [
-      ...['--name', 'test', '--data-dir', folder, '--logger', 'zap', '--log-level', 'warn'],
+      ...['--name', 'test', '--data-dir', folder, '--logger', 'zap', '--log-level', 'warn', '--unsafe-no-fsync'],
       ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
       ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
       ...['--initial-cluster', `test=${peerUrl}`, '--heartbeat-interval=10', '--election-timeout=100'],
-      '--unsafe-no-fsync',
-      ...extra,
+      ...['--listen-metrics-urls', this.#healthUrl, ...(options.tls ? ['--auto-tls'] : [])],
+      ...(options.arguments ?? []),
     ];
+  }
+
+  get certificateFile(): string {
+    return join(this.#folder, 'fixtures', 'client', 'cert.pem');
   }
 
   async restart(): Promise<void> {
@@ -125,7 +146,7 @@ class EtcdProcess implements TestEtcd {
 
   async #isHealthy(): Promise<boolean> {
     try {
-      const response = await fetch(`${this.url}/health`, { signal: AbortSignal.timeout(1000) });
+      const response = await fetch(`${this.#healthUrl}/health`, { signal: AbortSignal.timeout(1000) });
       return (await response.text()).includes('"true"');
     } catch {
       return false;

@@ -3,14 +3,15 @@
  * that may have happened, its circuit breaker keeps everybody waiting after etcd is back, its watcher resumes from the wrong
  * revision, and it has no deadlines. What is left of it here is the protocol.
  */
+import { isIP } from 'node:net';
 import { Etcd3, type IOptions, isRecoverableError } from 'etcd3';
 import { InvariantError, invariant } from '../../../shared/util/assert.ts';
 
 export interface EtcdOptions {
   /** URLs of the members, such as `http://127.0.0.1:2379`; all with https or none. */
   readonly hosts: readonly string[];
-  /** PEM texts. Absent with https: the system's authorities and no client certificate. */
-  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+  /** Absent with https: the system's authorities and no client certificate. */
+  readonly tls?: EtcdTls;
   readonly auth?: { readonly username: string; readonly password: string };
   /** Every call fails after this time. */
   readonly requestTimeoutMs?: number;
@@ -18,6 +19,15 @@ export interface EtcdOptions {
   readonly progressIntervalMs?: number;
   /** The longest answer that is taken. A page of many large values may be more, and is then asked for in parts. */
   readonly answerBytesMax?: number;
+}
+
+export interface EtcdTls {
+  /** Who signed the members' certificates, and this client's own certificate and key; all PEM texts. */
+  readonly ca: string;
+  readonly cert?: string;
+  readonly key?: string;
+  /** The name that the members' certificates carry. Absent: the name in the host's URL. */
+  readonly serverName?: string;
 }
 
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
@@ -36,17 +46,36 @@ const GRPC_OPTIONS = {
 
 /** A client that sends each call once. */
 export function connect(options: EtcdOptions, requestTimeoutMs: number): Etcd3 {
-  invariant(options.hosts.length > 0, 'etcd has at least one host');
+  checkHosts(options);
   const deadline = () => ({ deadline: Date.now() + requestTimeoutMs });
   const rest = new HostRest(options.hosts);
   return new Etcd3({
     hosts: [...options.hosts],
-    grpcOptions: { ...GRPC_OPTIONS, 'grpc.max_receive_message_length': options.answerBytesMax ?? ANSWER_BYTES_MAX },
+    grpcOptions: channelOptions(options),
     defaultCallOptions: (context) => (context.isStream ? {} : deadline()),
     faultHandling: { global: CALL_ONCE, host: (host) => rest.policyOf(host) },
     ...credentialsOf(options.tls),
     ...(options.auth === undefined ? {} : { auth: { ...options.auth, callOptions: deadline } }),
   });
+}
+
+function checkHosts({ hosts, tls }: EtcdOptions): void {
+  invariant(hosts.length > 0, 'etcd has at least one host');
+  for (const host of hosts) {
+    const { protocol, hostname } = new URL(host);
+    const nameless =
+      protocol === 'https:' && isIP(hostname.replace(/^\[|\]$/g, '')) !== 0 && tls?.serverName === undefined;
+    // Node.js refuses an address as the name that TLS asks for, and gRPC offers nothing else.
+    invariant(!nameless, `etcd host ${host} is an IP address: over https, give the name in its certificate as well`);
+  }
+}
+
+function channelOptions({ answerBytesMax, tls }: EtcdOptions): NonNullable<IOptions['grpcOptions']> {
+  return {
+    ...GRPC_OPTIONS,
+    'grpc.max_receive_message_length': answerBytesMax ?? ANSWER_BYTES_MAX,
+    ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+  };
 }
 
 function credentialsOf(tls: EtcdOptions['tls']): Pick<IOptions, 'credentials'> {

@@ -28,13 +28,24 @@ export function toStoreError(doing: string, cause: unknown): Error {
   if (cause instanceof EtcdLeaseInvalidError) return new LeaseGoneError(message, { cause });
   if (cause instanceof GRPCOutOfRangeError) return new HistoryGoneError(message, { cause });
   if (cause instanceof GRPCResourceExhastedError) return exhausted(message, cause);
-  if (cause instanceof GRPCInvalidArgumentError) return new InvariantError(message, { cause });
   if (cause instanceof ClientClosedError) return new StoreUnavailableError('etcd: the store is closed', { cause });
-  if (REFUSALS.some((refusal) => cause instanceof refusal)) return new StoreRefusedError(message, { cause });
+  if (isRefusal(message, cause)) return new StoreRefusedError(message, { cause });
+  if (cause instanceof GRPCInvalidArgumentError && !message.includes(PASSING)) {
+    return new InvariantError(message, { cause });
+  }
   return new StoreUnavailableError(message, { cause });
 }
 
+/** While users and roles are being changed, requests that were on their way are turned down. */
+const PASSING = 'revision of auth store is old';
+
 const REFUSALS = [EtcdAuthenticationFailedError, EtcdPermissionDeniedError, GRPCUnauthenticatedError] as const;
+
+/** Some refusals have no code of their own: no user was named to a store that wants one, or the other way round. */
+function isRefusal(message: string, cause: unknown): boolean {
+  if (REFUSALS.some((refusal) => cause instanceof refusal)) return true;
+  return message.includes('user name is empty') || message.includes('authentication is not enabled');
+}
 
 function exhausted(message: string, cause: Error): Error {
   if (message.includes('database space exceeded')) return new StoreFullError(message, { cause });

@@ -69,7 +69,7 @@ export class Watches {
 
   /** Reads one stream until it breaks, which throws, or until `over`. */
   async *#stream(prefix: string, position: Position, over: AbortSignal): AsyncGenerator<WatchBatch, void, void> {
-    await this.#checkHistory(position);
+    await this.#checkHistory(prefix, position);
     const reportsInOrder = await this.#reportsInOrder();
     const stream = await this.#open(prefix, position);
     try {
@@ -89,8 +89,8 @@ export class Watches {
   }
 
   /** Throws {@link HistoryGoneError} when the store isn't the one, or not the state, that the watch began on. */
-  async #checkHistory(position: Position): Promise<void> {
-    const { header } = await this.#options.client.kv.range({ key: Buffer.from([0]), count_only: true });
+  async #checkHistory(prefix: string, position: Position): Promise<void> {
+    const { header } = await this.#options.client.kv.range({ ...spanOf(prefix), count_only: true, limit: 1 });
     const expected = this.#clusterId;
     this.#clusterId = header.cluster_id;
     if (expected !== null && expected !== header.cluster_id) {
