@@ -26,9 +26,9 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
     bearerFormat: 'JWT',
   });
   // Named here, or it would be described where it is first used, and there it may also be null.
-  openAPIRegistry.register('Stop', stopViewSchema);
+  openAPIRegistry.register('Stop', stopViewSchema.clone());
   for (const document of documents) openAPIRegistry.registerPath(routeOf(document));
-  return app.getOpenAPI31Document({
+  const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {
       title: 'Berth',
@@ -48,6 +48,25 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Replicas', description: 'What replicas of the control plane say to each other.' },
     ],
   });
+  return nullableReferences(document) as OpenApiDocument;
+}
+
+/**
+ * The generator spells "a Stop or null" as "a Stop and also an object or null", which no null satisfies. Said right, it is
+ * a choice between the two.
+ */
+function nullableReferences(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(nullableReferences);
+  if (typeof value !== 'object' || value === null) return value;
+  const { allOf, ...rest } = Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [name, nullableReferences(member)]),
+  );
+  if (!Array.isArray(allOf)) return allOf === undefined ? rest : { ...rest, allOf };
+  const [reference, nullable] = allOf as [Record<string, unknown>?, Record<string, unknown>?];
+  const isNullable = Array.isArray(nullable?.['type']) && nullable['type'].includes('null');
+  if (reference?.['$ref'] === undefined || !isNullable) return { ...rest, allOf };
+  const { type: _replaced, ...described } = nullable ?? {};
+  return { ...described, ...rest, anyOf: [reference, { type: 'null' }] };
 }
 
 function routeOf(document: EndpointDocument) {
