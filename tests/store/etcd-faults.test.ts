@@ -4,8 +4,11 @@ import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts'
 import { EtcdStore } from '../../control-plane/adapters/etcd/etcd-store.ts';
 import { StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { keys } from '../../control-plane/store/keys.ts';
-import { decodeRecord } from '../../control-plane/store/records.ts';
+import { Mirror } from '../../control-plane/store/mirror.ts';
+import { decodeRecord, putRecord } from '../../control-plane/store/records.ts';
+import { Snapshot } from '../../control-plane/store/snapshot.ts';
 import { commitOnce, OpLeases } from '../../control-plane/store/transact.ts';
+import { SILENT_LOGGER } from '../../shared/util/log.ts';
 import { startEtcd, type TestEtcd } from '../support/etcd.ts';
 import { Collector, committed, eventually, put, type Subject, write } from './conformance/harness.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -36,12 +39,24 @@ function writeOn(key: string, go: { on: boolean }): Promise<Map<number, string>>
       try {
         acknowledged.set(await write(store, put(key, String(count))), String(count));
       } catch (error) {
-        if (!(error instanceof StoreUnavailableError)) throw error;
-        await subject.tick(10);
+        await restAWhile(error);
       }
     }
     return acknowledged;
   })();
+}
+
+/** After the store didn't answer. Anything else is a failure of the test. */
+async function restAWhile(error: unknown): Promise<void> {
+  if (!(error instanceof StoreUnavailableError)) throw error;
+  await subject.tick(10);
+}
+
+async function raiseEpochs(node: string, go: { on: boolean }): Promise<void> {
+  for (let epoch = 1; go.on; epoch++) {
+    const record = putRecord('epochs', keys.epoch(node), { epoch, unreachableSinceMs: null });
+    await write(store, record).then(() => undefined, restAWhile);
+  }
 }
 
 describe('an etcd that is killed', () => {
@@ -68,6 +83,30 @@ describe('an etcd that is killed', () => {
       expect(seen).toEqual(expected);
       expect(await watch.stop()).toBe(null);
     }
+  });
+
+  test('a mirror over it equals what is read at the same revision, throughout', async () => {
+    const end = new AbortController();
+    const mirror = await Mirror.start({ store, clock: new SystemClock(), signal: end.signal, log: SILENT_LOGGER });
+    const go = { on: true };
+    const writers = ['n1', 'n2', 'n3'].map((node) => raiseEpochs(node, go));
+    for (let round = 0; round < 6; round++) {
+      const { revision } = mirror;
+      await eventually(subject, 'progress of the mirror', () => mirror.revision > revision + 20);
+      if (round % 2 === 0) {
+        await etcd.kill();
+        await etcd.restart();
+      }
+      if (round === 3) await store.compact(mirror.revision);
+      // No await between the two: the mirror must not move on before it has been copied.
+      const [seen, at] = [new Map(mirror.snapshot.epochs), mirror.revision];
+      const read = await eventually(subject, 'a read', () => Snapshot.load(store, at).catch(() => null));
+      expect(seen).toEqual(read.epochs);
+    }
+    go.on = false;
+    await Promise.all(writers);
+    end.abort();
+    expect(await mirror.stopped).toBe(null);
   });
 
   test('keeps its leases, and calls work again as soon as it is back', async () => {
