@@ -9,7 +9,6 @@ import type { Clock } from '../../shared/util/clock.ts';
 import { AgentLink } from './agent-link.ts';
 import { EngineClient } from './engine-client.ts';
 import type { Network } from './network.ts';
-import type { Plant } from './planted-bugs.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
@@ -25,7 +24,6 @@ export interface MachineParts {
   readonly weather: Weather;
   readonly network: Network;
   readonly replicas: readonly Replica[];
-  readonly plant: Plant;
   readonly witness: EngineWitness;
   readonly trace: (who: string, what: string) => void;
   readonly onBug: (name: string, error: unknown) => void;
@@ -74,14 +72,14 @@ export class Machine {
   start(): void {
     if (this.#life !== null) return;
     this.#starts += 1;
-    const { name, clock, random, weather, plant, trace, onBug } = this.#parts;
+    const { name, clock, random, weather, trace, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
     const process = new SimulatedProcess(name, clock, { skewMs: this.#skewMs });
     const tell = (what: string) => trace(name, what);
     const agent = createAgent({
       controlPlane: new AgentLink({ ...this.#parts, node: name, process, random: chance.split('link'), trace: tell }),
       runtime: new EngineClient({ engine: this.engine, process, clock, random: chance.split('calls'), weather }),
-      journal: plant.journal(this.#disk.journalOf(process, clock)),
+      journal: this.#disk.journalOf(process, clock),
       clock: process.clock,
       random: chance,
       config: configOf(name, this.#parts.zone),

@@ -42,6 +42,14 @@ const WEIGHTS = {
 } as const;
 type Fault = keyof typeof WEIGHTS;
 
+/** What a fault strikes, and for how long. */
+interface Target {
+  readonly replica: Replica;
+  readonly machine: Machine;
+  readonly shortMs: number;
+  readonly longMs: number;
+}
+
 const GRACE_MS = 2000;
 /** How long a replica that is held up right after its claim waits for another one's. */
 const STALLED_CLAIM_MAX_MS = 15_000;
@@ -118,84 +126,88 @@ export class Nemesis {
   }
 
   #strike(fault: Fault): void {
-    const { random, replicas, machines, clock, trace } = this.#parts;
-    const replica = random.pick(replicas);
-    const machine = random.pick(machines);
-    const shortMs = random.between(100, 5000);
-    const longMs = random.between(500, 40_000);
-    switch (fault) {
-      case 'killReplica':
-        trace(`${replica.name} is killed for ${shortMs} ms`);
-        return this.#killReplica(replica, shortMs);
-      case 'stopReplica':
-        trace(`${replica.name} is stopped`);
-        replica.stop();
-        return this.#later(GRACE_MS, () => this.#killReplica(replica, shortMs));
-      case 'pauseReplica':
-        trace(`${replica.name} is paused for ${longMs} ms`);
-        return this.#pause(replica.process, longMs);
-      case 'cutReplicaFromStore':
-        trace(`${replica.name} can't reach the store for ${shortMs} ms`);
-        return this.#cutFromStore([replica], shortMs);
-      case 'stallWatch':
-        trace(`the watch of ${replica.name} stands still for ${longMs / 2} ms`);
-        replica.link.watchStalledUntilMs = clock.monotonicMs() + longMs / 2;
-        return;
-      case 'cutAllFromStore':
-        trace(`the store is away for ${shortMs} ms`);
-        return this.#cutFromStore(replicas, shortMs);
-      case 'compact':
-        return this.#compact();
-      default:
-        return this.#strikeMachine(fault, machine, { shortMs, longMs });
-    }
+    const { random, replicas, machines } = this.#parts;
+    const target: Target = {
+      replica: random.pick(replicas),
+      machine: random.pick(machines),
+      shortMs: random.between(100, 5000),
+      longMs: random.between(500, 40_000),
+    };
+    this.#strikes[fault](target);
   }
 
-  #strikeMachine(
-    fault: Exclude<Fault, `${string}Replica` | 'cutReplicaFromStore' | 'stallWatch' | 'cutAllFromStore' | 'compact'>,
-    machine: Machine,
-    { shortMs, longMs }: { readonly shortMs: number; readonly longMs: number },
-  ): void {
-    const { random, replicas, trace } = this.#parts;
-    const { name, engine } = machine;
-    switch (fault) {
-      case 'crashAgent':
-        trace(`the agent of ${name} crashes for ${shortMs} ms`);
-        machine.crash();
-        return this.#later(shortMs, () => machine.start());
-      case 'powerCut':
-        trace(`${name} loses its power for ${longMs} ms`);
-        machine.powerCut();
-        return this.#later(longMs, () => machine.start());
-      case 'pauseAgent':
-        trace(`the agent of ${name} is paused for ${longMs} ms`);
-        return this.#pause(machine.process, longMs);
-      case 'cutAgent':
-        trace(`${name} is cut off for ${longMs} ms`);
-        return this.#cutFromReplicas(name, replicas, longMs);
-      case 'cutAgentFromOne':
-        return this.#cutFromReplicas(name, [random.pick(replicas)], longMs);
-      case 'engineAway':
-        trace(`the engine of ${name} is away for ${shortMs} ms`);
-        engine.isAway = true;
-        return this.#later(shortMs, () => {
-          engine.isAway = false;
-        });
-      case 'fillDisk':
-        trace(`the disk of ${name} is full for ${shortMs} ms`);
-        machine.isDiskFull = true;
-        return this.#later(shortMs, () => {
-          machine.isDiskFull = false;
-        });
-      case 'killContainer': {
-        const running = engine.containers.filter((container) => container.state === 'running');
-        if (running.length > 0) engine.killContainer(random.pick(running), false);
-        return;
-      }
-      default:
-        return fault satisfies never;
-    }
-  }
+  readonly #strikes: Readonly<Record<Fault, (target: Target) => void>> = {
+    killReplica: ({ replica, shortMs }) => {
+      this.#tell(`${replica.name} is killed for ${shortMs} ms`);
+      this.#killReplica(replica, shortMs);
+    },
+    stopReplica: ({ replica, shortMs }) => {
+      this.#tell(`${replica.name} is stopped`);
+      replica.stop();
+      this.#later(GRACE_MS, () => this.#killReplica(replica, shortMs));
+    },
+    pauseReplica: ({ replica, longMs }) => {
+      this.#tell(`${replica.name} is paused for ${longMs} ms`);
+      this.#pause(replica.process, longMs);
+    },
+    cutReplicaFromStore: ({ replica, shortMs }) => {
+      this.#tell(`${replica.name} can't reach the store for ${shortMs} ms`);
+      this.#cutFromStore([replica], shortMs);
+    },
+    cutAllFromStore: ({ shortMs }) => {
+      this.#tell(`the store is away for ${shortMs} ms`);
+      this.#cutFromStore(this.#parts.replicas, shortMs);
+    },
+    stallWatch: ({ replica, longMs }) => {
+      this.#tell(`the watch of ${replica.name} stands still for ${longMs / 2} ms`);
+      replica.link.watchStalledUntilMs = this.#parts.clock.monotonicMs() + longMs / 2;
+    },
+    crashAgent: ({ machine, shortMs }) => {
+      this.#tell(`the agent of ${machine.name} crashes for ${shortMs} ms`);
+      machine.crash();
+      this.#later(shortMs, () => machine.start());
+    },
+    powerCut: ({ machine, longMs }) => {
+      this.#tell(`${machine.name} loses its power for ${longMs} ms`);
+      machine.powerCut();
+      this.#later(longMs, () => machine.start());
+    },
+    pauseAgent: ({ machine, longMs }) => {
+      this.#tell(`the agent of ${machine.name} is paused for ${longMs} ms`);
+      this.#pause(machine.process, longMs);
+    },
+    cutAgent: ({ machine, longMs }) => {
+      this.#tell(`${machine.name} is cut off for ${longMs} ms`);
+      this.#cutFromReplicas(machine, this.#parts.replicas, longMs);
+    },
+    cutAgentFromOne: ({ machine, replica, longMs }) => {
+      this.#tell(`${machine.name} can't reach ${replica.name} for ${longMs} ms`);
+      this.#cutFromReplicas(machine, [replica], longMs);
+    },
+    engineAway: ({ machine, shortMs }) => {
+      this.#tell(`the engine of ${machine.name} is away for ${shortMs} ms`);
+      machine.engine.isAway = true;
+      this.#later(shortMs, () => {
+        machine.engine.isAway = false;
+      });
+    },
+    fillDisk: ({ machine, shortMs }) => {
+      this.#tell(`the disk of ${machine.name} is full for ${shortMs} ms`);
+      machine.isDiskFull = true;
+      this.#later(shortMs, () => {
+        machine.isDiskFull = false;
+      });
+    },
+    killContainer: ({ machine }) => {
+      const running = machine.engine.containers.filter((container) => container.state === 'running');
+      if (running.length > 0) machine.engine.killContainer(this.#parts.random.pick(running), false);
+    },
+    compact: () => {
+      const at = Math.max(1, this.#parts.revision() - this.#parts.random.between(0, 200));
+      this.#tell(`the store is compacted at ${at}`);
+      void this.#parts.shared.compact(at);
+    },
+  };
 
   #killReplica(replica: Replica, downMs: number): void {
     replica.kill();
@@ -214,19 +226,16 @@ export class Nemesis {
     });
   }
 
-  #cutFromReplicas(name: string, replicas: readonly Replica[], forMs: number): void {
+  #cutFromReplicas(machine: Machine, replicas: readonly Replica[], forMs: number): void {
     const { network } = this.#parts;
-    for (const replica of replicas) network.cut(name, replica.name);
+    for (const replica of replicas) network.cut(machine.name, replica.name);
     this.#later(forMs, () => {
-      for (const replica of replicas) network.join(name, replica.name);
+      for (const replica of replicas) network.join(machine.name, replica.name);
     });
   }
 
-  #compact(): void {
-    const { shared, random, revision, trace } = this.#parts;
-    const at = Math.max(1, revision() - random.between(0, 200));
-    trace(`the store is compacted at ${at}`);
-    void shared.compact(at);
+  #tell(what: string): void {
+    this.#parts.trace(what);
   }
 
   #later(afterMs: number, work: () => void): void {

@@ -5,38 +5,28 @@
 
 import type { Store, Transaction, TransactionResult, WatchBatch } from '../../control-plane/store/contract.ts';
 import { keys, parseKey } from '../../control-plane/store/keys.ts';
-import type { Journal } from '../../node-agent/executor/contracts.ts';
 import type { Origin } from './faulty-store.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export interface Plant {
   /** What a replica's code gets as its store. */
   store(store: Store, place: { readonly random: SeededRandom; readonly origin: Origin }): Store;
-  /** What an agent gets as its journal. */
-  journal(journal: Journal): Journal;
 }
 
-export const NO_BUG: Plant = { store: (store) => store, journal: (journal) => journal };
+export const NO_BUG: Plant = { store: (store) => store };
 
 export const PLANTED_BUGS = {
   /** A round commits without looking whether it is still the current one. */
-  'unfenced-round': { ...NO_BUG, store: (store) => withTransact(store, withoutFence) },
+  'unfenced-round': { store: (store) => withTransact(store, withoutFence) },
   /** Statuses are committed without comparing the epoch or the task's record. */
   'blind-status': {
-    ...NO_BUG,
     store: (store, { origin }) => (origin.session === null ? store : withTransact(store, withoutStatusCompares)),
   },
   /** The answer to a request is remembered only after the request has been carried out. */
-  'late-answer': { ...NO_BUG, store: (store) => wrapped(store, { transact: (each) => answerLater(store, each) }) },
+  'late-answer': { store: (store) => wrapped(store, { transact: (each) => answerLater(store, each) }) },
   /** A mirror overlooks a change now and then. */
   'skipped-event': {
-    ...NO_BUG,
     store: (store, { random }) => wrapped(store, { watch: (request) => skipping(store.watch(request), random) }),
-  },
-  /** The journal says that it is on disk when it isn't. */
-  'unflushed-journal': {
-    ...NO_BUG,
-    journal: (journal) => ({ ...journal, flush: () => Promise.resolve() }),
   },
 } satisfies Readonly<Record<string, Plant>>;
 

@@ -4,6 +4,7 @@ import { drainNode, listNodes, setEligibility, undrainNode } from '../../control
 import { listTasks, stopTask } from '../../control-plane/services/tasks.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey } from '../../shared/domain/ids.ts';
+import type { JobSpec } from '../../shared/domain/job.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import type { Client } from './client.ts';
 import type { Past } from './invariants/past.ts';
@@ -40,6 +41,10 @@ const WEIGHTS = {
 } as const;
 
 const PAUSE_MS: readonly [number, number] = [50, 2500];
+
+/** Some clients ask again although they were answered. */
+const REPEAT_CHANCE = 0.3;
+const REPEAT_AFTER_MS: readonly [number, number] = [0, 5000];
 
 /** One client's requests, one after the other. */
 export class Workload {
@@ -105,9 +110,18 @@ export class Workload {
   }
 
   async #submit(): Promise<void> {
-    const { client, random, past, onViolation } = this.#parts;
+    const { random, process } = this.#parts;
     const key = this.#key();
     const spec = randomSpec(random, { key });
+    await this.#submitOnce(key, spec);
+    if (!random.chance(REPEAT_CHANCE)) return;
+    await sleep(process.clock, random.between(...REPEAT_AFTER_MS));
+    await this.#submitOnce(key, spec);
+  }
+
+  /** Whatever happened to the same request before, it makes one job and is told of that one. */
+  async #submitOnce(key: string, spec: JobSpec): Promise<void> {
+    const { client, past, onViolation } = this.#parts;
     const what = `submit ${spec.role}:${spec.name} under ${key}`;
     const outcome = await client.write({ what, key, run: (ctx, call) => submitJob(ctx, call, spec) });
     const made = past.jobsByIdempotencyKey.get(key);

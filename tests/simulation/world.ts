@@ -205,7 +205,7 @@ export class World {
     name: string,
     { zone, random, network }: { readonly zone: string; readonly random: SeededRandom; readonly network: Network },
   ): Machine {
-    const { clock, plant, trace } = this.#parts;
+    const { clock, trace } = this.#parts;
     const witness = {
       onStart: (container: SimulatedContainer) => this.#started(container, name),
       onEnd: (container: SimulatedContainer) => {
@@ -220,7 +220,6 @@ export class World {
       weather: this.#weather,
       network,
       replicas: this.#replicas,
-      plant,
       witness,
       trace: (who, what) => trace.add(who, what),
       onBug: this.#bug,
