@@ -114,7 +114,8 @@ async function serve(c: Context<Env>, { document, serve: check }: Endpoint, part
   const signal = () => AbortSignal.any([request.signal, parts.signal]);
   await catchUp(request, parts);
   const requestId = c.get('requestId');
-  const act = await check({ request, requestId, token, params: c.req.param() as Record<string, string>, signal });
+  const params = c.req.param() as Record<string, string>;
+  const act = await check({ request, requestId, clock: parts.ctx.clock, token, params, signal });
   const outcome = act();
   // Taken before anything is awaited: what a handler read at once, it read at this revision.
   const { revision } = parts.ctx.mirror;

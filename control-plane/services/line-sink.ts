@@ -46,7 +46,7 @@ export class LineSink {
 
   /** Hands lines over; resolves once there is room for more. False: nobody reads any more. */
   async push(lines: readonly LogLine[]): Promise<boolean> {
-    if (lines.length > 0) {
+    if (lines.length > 0 && !this.#isAbandoned) {
       this.#unread.push(lines);
       this.#unreadLength += lengthOf(lines);
       this.#changed();

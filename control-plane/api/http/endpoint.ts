@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Fault, Refusal } from '../../../shared/domain/errors.ts';
+import type { Clock } from '../../../shared/util/clock.ts';
 import { canonicalJson, hexEncode, utf8Encode } from '../../../shared/util/codec.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { VerifiedToken } from '../../auth/verify.ts';
@@ -54,6 +55,7 @@ export interface EndpointDocument {
 export interface Exchange {
   readonly request: Request;
   readonly requestId: string;
+  readonly clock: Clock;
   readonly token: VerifiedToken;
   /** Of the path, decoded and unchecked. */
   readonly params: Readonly<Record<string, string>>;
@@ -126,7 +128,7 @@ async function checkRequest(
   const onlyCreate = conditions.includes('If-None-Match') && ifNoneMatch(request.headers, faults);
   const epoch = document.needsEpoch === true ? requiredEpoch(request.headers, faults) : 0;
   const key = document.repeatable === true ? idempotencyKey(request.headers, faults) : null;
-  const body = document.body === undefined ? {} : take(await checkBody(document, request, document.body), faults);
+  const body = document.body === undefined ? {} : take(await checkBody(document, exchange, document.body), faults);
   if (faults.length > 0) throw invalidRequest(faults);
   const requestDigest = key === null ? '' : await digestOf([document.method, document.path, params, query, body]);
   return {
@@ -154,8 +156,12 @@ function checkParams({ params }: EndpointDocument, values: Readonly<Record<strin
   return check(params, values, (path) => `path:${String(path[0] ?? '')}`);
 }
 
-async function checkBody(document: EndpointDocument, request: Request, schema: z.ZodType): Promise<Checked<unknown>> {
-  const value = await readJsonBody(request);
+async function checkBody(
+  document: EndpointDocument,
+  { request, clock }: Exchange,
+  schema: z.ZodType,
+): Promise<Checked<unknown>> {
+  const value = await readJsonBody(request, clock);
   if (value !== undefined) return check(schema, value);
   if (document.bodyOptional === true) return check(schema, {});
   return { ok: false, faults: [{ path: '/', message: 'a JSON body is required' }] };

@@ -3,6 +3,7 @@
  * refused with the place where it stopped making sense.
  */
 import { Refusal } from '../../../shared/domain/errors.ts';
+import type { Clock } from '../../../shared/util/clock.ts';
 import { findSyntaxFault } from './json-syntax.ts';
 
 export const BODY_BYTES_MAX = 1_048_576;
@@ -13,9 +14,12 @@ const DEPTH_MAX = 32;
 /** Values in one body: checking costs time for each, whether or not it is right. */
 const VALUES_MAX = 100_000;
 
+/** A client that sends slower than this holds a place that others need. */
+const ARRIVAL_MS = 30_000;
+
 /** The body's value; undefined for an empty one. */
-export async function readJsonBody(request: Request): Promise<unknown> {
-  const text = await readText(request);
+export async function readJsonBody(request: Request, clock: Clock): Promise<unknown> {
+  const text = await inTime(readText(request), clock);
   if (text === '') return undefined;
   checkContentType(request.headers.get('content-type'));
   const value = parse(text);
@@ -35,6 +39,13 @@ function checkContentType(header: string | null): void {
     'unsupported-media-type',
     `the body must be JSON in UTF-8; send it with the header "Content-Type: application/json"${header === null ? '' : `, not "${header.slice(0, 100)}"`}`,
   );
+}
+
+function inTime<T>(arrival: Promise<T>, clock: Clock): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(ARRIVAL_MS, () => reject(invalid(`did not arrive within ${ARRIVAL_MS / 1000} s`)));
+    arrival.then(resolve, reject).finally(() => timer.cancel());
+  });
 }
 
 async function readText(request: Request): Promise<string> {

@@ -97,7 +97,7 @@ describe('events as a stream', () => {
     const events = read(await stream(), 2);
     await submit('one');
     await submit('two');
-    expect((await events).map((event) => (JSON.parse(event.data) as EventView).job)).toEqual(['one', 'two']);
+    expect((await events).map((event) => (JSON.parse(event.data ?? '') as EventView).job)).toEqual(['one', 'two']);
   });
 
   it('leave nothing behind when the reader goes', async () => {

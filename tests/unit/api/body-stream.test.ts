@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { bodyStream, sentEvent } from '../../../control-plane/api/http/body-stream.ts';
+import { batchText } from '../../../control-plane/api/routes/events.ts';
+import type { EventView } from '../../../shared/protocol/views.ts';
+import { ManualClock } from '../../store/manual-clock.ts';
+
+function textOf(part: ReadableStreamReadResult<Uint8Array>): string {
+  return new TextDecoder().decode(part.value);
+}
+
+describe('a body that arises over time', () => {
+  it('holds what its source gives, and ends with it', async () => {
+    const over = new AbortController();
+    async function* source() {
+      yield 'a';
+      yield 'b';
+    }
+    const body = bodyStream(source(), { clock: new ManualClock(), over, heartbeat: null });
+    expect(await new Response(body).text()).toBe('ab');
+    expect(over.signal.aborted).toBe(true);
+  });
+
+  it('beats while its source is silent, and loses nothing by it', async () => {
+    const clock = new ManualClock();
+    let speak = (_text: string) => {};
+    async function* source() {
+      yield await new Promise<string>((resolve) => {
+        speak = resolve;
+      });
+    }
+    const options = { clock, over: new AbortController(), heartbeat: () => ':\n' };
+    const reader = bodyStream(source(), options).getReader();
+    for (let beats = 0; beats < 3; beats++) {
+      const part = reader.read();
+      await clock.advance(10_000);
+      expect(textOf(await part)).toBe(':\n');
+    }
+    speak('now');
+    expect(textOf(await reader.read())).toBe('now');
+    expect((await reader.read()).done).toBe(true);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('breaks off when its source does, so that nobody takes it for complete', async () => {
+    async function* source() {
+      yield 'a';
+      throw new Error('gone');
+    }
+    const body = bodyStream(source(), { clock: new ManualClock(), over: new AbortController(), heartbeat: null });
+    await expect(new Response(body).text()).rejects.toThrow('gone');
+  });
+
+  it('lets its source go when the client does', async () => {
+    const over = new AbortController();
+    let released = false;
+    async function* source() {
+      try {
+        for (;;) yield 'x';
+      } finally {
+        released = true;
+      }
+    }
+    const clock = new ManualClock();
+    const reader = bodyStream(source(), { clock, over, heartbeat: null }).getReader();
+    await reader.read();
+    await reader.cancel();
+    expect([over.signal.aborted, released, clock.pending]).toEqual([true, true, 0]);
+  });
+
+  it('is cut off when the client takes nothing for a minute', async () => {
+    const clock = new ManualClock();
+    const over = new AbortController();
+    let given = 0;
+    async function* source() {
+      for (;;) {
+        given += 1;
+        yield 'x';
+      }
+    }
+    const reader = bodyStream(source(), { clock, over, heartbeat: () => ':' }).getReader();
+    await reader.read();
+    await clock.advance(59_000);
+    expect(over.signal.aborted).toBe(false);
+    await clock.advance(2000);
+    expect(over.signal.aborted).toBe(true);
+    expect(given).toBeLessThan(5);
+    await expect(reader.read()).rejects.toThrow('the client took nothing for 60 s');
+  });
+});
+
+describe('an event as it is sent', () => {
+  it('is one line of data, whatever it holds', () => {
+    expect(sentEvent({ event: 'log', id: '7', data: { text: 'a\nb\r\u2028c' } })).toBe(
+      'event: log\nid: 7\ndata: {"text":"a\\nb\\r\u2028c"}\n\n',
+    );
+  });
+
+  it('carries its revision only if it is the last one of it', () => {
+    const event = (revision: number): EventView => ({
+      revision,
+      type: 'task.running',
+      role: null,
+      job: null,
+      task: null,
+      node: null,
+      reason: null,
+      message: '',
+      at: null,
+    });
+    const text = batchText({ revision: 6, events: [event(5), event(5), event(6)] });
+    expect([...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id)).toEqual(['5', '6']);
+    expect(text.indexOf('id: 5')).toBeGreaterThan(text.indexOf('\n\n'));
+    expect(batchText({ revision: 7, events: [] })).toBe('');
+  });
+});

@@ -1,0 +1,175 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { negotiated } from '../../../control-plane/api/input/accept.ts';
+import { check } from '../../../control-plane/api/input/faults.ts';
+import { readJsonBody } from '../../../control-plane/api/input/json-body.ts';
+import { findSyntaxFault } from '../../../control-plane/api/input/json-syntax.ts';
+import { editDistance, nearestName } from '../../../control-plane/api/input/nearest.ts';
+import { knownFields } from '../../../control-plane/api/input/schema-shape.ts';
+import { sinceTime } from '../../../control-plane/api/routes/task-logs.ts';
+import { jobSpecSchema } from '../../../shared/protocol/job.ts';
+import { ManualClock } from '../../store/manual-clock.ts';
+
+describe('the nearest name', () => {
+  it.each([
+    ['imgae', 'image'],
+    ['IMAGE', 'image'],
+    ['comand', 'command'],
+    ['memMib', 'memMiB'],
+    ['cuont', 'count'],
+    ['x', null],
+    ['zzzzzzz', null],
+    ['', null],
+    ['a'.repeat(1000), null],
+  ])('to %j is %j', (typed, meant) => {
+    expect(nearestName(typed, ['image', 'command', 'count', 'memMiB', 'ports'])).toBe(meant);
+  });
+
+  it('is found by a distance: none to itself, the same both ways, no further than a replacement', () => {
+    const word = fc.string({ maxLength: 12 });
+    fc.assert(
+      fc.property(word, word, (a, b) => {
+        expect(editDistance(a, a)).toBe(0);
+        expect(editDistance(a, b)).toBe(editDistance(b, a));
+        expect(editDistance(a, b)).toBeLessThanOrEqual(Math.max(a.length, b.length));
+        expect(editDistance(a, b)).toBeGreaterThanOrEqual(Math.abs(a.length - b.length));
+      }),
+    );
+  });
+
+  it.each([
+    ['ab', 'ba', 1],
+    ['abc', 'ac', 1],
+    ['abc', 'abcd', 1],
+    ['kitten', 'sitting', 3],
+  ])('from %s to %s is %i', (a, b, distance) => {
+    expect(editDistance(a, b)).toBe(distance);
+  });
+});
+
+describe('where a text stops being JSON', () => {
+  it('is nowhere in JSON', () => {
+    fc.assert(
+      fc.property(fc.json(), fc.constantFrom(undefined, 1, '\t'), (text, indent) => {
+        expect(findSyntaxFault(JSON.stringify(JSON.parse(text), null, indent))).toBeNull();
+      }),
+    );
+  });
+
+  it('is somewhere exactly when the platform refuses it', () => {
+    const broken = fc.tuple(
+      fc.json(),
+      fc.nat(),
+      fc.constantFrom('', '{', ']', '"', ',', ':', '\\', '\n', '-', '0', 'tru', '\u0000'),
+    );
+    fc.assert(
+      fc.property(broken, ([text, at, put]) => {
+        const position = at % (text.length + 1);
+        const changed = text.slice(0, position) + put + text.slice(position + 1);
+        expect(findSyntaxFault(changed) === null).toBe(isJson(changed));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe('the fields that a schema knows', () => {
+  it.each<[PropertyKey[], string]>([
+    [[], 'groups'],
+    [['groups', 3], 'image'],
+    [['groups', 0, 'resources'], 'memMiB'],
+    [['groups', 0, 'retries'], 'delaySeconds'],
+    [['constraints', 1], 'operator'],
+  ])('are found at %j', (path, field) => {
+    expect(knownFields(jobSpecSchema, path)).toContain(field);
+  });
+
+  it('are none where any name may stand, or nothing stands', () => {
+    expect(knownFields(jobSpecSchema, ['labels'])).toEqual([]);
+    expect(knownFields(jobSpecSchema, ['nothing', 'here'])).toEqual([]);
+  });
+
+  it('are those of every choice of a union', () => {
+    const schema = z.union([z.strictObject({ a: z.string() }), z.strictObject({ b: z.string() })]);
+    expect(knownFields(schema, [])).toEqual(['a', 'b']);
+  });
+});
+
+describe('a check', () => {
+  it('says in one sentence what a union would take', () => {
+    const schema = z.object({ after: z.union([z.number(), z.literal('never')]) });
+    const checked = check(schema, { after: 'later' });
+    expect(checked).toEqual({
+      ok: false,
+      faults: [
+        { path: '/after', message: 'must be a number, not the text "later", or must be "never", not the text "later"' },
+      ],
+    });
+  });
+
+  it('repeats no more than a little of what it refuses', () => {
+    const checked = check(z.strictObject({ a: z.number() }), { a: 'x'.repeat(10_000), ['y'.repeat(10_000)]: 1 });
+    expect(JSON.stringify(checked).length).toBeLessThan(500);
+  });
+});
+
+describe('the type that a client wants most', () => {
+  const offered = ['text/plain', 'text/event-stream'] as const;
+  it.each([
+    [null, 'text/plain'],
+    ['', 'text/plain'],
+    ['*/*', 'text/plain'],
+    ['text/event-stream', 'text/event-stream'],
+    ['text/*', 'text/plain'],
+    ['text/plain;q=0.5, text/event-stream', 'text/event-stream'],
+    ['text/plain;q=0, */*', 'text/event-stream'],
+    ['TEXT/EVENT-STREAM ; q=0.9, */* ; q=0.1', 'text/event-stream'],
+  ])('of %j is %s', (accept, type) => {
+    expect(negotiated(accept, offered)).toBe(type);
+  });
+
+  it.each(['application/json', 'text/plain;q=0', 'nonsense', 'text/html, image/*'])(
+    'is none of ours in %j',
+    (accept) => {
+      expect(() => negotiated(accept, offered)).toThrow(expect.objectContaining({ code: 'not-acceptable' }));
+    },
+  );
+});
+
+describe('since', () => {
+  const nowMs = Date.UTC(2030, 0, 1, 12);
+  it.each([
+    ['90s', '2030-01-01T11:58:30.000Z'],
+    ['1h30m', '2030-01-01T10:30:00.000Z'],
+    ['500ms', '2030-01-01T11:59:59.500Z'],
+    ['2d', '2029-12-30T12:00:00.000Z'],
+    ['999999999d', '1970-01-01T00:00:00.000Z'],
+    ['2030-01-01T00:00:00.123456789Z', '2030-01-01T00:00:00.123456789Z'],
+  ])('%s is %s', (text, time) => {
+    expect(sinceTime(text, nowMs)).toBe(time);
+  });
+});
+
+describe('a body that does not come', () => {
+  it('is waited for half a minute', async () => {
+    const clock = new ManualClock();
+    const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array([123])) });
+    const request = new Request('http://x', { method: 'POST', body, duplex: 'half' } as RequestInit);
+    const refused = expect(readJsonBody(request, clock)).rejects.toMatchObject({
+      code: 'invalid-request',
+      message: 'the body did not arrive within 30 s',
+    });
+    await clock.advance(30_000);
+    await refused;
+  });
+});
