@@ -38,7 +38,7 @@ const WEIGHTS = {
   engineAway: 4,
   fillDisk: 1,
   killContainer: 3,
-  compact: 3,
+  compact: 6,
 } as const;
 type Fault = keyof typeof WEIGHTS;
 

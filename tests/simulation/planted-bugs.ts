@@ -18,6 +18,8 @@ export const NO_BUG: Plant = { store: (store) => store };
 export const PLANTED_BUGS = {
   /** A round commits without looking whether it is still the current one. */
   'unfenced-round': { store: (store) => withTransact(store, withoutFence) },
+  /** A round puts ledgers without comparing that they are as it saw them. */
+  'blind-ledger': { store: (store) => withTransact(store, withoutLedgerCompares) },
   /** Statuses are committed without comparing the epoch or the task's record. */
   'blind-status': {
     store: (store, { origin }) => (origin.session === null ? store : withTransact(store, withoutStatusCompares)),
@@ -61,6 +63,11 @@ function wrapped(store: Store, changed: Partial<Store>): Store {
 function withoutFence(transaction: Transaction): Transaction {
   if (transaction.writes.some(({ key }) => key === keys.currentRound)) return transaction;
   return { ...transaction, compares: transaction.compares.filter(({ key }) => key !== keys.currentRound) };
+}
+
+function withoutLedgerCompares(transaction: Transaction): Transaction {
+  if (!transaction.compares.some(({ key }) => key === keys.currentRound)) return transaction;
+  return { ...transaction, compares: transaction.compares.filter(({ key }) => parseKey(key)?.[0] !== 'ledger') };
 }
 
 function withoutStatusCompares(transaction: Transaction): Transaction {
