@@ -34,7 +34,7 @@ const assignmentQuery = z.strictObject({
 });
 
 export function agentEndpoints(parts: ApiParts): readonly Endpoint[] {
-  return [...sessionEndpoints(parts), ...streamEndpoints(parts)];
+  return [...sessionEndpoints(parts), ...taskEndpoints(parts), ...streamEndpoints(parts)];
 }
 
 function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
@@ -59,6 +59,27 @@ function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
     endpoint(
       {
         ...base,
+        method: 'post',
+        path: '/v1/agent/heartbeat',
+        summary: 'Keep the session',
+        body: heartbeatRequestSchema,
+        answers: { 200: { description: 'The session goes on.', schema: heartbeatResponseSchema } },
+      },
+      async ({ principal, epoch, token }) => {
+        const node = nodeOf(principal);
+        await heartbeat(ctx, { node, epoch });
+        const renewed = await renewNodeToken(mint, { node, token, nowMs: ctx.clock.now() });
+        return current(ctx.mirror.revision, { nodeToken: renewed?.token ?? null });
+      },
+    ),
+  ];
+}
+
+function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        ...base,
         method: 'get',
         path: '/v1/agent/assignment',
         summary: 'Wait for what the node is to run',
@@ -79,22 +100,6 @@ function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
         });
         if (assignment === null) return new Response(null, { status: 204 });
         return current(ctx.mirror.revision, assignment);
-      },
-    ),
-    endpoint(
-      {
-        ...base,
-        method: 'post',
-        path: '/v1/agent/heartbeat',
-        summary: 'Keep the session',
-        body: heartbeatRequestSchema,
-        answers: { 200: { description: 'The session goes on.', schema: heartbeatResponseSchema } },
-      },
-      async ({ principal, epoch, token }) => {
-        const node = nodeOf(principal);
-        await heartbeat(ctx, { node, epoch });
-        const renewed = await renewNodeToken(mint, { node, token, nowMs: ctx.clock.now() });
-        return current(ctx.mirror.revision, { nodeToken: renewed?.token ?? null });
       },
     ),
     endpoint(

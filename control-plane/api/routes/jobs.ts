@@ -42,7 +42,7 @@ const byName = { ...named, query: z.strictObject(roleQuery) };
 const jobAnswer = { description: 'The job.', schema: jobViewSchema, headers: { ETag: 'Its version, in quotes.' } };
 
 export function jobEndpoints(parts: ApiParts): readonly Endpoint[] {
-  return [...writingEndpoints(parts), ...readingEndpoints(parts)];
+  return [...writingEndpoints(parts), ...readingEndpoints(parts), planEndpoint(parts)];
 }
 
 function writingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
@@ -168,19 +168,22 @@ function readingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         return { status: 200, body: getVersion(ctx, principal, key, Number(params.version)) };
       },
     ),
-    endpoint(
-      {
-        ...base,
-        method: 'post',
-        path: '/v1/plan',
-        summary: 'Plan a job',
-        description: 'Tells what would be placed where if the job were submitted now, and why not. Writes nothing.',
-        body: jobSpecSchema,
-        answers: { 200: { description: 'What would happen.', schema: planViewSchema } },
-      },
-      ({ principal, body }) => ({ status: 200, body: planJob(ctx, principal, withinSize(body)) }),
-    ),
   ];
+}
+
+function planEndpoint({ ctx }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...base,
+      method: 'post',
+      path: '/v1/plan',
+      summary: 'Plan a job',
+      description: 'Tells what would be placed where if the job were submitted now, and why not. Writes nothing.',
+      body: jobSpecSchema,
+      answers: { 200: { description: 'What would happen.', schema: planViewSchema } },
+    },
+    ({ principal, body }) => ({ status: 200, body: planJob(ctx, principal, withinSize(body)) }),
+  );
 }
 
 function jobReply(answer: Answer<JobView>): Reply {

@@ -31,57 +31,59 @@ function submitText(body: BodyInit, headers: Record<string, string> = JSON_TYPE)
 
 const GROUP = { image: 'busybox' };
 
+const WRONG_FIELDS: [string, unknown, string, string][] = [
+  ['an unknown field', { name: 'a', groups: [{ imgae: 'busybox' }] }, '/groups/0/imgae', 'did you mean "image"?'],
+  ['an unknown field far off', { name: 'a', groups: [GROUP], zzzzzz: 1 }, '/zzzzzz', 'known are name, role'],
+  ['a missing field', { name: 'a', groups: [{}] }, '/groups/0/image', 'is required'],
+  [
+    'a wrong type',
+    { name: 'a', groups: [{ ...GROUP, count: '3' }] },
+    '/groups/0/count',
+    'must be a number, not the text "3"',
+  ],
+  ['a negative number', { name: 'a', groups: [{ ...GROUP, count: -1 }] }, '/groups/0/count', 'must be at least 1'],
+  [
+    'a fraction',
+    { name: 'a', groups: [{ ...GROUP, count: 1.5 }] },
+    '/groups/0/count',
+    'must be a whole number, not 1.5',
+  ],
+  ['a huge number', { name: 'a', groups: [{ ...GROUP, count: 1e15 }] }, '/groups/0/count', 'must be at most 10000'],
+  [
+    'a kind of another version',
+    { name: 'a', kind: 'service', groups: [GROUP] },
+    '/kind',
+    'must be "batch", not the text "service"',
+  ],
+  ['a bad name', { name: 'A_b', groups: [GROUP] }, '/name', 'must be lower-case letters'],
+  ['a path trick', { name: '../etc', groups: [GROUP] }, '/name', 'must be lower-case letters'],
+  ['NUL', { name: 'a', groups: [{ ...GROUP, args: ['a\0b'] }] }, '/groups/0/args/0', 'must not contain NUL'],
+  [
+    'a bad name in a map',
+    { name: 'a', groups: [{ ...GROUP, env: { '1A': 'x' } }] },
+    '/groups/0/env/1A',
+    'must be the name of a variable',
+  ],
+  [
+    'a path in a pointer',
+    { name: 'a', groups: [{ ...GROUP, env: { 'a/b~c': 'x' } }] },
+    '/groups/0/env/a~1b~0c',
+    'must be the name',
+  ],
+  ['no groups', { name: 'a', groups: [] }, '/groups', 'must have at least 1 item'],
+  ['a list for an object', [], '/', 'must be an object, not a list'],
+  ['null', null, '/', 'must be an object, not null'],
+  ['a number', 7, '/', 'must be an object, not 7'],
+  [
+    'an inherited name',
+    JSON.parse('{"name":"a","groups":[{"image":"b"}],"__proto__":{"x":1}}'),
+    '/__proto__',
+    'unknown field',
+  ],
+];
+
 describe('a body that is not as it should be', () => {
-  it.each([
-    ['an unknown field', { name: 'a', groups: [{ imgae: 'busybox' }] }, '/groups/0/imgae', 'did you mean "image"?'],
-    ['an unknown field far off', { name: 'a', groups: [GROUP], zzzzzz: 1 }, '/zzzzzz', 'known are name, role'],
-    ['a missing field', { name: 'a', groups: [{}] }, '/groups/0/image', 'is required'],
-    [
-      'a wrong type',
-      { name: 'a', groups: [{ ...GROUP, count: '3' }] },
-      '/groups/0/count',
-      'must be a number, not the text "3"',
-    ],
-    ['a negative number', { name: 'a', groups: [{ ...GROUP, count: -1 }] }, '/groups/0/count', 'must be at least 1'],
-    [
-      'a fraction',
-      { name: 'a', groups: [{ ...GROUP, count: 1.5 }] },
-      '/groups/0/count',
-      'must be a whole number, not 1.5',
-    ],
-    ['a huge number', { name: 'a', groups: [{ ...GROUP, count: 1e15 }] }, '/groups/0/count', 'must be at most 10000'],
-    [
-      'a kind of another version',
-      { name: 'a', kind: 'service', groups: [GROUP] },
-      '/kind',
-      'must be "batch", not the text "service"',
-    ],
-    ['a bad name', { name: 'A_b', groups: [GROUP] }, '/name', 'must be lower-case letters'],
-    ['a path trick', { name: '../etc', groups: [GROUP] }, '/name', 'must be lower-case letters'],
-    ['NUL', { name: 'a', groups: [{ ...GROUP, args: ['a\0b'] }] }, '/groups/0/args/0', 'must not contain NUL'],
-    [
-      'a bad name in a map',
-      { name: 'a', groups: [{ ...GROUP, env: { '1A': 'x' } }] },
-      '/groups/0/env/1A',
-      'must be the name of a variable',
-    ],
-    [
-      'a path in a pointer',
-      { name: 'a', groups: [{ ...GROUP, env: { 'a/b~c': 'x' } }] },
-      '/groups/0/env/a~1b~0c',
-      'must be the name',
-    ],
-    ['no groups', { name: 'a', groups: [] }, '/groups', 'must have at least 1 item'],
-    ['a list for an object', [], '/', 'must be an object, not a list'],
-    ['null', null, '/', 'must be an object, not null'],
-    ['a number', 7, '/', 'must be an object, not 7'],
-    [
-      'an inherited name',
-      JSON.parse('{"name":"a","groups":[{"image":"b"}],"__proto__":{"x":1}}'),
-      '/__proto__',
-      'unknown field',
-    ],
-  ])('%s is refused in its place', async (_name, json, path, message) => {
+  it.each(WRONG_FIELDS)('%s is refused in its place', async (_name, json, path, message) => {
     const { status, code, faults = [] } = await submit(json);
     expect([status, code]).toEqual([400, 'invalid-request']);
     expect(faults).toContainEqual({ path, message: expect.stringContaining(message) });
