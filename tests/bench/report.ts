@@ -35,7 +35,7 @@ export function verdictOf({ measured, target }: Figure): Verdict {
 
 export function sectionText(section: Section): string {
   const tables = [...section.tables, processorTable(section.processor)].map(tableText);
-  return [`── ${section.name} (${section.processor.elapsedSeconds.toFixed(0)} s)`, ...tables].join('\n\n');
+  return [`── ${section.name}`, ...tables].join('\n\n');
 }
 
 export function summaryText(sections: readonly Section[]): string {
@@ -63,7 +63,7 @@ export function summaryText(sections: readonly Section[]): string {
 
 function processorTable({ elapsedSeconds, machinePercent, processes, tasks }: ProcessorUse): Table {
   return {
-    title: `Processor time (machine ${machinePercent.toFixed(0)} % busy over ${elapsedSeconds.toFixed(1)} s)`,
+    title: `Processor time over the ${elapsedSeconds.toFixed(1)} s of it that count (machine ${machinePercent.toFixed(0)} % busy)`,
     columns: ['process', '% of the machine', ...(tasks > 0 ? ['ms per task'] : [])],
     rows: processes.map(({ name, percent, milliseconds }) => [
       name,
@@ -87,9 +87,10 @@ function tableText({ title, columns, rows }: Table): string {
   return [title, line(columns), ...cells.map(line)].map((text, index) => (index === 0 ? text : `  ${text}`)).join('\n');
 }
 
-/** Three significant digits, and never fewer than the whole number has. */
+/** Whole numbers as they are, others to about three significant digits. */
 function rounded(value: number): string {
   if (!Number.isFinite(value)) return '-';
+  if (Number.isInteger(value)) return String(value);
   const magnitude = Math.abs(value);
   return value.toFixed(magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : 2);
 }
