@@ -79,7 +79,8 @@ export class FileJournal implements Journal {
         for (const waiter of waiters) waiter.resolve();
       } catch (cause) {
         const fault = new JournalFault(`write the journal ${this.#path}: ${String(cause)}`, { cause });
-        for (const waiter of waiters) waiter.reject(fault);
+        // Those who came meanwhile too: nobody would come back to them.
+        for (const waiter of [...waiters, ...this.#waiters.splice(0)]) waiter.reject(fault);
         // What could not be written stays; the next record or flush tries again.
         break;
       }
@@ -88,19 +89,28 @@ export class FileJournal implements Journal {
   }
 
   async #writeOnce(isDurable: boolean): Promise<void> {
-    if (this.#replacement !== null) await this.#replace(this.#replacement);
-    const file = this.#file ?? (await this.#open());
-    const lines = this.#pending;
-    if (lines.length > 0) {
-      const data = Buffer.from(lines.join(''));
-      await writeFully(file, data, this.#length);
-      this.#length += data.length;
-      this.#pending = this.#pending.slice(lines.length);
-    }
+    let file = this.#file ?? (await this.#open());
+    // Nothing is awaited between the last of these and taking up what is pending: that belongs behind the replacement.
+    while (this.#replacement !== null) file = await this.#replace(this.#replacement);
+    if (this.#pending.length > 0) await this.#writePending(file);
     if (isDurable) await file.datasync();
   }
 
-  async #replace(lines: string[]): Promise<void> {
+  /** What is being written is pending no more: a compaction that comes meanwhile replaces it, and not what follows. */
+  async #writePending(file: FileHandle): Promise<void> {
+    const lines = this.#pending;
+    this.#pending = [];
+    const data = Buffer.from(lines.join(''));
+    try {
+      await writeFully(file, data, this.#length);
+      this.#length += data.length;
+    } catch (cause) {
+      if (this.#replacement === null) this.#pending = [...lines, ...this.#pending];
+      throw cause;
+    }
+  }
+
+  async #replace(lines: string[]): Promise<FileHandle> {
     const temporary = `${this.#path}.new`;
     const file = await open(temporary, 'w', 0o600);
     try {
@@ -117,6 +127,7 @@ export class FileJournal implements Journal {
       throw cause;
     }
     if (this.#replacement === lines) this.#replacement = null;
+    return file;
   }
 
   async #open(): Promise<FileHandle> {
