@@ -5,7 +5,7 @@
 import { realpath } from 'node:fs/promises';
 import Docker from 'dockerode';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
-import type { Clock } from '../../../shared/util/clock.ts';
+import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
 import type { Container } from '../../core/model.ts';
 import {
@@ -28,6 +28,9 @@ import { readLogs } from './log-stream.ts';
 /** How long an image that was seen is believed to be there. A wrong belief costs one refused create. */
 const IMAGE_SEEN_MS = 60_000;
 const IMAGES_SEEN_MAX = 1000;
+/** What a process that was killed with SIGKILL ends with: by somebody, or by the kernel for want of memory. */
+const EXIT_KILLED = 137;
+const OUT_OF_MEMORY_LATE_MS = 200;
 /** A call that is silent for so long is given up. Starting a container on a busy machine takes seconds. */
 const CALL_SILENCE_MAX_MS = 120_000;
 
@@ -81,7 +84,18 @@ export class DockerRuntime implements Runtime {
     return full.flatMap((container) => container ?? []);
   }
 
+  /** The engine may learn that a container was out of memory only after it has said that it ended: it is asked again. */
   async inspect(id: string): Promise<Container | null> {
+    const container = await this.#inspectOnce(id);
+    if (container === null || container.exitCode !== EXIT_KILLED || container.outOfMemory) return container;
+    const { clock } = this.#options;
+    const agoMs = clock.now() - (container.endedAtMs ?? 0);
+    if (agoMs > OUT_OF_MEMORY_LATE_MS) return container;
+    await sleep(clock, OUT_OF_MEMORY_LATE_MS);
+    return this.#inspectOnce(id);
+  }
+
+  async #inspectOnce(id: string): Promise<Container | null> {
     const info = await askUnless('inspect a container', [404], () => this.#docker.getContainer(id).inspect());
     return info === null ? null : containerOf(info);
   }
