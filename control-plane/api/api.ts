@@ -88,7 +88,11 @@ function frame(app: Hono<Env>, parts: ApiParts): void {
     headers.set(REQUEST_ID_HEADER, c.get('requestId'));
     if (!headers.has(REVISION_HEADER)) headers.set(REVISION_HEADER, String(ctx.mirror.revision));
     headers.set('x-content-type-options', 'nosniff');
-    observe(seconds, c, (ctx.clock.monotonicMs() - startedAtMs) / 1000);
+    const elapsedMs = ctx.clock.monotonicMs() - startedAtMs;
+    observe(seconds, c, elapsedMs / 1000);
+    const { method } = c.req;
+    const fields = { requestId: c.get('requestId'), method, route: c.get('route'), status: c.res.status, elapsedMs };
+    ctx.log.debug(fields, 'a request has been answered');
   });
   app.onError((error, c) => problemResponse(error, c.get('requestId'), ctx.log));
   app.notFound((c) => problemResponse(nothingAt(c), c.get('requestId'), ctx.log));

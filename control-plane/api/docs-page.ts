@@ -3,6 +3,7 @@
  * fetched and nothing runs, so it reads the same on a machine without a way out.
  */
 import { html, raw } from 'hono/html';
+import { REVISION_HEADER } from './input/headers.ts';
 import type { OpenApiDocument } from './openapi.ts';
 
 type Html = ReturnType<typeof html>;
@@ -102,7 +103,9 @@ function contentsLine({ operationId = '', summary = '' }: Located): Html {
 }
 
 function operationPart(operation: Located): Html {
-  const { method, path, summary = '', description = '', operationId = '', parameters = [], requestBody } = operation;
+  const { method, path, summary = '', description = '', operationId = '', requestBody } = operation;
+  // The introduction explains it once for all of them.
+  const parameters = (operation.parameters ?? []).filter((one) => one.name !== REVISION_HEADER);
   return html`<article id="${operationId}">
 <h3>${summary}</h3>
 <p class="route"><span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code></p>
@@ -177,8 +180,9 @@ function limitsOf(schema: Schema): Html {
     between(schema.minLength, schema.maxLength, ' characters'),
     between(schema.minItems, schema.maxItems, ' items'),
   ].filter((text) => text !== '');
-  const standard = schema.default === undefined ? '' : html` Default <code>${JSON.stringify(schema.default)}</code>.`;
-  return html`${said.length === 0 ? '' : `, ${said.join(', ')}.`}${standard}`;
+  const limits = said.length === 0 ? '' : `, ${said.join(', ')}`;
+  if (schema.default === undefined) return html`${limits}`;
+  return html`${limits}; <code>${JSON.stringify(schema.default)}</code> if left out`;
 }
 
 function between(low: number | undefined, high: number | undefined, unit: string): string {
@@ -187,12 +191,16 @@ function between(low: number | undefined, high: number | undefined, unit: string
   return high === undefined ? `at least ${low}${unit}` : `${low} to ${high}${unit}`;
 }
 
-/** Paragraphs parted by empty lines. */
+/** Paragraphs parted by empty lines; an indented one is an example. */
 function prose(text: string): Html[] {
   return text
     .split(/\n\n+/)
     .filter((paragraph) => paragraph !== '')
-    .map((paragraph) => html`<p>${inline(paragraph)}</p>`);
+    .map((paragraph) =>
+      paragraph.startsWith('    ')
+        ? html`<pre>${paragraph.replace(/^ {4}/gm, '')}</pre>`
+        : html`<p>${inline(paragraph)}</p>`,
+    );
 }
 
 /** Text with `code` in it. */
@@ -232,6 +240,7 @@ code { font: .875em ui-monospace, monospace; background: var(--soft); border-rad
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-size: .9375rem; }
 th, td { padding: .45rem .5rem .45rem 0; border-top: 1px solid var(--line); text-align: left; vertical-align: top; }
+pre { overflow-x: auto; margin: 1rem 0; padding: .75rem 1rem; background: var(--soft); border-radius: 8px; font: .85rem/1.6 ui-monospace, monospace; }
 th { width: 15rem; font-weight: 400; }
 small { color: var(--dim); }
 .required { color: var(--dim); font-size: .75rem; }

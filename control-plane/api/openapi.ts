@@ -9,6 +9,9 @@ export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 
 const INTRODUCTION = `A container control plane for bare-metal and edge fleets: one REST call puts a container on a machine that has room for it.
 
+    curl -X POST "$BERTH/v1/jobs" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+      -d '{"name": "hello", "groups": [{"image": "alpine:3.20", "command": ["echo", "hello"]}]}'
+
 Every call takes a JWT as \`Authorization: Bearer <token>\`. Errors are \`application/problem+json\` with a stable \`code\` and, for a request that is not valid, every fault with its place.
 
 Every answer carries \`${REVISION_HEADER}\`, the revision of the state that it shows. Sent along with the next request, to whichever replica, it keeps the answer from showing an older state. \`${REQUEST_ID_HEADER}\` finds a request in the log.

@@ -12,7 +12,7 @@ export const BODY_BYTES_MAX = 1_048_576;
 const DEPTH_MAX = 32;
 
 /** Values in one body: checking costs time for each, whether or not it is right. */
-const VALUES_MAX = 100_000;
+const VALUES_MAX = 25_000;
 
 /** A client that sends slower than this holds a place that others need. */
 const ARRIVAL_MS = 30_000;
