@@ -3,12 +3,14 @@
  * compared as absent, what they change is compared as it was seen, so two replicas may run them at once.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { JobUid } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import type { PassAction, PassPlan } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
+import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import {
   createUnit,
@@ -59,14 +61,22 @@ export function earliest(a: number | null, b: number | null): number | null {
   return b === null ? a : Math.min(a, b);
 }
 
-/** Each action is made into its unit only when its turn comes, on the mirror as it stands after the ones before. */
+/**
+ * Each action is made into its unit only when its turn comes, on the mirror as it stands after the ones before: two stops on
+ * one node change the same ledger. So it is dropped when, meanwhile, somebody has changed what it was decided from.
+ */
 async function commitActions(
   ctx: ControllerContext,
   actions: readonly PassAction[],
 ): Promise<{ committed: number; again: boolean }> {
   let committed = 0;
   let again = false;
-  for (const action of actions) {
+  const decided = actions.map((action) => ({ action, basis: basisOf(ctx.mirror.snapshot, action) }));
+  for (const { action, basis } of decided) {
+    if (basisOf(ctx.mirror.snapshot, action) !== basis) {
+      again = true;
+      continue;
+    }
     const unit = unitOf(ctx.mirror.snapshot, action);
     if (unit === null || unit.writes.length === 0) continue;
     const result = await ctx.store.transact(unit);
@@ -75,6 +85,33 @@ async function commitActions(
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
   return { committed, again };
+}
+
+/** What the decision rests on beside what its unit compares, as a text that is equal for as long as it stands. */
+function basisOf(snapshot: Snapshot, action: PassAction): string {
+  switch (action.type) {
+    case 'create-tasks':
+    case 'conclude-job':
+    case 'remove-job':
+      return jobBasis(snapshot, action.job);
+    case 'stop-task': {
+      const task = snapshot.tasks.get(action.task);
+      const drain = task?.node ? snapshot.ledgers.get(task.node)?.drain : null;
+      return `${task === undefined ? 0 : jobBasis(snapshot, task.jobUid)} ${drain?.deadlineMs}`;
+    }
+    case 'mark-unreachable':
+    case 'mark-reachable':
+    case 'give-up-tasks':
+      return `${snapshot.epochs.get(action.node)?.unreachableSinceMs}`;
+    default:
+      return unreachable(action);
+  }
+}
+
+/** Revision 0 stands for a job that is no longer on record. */
+function jobBasis(snapshot: Snapshot, uid: JobUid): string {
+  const job = snapshot.jobs.get(uid);
+  return String(job === undefined ? 0 : snapshot.modRevision(keys.job(job.spec)));
 }
 
 /** Null: the state has moved on, and the action has nothing left to do. */
