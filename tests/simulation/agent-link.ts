@@ -32,6 +32,8 @@ export interface AgentLinkParts {
   readonly network: Network;
   readonly replicas: readonly Replica[];
   readonly random: SeededRandom;
+  /** Whether the node has a token of its own; survives the agent. */
+  readonly admission: { isAdmitted: boolean };
   readonly trace: (what: string) => void;
 }
 
@@ -42,7 +44,6 @@ const MOVE_CHANCE = 0.1;
 export class AgentLink implements ControlPlane {
   readonly #parts: AgentLinkParts;
   #replica: Replica;
-  #isAdmitted = false;
 
   constructor(parts: AgentLinkParts) {
     this.#parts = parts;
@@ -50,13 +51,13 @@ export class AgentLink implements ControlPlane {
   }
 
   async register(request: RegisterRequest, signal: AbortSignal): Promise<RegisterResponse> {
-    const { node } = this.#parts;
-    const principal = this.#isAdmitted ? nodePrincipal(node) : JOINER;
+    const { node, admission } = this.#parts;
+    const principal = admission.isAdmitted ? nodePrincipal(node) : JOINER;
     // The epoch that it will get isn't known yet; what registration writes is no status.
     const registered = await this.#call({ epoch: 0, signal, timeoutMs: CALL_TIMEOUT_MS }, (ctx) =>
       registerNode(ctx, principal, request),
     );
-    this.#isAdmitted = true;
+    admission.isAdmitted = true;
     this.#parts.trace(`joined with epoch ${registered.epoch}`);
     return { ...registered, nodeToken: `token of ${node}` };
   }

@@ -42,6 +42,7 @@ export class Machine {
   readonly name: string;
   readonly engine: SimulatedEngine;
   readonly #disk: SimulatedDisk;
+  readonly #admission = { isAdmitted: false };
   readonly #parts: MachineParts;
   readonly #skewMs: number;
   #life: Life | null = null;
@@ -76,8 +77,9 @@ export class Machine {
     const chance = random.split(`start ${this.#starts}`);
     const process = new SimulatedProcess(name, clock, { skewMs: this.#skewMs });
     const tell = (what: string) => trace(name, what);
+    const link = { node: name, process, random: chance.split('link'), admission: this.#admission, trace: tell };
     const agent = createAgent({
-      controlPlane: new AgentLink({ ...this.#parts, node: name, process, random: chance.split('link'), trace: tell }),
+      controlPlane: new AgentLink({ ...this.#parts, ...link }),
       runtime: new EngineClient({ engine: this.engine, process, clock, random: chance.split('calls'), weather }),
       journal: this.#disk.journalOf(process, clock),
       clock: process.clock,
