@@ -5,12 +5,13 @@
 import type { Hono } from 'hono';
 import type { Clock } from '../shared/util/clock.ts';
 import type { Logger } from '../shared/util/log.ts';
+import { MetricsRegistry } from '../shared/util/metrics.ts';
 import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
-import { Driver } from './controllers/driver.ts';
+import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
 import { announceReplica, ensureCluster, waitForStore } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { NodeSignals } from './services/node-signals.ts';
@@ -48,7 +49,8 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const mirror = await Mirror.start({ store, clock, signal, log });
   const signals = new NodeSignals();
   mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
-  const driver = new Driver({ store, mirror, clock, random, log, replica });
+  const metrics = new MetricsRegistry();
+  const driver = new Driver({ store, mirror, clock, random, log, replica }, DRIVER_DEFAULTS, metrics);
   const ops = new OpLeases({ store, clock });
   const nudge = () => driver.nudge();
   const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, replica, config, nudge };
@@ -57,7 +59,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
   return {
-    api: createApi({ ctx, verifier, mint, ring, fetch: options.fetch, signal }),
+    api: createApi({ ctx, verifier, mint, ring, fetch: options.fetch, signal, metrics }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),

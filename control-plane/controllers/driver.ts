@@ -5,13 +5,15 @@
  */
 import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import { sleep, type Timer } from '../../shared/util/clock.ts';
+import { type Metrics, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { HistoryGoneError, LeaseGoneError, type LeaseId, StoreUnavailableError } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import type { ControllerContext } from './context.ts';
+import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
 import { HistoryKeeper } from './history-keeper.ts';
-import { earliest, runPasses } from './pass.ts';
-import { runRound } from './round.ts';
+import { earliest, type PassOutcome, runPasses } from './pass.ts';
+import { type RoundOutcome, runRound } from './round.ts';
 
 export interface DriverOptions {
   /** How long others wait before they take over from a driver that is gone. */
@@ -34,12 +36,18 @@ export class Driver {
   readonly #ctx: ControllerContext;
   readonly #options: DriverOptions;
   readonly #history = new HistoryKeeper();
+  readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
 
-  constructor(ctx: ControllerContext, options: DriverOptions = DRIVER_DEFAULTS) {
+  constructor(
+    ctx: ControllerContext,
+    options: DriverOptions = DRIVER_DEFAULTS,
+    metrics: Metrics = new MetricsRegistry(),
+  ) {
     this.#ctx = ctx;
     this.#options = options;
+    this.#metrics = driverMetrics(metrics);
   }
 
   /** Something may have to be done. */
@@ -150,8 +158,8 @@ export class Driver {
     let wakeAtMs: number | null = null;
     for (let looks = 0; looks < LOOKS_IN_A_ROW_MAX && !signal.aborted; looks++) {
       this.#woken = false;
-      const pass = await runPasses(this.#ctx);
-      const round = await runRound(this.#ctx);
+      const pass = await this.#pass();
+      const round = await this.#round();
       wakeAtMs = earliest(pass.wakeAtMs, round.wakeAtMs);
       if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept === 0) break;
     }
@@ -160,6 +168,29 @@ export class Driver {
     const { clock } = this.#ctx;
     const dueMs = wakeAtMs === null ? this.#options.idleMs : Math.max(0, wakeAtMs - clock.now());
     await this.#pause(Math.min(this.#options.idleMs, dueMs));
+  }
+
+  async #pass(): Promise<PassOutcome> {
+    const { clock } = this.#ctx;
+    const startedMs = clock.monotonicMs();
+    const outcome = await runPasses(this.#ctx);
+    this.#metrics.passSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
+    if (outcome.again) this.#metrics.lost.add(1, ['pass']);
+    return outcome;
+  }
+
+  async #round(): Promise<RoundOutcome> {
+    const { clock } = this.#ctx;
+    const startedMs = clock.monotonicMs();
+    const outcome = await runRound(this.#ctx);
+    const { placed, swept, again } = outcome;
+    if (again) this.#metrics.lost.add(1, ['round']);
+    if (placed + swept > 0) {
+      this.#metrics.roundSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
+      this.#metrics.tasks.add(placed, ['placed']);
+      this.#metrics.tasks.add(swept, ['swept']);
+    }
+    return outcome;
   }
 
   async #forgetHistory(): Promise<void> {
