@@ -10,7 +10,11 @@ import { hasEnded } from './tasks.ts';
 import { type Violation, violation } from './violation.ts';
 
 /** Asked at the moment when the container starts. */
-export function checkStart({ task, id }: SimulatedContainer, node: string, past: Past): Violation[] {
+export function checkStart(
+  { task, id }: Pick<SimulatedContainer, 'task' | 'id'>,
+  node: string,
+  past: Past,
+): Violation[] {
   const violations: Violation[] = [];
   const earlier = past.starts.get(task);
   if (earlier !== undefined) {
