@@ -107,8 +107,6 @@ async function end(agent: Agent, log: Log): Promise<void> {
   const isLate = sleep(systemClock, END_GRACE_MS, giveUp.signal).then(() => false);
   if (!(await Promise.race([isDone, isLate]))) log.warn('something under way did not end; the next agent sees to it');
   giveUp.abort();
-  // Connections that the engine keeps open would keep the process.
-  process.exit(0);
 }
 
 function dockerRuntime(options: AgentOptions, nodeId: string): DockerRuntime {
@@ -197,7 +195,10 @@ function untilAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-main().catch((cause: unknown) => {
+// Connections that the engine keeps open would keep the process.
+const done = () => process.exit();
+
+main().then(done, (cause: unknown) => {
   const isExpected = cause instanceof StateDirError;
   const words = cause instanceof Error ? (isExpected ? cause.message : (cause.stack ?? cause.message)) : String(cause);
   process.stderr.write(`berth-agent: ${words}\n`);

@@ -125,11 +125,12 @@ export class StateDir {
   }
 }
 
-/** When the process began, in the kernel's ticks since boot. */
+/** When the process began, in the kernel's ticks since boot; null: it has ended, even if its parent hasn't noticed yet. */
 async function startTime(pid: number): Promise<string | null> {
   const stat = await readText(`/proc/${pid}/stat`);
-  // The second field is the command in brackets and may hold anything; the 22nd is the start.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  // The second field is the command in brackets and may hold anything; the third is the state, the 22nd the start.
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
+  return fields[0] === 'Z' ? null : (fields[19] ?? null);
 }
 
 /** False: it is there already. */
