@@ -14,7 +14,8 @@ import { counted } from '../output/text.ts';
 import { type Child, type ChildCommand, type ChildEnd, logTail, startChild } from './child.ts';
 import { type DataDir, defaultDataDir, openDataDir, startTicksOf } from './data-dir.ts';
 import { createEngine, type Engine } from './engine.ts';
-import { checkEtcd, freePort, planEtcd } from './etcd.ts';
+import { checkEtcd, planEtcd } from './etcd.ts';
+import { takePort } from './ports.ts';
 
 export interface ClusterOptions {
   /** Where the API listens; 0: any free port. */
@@ -46,6 +47,8 @@ export interface Cluster {
 export const AGENTS_MAX = 20;
 const START_MAX_MS = 60_000;
 const LOOK_MS = 30;
+/** An answer that takes longer is asked for anew. */
+const LOOK_MAX_MS = 2000;
 const AGENT_GRACE_MS = 10_000;
 const REPLICA_GRACE_MS = 10_000;
 const ETCD_GRACE_MS = 5000;
@@ -55,6 +58,7 @@ export async function startCluster(io: Io, options: ClusterOptions): Promise<Clu
   const engine = createEngine(io.env);
   await engine.check();
   checkEtcd(io.env);
+  const port = await takePort(options.port);
   const isDefault = options.dataDir === defaultDataDir(io.env);
   const dataDir = await openDataDir({ path: options.dataDir, isDefault, clock: io.clock, note: options.onStep });
   const crew = createCrew(io, dataDir);
@@ -66,7 +70,7 @@ export async function startCluster(io: Io, options: ClusterOptions): Promise<Clu
     await dataDir.release({ keep: false });
   };
   try {
-    const { address, token } = await startControlPlane(io, { crew, dataDir, options });
+    const { address, token } = await startControlPlane(io, { crew, dataDir, options: { ...options, port } });
     const client = clientFor(io, { address, token });
     await startAgents({ client, crew, dataDir, nodes, address, options, isDefault });
     await crew.until('the nodes to be ready', async () => {
@@ -113,18 +117,21 @@ async function startControlPlane(
   options.onStep('starting etcd');
   const etcd = await planEtcd({ dataDir: dataDir.path, logFile: logFile('etcd'), env });
   await crew.start(etcd.command);
-  await crew.until('etcd to be ready', async () => (await io.fetch(`${etcd.url}/health`)).ok);
+  await crew.until('etcd to be ready', () => answersOk(io, `${etcd.url}/health`));
   options.onStep('starting the control plane');
-  const port = options.port === 0 ? await freePort() : options.port;
-  const address = `http://127.0.0.1:${port}`;
+  const address = `http://127.0.0.1:${options.port}`;
   const tokenFile = join(dataDir.path, 'admin-token');
   // A file that is there is left alone; a fresh start has a fresh token.
   await rm(tokenFile, { force: true });
-  const args = ['--etcd', etcd.url, '--listen', `127.0.0.1:${port}`, '--bootstrap-token-file', tokenFile];
+  const args = ['--etcd', etcd.url, '--listen', `127.0.0.1:${options.port}`, '--bootstrap-token-file', tokenFile];
   const command = { command: process.execPath, args: [programPath('control-plane'), ...args], env };
   await crew.start({ name: 'control-plane', ...command, logFile: logFile('control-plane') });
-  await crew.until('the control plane to be ready', async () => (await io.fetch(`${address}/readyz`)).ok);
+  await crew.until('the control plane to be ready', () => answersOk(io, `${address}/readyz`));
   return { address, token: (await readFile(tokenFile, 'utf8')).trim() };
+}
+
+async function answersOk(io: Io, url: string): Promise<boolean> {
+  return (await io.fetch(url, { signal: AbortSignal.timeout(LOOK_MAX_MS) })).ok;
 }
 
 interface StartingAgents extends Starting {
@@ -223,7 +230,8 @@ function createCrew(io: Io, dataDir: DataDir): Crew {
         death = end;
       });
       while (io.clock.monotonicMs() < deadline) {
-        if (await isSo().catch(() => false)) return;
+        const died = broken.then(() => false);
+        if (await Promise.race([isSo().catch(() => false), died])) return;
         await sleep(io.clock, LOOK_MS);
         if (death !== null) throw await brokenError(death);
       }

@@ -1,9 +1,9 @@
 /** One etcd member of our own, for a development cluster: on this machine only, on ports that are free. */
 import { spawnSync } from 'node:child_process';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { CliError } from '../exit.ts';
 import type { ChildCommand } from './child.ts';
+import { takePort } from './ports.ts';
 
 const DEBIAN_PATHS = '/usr/local/sbin:/usr/sbin:/sbin';
 
@@ -28,7 +28,7 @@ export async function planEtcd(options: {
   env: Readonly<Record<string, string | undefined>>;
 }): Promise<EtcdPlan> {
   const { dataDir, logFile, env } = options;
-  const [client, peer] = [await freePort(), await freePort()];
+  const [client, peer] = [await takePort(0), await takePort(0)];
   const url = `http://127.0.0.1:${client}`;
   const peerUrl = `http://127.0.0.1:${peer}`;
   const args = [
@@ -50,18 +50,4 @@ export async function planEtcd(options: {
 /** Debian's packages put some programs where only root's PATH leads. */
 function searchPath(env: Readonly<Record<string, string | undefined>>): string {
   return `${env['PATH'] ?? ''}:${DEBIAN_PATHS}`;
-}
-
-/** A TCP port of this machine that is free now. Somebody could take it before we do; then etcd says so and ends. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
 }
