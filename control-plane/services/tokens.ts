@@ -17,7 +17,11 @@ import { timeView } from './views.ts';
 /** The name of the key that a cluster starts with. Replicas that start at once agree on it by this name alone. */
 const FIRST_KID = '1';
 
-const NODE_TOKEN_TTL_SECONDS = 3600;
+/**
+ * A connected node gets a new one at half of this time. It is also how long a node may be away and still come back by itself:
+ * edge machines lose their uplink for a weekend, and nobody is there to hand them a join token.
+ */
+const NODE_TOKEN_TTL_SECONDS = 14 * 24 * 3600;
 /** A peer's token is made for one call. */
 const PEER_TOKEN_TTL_SECONDS = 60;
 
