@@ -70,9 +70,12 @@ export async function showList<T>(
   try {
     while (!stop.signal.aborted) {
       const { format, paint, width } = printer;
-      const text = listText(await read(), shape, { format, paint, width, nowMs: io.clock.now() });
-      if (text !== shown) io.out.write(io.out.isTerminal ? CLEAR_SCREEN + text : text);
-      shown = text;
+      const items = await read();
+      const text = listText(items, shape, { format, paint, width, nowMs: io.clock.now() });
+      // On a terminal ages tick; in a file only what has really changed is worth another copy.
+      const state = io.out.isTerminal ? text : JSON.stringify(items);
+      if (state !== shown) io.out.write(io.out.isTerminal ? CLEAR_SCREEN + text : text);
+      shown = state;
       await sleep(io.clock, WATCH_INTERVAL_MS, stop.signal);
     }
   } finally {

@@ -15,6 +15,13 @@ function jobFile(name: string, more = ''): string {
   return `name: ${name}\ngroups:\n  - image: busybox\n    args: [echo, hi]\n${more}`;
 }
 
+/** A job is answered for before its tasks exist. */
+async function tasksOf(job: string, role = 'default'): Promise<void> {
+  await vi.waitFor(async () => {
+    expect((await cli.berth(['task', 'list', '--job', job, '--role', role, '-o', 'name'])).out).toContain(job);
+  }, WAIT);
+}
+
 describe('the command line', () => {
   it('has help with examples and exit codes', async () => {
     const { code, out } = await cli.berth(['--help']);
@@ -204,6 +211,8 @@ describe('showing', () => {
     await cli.berth(['job', 'apply', '-d', '-'], {
       stdin: `${jobFile('show-a')}role: show\n---\n${jobFile('show-b')}role: show/below\n`,
     });
+    await tasksOf('show-a', 'show');
+    await tasksOf('show-b', 'show/below');
   });
 
   it('lists as a table for people', async () => {
@@ -313,6 +322,7 @@ describe('ending', () => {
 
   it('stops one task', async () => {
     await cli.berth(['run', '-d', '--name', 'end-b', 'busybox']);
+    await tasksOf('end-b');
     expect(await cli.berth(['task', 'stop', 'end-b-main-0'])).toMatchObject({ code: 0 });
     await vi.waitFor(async () => expect((await cli.berth(['task', 'show', 'end-b'])).out).toMatch(/^State +killed/m));
   });
