@@ -50,6 +50,8 @@ export class FakeControlPlane implements ControlPlane {
     released: [] as string[],
     lines: new Map<string, LogLine[]>(),
     endedStreams: [] as string[],
+    /** The agent broke them off. */
+    brokenStreams: [] as string[],
   };
   heartbeats = 0;
 
@@ -168,8 +170,12 @@ export class FakeControlPlane implements ControlPlane {
     await this.#check(epoch);
     const kept: LogLine[] = [];
     this.received.lines.set(id, kept);
-    for await (const batch of lines) kept.push(...batch);
-    this.received.endedStreams.push(id);
+    try {
+      for await (const batch of lines) kept.push(...batch);
+      this.received.endedStreams.push(id);
+    } catch {
+      this.received.brokenStreams.push(id);
+    }
   }
 
   #take(status: TaskStatus): StatusesResponse['results'][number] {
