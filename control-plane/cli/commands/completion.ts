@@ -68,46 +68,53 @@ function argumentKind(command: Command): CompletionNode['argument'] {
 export function completionScript(shell: Shell, program: Command): string {
   const script = bashScript(completionNodes(program));
   // zsh understands bash's completion functions; one generator for both can't drift apart.
-  return shell === 'bash' ? script : `autoload -U +X bashcompinit && bashcompinit\n${script}`;
+  return shell === 'bash' ? script : `${ZSH_BRIDGE}${script}`;
 }
 
+const ZSH_BRIDGE = `(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+autoload -U +X bashcompinit && bashcompinit
+`;
+
 function bashScript(nodes: readonly CompletionNode[]): string {
-  const cases = (lineOf: (node: CompletionNode) => string | null) =>
-    nodes
-      .map(lineOf)
-      .filter((line) => line !== null)
-      .map((line) => `    ${line}\n`)
-      .join('');
-  const takesValue = [...new Set(nodes.flatMap((node) => Object.keys(node.values)))];
-  const fixedValues = new Map(
-    nodes.flatMap((node) => Object.entries(node.values)).filter(([, values]) => values.length > 0),
-  );
+  const places = nodes.map(({ path, commands, flags, argument }) => {
+    return `    '${path}') subcommands='${commands.join(' ')}' flags='${flags.join(' ')}' names='${argument ?? ''}' ;;`;
+  });
+  const values = valuePatterns(nodes);
+  const choices = [...values].filter(([words]) => words !== '');
   return `# Completion for berth. Made from its command tree by: berth completion bash
+_berth_takes_value() {
+  case "$1 $2" in
+  ${[...values.values()].flat().join('|')}) return 0 ;;
+  esac
+  return 1
+}
 _berth() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path="" at skip=""
+  local word="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" at skip=""
+  # Not called path or commands, which mean something to zsh.
+  local sofar="" subcommands="" flags="" names=""
   COMPREPLY=()
   for ((at = 1; at < COMP_CWORD; at++)); do
     if [ -n "$skip" ]; then skip=""; continue; fi
     case "\${COMP_WORDS[at]}" in
     --) return 0 ;;
-    ${takesValue.join('|')}) skip=1 ;;
-    -*) ;;
-    *) case "\${path:+$path }\${COMP_WORDS[at]}" in
-      ${nodes.flatMap((node) => (node.path === '' ? [] : [`'${node.path}'`])).join('|')}) path="\${path:+$path }\${COMP_WORDS[at]}" ;;
+    -*) if _berth_takes_value "$sofar" "\${COMP_WORDS[at]}"; then skip=1; fi ;;
+    *) case "\${sofar:+$sofar }\${COMP_WORDS[at]}" in
+      ${nodes.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join('|')}) sofar="\${sofar:+$sofar }\${COMP_WORDS[at]}" ;;
       esac ;;
     esac
   done
-  case "$previous" in
-${[...fixedValues].map(([flag, values]) => `  ${flag}) COMPREPLY=($(compgen -W '${values.join(' ')}' -- "$word")); return 0 ;;\n`).join('')}  -f|--file|--token-file|--data-dir) COMPREPLY=($(compgen -f -- "$word")); return 0 ;;
-  ${takesValue.join('|')}) return 0 ;;
+  case "$sofar $previous" in
+${choices.map(([words, patterns]) => `  ${patterns.join('|')}) COMPREPLY=($(compgen -W '${words}' -- "$word")); return 0 ;;`).join('\n')}
+  *' --file'|'run -f'|*' --token-file'|*' --data-dir') COMPREPLY=($(compgen -f -- "$word")); return 0 ;;
   esac
-  local commands="" flags="" names=""
-  case "$path" in
-${cases((node) => `'${node.path}') commands='${node.commands.join(' ')}' flags='${node.flags.join(' ')}' names='${node.argument ?? ''}' ;;`)}  esac
+  if [ -n "$skip" ]; then return 0; fi
+  case "$sofar" in
+${places.join('\n')}
+  esac
   if [[ "$word" == -* ]]; then
     COMPREPLY=($(compgen -W "$flags" -- "$word"))
-  elif [ -n "$commands" ]; then
-    COMPREPLY=($(compgen -W "$commands" -- "$word"))
+  elif [ -n "$subcommands" ]; then
+    COMPREPLY=($(compgen -W "$subcommands" -- "$word"))
   elif [ "$names" = file ]; then
     COMPREPLY=($(compgen -f -- "$word"))
   elif [ -n "$names" ]; then
@@ -116,4 +123,22 @@ ${cases((node) => `'${node.path}') commands='${node.commands.join(' ')}' flags='
 }
 complete -F _berth berth
 `;
+}
+
+/**
+ * Where a flag takes a value, as patterns over "the words so far, the flag", by the values that it may have (none: anything).
+ * The same letter may take a value in one command and none in another.
+ */
+function valuePatterns(nodes: readonly CompletionNode[]): Map<string, string[]> {
+  const globals = nodes.find(({ path }) => path === '')?.values ?? {};
+  const patterns = new Map<string, string[]>();
+  const add = (values: readonly string[], pattern: string) => {
+    const words = values.join(' ');
+    patterns.set(words, [...(patterns.get(words) ?? []), pattern]);
+  };
+  for (const [flag, values] of Object.entries(globals)) add(values, `*' ${flag}'`);
+  for (const { path, values } of nodes) {
+    for (const [flag, words] of Object.entries(values)) if (!(flag in globals)) add(words, `'${path} ${flag}'`);
+  }
+  return patterns;
 }

@@ -45,6 +45,16 @@ describe('completion in bash', () => {
     // A flag's value is no command, whatever it is called.
     [['berth', '--token', 'task', 'job', 'h'], ['history']],
     [['berth', 'job', 'list', '--role', ''], []],
+    // The same letter takes a file in one command and nothing in another.
+    [
+      ['berth', 'job', 'logs', '-f', ''],
+      ['hello', 'eng/ml/train'],
+    ],
+    [['berth', 'run', '-f', 'tsconfig.js'], ['tsconfig.json']],
+    [
+      ['berth', 'job', 'show', '--role', 'eng', ''],
+      ['hello', 'eng/ml/train'],
+    ],
     [['berth', 'run', 'busybox', '--', ''], []],
   ])('%j', (words, expected) => {
     const offered = complete(words);
