@@ -245,8 +245,9 @@ export class Conductor {
   async #remove(step: Extract<Step, { readonly type: 'remove' }>): Promise<void> {
     // The end must be on record before its only other witness goes.
     await this.#parts.book.durable();
-    await this.#parts.runtime.remove(step.container);
-    this.#parts.engine.miss(step.task, step.container);
+    const { runtime, engine } = this.#parts;
+    if (await runtime.remove(step.container)) engine.miss(step.task, step.container);
+    else await engine.inspect(step.task, step.container);
   }
 
   /** Nothing is known about how far the step has come: look at the engine again before the next one. */

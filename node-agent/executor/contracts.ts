@@ -56,8 +56,11 @@ export interface Runtime {
   run(request: ContainerRequest): Promise<RunResult>;
   /** Harmless where the container has ended or is gone. */
   signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
-  /** Removes the container with its output, killing it if it runs. Harmless where it is gone. */
-  remove(container: string): Promise<void>;
+  /**
+   * Removes the container with its output. False: it runs, and was left alone, since it may have been started by an earlier
+   * call that was still under way; only a kill ends a run. Harmless where it is gone.
+   */
+  remove(container: string): Promise<boolean>;
   /** Tells of ends as they happen, and of gaps in which some may have been missed. Keeps itself connected until closed. */
   watch(listener: RuntimeListener): Subscription;
   /** Lines in order, in batches as they arise; ends when the container has ended and everything is read, or on abort. */

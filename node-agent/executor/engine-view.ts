@@ -49,7 +49,7 @@ export class EngineView {
 
   open(): void {
     this.#subscription = this.#parts.runtime.watch({
-      onEnd: (task, container) => void this.#inspect(task, container),
+      onEnd: (task, container) => void this.inspect(task, container),
       onGap: () => this.#list(),
     });
     this.#list();
@@ -83,7 +83,8 @@ export class EngineView {
     this.#listAfter(ENGINE_BACKOFF.baseMs);
   }
 
-  async #inspect(task: TaskId, id: string): Promise<void> {
+  /** Looks at one container anew. */
+  async inspect(task: TaskId, id: string): Promise<void> {
     try {
       const container = await this.#parts.runtime.inspect(id);
       if (container === null) this.#seen.miss(task, id);

@@ -61,8 +61,25 @@ export class EngineClient implements Runtime {
     });
   }
 
-  run(request: ContainerRequest): Promise<RunResult> {
-    return this.#parts.process.receive(this.#run(request));
+  /** Two requests: the second is sent only by an agent that lives to hear of the first. */
+  async run({ assigned, epoch }: ContainerRequest): Promise<RunResult> {
+    const created = await this.#call('create', (engine) => {
+      if (!engine.hasImage(assigned.group.image)) return null;
+      const container = engine.create(assigned, epoch);
+      if (container === null) throw new RuntimeFault(`create: there is a container for task ${assigned.id} already`);
+      return container.id;
+    });
+    if (created === null) return { type: 'image-missing' };
+    return this.#call('start', (engine): RunResult => {
+      const container = engine.find(created);
+      if (container === undefined) throw new RuntimeFault('start: the container is gone');
+      if (container.behaviour.isUnusable) {
+        engine.remove(container);
+        return { type: 'refused', reason: 'command-unusable', message: 'no such file or directory' };
+      }
+      engine.start(container);
+      return { type: 'started', container: view(container) };
+    });
   }
 
   signal(id: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -76,10 +93,12 @@ export class EngineClient implements Runtime {
     });
   }
 
-  remove(id: string): Promise<void> {
+  remove(id: string): Promise<boolean> {
     return this.#call('remove', (engine) => {
       const container = engine.find(id);
+      if (container?.state === 'running') return false;
       if (container !== undefined) engine.remove(container);
+      return true;
     });
   }
 
@@ -118,31 +137,6 @@ export class EngineClient implements Runtime {
     await this.#takeTime(what, life);
     if (failsAfter || engine.isAway) throw new RuntimeFault(`${what}: the engine's answer was lost`);
     return result;
-  }
-
-  /** Two steps, either of which may be the last one. */
-  async #run({ assigned, epoch }: ContainerRequest): Promise<RunResult> {
-    const { engine, random, weather } = this.#parts;
-    const fate = {
-      between: random.chance(weather.engine.failAfterChance),
-      after: random.chance(weather.engine.failAfterChance),
-    };
-    const { life } = engine;
-    await this.#arrive('create');
-    if (!engine.hasImage(assigned.group.image)) return { type: 'image-missing' };
-    const container = engine.create(assigned, epoch);
-    if (container === null) throw new RuntimeFault(`create: there is a container for task ${assigned.id} already`);
-    await this.#takeTime('create', life);
-    if (fate.between || engine.isAway) throw new RuntimeFault('create: the engine broke off');
-    if (engine.find(container.id) === undefined) throw new RuntimeFault('start: the container is gone');
-    if (container.behaviour.isUnusable) {
-      engine.remove(container);
-      return { type: 'refused', reason: 'command-unusable', message: 'no such file or directory' };
-    }
-    engine.start(container);
-    await this.#takeTime('start', life);
-    if (fate.after || engine.isAway) throw new RuntimeFault("start: the engine's answer was lost");
-    return { type: 'started', container: view(container) };
   }
 
   async #arrive(what: string): Promise<void> {

@@ -183,8 +183,12 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  remove(id: string): Promise<void> {
-    return this.#call('remove', () => this.#delete(id));
+  remove(id: string): Promise<boolean> {
+    return this.#call('remove', () => {
+      if (this.#containers.get(id)?.container.state === 'running') return false;
+      this.#delete(id);
+      return true;
+    });
   }
 
   watch(listener: RuntimeListener): Subscription {

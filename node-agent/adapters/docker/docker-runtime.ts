@@ -143,12 +143,17 @@ export class DockerRuntime implements Runtime {
     await askUnless(`send ${name} to a container`, [404, 409], () => container.kill({ signal: name }));
   }
 
-  async remove(id: string): Promise<void> {
-    // 409: its removal is already under way.
-    await askUnless('remove a container', [404, 409], () =>
-      this.#docker.getContainer(id).remove({ force: true, v: true }),
-    );
+  async remove(id: string): Promise<boolean> {
+    try {
+      await this.#docker.getContainer(id).remove({ force: false, v: true });
+    } catch (cause) {
+      const status = statusOf(cause);
+      // 409: it runs, or its removal is already under way.
+      if (status === 409) return false;
+      if (status !== 404) throw new RuntimeFault(`remove a container: ${engineWords(cause)}`, { cause });
+    }
     this.#ended.delete(id);
+    return true;
   }
 
   watch(listener: RuntimeListener): Subscription {
@@ -185,8 +190,7 @@ export class DockerRuntime implements Runtime {
           this.#imagesSeen.delete(group.image);
           return { type: 'image-missing' };
         }
-        // The name is taken by a container that never ran: one that had, the agent would know.
-        if (status === 409 && !isRetry && (await this.#removeLeftover(containerName(owner, task)))) continue;
+        if (status === 409 && !isRetry && (await this.#removeLeftover(task))) continue;
         return refused(words);
       }
     }
@@ -207,12 +211,19 @@ export class DockerRuntime implements Runtime {
     }
   }
 
-  async #removeLeftover(name: string): Promise<boolean> {
+  /**
+   * The task's name is taken. A container of ours that never ran makes way; one that runs or has run comes from a call that
+   * was thought lost, and the agent has to see it first. False: it is somebody else's.
+   */
+  async #removeLeftover(task: string): Promise<boolean> {
+    const { owner } = this.#options;
+    const name = containerName(owner, task);
     const info = await askUnless('inspect a container', [404], () => this.#docker.getContainer(name).inspect());
     if (info === null) return true;
-    if (info.State.Status !== 'created') return false;
-    await this.remove(info.Id);
-    return true;
+    const { Labels: labels } = info.Config;
+    if (labels[LABELS.task] !== task || labels[LABELS.node] !== owner.nodeId) return false;
+    if (info.State.Status === 'created' && (await this.remove(info.Id))) return true;
+    throw new RuntimeFault(`create a container for task ${task}: there is one already, from an earlier call`);
   }
 
   /** What the image wants to be told to end with; most say nothing, which means SIGTERM. */
