@@ -73,7 +73,9 @@ function jobState(job: Job, counts: TaskCounts): Pick<JobSummary, 'state' | 'mes
   }
   const placed = live - counts.pending;
   if (placed === 0 && counts.finished === 0) {
-    return { state: 'pending', message: `${counts.pending} tasks wait for a place` };
+    // Right after its submission, no pass has made its tasks yet.
+    const waiting = counts.pending || job.spec.groups.reduce((sum, group) => sum + group.count, 0);
+    return { state: 'pending', message: `${waiting} ${waiting === 1 ? 'task waits' : 'tasks wait'} for a place` };
   }
   return {
     state: 'running',
