@@ -5,13 +5,13 @@
  */
 import type { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import { Driver } from '../../control-plane/controllers/driver.ts';
-import { announceReplica, ensureCluster } from '../../control-plane/services/cluster.ts';
+import { announceReplica, ensureCluster, waitForStore } from '../../control-plane/services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from '../../control-plane/services/context.ts';
 import { NodeSignals } from '../../control-plane/services/node-signals.ts';
 import { type Store, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { Mirror } from '../../control-plane/store/mirror.ts';
 import { OpLeases } from '../../control-plane/store/transact.ts';
-import { type Clock, sleep } from '../../shared/util/clock.ts';
+import type { Clock } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { FaultyStore, type FaultyStoreParts, type Origin, StoreLink } from './faulty-store.ts';
 import type { Plant } from './planted-bugs.ts';
@@ -44,7 +44,6 @@ interface Life {
 }
 
 const SKEW_MS = 300;
-const START_RETRY_MS = 500;
 
 export class Replica {
   readonly name: string;
@@ -111,7 +110,7 @@ export class Replica {
     const { clock } = process;
     const { signal } = abort;
     const store = life.store({ replica: name, session: null });
-    await ensured(store, random, clock);
+    await begun({ store, clock, random, log }, signal);
     const mirror = await Mirror.start({ store, clock, signal, log });
     const signals = new NodeSignals();
     mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
@@ -133,15 +132,15 @@ export class Replica {
   }
 }
 
-/** A main waits for its store as well. */
-async function ensured(store: Store, random: SeededRandom, clock: Clock): Promise<void> {
-  for (;;) {
+/** As at the start of every replica; one whose store goes away in the middle of it is started again. */
+async function begun(parts: Parameters<typeof waitForStore>[0], signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await waitForStore(parts, signal);
     try {
-      await ensureCluster(store, random);
+      await ensureCluster(parts.store, parts.random);
       return;
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
-      await sleep(clock, START_RETRY_MS);
     }
   }
 }
