@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { AGENT_BUNDLE, AGENT_PROGRAM } from './agent-program.ts';
+import { AGENT_BUNDLE } from './agent-program.ts';
 import type { Settings } from './arguments.ts';
 import { Child, pause } from './child.ts';
 import { LedgerSource } from './ledger-source.ts';
@@ -106,7 +106,7 @@ async function startAgent(folder: string, node: string): Promise<Running> {
   const joinTokenFile = join(folder, 'join-token');
   writeFileSync(joinTokenFile, 'join-token\n', { mode: 0o600 });
   const args = [
-    ...AGENT_PROGRAM,
+    AGENT_BUNDLE,
     ...['--control-plane', url, '--join-token-file', joinTokenFile],
     ...['--node-id', node, '--state-dir', stateDir],
   ];

@@ -1,5 +1,2 @@
-/** The agent as it is shipped: the bundle, and what its launcher starts Node.js with. */
-import { NODE_FLAGS } from '../../infra/bundle/agent.ts';
-
+/** The agent as it is shipped: one file, which sets its own flags. `infra/bundle` makes it. */
 export const AGENT_BUNDLE = 'dist/berth-agent.cjs';
-export const AGENT_PROGRAM: readonly string[] = [...NODE_FLAGS, AGENT_BUNDLE];

@@ -106,20 +106,41 @@ async function whereTimeWent(side: BerthSide, engine: Engine, start: BerthStart)
 }
 
 function figuresOf(pairs: readonly Pair[], network: string): Figure[] {
-  const added = distributionOf(pairs.map(({ berthMs, engineMs }) => berthMs - engineMs));
-  const within = distributionOf(pairs.map(({ berthMs, stages }) => berthMs - stages.engine));
-  const history = distributionOf(pairs.map(({ stages }) => stages.byHistory));
-  const note = 'within each pair, through Berth less on the bare engine';
-  const own = 'all but the engine’s own time within the same start';
-  const byHistory = "job accepted → running, by the server's own record";
-  const name = `latency ${network}:`;
+  const [berth, engine, paired] = [throughBerth(pairs), onEngine(pairs), withinPairs(pairs)].map(distributionOf);
+  if (berth === undefined || engine === undefined || paired === undefined) throw new Error('pairs have been measured');
+  const own = distributionOf(pairs.map(({ berthMs, stages }) => berthMs - stages.engine));
+  const scatter = distributionOf(scatterOf(onEngine(pairs)));
+  const figure = (what: string, measured: number, target: number | null, note: string): Figure => {
+    return { name: `latency ${network}: ${what}`, unit: 'ms', measured, target, note };
+  };
+  const against = (one: number, other: number) =>
+    `${one.toFixed(0)} ms, against ${other.toFixed(0)} ms on the bare engine`;
+  const noise = `the bare engine against itself: ${scatter.p99.toFixed(0)} ms`;
   return [
-    { name: `${name} added p50`, unit: 'ms', measured: added.p50, target: ADDED_MS_P50_MAX, note },
-    { name: `${name} added p99`, unit: 'ms', measured: added.p99, target: ADDED_MS_P99_MAX, note },
-    { name: `${name} Berth's own p50`, unit: 'ms', measured: within.p50, target: null, note: own },
-    { name: `${name} Berth's own p99`, unit: 'ms', measured: within.p99, target: null, note: own },
-    { name: `${name} by history p50`, unit: 'ms', measured: history.p50, target: null, note: byHistory },
+    figure('added at p50', berth.p50 - engine.p50, ADDED_MS_P50_MAX, against(berth.p50, engine.p50)),
+    figure('added at p99', berth.p99 - engine.p99, ADDED_MS_P99_MAX, against(berth.p99, engine.p99)),
+    figure('added within a pair, p50', paired.p50, ADDED_MS_P50_MAX, 'median of the differences within each pair'),
+    figure('added within a pair, p99', paired.p99, null, `mostly the engine's scatter; ${noise}`),
+    figure("Berth's own, p50", own.p50, ADDED_MS_P50_MAX, 'a start less what the engine took within it'),
+    figure("Berth's own, p99", own.p99, ADDED_MS_P99_MAX, 'the same'),
   ];
+}
+
+function throughBerth(pairs: readonly Pair[]): number[] {
+  return pairs.map(({ berthMs }) => berthMs);
+}
+
+function onEngine(pairs: readonly Pair[]): number[] {
+  return pairs.map(({ engineMs }) => engineMs);
+}
+
+function withinPairs(pairs: readonly Pair[]): number[] {
+  return pairs.map(({ berthMs, engineMs }) => berthMs - engineMs);
+}
+
+/** What pairs would show of one and the same thing: each value against the one before. */
+function scatterOf(values: readonly number[]): number[] {
+  return values.slice(1).map((value, at) => value - (values[at] ?? value));
 }
 
 function comparison(pairs: readonly Pair[]): Table {
@@ -131,18 +152,10 @@ function comparison(pairs: readonly Pair[]): Table {
     title: 'From the request until it runs, ms',
     columns: ['', 'p50', 'p95', 'p99', 'mean', 'min', 'max'],
     rows: [
-      row(
-        'bare engine: create + start',
-        pairs.map(({ engineMs }) => engineMs),
-      ),
-      row(
-        'through Berth: POST → running seen',
-        pairs.map(({ berthMs }) => berthMs),
-      ),
-      row(
-        'added, within each pair',
-        pairs.map(({ berthMs, engineMs }) => berthMs - engineMs),
-      ),
+      row('bare engine: create + start', onEngine(pairs)),
+      row('through Berth: POST → running seen', throughBerth(pairs)),
+      row('added, within each pair', withinPairs(pairs)),
+      row('bare engine, each against the one before', scatterOf(onEngine(pairs))),
     ],
   };
 }
