@@ -119,7 +119,7 @@ function decide(facts: Facts): Verdict {
   }
   if (container?.state === 'exited') return step(reportEnd(facts, container));
   if (local.phase === 'running') return step(report(facts, vanishedEnding(local)));
-  return container === undefined ? interrupted(facts) : step(remove(facts, container));
+  return container === undefined ? interrupted(facts, local) : step(remove(facts, container));
 }
 
 /** Nothing here has ever heard of it. */
@@ -146,13 +146,15 @@ function stranger(facts: Facts, container: Container): Verdict {
 }
 
 /** It was about to be started when the agent went down, and no container came of it. */
-function interrupted({ id, input, assigned }: Facts): Verdict {
-  if (input.assignment === null) return NOTHING;
-  if (assigned === undefined || assigned.disowned || assigned.stop !== null) {
-    return step(reportAs(id, neverStartedEnding(assigned)));
-  }
+function interrupted(facts: Facts, local: LocalTask): Verdict {
+  const { id, input, assigned } = facts;
+  if (assigned === undefined) return forgotten(facts, local);
+  if (assigned.disowned) return step({ type: 'release', task: id });
+  // Its end was told and answered, and the crash took the record of it.
+  if (isTerminal(assigned.state)) return NOTHING;
+  if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
   if (input.session === 'offline') return NOTHING;
-  if (isTerminal(assigned.state) || assigned.state === 'running') return step(reportAs(id, notFound()));
+  if (assigned.state === 'running') return step(reportAs(id, notFound()));
   return step({ type: 'start', task: id, assigned });
 }
 
@@ -203,16 +205,20 @@ function stopping(facts: Facts, begun: LocalStop, container: Container): Verdict
 }
 
 function ended(facts: Facts, local: LocalTask): Verdict {
-  const { id, input, assigned, container } = facts;
+  const { id, assigned, container } = facts;
   // Somebody started it again by hand. An end is final.
   if (container?.state === 'running') return step({ type: 'kill', task: id, container: container.id });
   if (assigned?.disowned) {
     if (container !== undefined) return step(remove(facts, container));
     return local.release === 'none' ? step({ type: 'release', task: id }) : NOTHING;
   }
-  if (container !== undefined) return NOTHING;
+  return container === undefined ? forgotten(facts, local) : NOTHING;
+}
+
+/** Nothing of it is left: its record goes once everything has been told and the control plane doesn't list it. */
+function forgotten({ id, input, assigned }: Facts, local: LocalTask): Verdict {
   const isDone = local.unanswered.length === 0 && local.release !== 'pending';
-  const isGone = input.session === 'live' && assigned === undefined;
+  const isGone = input.session === 'live' && input.assignment !== null && assigned === undefined;
   return isDone && isGone ? step({ type: 'forget', task: id }) : NOTHING;
 }
 

@@ -65,7 +65,10 @@ export function applyRecord(book: TaskBook, record: JournalRecord, now: Moment):
       break;
     default: {
       const id = record.kind === 'status' ? record.status.task : record.task;
-      book.tasks.set(id, changed(book.tasks.get(id) ?? unseen(id), record, now));
+      const known = book.tasks.get(id);
+      // An answer that comes after its task was forgotten must not bring it back.
+      if (known === undefined && record.kind === 'answered') break;
+      book.tasks.set(id, changed(known ?? unseen(id), record, now));
     }
   }
 }
@@ -122,7 +125,9 @@ function withStatus(task: LocalTask, status: TaskStatus, now: Moment): LocalTask
   const at = momentAt(status.atMs, now);
   const next = { ...task, status, unanswered: [...task.unanswered, status] };
   if (isTerminal(status.state)) return { ...next, phase: 'ended', endedAt: task.endedAt ?? at };
-  if (status.state === 'running') return { ...next, phase: 'running', startedAt: task.startedAt ?? at };
+  if (status.state === 'running' && task.phase !== 'ended') {
+    return { ...next, phase: 'running', startedAt: task.startedAt ?? at };
+  }
   return next;
 }
 

@@ -1,0 +1,348 @@
+/** The agent's decision: a table of cases, and the laws that hold in all of them. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type DiffInput, diff, type Step } from '../../../node-agent/core/diff.ts';
+import type { Assignment, Container, LocalTask } from '../../../node-agent/core/model.ts';
+import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
+import { TASK_STATES, type TaskState } from '../../../shared/domain/task.ts';
+import type { AssignedTask, TaskStatus } from '../../../shared/protocol/agent.ts';
+import { anAssigned } from './world.ts';
+
+const NOW = 1_000_000;
+const moment = (steadyMs: number) => ({ wallMs: steadyMs, steadyMs });
+
+function aLocal(change: Partial<LocalTask> = {}): LocalTask {
+  return {
+    id: 't',
+    phase: 'running',
+    incarnation: 1,
+    timeoutMs: null,
+    graceMs: 5000,
+    startedAt: moment(NOW - 1000),
+    stop: null,
+    endedAt: null,
+    status: null,
+    unanswered: [],
+    release: 'none',
+    ...change,
+  };
+}
+
+function aContainer(change: Partial<Container> = {}): Container {
+  return {
+    id: 'c',
+    task: 't',
+    state: 'running',
+    exitCode: null,
+    outOfMemory: false,
+    error: '',
+    startedAtMs: 1,
+    endedAtMs: null,
+    ...change,
+  };
+}
+
+interface Case {
+  readonly session?: 'live' | 'offline';
+  /** Null: no assignment has been seen. Undefined: one that doesn't hold the task. */
+  readonly assigned?: Partial<AssignedTask> | null | undefined;
+  readonly local?: Partial<LocalTask>;
+  readonly container?: Partial<Container>;
+}
+
+function inputOf({ session = 'live', assigned, local, container }: Case): DiffInput {
+  const tasks = assigned ? [['t', anAssigned('t', assigned)] as const] : [];
+  const assignment: Assignment = { position: { incarnation: 1, generation: 1 }, tasks: new Map(tasks) };
+  return {
+    nowMs: NOW,
+    session,
+    assignment: assigned === null ? null : assignment,
+    journal: new Map(local ? [['t', aLocal(local)]] : []),
+    running: new Map(container ? [['t', aContainer(container)]] : []),
+    retention: DEFAULT_RETENTION,
+  };
+}
+
+/** The step in a few words. */
+function outline(step: Step | undefined): string {
+  if (step === undefined) return 'nothing';
+  if (step.type === 'report') return `report ${step.ending.state} ${step.ending.reason}`;
+  return step.type === 'stop' ? `stop ${step.cause} ${step.graceMs}` : step.type;
+}
+
+const stop = { atMs: 0, graceMs: 3000, reason: 'enough' };
+const ended = { phase: 'ended', endedAt: moment(NOW - 1000) } as const;
+const exited = { state: 'exited', exitCode: 0 } as const;
+const waiting: TaskStatus = { task: 't', state: 'finished', atMs: 1, reason: 'exited', message: '', exitCode: 0 };
+const stopping = { since: moment(NOW - 4000), graceMs: 5000, cause: 'stop-requested', message: 'enough' } as const;
+
+describe('a task that nothing here has ever heard of', () => {
+  it.each<[string, Case, string]>([
+    ['is started while it is staging', { assigned: {} }, 'start'],
+    ['waits while there is no session', { assigned: {}, session: 'offline' }, 'nothing'],
+    [
+      'is lost when it should already be starting',
+      { assigned: { state: 'starting' } },
+      'report lost not-found-on-node',
+    ],
+    ['is lost when it should be running', { assigned: { state: 'running' } }, 'report lost not-found-on-node'],
+    ['is left alone once it has ended', { assigned: { state: 'finished' } }, 'nothing'],
+    ['is never started when it is to stop', { assigned: { stop } }, 'report killed stop-requested'],
+    ['is released when it was given up', { assigned: { state: 'lost', stop, disowned: true } }, 'release'],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+});
+
+describe('a container that the journal does not know', () => {
+  it.each<[string, Case, string]>([
+    ['waits for word from the control plane', { assigned: null, container: {} }, 'nothing'],
+    ['is adopted when it is wanted', { assigned: {}, container: {} }, 'adopt'],
+    ['is adopted without a session too', { assigned: {}, container: {}, session: 'offline' }, 'adopt'],
+    ['is stopped when it is not wanted', { container: {} }, 'stop unassigned 10000'],
+    ['is not stopped without a session', { container: {}, session: 'offline' }, 'nothing'],
+    ['is removed when it has ended and is not wanted', { container: exited }, 'remove'],
+    ['is removed when it has never run', { assigned: {}, container: { state: 'created' } }, 'remove'],
+    ['has its end reported', { assigned: {}, container: exited }, 'report finished exited'],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+});
+
+describe('a task that was being started when the agent went down', () => {
+  const local = { phase: 'starting' } as const;
+  it.each<[string, Case, string]>([
+    ['is started now', { local, assigned: { state: 'starting' } }, 'start'],
+    ['waits while there is no session', { local, assigned: {}, session: 'offline' }, 'nothing'],
+    ['waits while nothing is known of what is wanted', { local, assigned: null }, 'nothing'],
+    ['is not started when it is to stop', { local, assigned: { stop } }, 'report killed stop-requested'],
+    ['is forgotten when its place is gone', { local }, 'forget'],
+    ['is not forgotten without a session', { local, session: 'offline' }, 'nothing'],
+    ['is released when it was given up', { local, assigned: { disowned: true } }, 'release'],
+    ['has no second end when its end is known', { local, assigned: { state: 'error' } }, 'nothing'],
+    [
+      'is lost when its record says that it ran',
+      { local, assigned: { state: 'running' } },
+      'report lost not-found-on-node',
+    ],
+    ['is adopted when it runs', { local, assigned: {}, container: {} }, 'adopt'],
+    ['is adopted with no word from anyone', { local, assigned: null, container: {} }, 'adopt'],
+    ['has its end reported', { local, assigned: {}, container: exited }, 'report finished exited'],
+    ['is cleared away when it never ran', { local, assigned: {}, container: { state: 'created' } }, 'remove'],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+});
+
+describe('a task that runs', () => {
+  const local = { phase: 'running' } as const;
+  const container = {};
+  it.each<[string, Case, string]>([
+    ['is left alone', { local, container, assigned: { state: 'running' } }, 'nothing'],
+    ['is stopped when it is told to', { local, container, assigned: { stop } }, 'stop stop-requested 3000'],
+    ['is stopped when it was given up', { local, container, assigned: { disowned: true } }, 'stop stop-requested 5000'],
+    ['is stopped when its place is gone', { local, container }, 'stop unassigned 5000'],
+    ['is left alone without a session', { local, container, session: 'offline' }, 'nothing'],
+    ['is kept aside after a restore', { local: { ...local, incarnation: 0 }, container }, 'nothing'],
+    ['is stopped after its timeout', { local: { timeoutMs: 1000 }, container, assigned: {} }, 'stop timed-out 5000'],
+    [
+      'is stopped after its timeout, whoever is away',
+      { local: { timeoutMs: 1000 }, container, assigned: null },
+      'stop timed-out 5000',
+    ],
+    ['is not stopped before it', { local: { timeoutMs: 1001 }, container, assigned: {} }, 'nothing'],
+    ['has its end reported', { local, container: exited, assigned: {} }, 'report finished exited'],
+    ['is lost when its container is gone', { local, assigned: {} }, 'report lost not-found-on-node'],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+
+  it('says when to look again for its timeout', () => {
+    const { wakeAtMs } = diff(inputOf({ local: { timeoutMs: 1500 }, container, assigned: {} }));
+    expect(wakeAtMs).toBe(NOW + 500);
+  });
+});
+
+describe('a task that is being stopped', () => {
+  const container = {};
+  it.each<[string, Case, string]>([
+    [
+      'has its grace',
+      { local: { stop: stopping }, container, assigned: { stop: { ...stop, graceMs: 5000 } } },
+      'nothing',
+    ],
+    ['is killed when it is over', { local: { stop: { ...stopping, graceMs: 4000 } }, container, assigned: {} }, 'kill'],
+    [
+      'is killed sooner when a less patient stop arrives',
+      { local: { stop: stopping }, container, assigned: { stop } },
+      'kill',
+    ],
+    [
+      'is killed with no word from anyone',
+      { local: { stop: { ...stopping, graceMs: 4000 } }, container, assigned: null },
+      'kill',
+    ],
+    [
+      'is killed, not lost, when its container is gone',
+      { local: { stop: stopping }, assigned: {} },
+      'report killed stop-requested',
+    ],
+    [
+      'keeps the exit code that it ended with',
+      { local: { stop: stopping }, container: exited, assigned: {} },
+      'report killed stop-requested',
+    ],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+
+  it('says when its grace is over', () => {
+    expect(diff(inputOf({ local: { stop: stopping }, container, assigned: {} })).wakeAtMs).toBe(NOW + 1000);
+  });
+});
+
+describe('a task that has ended', () => {
+  it.each<[string, Case, string]>([
+    ['is left alone while it holds its place', { local: ended, container: exited, assigned: {} }, 'nothing'],
+    ['is never started again', { local: ended, assigned: {} }, 'nothing'],
+    ['is killed when somebody starts it by hand', { local: ended, container: {}, assigned: {} }, 'kill'],
+    ['keeps its container for its output', { local: ended, container: exited }, 'nothing'],
+    ['is forgotten with its container', { local: ended }, 'forget'],
+    ['is not forgotten without a session', { local: ended, session: 'offline' }, 'nothing'],
+    ['is not forgotten before its end is answered', { local: { ...ended, unanswered: [waiting] } }, 'nothing'],
+    [
+      'loses its container when it was given up',
+      { local: ended, container: exited, assigned: { disowned: true } },
+      'remove',
+    ],
+    ['is released after that', { local: ended, assigned: { disowned: true } }, 'release'],
+    ['is released once', { local: { ...ended, release: 'pending' }, assigned: { disowned: true } }, 'nothing'],
+    [
+      'loses its container after the time for that',
+      { local: { phase: 'ended', endedAt: moment(NOW - 3_600_000) }, container: exited },
+      'remove',
+    ],
+    [
+      'loses it at once when its place was gone before',
+      { local: { ...ended, stop: { ...stopping, cause: 'unassigned' } }, container: exited },
+      'remove',
+    ],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+});
+
+const anyInput: fc.Arbitrary<DiffInput> = fc
+  .record({
+    session: fc.constantFrom<'live' | 'offline'>('live', 'offline'),
+    isAssigned: fc.boolean(),
+    isAssignmentKnown: fc.boolean(),
+    state: fc.constantFrom<TaskState>(...TASK_STATES),
+    isStopped: fc.boolean(),
+    disowned: fc.boolean(),
+    phase: fc.constantFrom('none', 'starting', 'running', 'ended'),
+    isStopping: fc.boolean(),
+    hasTimeout: fc.boolean(),
+    hasUnanswered: fc.boolean(),
+    container: fc.constantFrom('none', 'created', 'running', 'exited'),
+    incarnation: fc.constantFrom(0, 1),
+  })
+  .map((any) =>
+    inputOf({
+      session: any.session,
+      assigned: !any.isAssignmentKnown
+        ? null
+        : any.isAssigned
+          ? { state: any.state, stop: any.isStopped ? stop : null, disowned: any.disowned }
+          : undefined,
+      ...(any.phase === 'none'
+        ? {}
+        : {
+            local: {
+              phase: any.phase as LocalTask['phase'],
+              incarnation: any.incarnation,
+              stop: any.isStopping ? stopping : null,
+              timeoutMs: any.hasTimeout ? 500 : null,
+              unanswered: any.hasUnanswered ? [waiting] : [],
+              endedAt: any.phase === 'ended' ? moment(NOW) : null,
+            },
+          }),
+      ...(any.container === 'none' ? {} : { container: { state: any.container as Container['state'], exitCode: 0 } }),
+    }),
+  );
+
+/** The laws, each over everything that the decision can be given for one task. */
+function holds(law: (step: Step | undefined, input: DiffInput) => boolean): void {
+  fc.assert(
+    fc.property(anyInput, (input) => law(diff(input).steps[0], input)),
+    { numRuns: 3000 },
+  );
+}
+
+describe('whatever is wanted, known and running', () => {
+  it('there is at most one step for a task', () => {
+    fc.assert(fc.property(anyInput, (input) => diff(input).steps.length <= 1));
+  });
+
+  it('nothing is started that runs, has run, or has ended', () => {
+    holds((step, input) => {
+      if (step?.type !== 'start') return true;
+      const local = input.journal.get('t');
+      return input.running.size === 0 && (local === undefined || local.phase === 'starting');
+    });
+  });
+
+  it('nothing is started outside of a live session, against a stop, or for a place that is gone', () => {
+    holds((step, input) => {
+      if (step?.type !== 'start') return true;
+      const assigned = input.assignment?.tasks.get('t');
+      return input.session === 'live' && assigned !== undefined && assigned.stop === null && !assigned.disowned;
+    });
+  });
+
+  it('what the journal does not know is started only while it is staging', () => {
+    holds((step, input) => {
+      const isUnknown = step?.type === 'start' && !input.journal.has('t');
+      return !isUnknown || input.assignment?.tasks.get('t')?.state === 'staging';
+    });
+  });
+
+  it('an end is reported once', () => {
+    holds((step, input) => step?.type !== 'report' || input.journal.get('t')?.phase !== 'ended');
+  });
+
+  it('nothing that runs is reported as ended, and nothing that is gone is adopted', () => {
+    holds((step, input) => {
+      const state = input.running.get('t')?.state;
+      if (step?.type === 'report') return state !== 'running';
+      return step?.type !== 'adopt' || state === 'running';
+    });
+  });
+
+  it('what is wanted and within its time is never stopped, killed or removed', () => {
+    holds((step, input) => {
+      const assigned = input.assignment?.tasks.get('t');
+      const local = input.journal.get('t');
+      const isWanted = assigned !== undefined && assigned.stop === null && !assigned.disowned;
+      const isFine = local !== undefined && local.phase !== 'ended' && local.stop === null && local.timeoutMs === null;
+      if (!isWanted || !isFine || input.running.get('t')?.state !== 'running') return true;
+      return step === undefined || step.type === 'adopt';
+    });
+  });
+
+  it('nothing is forgotten that still has something to tell or to remove', () => {
+    holds((step, input) => {
+      if (step?.type !== 'forget') return true;
+      return input.running.size === 0 && input.journal.get('t')?.unanswered.length === 0;
+    });
+  });
+
+  it('without any word from the control plane, only ends are seen to', () => {
+    holds((step, input) => {
+      if (input.assignment !== null || step === undefined) return true;
+      const isOwn =
+        step.type === 'stop' ? step.cause === 'timed-out' : ['adopt', 'report', 'kill', 'remove'].includes(step.type);
+      return isOwn && input.journal.has('t');
+    });
+  });
+});

@@ -1,0 +1,182 @@
+/**
+ * An agent through anything that can happen, in any order: tasks come, stop and lose their places; the agent dies, the engine and
+ * the control plane go away and come back. Whatever happened, nothing runs twice, no end is told two ways, and when the trouble is
+ * over everything settles.
+ */
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { isTerminal } from '../../../shared/domain/task.ts';
+import { type Behaviour, type EngineCall, LONG_RUNNING } from '../../support/fake-runtime.ts';
+import { anAssigned, World } from './world.ts';
+
+const TASKS = ['t0', 't1', 't2', 't3'];
+
+type Happening =
+  | { readonly type: 'wait'; readonly ms: number }
+  | { readonly type: 'assign' | 'stop' | 'sweep' | 'give-up'; readonly task: string }
+  | { readonly type: 'crash' | 'restart' | 'power-cut' | 'raise-epoch' | 'sweep-ended' }
+  | { readonly type: 'engine' | 'control-plane'; readonly isAway: boolean }
+  | { readonly type: 'fault'; readonly call: EngineCall; readonly when: 'before' | 'after' };
+
+const task = fc.constantFrom(...TASKS);
+const anyHappening: fc.Arbitrary<Happening> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 20_000 }) }) },
+  { weight: 5, arbitrary: fc.record({ type: fc.constant('assign' as const), task }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constantFrom('stop' as const, 'sweep' as const, 'give-up' as const), task }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constantFrom(
+        'crash' as const,
+        'restart' as const,
+        'power-cut' as const,
+        'raise-epoch' as const,
+        'sweep-ended' as const,
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constantFrom('engine' as const, 'control-plane' as const), isAway: fc.boolean() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('fault' as const),
+      call: fc.constantFrom<EngineCall>('list', 'inspect', 'hasImage', 'run', 'signal', 'remove'),
+      when: fc.constantFrom('before' as const, 'after' as const),
+    }),
+  },
+);
+
+const anyBehaviour: fc.Arbitrary<Behaviour> = fc.record({
+  startMs: fc.nat(500),
+  lifeMs: fc.option(fc.nat(30_000)),
+  exitCode: fc.constantFrom(0, 1),
+  outOfMemory: fc.constant(false),
+  stopMs: fc.option(fc.nat(3000)),
+  refusal: fc.option(fc.constant({ reason: 'engine-error', message: 'no' } as const), { freq: 8 }),
+  output: fc.constant([]),
+});
+
+/** Every id is placed once, as the real ledger does it. */
+class Story {
+  readonly world: World;
+  readonly #placed = new Set<string>();
+
+  constructor(behaviours: readonly Behaviour[]) {
+    const behaviour = (assigned: { readonly id: string }) => behaviours[TASKS.indexOf(assigned.id)] ?? LONG_RUNNING;
+    this.world = new World({ engine: { behaviour } });
+  }
+
+  async tell(happening: Happening): Promise<void> {
+    const { world } = this;
+    const { controlPlane, runtime, clock } = world;
+    switch (happening.type) {
+      case 'wait':
+        return clock.advance(happening.ms);
+      case 'assign':
+        if (!this.#placed.has(happening.task)) controlPlane.assign(anAssigned(happening.task));
+        this.#placed.add(happening.task);
+        return;
+      case 'stop':
+        if (controlPlane.stateOf(happening.task) !== undefined) controlPlane.stop(happening.task, 2000);
+        return;
+      case 'give-up':
+        if (controlPlane.stateOf(happening.task) === undefined) return;
+        controlPlane.change(happening.task, {
+          state: 'lost',
+          disowned: true,
+          stop: { atMs: 0, graceMs: 1000, reason: 'given up' },
+        });
+        return controlPlane.raiseEpoch();
+      case 'sweep':
+        return controlPlane.sweep(happening.task);
+      case 'sweep-ended':
+        return controlPlane.sweepEnded();
+      case 'crash':
+      case 'power-cut':
+        await world.crash();
+        if (happening.type === 'power-cut') runtime.powerCut();
+        await world.startAgent();
+        return;
+      case 'restart':
+        runtime.isAway = false;
+        await this.#restart();
+        return;
+      case 'raise-epoch':
+        return controlPlane.raiseEpoch();
+      case 'engine':
+        return happening.isAway ? runtime.goAway() : runtime.comeBack();
+      case 'control-plane':
+        controlPlane.fault = happening.isAway ? 'away' : null;
+        return;
+      case 'fault':
+        return runtime.failNext(happening.call, happening.when);
+    }
+  }
+
+  async #restart(): Promise<void> {
+    const { world } = this;
+    const ended = world.agent.stop();
+    await world.clock.advance(30_000);
+    await ended;
+    await world.startAgent();
+  }
+
+  /** The trouble is over, and there is time enough for everything. */
+  async settle(): Promise<void> {
+    const { world } = this;
+    world.controlPlane.fault = null;
+    world.runtime.comeBack();
+    await world.clock.advance(300_000);
+  }
+}
+
+function checkSafety({ world }: Story): void {
+  const { started } = world.runtime;
+  expect(new Set(started).size, `started twice: ${started}`).toBe(started.length);
+  for (const id of TASKS) {
+    const ends = world.controlPlane.received.statuses.filter(
+      (status) => status.task === id && isTerminal(status.state),
+    );
+    const told = new Set(ends.map((status) => `${status.state} ${status.reason} ${status.exitCode}`));
+    expect(told.size, `${id} ended as ${[...told]}`).toBeLessThanOrEqual(1);
+  }
+}
+
+function checkSettled({ world }: Story): void {
+  const { controlPlane, runtime, agent } = world;
+  const known = agent.inspect();
+  expect(known.isLive).toBe(true);
+  for (const id of TASKS) {
+    const state = controlPlane.stateOf(id);
+    const runs = runtime.containerOf(id)?.state === 'running';
+    if (state === undefined) expect(runs, `${id} runs without a place`).toBe(false);
+    else if (state === 'running') expect(runs, `${id} is said to run`).toBe(true);
+    else expect(isTerminal(state), `${id} is still ${state}`).toBe(true);
+    expect(known.tasks.get(id)?.unanswered ?? []).toEqual([]);
+  }
+}
+
+it('keeps its promises', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(anyBehaviour, { minLength: TASKS.length, maxLength: TASKS.length }),
+      fc.array(anyHappening, { maxLength: 25 }),
+      async (behaviours, happenings) => {
+        const story = new Story(behaviours);
+        await story.world.startAgent();
+        for (const happening of happenings) await story.tell(happening);
+        await story.settle();
+        checkSafety(story);
+        checkSettled(story);
+        story.world.agent.halt();
+      },
+    ),
+    { numRuns: 150 },
+  );
+}, 60_000);
