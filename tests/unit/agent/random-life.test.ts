@@ -177,6 +177,6 @@ it('keeps its promises', async () => {
         story.world.agent.halt();
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 400 },
   );
 }, 60_000);

@@ -1,0 +1,115 @@
+/** What the engine is told of a task. */
+import { describe, expect, it } from 'vitest';
+import { containerOptions } from '../../../node-agent/adapters/docker/container-options.ts';
+import { saysCommandUnusable } from '../../../node-agent/adapters/docker/engine-errors.ts';
+import {
+  findCredentials,
+  fullReference,
+  parseAuths,
+  registryHost,
+} from '../../../node-agent/adapters/docker/registry-credentials.ts';
+import type { GroupSpec } from '../../../shared/domain/job.ts';
+import { aGroup } from '../../support/builders.ts';
+import { anAssigned } from './world.ts';
+
+const owner = { nodeId: 'n1', hostname: 'box' };
+
+function optionsFor(group: Partial<GroupSpec>, ports: Readonly<Record<string, number>> = {}) {
+  const assigned = anAssigned('t1', { group, ports });
+  return containerOptions(owner, { assigned, epoch: 7, mountSources: new Map([['/srv', '/mnt/srv']]) });
+}
+
+const limits = (change: Partial<GroupSpec['resources']>) =>
+  optionsFor({ resources: { ...aGroup().resources, ...change } }).HostConfig;
+
+describe('a container', () => {
+  it('is named and labelled after its task', () => {
+    const { name, Labels } = optionsFor({});
+    expect(name).toBe('berth-n1-t1');
+    expect(Labels).toMatchObject({ 'io.berth.task': 't1', 'io.berth.node': 'n1', 'io.berth.epoch': '7' });
+  });
+
+  it.each([
+    [2, { CpuPeriod: 100_000, CpuQuota: 200_000 }],
+    [0.25, { CpuPeriod: 100_000, CpuQuota: 25_000 }],
+    [0.01, { CpuPeriod: 100_000, CpuQuota: 1000 }],
+    [0.001, { CpuPeriod: 1_000_000, CpuQuota: 1000 }],
+    [0.005, { CpuPeriod: 1_000_000, CpuQuota: 5000 }],
+  ])('with %d cores has that share and no more', (cpus, expected) => {
+    expect(limits({ cpus })).toMatchObject(expected);
+  });
+
+  it('has its memory and no swap, and never less than the engine starts', () => {
+    expect(limits({ memMiB: 64 })).toMatchObject({ Memory: 64 * 2 ** 20, MemorySwap: 64 * 2 ** 20 });
+    expect(limits({ memMiB: 4 })).toMatchObject({ Memory: 6 * 2 ** 20, MemorySwap: 6 * 2 ** 20 });
+  });
+
+  it('has its ports mapped in bridge mode, and none otherwise', () => {
+    const ports = [
+      { name: 'http', containerPort: 80, protocol: 'tcp' },
+      { name: 'dns', protocol: 'udp' },
+    ] as const;
+    const held = { http: 20_001, dns: 20_002 };
+    const bridged = optionsFor({ ports, network: 'bridge' }, held);
+    expect(bridged.HostConfig?.PortBindings).toEqual({
+      '80/tcp': [{ HostPort: '20001' }],
+      '20002/udp': [{ HostPort: '20002' }],
+    });
+    expect(bridged.ExposedPorts).toEqual({ '80/tcp': {}, '20002/udp': {} });
+    expect(optionsFor({ ports, network: 'host' }, held).HostConfig?.PortBindings).toBeUndefined();
+    expect(bridged.Env).toEqual(expect.arrayContaining(['BERTH_PORT_HTTP=20001', 'BERTH_PORT_DNS=20002']));
+  });
+
+  it('mounts where the path really leads', () => {
+    const mounts = [
+      { type: 'bind', source: '/srv', target: '/a', readOnly: true },
+      { type: 'volume', source: 'data', target: '/b', readOnly: false },
+      { type: 'tmpfs', target: '/c', readOnly: false },
+    ] as const;
+    expect(optionsFor({ mounts }).HostConfig?.Mounts).toEqual([
+      { Type: 'bind', Source: '/mnt/srv', Target: '/a', ReadOnly: true },
+      { Type: 'volume', Source: 'data', Target: '/b', ReadOnly: false },
+      { Type: 'tmpfs', Source: '', Target: '/c', ReadOnly: false },
+    ]);
+  });
+
+  it("keeps the image's own command where the job names none", () => {
+    expect(optionsFor({})).not.toHaveProperty('Entrypoint');
+    expect(optionsFor({ command: ['a'], args: ['b'] })).toMatchObject({ Entrypoint: ['a'], Cmd: ['b'] });
+  });
+});
+
+describe('the words of a failed start', () => {
+  it.each([
+    ['runc create failed: unable to start container process: exec: "nope": executable file not found in $PATH', true],
+    ['runc create failed: unable to start container process: exec: "/etc": permission denied', true],
+    ['driver failed programming external connectivity: bind: address already in use', false],
+    ['could not select device driver "nvidia" with capabilities: [[gpu]]', false],
+  ])('%s', (words, expected) => {
+    expect(saysCommandUnusable(words)).toBe(expected);
+  });
+});
+
+describe('registries', () => {
+  it.each([
+    ['busybox', null, 'busybox:latest'],
+    ['library/busybox:1', null, 'library/busybox:1'],
+    ['registry.example/team/tool', 'registry.example', 'registry.example/team/tool:latest'],
+    ['registry.example:5000/tool', 'registry.example:5000', 'registry.example:5000/tool:latest'],
+    ['localhost/tool@sha256:abc', 'localhost', 'localhost/tool@sha256:abc'],
+  ])('%s', (image, host, full) => {
+    expect(registryHost(image)).toBe(host);
+    expect(fullReference(image)).toBe(full);
+  });
+
+  it('are given the credentials that their host has in the file, and no others', () => {
+    const auth = Buffer.from('me:a:b').toString('base64');
+    const auths = parseAuths(
+      JSON.stringify({ auths: { 'https://index.docker.io/v1/': { auth }, 'r.example': { auth } } }),
+    );
+    expect(findCredentials('r.example', auths)).toMatchObject({ username: 'me', password: 'a:b' });
+    expect(findCredentials(null, auths)?.serveraddress).toBe('https://index.docker.io/v1/');
+    expect(findCredentials('other.example', auths)).toBeNull();
+    expect(() => parseAuths('[]')).toThrow('not a JSON object');
+  });
+});

@@ -1,0 +1,75 @@
+/** The engine's log format, taken apart wherever it is cut. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { fullTime, LINE_BYTES_MAX, LogFrames } from '../../../node-agent/adapters/docker/log-frames.ts';
+import { epochSeconds } from '../../../node-agent/adapters/docker/log-stream.ts';
+
+const AT = '2026-01-02T03:04:05.000000001Z';
+
+function frame(text: string, { stream = 1, at = AT }: { readonly stream?: number; readonly at?: string } = {}): Buffer {
+  const payload = Buffer.from(`${at} ${text}`);
+  const header = Buffer.alloc(8);
+  header[0] = stream;
+  header.writeUInt32BE(payload.length, 4);
+  return Buffer.concat([header, payload]);
+}
+
+function textsOf(chunks: readonly Buffer[]): string[] {
+  const frames = new LogFrames();
+  const lines = [...chunks.flatMap((chunk) => frames.push(chunk)), ...frames.end()];
+  return lines.map((line) => line.text);
+}
+
+describe('frames', () => {
+  it('become lines with their time and stream', () => {
+    const lines = new LogFrames().push(Buffer.concat([frame('a\n'), frame('b\r\n', { stream: 2 })]));
+    expect(lines).toEqual([
+      { at: AT, stream: 'stdout', text: 'a' },
+      { at: AT, stream: 'stderr', text: 'b' },
+    ]);
+  });
+
+  it('may be cut anywhere', () => {
+    const texts = fc.array(fc.string({ unit: 'grapheme' }).map((text) => text.replaceAll(/[\r\n]/g, '')));
+    fc.assert(
+      fc.property(texts, fc.array(fc.nat(500)), (all, cuts) => {
+        const data = Buffer.concat(all.map((text) => frame(`${text}\n`)));
+        const places = [0, ...cuts.map((cut) => Math.min(cut, data.length)).sort((a, b) => a - b), data.length];
+        const chunks = places.slice(1).map((place, index) => data.subarray(places[index], place));
+        expect(textsOf(chunks)).toEqual(all);
+      }),
+    );
+  });
+
+  it('of one line are put together, each stream by itself', () => {
+    const chunks = [frame('one '), frame('other\n', { stream: 2 }), frame('line\n')];
+    expect(textsOf(chunks)).toEqual(['other', 'one line']);
+  });
+
+  it('without an end give their line when the output ends', () => {
+    expect(textsOf([frame('no newline')])).toEqual(['no newline']);
+  });
+
+  it('of an endless line are cut, and never within a character', () => {
+    const long = 'é'.repeat(LINE_BYTES_MAX);
+    const texts = textsOf([frame(`x${long}\n`)]);
+    expect(texts.join('')).toBe(`x${long}`);
+    for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(LINE_BYTES_MAX);
+    expect(texts.length).toBe(3);
+  });
+
+  it('with an empty line are an empty line', () => {
+    expect(textsOf([frame('\n'), frame('a\n')])).toEqual(['', 'a']);
+  });
+});
+
+describe('times', () => {
+  it('have nine digits, so that they sort as texts', () => {
+    expect(fullTime('2026-01-02T03:04:05Z')).toBe('2026-01-02T03:04:05.000000000Z');
+    expect(fullTime('2026-01-02T03:04:05.12Z')).toBe('2026-01-02T03:04:05.120000000Z');
+  });
+
+  it('keep their last digit on the way to the engine', () => {
+    expect(epochSeconds('2026-01-02T03:04:05.123456789Z')).toBe('1767323045.123456789');
+  });
+});

@@ -1,0 +1,174 @@
+/** The agent's settings, and what the control plane is told because of them. */
+import { describe, expect, it } from 'vitest';
+import { describeNode, newNodeId } from '../../../node-agent/config/describe.ts';
+import { helpText, OPTIONS } from '../../../node-agent/config/option-table.ts';
+import { type AgentOptions, parseOptions } from '../../../node-agent/config/options.ts';
+import { NO_CHANGE, parseResources } from '../../../node-agent/config/resources.ts';
+import { NODE_ID_PATTERN } from '../../../shared/domain/ids.ts';
+import { NO_CONSENT } from '../../../shared/domain/node.ts';
+import { evenChance } from './world.ts';
+
+const enough = ['--control-plane', 'https://berth.example'];
+
+function options(args: readonly string[], env: Readonly<Record<string, string>> = {}): AgentOptions {
+  const parsed = parseOptions(args, env);
+  if (parsed.type !== 'run') throw new Error(JSON.stringify(parsed));
+  return parsed.options;
+}
+
+function faults(args: readonly string[], env: Readonly<Record<string, string>> = {}): readonly string[] {
+  const parsed = parseOptions(args, env);
+  return parsed.type === 'faulty' ? parsed.faults : [];
+}
+
+describe('settings', () => {
+  it('need nothing but the address of the control plane', () => {
+    expect(options(enough)).toMatchObject({
+      controlPlane: ['https://berth.example'],
+      consent: NO_CONSENT,
+      startConcurrency: 4,
+      dockerSocket: '/var/run/docker.sock',
+    });
+  });
+
+  it('are read from the environment too, and arguments win', () => {
+    const env = {
+      BERTH_CONTROL_PLANE: 'http://a:1,http://b:2',
+      BERTH_NODE_ID: 'from-env',
+      BERTH_ALLOW_PRIVILEGED: 'true',
+      BERTH_ALLOW_HOST_MOUNT: '/srv,/data',
+      BERTH_RESOURCES: 'cpus=2,memMiB=1024',
+    };
+    const read = options(['--node-id', 'from-args'], env);
+    expect(read.controlPlane).toEqual(['http://a:1', 'http://b:2']);
+    expect(read.nodeId).toBe('from-args');
+    expect(read.consent).toMatchObject({ privileged: true, hostMounts: ['/srv', '/data'] });
+    expect(read.resources).toMatchObject({ cpus: 2, memMiB: 1024 });
+  });
+
+  it('take capabilities with and without their prefix', () => {
+    expect(options([...enough, '--allow-capability', 'cap_net_admin']).consent.capabilities).toEqual(['NET_ADMIN']);
+  });
+
+  it('take the socket from DOCKER_HOST where it is one', () => {
+    expect(options(enough, { DOCKER_HOST: 'unix:///run/other.sock' }).dockerSocket).toBe('/run/other.sock');
+    expect(faults(enough, { DOCKER_HOST: 'tcp://elsewhere:2375' })).toHaveLength(1);
+  });
+
+  it.each<[string, readonly string[]]>([
+    ['control-plane', []],
+    ['control-plane', ['--control-plane', 'berth.example']],
+    ['control-plane', ['--control-plane', 'ftp://berth.example']],
+    ['node-id', [...enough, '--node-id', 'Not_One']],
+    ['attributes', [...enough, '--attributes', 'no-value']],
+    ['resources', [...enough, '--resources', 'cpus=lots']],
+    ['resources', [...enough, '--resources', 'memMiB=1.5']],
+    ['resources', [...enough, '--resources', 'gpus=1']],
+    ['resources', [...enough, '--resources', 'ports=5-2']],
+    ['resources', [...enough, '--resources', 'ports=1-70000']],
+    ['resources', [...enough, '--resources', 'custom.Bad_Name=1']],
+    ['reserve', [...enough, '--reserve', 'cpus']],
+    ['docker-socket', [...enough, '--docker-socket', 'docker.sock']],
+    ['allow-host-mount', [...enough, '--allow-host-mount', '/srv/../etc']],
+    ['allow-device', [...enough, '--allow-device', 'kvm']],
+    ['allow-capability', [...enough, '--allow-capability', 'net admin']],
+    ['start-concurrency', [...enough, '--start-concurrency', '0']],
+    ['start-concurrency', [...enough, '--start-concurrency', '2.5']],
+    ['keep-ended-max', [...enough, '--keep-ended-max', '-1']],
+    ['log-level', [...enough, '--log-level', 'loud']],
+    ['join-token', [...enough, '--join-token', 'a', '--join-token-file', '/b']],
+    ['state-dir', [...enough, '--state-dir', '/a', '--state-dir', '/b']],
+  ])('--%s is named when it is wrong: %j', (name, args) => {
+    expect(faults(args).join('\n')).toContain(`--${name}`);
+  });
+
+  it('that are wrong are told all at once', () => {
+    expect(faults(['--node-id', 'X', '--log-level', 'Y', '--resources', 'cpus=a,memMiB=b'])).toHaveLength(5);
+  });
+
+  it('that do not exist are refused', () => {
+    expect(faults([...enough, '--frobnicate'])[0]).toContain('--frobnicate');
+  });
+
+  it('are all in the help', () => {
+    for (const name of Object.keys(OPTIONS)) expect(helpText()).toContain(`--${name}`);
+  });
+});
+
+describe('resources', () => {
+  it('are read with ranges of ports and amounts of their own', () => {
+    expect(parseResources('cpus=1.5, memMiB=512, ports=8000-8010+9000, custom.licenses=2.5')).toEqual({
+      faults: [],
+      change: {
+        cpus: 1.5,
+        memMiB: 512,
+        ports: [
+          { first: 8000, last: 8010 },
+          { first: 9000, last: 9000 },
+        ],
+        custom: { licenses: 2.5 },
+      },
+    });
+  });
+});
+
+const found = {
+  hostname: 'edge-7.example',
+  arch: 'arm64',
+  os: 'linux',
+  cpus: 4,
+  memMiB: 8000,
+  diskMiB: 50_000,
+  ports: [{ first: 20_000, last: 32_000 }],
+};
+
+function described(change: {
+  readonly resources?: string;
+  readonly reserve?: string;
+  readonly attributes?: Record<string, string>;
+}) {
+  const { attributes = {}, resources = '', reserve = '' } = change;
+  return describeNode({
+    nodeId: 'n1',
+    found,
+    engine: 'docker 1',
+    agentVersion: '1',
+    options: {
+      attributes,
+      resources: resources === '' ? NO_CHANGE : parseResources(resources).change,
+      reserve: reserve === '' ? NO_CHANGE : parseResources(reserve).change,
+      consent: NO_CONSENT,
+    },
+  });
+}
+
+describe('the node that is described', () => {
+  it('has what was found, less what is kept back', () => {
+    const { node } = described({ reserve: 'cpus=0.5,memMiB=1000,ports=20000-20009' });
+    expect(node.resources).toMatchObject({ cpus: 3.5, memMiB: 7000, ports: [{ first: 20_010, last: 32_000 }] });
+  });
+
+  it('has what the operator says in place of what was found', () => {
+    const { node } = described({ resources: 'cpus=16,custom.licenses=3', reserve: 'custom.licenses=1' });
+    expect(node.resources).toMatchObject({ cpus: 16, memMiB: 8000, custom: { licenses: 2 } });
+  });
+
+  it('is refused when more is kept back than there is', () => {
+    expect(described({ reserve: 'cpus=5' }).faults).toEqual(['--reserve keeps back 5 of cpus, and the node has 4']);
+    expect(described({ reserve: 'ports=19000' }).faults).toHaveLength(1);
+  });
+
+  it('cannot lie about itself in its attributes', () => {
+    const { node } = described({ attributes: { zone: 'a', hostname: 'other', node: 'other' } });
+    expect(node.attributes).toEqual({ zone: 'a', hostname: 'edge-7.example', node: 'n1', arch: 'arm64', os: 'linux' });
+  });
+});
+
+describe('an id that is made up', () => {
+  it.each(['Edge_Box 7', 'a'.repeat(100), '---', '', 'box.example.org', '日本'])(
+    'fits the rule for "%s"',
+    (hostname) => {
+      expect(newNodeId(hostname, evenChance)).toMatch(NODE_ID_PATTERN);
+    },
+  );
+});
