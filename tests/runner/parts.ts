@@ -18,7 +18,11 @@ export const parts: readonly Part[] = [
   { name: 'unit', what: 'tests/unit and tests/tidy', requires: [] },
   { name: 'simulation', what: 'tests/simulation', requires: [] },
   { name: 'store', what: 'tests/store, every adapter', requires: ['etcd'] },
-  { name: 'integration', what: 'tests/integration, on a real etcd', requires: ['etcd'] },
+  {
+    name: 'integration',
+    what: 'tests/integration, on a real etcd and a real container engine',
+    requires: ['etcd', 'engine'],
+  },
   { name: 'e2e', what: 'tests/e2e, on a real etcd and real containers', requires: ['etcd', 'engine'] },
 ];
 
