@@ -85,7 +85,7 @@ async function serve(surroundings: Surroundings): Promise<void> {
     urls: options.controlPlane,
     tokens: {
       readNodeToken: () => stateDir.readNodeToken(),
-      writeNodeToken: (token) => stateDir.writeNodeToken(token),
+      writeNodeToken: (token) => keepToken(surroundings, token),
       readJoinToken: () => joinToken(options),
     },
     userAgent: `berth-agent/${VERSION}`,
@@ -170,6 +170,15 @@ async function answeringEngine(
     }
   }
   return null;
+}
+
+/** A token that can't be kept still serves for now: a full disk must not cost the node its session. */
+async function keepToken({ stateDir, log }: Surroundings, token: string | null): Promise<void> {
+  try {
+    await stateDir.writeNodeToken(token);
+  } catch (cause) {
+    log.warn('the node token could not be kept; the next start needs the join token', { cause: String(cause) });
+  }
 }
 
 async function joinToken(options: AgentOptions): Promise<string | null> {

@@ -7,15 +7,17 @@ import { mayFollow } from '../../shared/domain/task.ts';
 import type { TaskStatus } from '../../shared/protocol/agent.ts';
 import type { Assignment, LocalTasks } from './model.ts';
 
+/** `answered`: what the control plane has been told in this session already, and the assignment may not show yet. */
 export function reportsAnew(
   assignment: Assignment,
   journal: LocalTasks,
+  answered: ReadonlySet<TaskId>,
 ): { readonly statuses: readonly TaskStatus[]; readonly released: readonly TaskId[] } {
   const statuses: TaskStatus[] = [];
   const released: TaskId[] = [];
   for (const assigned of assignment.tasks.values()) {
     const local = journal.get(assigned.id);
-    if (local === undefined) continue;
+    if (local === undefined || answered.has(assigned.id)) continue;
     const { status } = local;
     const isWaiting = local.unanswered.length > 0;
     if (status !== null && !isWaiting && mayFollow(assigned.state, status.state)) statuses.push(status);

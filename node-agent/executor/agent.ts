@@ -165,7 +165,7 @@ class AssembledAgent implements Agent {
   #compareOnce(assignment: Assignment): void {
     if (this.#comparedEpoch === this.#session.epoch) return;
     this.#comparedEpoch = this.#session.epoch;
-    const anew = reportsAnew(assignment, this.#book.tasks);
+    const anew = reportsAnew(assignment, this.#book.tasks, this.#reporter.takeAnswered());
     for (const status of anew.statuses) {
       this.#book.write({ kind: 'status', status });
       this.#reporter.add(status);

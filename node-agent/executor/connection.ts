@@ -20,8 +20,8 @@ export class Connection {
   readonly #parts: ConnectionParts;
   readonly #wakers = new Set<() => void>();
   #isReachable = false;
-  /** What was last logged, so that a fault that goes on is told once. */
-  #told: string | null = null;
+  #isAwayTold = false;
+  #refusalTold: string | null = null;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
@@ -31,26 +31,44 @@ export class Connection {
     return this.#isReachable;
   }
 
+  /** Calls `listener` whenever the control plane has come back, until the returned function is called. */
+  onReturn(listener: () => void): () => void {
+    this.#wakers.add(listener);
+    return () => this.#wakers.delete(listener);
+  }
+
   /** A call was answered. */
   answered(): void {
-    if (this.#told !== null) this.#parts.log.info('the control plane answers again');
-    this.#told = null;
+    if (this.#isAwayTold) this.#parts.log.info('the control plane answers again');
+    this.#isAwayTold = false;
     if (this.#isReachable) return;
     this.#isReachable = true;
     for (const wake of [...this.#wakers]) wake();
     this.#parts.onChange();
   }
 
-  /** A call failed. */
+  /** A call failed. One that was refused has at least been heard. */
   failed(fault: ControlPlaneFault): void {
-    if (this.#told !== fault.kind) {
-      const message = fault.kind === 'away' ? 'the control plane is away' : 'the control plane refuses this node';
-      this.#parts.log.warn(`${message}; tasks run on, and it will be tried again`, { cause: fault.message });
-      this.#told = fault.kind;
+    if (fault.kind !== 'away') {
+      this.#tellRefusal(fault);
+      return;
     }
+    if (!this.#isAwayTold) {
+      const message = 'the control plane is away; tasks run on, and it will be tried again';
+      this.#parts.log.warn(message, { cause: fault.message });
+    }
+    this.#isAwayTold = true;
     if (!this.#isReachable) return;
     this.#isReachable = false;
     this.#parts.onChange();
+  }
+
+  /** Once for each that is different. */
+  #tellRefusal({ message }: ControlPlaneFault): void {
+    if (this.#refusalTold === message) return;
+    this.#refusalTold = message;
+    const words = 'the control plane refuses this node; tasks run on, and it will be asked again';
+    this.#parts.log.warn(words, { cause: message });
   }
 
   /** Waits before retry number `retry` (0 is the first), or until another call gets through, or until `signal`. */

@@ -19,6 +19,8 @@ export class Reporter {
   readonly #parts: ReporterParts;
   readonly #statuses: TaskStatus[] = [];
   readonly #released: string[] = [];
+  /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
+  #answered: Set<string> | null = null;
   #wake: (() => void) | null = null;
 
   constructor(parts: ReporterParts) {
@@ -44,8 +46,19 @@ export class Reporter {
     this.#wake?.();
   }
 
+  /**
+   * The tasks that the control plane has been told of since the session began: an assignment that was on its way meanwhile
+   * may not show it. To be asked once in a session.
+   */
+  takeAnswered(): ReadonlySet<string> {
+    const answered = this.#answered ?? new Set<string>();
+    this.#answered = null;
+    return answered;
+  }
+
   /** Sends for as long as the session lasts. */
   async run(calls: SessionCalls): Promise<void> {
+    this.#answered = new Set();
     while (!calls.signal.aborted) {
       if (this.#statuses.length + this.#released.length === 0) {
         await this.#something(calls.signal);
@@ -68,6 +81,8 @@ export class Reporter {
     const { book } = this.#parts;
     for (const { task, state } of request.statuses) book.write({ kind: 'answered', task, state });
     for (const task of request.released) book.write({ kind: 'release', task, answered: true });
+    for (const { task } of request.statuses) this.#answered?.add(task);
+    for (const task of request.released) this.#answered?.add(task);
     this.#statuses.splice(0, request.statuses.length);
     this.#released.splice(0, request.released.length);
     calls.onAnswered();

@@ -179,7 +179,7 @@ export class Session {
     while (!calls.signal.aborted) {
       const query: AssignmentQuery = { position, streamsVersion, waitMs: ASSIGNMENT_WAIT_MS };
       const response: AssignmentResponse | null = await calls.untilAnswered((controlPlane, epoch, signal) =>
-        controlPlane.assignment(epoch, query, signal),
+        this.#poll((until) => controlPlane.assignment(epoch, query, until), signal),
       );
       if (response === null || calls.signal.aborted) continue;
       if (!this.#parts.accept(response)) {
@@ -192,6 +192,27 @@ export class Session {
       streamsVersion = response.streamsVersion;
       this.#hasAssignment = true;
       this.#parts.onChange();
+    }
+  }
+
+  /**
+   * A request that hangs on a dead connection is given up as soon as another call has found a way again; by itself it would
+   * notice only after its whole wait.
+   */
+  async #poll<T>(request: (until: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T | null> {
+    const until = new AbortController();
+    const giveUp = () => until.abort();
+    const forget = this.#connection.onReturn(giveUp);
+    signal.addEventListener('abort', giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    try {
+      return await request(until.signal);
+    } catch (cause) {
+      if (until.signal.aborted && !signal.aborted) return null;
+      throw cause;
+    } finally {
+      forget();
+      signal.removeEventListener('abort', giveUp);
     }
   }
 }

@@ -41,7 +41,10 @@ export class HttpCalls {
   async send(call: HttpCall): Promise<HttpAnswer> {
     const index = this.#current;
     try {
-      return await this.#exchange(index, call);
+      return await this.#exchange(index, call).catch((cause: unknown) => {
+        if (cause instanceof ClosedWhileIdle) return this.#exchange(index, call);
+        throw cause;
+      });
     } catch (cause) {
       if (call.signal.aborted) throw cause;
       throw this.away(index, cause);
@@ -86,7 +89,7 @@ export class HttpCalls {
   #exchange(index: number, call: HttpCall): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const request = this.#request(index, call);
-      request.on('error', reject);
+      request.on('error', (cause) => reject(isClosedWhileIdle(request, cause) ? new ClosedWhileIdle() : cause));
       request.on('response', (response) => readAnswer(response).then(resolve, reject));
       request.setTimeout(call.timeoutMs, () => {
         request.destroy(new Error(`no answer within ${call.timeoutMs / 1000} s`));
@@ -94,6 +97,15 @@ export class HttpCalls {
       request.end(call.body);
     });
   }
+}
+
+/** The other side closed a kept connection at the moment when it was used again: nothing has been lost but the connection. */
+class ClosedWhileIdle extends Error {
+  override readonly name = 'ClosedWhileIdle';
+}
+
+function isClosedWhileIdle(request: ClientRequest, cause: Error): boolean {
+  return request.reusedSocket && 'code' in cause && cause.code === 'ECONNRESET';
 }
 
 export async function readAnswer(response: IncomingMessage): Promise<HttpAnswer> {

@@ -16,6 +16,8 @@ import { assignmentResponse, faultIn, heartbeatResponse, registerResponse, statu
 import { type HttpAnswer, HttpCalls, readAnswer } from './http-calls.ts';
 
 const CALL_TIMEOUT_MS = 15_000;
+/** A heartbeat that hangs has to be noticed while the lease can still be kept. */
+const HEARTBEAT_TIMEOUT_MS = 4000;
 
 /** Where tokens are kept. The join token is read again each time, so that an operator can put a new one there. */
 export interface TokenStore {
@@ -70,14 +72,16 @@ export class HttpControlPlane implements ControlPlane {
   }
 
   async heartbeat(epoch: number, sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse> {
-    const answer = await this.#post('/v1/agent/heartbeat', { sentAtMs }, { epoch, signal });
+    const timeoutMs = HEARTBEAT_TIMEOUT_MS;
+    const answer = await this.#post('/v1/agent/heartbeat', { sentAtMs }, { epoch, timeoutMs, signal });
     const response = heartbeatResponse(answer.body);
     if (response.nodeToken !== null) await this.#keepToken(response.nodeToken);
     return response;
   }
 
   async statuses(epoch: number, request: StatusesRequest, signal: AbortSignal): Promise<StatusesResponse> {
-    const answer = await this.#post('/v1/agent/statuses', request, { epoch, signal });
+    const timeoutMs = CALL_TIMEOUT_MS;
+    const answer = await this.#post('/v1/agent/statuses', request, { epoch, timeoutMs, signal });
     return statusesResponse(answer.body);
   }
 
@@ -111,11 +115,19 @@ export class HttpControlPlane implements ControlPlane {
   }
 
   async #join(request: RegisterRequest, refused: HttpAnswer | null, signal: AbortSignal): Promise<HttpAnswer> {
-    const token = await this.#options.tokens.readJoinToken();
+    const token = await this.#joinToken();
     if (token !== null) return this.#register(request, token, signal);
     if (refused !== null) return refused;
     const message = 'this node has no token of its own, and no join token was given (--join-token, --join-token-file)';
     throw new ControlPlaneFault('unauthenticated', message);
+  }
+
+  async #joinToken(): Promise<string | null> {
+    try {
+      return await this.#options.tokens.readJoinToken();
+    } catch (cause) {
+      throw new ControlPlaneFault('unauthenticated', `the join token can't be read: ${String(cause)}`, { cause });
+    }
   }
 
   #register(request: RegisterRequest, token: string, signal: AbortSignal): Promise<HttpAnswer> {
@@ -132,9 +144,9 @@ export class HttpControlPlane implements ControlPlane {
   #post(
     path: string,
     body: object,
-    how: { readonly epoch: number; readonly signal: AbortSignal },
+    how: { readonly epoch: number; readonly timeoutMs: number; readonly signal: AbortSignal },
   ): Promise<HttpAnswer> {
-    return this.#call({ method: 'POST', path, body: JSON.stringify(body), timeoutMs: CALL_TIMEOUT_MS, ...how });
+    return this.#call({ method: 'POST', path, body: JSON.stringify(body), ...how });
   }
 
   async #call(call: {

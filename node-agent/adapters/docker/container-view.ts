@@ -25,14 +25,16 @@ export function containerOf(info: ContainerInspectInfo): Container | null {
 export function listedContainer(info: ContainerInfo): Container | null {
   const task = info.Labels[LABELS.task];
   if (task === undefined) return null;
+  const state = stateOf(info.State);
   return {
     id: info.Id,
     task,
-    state: stateOf(info.State),
+    state,
     exitCode: null,
     outOfMemory: false,
     error: '',
-    startedAtMs: null,
+    // When it was created, in seconds: near enough for one whose start is on no record.
+    startedAtMs: state === 'running' ? info.Created * 1000 : null,
     endedAtMs: null,
   };
 }

@@ -1,5 +1,6 @@
 /** Crashes, power cuts, lost uplinks, an engine that goes away: what an agent does when something else fails. */
 import { describe, expect, it } from 'vitest';
+import { ControlPlaneFault } from '../../../node-agent/executor/contracts.ts';
 import { LONG_RUNNING } from '../../support/fake-runtime.ts';
 import { anAssigned, IMAGE, World } from './world.ts';
 
@@ -222,6 +223,22 @@ describe('a session', () => {
     expect(world.runtime.containerOf('stray')).toBeUndefined();
   });
 
+  it('is not taken for lost when only a report is refused', async () => {
+    const world = new World();
+    const refusing = new Proxy(world.controlPlane, {
+      get(target, name) {
+        if (name === 'statuses') return () => Promise.reject(new ControlPlaneFault('refused', 'not like this'));
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+    world.controlPlane.assign(anAssigned('t1'));
+    await world.startAgent({ controlPlane: refusing });
+    await world.clock.advance(60_000);
+    expect(world.agent.inspect().isLive).toBe(true);
+    expect(world.logged.filter((entry) => entry.level === 'warn')).toHaveLength(1);
+  });
+
   it('does not register in a frenzy when its token is refused over and over', async () => {
     const world = new World();
     await world.startAgent();
@@ -231,6 +248,36 @@ describe('a session', () => {
     const before = world.controlPlane.registrations.length;
     await world.clock.advance(20_000);
     expect(world.controlPlane.registrations.length).toBe(before + 1);
+  });
+});
+
+describe('a request for the assignment that hangs on a dead connection', () => {
+  it('is given up as soon as another call has found a way', async () => {
+    const world = new World();
+    let polls = 0;
+    const hanging = new Proxy(world.controlPlane, {
+      get(target, name) {
+        if (name === 'assignment') {
+          return (...query: Parameters<typeof target.assignment>) => {
+            polls += 1;
+            // The second one is never answered: its connection died without a word.
+            return polls === 2
+              ? new Promise((_, reject) => query[2].addEventListener('abort', reject))
+              : target.assignment(...query);
+          };
+        }
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+    await world.startAgent({ controlPlane: hanging });
+    await world.clock.advance(3000);
+    world.controlPlane.fault = 'away';
+    await world.clock.advance(3000);
+    world.controlPlane.fault = null;
+    world.controlPlane.assign(anAssigned('t1'));
+    await world.clock.advance(5000);
+    expect(world.controlPlane.stateOf('t1')).toBe('running');
   });
 });
 
