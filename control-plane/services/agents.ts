@@ -143,7 +143,7 @@ export async function waitForAssignment(
   while (!query.signal.aborted) {
     checkEpoch(ctx, session);
     const assignment = assignmentOf(ctx, session.node);
-    if (differs(assignment, query)) return assignment;
+    if (isNews(assignment, query)) return assignment;
     const leftMs = deadlineMs - ctx.clock.monotonicMs();
     if (leftMs <= 0) return null;
     await nextSignal(ctx, session.node, { timeoutMs: leftMs, signal: query.signal });
@@ -151,12 +151,12 @@ export async function waitForAssignment(
   return null;
 }
 
-function differs({ position, streamsVersion }: AssignmentResponse, query: AssignmentQuery): boolean {
-  return (
-    query.position?.incarnation !== position.incarnation ||
-    query.position.generation !== position.generation ||
-    query.streamsVersion !== streamsVersion
-  );
+/** What is older than what the agent has only shows that this replica is behind: the agent waits for it to catch up. */
+function isNews({ position, streamsVersion }: AssignmentResponse, query: AssignmentQuery): boolean {
+  const has = query.position;
+  if (has === null || has.incarnation !== position.incarnation) return true;
+  if (has.generation !== position.generation) return has.generation < position.generation;
+  return query.streamsVersion !== streamsVersion;
 }
 
 function nextSignal(

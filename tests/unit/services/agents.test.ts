@@ -97,6 +97,15 @@ describe('the assignment', () => {
     expect((await waiting)?.tasks.map((assigned) => assigned.id)).toEqual([task]);
   });
 
+  it('is never older than what the agent has: a replica that is behind keeps it waiting', async () => {
+    const held = await session();
+    const first = await waitForAssignment(replica.ctx, held, nothingYet());
+    const position = { incarnation: 1, generation: (first?.position.generation ?? 0) + 1 };
+    expect(await waitForAssignment(replica.ctx, held, { ...nothingYet(), position })).toBeNull();
+    const restored = { incarnation: 0, generation: position.generation };
+    expect(await waitForAssignment(replica.ctx, held, { ...nothingYet(), position: restored })).not.toBeNull();
+  });
+
   it('ends the wait of a session that is over', async () => {
     const held = await session();
     const first = await waitForAssignment(replica.ctx, held, nothingYet());
