@@ -193,6 +193,9 @@ export class FakeRuntime implements Runtime {
 
   watch(listener: RuntimeListener): Subscription {
     this.#listeners.add(listener);
+    queueMicrotask(() => {
+      if (this.#listeners.has(listener) && !this.isAway) listener.onGap();
+    });
     return { close: () => void this.#listeners.delete(listener) };
   }
 

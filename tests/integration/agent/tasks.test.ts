@@ -113,9 +113,11 @@ describe('limits', () => {
 
 describe('stopping', () => {
   it('lets a task end by itself within its grace', async () => {
-    const task = agent.assign('polite', sh('trap "exit 5" TERM; sleep 600 & wait'));
+    const task = agent.assign('polite', sh('trap "exit 5" TERM; echo listening; sleep 600 & wait'));
     agent.start();
-    await agent.running(task);
+    agent.controlPlane.wantStreams([{ id: 's1', task, follow: true, tail: null, since: null }]);
+    // Right after its start a shell hasn't set its trap yet.
+    await agent.until('the task to listen', () => (agent.controlPlane.received.lines.get('s1')?.length ? true : null));
     agent.controlPlane.stop(task, 20_000);
     expect(await agent.ended(task)).toMatchObject({ state: 'killed', reason: 'stop-requested', exitCode: 5 });
   });
