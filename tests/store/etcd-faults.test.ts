@@ -184,9 +184,11 @@ describe('a wire that fails', () => {
     await eventually(subject, 'the first event', () => watch.events.length === 1);
     const { connections } = proxy;
     // The old connections stay mute for ever: only their silence gives them away.
-    proxy.setMode('hold');
+    proxy.hold('requests');
+    proxy.hold('answers');
     const second = await write(store, put(`${PREFIX}a`, '2'));
     await eventually(subject, 'a new connection', () => proxy.connections > connections);
+    proxy.cut();
     proxy.heal();
     await eventually(subject, 'the second event', () => watch.events.length === 2);
     expect(watch.described[1]).toBe(`put ${PREFIX}a=2@${second}`);
@@ -221,7 +223,7 @@ describe('a wire that fails', () => {
   });
 
   test('a commit whose answer was lost is found to have happened, though others changed the key since', async () => {
-    proxy.setMode('swallow');
+    proxy.swallow();
     const outcome = commitOnce(far, operation('lost-answer', 0, 'mine'));
     const mine = await eventually(subject, 'the write', async () => (await store.get(`${PREFIX}a`)).keyValue);
     await write(store, put(`${PREFIX}a`, 'theirs'));
@@ -231,13 +233,14 @@ describe('a wire that fails', () => {
   });
 
   test('a commit that did not arrive is tried anew, and does nothing when it arrives late', async () => {
-    proxy.setMode('hold');
+    proxy.hold('requests');
     const outcome = commitOnce(far, operation('held', 0, 'mine'));
-    await eventually(subject, 'the request', () => proxy.heldBytes > 0);
-    proxy.heal();
+    await eventually(subject, 'the request', () => proxy.heldRequestBytes > 0);
+    proxy.leave();
+    proxy.letThrough('requests');
     const revision = committed(await outcome);
     const { swallowedBytes } = proxy;
-    proxy.release();
+    proxy.arriveLate();
     await eventually(subject, 'an answer to the late request', () => proxy.swallowedBytes > swallowedBytes);
     await write(store, put(`${PREFIX}b`, 'after it'));
     expect((await store.get(`${PREFIX}a`)).keyValue).toMatchObject({ createRevision: revision, modRevision: revision });
@@ -250,7 +253,7 @@ describe('a wire that fails', () => {
 
   test('a compare that failed while the answer was lost is reported as failed', async () => {
     const stands = await write(store, put(`${PREFIX}a`, 'theirs'));
-    proxy.setMode('swallow');
+    proxy.swallow();
     const outcome = commitOnce(far, operation('failed-compare', 0, 'mine'));
     await eventually(subject, 'a lost answer', () => proxy.swallowedBytes > 0);
     proxy.heal();

@@ -1,29 +1,31 @@
-/** A wire between a client and a server that a test can cut, hold, or make swallow what comes back. */
+/**
+ * A wire between clients and one server, with which a test makes the faults of a network. It knows bytes and connections
+ * and nothing of what they carry, so it is the same for HTTP/2 and HTTP/1.
+ *
+ * What a network can do is what this can do: bytes come late or never, connections end anywhere. No connection ever goes on
+ * after bytes of it were lost.
+ */
 import { once } from 'node:events';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 
-/**
- * `pass`: everything goes through. `swallow`: requests arrive, answers vanish. `hold`: requests are kept until
- * {@link TcpProxy.release}, and nothing comes back.
- */
-export type WireMode = 'pass' | 'swallow' | 'hold';
+export type Direction = 'requests' | 'answers';
 
-interface Wire {
-  readonly client: Socket;
-  readonly server: Socket;
-  held: Buffer[];
-}
+/** How a connection ends: with a goodbye, or with a reset as after a crash. */
+export type Ending = 'close' | 'reset';
 
 export class TcpProxy {
   /** Connections that clients have opened so far. */
   connections = 0;
-  /** Bytes of requests that were kept so far. */
-  heldBytes = 0;
-  /** Bytes of answers that nobody got. */
-  swallowedBytes = 0;
+  /** Connections that were cut after the client had heard something on them. */
+  cuts = 0;
   readonly #listener: Server;
-  readonly #wires: Wire[] = [];
-  #mode: WireMode = 'pass';
+  readonly #wires = new Set<Wire>();
+  readonly #held = new Set<Direction>();
+  #swallows = false;
+  #delayMs = 0;
+  #answerBytesLeft = Number.POSITIVE_INFINITY;
+  #sleepers: (() => void)[] = [];
+  #counted = { heldRequests: 0, heldAnswers: 0, swallowed: 0 };
 
   private constructor(serverPort: number) {
     this.#listener = createServer((client) => this.#open(client, dial(serverPort, '127.0.0.1')));
@@ -42,58 +44,251 @@ export class TcpProxy {
     return `http://127.0.0.1:${address.port}`;
   }
 
-  /** How connections behave from now on, those that are open included. */
-  setMode(mode: WireMode): void {
-    this.#mode = mode;
+  /** Connections that are open on the client's side. */
+  get openConnections(): number {
+    return [...this.#wires].filter((wire) => !wire.client.destroyed).length;
   }
 
-  /** Cuts the open connections; what was held on them is kept. New ones pass. */
-  heal(): void {
-    this.#mode = 'pass';
-    for (const { client } of this.#wires) client.destroy();
+  /** Bytes of requests that were kept back so far. */
+  get heldRequestBytes(): number {
+    return this.#counted.heldRequests;
   }
 
-  /** Lets what was held arrive, on the connection that it came on, though its client may be gone. */
-  release(): void {
+  /** Bytes of answers that were kept back so far. */
+  get heldAnswerBytes(): number {
+    return this.#counted.heldAnswers;
+  }
+
+  /** Bytes of answers that nobody got. */
+  get swallowedBytes(): number {
+    return this.#counted.swallowed;
+  }
+
+  /** Keeps back what goes in one direction, on every connection, until {@link letThrough}. The other one flows on. */
+  hold(direction: Direction): void {
+    this.#held.add(direction);
+  }
+
+  /** What was held flows again, on the connections that it came on. */
+  letThrough(direction: Direction): void {
+    this.#held.delete(direction);
+    for (const wire of this.#wires) wire[direction].pump();
+  }
+
+  /** Requests arrive and answers vanish, until {@link heal}. A connection that lost an answer stays mute for ever. */
+  swallow(): void {
+    this.#swallows = true;
+  }
+
+  /** Everything takes this much longer, in both directions. */
+  delay(delayMs: number): void {
+    this.#delayMs = delayMs;
+  }
+
+  /** Cuts every connection as soon as that many more bytes of answers have got through: in the middle of whatever. */
+  cutAfter(answerBytes: number): void {
+    this.#answerBytesLeft = answerBytes;
+  }
+
+  /** Resolves when a cut that {@link cutAfter} announced has happened; false after `withinMs` without one. */
+  async hasCut(withinMs: number): Promise<boolean> {
+    if (this.#answerBytesLeft === Number.POSITIVE_INFINITY) return true;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), withinMs);
+      this.#sleepers.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
+  }
+
+  /** Cuts the open connections. New ones can be made. */
+  cut(ending: Ending = 'reset'): void {
+    this.#answerBytesLeft = Number.POSITIVE_INFINITY;
+    for (const wire of this.#wires) this.#cutWire(wire, ending);
+    for (const wake of this.#sleepers.splice(0)) wake();
+  }
+
+  /** Cuts the open connections towards the client only. What it had sent on them arrives with {@link arriveLate}. */
+  leave(): void {
     for (const wire of this.#wires) {
-      for (const chunk of wire.held) wire.server.write(chunk);
-      wire.held = [];
+      if (wire.answers.bytesPassed > 0 && !wire.client.destroyed) this.cuts += 1;
+      wire.isLeft = true;
+      wire.isLate = true;
+      wire.client.resetAndDestroy();
     }
+  }
+
+  /** What was held on connections that have been left arrives now; its answers reach nobody. */
+  arriveLate(): void {
+    for (const wire of this.#wires) {
+      wire.isLate = false;
+      wire.requests.pump();
+    }
+  }
+
+  /** Nothing fails any more. Connections that have lost something are cut, and what was late arrives. */
+  heal(): void {
+    this.#swallows = false;
+    this.#delayMs = 0;
+    this.#answerBytesLeft = Number.POSITIVE_INFINITY;
+    for (const wire of this.#wires) {
+      if (wire.isMute) this.#cutWire(wire, 'reset');
+    }
+    this.letThrough('requests');
+    this.letThrough('answers');
+    this.arriveLate();
   }
 
   async close(): Promise<void> {
-    for (const { client, server } of this.#wires) {
-      client.destroy();
-      server.destroy();
-    }
+    for (const wire of this.#wires) wire.destroy();
     this.#listener.close();
     await once(this.#listener, 'close');
   }
 
   #open(client: Socket, server: Socket): void {
-    const wire: Wire = { client, server, held: [] };
-    this.#wires.push(wire);
     this.connections += 1;
-    client.on('data', (chunk: Buffer) => this.#toServer(wire, chunk));
-    server.on('data', (chunk: Buffer) => this.#toClient(wire, chunk));
+    const wire = new Wire(client, server, {
+      isHeld: (direction) => this.#held.has(direction) || wire.isLate,
+      delayMs: () => this.#delayMs,
+      onHeld: (direction, bytes) => {
+        this.#counted[direction === 'requests' ? 'heldRequests' : 'heldAnswers'] += bytes;
+      },
+      takeAnswer: (chunk, to) => this.#takeAnswer(chunk, to),
+    });
+    this.#wires.add(wire);
+    server.on('close', () => this.#wires.delete(wire));
+  }
+
+  /** How much of an answer gets through: all, nothing, or what is left until a cut. */
+  #takeAnswer(chunk: Buffer, wire: Wire): Buffer | null {
+    if (this.#swallows || wire.isMute || wire.isLeft) {
+      wire.isMute = true;
+      this.#counted.swallowed += chunk.length;
+      return null;
+    }
+    if (chunk.length < this.#answerBytesLeft) {
+      this.#answerBytesLeft -= chunk.length;
+      return chunk;
+    }
+    const part = chunk.subarray(0, this.#answerBytesLeft);
+    this.#answerBytesLeft = 0;
+    // The part goes out first: what was sent before a cut may well arrive.
+    queueMicrotask(() => this.cut('close'));
+    return part;
+  }
+
+  #cutWire(wire: Wire, ending: Ending): void {
+    if (wire.isLeft) return;
+    if (wire.answers.bytesPassed > 0 && !wire.client.destroyed) this.cuts += 1;
+    wire.cut(ending);
+  }
+}
+
+/** What a wire asks its proxy. */
+interface WireRules {
+  readonly isHeld: (direction: Direction) => boolean;
+  readonly delayMs: () => number;
+  readonly onHeld: (direction: Direction, bytes: number) => void;
+  readonly takeAnswer: (chunk: Buffer, wire: Wire) => Buffer | null;
+}
+
+/** One connection: two sockets and a lane for each direction. */
+class Wire {
+  readonly client: Socket;
+  readonly requests: Lane;
+  readonly answers: Lane;
+  /** An answer was lost, so nothing may follow on this connection. */
+  isMute = false;
+  /** Its client is gone, but not for the server. */
+  isLeft = false;
+  /** What the client had sent is still kept. */
+  isLate = false;
+  readonly #server: Socket;
+
+  constructor(client: Socket, server: Socket, rules: WireRules) {
+    this.client = client;
+    this.#server = server;
+    const lane = (direction: Direction, to: Socket) =>
+      new Lane(to, {
+        isHeld: () => rules.isHeld(direction),
+        delayMs: rules.delayMs,
+        onHeld: (bytes) => rules.onHeld(direction, bytes),
+        take: direction === 'requests' ? (chunk) => chunk : (chunk) => rules.takeAnswer(chunk, this),
+      });
+    this.requests = lane('requests', server);
+    this.answers = lane('answers', client);
+    client.setNoDelay(true);
+    server.setNoDelay(true);
+    client.on('data', (chunk: Buffer) => this.requests.add(chunk));
+    server.on('data', (chunk: Buffer) => this.answers.add(chunk));
     for (const socket of [client, server]) socket.on('error', () => socket.destroy());
     server.on('close', () => client.destroy());
     client.on('close', () => {
-      if (wire.held.length === 0) server.destroy();
+      if (!this.isLeft) server.destroy();
     });
   }
 
-  #toServer(wire: Wire, chunk: Buffer): void {
-    if (this.#mode === 'hold') {
-      wire.held.push(chunk);
-      this.heldBytes += chunk.length;
-    } else if (wire.server.writable) {
-      wire.server.write(chunk);
+  cut(ending: Ending): void {
+    if (ending === 'reset') {
+      this.client.resetAndDestroy();
+      this.#server.resetAndDestroy();
+      return;
     }
+    this.client.end(() => this.client.destroy());
+    this.#server.end(() => this.#server.destroy());
   }
 
-  #toClient(wire: Wire, chunk: Buffer): void {
-    if (this.#mode === 'pass' && wire.client.writable) wire.client.write(chunk);
-    else this.swallowedBytes += chunk.length;
+  destroy(): void {
+    this.client.destroy();
+    this.#server.destroy();
+  }
+}
+
+interface LaneRules {
+  readonly isHeld: () => boolean;
+  readonly delayMs: () => number;
+  readonly onHeld: (bytes: number) => void;
+  readonly take: (chunk: Buffer) => Buffer | null;
+}
+
+/** The bytes that go one way on one connection, in order, however long some of them are kept. */
+class Lane {
+  /** How many bytes have come out at the other end. */
+  bytesPassed = 0;
+  readonly #to: Socket;
+  readonly #rules: LaneRules;
+  readonly #queue: { readonly chunk: Buffer; readonly dueMs: number }[] = [];
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(to: Socket, rules: LaneRules) {
+    this.#to = to;
+    this.#rules = rules;
+  }
+
+  add(chunk: Buffer): void {
+    if (this.#rules.isHeld()) this.#rules.onHeld(chunk.length);
+    this.#queue.push({ chunk, dueMs: performance.now() + this.#rules.delayMs() });
+    this.pump();
+  }
+
+  /** Passes on what is due. */
+  pump(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    while (!this.#rules.isHeld()) {
+      const head = this.#queue[0];
+      if (head === undefined) return;
+      const waitMs = head.dueMs - performance.now();
+      if (waitMs > 0) {
+        this.#timer = setTimeout(() => this.pump(), waitMs);
+        return;
+      }
+      this.#queue.shift();
+      const part = this.#rules.take(head.chunk);
+      if (part === null || !this.#to.writable) continue;
+      this.bytesPassed += part.length;
+      this.#to.write(part);
+    }
   }
 }

@@ -5,6 +5,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { present } from '../../shared/util/assert.ts';
 
 export interface TestEtcd {
   /** Where clients connect. Stays the same over restarts. */
@@ -12,6 +14,8 @@ export interface TestEtcd {
   readonly port: number;
   /** With TLS: what it shows to clients, in PEM. It signed that itself. */
   readonly certificateFile: string;
+  /** Whether it leads its cluster; false as well when it doesn't answer. */
+  isLeader(): Promise<boolean>;
   /** As a power cut would: no goodbye. */
   kill(): Promise<void>;
   /** Starts it again on the same folder and ports, and waits until it is healthy. */
@@ -25,6 +29,8 @@ export interface TestEtcd {
   stop(): Promise<void>;
 }
 
+const STATUS = z.object({ header: z.object({ member_id: z.string() }), leader: z.string() });
+
 const HEALTHY_WITHIN_MS = 30_000;
 const START_ATTEMPTS_MAX = 5;
 
@@ -36,26 +42,47 @@ export interface TestEtcdOptions {
 }
 
 export async function startEtcd(options: TestEtcdOptions = {}): Promise<TestEtcd> {
+  const [etcd] = await startMembers(1, options);
+  return present(etcd, 'the only member');
+}
+
+/** Members of one cluster, each with a folder and ports of its own; healthy together. */
+export async function startMembers(count: number, options: TestEtcdOptions = {}): Promise<readonly TestEtcd[]> {
   for (let attempt = 1; ; attempt++) {
-    const folder = await mkdtemp(join(tmpdir(), 'berth-etcd-'));
-    const ports = { client: await freePort(), peer: await freePort(), health: await freePort() };
-    const etcd = new EtcdProcess(folder, ports, options);
+    const places = await Promise.all(Array.from({ length: count }, (_, index) => findPlace(`member${index}`)));
+    const members = places.map((place) => new EtcdProcess(place, places, options));
     try {
-      await etcd.restart();
-      return etcd;
+      await Promise.all(members.map((member) => member.restart()));
+      return members;
     } catch (error) {
-      await etcd.stop();
-      // Somebody else may have taken the port between finding it free and using it.
+      await Promise.all(members.map((member) => member.stop()));
+      // Somebody else may have taken a port between finding it free and using it.
       if (attempt >= START_ATTEMPTS_MAX) throw error;
     }
   }
 }
 
-interface Ports {
-  readonly client: number;
-  readonly peer: number;
-  readonly health: number;
+/** Where one member lives. */
+interface MemberPlace {
+  readonly name: string;
+  readonly folder: string;
+  readonly clientPort: number;
+  readonly peerUrl: string;
+  readonly healthPort: number;
 }
+
+async function findPlace(name: string): Promise<MemberPlace> {
+  return {
+    name,
+    folder: await mkdtemp(join(tmpdir(), 'berth-etcd-')),
+    clientPort: await freePort(),
+    peerUrl: `http://127.0.0.1:${await freePort()}`,
+    healthPort: await freePort(),
+  };
+}
+
+/** Of members on one machine: the more there are, the later they may be with a heartbeat. */
+const HEARTBEAT_MS = { alone: 10, together: 50 } as const;
 
 class EtcdProcess implements TestEtcd {
   readonly url: string;
@@ -66,17 +93,19 @@ class EtcdProcess implements TestEtcd {
   #child: ChildProcess | null = null;
   #output = '';
 
-  constructor(folder: string, ports: Ports, options: TestEtcdOptions) {
-    this.port = ports.client;
-    this.url = options.tls ? `https://localhost:${ports.client}` : `http://127.0.0.1:${ports.client}`;
-    this.#healthUrl = `http://127.0.0.1:${ports.health}`;
+  constructor(place: MemberPlace, all: readonly MemberPlace[], options: TestEtcdOptions) {
+    const { name, folder, clientPort, peerUrl, healthPort } = place;
+    this.port = clientPort;
+    this.url = options.tls ? `https://localhost:${clientPort}` : `http://127.0.0.1:${clientPort}`;
+    this.#healthUrl = `http://127.0.0.1:${healthPort}`;
     this.#folder = folder;
-    const peerUrl = `http://127.0.0.1:${ports.peer}`;
+    const heartbeatMs = HEARTBEAT_MS[all.length === 1 ? 'alone' : 'together'];
     this.#arguments = [
-      ...['--name', 'test', '--data-dir', folder, '--logger', 'zap', '--log-level', 'warn', '--unsafe-no-fsync'],
+      ...['--name', name, '--data-dir', folder, '--logger', 'zap', '--log-level', 'warn', '--unsafe-no-fsync'],
       ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
       ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
-      ...['--initial-cluster', `test=${peerUrl}`, '--heartbeat-interval=10', '--election-timeout=100'],
+      ...['--initial-cluster', all.map((member) => `${member.name}=${member.peerUrl}`).join()],
+      ...[`--heartbeat-interval=${heartbeatMs}`, `--election-timeout=${10 * heartbeatMs}`],
       ...['--listen-metrics-urls', this.#healthUrl, ...(options.tls ? ['--auto-tls'] : [])],
       ...(options.arguments ?? []),
     ];
@@ -84,6 +113,17 @@ class EtcdProcess implements TestEtcd {
 
   get certificateFile(): string {
     return join(this.#folder, 'fixtures', 'client', 'cert.pem');
+  }
+
+  async isLeader(): Promise<boolean> {
+    try {
+      const signal = AbortSignal.timeout(1000);
+      const response = await fetch(`${this.url}/v3/maintenance/status`, { method: 'POST', body: '{}', signal });
+      const { header, leader } = STATUS.parse(await response.json());
+      return header.member_id === leader;
+    } catch {
+      return false;
+    }
   }
 
   async restart(): Promise<void> {

@@ -1,0 +1,100 @@
+/** Writers in a storm, and followers that are cut all the time. */
+import type { SeededRandom } from '../../simulation/seeded-random.ts';
+import type { TcpProxy } from '../tcp-proxy.ts';
+import { Commits, type Tally } from './commits.ts';
+import { Mirrors, type Waits } from './mirrors.ts';
+import { type Far, type Place, pause, until } from './place.ts';
+import { storm } from './storm.ts';
+import { Watches } from './watches.ts';
+
+export interface StormSize {
+  readonly wires: number;
+  readonly faultsPerWire: number;
+}
+
+export async function commitsInAStorm(
+  place: Place,
+  random: SeededRandom,
+  { wires, faultsPerWire }: StormSize,
+): Promise<{ violations: readonly string[]; tally: Tally }> {
+  const stores = await farStores(place, wires);
+  const commits = await Commits.begin(place, random.split('commits'), stores);
+  await Promise.all(stores.map(({ proxy }, wire) => storm(proxy, random.split(`storm ${wire}`), faultsPerWire)));
+  return commits.end();
+}
+
+export interface CutsSize {
+  readonly followers: number;
+  readonly cutsPerFollower: number;
+}
+
+export async function watchesThatAreCut(
+  place: Place,
+  random: SeededRandom,
+  size: CutsSize,
+): Promise<{ violations: readonly string[]; events: number }> {
+  const stores = await farStores(place, size.followers);
+  const watches = await Watches.begin(place, random.split('watches'), stores);
+  await cutAll(stores, random, size, (index) => watches.progress(index));
+  return watches.end();
+}
+
+export async function mirrorsThatAreCut(
+  place: Place,
+  random: SeededRandom,
+  size: CutsSize,
+): Promise<{ violations: readonly string[]; waits: Waits }> {
+  const stores = await farStores(place, size.followers);
+  const mirrors = await Mirrors.begin(place, random.split('mirrors'), stores);
+  await cutAll(stores, random, size, (index) => mirrors.progress(index));
+  return mirrors.end();
+}
+
+function farStores(place: Place, count: number): Promise<readonly Far[]> {
+  return Promise.all(Array.from({ length: count }, () => place.far()));
+}
+
+async function cutAll(
+  stores: readonly Far[],
+  random: SeededRandom,
+  { cutsPerFollower }: CutsSize,
+  progress: (index: number) => number,
+): Promise<void> {
+  const cutting = stores.map(({ proxy }, index) =>
+    cutOften(proxy, random.split(`cuts ${index}`), { count: cutsPerFollower, progress: () => progress(index) }),
+  );
+  await Promise.all(cutting);
+}
+
+interface CutPlan {
+  /** How many times a connection is cut that was alive: after the last cut, something had been seen on it. */
+  readonly count: number;
+  /** How much has been seen so far. */
+  readonly progress: () => number;
+}
+
+/** Further cuts, that come before anything was seen. */
+const EARLY_CHANCE = 0.3;
+const EARLY_MS = [0, 25] as const;
+/** The others come after so many bytes of answers, or else at once. */
+const MID_STREAM_CHANCE = 0.7;
+const MID_STREAM_BYTES = [1, 3000] as const;
+const MID_STREAM_WITHIN_MS = 50;
+
+async function cutOften(proxy: TcpProxy, random: SeededRandom, { count, progress }: CutPlan): Promise<void> {
+  for (let cut = 0; cut < count; ) {
+    if (random.chance(EARLY_CHANCE)) {
+      await pause(random.between(...EARLY_MS));
+      proxy.cut(random.pick(['close', 'reset']));
+      continue;
+    }
+    const before = progress();
+    await until('progress between two cuts', () => progress() > before);
+    if (random.chance(MID_STREAM_CHANCE)) {
+      proxy.cutAfter(random.between(...MID_STREAM_BYTES));
+      await proxy.hasCut(MID_STREAM_WITHIN_MS);
+    }
+    proxy.cut(random.pick(['close', 'reset']));
+    cut += 1;
+  }
+}

@@ -1,0 +1,72 @@
+/** Faults of a wire, one after the other, in an order that chance decides. */
+import type { SeededRandom } from '../../simulation/seeded-random.ts';
+import type { TcpProxy } from '../tcp-proxy.ts';
+import { pause } from './place.ts';
+
+type Span = readonly [lowMs: number, highMs: number];
+
+/** How long a fault that lasts goes on: some within a request's time, some beyond it. */
+const BRIEF_MS: Span = [1, 60];
+const LONG_MS: Span = [300, 900];
+const LONG_CHANCE = 0.15;
+const CALM_MS: Span = [1, 40];
+const MID_STREAM_BYTES: Span = [1, 4000];
+
+type Fault = (proxy: TcpProxy, random: SeededRandom) => Promise<void>;
+
+const lasting = (random: SeededRandom) => pause(random.between(...(random.chance(LONG_CHANCE) ? LONG_MS : BRIEF_MS)));
+
+const FAULTS = {
+  cut: async (proxy, random) => proxy.cut(random.pick(['close', 'reset'])),
+
+  /** In the middle of an answer, or where one begins. */
+  'cut-mid-stream': async (proxy, random) => {
+    proxy.cutAfter(random.between(...MID_STREAM_BYTES));
+    if (!(await proxy.hasCut(100))) proxy.cut();
+  },
+
+  /** The request got through; its sender never hears. */
+  'lose-answers': async (proxy, random) => {
+    proxy.swallow();
+    await lasting(random);
+    proxy.heal();
+  },
+
+  /** The sender has given up on its connection, and may have asked on another, by the time the request arrives. */
+  'late-requests': async (proxy, random) => {
+    proxy.hold('requests');
+    await pause(random.between(...BRIEF_MS));
+    proxy.leave();
+    proxy.letThrough('requests');
+    await lasting(random);
+    proxy.arriveLate();
+  },
+
+  'hold-requests': async (proxy, random) => {
+    proxy.hold('requests');
+    await lasting(random);
+    proxy.letThrough('requests');
+  },
+
+  'hold-answers': async (proxy, random) => {
+    proxy.hold('answers');
+    await lasting(random);
+    proxy.letThrough('answers');
+  },
+
+  delay: async (proxy, random) => {
+    proxy.delay(random.between(...BRIEF_MS));
+    await lasting(random);
+    proxy.delay(0);
+  },
+} satisfies Record<string, Fault>;
+
+/** Lets `count` faults strike, then heals. */
+export async function storm(proxy: TcpProxy, random: SeededRandom, count: number): Promise<void> {
+  const faults = Object.values<Fault>(FAULTS);
+  for (let struck = 0; struck < count; struck++) {
+    await random.pick(faults)(proxy, random);
+    await pause(random.between(...CALM_MS));
+  }
+  proxy.heal();
+}
