@@ -6,7 +6,13 @@
 import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import { sleep, type Timer } from '../../shared/util/clock.ts';
 import { type Metrics, MetricsRegistry } from '../../shared/util/metrics.ts';
-import { HistoryGoneError, LeaseGoneError, type LeaseId, StoreUnavailableError } from '../store/contract.ts';
+import {
+  HistoryGoneError,
+  LeaseGoneError,
+  type LeaseId,
+  StoreFullError,
+  StoreUnavailableError,
+} from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import type { ControllerContext } from './context.ts';
@@ -80,7 +86,8 @@ export class Driver {
       return true;
     } catch (error) {
       if (!isFaultOfTheStore(error)) throw error;
-      this.#ctx.log.warn({ error }, 'the store is away; rounds and passes wait');
+      const what = error instanceof StoreFullError ? 'is full' : 'is away';
+      this.#ctx.log.warn({ error }, `the store ${what}; rounds and passes wait`);
       return false;
     }
   }
@@ -155,6 +162,8 @@ export class Driver {
 
   /** Passes and rounds until there is nothing left to do, then waits for the next wake. */
   async #look(signal: AbortSignal): Promise<void> {
+    // First, since a full store takes no writes but can still forget.
+    await this.#forgetHistory();
     let wakeAtMs: number | null = null;
     for (let looks = 0; looks < LOOKS_IN_A_ROW_MAX && !signal.aborted; looks++) {
       this.#woken = false;
@@ -164,7 +173,6 @@ export class Driver {
       if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept === 0) break;
     }
     if (signal.aborted) return;
-    await this.#forgetHistory();
     const { clock } = this.#ctx;
     const dueMs = wakeAtMs === null ? this.#options.idleMs : Math.max(0, wakeAtMs - clock.now());
     await this.#pause(Math.min(this.#options.idleMs, dueMs));
@@ -220,5 +228,7 @@ export class Driver {
 }
 
 function isFaultOfTheStore(error: unknown): boolean {
-  return error instanceof StoreUnavailableError || error instanceof LeaseGoneError || error instanceof HistoryGoneError;
+  return [StoreUnavailableError, StoreFullError, LeaseGoneError, HistoryGoneError].some(
+    (kind) => error instanceof kind,
+  );
 }

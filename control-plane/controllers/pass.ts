@@ -3,10 +3,10 @@
  * compared as absent, what they change is compared as it was seen, so two replicas may run them at once.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { JobUid } from '../../shared/domain/ids.ts';
+import type { JobUid, NodeId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import type { PassAction, PassPlan } from '../reconcile/actions.ts';
+import { ACTION_TASKS_MAX, type PassAction, type PassPlan } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
@@ -16,10 +16,10 @@ import {
   createUnit,
   giveUpUnit,
   jobUnit,
-  killGraceMs,
   reachabilityUnit,
   removeJobUnit,
   stopUnit,
+  type TaskStop,
   type Unit,
 } from '../store/units.ts';
 import type { ControllerContext } from './context.ts';
@@ -62,8 +62,9 @@ export function earliest(a: number | null, b: number | null): number | null {
 }
 
 /**
- * Each action is made into its unit only when its turn comes, on the mirror as it stands after the ones before: two stops on
- * one node change the same ledger. So it is dropped when, meanwhile, somebody has changed what it was decided from.
+ * Each action is made into its unit only when its turn comes, on the mirror as it stands after the ones before: two of them
+ * may change the same ledger. So it is dropped when, meanwhile, somebody has changed what it was decided from. Stops on one
+ * node go together, so that the end of a large job doesn't rewrite a ledger for each of its tasks.
  */
 async function commitActions(
   ctx: ControllerContext,
@@ -72,12 +73,13 @@ async function commitActions(
   let committed = 0;
   let again = false;
   const decided = actions.map((action) => ({ action, basis: basisOf(ctx.mirror.snapshot, action) }));
-  for (const { action, basis } of decided) {
-    if (basisOf(ctx.mirror.snapshot, action) !== basis) {
-      again = true;
-      continue;
-    }
-    const unit = unitOf(ctx.mirror.snapshot, action);
+  for (const batch of batchesOf(ctx.mirror.snapshot, decided)) {
+    const standing = batch.filter(({ action, basis }) => basisOf(ctx.mirror.snapshot, action) === basis);
+    again ||= standing.length < batch.length;
+    const unit = unitOf(
+      ctx.mirror.snapshot,
+      standing.map(({ action }) => action),
+    );
     if (unit === null || unit.writes.length === 0) continue;
     const result = await ctx.store.transact(unit);
     if (result.committed) committed++;
@@ -85,6 +87,29 @@ async function commitActions(
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
   return { committed, again };
+}
+
+interface Decided {
+  readonly action: PassAction;
+  readonly basis: string;
+}
+
+/** Actions that are committed together: stops on one node (or on none), at most as many as an action has tasks; others alone. */
+function batchesOf(snapshot: Snapshot, decided: readonly Decided[]): Decided[][] {
+  const batches: Decided[][] = [];
+  const open = new Map<NodeId | null, Decided[]>();
+  for (const one of decided) {
+    const node = one.action.type === 'stop-task' ? (snapshot.tasks.get(one.action.task)?.node ?? null) : undefined;
+    const batch = node === undefined ? undefined : open.get(node);
+    if (batch !== undefined && batch.length < ACTION_TASKS_MAX) {
+      batch.push(one);
+      continue;
+    }
+    const started = [one];
+    batches.push(started);
+    if (node !== undefined) open.set(node, started);
+  }
+  return batches;
 }
 
 /** What the decision rests on beside what its unit compares, as a text that is equal for as long as it stands. */
@@ -114,15 +139,28 @@ function jobBasis(snapshot: Snapshot, uid: JobUid): string {
   return String(job === undefined ? 0 : snapshot.modRevision(keys.job(job.spec)));
 }
 
-/** Null: the state has moved on, and the action has nothing left to do. */
-function unitOf(snapshot: Snapshot, action: PassAction): Unit | null {
+/** Null: the state has moved on, and there is nothing left to do. */
+function unitOf(snapshot: Snapshot, actions: readonly PassAction[]): Unit | null {
+  const [first, ...rest] = actions;
+  if (first === undefined) return null;
+  if (rest.length === 0) return unitOfOne(snapshot, first);
+  return stopUnit(
+    snapshot,
+    actions.flatMap((action) => (action.type === 'stop-task' ? stopOf(snapshot, action) : [])),
+  );
+}
+
+function stopOf(snapshot: Snapshot, { task: id, stop }: Extract<PassAction, { type: 'stop-task' }>): TaskStop[] {
+  const task = snapshot.tasks.get(id);
+  return task === undefined ? [] : [{ task, stop }];
+}
+
+function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
   switch (action.type) {
     case 'create-tasks':
       return withJob(snapshot, action.job, (job) => createUnit(snapshot, job, action.tasks));
-    case 'stop-task': {
-      const task = snapshot.tasks.get(action.task);
-      return task === undefined ? null : stopUnit(snapshot, task, action.stop, killGraceMs(snapshot, task));
-    }
+    case 'stop-task':
+      return stopUnit(snapshot, stopOf(snapshot, action));
     case 'conclude-job':
       return withJob(snapshot, action.job, (job) => jobUnit(snapshot, job, { ...job, outcome: action.outcome }));
     case 'remove-job':

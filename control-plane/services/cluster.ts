@@ -3,7 +3,7 @@ import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff
 import { sleep } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { type Random, randomId } from '../../shared/util/random.ts';
-import { LeaseGoneError, type LeaseId, type Store, StoreUnavailableError } from '../store/contract.ts';
+import { LeaseGoneError, type LeaseId, type Store, StoreFullError, StoreUnavailableError } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { FORMAT_VERSION } from '../store/record-types.ts';
 import { decodeRecord, putRecord, type RecordOf } from '../store/records.ts';
@@ -19,6 +19,8 @@ const RETRY: BackoffPolicy = { baseMs: 200, factor: 2, maxMs: 5000 };
  * Throws when the state was written in a format that this software doesn't know.
  */
 export async function ensureCluster(store: Store, random: Random): Promise<RecordOf['cluster']> {
+  const existing = await store.get(keys.cluster);
+  if (existing.keyValue !== null) return decodeRecord('cluster', keys.cluster, existing.keyValue.value);
   const made = { id: randomId(random), incarnation: 1, formatVersion: FORMAT_VERSION } as const;
   const result = await store.transact({
     compares: [{ key: keys.cluster, modRevision: 0 }],
@@ -56,12 +58,17 @@ export async function announceReplica(ctx: ServiceContext, signal: AbortSignal):
       failures = 0;
       await sleep(ctx.clock, (REPLICA_TTL_SECONDS * 1000) / 3, signal);
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError || error instanceof LeaseGoneError)) throw error;
+      if (!isWaitedOut(error)) throw error;
       if (error instanceof LeaseGoneError) lease = null;
       await sleep(ctx.clock, jitteredBackoffMs(RETRY, failures++, ctx.random.next()), signal);
     }
   }
   if (lease !== null) await giveUpLease(ctx.store, lease, ctx.log);
+}
+
+/** A replica that peers can't find serves all the same; it tries until it is on the list. */
+function isWaitedOut(error: unknown): boolean {
+  return [StoreUnavailableError, StoreFullError, LeaseGoneError].some((kind) => error instanceof kind);
 }
 
 async function keepOnList(ctx: ServiceContext, lease: LeaseId | null): Promise<LeaseId> {

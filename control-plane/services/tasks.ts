@@ -6,7 +6,7 @@ import type { Page, TaskView } from '../../shared/protocol/views.ts';
 import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { explainTask } from '../scheduler/explain.ts';
-import { killGraceMs, stopUnit } from '../store/units.ts';
+import { stopUnit } from '../store/units.ts';
 import { demandOf, mayRead } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { explanationView } from './explanation-view.ts';
@@ -65,7 +65,7 @@ export function stopTask(
     const task = allowedTask(ctx, call.principal, id, 'task:stop');
     const { snapshot } = ctx.mirror;
     const stop = { atMs: ctx.clock.now(), by: call.principal.subject, reason };
-    const unit = stopUnit(snapshot, task, stop, killGraceMs(snapshot, task));
+    const unit = stopUnit(snapshot, [{ task, stop }]);
     const body = taskView(snapshot, unit === null ? task : { ...task, stop });
     return { status: 200, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
   });

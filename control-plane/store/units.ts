@@ -79,30 +79,56 @@ export function createUnit(snapshot: Snapshot, job: Job, tasks: readonly Task[])
   };
 }
 
+/** One task's end, as it is asked for. */
+export interface TaskStop {
+  readonly task: Task;
+  readonly stop: StopRequest;
+}
+
 /**
- * Asks for a task's end. A pending task is over at once; one that holds a place gets a stop mark in its node's ledger. Null
- * when it has ended or is being stopped already.
+ * Asks for the end of tasks that all have the same node, or none. Pending ones are over at once; those that hold a place get
+ * a stop mark each, in one put of their node's ledger. Null when all have ended or are being stopped already.
  */
-export function stopUnit(snapshot: Snapshot, task: Task, stop: StopRequest, graceMs: number): Unit | null {
-  if (isTerminal(task.state) || task.stop !== null) return null;
-  const taskKey = seen(snapshot, keys.task(task.id));
-  if (task.state === 'pending' || task.node === null) {
-    const message = `stopped by ${stop.by} before it was placed: ${stop.reason}`;
-    const ended = advance(task, { state: 'killed', atMs: stop.atMs, reason: 'stop-requested', message }, { stop });
-    return { compares: [taskKey], writes: [putTask(ended)] };
-  }
-  const ledger = snapshot.ledgers.get(task.node);
-  invariant(ledger !== undefined, `task ${task.id} is ${task.state} on node ${task.node}, which has no ledger`);
-  const mark: StopMark = { atMs: stop.atMs, graceMs, reason: stop.reason };
-  const marked = markStop(ledger, task.id, mark);
+export function stopUnit(snapshot: Snapshot, stops: readonly TaskStop[]): Unit | null {
+  const due = stops.filter(({ task }) => !isTerminal(task.state) && task.stop === null);
+  const [first] = due;
+  if (first === undefined) return null;
+  const { node } = first.task;
+  invariant(
+    due.every(({ task }) => task.node === node),
+    `tasks ${due.map(({ task }) => task.id).join(', ')} are not all on node ${node}`,
+  );
+  const compares = due.map(({ task }) => seen(snapshot, keys.task(task.id)));
+  if (node === null) return { compares, writes: due.map(({ task, stop }) => putTask(stoppedBeforePlaced(task, stop))) };
+  const ledger = snapshot.ledgers.get(node);
+  invariant(ledger !== undefined, `task ${first.task.id} is ${first.task.state} on node ${node}, which has no ledger`);
+  const marked = due.reduce(
+    (marking, { task, stop }) => markStop(marking, task.id, markOf(snapshot, task, stop)),
+    ledger,
+  );
   return {
-    compares: [taskKey, seen(snapshot, keys.ledger(task.node))],
-    writes: [putTask({ ...task, stop }), ...(marked === ledger ? [] : [putLedger(marked)])],
+    compares: [...compares, seen(snapshot, keys.ledger(node))],
+    writes: [
+      ...due.map(({ task, stop }) => putTask({ ...task, stop })),
+      ...(marked === ledger ? [] : [putLedger(marked)]),
+    ],
   };
 }
 
+function stoppedBeforePlaced(task: Task, stop: StopRequest): Task {
+  const message = `stopped by ${stop.by} before it was placed: ${stop.reason}`;
+  return advance(task, { state: 'killed', atMs: stop.atMs, reason: 'stop-requested', message }, { stop });
+}
+
+/** The task's own record keeps the whole reason; a ledger holds many marks, so its copy is short. */
+const MARK_REASON_MAX = 100;
+
+function markOf(snapshot: Snapshot, task: Task, { atMs, reason }: { atMs: number; reason: string }): StopMark {
+  return { atMs, graceMs: killGraceMs(snapshot, task), reason: reason.slice(0, MARK_REASON_MAX) };
+}
+
 /** The group's grace between signal and kill. */
-export function killGraceMs(snapshot: Snapshot, task: Task): number {
+function killGraceMs(snapshot: Snapshot, task: Task): number {
   const version = snapshot.version(task.jobUid, task.jobVersion);
   const group = version?.spec.groups.find((candidate) => candidate.name === task.group);
   return Math.round((group?.killGraceSeconds ?? KILL_GRACE_DEFAULT_SECONDS) * 1000);
@@ -155,7 +181,7 @@ export function giveUpUnit(
   });
   if (live.length === 0) return null;
   const ledger = live.reduce<Ledger>(
-    (marked, task) => markStop(marked, task.id, { atMs, graceMs: killGraceMs(snapshot, task), reason: message }, true),
+    (marked, task) => markStop(marked, task.id, markOf(snapshot, task, { atMs, reason: message }), true),
     before,
   );
   const lost = live.map((task) => advance(task, { state: 'lost', atMs, reason: 'node-lost', message }));

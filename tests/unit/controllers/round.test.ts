@@ -4,7 +4,7 @@ import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store
 import { runPasses } from '../../../control-plane/controllers/pass.ts';
 import { runRound } from '../../../control-plane/controllers/round.ts';
 import { commitStatuses, registerNode } from '../../../control-plane/services/agents.ts';
-import { submitJob } from '../../../control-plane/services/jobs.ts';
+import { stopJob, submitJob } from '../../../control-plane/services/jobs.ts';
 import { stopTask } from '../../../control-plane/services/tasks.ts';
 import type { Store, Transaction } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
@@ -118,6 +118,30 @@ describe('a round', () => {
     const held = [...ledgers.values()].flatMap((ledger) => Object.keys(ledger.entries));
     expect(tasks.size).toBe(60);
     expect(held.sort()).toEqual([...tasks.keys()].sort());
+  });
+});
+
+describe('a pass that ends a large job', () => {
+  it('marks its tasks in few puts of the ledger, each reason short there and whole in the task', async () => {
+    const { store, hooks } = interceptedStore(new MemoryStore({ clock: new SystemClock() }));
+    const replica = await replicaWith(store);
+    await join(replica, 'edge-1', { cpus: 100, memMiB: 100_000 });
+    await submitted(replica, { groups: [{ image: 'x', count: 250 }] });
+    await replica.settle();
+    let puts = 0;
+    hooks.before = async ({ writes }) => {
+      puts += writes.filter((write) => write.key === keys.ledger('edge-1')).length;
+    };
+    const reason = 'no longer wanted '.repeat(50);
+    await stopJob(replica.ctx, callOf(), { role: 'default', name: 'hello' }, { reason, ifVersion: null });
+    await caughtUp(replica.ctx);
+    await runPasses(replica.ctx);
+    const { ledgers, tasks } = replica.ctx.mirror.snapshot;
+    const marks = Object.values(ledgers.get('edge-1')?.entries ?? {}).map((entry) => entry.stop);
+    expect(marks.filter((mark) => mark !== null)).toHaveLength(250);
+    expect(marks[0]?.reason.length).toBeLessThan(200);
+    expect([...tasks.values()][0]?.stop?.reason).toBe(reason);
+    expect(puts).toBe(3);
   });
 });
 
