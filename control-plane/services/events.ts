@@ -60,6 +60,8 @@ export async function* watchEvents(
   let wake = () => {};
   let broken: Refusal | null = null;
   const unsubscribe = ctx.mirror.subscribe((changes, revision, reset) => {
+    // Nothing may follow what was left out: the reader resumes after the last thing that it got.
+    if (broken !== null) return;
     if (reset) broken ??= historyGone(revision);
     else if (queue.length >= BATCHES_BEHIND_MAX) broken ??= tooSlow();
     else queue.push({ revision, events: changes.flatMap(eventsOf).filter(passes) });
@@ -71,7 +73,10 @@ export async function* watchEvents(
     const missed = changesSince(ctx, after).flatMap(eventsOf).filter(passes);
     queue.unshift({ revision: ctx.mirror.revision, events: missed });
     while (!signal.aborted) {
-      for (let batch = queue.shift(); batch !== undefined && !signal.aborted; batch = queue.shift()) yield batch;
+      for (let batch = queue.shift(); batch !== undefined && !signal.aborted; batch = queue.shift()) {
+        const unseen = withoutSeen(batch, after);
+        if (unseen !== null) yield unseen;
+      }
       if (broken !== null) throw broken;
       if (signal.aborted) return;
       await new Promise<void>((resolve) => {
@@ -83,6 +88,12 @@ export async function* watchEvents(
     signal.removeEventListener('abort', stop);
     unsubscribe();
   }
+}
+
+/** This replica may be behind the one where the reader was before: what was read there doesn't come again. */
+function withoutSeen(batch: EventBatch, after: number | null): EventBatch | null {
+  if (after === null || batch.revision > after) return batch;
+  return batch.revision === after ? { ...batch, events: [] } : null;
 }
 
 function changesSince(ctx: ServiceContext, after: number | null): readonly Change[] {

@@ -35,7 +35,7 @@ export async function mutate<T>(ctx: ServiceContext, call: Call, draft: () => Dr
   for (let round = 0; round < DRAFTS_MAX; round++) {
     const drafted = await draftOrReplay(ctx, call, draft);
     if ('replayed' in drafted) return drafted;
-    if (drafted.writes.length === 0) return unchanged(ctx, drafted);
+    if (drafted.writes.length === 0) return answerOnce(ctx, call, drafted);
     const answer = await commitDraft(ctx, call, drafted);
     if (answer !== null) return answer;
   }
@@ -43,25 +43,22 @@ export async function mutate<T>(ctx: ServiceContext, call: Call, draft: () => Dr
 }
 
 /**
- * Answers a request that makes something which isn't kept in the store. Only the answer is remembered, if the request has a
- * key, so that its repetition gets the same one.
+ * Answers a request that changes nothing in the store: what it makes isn't kept there, or everything is as it was asked for.
+ * Only the answer is remembered, if the request has a key, so that its repetition gets the same one, whatever has changed
+ * since.
  */
 export async function answerOnce<T>(
   ctx: ServiceContext,
   call: Call,
   answer: { readonly status: AnswerStatus; readonly body: T },
 ): Promise<Answer<T>> {
-  if (call.idempotency === null) return { ...answer, revision: ctx.mirror.revision, replayed: false };
+  const { status, body } = answer;
+  if (call.idempotency === null) return { status, body, revision: ctx.mirror.revision, replayed: false };
   const earlier = await storedAnswer<T>(ctx, call);
   if (earlier !== null) return earlier;
-  const first = await commitDraft(ctx, call, { ...answer, compares: [], writes: [] });
+  const first = await commitDraft(ctx, call, { status, body, compares: [], writes: [] });
   if (first !== null) return first;
   throw new Refusal('conflict', 'the same request was being answered; try again', { retryAfterSeconds: 1 });
-}
-
-function unchanged<T>(ctx: ServiceContext, draft: Draft<T>): Answer<T> {
-  const status = draft.status === 201 ? 200 : draft.status;
-  return { status, body: draft.body, revision: ctx.mirror.revision, replayed: false };
 }
 
 /** A refusal may only mean that this very request has been carried out before: then its stored answer counts. */

@@ -76,6 +76,22 @@ describe('submitting a job', () => {
     });
   });
 
+  it('gives a keyed request that changed nothing the same answer again, whatever has changed since', async () => {
+    await submitJob(replica.ctx, callOf(), specOf());
+    await stopJob(replica.ctx, callOf(), HELLO, { reason: 'enough', ifVersion: null });
+    await caughtUp(replica.ctx);
+    const call = callOf(ADMIN, { key: 'k-stop', requestDigest: 'stop' });
+    expect((await stopJob(replica.ctx, call, HELLO, { reason: 'again', ifVersion: null })).replayed).toBe(false);
+    await updateJob(replica.ctx, callOf(), specOf({ priority: 60 }), ANY_VERSION);
+    expect((await stopJob(replica.ctx, call, HELLO, { reason: 'again', ifVersion: null })).replayed).toBe(true);
+    await caughtUp(replica.ctx);
+    expect(getJob(replica.ctx, ADMIN, HELLO)).toMatchObject({ version: 2, stop: null });
+    const other = callOf(ADMIN, { key: 'k-stop', requestDigest: 'other' });
+    await expect(stopJob(replica.ctx, other, HELLO, { reason: '', ifVersion: null })).rejects.toMatchObject({
+      code: 'idempotency-mismatch',
+    });
+  });
+
   it('refuses a role and a danger that the token does not grant, by name', async () => {
     const narrow: Principal = { ...ADMIN, roles: ['eng'], actions: ['job:*'] };
     await expect(submitJob(replica.ctx, callOf(narrow), specOf())).rejects.toMatchObject({ code: 'forbidden' });
