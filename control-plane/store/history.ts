@@ -1,4 +1,8 @@
-/** The changes of the last revisions, for those who missed some. Bounded: what falls out is gone, and they list again. */
+/**
+ * The changes of the last revisions, for those who missed some. Bounded: what falls out is gone, and they list again. Large
+ * parts that nobody asks for are left out: the entries of ledgers, the groups of jobs and versions. A thousand changes of one
+ * full ledger would otherwise take half a gigabyte.
+ */
 import type { Change } from './snapshot.ts';
 
 export class History {
@@ -19,7 +23,7 @@ export class History {
 
   /** The changes of whole revisions, in order, all after those already here. */
   add(changes: readonly Change[]): void {
-    for (const change of changes) this.#changes.push(change);
+    for (const change of changes) this.#changes.push(slimmed(change));
     // Cut in large steps, so that the cost per change stays constant.
     if (this.#changes.length > 2 * this.#max) this.#cut(this.#changes.length - this.#max);
   }
@@ -55,4 +59,25 @@ export class History {
     }
     return low;
   }
+}
+
+function slimmed(change: Change): Change {
+  switch (change.kind) {
+    case 'ledger':
+      return { ...change, before: withoutEntries(change.before), after: withoutEntries(change.after) };
+    case 'jobs':
+      return { ...change, before: withoutGroups(change.before), after: withoutGroups(change.after) };
+    case 'versions':
+      return { ...change, before: withoutGroups(change.before), after: withoutGroups(change.after) };
+    default:
+      return change;
+  }
+}
+
+function withoutEntries<T extends { readonly entries: object }>(ledger: T | null): T | null {
+  return ledger === null ? null : { ...ledger, entries: {} };
+}
+
+function withoutGroups<T extends { readonly spec: { readonly groups: readonly unknown[] } }>(job: T | null): T | null {
+  return job === null ? null : { ...job, spec: { ...job.spec, groups: [] } };
 }

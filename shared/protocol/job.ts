@@ -27,7 +27,7 @@ const text = (max: number) =>
 const absolutePath = z
   .string()
   .max(4096)
-  .regex(/^\/(?!.*(?:^|\/)\.\.(?:\/|$))/, 'must be an absolute path without ".."');
+  .regex(/^\/(?!.*(?:^|\/)\.\.(?:\/|$))[^\p{Cc}]*$/su, 'must be an absolute path without ".." and control characters');
 
 const labelsSchema = z.record(z.string().min(1).max(128), text(4096));
 

@@ -22,7 +22,7 @@ import {
 } from '../../support/replica.ts';
 
 let etcd: TestEtcd;
-const ends: (() => Promise<void> | void)[] = [];
+const ends: (() => unknown)[] = [];
 
 beforeAll(async () => {
   etcd = await startEtcd();
