@@ -105,7 +105,13 @@ function parseJson(text: string): unknown {
 async function writeBootstrapToken(path: string | null, { mint }: Replica): Promise<void> {
   if (path === null || existsSync(path)) return;
   const { token } = await mintAdminToken(mint, { subject: 'bootstrap', ttlSeconds: 365 * 24 * 3600 });
-  writeFileSync(path, `${token}\n`, { mode: 0o600, flag: 'wx' });
+  try {
+    writeFileSync(path, `${token}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    // Another replica on this machine was faster: its token is as good.
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
+    throw new ConfigError(`--bootstrap-token-file "${path}" can't be written: ${error}`);
+  }
 }
 
 function serve(replica: Replica, { listen }: ReplicaConfig): Promise<Server> {
