@@ -39,13 +39,15 @@ export async function watchesThatAreCut(
   return watches.end();
 }
 
+const COMPACT_CHANCE = 0.01;
+
 export async function mirrorsThatAreCut(
   place: Place,
   random: SeededRandom,
   size: CutsSize,
-): Promise<{ violations: readonly string[]; waits: Waits }> {
+): Promise<{ violations: readonly string[]; waits: Waits; resets: number }> {
   const stores = await farStores(place, size.followers);
-  const mirrors = await Mirrors.begin(place, random.split('mirrors'), stores);
+  const mirrors = await Mirrors.begin(place, random.split('mirrors'), stores, { compactChance: COMPACT_CHANCE });
   await cutAll(stores, random, size, (index) => mirrors.progress(index));
   return mirrors.end();
 }

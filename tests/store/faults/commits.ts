@@ -30,7 +30,7 @@ interface Account {
   readonly expected: number;
   /** Through `commitOnce`, which settles what a bare transaction leaves open. */
   readonly settled: boolean;
-  readonly outcome: TransactionResult | StoreUnavailableError;
+  readonly outcome: TransactionResult | Error;
 }
 
 /** One read, and what was known to stand when it began. */
@@ -57,6 +57,7 @@ export class Commits {
   readonly #truth: Truth;
   readonly #writes: Account[] = [];
   readonly #reads: Reading[] = [];
+  readonly #failures: string[] = [];
   #writers: readonly Promise<void>[] = [];
   #on = true;
   #knownRevision = 0;
@@ -89,6 +90,7 @@ export class Commits {
     const past = new Past(await this.#truth.read());
     const tally: Tally = { won: 0, lost: 0, wonInTheDark: 0, lostInTheDark: 0 };
     const violations = [
+      ...this.#failures,
       ...past.violations,
       ...this.#writes.flatMap((account) => judgeWrite(account, past, tally)),
       ...this.#reads.flatMap((reading) => judgeReading(reading, past)),
@@ -96,8 +98,13 @@ export class Commits {
     return { violations, tally };
   }
 
+  /** Never rejects: what goes wrong is told at the end. */
   async #writeOn(far: Far, random: SeededRandom): Promise<void> {
-    while (this.#on) await this.#tryOne(far, random);
+    try {
+      while (this.#on) await this.#tryOne(far, random);
+    } catch (error) {
+      this.#failures.push(`a writer failed: ${error}`);
+    }
   }
 
   /** Reads a key and tries to change it, once. */
@@ -127,8 +134,7 @@ export class Commits {
       this.#knownRevision = Math.max(this.#knownRevision, result.revision);
       return result;
     } catch (error) {
-      if (error instanceof StoreUnavailableError) return error;
-      throw error;
+      return error instanceof Error ? error : new Error(String(error));
     }
   }
 }
@@ -146,6 +152,8 @@ function judgeWrite(account: Account, past: Past, tally: Tally): string[] {
   if (outcome instanceof StoreUnavailableError) {
     tally[revision === null ? 'lostInTheDark' : 'wonInTheDark'] += 1;
     if (account.settled) found.push(...judgeGivenUp(value, revision, outcome));
+  } else if (outcome instanceof Error) {
+    found.push(`${value} failed: ${outcome}`);
   } else if (outcome.committed) {
     tally.won += 1;
     if (outcome.revision !== revision) found.push(`${value} was reported won at ${outcome.revision}, not ${revision}`);

@@ -31,19 +31,29 @@ export interface Waits {
 
 export class Mirrors {
   readonly #place: Place;
+  readonly #compactChance: number;
   readonly #go = { on: true };
   readonly #followed: Followed[] = [];
   readonly #waits: Waits = { reached: 0, notReached: 0 };
   #work: Promise<unknown> = Promise.resolve();
   #writtenRevision = 0;
 
-  private constructor(place: Place) {
+  private constructor(place: Place, compactChance: number) {
     this.#place = place;
+    this.#compactChance = compactChance;
   }
 
-  /** Somebody begins to write, and a mirror over each of the stores to follow, until {@link end}. */
-  static async begin(place: Place, random: SeededRandom, stores: readonly Far[]): Promise<Mirrors> {
-    const mirrors = new Mirrors(place);
+  /**
+   * Somebody begins to write, and a mirror over each of the stores to follow, until {@link end}. After each write the history
+   * may be compacted: who is cut off at that moment has to list again, while others go on writing.
+   */
+  static async begin(
+    place: Place,
+    random: SeededRandom,
+    stores: readonly Far[],
+    { compactChance = 0 } = {},
+  ): Promise<Mirrors> {
+    const mirrors = new Mirrors(place, compactChance);
     for (const { store } of stores) mirrors.#followed.push(new Followed(await place.mirror(store), place.direct));
     mirrors.#work = Promise.all([
       mirrors.#writeOn(random.split('records')),
@@ -69,8 +79,10 @@ export class Mirrors {
   }
 
   async #writeOn(random: SeededRandom): Promise<void> {
+    const { direct } = this.#place;
     for (let epoch = 1; this.#go.on; epoch++) {
-      this.#writtenRevision = await insist(() => write(this.#place.direct, ...drawRecords(random, epoch)));
+      this.#writtenRevision = await insist(() => write(direct, ...drawRecords(random, epoch)));
+      if (random.chance(this.#compactChance)) await insist(() => direct.compact(this.#writtenRevision));
       await pause(random.between(...WRITE_EVERY_MS));
     }
   }

@@ -101,13 +101,19 @@ export function pause(ms: number): Promise<void> {
 const DEADLINE_MS = 20_000;
 const POLL_MS = 10;
 
-/** Waits until `condition` holds. */
+/** Waits until `condition` holds; a failure of the test if it never does. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + DEADLINE_MS;
+  if (!(await holds(condition, DEADLINE_MS))) throw new Error(`${what} did not come about within ${DEADLINE_MS} ms`);
+}
+
+/** Waits until `condition` holds; false if that takes longer than `withinMs`. */
+export async function holds(condition: () => boolean | Promise<boolean>, withinMs: number): Promise<boolean> {
+  const deadlineMs = performance.now() + withinMs;
   while (!(await condition())) {
-    if (performance.now() > deadlineMs) throw new Error(`${what} did not come about within ${DEADLINE_MS} ms`);
+    if (performance.now() > deadlineMs) return false;
     await pause(POLL_MS);
   }
+  return true;
 }
 
 /** What `call` gives, once the store answers. Any other failure is passed on. */

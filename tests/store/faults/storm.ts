@@ -1,7 +1,7 @@
 /** Faults of a wire, one after the other, in an order that chance decides. */
 import type { SeededRandom } from '../../simulation/seeded-random.ts';
 import type { TcpProxy } from '../tcp-proxy.ts';
-import { pause } from './place.ts';
+import { holds, pause } from './place.ts';
 
 type Span = readonly [lowMs: number, highMs: number];
 
@@ -10,6 +10,7 @@ const BRIEF_MS: Span = [1, 60];
 const LONG_MS: Span = [300, 900];
 const LONG_CHANCE = 0.15;
 const CALM_MS: Span = [1, 40];
+const RECONNECT_WITHIN_MS = 300;
 const MID_STREAM_BYTES: Span = [1, 4000];
 
 type Fault = (proxy: TcpProxy, random: SeededRandom) => Promise<void>;
@@ -32,12 +33,14 @@ const FAULTS = {
     proxy.heal();
   },
 
-  /** The sender has given up on its connection, and may have asked on another, by the time the request arrives. */
+  /** By the time the request arrives its sender has given up on the connection, and is asking what came of it on another. */
   'late-requests': async (proxy, random) => {
     proxy.hold('requests');
     await pause(random.between(...BRIEF_MS));
+    const { connections } = proxy;
     proxy.leave();
     proxy.letThrough('requests');
+    await holds(() => proxy.connections > connections, RECONNECT_WITHIN_MS);
     await lasting(random);
     proxy.arriveLate();
   },

@@ -24,7 +24,9 @@ export class Truth {
   async read(): Promise<readonly WatchEvent[]> {
     const last = await insist(() => write(this.#store, put(`${this.#prefix}end`, '')));
     const watch = new Collector(this.#store, this.#prefix, this.fromRevision);
-    await until('the end of the history', () => (watch.batches.at(-1)?.revision ?? 0) >= last);
+    const failed = watch.done.then((failure) => failure !== null);
+    const isRead = () => (watch.batches.at(-1)?.revision ?? 0) >= last;
+    await until('the end of the history', () => isRead() || Promise.race([failed, false]));
     const failure = await watch.stop();
     if (failure !== null) throw failure;
     return watch.events;

@@ -5,7 +5,7 @@
 import type { Store, WatchBatch, WatchEvent, Write } from '../../../control-plane/store/contract.ts';
 import type { SeededRandom } from '../../simulation/seeded-random.ts';
 import { Collector, describeEvent, put, write } from '../conformance/harness.ts';
-import { type Far, insist, type Place, pause, until } from './place.ts';
+import { type Far, holds, insist, type Place, pause } from './place.ts';
 import { Truth } from './truth.ts';
 
 const WATCHED = '/watched/';
@@ -17,7 +17,10 @@ const DELETE_CHANCE = 0.2;
 const SHORT_CHARACTERS = [0, 600] as const;
 const LONG_CHARACTERS = [10_000, 100_000] as const;
 const LONG_CHANCE = 0.02;
-const PROBLEMS_SHOWN_MAX = 5;
+/** Of each kind of problem. */
+const SHOWN_MAX = 3;
+/** How long a watch may take to catch up once its wire is whole. */
+const END_WITHIN_MS = 6000;
 
 export class Watches {
   readonly #truth: Truth;
@@ -74,27 +77,28 @@ function drawWrite(key: string, random: SeededRandom): Write {
 async function judgeWatch(watch: Collector, history: readonly WatchEvent[]): Promise<string[]> {
   const last = history.at(-1);
   const end = last === undefined ? 0 : revisionOf(last);
-  const failed = watch.done.then(() => true);
-  const reached = until('the end of a watch', () => (watch.batches.at(-1)?.revision ?? 0) >= end).then(() => false);
-  await Promise.race([failed, reached]).catch(() => false);
-  const failure = await watch.stop();
-  reached.catch(() => undefined);
+  let isOver = false;
+  const done = watch.done.finally(() => {
+    isOver = true;
+  });
+  // Whether it gets there shows in what it saw.
+  await holds(() => isOver || (watch.batches.at(-1)?.revision ?? 0) >= end, END_WITHIN_MS);
+  const failure = isOver ? await done : await watch.stop();
   const problems = compareWithHistory(watch.batches, history);
   return failure === null ? problems : [`failed: ${failure}`, ...problems];
 }
 
 /** What is wrong with what a watch saw: the first few things. */
 export function compareWithHistory(batches: readonly WatchBatch[], history: readonly WatchEvent[]): string[] {
-  const problems = [...checkBatches(batches)];
   const seen = batches.flatMap((batch) => batch.events).map(describeShort);
   const happened = history.map(describeShort);
   const counts = new Map<string, number>();
   for (const event of seen) counts.set(event, (counts.get(event) ?? 0) + 1);
-  for (const event of happened) if (!counts.has(event)) problems.push(`lost ${event}`);
-  for (const [event, count] of counts) if (count > 1) problems.push(`repeated ${event}`);
-  if (problems.length === 0 && seen.join('\n') !== happened.join('\n'))
-    problems.push('saw other events, or another order');
-  return problems.slice(0, PROBLEMS_SHOWN_MAX);
+  const lost = happened.filter((event) => !counts.has(event)).map((event) => `lost ${event}`);
+  const repeated = [...counts].filter(([, count]) => count > 1).map(([event]) => `repeated ${event}`);
+  const problems = [lost, repeated, [...checkBatches(batches)]].flatMap((all) => all.slice(0, SHOWN_MAX));
+  const isSame = seen.join('\n') === happened.join('\n');
+  return problems.length > 0 || isSame ? problems : ['saw other events, or another order'];
 }
 
 function* checkBatches(batches: readonly WatchBatch[]): Generator<string> {
