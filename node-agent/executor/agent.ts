@@ -64,7 +64,7 @@ class AssembledAgent implements Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const { config, runtime, controlPlane } = parts;
+    const { config } = parts;
     const report = {
       onStatus: (status: TaskStatus) => this.#reporter.add(status),
       onRelease: (task: TaskId) => this.#reporter.addReleased(task),
@@ -93,9 +93,7 @@ class AssembledAgent implements Agent {
       onChange: () => this.#sayWishes(),
     });
     this.#streams = new Streams({
-      controlPlane,
-      runtime,
-      log: parts.log,
+      ...parts,
       epoch: () => this.#session.epoch,
       container: (task) => this.#engine.containers.get(task),
       isAwaited: (task) => this.#isAwaited(task),
