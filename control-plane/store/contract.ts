@@ -129,7 +129,10 @@ export class LeaseGoneError extends Error {
   override readonly name = 'LeaseGoneError';
 }
 
-/** The store refuses writes because its database has reached its quota. Nothing was written. */
+/**
+ * The store refuses writes because its database has reached its quota. It is done with the transaction, but may have carried
+ * it out: etcd notices some of what takes it over the quota only afterwards.
+ */
 export class StoreFullError extends Error {
   override readonly name = 'StoreFullError';
 }

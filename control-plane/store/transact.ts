@@ -4,11 +4,12 @@
  * happened; or the tombstone takes its place, then it never will. "Mine" and "somebody else's" stay apart even when the
  * values have been overwritten since.
  */
-import { invariant } from '../../shared/util/assert.ts';
+import { invariant, present } from '../../shared/util/assert.ts';
 import { type BackoffPolicy, backoffMs } from '../../shared/util/backoff.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import {
   type Compare,
+  type KeyValue,
   LeaseGoneError,
   type Store,
   StoreFullError,
@@ -21,7 +22,7 @@ import type { OpLeases } from './op-leases.ts';
 import { decodeRecord, putRecord } from './records.ts';
 
 export { OpLeases } from './op-leases.ts';
-export { type AtomicUnit, type PackedTransaction, packTransactions } from './pack.ts';
+export { type AtomicUnit, fitsTransaction, type PackedTransaction, packTransactions } from './pack.ts';
 
 export interface Operation {
   /** Unique for ever. */
@@ -45,7 +46,8 @@ const ATTEMPTS_MAX = 3;
  * store broke off is tried anew, so `committed: false` always means that a compare failed.
  *
  * Throws StoreUnavailableError when the store stays away: the message says whether the outcome is unknown or nothing was
- * written. Throws LeaseGoneError when a lease that the caller's writes name has ended, and StoreFullError.
+ * written. Throws LeaseGoneError when a lease that the caller's writes name has ended, and StoreFullError when the store has
+ * no room; nothing was written then.
  */
 export async function commitOnce(store: Store, operation: Operation): Promise<TransactionResult> {
   let current = operation;
@@ -69,8 +71,9 @@ async function attemptOnce(store: Store, operation: Operation): Promise<Outcome>
   try {
     return { settled: 'answered', result: await transactWithRecord(store, operation) };
   } catch (error) {
-    if (!(error instanceof StoreUnavailableError)) throw error;
-    return settle(store, operation, error);
+    if (error instanceof StoreFullError) return settleByReading(store, operation, error);
+    if (error instanceof StoreUnavailableError) return settleByTombstone(store, operation, error);
+    throw error;
   }
 }
 
@@ -100,44 +103,67 @@ async function sendWithRecord(store: Store, operation: Operation, lease: string)
   return { ...result, observed };
 }
 
+/**
+ * After the store said that it is full: it may have carried the operation out all the same, but is done with it. So its
+ * record is there by now or never will be.
+ */
+async function settleByReading(store: Store, operation: Operation, cause: StoreFullError): Promise<Outcome> {
+  return settle(operation, cause, async () => {
+    const { keyValue } = await store.get(keys.op(operation.opId));
+    if (keyValue === null) throw cause;
+    return outcomeOf(keyValue, cause);
+  });
+}
+
 /** Finds out what became of the operation, or sees to it that nothing does. */
-async function settle(store: Store, operation: Operation, cause: StoreUnavailableError): Promise<Outcome> {
-  const { clock } = operation.leases;
+async function settleByTombstone(store: Store, operation: Operation, cause: StoreUnavailableError): Promise<Outcome> {
+  return settle(operation, cause, async () => {
+    const key = keys.op(operation.opId);
+    try {
+      const lease = await operation.leases.opsLease();
+      const tombstone = await store.transact({
+        compares: [{ key, modRevision: 0 }],
+        writes: [putRecord('ops', key, { by: operation.by, aborted: true }, lease)],
+      });
+      if (tombstone.committed) return { settled: 'aborted', cause };
+      return outcomeOf(present(tombstone.observed[0], `what stands under ${key}`), cause);
+    } catch (error) {
+      // The record would have gone with its lease, so its absence no longer says that the operation didn't happen.
+      if (error instanceof LeaseGoneError) return 'unknowable';
+      if (!(error instanceof StoreFullError)) throw error;
+      // No room for a tombstone. A record tells all the same; without one, the operation may still be on its way.
+      const { keyValue } = await store.get(key);
+      return keyValue === null ? 'unknown yet' : outcomeOf(keyValue, cause);
+    }
+  });
+}
+
+function outcomeOf({ key, value, createRevision }: KeyValue, cause: unknown): Outcome {
+  // An earlier tombstone of ours, whose answer was lost too, is as good as a new one.
+  if (decodeRecord('ops', key, value).aborted) return { settled: 'aborted', cause };
+  return { settled: 'found', result: { committed: true, revision: createRevision } };
+}
+
+/** Looks again, for as long as the store is away or can't tell yet. */
+async function settle(
+  { opId, leases: { clock } }: Operation,
+  cause: Error,
+  look: () => Promise<Outcome | 'unknown yet' | 'unknowable'>,
+): Promise<Outcome> {
   const deadlineMs = clock.monotonicMs() + SETTLE_DEADLINE_MS;
   for (let retry = 0; clock.monotonicMs() < deadlineMs; retry++) {
-    const outcome = await tryToSettle(store, operation, cause);
-    if (outcome !== null) return outcome;
+    const outcome = await look().catch(unknownWhileAway);
+    if (outcome === 'unknowable') break;
+    if (outcome !== 'unknown yet') return outcome;
     await sleep(clock, backoffMs(SETTLE_BACKOFF, retry));
   }
-  throw unknownOutcome(operation, cause);
-}
-
-/** Null: the store didn't answer. */
-async function tryToSettle(store: Store, operation: Operation, cause: StoreUnavailableError): Promise<Outcome | null> {
-  const key = keys.op(operation.opId);
-  try {
-    const lease = await operation.leases.opsLease();
-    const tombstone = await store.transact({
-      compares: [{ key, modRevision: 0 }],
-      writes: [putRecord('ops', key, { by: operation.by, aborted: true }, lease)],
-    });
-    if (tombstone.committed) return { settled: 'aborted', cause };
-    const found = tombstone.observed[0] ?? null;
-    invariant(found !== null, `what stands under ${key} was observed`);
-    // An earlier tombstone of ours, whose answer was lost too, is as good as this one.
-    if (decodeRecord('ops', key, found.value).aborted) return { settled: 'aborted', cause };
-    return { settled: 'found', result: { committed: true, revision: found.createRevision } };
-  } catch (error) {
-    if (error instanceof StoreUnavailableError || error instanceof StoreFullError) return null;
-    // The record would have gone with its lease, so its absence no longer says that the operation didn't happen.
-    if (error instanceof LeaseGoneError) throw unknownOutcome(operation, cause);
-    throw error;
-  }
-}
-
-function unknownOutcome(operation: Operation, cause: StoreUnavailableError): StoreUnavailableError {
-  return new StoreUnavailableError(
-    `the outcome of operation ${operation.opId} is unknown: the store did not answer; read before you repeat it`,
+  throw new StoreUnavailableError(
+    `the outcome of operation ${opId} is unknown: the store did not answer; read before you repeat it`,
     { cause },
   );
+}
+
+function unknownWhileAway(error: unknown): 'unknown yet' {
+  if (error instanceof StoreUnavailableError) return 'unknown yet';
+  throw error;
 }

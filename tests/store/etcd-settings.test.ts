@@ -2,12 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { Etcd3, Range } from 'etcd3';
 import { afterEach, describe, expect, test } from 'vitest';
+import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
 import type { EtcdOptions } from '../../control-plane/adapters/etcd/connection.ts';
 import { StoreRefusedError } from '../../control-plane/adapters/etcd/errors.ts';
 import { EtcdStore } from '../../control-plane/adapters/etcd/etcd-store.ts';
 import { type Store, StoreFullError, StoreUnavailableError } from '../../control-plane/store/contract.ts';
+import { commitOnce, OpLeases } from '../../control-plane/store/transact.ts';
 import { freePort, startEtcd, type TestEtcd } from '../support/etcd.ts';
 import { Collector, eventually, put, type Subject, write } from './conformance/harness.ts';
+import { changed } from './faults/changed-store.ts';
 
 const PREFIX = '/settings/';
 const cleanups: (() => Promise<void>)[] = [];
@@ -153,6 +156,50 @@ test('a full etcd refuses writes and says so; reading goes on', async () => {
   await expect(fill()).rejects.toThrow(StoreFullError);
   expect((await store.get(`${PREFIX}small`)).keyValue?.value).toBe('1');
 });
+
+test('an etcd that fills up while many write leaves none of them in error about what was written', async () => {
+  let writtenThoughFull = 0;
+  for (let attempt = 0; attempt < FILLS_MAX && writtenThoughFull === 0; attempt++) {
+    const { accounts, present, full } = await fillTogether();
+    for (const [name, outcome] of accounts) expect([name, outcome]).toEqual([name, present.has(name) ? 'won' : 'full']);
+    writtenThoughFull = full.filter((name) => present.has(name)).length;
+  }
+  // Without this, etcd would have kept its promise, and nothing would have been shown.
+  expect(writtenThoughFull).toBeGreaterThan(0);
+});
+
+const FILLS_MAX = 10;
+const FILLING_WRITES = 150;
+
+/** How each of many writers fared by its own account, what is there, and whom etcd had told that it is full. */
+async function fillTogether() {
+  const etcd = await etcdWith({ arguments: ['--quota-backend-bytes=3000000'] });
+  const store = storeOf({ hosts: [etcd.url] });
+  const leases = new OpLeases({ store, clock: new SystemClock() });
+  await leases.opsLease();
+  const full: string[] = [];
+  const watched = changed(store, {
+    transact: (transaction) =>
+      store.transact(transaction).catch((error) => {
+        if (error instanceof StoreFullError) full.push(...transaction.writes.map((write) => write.key));
+        throw error;
+      }),
+  });
+  const accounts = await Promise.all(
+    Array.from({ length: FILLING_WRITES }, async (_, index): Promise<[string, string]> => {
+      const key = `${PREFIX}${index}`;
+      const compares = [{ key, modRevision: 0 }];
+      const operation = { opId: String(index), leases, by: 'test', compares, writes: [put(key, 'x'.repeat(50_000))] };
+      const outcome = commitOnce(watched, operation).then(
+        ({ committed }) => (committed ? 'won' : 'lost'),
+        (error) => (error instanceof StoreFullError ? 'full' : String(error)),
+      );
+      return [key, await outcome];
+    }),
+  );
+  const { keyValues } = await store.range({ prefix: PREFIX });
+  return { accounts, present: new Set(keyValues.map(({ key }) => key)), full };
+}
 
 test('a reader that is far too slow still gets everything, once and in order', async () => {
   const etcd = await etcdWith({});

@@ -23,6 +23,7 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { Mirror } from '../../../control-plane/store/mirror.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Operation } from '../../../control-plane/store/transact.ts';
+import { changed } from './changed-store.ts';
 import { insist, pause, type Subject, subjectOf, type Timing } from './place.ts';
 import { revisionOf } from './watches.ts';
 
@@ -96,22 +97,6 @@ function withStore(change: (store: Store, hosts: readonly string[], timing: Timi
 /** The real code, with another way to commit. */
 function withCommit(commit: Subject['commit']): Subject {
   return { ...REAL, commit };
-}
-
-function changed(store: Store, changes: Partial<Store>): Store {
-  return {
-    get: (key) => store.get(key),
-    range: (request) => store.range(request),
-    transact: (transaction) => store.transact(transaction),
-    watch: (request) => store.watch(request),
-    grantLease: (ttlSeconds) => store.grantLease(ttlSeconds),
-    keepLeaseAlive: (lease) => store.keepLeaseAlive(lease),
-    revokeLease: (lease) => store.revokeLease(lease),
-    status: () => store.status(),
-    compact: (revision) => store.compact(revision),
-    close: () => store.close(),
-    ...changes,
-  };
 }
 
 /** What a watch's bug may meddle with: its client, before its streams are opened. */

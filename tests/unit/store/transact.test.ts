@@ -1,6 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
-import { LeaseGoneError, StoreUnavailableError, type Write } from '../../../control-plane/store/contract.ts';
+import {
+  LeaseGoneError,
+  StoreFullError,
+  StoreUnavailableError,
+  type Write,
+} from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { decodeRecord } from '../../../control-plane/store/records.ts';
 import { commitOnce, type Operation, OpLeases } from '../../../control-plane/store/transact.ts';
@@ -146,6 +151,45 @@ describe('when the outcome is unknown', () => {
     const outcome = whileTimePasses(commitOnce(store, operation()));
     await expect(outcome).rejects.toThrow('outcome of operation op is unknown');
     expect(await valueUnder(KEY)).toBe('mine');
+  });
+});
+
+describe('when the store says that it is full', () => {
+  test('an operation that it carried out all the same is found', async () => {
+    store.mishaps.push('full-but-written');
+    const result = await commitOnce(store, operation());
+    expect(result).toEqual({ committed: true, revision: (await memory.get(KEY)).keyValue?.modRevision });
+  });
+
+  test('an operation that it refused is reported so, and was not written', async () => {
+    store.mishaps.push('full');
+    await expect(whileTimePasses(commitOnce(store, operation()))).rejects.toThrow(StoreFullError);
+    expect([await valueUnder(KEY), await opsOf()]).toEqual([null, []]);
+  });
+
+  test('an operation whose answer was lost is found without writing anything', async () => {
+    store.mishaps.push('answer-lost', ...Array.from({ length: 1000 }, () => 'full' as const));
+    expect((await whileTimePasses(commitOnce(store, operation()))).committed).toBe(true);
+  });
+
+  test('an operation that may be on its way stays unknown', async () => {
+    store.mishaps.push('late', ...Array.from({ length: 1000 }, () => 'full' as const));
+    const outcome = whileTimePasses(commitOnce(store, operation()));
+    await expect(outcome).rejects.toThrow('outcome of operation op is unknown');
+    store.mishaps.splice(0);
+    expect(await store.deliverLate()).toMatchObject([{ committed: true }]);
+  });
+
+  test('what it answers while it is away counts when it is back', async () => {
+    await leases.opsLease();
+    store.mishaps.push('full-but-written');
+    store.beforeTransact = async () => {
+      store.away = true;
+    };
+    const outcome = commitOnce(store, operation());
+    await clock.advance(1000);
+    store.away = false;
+    expect((await whileTimePasses(outcome)).committed).toBe(true);
   });
 });
 

@@ -5,6 +5,7 @@ import {
   type RangePage,
   type RangeRequest,
   type Store,
+  StoreFullError,
   type StoreStatus,
   StoreUnavailableError,
   type Transaction,
@@ -13,8 +14,11 @@ import {
   type WatchRequest,
 } from '../../../control-plane/store/contract.ts';
 
-/** What happens to one transaction: its answer gets lost, it never arrives, or it arrives only when it is let. */
-export type Mishap = 'answer-lost' | 'never-arrives' | 'late';
+/**
+ * What happens to one transaction: its answer gets lost, it never arrives, it arrives only when it is let, or the store says
+ * that it is full: having refused it, or having carried it out.
+ */
+export type Mishap = 'answer-lost' | 'never-arrives' | 'late' | 'full' | 'full-but-written';
 
 export class UnreliableStore implements Store {
   /** While true, nothing gets through. */
@@ -57,8 +61,10 @@ export class UnreliableStore implements Store {
     const mishap = this.mishaps.shift();
     if (mishap === 'late') this.#late.push(transaction);
     if (mishap === 'late' || mishap === 'never-arrives') throw new StoreUnavailableError(`the request ${mishap}`);
+    if (mishap === 'full') throw new StoreFullError('the store is full');
     await this.beforeTransact(transaction);
     const result = await this.#inner.transact(transaction);
+    if (mishap === 'full-but-written') throw new StoreFullError('the store is full');
     if (mishap === 'answer-lost') throw new StoreUnavailableError('the answer was lost');
     return result;
   }
