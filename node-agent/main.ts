@@ -85,11 +85,12 @@ async function serve(surroundings: Surroundings): Promise<void> {
     urls: options.controlPlane,
     tokens: {
       readNodeToken: () => stateDir.readNodeToken(),
-      writeNodeToken: (token) => keepToken(surroundings, token),
+      writeNodeToken: (token) => stateDir.writeNodeToken(token),
       readJoinToken: () => joinToken(options),
     },
     userAgent: `berth-agent/${VERSION}`,
     https: () => process.getBuiltinModule('node:https'),
+    log,
   });
   const agent = createAgent({ controlPlane, runtime, journal, clock: systemClock, random: systemRandom, config, log });
   await agent.start();
@@ -170,15 +171,6 @@ async function answeringEngine(
     }
   }
   return null;
-}
-
-/** A token that can't be kept still serves for now: a full disk must not cost the node its session. */
-async function keepToken({ stateDir, log }: Surroundings, token: string | null): Promise<void> {
-  try {
-    await stateDir.writeNodeToken(token);
-  } catch (cause) {
-    log.warn('the node token could not be kept; the next start needs the join token', { cause: String(cause) });
-  }
 }
 
 async function joinToken(options: AgentOptions): Promise<string | null> {

@@ -13,6 +13,7 @@ export interface HttpCall {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Until an answer begins, and then between its parts. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -90,9 +91,14 @@ export class HttpCalls {
     return new Promise((resolve, reject) => {
       const request = this.#request(index, call);
       request.on('error', (cause) => reject(isClosedWhileIdle(request, cause) ? new ClosedWhileIdle() : cause));
-      request.on('response', (response) => readAnswer(response).then(resolve, reject));
-      request.setTimeout(call.timeoutMs, () => {
-        request.destroy(new Error(`no answer within ${call.timeoutMs / 1000} s`));
+      const giveUp = () => request.destroy(new Error(`no answer within ${call.timeoutMs / 1000} s`));
+      // A timer of its own, since a socket's begins to count only once it is connected, and a dead machine never gets so far.
+      const timer = setTimeout(giveUp, call.timeoutMs);
+      request.on('close', () => clearTimeout(timer));
+      request.on('response', (response) => {
+        clearTimeout(timer);
+        request.setTimeout(call.timeoutMs, giveUp);
+        readAnswer(response).then(resolve, reject);
       });
       request.end(call.body);
     });

@@ -11,15 +11,19 @@ import {
   type StatusesRequest,
   type StatusesResponse,
 } from '../../../shared/protocol/agent.ts';
-import { type AssignmentQuery, type ControlPlane, ControlPlaneFault } from '../../executor/contracts.ts';
+import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } from '../../executor/contracts.ts';
 import { assignmentResponse, faultIn, heartbeatResponse, registerResponse, statusesResponse } from './answers.ts';
 import { type HttpAnswer, HttpCalls, readAnswer } from './http-calls.ts';
 
 const CALL_TIMEOUT_MS = 15_000;
-/** A heartbeat that hangs has to be noticed while the lease can still be kept. */
-const HEARTBEAT_TIMEOUT_MS = 4000;
+/** A heartbeat that hangs has to be noticed while there is time for other addresses before the lease is over. */
+const HEARTBEATS_PER_LEASE = 4;
+const LEASE_TTL_DEFAULT_MS = 10_000;
 
-/** Where tokens are kept. The join token is read again each time, so that an operator can put a new one there. */
+/**
+ * Where tokens are kept. The join token is read again each time, so that an operator can put a new one there. Each call may fail:
+ * a token that can't be written serves from memory, and one that can't be read is tried again.
+ */
 export interface TokenStore {
   readNodeToken(): Promise<string | null>;
   writeNodeToken(token: string | null): Promise<void>;
@@ -32,12 +36,15 @@ export interface HttpControlPlaneOptions {
   readonly tokens: TokenStore;
   readonly userAgent: string;
   readonly https: () => typeof Https;
+  readonly log: Log;
 }
 
 export class HttpControlPlane implements ControlPlane {
   readonly #options: HttpControlPlaneOptions;
   readonly #calls: HttpCalls;
   #nodeToken: string | null = null;
+  #leaseTtlMs = LEASE_TTL_DEFAULT_MS;
+  #isUnkeptTold = false;
 
   constructor(options: HttpControlPlaneOptions) {
     this.#options = options;
@@ -45,14 +52,14 @@ export class HttpControlPlane implements ControlPlane {
   }
 
   async register(request: RegisterRequest, signal: AbortSignal): Promise<RegisterResponse> {
-    const { tokens } = this.#options;
-    const own = this.#nodeToken ?? (await tokens.readNodeToken());
+    const own = this.#nodeToken ?? (await this.#readNodeToken());
     const answer = own === null ? null : await this.#register(request, own, signal);
     const isRefused = answer === null || answer.status === 401 || answer.status === 403;
     const final = isRefused ? await this.#join(request, answer, signal) : answer;
     const fault = faultIn(final);
     if (fault !== null) throw fault;
     const response = registerResponse(final.body);
+    this.#leaseTtlMs = response.leaseTtlMs;
     await this.#keepToken(response.nodeToken);
     return response;
   }
@@ -72,7 +79,7 @@ export class HttpControlPlane implements ControlPlane {
   }
 
   async heartbeat(epoch: number, sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse> {
-    const timeoutMs = HEARTBEAT_TIMEOUT_MS;
+    const timeoutMs = this.#leaseTtlMs / HEARTBEATS_PER_LEASE;
     const answer = await this.#post('/v1/agent/heartbeat', { sentAtMs }, { epoch, timeoutMs, signal });
     const response = heartbeatResponse(answer.body);
     if (response.nodeToken !== null) await this.#keepToken(response.nodeToken);
@@ -106,7 +113,9 @@ export class HttpControlPlane implements ControlPlane {
       if (fault !== null) throw fault;
     } catch (cause) {
       request.destroy();
-      throw cause instanceof ControlPlaneFault ? cause : this.#calls.away(address, cause);
+      // Ended from here: that says nothing about the address.
+      if (signal.aborted || cause instanceof ControlPlaneFault) throw cause;
+      throw this.#calls.away(address, cause);
     }
   }
 
@@ -174,9 +183,25 @@ export class HttpControlPlane implements ControlPlane {
     };
   }
 
+  async #readNodeToken(): Promise<string | null> {
+    try {
+      return await this.#options.tokens.readNodeToken();
+    } catch (cause) {
+      throw new ControlPlaneFault('away', `the node token can't be read: ${String(cause)}`, { cause });
+    }
+  }
+
+  /** A full disk must not cost the node its session. */
   async #keepToken(token: string): Promise<void> {
     this.#nodeToken = token;
-    await this.#options.tokens.writeNodeToken(token);
+    try {
+      await this.#options.tokens.writeNodeToken(token);
+      this.#isUnkeptTold = false;
+    } catch (cause) {
+      const message = 'the node token could not be kept; the next start needs the join token';
+      if (!this.#isUnkeptTold) this.#options.log.warn(message, { cause: String(cause) });
+      this.#isUnkeptTold = true;
+    }
   }
 }
 

@@ -108,6 +108,7 @@ describe("the agent's own client", () => {
       https: () => {
         throw new Error('nothing here is encrypted');
       },
+      log: { debug() {}, info() {}, warn() {}, error() {} },
       tokens: {
         readNodeToken: async () => nodeToken,
         readJoinToken: async () => null,
