@@ -37,7 +37,7 @@ interface GroupSearch {
 }
 
 function searchFor({ job, group }: WantedTask, offer: BuiltInOffer): GroupSearch {
-  const demand = demandOf(job.uid, job.spec, group);
+  const demand = demandOf(job, group);
   return { demand, filters: DEMAND_FILTERS.filter((filter) => filter.applies(demand)), candidates: offer.rooms };
 }
 

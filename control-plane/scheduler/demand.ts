@@ -1,7 +1,8 @@
 /** What one task of a group asks of a node, worked out once for all tasks of the group. */
 import type { Constraint } from '../../shared/domain/constraint.ts';
-import type { JobUid } from '../../shared/domain/ids.ts';
-import type { GroupSpec, JobSpec, Placement } from '../../shared/domain/job.ts';
+import { type JobUid, taskId } from '../../shared/domain/ids.ts';
+import type { GroupSpec, Job, Placement } from '../../shared/domain/job.ts';
+import { entryBytesMax } from '../../shared/domain/ledger.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 
 export interface Demand {
@@ -21,14 +22,17 @@ export interface Demand {
   readonly anyPorts: number;
   /** The job's and the group's together. */
   readonly constraints: readonly Constraint[];
+  /** What the entry of any of its tasks takes in a ledger, at the most. */
+  readonly entryBytes: number;
 }
 
-export function demandOf(jobUid: JobUid, spec: JobSpec, group: GroupSpec): Demand {
+export function demandOf(job: Job, group: GroupSpec): Demand {
+  const { uid, spec } = job;
   const scalars = roundedScalars(group.resources);
   const names = scalarNames(scalars).filter((name) => scalarOf(scalars, name) > 0);
   const fixedPorts = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
   return {
-    key: groupKey(jobUid, group.name),
+    key: groupKey(uid, group.name),
     group,
     placement: spec.placement,
     scalars,
@@ -37,17 +41,41 @@ export function demandOf(jobUid: JobUid, spec: JobSpec, group: GroupSpec): Deman
     fixedPorts,
     anyPorts: group.ports.length - fixedPorts.length,
     constraints: [...spec.constraints, ...group.constraints],
+    entryBytes: entryBytesOf(job, group, scalars),
   };
 }
 
-/** The scalars alone: `pids` is a limit that the node doesn't count. */
+/** Higher than any number of an attempt, an index or a version, so that the ids made from it are the longest. */
+const LONGEST_NUMBER = 9_999_999;
+
+function entryBytesOf({ uid, spec }: Job, group: GroupSpec, scalars: Scalars): number {
+  const place = { jobVersion: LONGEST_NUMBER, index: LONGEST_NUMBER, attempt: LONGEST_NUMBER };
+  return entryBytesMax({
+    kind: 'task',
+    task: taskId({ jobName: spec.name, jobUid: uid, group: group.name, ...place }),
+    role: spec.role,
+    jobUid: uid,
+    jobVersion: LONGEST_NUMBER,
+    group: group.name,
+    resources: { ...scalars, ports: group.ports.map(() => ({ first: 0, last: 0 })) },
+    ports: Object.fromEntries(group.ports.map(({ name }) => [name, 0])),
+    stop: null,
+    disowned: false,
+  });
+}
+
+/** The scalars alone: `pids` is a limit that the node doesn't count. What isn't needed is left out. */
 function roundedScalars(needed: Scalars): Scalars {
   return {
     cpus: toMilli(needed.cpus),
     memMiB: toMilli(needed.memMiB),
     diskMiB: toMilli(needed.diskMiB),
     gpus: toMilli(needed.gpus),
-    custom: Object.fromEntries(Object.entries(needed.custom).map(([name, amount]) => [name, toMilli(amount)])),
+    custom: Object.fromEntries(
+      Object.entries(needed.custom)
+        .map(([name, amount]) => [name, toMilli(amount)] as const)
+        .filter(([, amount]) => amount > 0),
+    ),
   };
 }
 

@@ -31,7 +31,7 @@ export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation
 }
 
 function explainWanted(rooms: readonly Room[], { job, group }: WantedTask): Explanation {
-  return explanationOf(judge(rooms, demandOf(job.uid, job.spec, group)));
+  return explanationOf(judge(rooms, demandOf(job, group)));
 }
 
 function waitingOut(then: Explanation, notBeforeMs: number): Explanation {

@@ -4,7 +4,13 @@
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
-import { freeResources, type Ledger, removeEntries, type TaskEntry } from '../../shared/domain/ledger.ts';
+import {
+  entryBytesMax,
+  freeResources,
+  type Ledger,
+  removeEntries,
+  type TaskEntry,
+} from '../../shared/domain/ledger.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import { countPorts, type Resources, subtractResources } from '../../shared/domain/resources.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
@@ -21,6 +27,8 @@ export interface Room {
   readonly free: Resources;
   readonly freePorts: number;
   readonly entries: number;
+  /** What the entries take in the ledger, at the most. */
+  readonly bytes: number;
   /** How many tasks of the group with this key hold a place here, of all versions of the job. */
   tasksOf(group: string): number;
   /** Gives the entry its place. The caller has asked the filters. */
@@ -67,6 +75,7 @@ class LedgerRoom implements Room {
   free: Resources;
   freePorts: number;
   entries: number;
+  bytes: number;
   /** Counted when it is first asked for: only jobs that spread want to know. */
   #tasksByGroup: Map<string, number> | null = null;
 
@@ -76,7 +85,9 @@ class LedgerRoom implements Room {
     this.alive = alive;
     this.free = freeResources(ledger);
     this.freePorts = countPorts(this.free.ports);
-    this.entries = Object.keys(ledger.entries).length;
+    const entries = Object.values(ledger.entries);
+    this.entries = entries.length;
+    this.bytes = entries.reduce((sum, entry) => sum + entryBytesMax(entry), 0);
   }
 
   get id(): NodeId {
@@ -92,6 +103,7 @@ class LedgerRoom implements Room {
     this.free = subtractResources(this.free, entry.resources);
     this.freePorts -= countPorts(entry.resources.ports);
     this.entries += 1;
+    this.bytes += entryBytesMax(entry);
     this.#tasksByGroup ??= countByGroup(this.ledger);
     const key = groupKey(entry.jobUid, entry.group);
     this.#tasksByGroup.set(key, (this.#tasksByGroup.get(key) ?? 0) + 1);

@@ -1,6 +1,6 @@
 /** What a transaction must keep to. Adapters check it before they send anything, so that all of them refuse the same. */
 import { invariant } from '../../shared/util/assert.ts';
-import { utf8Encode } from '../../shared/util/codec.ts';
+import { utf8Length } from '../../shared/util/codec.ts';
 import {
   type Compare,
   TRANSACTION_BYTES_MAX,
@@ -48,11 +48,3 @@ function checkWrittenOnce(writes: readonly Write[]): void {
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
-
-/** Bytes of `text` in UTF-8. Most text here is ASCII, whose length is at hand. */
-function utf8Length(text: string): number {
-  return ASCII.test(text) ? text.length : utf8Encode(text).length;
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
-const ASCII = /^[\u0000-\u007f]*$/;

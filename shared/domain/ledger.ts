@@ -3,16 +3,27 @@
  * this record under a compare, so nothing is ever given away twice.
  */
 import { invariant } from '../util/assert.ts';
+import { utf8Length } from '../util/codec.ts';
 import type { JobUid, NodeId, RolePath, TaskId } from './ids.ts';
 import { type Resources, subtractResources, sumResources } from './resources.ts';
 
-/** Keeps a ledger well below etcd's limit for a value, and the agent's work bounded. */
+/** Keeps the agent's work bounded. */
 export const LEDGER_ENTRIES_MAX = 1000;
+
+/**
+ * What the entries of one ledger may take together, by {@link entryBytesMax}. A round puts the ledger and the records of the
+ * tasks that it places in one transaction, so it gets less than half of what a transaction takes.
+ */
+export const LEDGER_BYTES_MAX = 640 * 1024;
+
+/** What the reason of a stop mark may take as JSON; the task's own record keeps all of it. */
+export const STOP_REASON_BYTES_MAX = 200;
 
 /** What tells the agent to end a task. Once set it stays. */
 export interface StopMark {
   readonly atMs: number;
   readonly graceMs: number;
+  /** Shortened to {@link STOP_REASON_BYTES_MAX}: a ledger holds many of them. */
   readonly reason: string;
 }
 
@@ -95,10 +106,55 @@ export function markStop(ledger: Ledger, task: TaskId, stop: StopMark, disowned 
   const entry = ledger.entries[task];
   if (entry === undefined) return ledger;
   if (entry.stop !== null && (entry.disowned || !disowned)) return ledger;
-  const marked = { ...entry, stop: entry.stop ?? stop, disowned: entry.disowned || disowned };
+  const marked = { ...entry, stop: entry.stop ?? withShortReason(stop), disowned: entry.disowned || disowned };
   return {
     ...ledger,
     entries: { ...ledger.entries, [task]: marked },
     assignmentGeneration: ledger.assignmentGeneration + 1,
   };
+}
+
+/**
+ * At least the bytes that the entry takes in its ledger's JSON, now and once it has a stop mark. Worked out from lengths,
+ * since a round asks it of every entry there is.
+ */
+export function entryBytesMax({ task, role, jobUid, group, resources, ports, stop }: LedgerEntry): number {
+  let bytes = ENTRY_FRAME_BYTES + stopBytesMax(stop) + 2 * task.length + role.length + jobUid.length + group.length;
+  for (const name of Object.keys(resources.custom)) bytes += name.length + AMOUNT_BYTES;
+  for (const name of Object.keys(ports)) bytes += name.length + PORT_BYTES;
+  return bytes + resources.ports.length * PORT_RANGE_BYTES;
+}
+
+/** The names of an entry's members, its marks and its numbers, whose size the API bounds. */
+const ENTRY_FRAME_BYTES = 256;
+/** A named amount of up to 10^12 with three decimals: `"":1000000000000.001,`. */
+const AMOUNT_BYTES = 24;
+/** `"":65535,` */
+const PORT_BYTES = 10;
+/** `{"first":65535,"last":65535},` */
+const PORT_RANGE_BYTES = 30;
+/** A stop mark without its reason: `{"atMs":1767225600000,"graceMs":3600000,"reason":""}`. */
+const STOP_FRAME_BYTES = 60;
+
+function stopBytesMax(stop: StopMark | null): number {
+  return STOP_FRAME_BYTES + Math.max(STOP_REASON_BYTES_MAX, stop === null ? 0 : jsonBytes(stop.reason));
+}
+
+function withShortReason(stop: StopMark): StopMark {
+  if (jsonBytes(stop.reason) <= STOP_REASON_BYTES_MAX) return stop;
+  let reason = '';
+  let bytes = jsonBytes(ELLIPSIS);
+  for (const character of stop.reason) {
+    bytes += jsonBytes(character);
+    if (bytes > STOP_REASON_BYTES_MAX) break;
+    reason += character;
+  }
+  return { ...stop, reason: reason + ELLIPSIS };
+}
+
+const ELLIPSIS = '…';
+
+/** Bytes of the text in JSON, without the quotes around it. */
+function jsonBytes(text: string): number {
+  return utf8Length(JSON.stringify(text)) - 2;
 }

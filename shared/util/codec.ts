@@ -7,6 +7,14 @@ export function utf8Encode(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
+/** Bytes of `text` in UTF-8. Most text here is ASCII, whose length is at hand. */
+export function utf8Length(text: string): number {
+  return ASCII.test(text) ? text.length : utf8Encode(text).length;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.
+const ASCII = /^[\u0000-\u007f]*$/;
+
 /** The text as it was encoded, a byte order mark included. Throws a TypeError on bytes that aren't UTF-8. */
 export function utf8Decode(bytes: Uint8Array): string {
   return decoder.decode(bytes);

@@ -1,13 +1,17 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   addEntries,
+  entryBytesMax,
   freeResources,
   isOpen,
   markStop,
   removeEntries,
+  STOP_REASON_BYTES_MAX,
   usedResources,
 } from '../../../shared/domain/ledger.ts';
 import { InvariantError } from '../../../shared/util/assert.ts';
+import { utf8Length } from '../../../shared/util/codec.ts';
 import { aGroup, aJob, aLedger, anEntry, aTask, someResources, T0 } from '../../support/builders.ts';
 
 const job = aJob({ spec: { groups: [aGroup({ count: 3, resources: { cpus: 0.1, memMiB: 10 } })] } });
@@ -93,5 +97,50 @@ describe('isOpen', () => {
     { eligible: false, draining: true, open: false },
   ])('eligible $eligible, draining $draining: $open', ({ eligible, draining, open }) => {
     expect(isOpen(aLedger({ eligible, drain: draining ? drain : null }))).toBe(open);
+  });
+});
+
+describe('the size of an entry', () => {
+  const name = fc.stringMatching(/^[a-z0-9]{1,63}$/);
+  const milli = fc.integer({ min: 0, max: 1e15 }).map((amount) => amount / 1000);
+  const port = fc.integer({ min: 1, max: 65_535 });
+  const drawn = fc.record({
+    spec: fc.record({ name, role: name }),
+    group: name,
+    attempt: fc.integer({ min: 0, max: 1_000_000 }),
+    cpus: fc.integer({ min: 1, max: 10_000_000 }).map((amount) => amount / 1000),
+    memMiB: fc.integer({ min: 0, max: 100_000_000 }),
+    custom: fc.dictionary(name, milli, { maxKeys: 32 }),
+    ports: fc.dictionary(name, port, { maxKeys: 100 }),
+    reason: fc.string({ unit: 'binary', maxLength: 1000 }),
+    disowned: fc.boolean(),
+  });
+
+  it('is never more than what is kept free for it, neither before it is stopped nor after', () => {
+    fc.assert(
+      fc.property(drawn, ({ spec, group, attempt, cpus, memMiB, custom, ports, reason, disowned }) => {
+        const named = aJob({
+          spec: { ...spec, groups: [aGroup({ name: group, resources: { cpus, memMiB, custom } })] },
+        });
+        const held = anEntry(named, aTask(named, { attempt, ports }));
+        const bytes = entryBytesMax(held);
+        const before = aLedger({ entries: [held] });
+        const empty = utf8Length(JSON.stringify(aLedger()));
+        expect(utf8Length(JSON.stringify(before)) - empty).toBeLessThanOrEqual(bytes);
+        const after = markStop(before, held.task, { atMs: T0, graceMs: 3_600_000, reason }, disowned);
+        expect(utf8Length(JSON.stringify(after)) - empty).toBeLessThanOrEqual(bytes);
+        expect(after.entries[held.task]).toSatisfy((marked: typeof held) => entryBytesMax(marked) === bytes);
+      }),
+    );
+  });
+
+  it('counts a reason that is longer than marks are made with', () => {
+    const long = { ...a, stop: { ...mark, reason: '\u0001'.repeat(1000) } };
+    expect(entryBytesMax(long)).toBeGreaterThan(6000);
+  });
+
+  it('leaves of a long reason the beginning', () => {
+    const ledger = markStop(aLedger({ entries: [a] }), a.task, { ...mark, reason: 'x'.repeat(1000) });
+    expect(ledger.entries[a.task]?.stop?.reason).toBe(`${'x'.repeat(STOP_REASON_BYTES_MAX - 3)}…`);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { explainTask } from '../../../control-plane/scheduler/explain.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
-import { LEDGER_ENTRIES_MAX, type Ledger } from '../../../shared/domain/ledger.ts';
+import { LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX, type Ledger } from '../../../shared/domain/ledger.ts';
 import { NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
@@ -62,7 +62,7 @@ const CASES: readonly {
     refusing: { held: Array.from({ length: LEDGER_ENTRIES_MAX }, (_, index) => ({ index })) },
     cured: { held: Array.from({ length: LEDGER_ENTRIES_MAX - 1 }, (_, index) => ({ index })) },
     says: `holds ${LEDGER_ENTRIES_MAX} tasks already; ${LEDGER_ENTRIES_MAX} is the most`,
-    sums: `holds as many tasks as a node may (${LEDGER_ENTRIES_MAX})`,
+    sums: `holds as many tasks as a node may (${LEDGER_ENTRIES_MAX}, or ${LEDGER_BYTES_MAX} bytes of its ledger)`,
   },
   {
     obstacle: 'cpus',
@@ -172,6 +172,20 @@ function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = fal
   });
   return { cluster, task, nowMs: T0 };
 }
+
+describe('a ledger that is full by bytes', () => {
+  it('says how much such a task takes and what is left', () => {
+    const ports = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`${'p'.repeat(60)}${at}`, 31_000]));
+    const held = Array.from({ length: 9 }, (_, index) => ({ index, ports }));
+    const { refusals, closest } = explainTask(setUp({ held }));
+    expect(refusals.map(({ code }) => code)).toEqual(['ledger-full']);
+    expect(closest?.message).toMatch(
+      /^edge-1 has \d+ of 655360 bytes left in its ledger, where such a task takes \d+$/,
+    );
+    expect(planRound(setUp({ held })).placements).toEqual([]);
+    expect(planRound(setUp({ held: held.slice(1) })).placements).toHaveLength(1);
+  });
+});
 
 describe('filters', () => {
   it('are covered by the cases below, every one of them', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { Job, JobSpec } from '../../../shared/domain/job.ts';
-import { LEDGER_ENTRIES_MAX } from '../../../shared/domain/ledger.ts';
+import { entryBytesMax, LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX } from '../../../shared/domain/ledger.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import { applyRound } from '../../support/apply-plan.ts';
 import {
@@ -101,6 +101,14 @@ describe('placements', () => {
         },
       },
     ]);
+  });
+
+  it('hold nothing of what a task asks for none of', () => {
+    const { job, tasks } = pendingJob('none', 1, {
+      groups: [aGroup({ resources: { custom: { slots: 0, seats: 1 } } })],
+    });
+    const node = aNode({ resources: someResources({ custom: { seats: 1 } }) });
+    expect(plan({ nodes: [node], jobs: [job], tasks }).placements[0]?.entry.resources.custom).toEqual({ seats: 1 });
   });
 
   it('fill a node exactly, and leave pending what is too much', () => {
@@ -303,6 +311,20 @@ describe('a round', () => {
     const tiny = aGroup({ resources: { cpus: 0.001, memMiB: 1 } });
     const { job, tasks } = pendingJob('many', LEDGER_ENTRIES_MAX + 1, { groups: [tiny] });
     expect(plan({ nodes: [sized('edge-1', 99)], jobs: [job], tasks }).placements).toHaveLength(LEDGER_ENTRIES_MAX);
+  });
+
+  it('fills a ledger up to its bytes, and no further', () => {
+    const ports = Array.from({ length: 100 }, (_, at) => ({
+      name: `${'p'.repeat(60)}${at}`,
+      protocol: 'tcp' as const,
+    }));
+    const large = aGroup({ resources: { cpus: 0.001, memMiB: 1 }, ports });
+    const { job, tasks } = pendingJob('many', 300, { groups: [large] });
+    const node = aNode({ resources: someResources({ ports: [{ first: 10_000, last: 60_000 }] }) });
+    const { placements } = plan({ nodes: [node], jobs: [job], tasks });
+    const bytes = placements.reduce((sum, { entry }) => sum + entryBytesMax(entry), 0);
+    expect(bytes).toBeLessThanOrEqual(LEDGER_BYTES_MAX);
+    expect(bytes).toBeGreaterThan(LEDGER_BYTES_MAX - 20_000);
   });
 
   it('has nothing left to do once it has been applied', () => {
