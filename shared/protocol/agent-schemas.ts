@@ -23,6 +23,8 @@ export const LOG_LINE_LENGTH_MAX = 262_144;
 const MESSAGE_LENGTH_MAX = 4096;
 const LABELS_MAX = 200;
 const PATHS_MAX = 200;
+/** Declared resources of a node: they stand in its ledger. */
+const CUSTOM_MAX = 200;
 
 const text = (max: number) =>
   z
@@ -56,7 +58,9 @@ const describedNode = z.strictObject({
     memMiB: amount,
     diskMiB: amount,
     gpus: whole.max(1024),
-    custom: z.record(nameSchema, amount),
+    custom: z
+      .record(nameSchema, amount)
+      .refine((custom) => Object.keys(custom).length <= CUSTOM_MAX, `must be at most ${CUSTOM_MAX}`),
     ports: portRanges,
   }),
   attributes: z

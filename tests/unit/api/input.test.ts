@@ -8,7 +8,7 @@ import { findSyntaxFault } from '../../../control-plane/api/input/json-syntax.ts
 import { editDistance, nearestName } from '../../../control-plane/api/input/nearest.ts';
 import { knownFields } from '../../../control-plane/api/input/schema-shape.ts';
 import { sinceTime } from '../../../control-plane/api/routes/task-logs.ts';
-import { jobSpecSchema } from '../../../shared/protocol/job.ts';
+import { CUSTOM_RESOURCES_MAX, JOB_BYTES_MAX, jobSpecSchema } from '../../../shared/protocol/job.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 
 describe('the nearest name', () => {
@@ -171,5 +171,32 @@ describe('a body that does not come', () => {
     });
     await clock.advance(30_000);
     await refused;
+  });
+});
+
+describe('what a job may take', () => {
+  const faultsOf = (group: object) => {
+    const checked = check(jobSpecSchema, { name: 'a', groups: [{ image: 'x', ...group }] });
+    return checked.ok ? [] : checked.faults.map(({ path, message }) => `${path} ${message}`);
+  };
+  const named = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, place) => [`r${place}`, 0]));
+  const filled = (length: number) => ({
+    env: { A: '字'.repeat(20_000), B: 'x'.repeat(60_000) },
+    args: ['y'.repeat(length)],
+  });
+
+  it('is so many declared resources', () => {
+    expect(faultsOf({ resources: { custom: named(CUSTOM_RESOURCES_MAX) } })).toEqual([]);
+    expect(faultsOf({ resources: { custom: named(CUSTOM_RESOURCES_MAX + 1) } })).toEqual([
+      `/groups/0/resources/custom must be at most ${CUSTOM_RESOURCES_MAX}`,
+    ]);
+  });
+
+  it('is so many bytes, whatever the characters', () => {
+    const large = { command: Array.from({ length: 2 }, () => 'z'.repeat(60_000)) };
+    expect(faultsOf({ ...filled(10_000), ...large })).toEqual([]);
+    expect(faultsOf({ ...filled(30_000), ...large })).toEqual([
+      expect.stringMatching(`^/groups take \\d+ bytes with their defaults; a job may take ${JOB_BYTES_MAX}$`),
+    ]);
   });
 });
