@@ -3,14 +3,14 @@
  * claim as a fence. Whoever stalls between claim and commit finds the fence gone and commits nothing; a plan whose commit
  * was cut off half-way is planned again, and what did land is no longer pending.
  */
-import type { NodeId } from '../../shared/domain/ids.ts';
+import type { JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { RoundPlan } from '../scheduler/plan.ts';
 import { planRound } from '../scheduler/round.ts';
 import { type Compare, TRANSACTION_COMPARES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
-import { packTransactions } from '../store/transact.ts';
-import { type NodeRound, roundUnit } from '../store/units.ts';
+import { fitsTransaction, packTransactions } from '../store/transact.ts';
+import { type NodeRound, type RoundUnit, roundUnit } from '../store/units.ts';
 import type { ControllerContext } from './context.ts';
 
 /** How long a round waits for its own claim to reach the mirror. */
@@ -31,7 +31,7 @@ export interface RoundOutcome {
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
 export async function runRound(ctx: ControllerContext): Promise<RoundOutcome> {
   const forecast = plan(ctx);
-  if (isEmpty(forecast)) return { placed: 0, swept: 0, again: false, wakeAtMs: forecast.wakeAtMs };
+  if (!isWorthClaiming(ctx, forecast)) return { placed: 0, swept: 0, again: false, wakeAtMs: forecast.wakeAtMs };
   const fence = await claimRound(ctx);
   if (fence === null) return { placed: 0, swept: 0, again: true, wakeAtMs: null };
   return commitRound(ctx, fence);
@@ -41,9 +41,34 @@ function plan(ctx: ControllerContext): RoundPlan {
   return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now() });
 }
 
-function isEmpty({ sweeps, placements }: RoundPlan): boolean {
-  return sweeps.length === 0 && placements.length === 0;
+/** A claim is a change, and every change has this looked at again: so none is made where nothing could be committed. */
+function isWorthClaiming(ctx: ControllerContext, forecast: RoundPlan): boolean {
+  const nowMs = ctx.clock.now();
+  return roundsByNode(forecast).rounds.some((round) =>
+    isCommittable(ctx, { round, unit: roundUnit(ctx.mirror.snapshot, round, nowMs) }),
+  );
 }
+
+interface DraftedRound {
+  readonly round: NodeRound;
+  readonly unit: RoundUnit;
+}
+
+/**
+ * Bounds on ledgers and records keep every unit within a transaction. Should one be too large all the same, then the round
+ * goes on without that node, rather than end for all of them.
+ */
+function isCommittable({ log }: ControllerContext, { round, unit }: DraftedRound): boolean {
+  if (fitsTransaction(unit, [LONGEST_FENCE])) return true;
+  const { node, sweep } = round;
+  log.error(
+    { node, placements: round.place.length, sweeps: sweep.length },
+    `what this round does on node ${node} is more than one transaction takes; nothing is placed or freed there until its ledger is smaller`,
+  );
+  return false;
+}
+
+const LONGEST_FENCE: Compare = { key: keys.currentRound, modRevision: Number.MAX_SAFE_INTEGER };
 
 /** Null: another replica claimed one at the same time, or the mirror doesn't follow. */
 async function claimRound(ctx: ControllerContext): Promise<Compare | null> {
@@ -63,9 +88,13 @@ async function commitRound(ctx: ControllerContext, fence: Compare): Promise<Roun
   const decided = plan(ctx);
   const { rounds, leftOver } = roundsByNode(decided);
   const nowMs = ctx.clock.now();
-  const units = rounds.map((round) => roundUnit(snapshot, round, nowMs));
+  const drafted = rounds
+    .map((round) => ({ round, unit: roundUnit(snapshot, round, nowMs) }))
+    .filter((draft) => isCommittable(ctx, draft));
+  const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
   let placed = 0;
   let swept = 0;
+  const units = drafted.map(({ unit }) => unit);
   for (const { compares, writes, units: packed } of packTransactions(units, [fence])) {
     const result = await ctx.store.transact({ compares, writes });
     if (!result.committed) {
@@ -73,30 +102,34 @@ async function commitRound(ctx: ControllerContext, fence: Compare): Promise<Roun
       return { placed, swept, again: true, wakeAtMs: decided.wakeAtMs };
     }
     for (const position of packed) {
-      placed += rounds[position]?.place.length ?? 0;
-      swept += rounds[position]?.sweep.length ?? 0;
+      placed += drafted[position]?.unit.placed ?? 0;
+      swept += drafted[position]?.round.sweep.length ?? 0;
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
-  return { placed, swept, again: leftOver, wakeAtMs: decided.wakeAtMs };
+  return { placed, swept, again: leftOver || cutOff, wakeAtMs: decided.wakeAtMs };
 }
 
 /** The plan by node. What would be too much for one node's transaction is left for the next round. */
 function roundsByNode(decided: RoundPlan): { rounds: NodeRound[]; leftOver: boolean } {
-  const rounds = new Map<NodeId, { -readonly [K in keyof NodeRound]: NodeRound[K] }>();
+  const rounds = new Map<NodeId, { node: NodeId; sweep: readonly TaskId[]; place: PlacedEntry[]; jobs: Set<JobUid> }>();
   const roundOf = (node: NodeId) => {
-    const round = rounds.get(node) ?? { node, sweep: [], place: [] };
+    const round = rounds.get(node) ?? { node, sweep: [], place: [], jobs: new Set() };
     rounds.set(node, round);
     return round;
   };
   for (const { node, tasks } of decided.sweeps) roundOf(node).sweep = tasks;
   let leftOver = false;
   for (const { node, entry, why } of decided.placements) {
-    const round = roundOf(node);
-    const compares =
-      new Set([...round.place.map((placed) => placed.entry.jobUid), entry.jobUid]).size + round.place.length;
-    if (compares >= UNIT_COMPARES_MAX) leftOver = true;
-    else round.place = [...round.place, { entry, why }];
+    const { place, jobs } = roundOf(node);
+    if (place.length + jobs.size + 1 >= UNIT_COMPARES_MAX) {
+      leftOver = true;
+      continue;
+    }
+    place.push({ entry, why });
+    jobs.add(entry.jobUid);
   }
   return { rounds: [...rounds.values()], leftOver };
 }
+
+type PlacedEntry = NodeRound['place'][number];

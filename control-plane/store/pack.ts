@@ -35,23 +35,35 @@ const OPERATION_BYTES = 1024;
  * A key that several units compare is compared once.
  *
  * Throws an InvariantError when two units write one key (the caller merges those), when two compare one key at different
- * revisions (they were decided from different states), or when a unit alone is more than a transaction takes.
+ * revisions (they were decided from different states), or when a unit alone is more than a transaction takes: the caller has
+ * asked {@link fitsTransaction}.
  */
 export function packTransactions(units: readonly AtomicUnit[], fences: readonly Compare[] = []): PackedTransaction[] {
   checkUnits(units, fences);
   const bins: Bin[] = [];
   for (const [position, unit] of units.entries()) {
-    const bin = bins.find((candidate) => candidate.fits(unit)) ?? openBin(bins, unit, fences);
-    bin.add(unit, position);
+    const bytes = writtenBytes(unit);
+    const bin = bins.find((candidate) => candidate.fits(unit, bytes)) ?? openBin(bins, unit, fences);
+    bin.add(unit, { position, bytes });
   }
   return bins.map((bin) => bin.transaction());
+}
+
+/** Whether a transaction takes the unit, beside the fences and the record of an operation. */
+export function fitsTransaction(unit: AtomicUnit, fences: readonly Compare[] = []): boolean {
+  return new Bin(fences).fits(unit, writtenBytes(unit));
+}
+
+/** Measured once for each unit: a ledger may take half a megabyte, and many transactions are asked whether they have room. */
+function writtenBytes({ writes }: AtomicUnit): number {
+  return writes.reduce((total, write) => total + writeBytes(write), 0);
 }
 
 function openBin(bins: Bin[], unit: AtomicUnit, fences: readonly Compare[]): Bin {
   const bin = new Bin(fences);
   const { compares, writes } = unit;
   invariant(
-    bin.fits(unit),
+    bin.fits(unit, writtenBytes(unit)),
     `a unit with ${compares.length} compares and ${writes.length} writes, first ${writes[0]?.key}, fits no transaction`,
   );
   bins.push(bin);
@@ -69,20 +81,18 @@ class Bin {
     for (const fence of fences) this.#compare(fence);
   }
 
-  fits(unit: AtomicUnit): boolean {
+  fits(unit: AtomicUnit, writtenBytes: number): boolean {
     if (this.#writes.length + unit.writes.length > TRANSACTION_WRITES_MAX - OPERATION_SLOTS) return false;
     const added = unit.compares.filter((compare) => !this.#compares.has(compare.key));
     if (this.#compares.size + added.length > TRANSACTION_COMPARES_MAX - OPERATION_SLOTS) return false;
-    const bytes = added.map(compareBytes).concat(unit.writes.map(writeBytes));
-    return bytes.reduce((total, size) => total + size, this.#bytes) <= TRANSACTION_BYTES_MAX;
+    const comparedBytes = added.reduce((total, compare) => total + compareBytes(compare), 0);
+    return this.#bytes + comparedBytes + writtenBytes <= TRANSACTION_BYTES_MAX;
   }
 
-  add(unit: AtomicUnit, position: number): void {
+  add(unit: AtomicUnit, { position, bytes }: { position: number; bytes: number }): void {
     for (const compare of unit.compares) this.#compare(compare);
-    for (const write of unit.writes) {
-      this.#writes.push(write);
-      this.#bytes += writeBytes(write);
-    }
+    this.#writes.push(...unit.writes);
+    this.#bytes += bytes;
     this.#units.push(position);
   }
 

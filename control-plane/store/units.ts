@@ -16,6 +16,7 @@ import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/t
 import { invariant } from '../../shared/util/assert.ts';
 import type { Compare, Write } from './contract.ts';
 import { keys } from './keys.ts';
+import { writeBytes } from './limits.ts';
 import { putRecord } from './records.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -35,23 +36,47 @@ export interface NodeRound {
   readonly place: readonly { readonly entry: LedgerEntry; readonly why: string }[];
 }
 
+/**
+ * What the records of the tasks in one unit may take together: with a full ledger beside them, and the compares, they stay
+ * below what a transaction takes. What is too much waits for the next round or pass.
+ */
+const UNIT_TASKS_BYTES_MAX = 600_000;
+
+/** The first writes of the list, as many as go into one unit. */
+function withinUnit(writes: readonly Write[]): readonly Write[] {
+  let bytes = 0;
+  const tooMuch = writes.findIndex((write) => {
+    bytes += writeBytes(write);
+    return bytes > UNIT_TASKS_BYTES_MAX;
+  });
+  return tooMuch < 0 ? writes : writes.slice(0, tooMuch);
+}
+
+export interface RoundUnit extends Unit {
+  /** How many of the placements, from the first, it carries out. */
+  readonly placed: number;
+}
+
 /** Compares the ledger, and of each placed task its record and its job: a stop or drain in between wins. */
-export function roundUnit(snapshot: Snapshot, { node, sweep, place }: NodeRound, nowMs: number): Unit {
+export function roundUnit(snapshot: Snapshot, { node, sweep, place }: NodeRound, nowMs: number): RoundUnit {
   const before = snapshot.ledgers.get(node);
   invariant(before !== undefined, `a round touches node ${node}, which has no ledger`);
+  const all = place.map(({ entry, why }) => placedTask(snapshot, node, entry, why, nowMs));
+  const writes = withinUnit(all.map(putTask));
+  const tasks = all.slice(0, writes.length);
   const after = addEntries(
     removeEntries(before, sweep),
-    place.map((placement) => placement.entry),
+    place.slice(0, writes.length).map(({ entry }) => entry),
   );
-  const tasks = place.map(({ entry, why }) => placedTask(snapshot, node, entry, why, nowMs));
   const jobKeys = new Set(tasks.map((task) => jobKeyOf(snapshot, task)));
   return {
+    placed: tasks.length,
     compares: [
       seen(snapshot, keys.ledger(node)),
       ...tasks.map((task) => seen(snapshot, keys.task(task.id))),
       ...[...jobKeys].map((key) => seen(snapshot, key)),
     ],
-    writes: [putLedger(after), ...tasks.map(putTask)],
+    writes: [putLedger(after), ...writes],
   };
 }
 
@@ -86,20 +111,24 @@ export interface TaskStop {
 }
 
 /**
- * Asks for the end of tasks that all have the same node, or none. Pending ones are over at once; those that hold a place get
- * a stop mark each, in one put of their node's ledger. Null when all have ended or are being stopped already.
+ * Asks for the end of tasks that all have the same node, or none, from the first as many as go into one unit. Pending ones
+ * are over at once; those that hold a place get a stop mark each, in one put of their node's ledger. Null when all have ended
+ * or are being stopped already.
  */
 export function stopUnit(snapshot: Snapshot, stops: readonly TaskStop[]): Unit | null {
-  const due = stops.filter(({ task }) => !isTerminal(task.state) && task.stop === null);
-  const [first] = due;
+  const wanted = stops.filter(({ task }) => !isTerminal(task.state) && task.stop === null);
+  const [first] = wanted;
   if (first === undefined) return null;
   const { node } = first.task;
   invariant(
-    due.every(({ task }) => task.node === node),
-    `tasks ${due.map(({ task }) => task.id).join(', ')} are not all on node ${node}`,
+    wanted.every(({ task }) => task.node === node),
+    `tasks ${wanted.map(({ task }) => task.id).join(', ')} are not all on node ${node}`,
   );
+  const stopped = ({ task, stop }: TaskStop) => (node === null ? stoppedBeforePlaced(task, stop) : { ...task, stop });
+  const writes = withinUnit(wanted.map((one) => putTask(stopped(one))));
+  const due = wanted.slice(0, writes.length);
   const compares = due.map(({ task }) => seen(snapshot, keys.task(task.id)));
-  if (node === null) return { compares, writes: due.map(({ task, stop }) => putTask(stoppedBeforePlaced(task, stop))) };
+  if (node === null) return { compares, writes };
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `task ${first.task.id} is ${first.task.state} on node ${node}, which has no ledger`);
   const marked = due.reduce(
@@ -108,10 +137,7 @@ export function stopUnit(snapshot: Snapshot, stops: readonly TaskStop[]): Unit |
   );
   return {
     compares: [...compares, seen(snapshot, keys.ledger(node))],
-    writes: [
-      ...due.map(({ task, stop }) => putTask({ ...task, stop })),
-      ...(marked === ledger ? [] : [putLedger(marked)]),
-    ],
+    writes: [...writes, ...(marked === ledger ? [] : [putLedger(marked)])],
   };
 }
 
@@ -120,11 +146,8 @@ function stoppedBeforePlaced(task: Task, stop: StopRequest): Task {
   return advance(task, { state: 'killed', atMs: stop.atMs, reason: 'stop-requested', message }, { stop });
 }
 
-/** The task's own record keeps the whole reason; a ledger holds many marks, so its copy is short. */
-const MARK_REASON_MAX = 100;
-
 function markOf(snapshot: Snapshot, task: Task, { atMs, reason }: { atMs: number; reason: string }): StopMark {
-  return { atMs, graceMs: killGraceMs(snapshot, task), reason: reason.slice(0, MARK_REASON_MAX) };
+  return { atMs, graceMs: killGraceMs(snapshot, task), reason };
 }
 
 /** The group's grace between signal and kill. */
@@ -166,7 +189,8 @@ export function reachabilityUnit(snapshot: Snapshot, node: NodeId, unreachableSi
 
 /**
  * Gives tasks of a gone node up: the epoch rises, so that the old session can't write any more; the tasks end as lost; their
- * places stay held, marked as disowned, until the agent is back and confirms that nothing of them runs.
+ * places stay held, marked as disowned, until the agent is back and confirms that nothing of them runs. From the first, as
+ * many tasks as go into one unit.
  */
 export function giveUpUnit(
   snapshot: Snapshot,
@@ -180,22 +204,25 @@ export function giveUpUnit(
     return task !== undefined && mayFollow(task.state, 'lost') ? [task] : [];
   });
   if (live.length === 0) return null;
-  const ledger = live.reduce<Ledger>(
+  const lost = withinUnit(
+    live.map((task) => putTask(advance(task, { state: 'lost', atMs, reason: 'node-lost', message }))),
+  );
+  const given = live.slice(0, lost.length);
+  const ledger = given.reduce<Ledger>(
     (marked, task) => markStop(marked, task.id, markOf(snapshot, task, { atMs, reason: message }), true),
     before,
   );
-  const lost = live.map((task) => advance(task, { state: 'lost', atMs, reason: 'node-lost', message }));
   return {
     compares: [
       seen(snapshot, keys.epoch(node)),
       seen(snapshot, keys.alive(node)),
       seen(snapshot, keys.ledger(node)),
-      ...live.map((task) => seen(snapshot, keys.task(task.id))),
+      ...given.map((task) => seen(snapshot, keys.task(task.id))),
     ],
     writes: [
-      putRecord('epochs', keys.epoch(node), { ...epoch, epoch: epoch.epoch + 1 }),
+      putRecord('epochs', keys.epoch(node), { ...epoch, epoch: epoch.epoch + 1, lastGiveUpMs: atMs }),
       putLedger(ledger),
-      ...lost.map(putTask),
+      ...lost,
     ],
   };
 }
