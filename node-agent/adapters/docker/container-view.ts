@@ -1,12 +1,13 @@
 /** Containers as the engine describes them, in our words. */
 import type { ContainerInfo, ContainerInspectInfo } from 'dockerode';
+import { TASK_ID_PATTERN, type TaskId } from '../../../shared/domain/ids.ts';
 import type { Container } from '../../core/model.ts';
 import { LABELS } from './container-options.ts';
 
 /** From the engine's long form. Null: the labels aren't ours. */
 export function containerOf(info: ContainerInspectInfo): Container | null {
-  const task = info.Config.Labels[LABELS.task];
-  if (task === undefined) return null;
+  const task = taskOf(info.Config.Labels);
+  if (task === null) return null;
   const { State } = info;
   const state = stateOf(State.Status);
   return {
@@ -23,8 +24,8 @@ export function containerOf(info: ContainerInspectInfo): Container | null {
 
 /** From a listing, which doesn't tell exit codes: enough for what runs or was only created. */
 export function listedContainer(info: ContainerInfo): Container | null {
-  const task = info.Labels[LABELS.task];
-  if (task === undefined) return null;
+  const task = taskOf(info.Labels);
+  if (task === null) return null;
   const state = stateOf(info.State);
   return {
     id: info.Id,
@@ -37,6 +38,12 @@ export function listedContainer(info: ContainerInfo): Container | null {
     startedAtMs: state === 'running' ? info.Created * 1000 : null,
     endedAtMs: null,
   };
+}
+
+/** Whoever copies our labels may write anything there; what can't be the id of a task is none of our business. */
+function taskOf(labels: Readonly<Record<string, string>>): TaskId | null {
+  const task = labels[LABELS.task];
+  return task !== undefined && TASK_ID_PATTERN.test(task) ? task : null;
 }
 
 function stateOf(status: string): Container['state'] {
