@@ -121,9 +121,10 @@ export interface AssignmentQuery {
 
 /**
  * `away`: not reached, or it can't answer now; try again later. `stale-epoch`: somebody else has raised the node's epoch;
- * register anew. `unauthenticated`: the token isn't accepted. `refused`: it understood, and says no.
+ * register anew. `unauthenticated`: the token isn't accepted. `refused`: it understood, and says no. `invalid`: what was sent can't
+ * be taken, now or ever.
  */
-export type ControlPlaneFaultKind = 'away' | 'stale-epoch' | 'unauthenticated' | 'refused';
+export type ControlPlaneFaultKind = 'away' | 'stale-epoch' | 'unauthenticated' | 'refused' | 'invalid';
 
 export class ControlPlaneFault extends Error {
   override readonly name = 'ControlPlaneFault';

@@ -1,18 +1,23 @@
 /**
  * Tells the control plane what has become of tasks: in order, in batches, again and again until it has answered. What
- * waits is on record in the journal, so that neither a crash nor a lost uplink loses any of it.
+ * waits is on record in the journal, so that neither a crash nor a lost uplink loses any of it. A batch that can never be taken is
+ * sent again in halves until the one that spoils it is found; that one is dropped, and the others get through.
  */
 import { STATUSES_MAX, type StatusesRequest, type TaskStatus } from '../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Book } from './book.ts';
+import { ControlPlaneFault, type Log } from './contracts.ts';
 import type { SessionCalls } from './session.ts';
 
 /** Statuses that come within this time of each other go together. */
 const COALESCE_MS = 1;
+/** Statuses and releases in one request. */
+const BATCH_MAX = 2 * STATUSES_MAX;
 
 export interface ReporterParts {
   readonly book: Book;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 export class Reporter {
@@ -22,6 +27,8 @@ export class Reporter {
   /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
   #answered: Set<string> | null = null;
   #wake: (() => void) | null = null;
+  /** Smaller while a batch is being searched for what spoils it. */
+  #batchMax = BATCH_MAX;
 
   constructor(parts: ReporterParts) {
     this.#parts = parts;
@@ -70,22 +77,38 @@ export class Reporter {
   }
 
   async #sendOnce(calls: SessionCalls): Promise<void> {
-    const request: StatusesRequest = {
-      statuses: this.#statuses.slice(0, STATUSES_MAX),
-      released: this.#released.slice(0, STATUSES_MAX),
-    };
-    const response = await calls.untilAnswered((controlPlane, epoch, signal) =>
-      controlPlane.statuses(epoch, request, signal),
+    const statuses = this.#statuses.slice(0, Math.min(STATUSES_MAX, this.#batchMax));
+    const released = this.#released.slice(0, Math.min(STATUSES_MAX, this.#batchMax - statuses.length));
+    const request: StatusesRequest = { statuses, released };
+    const answer = await calls.untilAnswered((controlPlane, epoch, signal) =>
+      controlPlane.statuses(epoch, request, signal).catch(orInvalid),
     );
-    if (response === null) return;
-    const { book } = this.#parts;
-    for (const { task, state } of request.statuses) book.write({ kind: 'answered', task, state });
-    for (const task of request.released) book.write({ kind: 'release', task, answered: true });
-    for (const { task } of request.statuses) this.#answered?.add(task);
-    for (const task of request.released) this.#answered?.add(task);
-    this.#statuses.splice(0, request.statuses.length);
-    this.#released.splice(0, request.released.length);
+    if (answer === null) return;
+    const size = statuses.length + released.length;
+    if (answer instanceof ControlPlaneFault && size > 1) {
+      this.#batchMax = Math.ceil(size / 2);
+      return;
+    }
+    if (answer instanceof ControlPlaneFault) this.#tellDropped(request, answer);
+    else this.#batchMax = Math.min(BATCH_MAX, this.#batchMax * 2);
+    this.#settle(request);
     calls.onAnswered();
+  }
+
+  #settle({ statuses, released }: StatusesRequest): void {
+    const { book } = this.#parts;
+    for (const { task, state } of statuses) book.write({ kind: 'answered', task, state });
+    for (const task of released) book.write({ kind: 'release', task, answered: true });
+    for (const { task } of statuses) this.#answered?.add(task);
+    for (const task of released) this.#answered?.add(task);
+    this.#statuses.splice(0, statuses.length);
+    this.#released.splice(0, released.length);
+  }
+
+  #tellDropped({ statuses, released }: StatusesRequest, { message }: ControlPlaneFault): void {
+    const [status] = statuses;
+    const what = status === undefined ? { task: released[0] ?? null } : { task: status.task, state: status.state };
+    this.#parts.log.error('dropped a report that will never be taken', { ...what, cause: message });
   }
 
   #something(signal: AbortSignal): Promise<void> {
@@ -100,4 +123,10 @@ export class Reporter {
       if (signal.aborted) done();
     });
   }
+}
+
+/** Everything else is tried again as it is. */
+function orInvalid(cause: unknown): ControlPlaneFault {
+  if (cause instanceof ControlPlaneFault && cause.kind === 'invalid') return cause;
+  throw cause;
 }

@@ -116,7 +116,7 @@ export class Streams {
       if (abort.signal.aborted) return true;
       if (!(cause instanceof ControlPlaneFault)) throw cause;
       log.debug('a stream of output broke off', { stream: request.id, task: request.task, cause: cause.message });
-      return cause.kind === 'refused';
+      return cause.kind === 'refused' || cause.kind === 'invalid';
     } finally {
       abort.signal.removeEventListener('abort', end);
       // Nobody takes further lines: whatever still reads them ends.

@@ -126,8 +126,8 @@ function refuse(response: ServerResponse, cause: unknown): void {
     return;
   }
   const { kind, message } = cause;
-  const status = { away: 503, 'stale-epoch': 409, unauthenticated: 401, refused: 422 }[kind];
-  problem(response, status, { code: kind, title: kind, detail: message });
+  const status = { away: 503, 'stale-epoch': 409, unauthenticated: 401, refused: 422, invalid: 400 }[kind];
+  problem(response, status, { code: kind === 'invalid' ? 'invalid-request' : kind, title: kind, detail: message });
 }
 
 function problem(response: ServerResponse, status: number, body: Readonly<Record<string, string>>): void {
