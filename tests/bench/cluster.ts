@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../support/etcd.ts';
-import { AGENT_BUNDLE } from './agent-program.ts';
+import { AGENT_PROGRAM } from './agent-program.ts';
 import { Child } from './child.ts';
 import { HttpClient } from './http.ts';
 import type { Part } from './processor-time.ts';
@@ -112,7 +112,7 @@ async function startAgent({ folder, profiles, start, url, api }: AgentOptions): 
   mkdirSync(stateDir);
   const agent = start('agent', process.execPath, [
     ...profiling(profiles, 'agent'),
-    AGENT_BUNDLE,
+    ...AGENT_PROGRAM,
     ...['--control-plane', url, '--join-token-file', joinTokenFile, '--node-id', BENCH_NODE],
     ...['--state-dir', stateDir, '--resources', DECLARED, '--allow-host-network'],
   ]);
