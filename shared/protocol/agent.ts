@@ -3,7 +3,7 @@
  * schemas that the server checks requests with are in `agent-schemas.ts` and are bound to these types.
  *
  * - `POST /v1/agent/register`   {@link RegisterRequest} → {@link RegisterResponse}. Bearer: a join token, or the node's own.
- * - `GET  /v1/agent/assignment` `?incarnation&generation&streams&waitMs` → 200 {@link AssignmentResponse} when something differs
+ * - `GET  /v1/agent/assignment` `?incarnation&generation&streams&waitMs` → 200 {@link AssignmentBody} when something differs
  *   from what the query says, 204 after `waitMs` without a change. Bearer: the node's token, as in all that follow.
  * - `POST /v1/agent/heartbeat`  {@link HeartbeatRequest} → {@link HeartbeatResponse}
  * - `POST /v1/agent/statuses`   {@link StatusesRequest} → {@link StatusesResponse}
@@ -40,6 +40,7 @@ export interface AssignmentPosition {
   readonly generation: number;
 }
 
+/** What the node is to run, each task with its template. */
 export interface AssignmentResponse {
   readonly position: AssignmentPosition;
   readonly tasks: readonly AssignedTask[];
@@ -47,6 +48,19 @@ export interface AssignmentResponse {
   readonly streamsVersion: string;
   readonly streams: readonly StreamRequest[];
 }
+
+/**
+ * The assignment as it is sent: a template goes once, however many tasks are made from it. `assignment.ts` takes one form to
+ * the other.
+ */
+export interface AssignmentBody extends Omit<AssignmentResponse, 'tasks'> {
+  /** By job, version and name; opaque to the agent. */
+  readonly groups: Readonly<Record<string, GroupSpec>>;
+  readonly tasks: readonly AssignedTaskBody[];
+}
+
+/** `group` names one of the templates beside it. */
+export type AssignedTaskBody = Omit<AssignedTask, 'group'> & { readonly group: string };
 
 /** One entry of the ledger, with the template that it refers to. */
 export interface AssignedTask {

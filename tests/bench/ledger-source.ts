@@ -7,13 +7,14 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type {
   AssignedTask,
-  AssignmentResponse,
+  AssignmentBody,
   HeartbeatResponse,
   RegisterRequest,
   RegisterResponse,
   StatusesRequest,
   StatusesResponse,
 } from '../../shared/protocol/agent.ts';
+import { assignmentBody } from '../../shared/protocol/assignment.ts';
 import { jobSpecSchema } from '../../shared/protocol/job.ts';
 
 /** Entries that the ledger holds, about as many as a busy small box. */
@@ -145,9 +146,9 @@ export class LedgerSource {
     send(waiting.response, this.#assignment());
   }
 
-  #assignment(): AssignmentResponse {
+  #assignment(): AssignmentBody {
     const position = { incarnation: SESSION.incarnation, generation: this.#generation };
-    return { position, tasks: this.#ledger, streamsVersion: '', streams: [] };
+    return assignmentBody({ position, tasks: this.#ledger, streamsVersion: '', streams: [] });
   }
 }
 

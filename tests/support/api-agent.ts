@@ -1,6 +1,13 @@
 /** What an agent does, as single calls that a test makes. */
 import { expect } from 'vitest';
-import type { AssignmentResponse, LogLine, RegisterResponse, TaskStatus } from '../../shared/protocol/agent.ts';
+import type {
+  AssignmentBody,
+  AssignmentResponse,
+  LogLine,
+  RegisterResponse,
+  TaskStatus,
+} from '../../shared/protocol/agent.ts';
+import { resolveAssignment } from '../../shared/protocol/assignment.ts';
 import type { TestApi } from './api.ts';
 import { caughtUp, nodeOf } from './replica.ts';
 
@@ -35,7 +42,7 @@ export class ApiAgent {
     for (let looks = 0; looks < 50; looks++) {
       const query: string = known === null ? '' : `&${positionOf(known)}`;
       const response = await this.send('GET', `/v1/agent/assignment?waitMs=500${query}`);
-      if (response.status === 200) known = (await response.json()) as AssignmentResponse;
+      if (response.status === 200) known = resolveAssignment((await response.json()) as AssignmentBody);
       else expect(response.status).toBe(204);
       if (known !== null && isWanted(known)) return known;
     }

@@ -2,7 +2,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ControlPlane, ControlPlaneFault } from '../../node-agent/executor/contracts.ts';
-import type { LogLine, RegisterRequest, StatusesRequest } from '../../shared/protocol/agent.ts';
+import type {
+  AssignmentBody,
+  AssignmentResponse,
+  LogLine,
+  RegisterRequest,
+  StatusesRequest,
+} from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
 
 export const JOIN_TOKEN = 'join-token-of-tests';
@@ -70,7 +76,7 @@ async function answer(
     case 'POST /v1/agent/register':
       return controlPlane.register((await json(request)) as RegisterRequest, gone.signal);
     case 'GET /v1/agent/assignment':
-      return controlPlane.assignment(epoch, assignmentQuery(url.searchParams), gone.signal);
+      return bodyOf(await controlPlane.assignment(epoch, assignmentQuery(url.searchParams), gone.signal));
     case 'POST /v1/agent/heartbeat':
       return controlPlane.heartbeat(epoch, ((await json(request)) as { sentAtMs: number }).sentAtMs, gone.signal);
     case 'POST /v1/agent/statuses':
@@ -94,6 +100,13 @@ function assignmentQuery(parameters: URLSearchParams) {
     streamsVersion: parameters.get('streams'),
     waitMs: Number(parameters.get('waitMs')),
   };
+}
+
+/** Every task with a template of its own: tests change one and not the others. */
+function bodyOf(assignment: AssignmentResponse | null): AssignmentBody | null {
+  if (assignment === null) return null;
+  const groups = Object.fromEntries(assignment.tasks.map(({ id, group }) => [id, group]));
+  return { ...assignment, groups, tasks: assignment.tasks.map((task) => ({ ...task, group: task.id })) };
 }
 
 async function json(request: IncomingMessage): Promise<unknown> {

@@ -12,6 +12,7 @@ import {
   statusesRequestSchema,
   statusesResponseSchema,
 } from '../../../shared/protocol/agent-schemas.ts';
+import { assignmentBody } from '../../../shared/protocol/assignment.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { commitStatuses, heartbeat, registerNode, waitForAssignment } from '../../services/agents.ts';
 import { mintNodeToken, renewNodeToken } from '../../services/tokens.ts';
@@ -99,7 +100,7 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
           signal: signal(),
         });
         if (assignment === null) return new Response(null, { status: 204 });
-        return current(ctx.mirror.revision, assignment);
+        return current(ctx.mirror.revision, assignmentBody(assignment));
       },
     ),
     endpoint(

@@ -4,11 +4,13 @@
  * get wrong.
  */
 import type {
+  AssignmentBody,
   AssignmentResponse,
   HeartbeatResponse,
   RegisterResponse,
   StatusesResponse,
 } from '../../../shared/protocol/agent.ts';
+import { resolveAssignment } from '../../../shared/protocol/assignment.ts';
 import { ControlPlaneFault } from '../../executor/contracts.ts';
 import type { HttpAnswer } from './http-calls.ts';
 
@@ -37,13 +39,16 @@ export function registerResponse(body: string): RegisterResponse {
 
 export function assignmentResponse(body: string): AssignmentResponse {
   const fields = expected('assignment', body);
-  const { position, tasks, streams, streamsVersion } = fields;
+  const { position, groups, tasks, streams, streamsVersion } = fields;
   if (!isFields(position)) throw malformed('assignment', 'position');
   requireNumbers('assignment', position, ['incarnation', 'generation']);
+  if (!isFields(groups)) throw malformed('assignment', 'groups');
   if (!Array.isArray(tasks)) throw malformed('assignment', 'tasks');
   if (!Array.isArray(streams)) throw malformed('assignment', 'streams');
   if (typeof streamsVersion !== 'string') throw malformed('assignment', 'streamsVersion');
-  return fields as unknown as AssignmentResponse;
+  const assignment = resolveAssignment(fields as unknown as AssignmentBody);
+  if (assignment === null) throw malformed('assignment', "a task's group");
+  return assignment;
 }
 
 export function heartbeatResponse(body: string): HeartbeatResponse {

@@ -23,6 +23,16 @@ describe("an agent's session over HTTP", () => {
     expect(await read.json()).toMatchObject({ state: 'finished', exitCode: 0, node: 'edge-1' });
   });
 
+  it('sends a template once, however many tasks are made from it', async () => {
+    const agent = await ApiAgent.register(berth);
+    const env = { LARGE: 'x'.repeat(60_000) };
+    await placeTask(berth, { groups: [{ image: 'busybox', count: 30, resources: { cpus: 0.01 }, env }] });
+    const { tasks } = await agent.assignment((assignment) => assignment.tasks.length === 30);
+    expect(tasks.map(({ group }) => group.env)).toEqual(tasks.map(() => env));
+    const text = await (await agent.send('GET', '/v1/agent/assignment')).text();
+    expect(text.length).toBeLessThan(120_000);
+  });
+
   it('waits for news and then says that there is none', async () => {
     const agent = await ApiAgent.register(berth);
     const { position, streamsVersion } = await agent.assignment();

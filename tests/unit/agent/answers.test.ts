@@ -35,7 +35,9 @@ describe('an answer', () => {
     '[]',
     'null',
     '{"position":null}',
-    '{"position":{"incarnation":1,"generation":1},"tasks":{}}',
+    '{"position":{"incarnation":1,"generation":1},"groups":{},"tasks":{}}',
+    '{"position":{"incarnation":1,"generation":1},"tasks":[]}',
+    '{"position":{"incarnation":1,"generation":1},"groups":{},"tasks":[{"group":"a/1/main"}],"streams":[],"streamsVersion":""}',
     '<html>',
   ])('that is no assignment is not taken for one: %s', (body) => {
     expect(() => assignmentResponse(body)).toThrow('lacks');
