@@ -69,6 +69,7 @@ function entryFor({ task, job, group }: WantedTask, demand: Demand, room: Room):
     group: group.name,
     resources: { ...demand.scalars, ports: portsOf(Object.values(ports)) },
     ports,
+    templateBytes: demand.template.bytes,
     stop: null,
     disowned: false,
   };

@@ -4,6 +4,7 @@ import { type JobUid, taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job, Placement } from '../../shared/domain/job.ts';
 import { entryBytesMax } from '../../shared/domain/ledger.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
+import { utf8Length } from '../../shared/util/codec.ts';
 
 export interface Demand {
   /** {@link groupKey} of the group. */
@@ -24,6 +25,13 @@ export interface Demand {
   readonly constraints: readonly Constraint[];
   /** What the entry of any of its tasks takes in a ledger, at the most. */
   readonly entryBytes: number;
+  readonly template: Template;
+}
+
+/** What a node's agent is sent once for all tasks that are made from it. */
+export interface Template {
+  readonly key: string;
+  readonly bytes: number;
 }
 
 export function demandOf(job: Job, group: GroupSpec): Demand {
@@ -42,6 +50,7 @@ export function demandOf(job: Job, group: GroupSpec): Demand {
     anyPorts: group.ports.length - fixedPorts.length,
     constraints: [...spec.constraints, ...group.constraints],
     entryBytes: entryBytesOf(job, group, scalars),
+    template: { key: templateKey(uid, job.version, group.name), bytes: utf8Length(JSON.stringify(group)) },
   };
 }
 
@@ -59,6 +68,7 @@ function entryBytesOf({ uid, spec }: Job, group: GroupSpec, scalars: Scalars): n
     group: group.name,
     resources: { ...scalars, ports: group.ports.map(() => ({ first: 0, last: 0 })) },
     ports: Object.fromEntries(group.ports.map(({ name }) => [name, 0])),
+    templateBytes: LONGEST_NUMBER,
     stop: null,
     disowned: false,
   });
@@ -77,6 +87,11 @@ function roundedScalars(needed: Scalars): Scalars {
         .filter(([, amount]) => amount > 0),
     ),
   };
+}
+
+/** What tells a template from all others: a version of a job never changes. */
+export function templateKey(jobUid: JobUid, jobVersion: number, group: string): string {
+  return `${jobUid}/${jobVersion}/${group}`;
 }
 
 /** What tells a group from those of other jobs, over all versions of its own. */

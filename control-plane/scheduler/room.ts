@@ -10,12 +10,13 @@ import {
   type Ledger,
   removeEntries,
   type TaskEntry,
+  TEMPLATES_BYTES_MAX,
 } from '../../shared/domain/ledger.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import { countPorts, type Resources, subtractResources } from '../../shared/domain/resources.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
-import { groupKey } from './demand.ts';
+import { groupKey, type Template, templateKey } from './demand.ts';
 import type { Sweep } from './plan.ts';
 
 export interface Room {
@@ -29,6 +30,8 @@ export interface Room {
   readonly entries: number;
   /** What the entries take in the ledger, at the most. */
   readonly bytes: number;
+  /** What the templates of all its tasks take, each once, with this one beside them; or more, as long as it is not too much. */
+  templateBytesWith(template: Template): number;
   /** How many tasks of the group with this key hold a place here, of all versions of the job. */
   tasksOf(group: string): number;
   /** Gives the entry its place. The caller has asked the filters. */
@@ -76,6 +79,7 @@ class LedgerRoom implements Room {
   freePorts: number;
   entries: number;
   bytes: number;
+  readonly #templates: HeldTemplates;
   /** Counted when it is first asked for: only jobs that spread want to know. */
   #tasksByGroup: Map<string, number> | null = null;
 
@@ -88,6 +92,7 @@ class LedgerRoom implements Room {
     const entries = Object.values(ledger.entries);
     this.entries = entries.length;
     this.bytes = entries.reduce((sum, entry) => sum + entryBytesMax(entry), 0);
+    this.#templates = new HeldTemplates(entries);
   }
 
   get id(): NodeId {
@@ -99,15 +104,66 @@ class LedgerRoom implements Room {
     return this.#tasksByGroup.get(group) ?? 0;
   }
 
+  templateBytesWith(template: Template): number {
+    return this.#templates.bytesWith(template);
+  }
+
   occupy(entry: TaskEntry): void {
     this.free = subtractResources(this.free, entry.resources);
     this.freePorts -= countPorts(entry.resources.ports);
     this.entries += 1;
     this.bytes += entryBytesMax(entry);
+    this.#templates.add(entry);
     this.#tasksByGroup ??= countByGroup(this.ledger);
     const key = groupKey(entry.jobUid, entry.group);
     this.#tasksByGroup.set(key, (this.#tasksByGroup.get(key) ?? 0) + 1);
   }
+}
+
+/** The templates of a node's tasks. Nearly always even all tasks together stay below the bound, and nothing needs telling apart. */
+class HeldTemplates {
+  readonly #entries: TaskEntry[];
+  /** As if no two tasks shared a template. */
+  #bytesAtMost: number;
+  /** Made when it is first needed. */
+  #distinct: { readonly keys: Set<string>; bytes: number } | null = null;
+
+  constructor(entries: readonly TaskEntry[]) {
+    this.#entries = [...entries];
+    this.#bytesAtMost = entries.reduce((sum, entry) => sum + entry.templateBytes, 0);
+  }
+
+  bytesWith({ key, bytes }: Template): number {
+    const atMost = this.#bytesAtMost + bytes;
+    if (atMost <= TEMPLATES_BYTES_MAX) return atMost;
+    const distinct = this.#tellApart();
+    return distinct.keys.has(key) ? distinct.bytes : distinct.bytes + bytes;
+  }
+
+  add(entry: TaskEntry): void {
+    this.#entries.push(entry);
+    this.#bytesAtMost += entry.templateBytes;
+    if (this.#distinct !== null) count(this.#distinct, entry);
+  }
+
+  #tellApart(): { readonly keys: Set<string>; bytes: number } {
+    if (this.#distinct !== null) return this.#distinct;
+    const distinct = { keys: new Set<string>(), bytes: 0 };
+    for (const entry of this.#entries) count(distinct, entry);
+    this.#distinct = distinct;
+    return distinct;
+  }
+}
+
+function count(distinct: { readonly keys: Set<string>; bytes: number }, entry: TaskEntry): void {
+  const key = keyOf(entry);
+  if (distinct.keys.has(key)) return;
+  distinct.keys.add(key);
+  distinct.bytes += entry.templateBytes;
+}
+
+function keyOf({ jobUid, jobVersion, group }: TaskEntry): string {
+  return templateKey(jobUid, jobVersion, group);
 }
 
 function countByGroup(ledger: Ledger): Map<string, number> {

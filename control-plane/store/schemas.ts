@@ -107,6 +107,7 @@ const taskEntry = z.object({
   group: z.string(),
   resources,
   ports: numberByName,
+  templateBytes: count.default(0),
   stop: z.object({ atMs: timeMs, graceMs: z.number(), reason: z.string() }).nullable(),
   disowned: z.boolean(),
 });

@@ -16,6 +16,12 @@ export const LEDGER_ENTRIES_MAX = 1000;
  */
 export const LEDGER_BYTES_MAX = 640 * 1024;
 
+/**
+ * What the templates of a node's tasks may take together, each counted once: the agent is sent all of them with every change
+ * of its assignment, and refuses answers of more than eight times as much.
+ */
+export const TEMPLATES_BYTES_MAX = 8 * 1024 * 1024;
+
 /** What the reason of a stop mark may take as JSON; the task's own record keeps all of it. */
 export const STOP_REASON_BYTES_MAX = 200;
 
@@ -37,6 +43,8 @@ export interface TaskEntry {
   readonly resources: Resources;
   /** Host ports by the names that the group gives them; `resources.ports` holds the same numbers. */
   readonly ports: Readonly<Record<string, number>>;
+  /** What the template takes as JSON: the group, in that version of the job. */
+  readonly templateBytes: number;
   readonly stop: StopMark | null;
   /**
    * The task was given up while the node was away. The entry holds its resources until the agent confirms that nothing of

@@ -154,6 +154,7 @@ export function anEntry(job: Job, task: Task, change: Partial<TaskEntry> = {}): 
     group: task.group,
     resources: { cpus, memMiB, diskMiB, gpus, custom, ports: portsOf(Object.values(task.ports)) },
     ports: task.ports,
+    templateBytes: JSON.stringify(group).length,
     stop: null,
     disowned: false,
     ...change,

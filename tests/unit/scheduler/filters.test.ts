@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { explainTask } from '../../../control-plane/scheduler/explain.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
-import { LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX, type Ledger } from '../../../shared/domain/ledger.ts';
+import { LEDGER_ENTRIES_MAX, type Ledger, TEMPLATES_BYTES_MAX } from '../../../shared/domain/ledger.ts';
 import { NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
+import { present } from '../../../shared/util/assert.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
 
 const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { cpus: 0.001, memMiB: 1 } })] } });
@@ -62,7 +63,7 @@ const CASES: readonly {
     refusing: { held: Array.from({ length: LEDGER_ENTRIES_MAX }, (_, index) => ({ index })) },
     cured: { held: Array.from({ length: LEDGER_ENTRIES_MAX - 1 }, (_, index) => ({ index })) },
     says: `holds ${LEDGER_ENTRIES_MAX} tasks already; ${LEDGER_ENTRIES_MAX} is the most`,
-    sums: `holds as many tasks as a node may (${LEDGER_ENTRIES_MAX}, or ${LEDGER_BYTES_MAX} bytes of its ledger)`,
+    sums: `holds as many tasks as a node may (${LEDGER_ENTRIES_MAX}, or fewer where their descriptions are long)`,
   },
   {
     obstacle: 'cpus',
@@ -184,6 +185,40 @@ describe('a ledger that is full by bytes', () => {
     );
     expect(planRound(setUp({ held })).placements).toEqual([]);
     expect(planRound(setUp({ held: held.slice(1) })).placements).toHaveLength(1);
+  });
+});
+
+describe('a node whose tasks have long descriptions', () => {
+  const held = (templateBytes: number, count: number, sharing: boolean) => {
+    const jobs = Array.from({ length: count }, (_, place) => aJob({ spec: { name: `old${sharing ? 0 : place}` } }));
+    const tasks = jobs.map((job, index) => aTask(job, { index, state: 'running', node: 'edge-1' }));
+    const entries = jobs.map((job, place) =>
+      anEntry(job, present(tasks[place], 'task'), {
+        templateBytes,
+        resources: someResources({ cpus: 0, memMiB: 0, diskMiB: 0, ports: [] }),
+      }),
+    );
+    const job = aJob();
+    const task = aTask(job);
+    const ledgers = [aLedger({ entries })];
+    return {
+      cluster: clusterOf({ nodes: [aNode()], ledgers, jobs: [...jobs, job], tasks: [...tasks, task] }),
+      task,
+      nowMs: T0,
+    };
+  };
+
+  it('takes no further ones when all of them together are too much for its agent', () => {
+    const full = held(TEMPLATES_BYTES_MAX / 32, 32, false);
+    expect(planRound(full).placements).toEqual([]);
+    expect(explainTask(full).closest?.message).toMatch(
+      /^edge-1 holds tasks whose descriptions would take 838\d{4} bytes together with this one's; 8388608 is the most$/,
+    );
+    expect(planRound(held(TEMPLATES_BYTES_MAX / 32, 31, false)).placements).toHaveLength(1);
+  });
+
+  it('counts a description once, however many tasks share it', () => {
+    expect(planRound(held(TEMPLATES_BYTES_MAX / 2, 500, true)).placements).toHaveLength(1);
   });
 });
 

@@ -96,6 +96,7 @@ describe('placements', () => {
             ports: [{ first: 31_080, last: 31_080 }],
           },
           ports: { web: 31_080 },
+          templateBytes: JSON.stringify(job.spec.groups[0]).length,
           stop: null,
           disowned: false,
         },
