@@ -50,7 +50,11 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const signals = new NodeSignals();
   mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
   const metrics = new MetricsRegistry();
-  const driver = new Driver({ store, mirror, clock, random, log, replica }, DRIVER_DEFAULTS, metrics);
+  const driver = new Driver(
+    { store, mirror, clock, random, log, replica },
+    { ...DRIVER_DEFAULTS, nodes: config },
+    metrics,
+  );
   const ops = new OpLeases({ store, clock });
   const nudge = () => driver.nudge();
   const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, replica, config, nudge };

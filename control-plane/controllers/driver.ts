@@ -6,6 +6,7 @@
 import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import { sleep, type Timer } from '../../shared/util/clock.ts';
 import { type Metrics, MetricsRegistry } from '../../shared/util/metrics.ts';
+import type { PassFacts } from '../reconcile/actions.ts';
 import {
   HistoryGoneError,
   LeaseGoneError,
@@ -20,6 +21,7 @@ import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
 import { HistoryKeeper } from './history-keeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { type RoundOutcome, runRound } from './round.ts';
+import { StoreContact } from './store-contact.ts';
 
 export interface DriverOptions {
   /** How long others wait before they take over from a driver that is gone. */
@@ -28,9 +30,16 @@ export interface DriverOptions {
   readonly coalesceMs: number;
   /** The longest time without a look. */
   readonly idleMs: number;
+  /** Of the nodes' leases, and how often agents keep them. */
+  readonly nodes: { readonly leaseTtlMs: number; readonly heartbeatIntervalMs: number };
 }
 
-export const DRIVER_DEFAULTS: DriverOptions = { leaseTtlMs: 2000, coalesceMs: 1, idleMs: 5000 };
+export const DRIVER_DEFAULTS: DriverOptions = {
+  leaseTtlMs: 2000,
+  coalesceMs: 1,
+  idleMs: 5000,
+  nodes: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500 },
+};
 
 const RETRY: BackoffPolicy = { baseMs: 50, factor: 2, maxMs: 2000 };
 
@@ -42,6 +51,7 @@ export class Driver {
   readonly #ctx: ControllerContext;
   readonly #options: DriverOptions;
   readonly #history = new HistoryKeeper();
+  readonly #contact: StoreContact;
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
@@ -54,6 +64,7 @@ export class Driver {
     this.#ctx = ctx;
     this.#options = options;
     this.#metrics = driverMetrics(metrics);
+    this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
   }
 
   /** Something may have to be done. */
@@ -66,6 +77,7 @@ export class Driver {
     const unsubscribe = this.#ctx.mirror.subscribe(() => this.nudge());
     const stop = () => this.nudge();
     signal.addEventListener('abort', stop);
+    const contact = this.#contact.keep(this.#ctx.store, signal);
     try {
       for (let failures = 0; !signal.aborted; ) {
         failures = (await this.#waitedOut(() => this.#term(signal))) ? 0 : failures + 1;
@@ -77,6 +89,7 @@ export class Driver {
       signal.removeEventListener('abort', stop);
       unsubscribe();
     }
+    await contact;
   }
 
   /** False: the store was away. */
@@ -181,10 +194,16 @@ export class Driver {
   async #pass(): Promise<PassOutcome> {
     const { clock } = this.#ctx;
     const startedMs = clock.monotonicMs();
-    const outcome = await runPasses(this.#ctx);
+    const outcome = await runPasses(this.#ctx, this.#facts());
     this.#metrics.passSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
     if (outcome.again) this.#metrics.lost.add(1, ['pass']);
     return outcome;
+  }
+
+  /** Once the store has been in reach for a whole lease, a node without one has had every chance to be heard of. */
+  #facts(): PassFacts {
+    const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs());
+    return { leasesCountFromMs: this.#ctx.clock.now() + graceMs };
   }
 
   async #round(): Promise<RoundOutcome> {

@@ -2,11 +2,16 @@
  * Runs one pass of each reconciler and commits its actions. Passes have no fence: what they create has derived ids and is
  * compared as absent, what they change is compared as it was seen, so two replicas may run them at once.
  */
-import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { JobUid, NodeId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import { ACTION_TASKS_MAX, type PassAction, type PassPlan } from '../reconcile/actions.ts';
+import {
+  ACTION_TASKS_MAX,
+  type PassAction,
+  type PassFacts,
+  type PassInput,
+  type PassPlan,
+} from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
@@ -36,18 +41,15 @@ export interface PassOutcome {
   readonly wakeAtMs: number | null;
 }
 
-const PASSES: readonly ((input: { cluster: ClusterView; nowMs: number }) => PassPlan)[] = [
-  planBatchPass,
-  planNodeHealth,
-];
+const PASSES: readonly ((input: PassInput) => PassPlan)[] = [planBatchPass, planNodeHealth];
 
 /** Throws StoreUnavailableError. */
-export async function runPasses(ctx: ControllerContext): Promise<PassOutcome> {
+export async function runPasses(ctx: ControllerContext, facts: PassFacts): Promise<PassOutcome> {
   let committed = 0;
   let again = false;
   let wakeAtMs: number | null = null;
   for (const planPass of PASSES) {
-    const plan = planPass({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now() });
+    const plan = planPass({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now(), ...facts });
     wakeAtMs = earliest(wakeAtMs, plan.wakeAtMs);
     const outcome = await commitActions(ctx, plan.actions);
     committed += outcome.committed;

@@ -10,7 +10,15 @@ import type { Task } from '../../shared/domain/task.ts';
 export interface PassInput {
   readonly cluster: ClusterView;
   readonly nowMs: number;
+  /**
+   * A missing lease counts against its node only from this time on: before, heartbeats may have been lost because the store
+   * or the whole control plane was away.
+   */
+  readonly leasesCountFromMs: number;
 }
+
+/** What passes have to know beside the state and the time. */
+export type PassFacts = Omit<PassInput, 'cluster' | 'nowMs'>;
 
 export interface PassPlan {
   readonly actions: readonly PassAction[];

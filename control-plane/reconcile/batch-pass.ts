@@ -12,7 +12,7 @@ import { outcomeOf } from './batch-outcome.ts';
 import { nextTask, slotsOf } from './batch-tasks.ts';
 import { bounded, chunks } from './bounds.ts';
 
-export function planBatchPass({ cluster, nowMs }: PassInput): PassPlan {
+export function planBatchPass({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'nowMs'>): PassPlan {
   const jobs = [...cluster.unsettledJobs()].sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
   return bounded(jobs, (job) => jobActions(cluster, job, nowMs), { wakeAtMs: null, nowMs });
 }

@@ -1,7 +1,9 @@
 /**
  * Nodes that have gone quiet, and nodes that are being emptied. A node without its lease is marked, its tasks keep their
  * places for as long as each one's job waits, and are then given up; a drain that has reached its deadline displaces what
- * is left. It never decides that a node has gone: the store does, by letting the node's lease end.
+ * is left. It never decides that a node has gone: the store does, by letting the node's lease end. But a lease that may have
+ * ended because nobody could keep it, since the store or the whole control plane was away, says nothing: every node is then
+ * given time to be heard of again before it counts as gone.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { StopRequest } from '../../shared/domain/job.ts';
@@ -10,14 +12,23 @@ import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from './actions.ts';
 import { bounded, chunks } from './bounds.ts';
+import { admitGiveUps, type GiveUps, type SilentNode } from './give-up-rate.ts';
 
 /** For a task of which neither the job nor the version is on record any more. */
 const REPLACE_AFTER_DEFAULT_SECONDS = 60;
 
-export function planNodeHealth({ cluster, nowMs }: PassInput): PassPlan {
+export function planNodeHealth(input: PassInput): PassPlan {
+  const { cluster, nowMs } = input;
   const ledgers = [...cluster.ledgers.values()].sort((a, b) => byText(a.node, b.node));
-  const checks = ledgers.map((ledger) => checkNode(cluster, ledger, nowMs));
-  const deadlines = checks.flatMap((check) => check.deadlines);
+  const silences = ledgers.flatMap((ledger) => silenceOf(input, ledger));
+  const rate = admitGiveUps(cluster, silences, nowMs);
+  const silent = new Map(silences.map((silence) => [silence.node, silence]));
+  const checks = ledgers.map((ledger) => {
+    const silence = silent.get(ledger.node);
+    const lease = silence === undefined ? checkLease(input, ledger) : giveUps(silence, rate, nowMs);
+    return both(lease, checkDrain(cluster, ledger, nowMs));
+  });
+  const deadlines = checks.flatMap((check) => check.deadlines).concat(rate.wakeAtMs ?? []);
   const wakeAtMs = deadlines.length === 0 ? null : deadlines.reduce((a, b) => Math.min(a, b));
   return bounded(checks, (check) => check.actions, { wakeAtMs, nowMs });
 }
@@ -28,12 +39,10 @@ interface NodeCheck {
   readonly deadlines: readonly number[];
 }
 
-function checkNode(cluster: ClusterView, ledger: Ledger, nowMs: number): NodeCheck {
-  const checks = [checkLease(cluster, ledger, nowMs), checkDrain(cluster, ledger, nowMs)];
-  return {
-    actions: checks.flatMap((check) => check.actions),
-    deadlines: checks.flatMap((check) => check.deadlines),
-  };
+const NOTHING_DUE: NodeCheck = { actions: [], deadlines: [] };
+
+function both(a: NodeCheck, b: NodeCheck): NodeCheck {
+  return { actions: [...a.actions, ...b.actions], deadlines: [...a.deadlines, ...b.deadlines] };
 }
 
 /** What holds a place there and hasn't ended, but for what has been given up. */
@@ -45,44 +54,49 @@ function liveTasksOn(cluster: ClusterView, ledger: Ledger): Task[] {
     .sort((a, b) => byText(a.id, b.id));
 }
 
-function checkLease(cluster: ClusterView, ledger: Ledger, nowMs: number): NodeCheck {
-  const { node } = ledger;
+function checkLease({ cluster, nowMs, leasesCountFromMs }: PassInput, { node }: Ledger): NodeCheck {
   const epoch = cluster.epochs.get(node);
   if (epoch === undefined) return NOTHING_DUE;
-  const sinceMs = epoch.unreachableSinceMs;
-  if (cluster.isAlive(node)) {
-    return sinceMs === null ? NOTHING_DUE : { actions: [{ type: 'mark-reachable', node }], deadlines: [] };
-  }
-  if (sinceMs === null) return { actions: [{ type: 'mark-unreachable', node, sinceMs: nowMs }], deadlines: [] };
-  return giveUps(cluster, { ledger, sinceMs, nowMs });
+  const isMarked = epoch.unreachableSinceMs !== null;
+  if (cluster.isAlive(node))
+    return isMarked ? { actions: [{ type: 'mark-reachable', node }], deadlines: [] } : NOTHING_DUE;
+  if (leasesCountFromMs > nowMs) return { actions: [], deadlines: [leasesCountFromMs] };
+  if (isMarked) return NOTHING_DUE;
+  return { actions: [{ type: 'mark-unreachable', node, sinceMs: nowMs }], deadlines: [] };
 }
 
-const NOTHING_DUE: NodeCheck = { actions: [], deadlines: [] };
-
-interface UnreachableNode {
-  readonly ledger: Ledger;
-  readonly sinceMs: number;
-  readonly nowMs: number;
+/** An unreachable node with its live tasks, and when each has waited for it as long as its job allows. */
+interface Silence extends SilentNode {
+  readonly tasks: readonly { readonly task: Task; readonly deadlineMs: number }[];
 }
 
-function giveUps(cluster: ClusterView, { ledger, sinceMs, nowMs }: UnreachableNode): NodeCheck {
+/** Empty for a node that is heard of, was found gone only now, or holds nothing that lives. */
+function silenceOf({ cluster, nowMs, leasesCountFromMs }: PassInput, ledger: Ledger): Silence[] {
   const { node } = ledger;
-  const timed = liveTasksOn(cluster, ledger).map((task) => ({
+  const sinceMs = cluster.epochs.get(node)?.unreachableSinceMs ?? null;
+  if (sinceMs === null || cluster.isAlive(node) || leasesCountFromMs > nowMs) return [];
+  const tasks = liveTasksOn(cluster, ledger).map((task) => ({
     task,
     deadlineMs: sinceMs + replaceAfterMs(cluster, task),
   }));
-  const due = timed.filter(({ deadlineMs }) => deadlineMs <= nowMs).map(({ task }) => task.id);
+  if (tasks.length === 0) return [];
+  return [{ node, sinceMs, tasks, isDue: tasks.some(({ deadlineMs }) => deadlineMs <= nowMs) }];
+}
+
+function giveUps({ node, sinceMs, tasks }: Silence, { admitted }: GiveUps, nowMs: number): NodeCheck {
+  const due = admitted.has(node) ? tasks.filter(({ deadlineMs }) => deadlineMs <= nowMs) : [];
+  const ids = due.map(({ task }) => task.id);
   const awaySeconds = Math.round((nowMs - sinceMs) / 1000);
   const message = `node ${node} has been unreachable for ${awaySeconds} s, longer than the job waits for it`;
   return {
-    actions: chunks(due, ACTION_TASKS_MAX).map((tasks) => ({
+    actions: chunks(ids, ACTION_TASKS_MAX).map((some) => ({
       type: 'give-up-tasks',
       node,
-      tasks,
+      tasks: some,
       atMs: nowMs,
       message,
     })),
-    deadlines: timed.map(({ deadlineMs }) => deadlineMs).filter((ms) => ms > nowMs && Number.isFinite(ms)),
+    deadlines: tasks.map(({ deadlineMs }) => deadlineMs).filter((ms) => ms > nowMs && Number.isFinite(ms)),
   };
 }
 

@@ -108,7 +108,7 @@ function registration(
     compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
     writes: [
       putRecord('nodes', keys.node(node.id), { ...node, registeredAtMs: ctx.clock.now() }),
-      putRecord('epochs', keys.epoch(node.id), { epoch, unreachableSinceMs: null }),
+      putRecord('epochs', keys.epoch(node.id), { ...snapshot.epochs.get(node.id), epoch, unreachableSinceMs: null }),
       putRecord('alive', keys.alive(node.id), { epoch }, lease),
       ...(same ? [] : [putRecord('ledger', keys.ledger(node.id), { ...ledger, total: node.resources })]),
     ],

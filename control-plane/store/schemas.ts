@@ -181,7 +181,7 @@ export const RECORD_SCHEMAS = {
   rounds: z.object({ number: count, owner: z.string(), claimedAtMs: timeMs }),
   nodes: node,
   alive: z.object({ epoch: count }),
-  epochs: z.object({ epoch: count, unreachableSinceMs: timeMs.nullable() }),
+  epochs: z.object({ epoch: count, unreachableSinceMs: timeMs.nullable(), lastGiveUpMs: timeMs.optional() }),
   ledger,
   jobs: job,
   versions: jobVersion,

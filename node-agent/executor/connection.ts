@@ -7,7 +7,11 @@ import type { Clock } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import type { ControlPlaneFault, Log } from './contracts.ts';
 
-const RETRY_BACKOFF: BackoffPolicy = { baseMs: 500, factor: 2, maxMs: 15_000 };
+/**
+ * A control plane that was away gives every node one lease time (5 s at the least) to be heard of again before it counts as
+ * gone, so no agent waits nearly as long as that.
+ */
+const RETRY_BACKOFF: BackoffPolicy = { baseMs: 500, factor: 2, maxMs: 3000 };
 
 export interface ConnectionParts {
   readonly clock: Clock;

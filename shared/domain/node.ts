@@ -44,4 +44,6 @@ export interface Epoch {
   readonly epoch: number;
   /** Set by the node-health pass when the node's lease is gone; null while it is alive. */
   readonly unreachableSinceMs: number | null;
+  /** When tasks of the node were given up last; absent: never. */
+  readonly lastGiveUpMs?: number | undefined;
 }

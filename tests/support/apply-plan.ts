@@ -101,7 +101,7 @@ function giveUp(cluster: ClusterView, action: Extract<PassAction, { type: 'give-
   const disown = (ledger: Ledger, task: Task) => markStop(ledger, task.id, { atMs, graceMs: 0, reason: message }, true);
   return clusterOf({
     ...replaceTasks(literal, lost),
-    epochs: { ...literal.epochs, [node]: { ...epoch, epoch: epoch.epoch + 1 } },
+    epochs: { ...literal.epochs, [node]: { ...epoch, epoch: epoch.epoch + 1, lastGiveUpMs: atMs } },
     ledgers: literal.ledgers.map((ledger) => (ledger.node === node ? lost.reduce(disown, ledger) : ledger)),
   });
 }

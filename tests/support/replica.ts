@@ -6,6 +6,7 @@ import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.
 import type { Principal } from '../../control-plane/auth/principal.ts';
 import { runPasses } from '../../control-plane/controllers/pass.ts';
 import { runRound } from '../../control-plane/controllers/round.ts';
+import type { PassFacts } from '../../control-plane/reconcile/actions.ts';
 import { ensureCluster } from '../../control-plane/services/cluster.ts';
 import type { Call, ServiceContext } from '../../control-plane/services/context.ts';
 import { NodeSignals } from '../../control-plane/services/node-signals.ts';
@@ -49,9 +50,12 @@ export async function startReplica(options: { store?: Store; clock?: Clock; id?:
   return { ctx, settle: () => settle(ctx), stop: () => abort.abort() };
 }
 
+/** The store has been in reach all the time. */
+export const NO_OUTAGE: PassFacts = { leasesCountFromMs: 0 };
+
 async function settle(ctx: ServiceContext): Promise<void> {
   for (let looks = 0; looks < 1000; looks++) {
-    const pass = await runPasses(ctx);
+    const pass = await runPasses(ctx, NO_OUTAGE);
     const round = await runRound(ctx);
     if (!pass.again && !round.again && pass.committed + round.placed + round.swept === 0) return;
   }

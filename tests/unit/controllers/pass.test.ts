@@ -5,7 +5,7 @@ import { runPasses } from '../../../control-plane/controllers/pass.ts';
 import { stopJob, submitJob } from '../../../control-plane/services/jobs.ts';
 import type { Store, Transaction } from '../../../control-plane/store/contract.ts';
 import { parseKey } from '../../../control-plane/store/keys.ts';
-import { callOf, caughtUp, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
+import { callOf, caughtUp, NO_OUTAGE, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
 
 const replicas: TestReplica[] = [];
 afterEach(() => {
@@ -52,7 +52,7 @@ it('creates no tasks for a job that has come to its end since the pass was plann
   const slow = await replicaOn(storeWith(memory, createsTasks, endSecond), 'slow');
   for (const name of ['first', 'second']) await submitJob(other.ctx, callOf(), specOf({ name }));
   await caughtUp(slow.ctx);
-  expect(await runPasses(slow.ctx)).toMatchObject({ again: true });
+  expect(await runPasses(slow.ctx, NO_OUTAGE)).toMatchObject({ again: true });
   await caughtUp(slow.ctx);
   const { snapshot } = slow.ctx.mirror;
   expect(snapshot.jobByKey({ role: 'default', name: 'second' })?.outcome?.state).toBe('stopped');

@@ -10,7 +10,16 @@ import type { Store, Transaction } from '../../../control-plane/store/contract.t
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { JobSpecInput } from '../../../shared/protocol/job.ts';
-import { callOf, caughtUp, JOINER, nodeOf, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
+import {
+  callOf,
+  caughtUp,
+  JOINER,
+  NO_OUTAGE,
+  nodeOf,
+  specOf,
+  startReplica,
+  type TestReplica,
+} from '../../support/replica.ts';
 
 const replicas: TestReplica[] = [];
 afterEach(() => {
@@ -45,7 +54,7 @@ async function replicaWith(store: Store, id = 'replica-1'): Promise<TestReplica>
 async function submitted(replica: TestReplica, input: Partial<JobSpecInput> = {}) {
   await submitJob(replica.ctx, callOf(), specOf(input));
   await caughtUp(replica.ctx);
-  await runPasses(replica.ctx);
+  await runPasses(replica.ctx, NO_OUTAGE);
 }
 
 function join(replica: TestReplica, id: string, resources = {}) {
@@ -135,7 +144,7 @@ describe('a pass that ends a large job', () => {
     const reason = 'no longer wanted '.repeat(50);
     await stopJob(replica.ctx, callOf(), { role: 'default', name: 'hello' }, { reason, ifVersion: null });
     await caughtUp(replica.ctx);
-    await runPasses(replica.ctx);
+    await runPasses(replica.ctx, NO_OUTAGE);
     const { ledgers, tasks } = replica.ctx.mirror.snapshot;
     const marks = Object.values(ledgers.get('edge-1')?.entries ?? {}).map((entry) => entry.stop);
     expect(marks.filter((mark) => mark !== null)).toHaveLength(250);

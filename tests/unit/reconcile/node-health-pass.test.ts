@@ -18,7 +18,8 @@ import {
   T0,
 } from '../../support/builders.ts';
 
-const plan = (literal: ClusterLiteral, nowMs: number) => planNodeHealth({ cluster: clusterOf(literal), nowMs });
+const plan = (literal: ClusterLiteral, nowMs: number) =>
+  planNodeHealth({ cluster: clusterOf(literal), nowMs, leasesCountFromMs: 0 });
 
 /** One node, away since T0, on which the jobs' tasks run. */
 function away(running: readonly (readonly [Job, Task])[], more: ClusterLiteral = {}): ClusterLiteral {
@@ -52,7 +53,7 @@ describe('a node', () => {
 
   it('that has no epoch yet is left alone', () => {
     const cluster = { ...clusterOf({ nodes: [aNode()], dead: ['edge-1'] }), epochs: new Map() };
-    expect(planNodeHealth({ cluster, nowMs: T0 })).toEqual({ actions: [], wakeAtMs: null });
+    expect(planNodeHealth({ cluster, nowMs: T0, leasesCountFromMs: 0 })).toEqual({ actions: [], wakeAtMs: null });
   });
 
   it('is looked at in the order of ids', () => {
@@ -115,11 +116,11 @@ describe('tasks of an unreachable node', () => {
       return [job, aTask(job, { index, state: 'running', node: 'edge-1' })] as const;
     });
     const cluster = clusterOf(away(all, { jobs: [job] }));
-    const first = planNodeHealth({ cluster, nowMs: T0 + 60_000 });
+    const first = planNodeHealth({ cluster, nowMs: T0 + 60_000, leasesCountFromMs: 0 });
     expect(first.actions.map((action) => 'tasks' in action && action.tasks.length)).toEqual([ACTION_TASKS_MAX, 1]);
     const after = applyPass(cluster, first);
     expect([...after.tasks.values()].every(({ state }) => state === 'lost')).toBe(true);
-    expect(planNodeHealth({ cluster: after, nowMs: T0 + 60_000 }).actions).toEqual([]);
+    expect(planNodeHealth({ cluster: after, nowMs: T0 + 60_000, leasesCountFromMs: 0 }).actions).toEqual([]);
   });
 });
 
