@@ -30,21 +30,27 @@ export class EventFeed {
     return new EventFeed(response);
   }
 
-  /** Resolves with the events of a job that came until `isLast` said so, the last one among them. Rejects when none does in time. */
-  collect(job: string, isLast: (event: SeenEvent, count: number) => boolean): Promise<SeenEvent[]> {
+  /** Resolves with the events of a job that came until `isLast` said so. Rejects when none does in time, and when `isLast` throws. */
+  collect(job: string, isLast: (event: SeenEvent) => boolean): Promise<SeenEvent[]> {
     return new Promise((resolve, reject) => {
       const seen: SeenEvent[] = [];
-      const timer = setTimeout(() => {
+      const finish = (settle: () => void) => {
+        clearTimeout(timer);
         this.#listeners.delete(listener);
-        reject(new Error(`${job}: only ${seen.map(({ type }) => type).join(', ')} within ${WAIT_MAX_MS} ms`));
+        settle();
+      };
+      const timer = setTimeout(() => {
+        const types = seen.map(({ type }) => type).join(', ');
+        finish(() => reject(new Error(`${job}: nothing but ${types} within ${WAIT_MAX_MS} ms`)));
       }, WAIT_MAX_MS);
       const listener = (event: SeenEvent) => {
         if (event.job !== job) return;
         seen.push(event);
-        if (!isLast(event, seen.length)) return;
-        clearTimeout(timer);
-        this.#listeners.delete(listener);
-        resolve(seen);
+        try {
+          if (isLast(event)) finish(() => resolve(seen));
+        } catch (error) {
+          finish(() => reject(error));
+        }
       };
       this.#listeners.add(listener);
     });
