@@ -59,7 +59,8 @@ export type Step =
       readonly message: string;
     }
   | { readonly type: 'kill'; readonly task: TaskId; readonly container: string }
-  | { readonly type: 'remove'; readonly task: TaskId; readonly container: string }
+  /** `isUnused`: it was seen never to have run, and its task may get another one. */
+  | { readonly type: 'remove'; readonly task: TaskId; readonly container: string; readonly isUnused: boolean }
   | { readonly type: 'release'; readonly task: TaskId }
   | { readonly type: 'forget'; readonly task: TaskId };
 
@@ -100,7 +101,7 @@ export function diff(input: DiffInput): Diff {
     wakeAtMs = Math.min(wakeAtMs, verdict.wakeAtMs ?? wakeAtMs);
   }
   const expired = expiredContainers(input);
-  for (const { task, id } of expired.containers) steps.push({ type: 'remove', task, container: id });
+  for (const container of expired.containers) steps.push(removal(container));
   wakeAtMs = Math.min(wakeAtMs, expired.wakeAtMs ?? wakeAtMs);
   return { steps, wakeAtMs: Number.isFinite(wakeAtMs) ? wakeAtMs : null };
 }
@@ -119,7 +120,7 @@ function decide(facts: Facts): Verdict {
   }
   if (container?.state === 'exited') return step(reportEnd(facts, container));
   if (local.phase === 'running') return step(report(facts, vanishedEnding(local)));
-  return container === undefined ? interrupted(facts, local) : step(remove(facts, container));
+  return container === undefined ? interrupted(facts, local) : step(removal(container));
 }
 
 /** Nothing here has ever heard of it. */
@@ -136,22 +137,23 @@ function untouched({ id, input, assigned }: Facts): Verdict {
 function stranger(facts: Facts, container: Container): Verdict {
   const { assigned, input } = facts;
   if (input.assignment === null) return NOTHING;
-  if (container.state === 'created') return step(remove(facts, container));
+  if (container.state === 'created') return step(removal(container));
   if (assigned !== undefined) {
     return step(container.state === 'running' ? adopt(facts, container) : reportEnd(facts, container));
   }
   if (input.session === 'offline') return NOTHING;
-  if (container.state === 'exited') return step(remove(facts, container));
+  if (container.state === 'exited') return step(removal(container));
   return step(stop(facts, container, { graceMs: ORPHAN_GRACE_MS, cause: 'unassigned', message: UNASSIGNED }));
 }
 
-/** It was about to be started when the agent went down, and no container came of it. */
+/** It was being started when the agent went down or the engine failed, and there is no container. */
 function interrupted(facts: Facts, local: LocalTask): Verdict {
   const { id, input, assigned } = facts;
   if (assigned === undefined) return forgotten(facts, local);
   if (assigned.disowned) return step({ type: 'release', task: id });
   // Its end was told and answered, and the crash took the record of it.
   if (isTerminal(assigned.state)) return NOTHING;
+  if (local.phase === 'launched') return input.session === 'live' ? step(reportAs(id, maybeRun())) : NOTHING;
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
   if (input.session === 'offline') return NOTHING;
   if (assigned.state === 'running') return step(reportAs(id, notFound()));
@@ -209,7 +211,7 @@ function ended(facts: Facts, local: LocalTask): Verdict {
   // Somebody started it again by hand. An end is final.
   if (container?.state === 'running') return step({ type: 'kill', task: id, container: container.id });
   if (assigned?.disowned) {
-    if (container !== undefined) return step(remove(facts, container));
+    if (container !== undefined) return step(removal(container));
     return local.release === 'none' ? step({ type: 'release', task: id }) : NOTHING;
   }
   return container === undefined ? forgotten(facts, local) : NOTHING;
@@ -230,8 +232,8 @@ function adopt(facts: Facts, container: Container): Step {
   return { type: 'adopt', task: facts.id, assigned: facts.assigned ?? null, container };
 }
 
-function remove(facts: Facts, container: Container): Step {
-  return { type: 'remove', task: facts.id, container: container.id };
+function removal(container: Container): Step {
+  return { type: 'remove', task: container.task, container: container.id, isUnused: container.state === 'created' };
 }
 
 function stop(facts: Facts, container: Container, how: { graceMs: number; cause: StopCause; message: string }): Step {
@@ -249,6 +251,11 @@ function report(facts: Facts, how: Ending): Step {
 
 function reportAs(task: TaskId, how: Ending): Step {
   return { type: 'report', task, ending: how, endedAtMs: null };
+}
+
+function maybeRun(): Ending {
+  const message = 'its container was gone after its start had been asked for; nobody knows whether it ran';
+  return ending('lost', 'not-found-on-node', message);
 }
 
 function notFound(): Ending {

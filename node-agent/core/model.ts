@@ -34,8 +34,11 @@ export interface LocalStop {
 /** A task that the journal knows. A task the journal doesn't know has never been touched by this agent. */
 export interface LocalTask {
   readonly id: TaskId;
-  /** `starting`: a container may exist. `running`: one was started. `ended`: it never runs again. */
-  readonly phase: 'starting' | 'running' | 'ended';
+  /**
+   * `starting`: the engine has not been asked to start anything, though a container may have been created. `launched`: it was about
+   * to be asked, so something may have run even where nothing is left of it. `running`: it was started. `ended`: it never runs again.
+   */
+  readonly phase: 'starting' | 'launched' | 'running' | 'ended';
   /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
   readonly incarnation: number | null;
   readonly timeoutMs: number | null;

@@ -18,6 +18,11 @@ export type JournalRecord =
       readonly timeoutMs: number | null;
       readonly graceMs: number;
     }
+  /**
+   * `isSent`: the engine is about to be asked to start the task's container. Otherwise that is undone: the container was seen never to
+   * have run, and is about to be removed.
+   */
+  | { readonly kind: 'launch'; readonly task: TaskId; readonly isSent: boolean }
   /** A status was made and waits to be answered. `running` and the terminal ones also say where the task stands. */
   | { readonly kind: 'status'; readonly status: TaskStatus }
   | { readonly kind: 'answered'; readonly task: TaskId; readonly state: TaskStatus['state'] }
@@ -85,6 +90,8 @@ function changed(task: LocalTask, record: TaskChange, now: Moment): LocalTask {
       const { incarnation, timeoutMs, graceMs } = record;
       return { ...task, incarnation, timeoutMs, graceMs };
     }
+    case 'launch':
+      return withLaunch(task, record.isSent);
     case 'stopping': {
       const { graceMs, cause, message } = record;
       return { ...task, stop: { since: momentAt(record.atMs, now), graceMs, cause, message } };
@@ -129,6 +136,11 @@ function withStatus(task: LocalTask, status: TaskStatus, now: Moment): LocalTask
     return { ...next, phase: 'running', startedAt: task.startedAt ?? at };
   }
   return next;
+}
+
+function withLaunch(task: LocalTask, isSent: boolean): LocalTask {
+  if (task.phase !== (isSent ? 'starting' : 'launched')) return task;
+  return { ...task, phase: isSent ? 'launched' : 'starting' };
 }
 
 function withoutAnswered(task: LocalTask, state: TaskStatus['state']): LocalTask {

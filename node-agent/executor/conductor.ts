@@ -213,8 +213,10 @@ export class Conductor {
       consent,
       startSlots: this.#startSlots,
       pull: (image, pullSignal) => this.#pulls.pull(image, pullSignal),
-      writeStarting: () => {
-        book.write(this.#startingRecord(assigned));
+      writeStarting: () => book.write(this.#startingRecord(assigned)),
+      durable: () => book.durable(),
+      writeLaunch: () => {
+        book.write({ kind: 'launch', task: assigned.id, isSent: true });
         return book.durable();
       },
       reportStarting: (reason, message) => {
@@ -243,11 +245,25 @@ export class Conductor {
   }
 
   async #remove(step: Extract<Step, { readonly type: 'remove' }>): Promise<void> {
+    const { book, runtime, engine } = this.#parts;
+    if (step.isUnused && !(await this.#isStillUnused(step))) return;
     // The end must be on record before its only other witness goes.
-    await this.#parts.book.durable();
-    const { runtime, engine } = this.#parts;
+    await book.durable();
     if (await runtime.remove(step.container)) engine.miss(step.task, step.container);
     else await engine.inspect(step.task, step.container);
+  }
+
+  /** Puts it on record that the task has not run. A start that an agent before this one had sent may have come true meanwhile. */
+  async #isStillUnused({ task, container }: Extract<Step, { readonly type: 'remove' }>): Promise<boolean> {
+    const { book, runtime, engine } = this.#parts;
+    const seen = await runtime.inspect(container);
+    if (seen?.state === 'created') {
+      if (book.tasks.has(task)) book.write({ kind: 'launch', task, isSent: false });
+      return true;
+    }
+    if (seen === null) engine.miss(task, container);
+    else engine.see(seen);
+    return false;
   }
 
   /** Nothing is known about how far the step has come: look at the engine again before the next one. */

@@ -52,8 +52,11 @@ export interface Runtime {
   /** Whether the image is there. May answer from memory; {@link run} notices when that was wrong. */
   hasImage(image: string): Promise<boolean>;
   pullImage(image: string, signal: AbortSignal): Promise<PullResult>;
-  /** Creates and starts. */
-  run(request: ContainerRequest): Promise<RunResult>;
+  /**
+   * Creates the container, waits for `beforeStart`, starts it. Where `beforeStart` throws, so does this, and the container is
+   * left as it was created.
+   */
+  run(request: ContainerRequest, beforeStart: () => Promise<void>): Promise<RunResult>;
   /** Harmless where the container has ended or is gone. */
   signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /**

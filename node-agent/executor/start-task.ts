@@ -1,5 +1,6 @@
 /**
- * Starts one task: on record first, then consent, image, container. Every way in which it can't be started ends in a
+ * Starts one task: on record first, then consent, image, container. The record has to be durable before what takes long (a pull),
+ * and another one before the engine is asked to start anything: from there on nobody but the engine knows. Every way in which it can't be started ends in a
  * status that says why; only faults of the engine itself are thrown, and then nothing is decided yet.
  */
 
@@ -17,8 +18,11 @@ export interface StartContext {
   /** Guards create and start together: the engine does worse when too many are under way. */
   readonly startSlots: Limiter;
   readonly pull: (image: string, signal: AbortSignal) => Promise<PullResult>;
-  /** Resolves once the journal holds that the task is being started. */
-  readonly writeStarting: () => Promise<void>;
+  readonly writeStarting: () => void;
+  /** Resolves once the journal holds everything that was written. */
+  readonly durable: () => Promise<void>;
+  /** Resolves once the journal holds that the engine may have been asked to start the task. */
+  readonly writeLaunch: () => Promise<void>;
   readonly reportStarting: (reason: 'accepted' | 'pulling-image', message: string) => void;
   /** Null: still wanted. Asked again after each wait. */
   readonly unwanted: () => AssignedTask | 'gone' | null;
@@ -32,7 +36,7 @@ export type StartResult =
   | { readonly type: 'ended'; readonly ending: Ending };
 
 export async function startTask(assigned: AssignedTask, context: StartContext): Promise<StartResult> {
-  await context.writeStarting();
+  context.writeStarting();
   const paths = await resolvePaths(assigned, context);
   const refusal = refusalOf(assigned.group, context.consent, paths);
   if (refusal !== null) return ended(ending('error', 'refused-by-node', refusal));
@@ -56,6 +60,7 @@ async function ensureImage(assigned: AssignedTask, context: StartContext): Promi
     context.reportStarting('accepted', 'accepted by the node');
     return null;
   }
+  await context.durable();
   if (pullPolicy !== 'never') context.reportStarting('pulling-image', `pulling the image ${image}`);
   return pullMissing(assigned, context);
 }
@@ -76,7 +81,8 @@ function runInTurn(assigned: AssignedTask, context: StartContext, paths: Resolve
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
-    return context.runtime.run({ assigned, epoch: context.epoch, mountSources: existing(paths) });
+    const request = { assigned, epoch: context.epoch, mountSources: existing(paths) };
+    return context.runtime.run(request, context.writeLaunch);
   });
 }
 

@@ -154,13 +154,14 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async run({ assigned }: ContainerRequest): Promise<RunResult> {
+  async run({ assigned }: ContainerRequest, beforeStart: () => Promise<void>): Promise<RunResult> {
     this.#throwIfFaulty('run', false);
     if (!this.#images.has(assigned.group.image)) return { type: 'image-missing' };
     if (this.containerOf(assigned.id) !== undefined) throw new Error(`two containers for task ${assigned.id}`);
     const behaviour = this.#options.behaviour?.(assigned) ?? LONG_RUNNING;
     const id = this.#nextId();
     this.#containers.set(id, { container: created(id, assigned.id), behaviour, timer: null });
+    await beforeStart();
     await this.#startTakes(behaviour.startMs);
     this.#throwIfFaulty('run', false);
     if (behaviour.refusal !== null) {

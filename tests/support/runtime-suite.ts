@@ -42,16 +42,15 @@ export function describeRuntime(name: string, make: () => Promise<RuntimeUnderTe
       await under.dispose();
     });
 
-    const run = async (id: string, kind: TaskKind): Promise<RunResult> => {
-      const running = under.runtime.run({ assigned: under.task(id, kind), epoch: 1, mountSources: new Map() });
-      let result: RunResult | null = null;
-      running.then(
-        (value) => {
-          result = value;
-        },
-        () => {},
-      );
-      await under.until(async () => result);
+    const run = async (id: string, kind: TaskKind, beforeStart = async () => {}): Promise<RunResult> => {
+      const request = { assigned: under.task(id, kind), epoch: 1, mountSources: new Map() };
+      const running = under.runtime.run(request, beforeStart);
+      let isDone = false;
+      const done = () => {
+        isDone = true;
+      };
+      running.then(done, done);
+      await under.until(async () => (isDone ? true : null));
       return running;
     };
 
@@ -76,6 +75,19 @@ export function describeRuntime(name: string, make: () => Promise<RuntimeUnderTe
       expect(container).toMatchObject({ task: under.task('a', 'sleeps').id, state: 'running' });
       const listed = await under.runtime.list();
       expect(listed).toMatchObject([{ id: container.id, task: container.task, state: 'running' }]);
+    });
+
+    it('asks between creating and starting', async () => {
+      const before: Container[] = [];
+      await run('a', 'sleeps', async () => void before.push(...(await under.runtime.list())));
+      expect(before).toMatchObject([{ task: under.task('a', 'sleeps').id, state: 'created' }]);
+      expect(await under.runtime.list()).toMatchObject([{ id: before[0]?.id, state: 'running' }]);
+    });
+
+    it('starts nothing where that fails, and leaves what was created', async () => {
+      const failed = run('a', 'sleeps', () => Promise.reject(new Error('not on record')));
+      await expect(failed).rejects.toThrow('not on record');
+      expect(await under.runtime.list()).toMatchObject([{ state: 'created' }]);
     });
 
     it('tells the end, and how it was', async () => {

@@ -116,9 +116,10 @@ export class DockerRuntime implements Runtime {
     return result;
   }
 
-  async run(request: ContainerRequest): Promise<RunResult> {
+  async run(request: ContainerRequest, beforeStart: () => Promise<void>): Promise<RunResult> {
     const created = await this.#create(request);
     if (typeof created !== 'string') return created;
+    await beforeStart();
     const refusal = await this.#start(created);
     if (refusal !== null) return refusal;
     return {

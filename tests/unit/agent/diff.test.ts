@@ -134,6 +134,25 @@ describe('a task that was being started when the agent went down', () => {
   });
 });
 
+describe('a task whose start had been asked for when the agent went down', () => {
+  const local = { phase: 'launched' } as const;
+  const lost = 'report lost not-found-on-node';
+  it.each<[string, Case, string]>([
+    ['is lost when nothing is left of it', { local, assigned: { state: 'starting' } }, lost],
+    ['is lost although it is to stop: it may have run', { local, assigned: { stop } }, lost],
+    ['waits while there is no session', { local, assigned: {}, session: 'offline' }, 'nothing'],
+    ['waits while nothing is known of what is wanted', { local, assigned: null }, 'nothing'],
+    ['is forgotten when its place is gone', { local }, 'forget'],
+    ['is released when it was given up', { local, assigned: { disowned: true } }, 'release'],
+    ['has no second end when its end is known', { local, assigned: { state: 'error' } }, 'nothing'],
+    ['is adopted when it runs', { local, assigned: {}, container: {} }, 'adopt'],
+    ['has its end reported', { local, assigned: {}, container: exited }, 'report finished exited'],
+    ['is cleared away when it never ran', { local, assigned: {}, container: { state: 'created' } }, 'remove'],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+});
+
 describe('a task that runs', () => {
   const local = { phase: 'running' } as const;
   const container = {};
@@ -240,7 +259,7 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
     state: fc.constantFrom<TaskState>(...TASK_STATES),
     isStopped: fc.boolean(),
     disowned: fc.boolean(),
-    phase: fc.constantFrom('none', 'starting', 'running', 'ended'),
+    phase: fc.constantFrom('none', 'starting', 'launched', 'running', 'ended'),
     isStopping: fc.boolean(),
     hasTimeout: fc.boolean(),
     hasUnanswered: fc.boolean(),

@@ -62,6 +62,21 @@ describe('after a crash of the agent', () => {
     expect(world.controlPlane.stateOf('t1')).toBe('running');
   });
 
+  it('starts nothing anew whose start had been asked for and of which nothing is left', async () => {
+    const world = new World({ engine: { behaviour: () => ({ ...LONG_RUNNING, lifeMs: 100 }) } });
+    world.controlPlane.assign(anAssigned('t1'));
+    await world.startAgent();
+    await world.clock.advance(50);
+    await world.crash();
+    // It runs and ends while nobody looks, and somebody prunes what has ended.
+    await world.clock.advance(1000);
+    world.runtime.removeByHand('t1');
+    await world.startAgent();
+    await world.clock.advance(5000);
+    expect(world.runtime.started).toEqual(['t1']);
+    expect(world.controlPlane.historyOf('t1').at(-1)).toMatchObject({ state: 'lost', reason: 'not-found-on-node' });
+  });
+
   it('removes a container that was created and never started, and starts the task anew', async () => {
     const world = new World();
     world.controlPlane.assign(anAssigned('t1'));
