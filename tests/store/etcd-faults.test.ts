@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
 import { EtcdStore } from '../../control-plane/adapters/etcd/etcd-store.ts';
-import { StoreUnavailableError } from '../../control-plane/store/contract.ts';
+import { HistoryGoneError, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { keys } from '../../control-plane/store/keys.ts';
 import { Mirror } from '../../control-plane/store/mirror.ts';
 import { decodeRecord, putRecord } from '../../control-plane/store/records.ts';
@@ -280,11 +280,59 @@ test('a page that is longer than an answer may be comes in parts', async () => {
   await small.close();
 });
 
-test('a store that was emptied behind its back makes watches list again', async () => {
-  for (let round = 0; round < 5; round++) await write(store, put(`${PREFIX}a`, String(round)));
-  const revision = await write(store, put(`${PREFIX}a`, 'last'));
-  const watch = new Collector(store, PREFIX, revision);
-  await eventually(subject, 'the first event', () => watch.events.length === 1);
-  await etcd.replace();
-  expect((await watch.done)?.name).toBe('HistoryGoneError');
+describe('a store that was emptied behind its back', () => {
+  test('makes watches list again', async () => {
+    for (let round = 0; round < 5; round++) await write(store, put(`${PREFIX}a`, String(round)));
+    const revision = await write(store, put(`${PREFIX}a`, 'last'));
+    const watch = new Collector(store, PREFIX, revision);
+    await eventually(subject, 'the first event', () => watch.events.length === 1);
+    await etcd.replace();
+    expect((await watch.done)?.name).toBe('HistoryGoneError');
+  });
+
+  test('makes every watch list again, though by now it has come further than the old one', async () => {
+    const proxy = await TcpProxy.start(etcd.port);
+    const far = new EtcdStore({ hosts: [proxy.url], requestTimeoutMs: TIMEOUT_MS, progressIntervalMs: 200 });
+    const revision = await write(far, put(`${PREFIX}a`, 'old'));
+    const watches = [1, 2, 3].map(() => new Collector(far, PREFIX, revision));
+    await eventually(subject, 'the first events', () => watches.every((watch) => watch.events.length === 1));
+    await replaceAndGoFurther(proxy, revision);
+    // It begins where the old store was listed, and has never heard of the new one.
+    const late = new Collector(far, PREFIX, revision + 1);
+    proxy.heal();
+    const ends = await Promise.all([...watches, late].map((watch) => watch.done));
+    expect(ends.map((end) => end?.name)).toEqual(ends.map(() => 'HistoryGoneError'));
+    await far.close();
+    await proxy.close();
+  });
+
+  test('makes a listing begin again that had begun before', async () => {
+    const proxy = await TcpProxy.start(etcd.port);
+    const far = new EtcdStore({ hosts: [proxy.url], requestTimeoutMs: TIMEOUT_MS });
+    for (const name of ['a', 'b']) await write(far, put(PREFIX + name, 'old'));
+    const page = await far.range({ prefix: PREFIX, limit: 1 });
+    await replaceAndGoFurther(proxy, page.revision);
+    proxy.heal();
+    const next = { prefix: PREFIX, after: `${PREFIX}a`, revision: page.revision };
+    await expect(eventually(subject, 'an answer', () => far.range(next).catch(nullIfAway))).rejects.toThrow(
+      HistoryGoneError,
+    );
+    await far.close();
+    await proxy.close();
+  });
+
+  /** While the wire is cut, another store takes the place of the one behind it, and passes `revision`. */
+  async function replaceAndGoFurther(proxy: TcpProxy, revision: number): Promise<void> {
+    proxy.hold('requests');
+    proxy.cut();
+    await etcd.replace('another');
+    const fresh = new EtcdStore({ hosts: [etcd.url] });
+    for (let last = 0; last < revision + 10; ) last = await write(fresh, put(`${PREFIX}a`, 'new'));
+    await fresh.close();
+  }
 });
+
+function nullIfAway(error: unknown): null {
+  if (error instanceof StoreUnavailableError) return null;
+  throw error;
+}

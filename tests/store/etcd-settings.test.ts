@@ -11,6 +11,7 @@ import { commitOnce, OpLeases } from '../../control-plane/store/transact.ts';
 import { freePort, startEtcd, type TestEtcd } from '../support/etcd.ts';
 import { Collector, eventually, put, type Subject, write } from './conformance/harness.ts';
 import { changed } from './faults/changed-store.ts';
+import { TcpProxy } from './tcp-proxy.ts';
 
 const PREFIX = '/settings/';
 const cleanups: (() => Promise<void>)[] = [];
@@ -200,6 +201,25 @@ async function fillTogether() {
   const { keyValues } = await store.range({ prefix: PREFIX });
   return { accounts, present: new Set(keyValues.map(({ key }) => key)), full };
 }
+
+test('connections last, with something to wait for on them and without', async () => {
+  // Pings more often than each 5 s are allowed here, so that some come within the time of a test.
+  const etcd = await etcdWith({ arguments: ['--grpc-keepalive-min-time=10ms'] });
+  const proxy = await TcpProxy.start(etcd.port);
+  cleanups.push(() => proxy.close());
+  const store = storeOf({ hosts: [proxy.url], pingIntervalMs: 100, progressIntervalMs: 10_000 });
+  const watch = new Collector(store, PREFIX, await write(store, put(`${PREFIX}a`, '1')));
+  await eventually(subjectOf(store), 'the first event', () => watch.events.length === 1);
+  const { connections, requestBytes } = proxy;
+  await eventually(subjectOf(store), 'many pings', () => proxy.requestBytes > requestBytes + 20 * PING_BYTES);
+  await write(store, put(`${PREFIX}a`, '2'));
+  await eventually(subjectOf(store), 'the second event', () => watch.events.length === 2);
+  expect(proxy.connections).toBe(connections);
+  expect(await watch.stop()).toBe(null);
+});
+
+/** The header of an HTTP/2 frame and what a ping carries. */
+const PING_BYTES = 17;
 
 test('a reader that is far too slow still gets everything, once and in order', async () => {
   const etcd = await etcdWith({});

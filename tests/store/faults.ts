@@ -6,7 +6,7 @@ import { describe, expect } from 'vitest';
 import { commitsInAStorm, mirrorsThatAreCut, watchesThatAreCut } from './faults/bad-wires.ts';
 import { seededTest, TIMES } from './faults/chance.ts';
 import { compactionWhileCutOff } from './faults/compaction.ts';
-import { callsOverASlowWire, callsOverBlockedWires } from './faults/deadlines.ts';
+import { callsOverASlowWire, callsOverBlockedWires, connectionsForgotten } from './faults/deadlines.ts';
 import { leasesUnderFaults } from './faults/leases.ts';
 import { etcdStandsStill, leaderIsLost } from './faults/outages.ts';
 import { Place, type Subject, subjectOf } from './faults/place.ts';
@@ -60,6 +60,10 @@ export function storeFaults(name: string, connect: Subject['connect']): void {
 
     seededTest('every call over a blocked wire fails in time, and works again afterwards', 40_000, async () => {
       expect(await Place.use(subject, callsOverBlockedWires)).toEqual([]);
+    });
+
+    seededTest('connections that have died silently cost one call their time, and nothing else', 40_000, async () => {
+      expect(await Place.use(subject, connectionsForgotten)).toEqual([]);
     });
 
     seededTest('a wire that is only slow costs only time', 40_000, async () => {

@@ -16,8 +16,8 @@ export type Ending = 'close' | 'reset';
 export class TcpProxy {
   /** Connections that clients have opened so far. */
   connections = 0;
-  /** Connections that were cut after the client had heard something on them. */
-  cuts = 0;
+  /** Bytes of requests that clients have sent so far. */
+  requestBytes = 0;
   readonly #listener: Server;
   readonly #wires = new Set<Wire>();
   readonly #held = new Set<Direction>();
@@ -80,6 +80,11 @@ export class TcpProxy {
     this.#swallows = true;
   }
 
+  /** Nothing comes through any more on the connections that are open now, and nobody is told. New ones work. */
+  forget(): void {
+    for (const wire of this.#wires) wire.isForgotten = true;
+  }
+
   /** Everything takes this much longer, in both directions. */
   delay(delayMs: number): void {
     this.#delayMs = delayMs;
@@ -112,7 +117,6 @@ export class TcpProxy {
   /** Cuts the open connections towards the client only. What it had sent on them arrives with {@link arriveLate}. */
   leave(): void {
     for (const wire of this.#wires) {
-      if (wire.answers.bytesPassed > 0 && !wire.client.destroyed) this.cuts += 1;
       wire.isLeft = true;
       wire.isLate = true;
       wire.client.resetAndDestroy();
@@ -133,7 +137,7 @@ export class TcpProxy {
     this.#delayMs = 0;
     this.#answerBytesLeft = Number.POSITIVE_INFINITY;
     for (const wire of this.#wires) {
-      if (wire.isMute) this.#cutWire(wire, 'reset');
+      if (wire.isMute || wire.isForgotten) this.#cutWire(wire, 'reset');
     }
     this.letThrough('requests');
     this.letThrough('answers');
@@ -149,12 +153,15 @@ export class TcpProxy {
   #open(client: Socket, server: Socket): void {
     this.connections += 1;
     const wire = new Wire(client, server, {
-      isHeld: (direction) => this.#held.has(direction) || wire.isLate,
+      isHeld: (direction) => this.#held.has(direction) || wire.isLate || wire.isForgotten,
       delayMs: () => this.#delayMs,
       onHeld: (direction, bytes) => {
         this.#counted[direction === 'requests' ? 'heldRequests' : 'heldAnswers'] += bytes;
       },
       takeAnswer: (chunk, to) => this.#takeAnswer(chunk, to),
+    });
+    client.on('data', (chunk: Buffer) => {
+      this.requestBytes += chunk.length;
     });
     this.#wires.add(wire);
     server.on('close', () => this.#wires.delete(wire));
@@ -180,7 +187,6 @@ export class TcpProxy {
 
   #cutWire(wire: Wire, ending: Ending): void {
     if (wire.isLeft) return;
-    if (wire.answers.bytesPassed > 0 && !wire.client.destroyed) this.cuts += 1;
     wire.cut(ending);
   }
 }
@@ -204,6 +210,8 @@ class Wire {
   isLeft = false;
   /** What the client had sent is still kept. */
   isLate = false;
+  /** Something between the two no longer knows of the connection. */
+  isForgotten = false;
   readonly #server: Socket;
 
   constructor(client: Socket, server: Socket, rules: WireRules) {
@@ -254,8 +262,6 @@ interface LaneRules {
 
 /** The bytes that go one way on one connection, in order, however long some of them are kept. */
 class Lane {
-  /** How many bytes have come out at the other end. */
-  bytesPassed = 0;
   readonly #to: Socket;
   readonly #rules: LaneRules;
   readonly #queue: { readonly chunk: Buffer; readonly dueMs: number }[] = [];
@@ -287,7 +293,6 @@ class Lane {
       this.#queue.shift();
       const part = this.#rules.take(head.chunk);
       if (part === null || !this.#to.writable) continue;
-      this.bytesPassed += part.length;
       this.#to.write(part);
     }
   }

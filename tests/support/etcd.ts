@@ -20,8 +20,8 @@ export interface TestEtcd {
   kill(): Promise<void>;
   /** Starts it again on the same folder and ports, and waits until it is healthy. */
   restart(): Promise<void>;
-  /** Another, empty store takes its place at the same address. */
-  replace(): Promise<void>;
+  /** Another, empty store takes its place at the same address. Without a token of its own it passes for the same cluster. */
+  replace(clusterToken?: string): Promise<void>;
   /** The process stands still; its connections stay open. */
   pause(): void;
   resume(): void;
@@ -90,6 +90,7 @@ class EtcdProcess implements TestEtcd {
   readonly #healthUrl: string;
   readonly #arguments: readonly string[];
   readonly #folder: string;
+  #clusterToken = 'test';
   #child: ChildProcess | null = null;
   #output = '';
 
@@ -129,7 +130,8 @@ class EtcdProcess implements TestEtcd {
   async restart(): Promise<void> {
     await this.kill();
     this.#output = '';
-    const child = spawn('etcd', this.#arguments, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const options = [...this.#arguments, '--initial-cluster-token', this.#clusterToken];
+    const child = spawn('etcd', options, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     process.once('exit', this.#killAtExit);
     child.stdout?.on('data', this.#keepOutput);
@@ -147,9 +149,10 @@ class EtcdProcess implements TestEtcd {
     await once(child, 'exit');
   }
 
-  async replace(): Promise<void> {
+  async replace(clusterToken?: string): Promise<void> {
     await this.kill();
     await rm(this.#folder, { recursive: true, force: true });
+    if (clusterToken !== undefined) this.#clusterToken = clusterToken;
     await this.restart();
   }
 

@@ -17,6 +17,8 @@ export interface EtcdOptions {
   readonly requestTimeoutMs?: number;
   /** How often a watch that hears nothing asks etcd how far it is. */
   readonly progressIntervalMs?: number;
+  /** How often a connection on which something is awaited is tried. etcd hangs up on clients that do so too often. */
+  readonly pingIntervalMs?: number;
   /** The longest answer that is taken. A page of many large values may be more, and is then asked for in parts. */
   readonly answerBytesMax?: number;
 }
@@ -31,6 +33,8 @@ export interface EtcdTls {
 }
 
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+/** etcd allows one each 5 s, unless it is told otherwise. */
+const PING_INTERVAL_MS = 10_000;
 
 const GRPC_OPTIONS = {
   // Each service has a connection of its own, so that a dead one is not shared and a busy watch holds up no call.
@@ -38,10 +42,9 @@ const GRPC_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.min_reconnect_backoff_ms': 50,
   'grpc.max_reconnect_backoff_ms': 1000,
-  // etcd hangs up on clients that ping more often than every 5 s.
-  'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
-  'grpc.keepalive_permit_without_calls': 1,
+  // etcd hangs up on clients that ping while they wait for nothing. A connection that died meanwhile costs one call its time.
+  'grpc.keepalive_permit_without_calls': 0,
 } as const;
 
 /** A client that sends each call once. */
@@ -70,9 +73,10 @@ function checkHosts({ hosts, tls }: EtcdOptions): void {
   }
 }
 
-function channelOptions({ answerBytesMax, tls }: EtcdOptions): NonNullable<IOptions['grpcOptions']> {
+function channelOptions({ answerBytesMax, pingIntervalMs, tls }: EtcdOptions): NonNullable<IOptions['grpcOptions']> {
   return {
     ...GRPC_OPTIONS,
+    'grpc.keepalive_time_ms': pingIntervalMs ?? PING_INTERVAL_MS,
     'grpc.max_receive_message_length': answerBytesMax ?? ANSWER_BYTES_MAX,
     ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
   };

@@ -19,6 +19,7 @@ import {
 import { checkTransaction } from '../../store/limits.ts';
 import { connect, type EtcdOptions } from './connection.ts';
 import { AnswerTooLongError, toStoreError } from './errors.ts';
+import { ClusterHistory } from './history.ts';
 import { firstAnswer } from './streams.ts';
 import { Watches } from './watch.ts';
 import { fromKeyValue, toRangeRequest, toTxnRequest } from './wire.ts';
@@ -29,6 +30,7 @@ const PROGRESS_INTERVAL_MS = 2000;
 export class EtcdStore implements Store {
   readonly #client: Etcd3;
   readonly #requestTimeoutMs: number;
+  readonly #history = new ClusterHistory();
   readonly #watches: Watches;
   readonly #closed = new AbortController();
 
@@ -37,6 +39,7 @@ export class EtcdStore implements Store {
     this.#client = connect(options, this.#requestTimeoutMs);
     this.#watches = new Watches({
       client: this.#client,
+      history: this.#history,
       closed: this.#closed.signal,
       answerTimeoutMs: this.#requestTimeoutMs,
       progressIntervalMs: options.progressIntervalMs ?? PROGRESS_INTERVAL_MS,
@@ -45,11 +48,15 @@ export class EtcdStore implements Store {
 
   async get(key: string): Promise<{ keyValue: KeyValue | null; revision: number }> {
     const { kvs, header } = await call(`reading ${key}`, () => this.#client.kv.range({ key: Buffer.from(key) }));
+    this.#history.note(header);
     return { keyValue: onlyKeyValue(kvs), revision: Number(header.revision) };
   }
 
   async range(request: RangeRequest): Promise<RangePage> {
+    // A revision in the request is one of the cluster that answered last.
+    const expected = request.revision === undefined ? null : this.#history.clusterId;
     const response = await this.#rangeThatFits(request, Math.min(request.limit ?? RANGE_PAGE_MAX, RANGE_PAGE_MAX));
+    this.#history.continue(response.header, expected);
     return {
       keyValues: response.kvs.map(fromKeyValue),
       more: response.more,
@@ -62,6 +69,7 @@ export class EtcdStore implements Store {
     checkTransaction(transaction);
     const first = transaction.writes[0]?.key ?? 'nothing';
     const response = await call(`a transaction on ${first}`, () => this.#client.kv.txn(toTxnRequest(transaction)));
+    this.#history.note(response.header);
     const revision = Number(response.header.revision);
     if (response.succeeded) return { committed: true, revision };
     const observed = response.responses.map(({ response_range }) => onlyKeyValue(response_range.kvs));

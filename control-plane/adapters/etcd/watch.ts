@@ -19,11 +19,13 @@ import {
   type WatchRequest,
 } from '../../store/contract.ts';
 import { StoreRefusedError, toStoreError } from './errors.ts';
+import type { ClusterHistory } from './history.ts';
 import { AnswerQueue, hangUp } from './streams.ts';
 import { fromEvent, modRevisionOf, spanOf } from './wire.ts';
 
 export interface WatchesOptions {
   readonly client: Etcd3;
+  readonly history: ClusterHistory;
   readonly closed: AbortSignal;
   /** How long a stream may stay silent after it was asked for its progress. */
   readonly answerTimeoutMs: number;
@@ -38,12 +40,12 @@ interface Position {
   next: number;
   /** Said to be fully seen. At least `next - 1`; more when etcd reported progress. */
   announced: number;
+  /** Of the cluster that the revisions are of; null while no answer of it has come. */
+  clusterId: string | null;
 }
 
 export class Watches {
   readonly #options: WatchesOptions;
-  /** Of the cluster that the last answer came from; another one has another history. */
-  #clusterId: string | null = null;
 
   constructor(options: WatchesOptions) {
     this.#options = options;
@@ -51,7 +53,9 @@ export class Watches {
 
   async *watch(request: WatchRequest): AsyncGenerator<WatchBatch, void, void> {
     const over = AbortSignal.any([request.signal, this.#options.closed]);
-    const position: Position = { next: request.fromRevision, announced: request.fromRevision - 1 };
+    const { fromRevision } = request;
+    const { clusterId } = this.#options.history;
+    const position: Position = { next: fromRevision, announced: fromRevision - 1, clusterId };
     for (let failures = 0; !over.aborted; failures++) {
       try {
         for await (const batch of this.#stream(request.prefix, position, over)) {
@@ -90,12 +94,10 @@ export class Watches {
 
   /** Throws {@link HistoryGoneError} when the store isn't the one, or not the state, that the watch began on. */
   async #checkHistory(prefix: string, position: Position): Promise<void> {
-    const { header } = await this.#options.client.kv.range({ ...spanOf(prefix), count_only: true, limit: 1 });
-    const expected = this.#clusterId;
-    this.#clusterId = header.cluster_id;
-    if (expected !== null && expected !== header.cluster_id) {
-      throw new HistoryGoneError(`etcd: cluster ${expected} has become cluster ${header.cluster_id}`);
-    }
+    const { client, history } = this.#options;
+    const { header } = await client.kv.range({ ...spanOf(prefix), count_only: true, limit: 1 });
+    history.continue(header, position.clusterId);
+    position.clusterId = header.cluster_id;
     if (Number(header.revision) < position.announced) {
       throw new HistoryGoneError(`etcd: revision ${position.announced} was seen, but now it is ${header.revision}`);
     }

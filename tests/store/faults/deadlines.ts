@@ -68,6 +68,30 @@ async function blockAndHeal(place: Place, { store, proxy }: Far, block: (proxy: 
   return [...problems.flat(), ...(isRight ? [] : [`the watch saw ${seen} and ended with ${failure}`])];
 }
 
+/** As after a firewall has forgotten its connections: each call may fail once for it, and a watch has to notice by itself. */
+export async function connectionsForgotten(place: Place): Promise<string[]> {
+  const { store, proxy } = await place.far();
+  const lease = await store.grantLease(60);
+  const watch = new Collector(store, `${TIMED}forgotten`, await write(store, put(`${TIMED}forgotten`, '1')));
+  for (const call of Object.values(CALLS)) await call(store, lease);
+  await until('the first event', () => watch.events.length === 1);
+  proxy.forget();
+  const found = await Promise.all(
+    Object.entries(CALLS).map(async ([name, call]) => {
+      const first = await failInTime(() => call(store, lease));
+      const second = await call(store, lease).then(
+        () => null,
+        (error) => `failed once more with ${error}`,
+      );
+      return [first, second].flatMap((problem) => (problem === null ? [] : [`${name} ${problem}`]));
+    }),
+  );
+  await insist(() => write(store, put(`${TIMED}forgotten`, '2')));
+  await until('the second event', () => watch.events.length === 2);
+  const failure = await watch.stop();
+  return failure === null ? found.flat() : [...found.flat(), `the watch ended with ${failure}`];
+}
+
 async function failInTime(call: () => Promise<unknown>): Promise<string | null> {
   const begunMs = performance.now();
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -5,6 +5,7 @@
 import type { Etcd3, IWatchRequest } from 'etcd3';
 import { connect } from '../../../control-plane/adapters/etcd/connection.ts';
 import { EtcdStore } from '../../../control-plane/adapters/etcd/etcd-store.ts';
+import { ClusterHistory } from '../../../control-plane/adapters/etcd/history.ts';
 import { Watches } from '../../../control-plane/adapters/etcd/watch.ts';
 import { fromKeyValue } from '../../../control-plane/adapters/etcd/wire.ts';
 import {
@@ -108,6 +109,7 @@ function withOwnWatch(bug: WatchBug): Subject {
     const closed = new AbortController();
     const watches = new Watches({
       client,
+      history: new ClusterHistory(),
       closed: closed.signal,
       answerTimeoutMs: requestTimeoutMs,
       progressIntervalMs,
