@@ -58,9 +58,8 @@ export async function startCluster(io: Io, options: ClusterOptions): Promise<Clu
   const engine = createEngine(io.env);
   await engine.check();
   checkEtcd(io.env);
-  const port = await takePort(options.port);
   const isDefault = options.dataDir === defaultDataDir(io.env);
-  const dataDir = await openDataDir({ path: options.dataDir, isDefault, clock: io.clock, note: options.onStep });
+  const dataDir = await openDataDir({ path: options.dataDir, clock: io.clock, note: options.onStep });
   const crew = createCrew(io, dataDir);
   const nodes = Array.from({ length: options.agents }, (_, at) => `edge-${at + 1}${dataDir.nodeSuffix}`);
   const stop = async () => {
@@ -70,6 +69,8 @@ export async function startCluster(io: Io, options: ClusterOptions): Promise<Clu
     await dataDir.release({ keep: false });
   };
   try {
+    // Only now: an earlier cluster that was killed may have held the port, and what it left has been ended.
+    const port = await takePort(options.port);
     const { address, token } = await startControlPlane(io, { crew, dataDir, options: { ...options, port } });
     const client = clientFor(io, { address, token });
     await startAgents({ client, crew, dataDir, nodes, address, options, isDefault });

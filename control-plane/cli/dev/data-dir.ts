@@ -11,7 +11,7 @@ import { CliError } from '../exit.ts';
 export interface DataDir {
   readonly path: string;
   readonly ephemeral: boolean;
-  /** What tells this cluster's nodes from those of others on the same container engine; empty for the default folder. */
+  /** What tells this cluster's nodes from those of others on the same container engine. */
   readonly nodeSuffix: string;
   /** Remembers a process, so that the next cluster in this folder can end it if this one couldn't. */
   record(process: RecordedProcess): Promise<void>;
@@ -33,13 +33,12 @@ export function defaultDataDir(env: Readonly<Record<string, string | undefined>>
 export interface OpenOptions {
   /** Null: a temporary one, gone at the end. */
   readonly path: string | null;
-  readonly isDefault: boolean;
   readonly clock: Clock;
   readonly note: (text: string) => void;
 }
 
 /** Takes the folder. Refuses when another `berth dev` holds it; ends what one that died left running. */
-export async function openDataDir({ path: wanted, isDefault, clock, note }: OpenOptions): Promise<DataDir> {
+export async function openDataDir({ path: wanted, clock, note }: OpenOptions): Promise<DataDir> {
   const path = wanted ?? (await mkdtemp(join(tmpdir(), 'berth-dev-')));
   for (const folder of ['', 'etcd', 'logs']) await mkdir(join(path, folder), { recursive: true, mode: 0o700 });
   await takeLock(path);
@@ -48,7 +47,7 @@ export async function openDataDir({ path: wanted, isDefault, clock, note }: Open
   return {
     path,
     ephemeral: wanted === null,
-    nodeSuffix: isDefault ? '' : `-${await ownMark(path)}`,
+    nodeSuffix: `-${await ownMark(path)}`,
     async record(process) {
       recorded.push(process);
       await writeFile(processesFile(path), JSON.stringify(recorded), { mode: 0o600 });
