@@ -15,6 +15,9 @@ import { eventsOf } from './event-views.ts';
 /** A reader that is this many batches behind is cut off; it takes the stream up again from its last id. */
 const BATCHES_BEHIND_MAX = 1000;
 
+/** How far behind another replica this one may be. */
+const REACH_MS = 5000;
+
 export interface EventFilter {
   readonly types: readonly string[] | null;
   readonly role: string | null;
@@ -27,6 +30,18 @@ export interface EventBatch {
   /** All of its events, or none, have been seen; resume after this. */
   readonly revision: number;
   readonly events: readonly EventView[];
+}
+
+/**
+ * Gives this replica the time to come to the revision that a reader has seen elsewhere. Throws `history-gone` if it doesn't:
+ * the reader has seen a history that isn't this one.
+ */
+export async function reach(ctx: ServiceContext, after: number): Promise<void> {
+  if (await ctx.mirror.waitFor(after, { timeoutMs: REACH_MS })) return;
+  throw new Refusal(
+    'history-gone',
+    `revision ${after} has not been reached here, only ${ctx.mirror.revision}; if the store was restored or replaced, list what you follow again and go on from its Berth-Revision`,
+  );
 }
 
 /** What has happened since `after`, at most about `limit` events but never half a revision. Throws `history-gone`. */
@@ -56,6 +71,7 @@ export async function* watchEvents(
   { after, filter, signal }: { after: number | null; filter: EventFilter; signal: AbortSignal },
 ): AsyncGenerator<EventBatch> {
   const passes = passer(principal, filter);
+  if (after !== null) await reach(ctx, after);
   const queue: EventBatch[] = [];
   let wake = () => {};
   let broken: Refusal | null = null;

@@ -4,7 +4,7 @@ import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
 import { nameSchema, roleSchema } from '../../../shared/protocol/job.ts';
 import { EVENT_TYPES, eventViewSchema, pageOf } from '../../../shared/protocol/views.ts';
 import type { Principal } from '../../auth/principal.ts';
-import { type EventBatch, type EventFilter, readEvents, watchEvents } from '../../services/events.ts';
+import { type EventBatch, type EventFilter, reach, readEvents, watchEvents } from '../../services/events.ts';
 import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
@@ -81,6 +81,7 @@ async function eventPage(
   const filter = filterOf(query);
   const deadlineMs = ctx.clock.monotonicMs() + query.waitMs;
   let after = query.after ?? ctx.mirror.revision;
+  await reach(ctx, after);
   for (;;) {
     const { items, next } = readEvents(ctx, principal, { after, filter, limit: query.limit });
     const leftMs = deadlineMs - ctx.clock.monotonicMs();
