@@ -86,8 +86,8 @@ function readTrust(text: string | null): OutsideIssuer[] {
   if (text === null) return [];
   const parsed = outsideIssuerSchema.array().safeParse(parseJson(text));
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => `/${issue.path.join('/')} ${issue.message}`);
-  throw new ConfigError(`--trust: ${faults.join('; ')}`);
+  const faults = parsed.error.issues.map((issue) => `at /${issue.path.join('/')}: ${issue.message}`);
+  throw new ConfigError(`--trust must hold a JSON list of issuers, but ${faults.join('; ')}`);
 }
 
 function parseJson(text: string): unknown {
