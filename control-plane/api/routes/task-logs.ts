@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { isTerminal } from '../../../shared/domain/task.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
+import { utcTime } from '../../../shared/util/utc-time.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { LogInterrupted } from '../../services/log-relay.ts';
 import { awaitTaskEnd, openTaskLogs } from '../../services/task-logs.ts';
@@ -19,7 +20,6 @@ const EVENTS = 'text/event-stream';
 const END_REPORT_MS = 10_000;
 
 const TAIL_MAX = 1_000_000;
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
 const DURATION = /^(?:\d{1,9}(?:ms|s|m|h|d))+$/;
 const SINCE_RULE = 'must be a time such as 2030-01-31T12:00:00Z, or a duration such as 90s, 5m or 1h30m';
 
@@ -101,17 +101,19 @@ function windowOf(
   nowMs: number,
 ): { tail: number | null; since: string | null } {
   if (lastEventId === null) return { tail: tail ?? null, since: since === undefined ? null : sinceTime(since, nowMs) };
-  if (TIME.test(lastEventId)) return { tail: null, since: lastEventId };
+  const position = utcTime(lastEventId);
+  if (position !== null) return { tail: null, since: position };
   throw invalidRequest([{ path: 'header:Last-Event-ID', message: 'must be the id of an event of this stream' }]);
 }
 
 function isSince(text: string): boolean {
-  return (TIME.test(text) && !Number.isNaN(Date.parse(text))) || DURATION.test(text);
+  return utcTime(text) !== null || DURATION.test(text);
 }
 
-/** A time stays as it was written, with all its digits; a duration counts back from now. */
+/** In UTC, since agents compare times as texts; a time keeps all its digits, and a duration counts back from now. */
 export function sinceTime(text: string, nowMs: number): string {
-  if (TIME.test(text)) return text;
+  const time = utcTime(text);
+  if (time !== null) return time;
   const parts = [...text.matchAll(/(\d+)(ms|s|m|h|d)/g)];
   const backMs = parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (UNIT_MS[unit ?? ''] ?? 0), 0);
   return new Date(Math.max(0, nowMs - backMs)).toISOString();
@@ -153,7 +155,7 @@ async function* logEvents(
 }
 
 function lineEvent(line: LogLine): string {
-  const position = TIME.test(line.at) ? { id: line.at } : {};
+  const position = utcTime(line.at) !== null ? { id: line.at } : {};
   if (line.error === undefined) return sentEvent({ event: 'log', data: line, ...position });
   const { error, ...rest } = line;
   const last = rest.text === '' ? '' : sentEvent({ event: 'log', data: rest, ...position });

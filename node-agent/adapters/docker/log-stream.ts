@@ -1,6 +1,7 @@
 /** A container's output, line by line, read only as fast as it is taken. */
 import type Docker from 'dockerode';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
+import { utcTime } from '../../../shared/util/utc-time.ts';
 import { type LogRequest, RuntimeFault } from '../../executor/contracts.ts';
 import { engineWords } from './engine-errors.ts';
 import { fullTime, LogFrames } from './log-frames.ts';
@@ -12,7 +13,7 @@ export async function* readLogs(
   signal: AbortSignal,
 ): AsyncGenerator<readonly LogLine[]> {
   const frames = new LogFrames();
-  const since = request.since === null ? null : fullTime(request.since);
+  const since = request.since === null ? null : (utcTime(request.since) ?? fullTime(request.since));
   try {
     const stream = await openLogs(docker, container, request, signal);
     for await (const chunk of stream) {
@@ -69,7 +70,7 @@ function laterThan(since: string | null, lines: readonly LogLine[]): readonly Lo
 
 /** Seconds with all nine decimals, as a text: a number would lose the last ones. */
 export function epochSeconds(time: string): string {
-  const full = fullTime(time);
+  const full = utcTime(time) ?? fullTime(time);
   const fraction = /\.(\d{9})Z$/.exec(full)?.[1] ?? '000000000';
   return `${Math.floor(Date.parse(time) / 1000)}.${fraction}`;
 }

@@ -1,8 +1,10 @@
 /** The engine's log format, taken apart wherever it is cut. */
+import type Docker from 'dockerode';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fullTime, LINE_BYTES_MAX, LogFrames } from '../../../node-agent/adapters/docker/log-frames.ts';
-import { epochSeconds } from '../../../node-agent/adapters/docker/log-stream.ts';
+import { epochSeconds, readLogs } from '../../../node-agent/adapters/docker/log-stream.ts';
+import type { LogLine } from '../../../shared/protocol/agent.ts';
 
 const AT = '2026-01-02T03:04:05.000000001Z';
 
@@ -71,5 +73,33 @@ describe('times', () => {
 
   it('keep their last digit on the way to the engine', () => {
     expect(epochSeconds('2026-01-02T03:04:05.123456789Z')).toBe('1767323045.123456789');
+  });
+});
+
+describe('output since a time', () => {
+  const ofEngine = (chunks: readonly Buffer[]): Docker => {
+    async function* stream() {
+      yield* chunks;
+    }
+    const dial = (_: unknown, answer: (error: null, stream: AsyncIterable<Buffer>) => void) => answer(null, stream());
+    return { modem: { dial } } as unknown as Docker;
+  };
+  const read = async (chunks: readonly Buffer[], since: string | null) => {
+    const lines: LogLine[] = [];
+    const request = { follow: false, tail: null, since };
+    for await (const batch of readLogs(ofEngine(chunks), 'c1', request, new AbortController().signal)) {
+      lines.push(...batch);
+    }
+    return lines;
+  };
+
+  it('is understood with an offset from UTC', async () => {
+    const chunks = [
+      frame('before\n', { at: '2030-01-01T09:59:59.999999999Z' }),
+      frame('after\n', { at: '2030-01-01T10:30:00.1Z' }),
+    ];
+    const lines = await read(chunks, '2030-01-01T12:00:00+02:00');
+    expect(lines.map((line) => line.text)).toEqual(['after']);
+    expect(epochSeconds('2030-01-01T12:00:00.000000001+02:00')).toBe('1893492000.000000001');
   });
 });
