@@ -6,7 +6,6 @@ import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
 import { NAME_PATTERN, NAME_RULE, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import { JOB_KINDS, type JobSpec, MOUNT_TYPES, NETWORK_MODES, PLACEMENTS, PULL_POLICIES } from '../domain/job.ts';
-import { utf8Length } from '../util/codec.ts';
 
 export const GROUPS_MAX = 50;
 export const COUNT_MAX = 10_000;
@@ -14,11 +13,6 @@ export const COUNT_MAX = 10_000;
 export const TASKS_PER_JOB_MAX = 10_000;
 /** Kinds of declared resources that one task may ask for. */
 export const CUSTOM_RESOURCES_MAX = 32;
-/**
- * A job as JSON, with its defaults. Submitting it puts it three times in one transaction: as the job, as its version, and in
- * the answer that is kept for repeats, where every quote is escaped once more.
- */
-export const JOB_BYTES_MAX = 256 * 1024;
 
 const SECONDS_PER_YEAR = 31_536_000;
 
@@ -205,11 +199,6 @@ export const jobSpecSchema = z
         path: ['groups'],
         message: `ask for ${tasks} tasks together; a job may have ${TASKS_PER_JOB_MAX}`,
       });
-    }
-    const bytes = utf8Length(JSON.stringify(job));
-    if (bytes > JOB_BYTES_MAX) {
-      const message = `take ${bytes} bytes with their defaults; a job may take ${JOB_BYTES_MAX}`;
-      context.addIssue({ code: 'custom', path: ['groups'], message });
     }
   })
   .meta({ id: 'JobSpec', description: 'What a user wants to run.' });
