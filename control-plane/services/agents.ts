@@ -2,6 +2,7 @@
  * The sessions that agents hold. A session is an epoch of its node: registering starts one, everything else names it, and
  * whoever names an older one is sent back to register. Any replica can serve any call of any session.
  */
+import { sha256 } from '@noble/hashes/sha2.js';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import { type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
@@ -16,7 +17,7 @@ import type {
   TaskStatus,
 } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
-import { canonicalJson } from '../../shared/util/codec.ts';
+import { canonicalJson, hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Compare, TransactionResult, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
@@ -187,10 +188,19 @@ function assignmentOf(ctx: ServiceContext, node: NodeId): AssignmentResponse {
     tasks: Object.keys(ledger.entries)
       .sort()
       .flatMap((id) => assignedTask(ctx, ledger, id)),
-    streamsVersion: streams.map((stream) => stream.id).join(','),
+    streamsVersion: versionOf(streams),
     streams: streams.map(({ id, task, follow, tail, since }) => ({ id, task, follow, tail, since })),
   };
 }
+
+/** A digest of the ids, since it travels in a query; empty where there are none. */
+function versionOf(streams: readonly { readonly id: string }[]): string {
+  if (streams.length === 0) return '';
+  const ids = streams.map(({ id }) => id).join(',');
+  return hexEncode(sha256(utf8Encode(ids)).slice(0, STREAMS_VERSION_BYTES));
+}
+
+const STREAMS_VERSION_BYTES = 8;
 
 function byId(a: { id: string }, b: { id: string }): number {
   return a.id < b.id ? -1 : 1;

@@ -24,6 +24,9 @@ const ANSWER_DEADLINE_MS = 10_000;
 /** Clients that may wait for output on one replica. */
 const STREAMS_MAX = 10_000;
 
+/** Streams that a node's agent may be asked for at a time, by all replicas together: as many as it sends at once. */
+const STREAMS_PER_NODE_MAX = 256;
+
 /** The output broke off though there is more of it. Whoever reads takes it up again after the last line that came. */
 export class LogInterrupted extends Error {
   override readonly name = 'LogInterrupted';
@@ -64,19 +67,15 @@ export class LogRelay {
 
   /**
    * Asks the node's agent for a task's output; resolves when it has dialled in. The lines that follow end when there are no
-   * more, or throw {@link LogInterrupted}. Throws `conflict`, naming the node, when the agent can't be had.
+   * more, or throw {@link LogInterrupted}. Throws `conflict`, naming the node, when the agent can't be had, and
+   * `limit-exceeded` when too many read already.
    */
   async open(request: LogRequest): Promise<AsyncIterable<readonly LogLine[]>> {
     const { node, signal } = request;
     if (!this.#options.ctx.mirror.snapshot.isAlive(node)) throw unreachable(request);
-    if (this.#sinks.size >= STREAMS_MAX) {
-      throw new Refusal(
-        'limit-exceeded',
-        `${STREAMS_MAX} clients read output on this replica already; try again later`,
-        {
-          retryAfterSeconds: 5,
-        },
-      );
+    if (this.#sinks.size >= STREAMS_MAX) throw crowded(`${STREAMS_MAX} clients read output on this replica already`);
+    if (this.#streamsOf(node) >= STREAMS_PER_NODE_MAX) {
+      throw crowded(`${STREAMS_PER_NODE_MAX} clients read output of tasks on node "${node}" already`);
     }
     const id = randomId(this.#options.ctx.random);
     const sink = new LineSink(node);
@@ -117,6 +116,15 @@ export class LogRelay {
   close(): void {
     this.#unsubscribe();
     for (const sink of this.#sinks.values()) sink.end(new LogInterrupted('this replica is going away'));
+  }
+
+  /** Those on record, and those of this replica that the mirror doesn't show yet. */
+  #streamsOf(node: NodeId): number {
+    const { streams } = this.#options.ctx.mirror.snapshot;
+    let count = 0;
+    for (const stream of streams.values()) if (stream.node === node) count++;
+    for (const [id, sink] of this.#sinks) if (sink.node === node && !streams.has(id)) count++;
+    return count;
   }
 
   async #putRecord(id: string, request: LogRequest): Promise<void> {
@@ -246,6 +254,10 @@ async function takeAll(sink: LineSink, reader: ReadableStreamDefaultReader<Uint8
     if (done) return;
     if (!isRead) return void (await reader.cancel());
   }
+}
+
+function crowded(why: string): Refusal {
+  return new Refusal('limit-exceeded', `${why}; try again later`, { retryAfterSeconds: 5 });
 }
 
 function unreachable({ node, task }: LogRequest): Refusal {

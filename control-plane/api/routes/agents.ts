@@ -30,7 +30,7 @@ const streamParams = z.object({ id: z.string().regex(/^[a-z0-9]{1,64}$/, 'must b
 const assignmentQuery = z.strictObject({
   incarnation: z.number().int().min(0).max(NUMBER_MAX).optional(),
   generation: z.number().int().min(0).max(NUMBER_MAX).optional(),
-  streams: z.string().max(65_536).default('').describe('The `streamsVersion` of the answer before.'),
+  streams: z.string().max(64).default('').describe('The `streamsVersion` of the answer before.'),
   waitMs: z.number().int().min(0).max(WAIT_MS_MAX).default(0).describe('How long to wait for a change.'),
 });
 

@@ -3,6 +3,8 @@ import { commitStatuses, heartbeat, registerNode, waitForAssignment } from '../.
 import { submitJob } from '../../../control-plane/services/jobs.ts';
 import { drainNode, getNode, setEligibility } from '../../../control-plane/services/nodes.ts';
 import { stopTask } from '../../../control-plane/services/tasks.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { putRecord } from '../../../control-plane/store/records.ts';
 import type { TaskStatus } from '../../../shared/protocol/agent.ts';
 import {
   ADMIN,
@@ -87,6 +89,26 @@ describe('the assignment', () => {
     expect(assignment?.tasks).toMatchObject([{ id: task, state: 'staging', group: { image: 'berth/busybox:local' } }]);
     const position = assignment?.position ?? null;
     expect(await waitForAssignment(replica.ctx, held, { ...nothingYet(), position })).toBeNull();
+  });
+
+  it('names what is to be streamed by a short version, however much it is', async () => {
+    const held = await session();
+    const stream = (id: string) => {
+      const asked = { id, task: 't', follow: true, tail: null, since: null };
+      const record = { ...asked, node: 'edge-1', replica: 'r', requestedAtMs: 0 };
+      return putRecord('streams', keys.stream('edge-1', id), record);
+    };
+    const versionWith = async (...ids: readonly string[]) => {
+      await replica.ctx.store.transact({ compares: [], writes: ids.map(stream) });
+      await caughtUp(replica.ctx);
+      return (await waitForAssignment(replica.ctx, held, nothingYet()))?.streamsVersion;
+    };
+    expect(await versionWith()).toBe('');
+    const one = await versionWith('a');
+    const many = await versionWith(...Array.from({ length: 100 }, (_, place) => `stream-${place}`));
+    expect(one).toMatch(/^[0-9a-f]{16}$/);
+    expect(many).toMatch(/^[0-9a-f]{16}$/);
+    expect(many).not.toBe(one);
   });
 
   it('is given to one who waits as soon as something changes', async () => {

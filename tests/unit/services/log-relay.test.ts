@@ -5,6 +5,8 @@ import { LineSink } from '../../../control-plane/services/line-sink.ts';
 import { takeLines } from '../../../control-plane/services/log-lines.ts';
 import { LogRelay, type LogRequest } from '../../../control-plane/services/log-relay.ts';
 import { outputOf } from '../../../control-plane/services/task-logs.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { putRecord } from '../../../control-plane/store/records.ts';
 import type { TaskState } from '../../../shared/domain/task.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { ManualClock, settle } from '../../store/manual-clock.ts';
@@ -180,6 +182,38 @@ describe('the relay', () => {
     const refused = expect(first).rejects.toMatchObject({ code: 'conflict' });
     await clock.advance(10_000);
     await refused;
+  });
+
+  it('asks one node for so many streams at a time, whichever replica they are read on, and says so', async () => {
+    const peer = (id: string, node: string) => {
+      const stream = { id, node, task: 't', replica: 'other', follow: true, tail: null, since: null, requestedAtMs: 0 };
+      return putRecord('streams', keys.stream(node, id), stream);
+    };
+    for (let block = 0; block < 5; block++) {
+      const ids = Array.from({ length: 51 }, (_, place) => `s${block}x${place}`);
+      await replica.ctx.store.transact({ compares: [], writes: ids.map((id) => peer(id, 'edge-1')) });
+    }
+    await replica.ctx.store.transact({ compares: [], writes: [peer('elsewhere', 'edge-2')] });
+    await settle();
+    const leaving = new AbortController();
+    const last = relay.open(request({ signal: leaving.signal }));
+    await expect(relay.open(request())).rejects.toMatchObject({
+      code: 'limit-exceeded',
+      message: '256 clients read output of tasks on node "edge-1" already; try again later',
+      retryAfterSeconds: 5,
+    });
+    await settle();
+    expect(await streams()).toHaveLength(257);
+    leaving.abort();
+    await last;
+    await settle();
+    expect(await streams()).toHaveLength(256);
+    const next = new AbortController();
+    const again = relay.open(request({ signal: next.signal }));
+    await settle();
+    expect(await streams()).toHaveLength(257);
+    next.abort();
+    await again;
   });
 
   it('refuses what is sent to it by mistake', async () => {
