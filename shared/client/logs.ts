@@ -27,6 +27,7 @@ const lineSchema: z.ZodType<LogLine> = z.object({
   at: z.string(),
   stream: z.enum(['stdout', 'stderr']),
   text: z.string(),
+  continues: z.boolean().optional(),
   error: z.string().optional(),
 });
 const endSchema = z.object({ state: z.enum(TASK_STATES), exitCode: z.number().int().nullable() });

@@ -130,6 +130,7 @@ export const logLineSchema = z
     at: z.string().max(64),
     stream: z.enum(['stdout', 'stderr']),
     text: z.string().max(LOG_LINE_LENGTH_MAX),
+    continues: z.boolean().optional(),
     error: z.string().max(MESSAGE_LENGTH_MAX).optional(),
   })
   .meta({ id: 'LogLine' });

@@ -155,7 +155,8 @@ async function* logEvents(
 }
 
 function lineEvent(line: LogLine): string {
-  const position = utcTime(line.at) !== null ? { id: line.at } : {};
+  // Whoever resumes gets what is later than the last id: one in the middle of a line would lose the rest of it.
+  const position = utcTime(line.at) !== null && line.continues !== true ? { id: line.at } : {};
   if (line.error === undefined) return sentEvent({ event: 'log', data: line, ...position });
   const { error, ...rest } = line;
   const last = rest.text === '' ? '' : sentEvent({ event: 'log', data: rest, ...position });

@@ -71,7 +71,7 @@ async function showTask(session: Session, task: TaskView, showing: Showing): Pro
         if (event.kind === 'error') trouble = event.message;
         if (event.kind !== 'line') break;
         writeLine(session, task, event.line, showing);
-        if (event.line.at !== '') since = event.line.at;
+        if (event.line.at !== '' && event.line.continues !== true) since = event.line.at;
         tail = undefined;
       }
     } catch (error) {

@@ -55,7 +55,7 @@ export class LogFrames {
     this.#partial.set(stream, partial);
     while (partial.bytes + body.length > LINE_BYTES_MAX) {
       const cut = cutAt(body, LINE_BYTES_MAX - partial.bytes);
-      lines.push(line(stream, partial.at, [...partial.pieces, body.subarray(0, cut)]));
+      lines.push({ ...line(stream, partial.at, [...partial.pieces, body.subarray(0, cut)]), continues: true });
       partial.pieces.length = 0;
       partial.bytes = 0;
       body = body.subarray(cut);

@@ -115,6 +115,15 @@ describe("a task's output", () => {
     );
   });
 
+  it('gives no position in the middle of a line', async () => {
+    const task = await runningTask();
+    const asked = output(task, '', EVENTS);
+    const { id } = await wanted();
+    await agent.stream(id, ndjson({ ...line(1, 'a'), continues: true }, line(1, 'b')));
+    const text = await (await asked).text();
+    expect(text.match(/^(id: .*|event: log)$/gm)).toEqual(['event: log', 'event: log', `id: ${line(1, '').at}`]);
+  });
+
   it('goes on after the last line that the client has', async () => {
     const task = await runningTask();
     const asked = output(task, '?tail=3', { ...EVENTS, 'last-event-id': line(7, '').at });

@@ -60,6 +60,13 @@ describe('frames', () => {
     expect(texts.length).toBe(3);
   });
 
+  it('of one long line say that it goes on, all but the last', () => {
+    const frames = new LogFrames();
+    const lines = frames.push(Buffer.concat([frame(`${'x'.repeat(2 * LINE_BYTES_MAX + 1)}\n`), frame('next\n')]));
+    expect(lines.map((line) => line.continues)).toEqual([true, true, undefined, undefined]);
+    expect(new Set(lines.map((line) => line.at)).size).toBe(1);
+  });
+
   it('with an empty line are an empty line', () => {
     expect(textsOf([frame('\n'), frame('a\n')])).toEqual(['', 'a']);
   });
