@@ -306,6 +306,21 @@ describe('a store that was emptied behind its back', () => {
     await proxy.close();
   });
 
+  test('makes watches list again, though it passes for the old one and has come further', async () => {
+    const proxy = await TcpProxy.start(etcd.port);
+    const far = new EtcdStore({ hosts: [proxy.url], requestTimeoutMs: TIMEOUT_MS, progressIntervalMs: 200 });
+    const revision = await write(far, put(`${PREFIX}a`, 'old'));
+    const watch = new Collector(far, PREFIX, revision);
+    await eventually(subject, 'the first event', () => watch.events.length === 1);
+    await replaceAndGoFurther(proxy, revision, 'test');
+    proxy.heal();
+    await eventually(subject, 'the end of the watch', () => watch.isOver);
+    expect((await watch.done)?.name).toBe('HistoryGoneError');
+    expect(watch.events).toHaveLength(1);
+    await far.close();
+    await proxy.close();
+  });
+
   test('makes a listing begin again that had begun before', async () => {
     const proxy = await TcpProxy.start(etcd.port);
     const far = new EtcdStore({ hosts: [proxy.url], requestTimeoutMs: TIMEOUT_MS });
@@ -322,10 +337,10 @@ describe('a store that was emptied behind its back', () => {
   });
 
   /** While the wire is cut, another store takes the place of the one behind it, and passes `revision`. */
-  async function replaceAndGoFurther(proxy: TcpProxy, revision: number): Promise<void> {
+  async function replaceAndGoFurther(proxy: TcpProxy, revision: number, clusterToken = 'another'): Promise<void> {
     proxy.hold('requests');
     proxy.cut();
-    await etcd.replace('another');
+    await etcd.replace(clusterToken);
     const fresh = new EtcdStore({ hosts: [etcd.url] });
     for (let last = 0; last < revision + 10; ) last = await write(fresh, put(`${PREFIX}a`, 'new'));
     await fresh.close();

@@ -17,6 +17,7 @@ const SIZE = {
   faultsPerWire: 40 * TIMES,
   followers: 20,
   cutsPerFollower: 50 * TIMES,
+  compactChance: 0.01,
   compactions: 10 * TIMES,
   standstills: 3 * TIMES,
   leaderLosses: 3 * TIMES,

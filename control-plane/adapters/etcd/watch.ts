@@ -4,6 +4,8 @@
  *
  * - One revision early: etcd before 3.4.36 and 3.5.18 forgets the deletions of the very revision that it compacted up to,
  *   without saying so. Asking from one revision earlier turns that silence into an error.
+ * - For the same reason each stream begins with what was handed on last. If that isn't so any more, etcd has lost changes that
+ *   it had told of, as after a restore, and may have come as far again with others.
  * - A progress report of etcd before 3.4.25 and 3.5.8 may overtake events. Those tell only that the connection lives; from
  *   later ones the revision is taken, and never a place to resume from.
  * - A watch asks whoever it is connected to, which may lag behind. So that state which really went backwards isn't taken
@@ -38,6 +40,8 @@ const RECONNECT_BACKOFF: BackoffPolicy = { baseMs: 20, factor: 2, maxMs: 1000 };
 interface Position {
   /** The first revision whose events haven't been handed on. */
   next: number;
+  /** The events that were handed on of the revision before it; none as long as nothing was. */
+  last: readonly WatchEvent[];
   /** Said to be fully seen. At least `next - 1`; more when etcd reported progress. */
   announced: number;
   /** Of the cluster that the revisions are of; null while no answer of it has come. */
@@ -55,7 +59,7 @@ export class Watches {
     const over = AbortSignal.any([request.signal, this.#options.closed]);
     const { fromRevision } = request;
     const { clusterId } = this.#options.history;
-    const position: Position = { next: fromRevision, announced: fromRevision - 1, clusterId };
+    const position: Position = { next: fromRevision, last: [], announced: fromRevision - 1, clusterId };
     for (let failures = 0; !over.aborted; failures++) {
       try {
         for await (const batch of this.#stream(request.prefix, position, over)) {
@@ -83,7 +87,7 @@ export class Watches {
         if (batch === null) return;
         if (batch.events.length > 0 || batch.revision > position.announced) {
           position.announced = Math.max(position.announced, batch.revision);
-          if (batch.events.length > 0) position.next = batch.revision + 1;
+          if (batch.events.length > 0) moveOn(position, batch);
           yield { ...batch, revision: position.announced };
         }
       }
@@ -120,6 +124,11 @@ export class Watches {
   }
 }
 
+function moveOn(position: Position, { revision, events }: WatchBatch): void {
+  position.next = revision + 1;
+  position.last = events.filter((event) => modRevisionOf(event) === revision);
+}
+
 interface ReaderOptions {
   readonly answerTimeoutMs: number;
   readonly progressIntervalMs: number;
@@ -133,6 +142,8 @@ class StreamReader {
   readonly #answers: AnswerQueue<IWatchResponse>;
   readonly #position: Position;
   readonly #options: ReaderOptions;
+  /** The events of the last revision that was handed on, as the stream begins with them; null once they have been compared. */
+  #replay: WatchEvent[] | null = [];
 
   constructor(stream: IDuplexStream<IWatchRequest, IWatchResponse>, position: Position, options: ReaderOptions) {
     this.#stream = stream;
@@ -150,6 +161,7 @@ class StreamReader {
       checkNotCanceled(answer);
       for (const event of answer.events) this.#take(event, events);
       if (answer.fragment) continue;
+      if (answer.events.length > 0) this.#checkReplay();
       const last = events.at(-1);
       if (last !== undefined) return { revision: modRevisionOf(last), events };
       if (this.#isProgress(answer)) return { revision: Number(answer.header.revision), events };
@@ -159,11 +171,24 @@ class StreamReader {
   #take(answer: IWatchResponse['events'][number], events: WatchEvent[]): void {
     const event = fromEvent(answer);
     const revision = modRevisionOf(event);
+    if (revision === this.#position.next - 1) this.#replay?.push(event);
     if (revision < this.#position.next) return;
     if (revision <= this.#position.announced) {
       throw new HistoryGoneError(`etcd: an event of revision ${revision} came after a report that all were sent`);
     }
     events.push(event);
+  }
+
+  /** Throws {@link HistoryGoneError} when what was handed on last isn't what stands in the store's history by now. */
+  #checkReplay(): void {
+    const { last } = this.#position;
+    const replay = this.#replay;
+    this.#replay = null;
+    if (replay === null || last.length === 0 || JSON.stringify(replay) === JSON.stringify(last)) return;
+    const revision = this.#position.next - 1;
+    throw new HistoryGoneError(
+      `etcd: revision ${revision} isn't what it was; was the store restored from an older state?`,
+    );
   }
 
   #isProgress(answer: IWatchResponse): boolean {

@@ -51,6 +51,7 @@ export function describeEvent(event: WatchEvent): string {
 export class Collector {
   readonly batches: WatchBatch[] = [];
   readonly done: Promise<Error | null>;
+  isOver = false;
   readonly #abort = new AbortController();
 
   constructor(store: Store, prefix: string, fromRevision: number) {
@@ -78,6 +79,8 @@ export class Collector {
       return null;
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
+    } finally {
+      this.isOver = true;
     }
   }
 }

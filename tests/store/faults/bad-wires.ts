@@ -26,20 +26,20 @@ export async function commitsInAStorm(
 export interface CutsSize {
   readonly followers: number;
   readonly cutsPerFollower: number;
+  /** That a mirror which is cut off has to list again, for each write. */
+  readonly compactChance: number;
 }
 
 export async function watchesThatAreCut(
   place: Place,
   random: SeededRandom,
-  size: CutsSize,
+  size: Omit<CutsSize, 'compactChance'>,
 ): Promise<{ violations: readonly string[]; events: number }> {
   const stores = await farStores(place, size.followers);
   const watches = await Watches.begin(place, random.split('watches'), stores);
-  await cutAll(stores, random, size, (index) => watches.progress(index));
+  await cutAll(stores, random, size, watches);
   return watches.end();
 }
-
-const COMPACT_CHANCE = 0.01;
 
 export async function mirrorsThatAreCut(
   place: Place,
@@ -47,8 +47,8 @@ export async function mirrorsThatAreCut(
   size: CutsSize,
 ): Promise<{ violations: readonly string[]; waits: Waits; resets: number }> {
   const stores = await farStores(place, size.followers);
-  const mirrors = await Mirrors.begin(place, random.split('mirrors'), stores, { compactChance: COMPACT_CHANCE });
-  await cutAll(stores, random, size, (index) => mirrors.progress(index));
+  const mirrors = await Mirrors.begin(place, random.split('mirrors'), stores, size);
+  await cutAll(stores, random, size, mirrors);
   return mirrors.end();
 }
 
@@ -59,11 +59,15 @@ function farStores(place: Place, count: number): Promise<readonly Far[]> {
 async function cutAll(
   stores: readonly Far[],
   random: SeededRandom,
-  { cutsPerFollower }: CutsSize,
-  progress: (index: number) => number,
+  { cutsPerFollower }: Pick<CutsSize, 'cutsPerFollower'>,
+  followers: Watches | Mirrors,
 ): Promise<void> {
   const cutting = stores.map(({ proxy }, index) =>
-    cutOften(proxy, random.split(`cuts ${index}`), { count: cutsPerFollower, progress: () => progress(index) }),
+    cutOften(proxy, random.split(`cuts ${index}`), {
+      count: cutsPerFollower,
+      progress: () => followers.progress(index),
+      isOver: () => followers.isOver(index),
+    }),
   );
   await Promise.all(cutting);
 }
@@ -73,6 +77,8 @@ interface CutPlan {
   readonly count: number;
   /** How much has been seen so far. */
   readonly progress: () => number;
+  /** Nothing more will be seen. */
+  readonly isOver: () => boolean;
 }
 
 /** Further cuts, that come before anything was seen. */
@@ -83,15 +89,15 @@ const MID_STREAM_CHANCE = 0.7;
 const MID_STREAM_BYTES = [1, 3000] as const;
 const MID_STREAM_WITHIN_MS = 50;
 
-async function cutOften(proxy: TcpProxy, random: SeededRandom, { count, progress }: CutPlan): Promise<void> {
-  for (let cut = 0; cut < count; ) {
+async function cutOften(proxy: TcpProxy, random: SeededRandom, { count, progress, isOver }: CutPlan) {
+  for (let cut = 0; cut < count && !isOver(); ) {
     if (random.chance(EARLY_CHANCE)) {
       await pause(random.between(...EARLY_MS));
       proxy.cut(random.pick(['close', 'reset']));
       continue;
     }
     const before = progress();
-    await until('progress between two cuts', () => progress() > before);
+    await until('progress between two cuts', () => progress() > before || isOver());
     if (random.chance(MID_STREAM_CHANCE)) {
       proxy.cutAfter(random.between(...MID_STREAM_BYTES));
       await proxy.hasCut(MID_STREAM_WITHIN_MS);

@@ -67,6 +67,11 @@ export class Mirrors {
     return this.#followed[index]?.mirror.revision ?? 0;
   }
 
+  /** Whether mirror number `index` has stopped, which it should not. */
+  isOver(index: number): boolean {
+    return this.#followed[index]?.hasStopped ?? true;
+  }
+
   async end(): Promise<{ violations: string[]; waits: Waits; resets: number }> {
     this.#go.on = false;
     await this.#work;
@@ -116,6 +121,7 @@ class Followed {
   readonly mirror: Mirror;
   readonly violations: string[] = [];
   resets = 0;
+  hasStopped = false;
   readonly #direct: Store;
   readonly #told: Map<string, string>;
   readonly #checks: Promise<void>[] = [];
@@ -125,6 +131,10 @@ class Followed {
     this.#direct = direct;
     this.#told = new Map();
     for (const change of new Snapshot(0).reset(mirror.snapshot)) this.#hear(change);
+    mirror.stopped.then((failure) => {
+      this.hasStopped = true;
+      if (failure !== null) this.violations.push(`stopped: ${failure}`);
+    });
     mirror.subscribe((changes, _revision, reset) => {
       for (const change of changes) this.#hear(change);
       if (!reset) return;

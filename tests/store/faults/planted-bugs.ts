@@ -2,7 +2,7 @@
  * Mistakes that adapters and their callers have made, or would make if a line were forgotten. Each is put between the real
  * code and its surroundings, never into it.
  */
-import type { Etcd3, IWatchRequest } from 'etcd3';
+import type { Etcd3 } from 'etcd3';
 import { connect } from '../../../control-plane/adapters/etcd/connection.ts';
 import { EtcdStore } from '../../../control-plane/adapters/etcd/etcd-store.ts';
 import { ClusterHistory } from '../../../control-plane/adapters/etcd/history.ts';
@@ -125,42 +125,41 @@ function withOwnWatch(bug: WatchBug): Subject {
   });
 }
 
-/** Calls `meddle` with each new stream's first request, and how many streams there were before it. */
-function onOpening(client: Etcd3, meddle: (request: IWatchRequest, before: number) => IWatchRequest): void {
-  const { watchClient } = client;
+/** How many streams the client has opened so far. */
+function streamsOf({ watchClient }: Etcd3): () => number {
   const open = watchClient.watch.bind(watchClient);
   let opened = 0;
-  watchClient.watch = async (options) => {
-    const stream = await open(options);
-    const write = stream.write.bind(stream);
-    const before = opened++;
-    stream.write = (request) => write('create_request' in request ? meddle(request, before) : request);
-    return stream;
+  watchClient.watch = (options) => {
+    opened += 1;
+    return open(options);
+  };
+  return () => opened;
+}
+
+/** Of the first answer after a break, one revision is missing. */
+function resumesLate(client: Etcd3, watches: Watches): Store['watch'] {
+  const streams = streamsOf(client);
+  return async function* (request): AsyncGenerator<WatchBatch> {
+    let before: number | null = null;
+    for await (const batch of watches.watch(request)) {
+      const [first] = batch.events;
+      const resumes = before !== null && before !== streams() && first !== undefined;
+      const events = batch.events.filter((event) => !resumes || revisionOf(event) > revisionOf(first));
+      before = streams();
+      yield { ...batch, events };
+    }
   };
 }
 
-function resumesLate(client: Etcd3, watches: Watches): Store['watch'] {
-  onOpening(client, (request, before) => {
-    const create = request.create_request;
-    if (before === 0 || create?.start_revision === undefined) return request;
-    // The real one asks from one revision early.
-    return { create_request: { ...create, start_revision: Number(create.start_revision) + 2 } };
-  });
-  return (request) => watches.watch(request);
-}
-
+/** After a break, what was seen last is seen again. */
 function resumesEarly(client: Etcd3, watches: Watches): Store['watch'] {
-  let opened = 0;
-  onOpening(client, (request) => {
-    opened += 1;
-    return request;
-  });
+  const streams = streamsOf(client);
   return async function* (request): AsyncGenerator<WatchBatch> {
-    let last: { readonly batch: WatchBatch; readonly opened: number } | null = null;
+    let last: { readonly batch: WatchBatch; readonly streams: number } | null = null;
     for await (const batch of watches.watch(request)) {
-      if (last !== null && last.opened !== opened) yield last.batch;
+      if (last !== null && last.streams !== streams()) yield last.batch;
       yield batch;
-      last = { batch, opened };
+      last = { batch, streams: streams() };
     }
   };
 }

@@ -24,9 +24,7 @@ export class Truth {
   async read(): Promise<readonly WatchEvent[]> {
     const last = await insist(() => write(this.#store, put(`${this.#prefix}end`, '')));
     const watch = new Collector(this.#store, this.#prefix, this.fromRevision);
-    const failed = watch.done.then((failure) => failure !== null);
-    const isRead = () => (watch.batches.at(-1)?.revision ?? 0) >= last;
-    await until('the end of the history', () => isRead() || Promise.race([failed, false]));
+    await until('the end of the history', () => watch.isOver || (watch.batches.at(-1)?.revision ?? 0) >= last);
     const failure = await watch.stop();
     if (failure !== null) throw failure;
     return watch.events;

@@ -48,6 +48,11 @@ export class Watches {
     return this.#watches[index]?.batches.length ?? 0;
   }
 
+  /** Whether watch number `index` has ended, which it should not. */
+  isOver(index: number): boolean {
+    return this.#watches[index]?.isOver ?? true;
+  }
+
   async end(): Promise<{ violations: string[]; events: number }> {
     this.#go.on = false;
     await this.#writing;
@@ -77,13 +82,9 @@ function drawWrite(key: string, random: SeededRandom): Write {
 async function judgeWatch(watch: Collector, history: readonly WatchEvent[]): Promise<string[]> {
   const last = history.at(-1);
   const end = last === undefined ? 0 : revisionOf(last);
-  let isOver = false;
-  const done = watch.done.finally(() => {
-    isOver = true;
-  });
   // Whether it gets there shows in what it saw.
-  await holds(() => isOver || (watch.batches.at(-1)?.revision ?? 0) >= end, END_WITHIN_MS);
-  const failure = isOver ? await done : await watch.stop();
+  await holds(() => watch.isOver || (watch.batches.at(-1)?.revision ?? 0) >= end, END_WITHIN_MS);
+  const failure = await watch.stop();
   const problems = compareWithHistory(watch.batches, history);
   return failure === null ? problems : [`failed: ${failure}`, ...problems];
 }
