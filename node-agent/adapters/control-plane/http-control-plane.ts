@@ -211,6 +211,8 @@ class Upload {
   readonly #response: Promise<IncomingMessage>;
   /** The other side has answered before the end, or the connection is gone: it wants no more. */
   #isOver = false;
+  /** Ends the wait that is under way. */
+  #onOver: () => void = () => undefined;
 
   constructor(request: ClientRequest) {
     this.#request = request;
@@ -221,28 +223,36 @@ class Upload {
     });
     const over = () => {
       this.#isOver = true;
+      this.#onOver();
     };
     this.#response.then(over, over);
   }
 
   async send(lines: AsyncIterable<readonly LogLine[]>): Promise<void> {
     const iterator = lines[Symbol.asyncIterator]();
-    // A quiet task may never give another line, so the end of the reader has to end the wait for it.
-    const over = this.#response.then(
-      () => null,
-      () => null,
-    );
     while (!this.#isOver) {
-      const next = await Promise.race([iterator.next(), over]);
+      const next = await this.#orOver(iterator.next());
       if (next === null || next.done) break;
       const text = next.value.map((line) => `${JSON.stringify(line)}\n`).join('');
-      if (!this.#request.write(text)) await Promise.race([this.#drained(), over]);
+      if (!this.#request.write(text)) await this.#orOver(this.#drained());
     }
     this.#request.end();
   }
 
   async answer(): Promise<HttpAnswer> {
     return readAnswer(await this.#response);
+  }
+
+  /**
+   * A quiet task may never give another line, so the end of the reader has to end the wait for it. Not a race against one promise
+   * that lives as long as the stream: each race would leave something with it.
+   */
+  #orOver<T>(wait: Promise<T>): Promise<T | null> {
+    return new Promise((resolve, reject) => {
+      this.#onOver = () => resolve(null);
+      if (this.#isOver) resolve(null);
+      wait.then(resolve, reject);
+    });
   }
 
   #drained(): Promise<null> {
