@@ -132,19 +132,36 @@ export function addPorts(a: readonly PortRange[], b: readonly PortRange[]): Port
   return merged;
 }
 
-/** The ports of `from` that aren't in `taken`. */
+/** The ports of `from` that aren't in `taken`. Both are sorted, as everywhere, and gone through once. */
 export function subtractPorts(from: readonly PortRange[], taken: readonly PortRange[]): PortRange[] {
-  let left = [...from];
-  for (const cut of taken) left = left.flatMap((range) => cutRange(range, cut));
+  const left: PortRange[] = [];
+  let place = 0;
+  for (const range of from) {
+    while (isBelow(taken[place], range.first)) place += 1;
+    place = keepAround(range, { taken, place, left });
+  }
   return left;
 }
 
-function cutRange(range: PortRange, cut: PortRange): PortRange[] {
-  if (cut.last < range.first || cut.first > range.last) return [range];
-  const kept: PortRange[] = [];
-  if (cut.first > range.first) kept.push({ first: range.first, last: cut.first - 1 });
-  if (cut.last < range.last) kept.push({ first: cut.last + 1, last: range.last });
-  return kept;
+function isBelow(cut: PortRange | undefined, port: number): boolean {
+  return cut !== undefined && cut.last < port;
+}
+
+/** Adds to `left` what the cuts leave of the range. Returns the place of the last cut, which may reach into the next range. */
+function keepAround(
+  range: PortRange,
+  { taken, place, left }: { taken: readonly PortRange[]; place: number; left: PortRange[] },
+): number {
+  let { first } = range;
+  let at = place;
+  for (let cut = taken[at]; cut !== undefined && cut.first <= range.last; cut = taken[at]) {
+    if (cut.first > first) left.push({ first, last: cut.first - 1 });
+    first = cut.last + 1;
+    if (cut.last >= range.last) return at;
+    at += 1;
+  }
+  left.push(first === range.first ? range : { first, last: range.last });
+  return at;
 }
 
 export function hasPort(ports: readonly PortRange[], port: number): boolean {
