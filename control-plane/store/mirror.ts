@@ -35,6 +35,9 @@ const START_BACK_REVISIONS = [2000, 200, 0] as const;
 
 const RETRY_BACKOFF: BackoffPolicy = { baseMs: 50, factor: 2, maxMs: 2000 };
 
+/** How long a mirror that starts is waited for before it is compared with a listing. */
+const CATCH_UP_BACKOFF: BackoffPolicy = { baseMs: 1000, factor: 2, maxMs: 15_000 };
+
 interface Waiter {
   readonly revision: number;
   readonly wake: (reached: boolean) => void;
@@ -56,14 +59,14 @@ export class Mirror {
   }
 
   /**
-   * Reads the state and follows it. Resolves when the mirror has reached the revision that the store had when it began;
-   * tries for as long as the store is away. Rejects when the signal is aborted before, or when a record can't be read.
+   * Reads the state and follows it. Resolves when the mirror has the state that the store had when it began; tries for as
+   * long as the store is away. Rejects when the signal is aborted before, or when a record can't be read.
    */
   static async start(options: MirrorOptions): Promise<Mirror> {
     const { snapshot, target } = await loadWithBackoff(options);
     const mirror = new Mirror(options, snapshot);
     mirror.#stopped = mirror.#run();
-    if (await mirror.#reached(target)) return mirror;
+    if (await mirror.#catchUp(target)) return mirror;
     options.signal.throwIfAborted();
     throw (await mirror.#stopped) ?? new StoreUnavailableError('the mirror of the state has ended');
   }
@@ -113,6 +116,30 @@ export class Mirror {
   /** Every change after `revision`, in order; null when they are no longer all known: list again. */
   changesSince(revision: number): readonly Change[] | null {
     return this.#history.since(revision);
+  }
+
+  /**
+   * Whether the mirror came to hold the state of revision `target`, which it may without ever hearing of that revision: others
+   * may have written last, and not every store tells how far it is where there is nothing to tell. So a mirror that is not
+   * there after a while is compared with a listing, now and then.
+   */
+  async #catchUp(target: number): Promise<boolean> {
+    for (let retry = 0; !this.#ended; retry++) {
+      if (await this.waitFor(target, { timeoutMs: backoffMs(CATCH_UP_BACKOFF, retry) })) return true;
+      const listed = await this.#listAt(target);
+      if (listed !== null && this.#snapshot.differences(listed).length === 0) return true;
+    }
+    return false;
+  }
+
+  /** Null when the store is away or has forgotten the revision; whoever waits for it goes on waiting. */
+  async #listAt(revision: number): Promise<Snapshot | null> {
+    try {
+      return await Snapshot.load(this.#options.store, revision);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError || error instanceof HistoryGoneError) return null;
+      throw error;
+    }
   }
 
   #reached(revision: number, giveUp?: AbortSignal): Promise<boolean> {

@@ -7,7 +7,11 @@ import type { EtcdOptions } from '../../control-plane/adapters/etcd/connection.t
 import { StoreRefusedError } from '../../control-plane/adapters/etcd/errors.ts';
 import { EtcdStore } from '../../control-plane/adapters/etcd/etcd-store.ts';
 import { type Store, StoreFullError, StoreUnavailableError } from '../../control-plane/store/contract.ts';
+import { keys } from '../../control-plane/store/keys.ts';
+import { Mirror } from '../../control-plane/store/mirror.ts';
+import { putRecord } from '../../control-plane/store/records.ts';
 import { commitOnce, OpLeases } from '../../control-plane/store/transact.ts';
+import { SILENT_LOGGER } from '../../shared/util/log.ts';
 import { freePort, startEtcd, type TestEtcd } from '../support/etcd.ts';
 import { Collector, eventually, put, type Subject, write } from './conformance/harness.ts';
 import { changed } from './faults/changed-store.ts';
@@ -201,6 +205,20 @@ async function fillTogether() {
   const { keyValues } = await store.range({ prefix: PREFIX });
   return { accounts, present: new Set(keyValues.map(({ key }) => key)), full };
 }
+
+test('a mirror starts in an etcd where somebody else wrote last', async () => {
+  const etcd = await etcdWith({});
+  const store = storeOf({ hosts: [etcd.url] });
+  const raise = (epoch: number) => putRecord('epochs', keys.epoch('n1'), { epoch, unreachableSinceMs: null });
+  await write(store, raise(1));
+  await write(store, put('/somebody/else', ''));
+  const end = new AbortController();
+  const mirror = await Mirror.start({ store, clock: new SystemClock(), signal: end.signal, log: SILENT_LOGGER });
+  expect(mirror.snapshot.epochOf('n1')).toBe(1);
+  expect(await mirror.waitFor(await write(store, raise(2)), { timeoutMs: 5000 })).toBe(true);
+  end.abort();
+  expect(await mirror.stopped).toBe(null);
+});
 
 test('connections last, with something to wait for on them and without', async () => {
   // Pings more often than each 5 s are allowed here, so that some come within the time of a test.

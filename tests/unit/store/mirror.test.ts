@@ -5,6 +5,8 @@ import { Mirror, type MirrorOptions } from '../../../control-plane/store/mirror.
 import { putRecord, RecordError } from '../../../control-plane/store/records.ts';
 import { Snapshot } from '../../../control-plane/store/snapshot.ts';
 import { SILENT_LOGGER } from '../../../shared/util/log.ts';
+import { changed } from '../../store/faults/changed-store.ts';
+import { revisionOf } from '../../store/faults/watches.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 import { UnreliableStore } from './unreliable-store.ts';
 
@@ -170,6 +172,42 @@ test('history lost while away means: list again, tell the difference, start the 
   await expectSameAsStore(mirror);
   await mirror.waitFor(await raise(3, 'comes'), { timeoutMs: 1000 });
   expect(mirror.changesSince(revision)).toHaveLength(1);
+});
+
+test('a store that tells of no revisions but those of its events is no reason to wait for ever', async () => {
+  const quiet = changed(memory, {
+    async *watch(request) {
+      for await (const { events } of memory.watch(request)) {
+        const last = events.at(-1);
+        if (last !== undefined) yield { revision: revisionOf(last), events };
+      }
+    },
+  });
+  const revision = await raise(1);
+  await memory.transact({ compares: [], writes: [{ type: 'put', key: '/somebody/else', value: '' }] });
+  const starting = start({ store: quiet });
+  await clock.advance(5000);
+  const mirror = await starting;
+  expect([mirror.snapshot.epochOf('n1'), mirror.revision]).toEqual([1, revision]);
+});
+
+test('a mirror is not done starting while something is on its way to it', async () => {
+  await raise(1);
+  const late = new AbortController();
+  const slow = changed(memory, {
+    async *watch(request) {
+      await new Promise((resolve) => late.signal.addEventListener('abort', resolve));
+      yield* memory.watch(request);
+    },
+  });
+  let started = false;
+  const starting = start({ store: slow }).finally(() => {
+    started = true;
+  });
+  await clock.advance(60_000);
+  expect(started).toBe(false);
+  late.abort();
+  expect((await starting).snapshot.epochOf('n1')).toBe(1);
 });
 
 test('a store that is away at the start is waited for', async () => {

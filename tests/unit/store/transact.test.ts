@@ -193,6 +193,29 @@ describe('when the store says that it is full', () => {
   });
 });
 
+describe('the leases of answers', () => {
+  const KEYS_PER_LEASE = 500;
+
+  test('end before their time when there are more answers than are kept, the oldest first', async () => {
+    leases = new OpLeases({ store, clock, answersMax: 3 * KEYS_PER_LEASE });
+    for (let at = 0; at < 5 * KEYS_PER_LEASE; at += 1) {
+      const lease = await leases.answersLease();
+      await store.transact({ compares: [], writes: [{ type: 'put', key: `/answers/${at}`, value: '', lease }] });
+    }
+    await clock.advance(1000);
+    const left: string[] = [];
+    for (let after = '/answers/'; ; after = left.at(-1) ?? '') {
+      const { keyValues, more } = await memory.range({ prefix: '/answers/', after });
+      left.push(...keyValues.map(({ key }) => key));
+      if (!more) break;
+    }
+    expect(left).toHaveLength(3 * KEYS_PER_LEASE);
+    expect(left).toContain(`/answers/${5 * KEYS_PER_LEASE - 1}`);
+    expect(left).not.toContain('/answers/0');
+    expect(left).not.toContain(`/answers/${2 * KEYS_PER_LEASE - 1}`);
+  });
+});
+
 describe('the leases of operations', () => {
   test('are granted when first needed, once, however many ask', async () => {
     const [first, second] = await Promise.all([leases.opsLease(), leases.opsLease()]);
