@@ -12,6 +12,7 @@ import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
+import type { HousekeepingOptions } from './controllers/housekeeper.ts';
 import { announceReplica, ensureCluster, waitForStore } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { NodeSignals } from './services/node-signals.ts';
@@ -29,6 +30,8 @@ export interface ReplicaOptions {
   readonly signal: AbortSignal;
   readonly replica: { readonly id: string; readonly url: string };
   readonly config: ServiceConfig;
+  /** What is forgotten, and when. Absent: the defaults. */
+  readonly housekeeping?: HousekeepingOptions;
   readonly outsideIssuers: readonly OutsideIssuer[];
   readonly fetch: typeof fetch;
 }
@@ -52,7 +55,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const metrics = new MetricsRegistry();
   const driver = new Driver(
     { store, mirror, clock, random, log, replica },
-    { ...DRIVER_DEFAULTS, nodes: config },
+    { ...DRIVER_DEFAULTS, nodes: config, ...(options.housekeeping && { housekeeping: options.housekeeping }) },
     metrics,
   );
   const ops = new OpLeases({ store, clock });

@@ -1,5 +1,6 @@
 /** What `main-node.ts` is started with: flags before environment before defaults. Anything half-wrong is refused by name. */
 import { parseArgs } from 'node:util';
+import { RETENTION_DEFAULTS, type RetentionPolicy } from './reconcile/retention-pass.ts';
 
 export interface ReplicaConfig {
   readonly etcd: readonly string[];
@@ -11,6 +12,7 @@ export interface ReplicaConfig {
   readonly bootstrapTokenFile: string | null;
   readonly trustFile: string | null;
   readonly leaseTtlSeconds: number;
+  readonly retention: RetentionPolicy;
   readonly logLevel: LogLevel;
 }
 
@@ -37,6 +39,10 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
   --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
   --lease-ttl SECONDS          silence after which a node is gone       BERTH_LEASE_TTL   10
+  --keep-ended HOURS           how long ended jobs are kept             BERTH_KEEP_ENDED  168
+  --keep-ended-jobs COUNT      and how many of them                     BERTH_KEEP_ENDED_JOBS   5000
+  --keep-ended-tasks COUNT     and how many ended tasks                 BERTH_KEEP_ENDED_TASKS  10000
+  --keep-versions COUNT        how many versions of a job               BERTH_KEEP_VERSIONS     100
   --log-level LEVEL            ${LOG_LEVELS.join(', ')}        BERTH_LOG_LEVEL   info
   --help, --version
 `;
@@ -53,6 +59,10 @@ const OPTIONS = {
   'bootstrap-token-file': { type: 'string' },
   trust: { type: 'string' },
   'lease-ttl': { type: 'string' },
+  'keep-ended': { type: 'string' },
+  'keep-ended-jobs': { type: 'string' },
+  'keep-ended-tasks': { type: 'string' },
+  'keep-versions': { type: 'string' },
   'log-level': { type: 'string' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
@@ -86,6 +96,7 @@ export function readConfig(
     bootstrapTokenFile: setting('bootstrap-token-file'),
     trustFile: file('trust'),
     leaseTtlSeconds: leaseTtl(setting('lease-ttl') ?? '10'),
+    retention: retention(setting),
     logLevel: logLevel(setting('log-level') ?? 'info'),
   };
 }
@@ -152,6 +163,29 @@ function leaseTtl(value: string): number {
     throw new ConfigError(`--lease-ttl "${value}" is not a whole number of seconds from 5 to 600`);
   }
   return seconds;
+}
+
+function retention(setting: (name: SettingName) => string | null): RetentionPolicy {
+  const { keepMs, endedJobsMax, endedTasksMax, versionsMax } = RETENTION_DEFAULTS;
+  const hours = wholeSetting('keep-ended', setting('keep-ended'), { min: 1, max: 100_000 });
+  return {
+    keepMs: hours === null ? keepMs : hours * HOUR_MS,
+    endedJobsMax: wholeSetting('keep-ended-jobs', setting('keep-ended-jobs'), COUNTS) ?? endedJobsMax,
+    endedTasksMax: wholeSetting('keep-ended-tasks', setting('keep-ended-tasks'), COUNTS) ?? endedTasksMax,
+    versionsMax: wholeSetting('keep-versions', setting('keep-versions'), { min: 1, max: 100_000 }) ?? versionsMax,
+  };
+}
+
+const HOUR_MS = 3_600_000;
+
+/** More than that, and neither a replica's memory nor etcd's quota would last. */
+const COUNTS = { min: 0, max: 1_000_000 } as const;
+
+function wholeSetting(name: string, value: string | null, { min, max }: { min: number; max: number }): number | null {
+  if (value === null) return null;
+  const number = Number(value);
+  if (Number.isInteger(number) && number >= min && number <= max) return number;
+  throw new ConfigError(`--${name} "${value}" is not a whole number from ${min} to ${max}`);
 }
 
 function logLevel(value: string): LogLevel {

@@ -50,6 +50,7 @@ async function main(): Promise<number> {
       heartbeatIntervalMs: (config.leaseTtlSeconds * 1000) / HEARTBEATS_PER_LEASE,
       version: VERSION,
     },
+    housekeeping: { retention: config.retention },
     outsideIssuers,
     fetch: globalThis.fetch,
   });

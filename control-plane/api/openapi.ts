@@ -16,7 +16,7 @@ Every call takes a JWT as \`Authorization: Bearer <token>\`. Errors are \`applic
 
 Every answer carries \`${REVISION_HEADER}\`, the revision of the state that it shows. Sent along with the next request, to whichever replica, it keeps the answer from showing an older state. \`${REQUEST_ID_HEADER}\` finds a request in the log.
 
-A POST with an \`${IDEMPOTENCY_HEADER}\` is carried out once, however often it is sent; its repetition gets the first answer again, marked \`${REPLAYED_HEADER}: true\`.
+A POST with an \`${IDEMPOTENCY_HEADER}\` is carried out once, however often it is sent; its repetition gets the first answer again, marked \`${REPLAYED_HEADER}: true\`. Answers are remembered for a day, and the newest 20,000 or so of each replica.
 
 Lists come in pages: \`next\` of one is \`after\` of the following.`;
 

@@ -18,7 +18,7 @@ import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import type { ControllerContext } from './context.ts';
 import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
-import { HistoryKeeper } from './history-keeper.ts';
+import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './housekeeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { type RoundOutcome, runRound } from './round.ts';
 import { StoreContact } from './store-contact.ts';
@@ -32,6 +32,7 @@ export interface DriverOptions {
   readonly idleMs: number;
   /** Of the nodes' leases, and how often agents keep them. */
   readonly nodes: { readonly leaseTtlMs: number; readonly heartbeatIntervalMs: number };
+  readonly housekeeping: HousekeepingOptions;
 }
 
 export const DRIVER_DEFAULTS: DriverOptions = {
@@ -39,6 +40,7 @@ export const DRIVER_DEFAULTS: DriverOptions = {
   coalesceMs: 1,
   idleMs: 5000,
   nodes: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500 },
+  housekeeping: HOUSEKEEPING_DEFAULTS,
 };
 
 const RETRY: BackoffPolicy = { baseMs: 50, factor: 2, maxMs: 2000 };
@@ -50,7 +52,7 @@ const LOOKS_IN_A_ROW_MAX = 100;
 export class Driver {
   readonly #ctx: ControllerContext;
   readonly #options: DriverOptions;
-  readonly #history = new HistoryKeeper();
+  readonly #housekeeper: Housekeeper;
   readonly #contact: StoreContact;
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
@@ -64,6 +66,7 @@ export class Driver {
     this.#ctx = ctx;
     this.#options = options;
     this.#metrics = driverMetrics(metrics);
+    this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
   }
 
@@ -112,7 +115,7 @@ export class Driver {
       await this.#pause(this.#options.idleMs);
       return;
     }
-    const lease = await this.#takeOver();
+    const lease = await this.#takeOver().catch((error: unknown) => this.#cleanUpAfter(error));
     if (lease === null) return;
     const keeper = this.#keepLease(lease);
     try {
@@ -123,6 +126,12 @@ export class Driver {
         this.#ctx.log.debug({ error }, 'the driver lease was left to run out');
       });
     }
+  }
+
+  /** Nobody can take over while the store is full, yet somebody has to see to it that it doesn't stay so. */
+  async #cleanUpAfter(error: unknown): Promise<never> {
+    if (error instanceof StoreFullError) await this.#housekeeper.run();
+    throw error;
   }
 
   async #takeOver(): Promise<LeaseId | null> {
@@ -176,7 +185,7 @@ export class Driver {
   /** Passes and rounds until there is nothing left to do, then waits for the next wake. */
   async #look(signal: AbortSignal): Promise<void> {
     // First, since a full store takes no writes but can still forget.
-    await this.#forgetHistory();
+    await this.#housekeeper.run();
     let wakeAtMs: number | null = null;
     for (let looks = 0; looks < LOOKS_IN_A_ROW_MAX && !signal.aborted; looks++) {
       this.#woken = false;
@@ -218,14 +227,6 @@ export class Driver {
       this.#metrics.tasks.add(swept, ['swept']);
     }
     return outcome;
-  }
-
-  async #forgetHistory(): Promise<void> {
-    const { store, mirror, clock, log } = this.#ctx;
-    const revision = this.#history.due(clock.monotonicMs(), mirror.revision);
-    if (revision === null) return;
-    await store.compact(revision);
-    log.debug({ revision }, 'history before this revision is forgotten');
   }
 
   /** Waits for a nudge, at most this long; then a moment more, so that changes that come together are seen together. */

@@ -7,6 +7,7 @@ import type { Job } from '../../shared/domain/job.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import {
   ACTION_TASKS_MAX,
+  type Forgettable,
   type PassAction,
   type PassFacts,
   type PassInput,
@@ -14,11 +15,13 @@ import {
 } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
+import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import {
   createUnit,
+  forgetUnit,
   giveUpUnit,
   jobUnit,
   reachabilityUnit,
@@ -56,6 +59,14 @@ export async function runPasses(ctx: ControllerContext, facts: PassFacts): Promi
     again ||= outcome.again;
   }
   return { committed, again, wakeAtMs };
+}
+
+/** One run of the retention pass: what has ended long ago is forgotten. True: there is more to forget. */
+export async function runRetention(ctx: ControllerContext, policy: RetentionPolicy): Promise<boolean> {
+  const { actions, more } = planRetention({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now(), policy });
+  const { committed } = await commitActions(ctx, actions);
+  if (committed > 0) ctx.log.debug({ transactions: committed }, 'records of what has ended are forgotten');
+  return more;
 }
 
 export function earliest(a: number | null, b: number | null): number | null {
@@ -130,6 +141,8 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'mark-reachable':
     case 'give-up-tasks':
       return `${snapshot.epochs.get(action.node)?.unreachableSinceMs}`;
+    case 'forget':
+      return action.records.map((record) => jobBasis(snapshot, jobOf(snapshot, record))).join();
     default:
       return unreachable(action);
   }
@@ -173,8 +186,39 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return snapshot.isAlive(action.node) ? reachabilityUnit(snapshot, action.node, null) : null;
     case 'give-up-tasks':
       return snapshot.isAlive(action.node) ? null : giveUpUnit(snapshot, action);
+    case 'forget':
+      return forgottenUnit(snapshot, action.records);
     default:
       return unreachable(action);
+  }
+}
+
+function forgottenUnit(snapshot: Snapshot, records: readonly Forgettable[]): Unit {
+  const jobs = new Set(records.flatMap((record) => snapshot.jobs.get(jobOf(snapshot, record)) ?? []));
+  return forgetUnit(
+    snapshot,
+    records.flatMap((record) => keyOf(snapshot, record) ?? []),
+    [...jobs],
+  );
+}
+
+function jobOf(snapshot: Snapshot, record: Forgettable): JobUid {
+  return record.kind === 'task' ? (snapshot.tasks.get(record.id)?.jobUid ?? '') : record.job;
+}
+
+/** Null for a job that is no longer on record. */
+function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
+  switch (record.kind) {
+    case 'task':
+      return keys.task(record.id);
+    case 'version':
+      return keys.version(record.job, record.version);
+    case 'job': {
+      const job = snapshot.jobs.get(record.job);
+      return job === undefined ? null : keys.job(job.spec);
+    }
+    default:
+      return unreachable(record);
   }
 }
 
@@ -185,9 +229,7 @@ function withJob(snapshot: Snapshot, uid: string, make: (job: Job) => Unit): Uni
 
 /** A job with a long history loses its oldest versions first; its own record goes with the last of them. */
 function removalUnit(snapshot: Snapshot, job: Job): Unit {
-  const versions = Array.from({ length: job.version }, (_, index) => index + 1).filter(
-    (version) => snapshot.version(job.uid, version) !== undefined,
-  );
+  const versions = [...snapshot.versionsOfJob(job.uid)].map(({ version }) => version).sort((a, b) => a - b);
   const unit = removeJobUnit(snapshot, job, versions.slice(0, VERSIONS_PER_REMOVAL));
   if (versions.length <= VERSIONS_PER_REMOVAL) return unit;
   return { compares: unit.compares, writes: unit.writes.slice(1) };

@@ -107,7 +107,7 @@ async function commitRound(ctx: ControllerContext, fence: Compare): Promise<Roun
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
-  return { placed, swept, again: leftOver || cutOff, wakeAtMs: decided.wakeAtMs };
+  return { placed, swept, again: leftOver || cutOff || decided.isCutOff, wakeAtMs: decided.wakeAtMs };
 }
 
 /** The plan by node. What would be too much for one node's transaction is left for the next round. */

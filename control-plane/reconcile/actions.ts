@@ -43,7 +43,18 @@ export type PassAction =
       readonly tasks: readonly TaskId[];
       readonly atMs: number;
       readonly message: string;
-    };
+    }
+  /** Compares every task, and the job of everything that has one on record. At most {@link FORGET_RECORDS_MAX} records. */
+  | { readonly type: 'forget'; readonly records: readonly Forgettable[] };
+
+/** A record that nothing needs any more. */
+export type Forgettable =
+  | { readonly kind: 'task'; readonly id: TaskId }
+  | { readonly kind: 'version'; readonly job: JobUid; readonly version: number }
+  | { readonly kind: 'job'; readonly job: JobUid };
 
 /** Keeps each action within one transaction. */
 export const ACTION_TASKS_MAX = 100;
+
+/** The same, where each record may need two compares. */
+export const FORGET_RECORDS_MAX = 60;

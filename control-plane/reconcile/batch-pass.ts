@@ -11,6 +11,7 @@ import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from
 import { outcomeOf } from './batch-outcome.ts';
 import { nextTask, slotsOf } from './batch-tasks.ts';
 import { bounded, chunks } from './bounds.ts';
+import { holdsPlace } from './places.ts';
 
 export function planBatchPass({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'nowMs'>): PassPlan {
   const jobs = [...cluster.unsettledJobs()].sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
@@ -36,10 +37,6 @@ function removal(cluster: ClusterView, job: Job, tasks: readonly Task[], nowMs: 
   if (live.length > 0) return stops(live, stop);
   if (tasks.some((task) => holdsPlace(cluster, task))) return [];
   return [{ type: 'remove-job', job: job.uid }];
-}
-
-function holdsPlace(cluster: ClusterView, task: Task): boolean {
-  return task.node !== null && cluster.ledgers.get(task.node)?.entries[task.id] !== undefined;
 }
 
 function ending(job: Job, tasks: readonly Task[], stop: StopRequest, nowMs: number): PassAction[] {

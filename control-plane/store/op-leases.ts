@@ -11,12 +11,17 @@ export interface OpLeasesOptions {
   readonly clock: Clock;
   /** How long an operation's record is kept at the least. Longer than any write can be on its way. */
   readonly opsKeepSeconds?: number;
-  /** How long the answer to a request is kept at the least. */
+  /** How long the answer to a request is kept at the least, … */
   readonly answersKeepSeconds?: number;
+  /** … unless this replica has given about so many since. */
+  readonly answersMax?: number;
 }
 
 const OPS_KEEP_SECONDS = 600;
 const ANSWERS_KEEP_SECONDS = 24 * 3600;
+
+/** An answer takes a few KiB: without a bound, a day of a busy pipeline's would be most of what is in the store. */
+const ANSWERS_MAX = 20_000;
 
 /** A lease lives this much longer than its keys have to, and takes new ones for that long. */
 const ROTATION_SHARE = 0.25;
@@ -35,8 +40,14 @@ export class OpLeases {
   constructor(options: OpLeasesOptions) {
     const { store, clock } = options;
     this.clock = clock;
-    this.#ops = new RotatingLease(store, clock, options.opsKeepSeconds ?? OPS_KEEP_SECONDS);
-    this.#answers = new RotatingLease(store, clock, options.answersKeepSeconds ?? ANSWERS_KEEP_SECONDS);
+    const opsKeepSeconds = options.opsKeepSeconds ?? OPS_KEEP_SECONDS;
+    const answersKeepSeconds = options.answersKeepSeconds ?? ANSWERS_KEEP_SECONDS;
+    // An operation's record says whether something has happened, so none goes before its time.
+    this.#ops = new RotatingLease(store, clock, { keepSeconds: opsKeepSeconds, keysMax: Number.POSITIVE_INFINITY });
+    this.#answers = new RotatingLease(store, clock, {
+      keepSeconds: answersKeepSeconds,
+      keysMax: options.answersMax ?? ANSWERS_MAX,
+    });
   }
 
   /** For the record of one operation. Granted when it is first needed. Throws StoreUnavailableError. */
@@ -62,18 +73,28 @@ export class OpLeases {
   }
 }
 
+interface SharedLease {
+  readonly lease: Promise<LeaseId>;
+  readonly grantedAtMs: number;
+  keys: number;
+}
+
 class RotatingLease {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #keepSeconds: number;
-  #current: { readonly lease: Promise<LeaseId>; readonly grantedAtMs: number; keys: number } | null = null;
+  readonly #keysMax: number;
+  #current: SharedLease | null = null;
+  /** Those before the current one that haven't ended by themselves yet, oldest first. */
+  #past: SharedLease[] = [];
   /** The ids of the last leases, newest last. */
   #granted: readonly LeaseId[] = [];
 
-  constructor(store: Store, clock: Clock, keepSeconds: number) {
+  constructor(store: Store, clock: Clock, { keepSeconds, keysMax }: { keepSeconds: number; keysMax: number }) {
     this.#store = store;
     this.#clock = clock;
     this.#keepSeconds = keepSeconds;
+    this.#keysMax = keysMax;
   }
 
   /** The lease for one more key. Callers that come while one is being granted share it. */
@@ -83,6 +104,7 @@ class RotatingLease {
       current.keys += 1;
       return current.lease;
     }
+    if (current !== null) this.#retire(current);
     const grantedAtMs = this.#clock.monotonicMs();
     const granted = { lease: this.#grant(), grantedAtMs, keys: 1 };
     this.#current = granted;
@@ -102,8 +124,24 @@ class RotatingLease {
     return this.#granted.includes(lease);
   }
 
+  /** No further keys for it; and where there are too many by now, the oldest leases end before their time. */
+  #retire(lease: SharedLease): void {
+    const livesMs = this.#ttlSeconds * 1000;
+    const nowMs = this.#clock.monotonicMs();
+    this.#past = [...this.#past, lease].filter(({ grantedAtMs }) => nowMs - grantedAtMs < livesMs);
+    while (this.#past.reduce((sum, { keys }) => sum + keys, 0) > this.#keysMax - KEYS_PER_LEASE_MAX) {
+      const oldest = this.#past.shift();
+      // One that can't be ended now ends by itself.
+      void oldest?.lease.then((id) => this.#store.revokeLease(id)).catch(() => undefined);
+    }
+  }
+
+  get #ttlSeconds(): number {
+    return Math.ceil(this.#keepSeconds * (1 + ROTATION_SHARE));
+  }
+
   async #grant(): Promise<LeaseId> {
-    const lease = await this.#store.grantLease(Math.ceil(this.#keepSeconds * (1 + ROTATION_SHARE)));
+    const lease = await this.#store.grantLease(this.#ttlSeconds);
     this.#granted = [...this.#granted.slice(1 - REMEMBERED_LEASES_MAX), lease];
     return lease;
   }

@@ -66,7 +66,7 @@ export class Snapshot implements ClusterView {
   readonly #jobs = new Map<JobUid, Job>();
   readonly #jobsByKey = new Map<string, Job>();
   readonly #unsettledJobs = new Map<JobUid, Job>();
-  readonly #versions = new Map<string, JobVersion>();
+  readonly #versionsByJob = new Map<JobUid, Map<number, JobVersion>>();
   readonly #tasks = new Map<TaskId, Task>();
   readonly #pendingTasks = new Map<TaskId, Task>();
   readonly #tasksByJob = new Map<JobUid, Map<TaskId, Task>>();
@@ -157,7 +157,11 @@ export class Snapshot implements ClusterView {
   }
 
   version(job: JobUid, version: number): JobVersion | undefined {
-    return this.#versions.get(`${job}/${version}`);
+    return this.#versionsByJob.get(job)?.get(version);
+  }
+
+  versionsOfJob(job: JobUid): Iterable<JobVersion> {
+    return this.#versionsByJob.get(job)?.values() ?? [];
   }
 
   tasksOfJob(job: JobUid): Iterable<Task> {
@@ -274,7 +278,7 @@ export class Snapshot implements ClusterView {
         this.#indexJob(change);
         return;
       case 'versions':
-        setOrDelete(this.#versions, change.id, change.after);
+        this.#indexVersion(change);
         return;
       case 'tasks':
         this.#indexTask(change);
@@ -300,6 +304,11 @@ export class Snapshot implements ClusterView {
     if (after === null) return;
     this.#jobs.set(after.uid, after);
     if (after.outcome === null || after.deleted) this.#unsettledJobs.set(after.uid, after);
+  }
+
+  #indexVersion({ before, after }: ChangeOf<'versions'>): void {
+    if (before !== null) removeFrom(this.#versionsByJob, before.jobUid, before.version);
+    if (after !== null) addTo(this.#versionsByJob, after.jobUid, after.version, after);
   }
 
   #indexTask({ id, before, after }: ChangeOf<'tasks'>): void {
@@ -359,13 +368,13 @@ function setOrDelete<V>(map: Map<string, V>, id: string, value: V | null): void 
   else map.set(id, value);
 }
 
-function addTo<V>(index: Map<string, Map<string, V>>, group: string, id: string, value: V): void {
+function addTo<I, V>(index: Map<string, Map<I, V>>, group: string, id: I, value: V): void {
   const members = index.get(group);
   if (members === undefined) index.set(group, new Map([[id, value]]));
   else members.set(id, value);
 }
 
-function removeFrom<V>(index: Map<string, Map<string, V>>, group: string, id: string): void {
+function removeFrom<I, V>(index: Map<string, Map<I, V>>, group: string, id: I): void {
   const members = index.get(group);
   members?.delete(id);
   if (members?.size === 0) index.delete(group);

@@ -177,6 +177,15 @@ export function removeJobUnit(snapshot: Snapshot, job: Job, versions: readonly n
   };
 }
 
+/** The records under these keys go, if they are as they were seen, and the jobs that they belong to as well. */
+export function forgetUnit(snapshot: Snapshot, forgotten: readonly string[], jobs: readonly Job[]): Unit {
+  const compared = new Set([...forgotten, ...jobs.map((job) => keys.job(job.spec))]);
+  return {
+    compares: [...compared].map((key) => seen(snapshot, key)),
+    writes: forgotten.map((key) => ({ type: 'delete', key })),
+  };
+}
+
 /** Notes when a node was found gone, or (null) that it is back. The node's lease must still stand as it was seen. */
 export function reachabilityUnit(snapshot: Snapshot, node: NodeId, unreachableSinceMs: number | null): Unit | null {
   const epoch = snapshot.epochs.get(node);

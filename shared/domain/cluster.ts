@@ -19,6 +19,8 @@ export interface ClusterView {
   isAlive(node: NodeId): boolean;
   jobByKey(key: JobKey): Job | undefined;
   version(job: JobUid, version: number): JobVersion | undefined;
+  /** Every version of the job that is on record. */
+  versionsOfJob(job: JobUid): Iterable<JobVersion>;
   /** Every task of the job that is on record, of all versions. */
   tasksOfJob(job: JobUid): Iterable<Task>;
   /** Every task in the state `pending`. */

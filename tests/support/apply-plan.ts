@@ -1,6 +1,6 @@
 /** What the store would hold once a plan has been committed: for tests that look at more than one round or pass. */
 
-import type { PassAction, PassPlan } from '../../control-plane/reconcile/actions.ts';
+import type { Forgettable, PassAction, PassPlan } from '../../control-plane/reconcile/actions.ts';
 import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { addEntries, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
@@ -86,9 +86,22 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     }
     case 'give-up-tasks':
       return giveUp(cluster, action);
+    case 'forget':
+      return forget(cluster, action.records);
     default:
       return unreachable(action);
   }
+}
+
+function forget(cluster: ClusterView, records: readonly Forgettable[]): ClusterView {
+  const literal = literalOf(cluster);
+  const tasks = new Set(records.flatMap((record) => (record.kind === 'task' ? [record.id] : [])));
+  const jobs = new Set(records.flatMap((record) => (record.kind === 'job' ? [record.job] : [])));
+  return clusterOf({
+    ...literal,
+    jobs: literal.jobs.filter((job) => !jobs.has(job.uid)),
+    tasks: literal.tasks.filter((task) => !tasks.has(task.id)),
+  });
 }
 
 function giveUp(cluster: ClusterView, action: Extract<PassAction, { type: 'give-up-tasks' }>): ClusterView {

@@ -227,6 +227,7 @@ export function clusterOf(literal: ClusterLiteral): ClusterView {
     isAlive: (node) => alive.has(node),
     jobByKey: (key) => jobs.find(({ spec }) => spec.role === key.role && spec.name === key.name),
     version: (job, version) => byVersion.get(`${job}/${version}`),
+    versionsOfJob: (job) => [...byVersion.values()].filter((version) => version.jobUid === job),
     tasksOfJob: (job) => byJob.get(job) ?? [],
     pendingTasks: () => tasks.filter((task) => task.state === 'pending'),
     unsettledJobs: () => jobs.filter((job) => job.outcome === null || job.deleted),

@@ -1,0 +1,55 @@
+/**
+ * Keeps the store from growing without end: its history, and the records of what has ended long ago. Each chore has a pace
+ * of its own and does a bounded amount of work at a time, so that calling it often costs nothing and a backlog holds up
+ * nobody's placement. None of it needs room in the store, so it is done for a full one as well.
+ */
+import { RETENTION_DEFAULTS, type RetentionPolicy } from '../reconcile/retention-pass.ts';
+import type { ControllerContext } from './context.ts';
+import { HistoryKeeper } from './history-keeper.ts';
+import { runRetention } from './pass.ts';
+
+/** Runs of the retention pass are this far apart, … */
+export const RETENTION_INTERVAL_MS = 10_000;
+
+/** … or this while there is a backlog. */
+export const RETENTION_BACKLOG_INTERVAL_MS = 1000;
+
+export interface HousekeepingOptions {
+  readonly retention: RetentionPolicy;
+}
+
+export const HOUSEKEEPING_DEFAULTS: HousekeepingOptions = { retention: RETENTION_DEFAULTS };
+
+export class Housekeeper {
+  readonly #ctx: ControllerContext;
+  readonly #options: HousekeepingOptions;
+  readonly #history = new HistoryKeeper();
+  #retentionDueMs = 0;
+
+  constructor(ctx: ControllerContext, options: HousekeepingOptions) {
+    this.#ctx = ctx;
+    this.#options = options;
+  }
+
+  /** Does what is due. Throws StoreUnavailableError. */
+  async run(): Promise<void> {
+    await this.#forgetHistory();
+    await this.#forgetEnded();
+  }
+
+  async #forgetHistory(): Promise<void> {
+    const { store, mirror, clock, log } = this.#ctx;
+    const revision = this.#history.due(clock.monotonicMs(), mirror.revision);
+    if (revision === null) return;
+    await store.compact(revision);
+    log.debug({ revision }, 'history before this revision is forgotten');
+  }
+
+  async #forgetEnded(): Promise<void> {
+    const { clock } = this.#ctx;
+    if (clock.monotonicMs() < this.#retentionDueMs) return;
+    this.#retentionDueMs = clock.monotonicMs() + RETENTION_INTERVAL_MS;
+    const more = await runRetention(this.#ctx, this.#options.retention);
+    if (more) this.#retentionDueMs = clock.monotonicMs() + RETENTION_BACKLOG_INTERVAL_MS;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * What may be forgotten: records of what has ended, once they are old or too many. Everything else about a cluster is bounded
+ * by what runs in it; this alone grows with every job that ever ran.
+ *
+ * - A job that has its outcome goes as a whole, with its versions and tasks.
+ * - A task goes alone when no job needs it: its job has been removed, or is at a later version. The tasks of the version that
+ *   a job without an outcome is at all stay, since its attempts are counted from them.
+ * - Of each job only the newest versions are kept.
+ *
+ * Nothing goes whose place in a ledger still stands, and nothing that ended only just now, however much there is: those who
+ * wait for an end must have had the time to read it.
+ */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { JobUid, TaskId } from '../../shared/domain/ids.ts';
+import type { Job } from '../../shared/domain/job.ts';
+import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import { byText } from '../../shared/util/order.ts';
+import { FORGET_RECORDS_MAX, type Forgettable, type PassAction } from './actions.ts';
+import { endedAtMs } from './batch-tasks.ts';
+import { chunks } from './bounds.ts';
+import { holdsPlace } from './places.ts';
+
+export interface RetentionPolicy {
+  /** What has ended is kept for so long at the most. */
+  readonly keepMs: number;
+  /** Of jobs that have ended, at most so many are kept, … */
+  readonly endedJobsMax: number;
+  /** … and of tasks that have ended, at most so many; of either the oldest go first. */
+  readonly endedTasksMax: number;
+  /** Of each job, so many of its newest versions are kept, and the tasks of those. */
+  readonly versionsMax: number;
+}
+
+export const RETENTION_DEFAULTS: RetentionPolicy = {
+  keepMs: 7 * 24 * 3_600_000,
+  endedJobsMax: 5000,
+  endedTasksMax: 10_000,
+  versionsMax: 100,
+};
+
+/** Whatever else is asked for, what has ended stays for so long. */
+export const KEEP_MIN_MS = 300_000;
+
+/** Actions of one run. It takes a share of a second; what is left comes with the next. */
+export const RETENTION_ACTIONS_MAX = 20;
+
+export interface RetentionInput {
+  readonly cluster: ClusterView;
+  readonly nowMs: number;
+  readonly policy: RetentionPolicy;
+}
+
+export interface RetentionPlan {
+  readonly actions: readonly PassAction[];
+  /** There is more to forget at once. */
+  readonly more: boolean;
+}
+
+/** Something that has ended and goes as a whole. */
+interface Ended {
+  /** Of what it is part of, to have an order that doesn't depend on that of the records. */
+  readonly id: string;
+  readonly endedAtMs: number;
+  readonly job: Job | null;
+  readonly tasks: readonly Task[];
+  /** It goes even if it is young and there is room. */
+  readonly isSurplus: boolean;
+}
+
+export function planRetention(input: RetentionInput): RetentionPlan {
+  const { cluster, policy } = input;
+  const ended = [...endedJobs(input), ...unneededTasks(input)].sort(
+    (a, b) => a.endedAtMs - b.endedAtMs || byText(a.id, b.id),
+  );
+  const records = [
+    ...outOfRetention(input, ended).flatMap((one) => recordsOf(cluster, one)),
+    ...[...cluster.jobs.values()]
+      .sort((a, b) => byText(a.uid, b.uid))
+      .flatMap((job) => oldVersions(cluster, job, policy)),
+  ];
+  const unique = new Map(records.map((record) => [recordKey(record), record]));
+  const actions = chunks([...unique.values()], FORGET_RECORDS_MAX).map(
+    (some) => ({ type: 'forget', records: some }) as const,
+  );
+  return { actions: actions.slice(0, RETENTION_ACTIONS_MAX), more: actions.length > RETENTION_ACTIONS_MAX };
+}
+
+/** Those that are too old, and of the others the oldest for as long as there are too many. `ended` is in the order of its end. */
+function outOfRetention({ cluster, nowMs, policy }: RetentionInput, ended: readonly Ended[]): Ended[] {
+  let jobs = [...cluster.jobs.values()].filter(isSettled).length;
+  let tasks = [...cluster.tasks.values()].filter(({ state }) => isTerminal(state)).length;
+  return ended.filter((one) => {
+    const ageMs = nowMs - one.endedAtMs;
+    const isTooMuch =
+      (one.job !== null && jobs > policy.endedJobsMax) || (one.tasks.length > 0 && tasks > policy.endedTasksMax);
+    if (ageMs < KEEP_MIN_MS || !(ageMs >= policy.keepMs || one.isSurplus || isTooMuch)) return false;
+    if (one.job !== null) jobs -= 1;
+    tasks -= one.tasks.length;
+    return true;
+  });
+}
+
+function isSettled(job: Job): boolean {
+  return job.outcome !== null && !job.deleted;
+}
+
+function endedJobs({ cluster }: RetentionInput): Ended[] {
+  return [...cluster.jobs.values()].flatMap((job) => {
+    if (job.outcome === null || job.deleted) return [];
+    const tasks = [...cluster.tasksOfJob(job.uid)].sort(byId);
+    if (!tasks.every((task) => isOver(cluster, task))) return [];
+    return [{ id: job.uid, endedAtMs: job.outcome.atMs, job, tasks, isSurplus: false }];
+  });
+}
+
+/** Ended tasks whose job has gone or is at a later version. Those of jobs that have ended go with their jobs. */
+function unneededTasks({ cluster, nowMs, policy }: RetentionInput): Ended[] {
+  return [...cluster.tasks.values()].flatMap((task) => {
+    const job = cluster.jobs.get(task.jobUid);
+    const isNeeded = job !== undefined && (isSettled(job) || task.jobVersion >= job.version);
+    if (isNeeded || !isOver(cluster, task)) return [];
+    const isSurplus = job !== undefined && task.jobVersion <= job.version - policy.versionsMax;
+    return [{ id: task.id, endedAtMs: endedAtMs(task, nowMs), job: null, tasks: [task], isSurplus }];
+  });
+}
+
+function isOver(cluster: ClusterView, task: Task): boolean {
+  return isTerminal(task.state) && !holdsPlace(cluster, task);
+}
+
+/** The job's own record comes last: until it goes, what belongs to it can be found. */
+function recordsOf(cluster: ClusterView, { job, tasks }: Ended): Forgettable[] {
+  const ofTasks = tasks.map(({ id }): Forgettable => ({ kind: 'task', id }));
+  if (job === null) return ofTasks;
+  return [...ofTasks, ...versionsOf(cluster, job.uid).map(versionRecord(job.uid)), { kind: 'job', job: job.uid }];
+}
+
+/** Versions beyond those that are kept, but for those that a task on record was made from. */
+function oldVersions(cluster: ClusterView, job: Job, { versionsMax }: RetentionPolicy): Forgettable[] {
+  if (job.version <= versionsMax || job.deleted) return [];
+  const inUse = new Set([...cluster.tasksOfJob(job.uid)].map((task) => task.jobVersion));
+  return versionsOf(cluster, job.uid)
+    .filter((version) => version <= job.version - versionsMax && !inUse.has(version))
+    .map(versionRecord(job.uid));
+}
+
+function versionsOf(cluster: ClusterView, job: JobUid): number[] {
+  return [...cluster.versionsOfJob(job)].map(({ version }) => version).sort((a, b) => a - b);
+}
+
+function versionRecord(job: JobUid): (version: number) => Forgettable {
+  return (version) => ({ kind: 'version', job, version });
+}
+
+function recordKey(record: Forgettable): string {
+  switch (record.kind) {
+    case 'task':
+      return `task ${record.id}`;
+    case 'version':
+      return `version ${record.job} ${record.version}`;
+    case 'job':
+      return `job ${record.job}`;
+  }
+}
+
+function byId(a: { readonly id: TaskId }, b: { readonly id: TaskId }): number {
+  return byText(a.id, b.id);
+}

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../../../control-plane/main-config.ts';
+import { RETENTION_DEFAULTS } from '../../../control-plane/reconcile/retention-pass.ts';
+
+function config(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
+  const read = readConfig(args, env, (path) => `contents of ${path}`);
+  if (typeof read === 'string') throw new Error(`there is no configuration, only ${read}`);
+  return read;
+}
+
+describe('what is kept of what has ended', () => {
+  it('is bounded by default', () => {
+    expect(config().retention).toEqual(RETENTION_DEFAULTS);
+  });
+
+  it('is set by flags, before the environment', () => {
+    const args = ['--keep-ended', '2', '--keep-ended-jobs', '0', '--keep-ended-tasks', '7'];
+    const env = { BERTH_KEEP_ENDED: '9', BERTH_KEEP_VERSIONS: '3' };
+    const hours = 2 * 3_600_000;
+    expect(config(args, env).retention).toEqual({ keepMs: hours, endedJobsMax: 0, endedTasksMax: 7, versionsMax: 3 });
+  });
+
+  it.each([
+    ['--keep-ended', '0'],
+    ['--keep-ended', 'week'],
+    ['--keep-ended-jobs', '-1'],
+    ['--keep-ended-tasks', '1.5'],
+    ['--keep-versions', '0'],
+    ['--keep-versions', '100001'],
+  ])('is not %s=%s', (flag, value) => {
+    expect(() => config([`${flag}=${value}`])).toThrow(ConfigError);
+    expect(() => config([`${flag}=${value}`])).toThrow(flag);
+  });
+});

@@ -1,0 +1,269 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FORGET_RECORDS_MAX, type Forgettable } from '../../../control-plane/reconcile/actions.ts';
+import { planBatchPass } from '../../../control-plane/reconcile/batch-pass.ts';
+import { planNodeHealth } from '../../../control-plane/reconcile/node-health-pass.ts';
+import {
+  KEEP_MIN_MS,
+  planRetention,
+  RETENTION_ACTIONS_MAX,
+  RETENTION_DEFAULTS,
+  type RetentionPolicy,
+} from '../../../control-plane/reconcile/retention-pass.ts';
+import { planRound } from '../../../control-plane/scheduler/round.ts';
+import type { ClusterView } from '../../../shared/domain/cluster.ts';
+import type { Job, JobVersion } from '../../../shared/domain/job.ts';
+import { isTerminal, TASK_STATES, type Task } from '../../../shared/domain/task.ts';
+import { applyPass } from '../../support/apply-plan.ts';
+import {
+  aGroup,
+  aJob,
+  aLedger,
+  aNode,
+  anEntry,
+  aTask,
+  type ClusterLiteral,
+  clusterOf,
+  T0,
+} from '../../support/builders.ts';
+
+const { keepMs } = RETENTION_DEFAULTS;
+/** Keeps nothing but what must be kept. */
+const NOTHING: RetentionPolicy = { keepMs: 0, endedJobsMax: 0, endedTasksMax: 0, versionsMax: 1 };
+
+function forgotten(cluster: ClusterView, nowMs: number, policy: Partial<RetentionPolicy> = {}): string[] {
+  const { actions } = planRetention({ cluster, nowMs, policy: { ...RETENTION_DEFAULTS, ...policy } });
+  return actions.flatMap((action) => (action.type === 'forget' ? action.records.map(nameOf) : [action.type]));
+}
+
+function nameOf(record: Forgettable): string {
+  return record.kind === 'task'
+    ? record.id
+    : `${record.kind} ${record.job}${'version' in record ? ` ${record.version}` : ''}`;
+}
+
+function ended(name: string, atMs: number, change: Partial<Omit<Job, 'spec'>> = {}): { job: Job; task: Task } {
+  const job = aJob({ spec: { name }, outcome: { state: 'succeeded', atMs, message: 'all finished' }, ...change });
+  return { job, task: aTask(job, { state: 'finished', atMs, node: 'edge-1' }) };
+}
+
+function clusterWith(all: readonly { job: Job; task: Task }[], more: ClusterLiteral = {}): ClusterView {
+  return clusterOf({ nodes: [aNode()], jobs: all.map(({ job }) => job), tasks: all.map(({ task }) => task), ...more });
+}
+
+function versionOf(job: Job, version: number): JobVersion {
+  return { jobUid: job.uid, version, spec: job.spec, createdAtMs: T0, createdBy: 'alice' };
+}
+
+describe('a job that has ended', () => {
+  const one = ended('one', T0);
+
+  it('goes with its tasks and versions when its time is over, its own record last', () => {
+    const cluster = clusterWith([one], { versions: [versionOf(one.job, 1)] });
+    expect(forgotten(cluster, T0 + keepMs - 1)).toEqual([]);
+    expect(forgotten(cluster, T0 + keepMs)).toEqual([one.task.id, 'version uidone 1', 'job uidone']);
+  });
+
+  it('stays for as long as something of it holds a place', () => {
+    const entry = anEntry(one.job, one.task, { disowned: true });
+    expect(forgotten(clusterWith([one], { ledgers: [aLedger({ entries: [entry] })] }), T0 + 10 * keepMs)).toEqual([]);
+  });
+
+  it('stays if it is to be deleted anyway, or has no outcome', () => {
+    const all = [ended('deleted', T0, { deleted: true }), ended('live', T0, { outcome: null })];
+    expect(forgotten(clusterWith(all), T0 + 10 * keepMs)).toEqual([]);
+  });
+
+  it('is one of as many as are kept: the oldest go first, but none that has ended only just now', () => {
+    const all = ['a', 'b', 'c', 'd'].map((name, at) => ended(name, T0 + at));
+    const cluster = clusterWith(all);
+    const jobs = (nowMs: number, policy: Partial<RetentionPolicy>) =>
+      forgotten(cluster, nowMs, policy).filter((record) => record.startsWith('job'));
+    expect(jobs(T0 + KEEP_MIN_MS + 3, { endedJobsMax: 2 })).toEqual(['job uida', 'job uidb']);
+    expect(jobs(T0 + KEEP_MIN_MS, { endedJobsMax: 2 })).toEqual(['job uida']);
+    expect(jobs(T0 + KEEP_MIN_MS + 3, { endedTasksMax: 1 })).toEqual(['job uida', 'job uidb', 'job uidc']);
+    expect(jobs(T0 + KEEP_MIN_MS + 3, {})).toEqual([]);
+  });
+});
+
+describe('ended tasks', () => {
+  it('of a job that was removed are kept for as long as jobs are', () => {
+    const { task } = ended('gone', T0);
+    const cluster = clusterOf({ nodes: [aNode()], tasks: [task] });
+    expect(forgotten(cluster, T0 + keepMs - 1)).toEqual([]);
+    expect(forgotten(cluster, T0 + keepMs)).toEqual([task.id]);
+    expect(forgotten(cluster, T0 + KEEP_MIN_MS, { endedTasksMax: 0 })).toEqual([task.id]);
+  });
+
+  it('of the version that a job is at stay, whatever their number and age', () => {
+    const job = aJob({ spec: { groups: [aGroup({ retries: { max: 5 } })] } });
+    const tasks = [0, 1, 2].map((attempt) => aTask(job, { attempt, state: 'failed' }));
+    expect(forgotten(clusterOf({ jobs: [job], tasks }), T0 + 10 * keepMs, NOTHING)).toEqual([]);
+  });
+
+  it('of earlier versions go', () => {
+    const job = aJob({ version: 3 });
+    const tasks = [1, 2, 3].map((jobVersion) => aTask(job, { jobVersion, state: 'killed' }));
+    const cluster = clusterOf({ jobs: [job], tasks, versions: [versionOf(job, 1), versionOf(job, 2)] });
+    expect(forgotten(cluster, T0 + keepMs)).toEqual(tasks.slice(0, 2).map(({ id }) => id));
+  });
+
+  it('are told in their age from when they ended, and not before they were placed, whatever a node says', () => {
+    const job = aJob({ spec: { name: 'gone' } });
+    const history = [
+      { state: 'pending', atMs: T0, reason: 'submitted', message: '' },
+      { state: 'staging', atMs: T0 + 5000, reason: 'placed', message: '' },
+      { state: 'finished', atMs: 0, reason: 'exited', message: '' },
+    ] as const;
+    const cluster = clusterOf({ tasks: [aTask(job, { state: 'finished', history })] });
+    expect(forgotten(cluster, T0 + 4999 + keepMs)).toEqual([]);
+    expect(forgotten(cluster, T0 + 5000 + keepMs)).toHaveLength(1);
+  });
+});
+
+describe('versions', () => {
+  const job = aJob({ version: 6 });
+  const versions = [1, 2, 3, 4, 5].map((version) => versionOf(job, version));
+
+  it('beyond those that are kept go, also of a job that lives', () => {
+    const cluster = clusterOf({ jobs: [job], versions });
+    expect(forgotten(cluster, T0, { versionsMax: 4 })).toEqual(['version uiddemo 1', 'version uiddemo 2']);
+    expect(forgotten(cluster, T0, { versionsMax: 6 })).toEqual([]);
+  });
+
+  it('stay while a task of theirs is on record, which goes with them when it has ended', () => {
+    const tasks = [
+      aTask(job, { jobVersion: 1, state: 'running', node: 'edge-1' }),
+      aTask(job, { jobVersion: 2, state: 'failed' }),
+    ];
+    const cluster = clusterOf({ nodes: [aNode()], jobs: [job], versions, tasks });
+    expect(forgotten(cluster, T0 + 1, { versionsMax: 4 })).toEqual([]);
+    expect(forgotten(cluster, T0 + KEEP_MIN_MS, { versionsMax: 4 })).toEqual([tasks[1]?.id]);
+  });
+});
+
+describe('the work of one run', () => {
+  it('is bounded in records for each transaction, and in transactions', () => {
+    const all = Array.from({ length: 900 }, (_, at) => ended(`j${String(at).padStart(4, '0')}`, T0));
+    const cluster = clusterWith(all);
+    const { actions, more } = planRetention({ cluster, nowMs: T0 + keepMs, policy: RETENTION_DEFAULTS });
+    expect(actions).toHaveLength(RETENTION_ACTIONS_MAX);
+    expect(actions.map((action) => 'records' in action && action.records.length)).toEqual(
+      Array.from({ length: RETENTION_ACTIONS_MAX }, () => FORGET_RECORDS_MAX),
+    );
+    expect(more).toBe(true);
+  });
+
+  it('is nothing where nothing has ended', () => {
+    const { job, task } = ended('one', T0 + keepMs);
+    const plan = planRetention({
+      cluster: clusterWith([{ job, task }]),
+      nowMs: T0 + keepMs,
+      policy: RETENTION_DEFAULTS,
+    });
+    expect(plan).toEqual({ actions: [], more: false });
+  });
+});
+
+const taskShape = fc.record({
+  jobVersion: fc.integer({ min: 1, max: 3 }),
+  index: fc.integer({ min: 0, max: 1 }),
+  attempt: fc.integer({ min: 0, max: 2 }),
+  state: fc.constantFrom(...TASK_STATES),
+  holds: fc.boolean(),
+  atMs: fc.constantFrom(T0, T0 + KEEP_MIN_MS),
+});
+
+const jobShape = fc.record({
+  name: fc.stringMatching(/^[a-z]{1,3}$/),
+  version: fc.integer({ min: 1, max: 3 }),
+  isOnRecord: fc.boolean(),
+  hasOutcome: fc.boolean(),
+  deleted: fc.constantFrom(false, false, true),
+  stopped: fc.boolean(),
+  tasks: fc.uniqueArray(taskShape, {
+    maxLength: 6,
+    selector: (task) => `${task.jobVersion}/${task.index}/${task.attempt}`,
+  }),
+});
+
+/** Jobs in every condition that they can be in; one with an outcome has nothing that lives. */
+const cluster = fc.uniqueArray(jobShape, { maxLength: 5, selector: ({ name }) => name }).map((shapes) => {
+  const made = shapes.map((shape) => {
+    const groups = [aGroup({ count: 2, retries: { max: 2, delaySeconds: 0 } })];
+    const outcome = shape.hasOutcome ? ({ state: 'failed', atMs: T0, message: '' } as const) : null;
+    const stop = shape.stopped ? { atMs: T0, by: 'alice', reason: 'enough' } : null;
+    const job = aJob({
+      spec: { name: shape.name, groups },
+      version: shape.version,
+      outcome,
+      stop,
+      deleted: shape.deleted,
+    });
+    const tasks = shape.tasks
+      .filter(
+        ({ jobVersion, state }) =>
+          jobVersion <= shape.version && (isTerminal(state) || (!shape.hasOutcome && shape.isOnRecord)),
+      )
+      .map(({ holds, ...place }) => ({
+        task: aTask(job, { ...place, node: place.state === 'pending' ? null : 'edge-1' }),
+        holds,
+      }));
+    return { job, tasks, isOnRecord: shape.isOnRecord };
+  });
+  const entries = made.flatMap(({ job, tasks }) =>
+    tasks
+      .filter(({ task, holds }) => task.node !== null && (holds || !isTerminal(task.state)))
+      .map(({ task }) => anEntry(job, task)),
+  );
+  return clusterOf({
+    nodes: [aNode()],
+    ledgers: [aLedger({ entries })],
+    jobs: made.flatMap(({ job, isOnRecord }) => (isOnRecord ? [job] : [])),
+    tasks: made.flatMap(({ tasks }) => tasks.map(({ task }) => task)),
+  });
+});
+
+describe('forgetting', () => {
+  it('changes nothing of what any pass or round wants, however little is kept', () => {
+    fc.assert(
+      fc.property(cluster, (before) => {
+        const nowMs = T0 + KEEP_MIN_MS;
+        const after = applyPass(before, {
+          ...planRetention({ cluster: before, nowMs, policy: NOTHING }),
+          wakeAtMs: null,
+        });
+        expect(planBatchPass({ cluster: after, nowMs })).toEqual(planBatchPass({ cluster: before, nowMs }));
+        const health = (seen: ClusterView) => planNodeHealth({ cluster: seen, nowMs, leasesCountFromMs: 0 });
+        expect(health(after)).toEqual(health(before));
+        const round = (seen: ClusterView) => planRound({ cluster: seen, nowMs });
+        expect(round(after)).toEqual(round(before));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('is over after one run, and has left nothing that nobody needs', () => {
+    fc.assert(
+      fc.property(cluster, (before) => {
+        const nowMs = T0 + 2 * KEEP_MIN_MS;
+        const plan = planRetention({ cluster: before, nowMs, policy: NOTHING });
+        const after = applyPass(before, { ...plan, wakeAtMs: null });
+        expect(planRetention({ cluster: after, nowMs, policy: NOTHING }).actions).toEqual([]);
+        for (const task of after.tasks.values()) {
+          const job = after.jobs.get(task.jobUid);
+          const holds = after.ledgers.get('edge-1')?.entries[task.id] !== undefined;
+          const counts =
+            job !== undefined && task.jobVersion === job.version && !(job.outcome !== null && !job.deleted);
+          const heldWithJob = job !== undefined && [...after.tasksOfJob(job.uid)].some((other) => isHeld(after, other));
+          expect(holds || counts || heldWithJob || !isTerminal(task.state)).toBe(true);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+function isHeld(view: ClusterView, task: Task): boolean {
+  return !isTerminal(task.state) || view.ledgers.get('edge-1')?.entries[task.id] !== undefined;
+}
