@@ -75,7 +75,15 @@ export interface DryRun {
   readonly placements: readonly DryRunPlacement[];
   /** Groups of which tasks would stay pending, and why. */
   readonly unplaced: readonly { readonly group: string; readonly count: number; readonly explanation: Explanation }[];
+  /** What was too much to be planned at once, in sentences; null: nothing. */
+  readonly leftOut: string | null;
 }
+
+/** Tasks of the job that one dry run plans. Whoever asks waits for it, and so does everybody else. */
+export const DRY_RUN_TASKS_MAX = 1000;
+
+/** Pending tasks before them that it plans first. */
+export const DRY_RUN_AHEAD_MAX = 4000;
 
 export interface DryRunPlacement {
   readonly group: string;
@@ -87,16 +95,15 @@ export interface DryRunPlacement {
 /**
  * What the next round would do if the job were submitted now, behind everything that is pending and comes before it. Of a
  * job that exists already, pending tasks count as replaced, while running ones keep their places: they would be stopped,
- * but not by then.
+ * but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
  */
 export function planDryRun({ cluster, nowMs, spec }: DryRunInput): DryRun {
   const rooms = roomsOf(cluster, planSweeps(cluster));
   const own = imaginedTasks(imaginedJob(spec, nowMs));
-  const replaced = cluster.jobByKey(spec)?.uid;
-  const others = queueOf(cluster, nowMs).wanted.filter(({ job }) => job.uid !== replaced);
+  const ahead = tasksAhead(cluster, { nowMs, spec, own });
   const placed = batchFramework(
-    { rooms: openRooms(rooms), nodesTotal: rooms.length },
-    [...others, ...own].sort(byTurn),
+    { rooms: openRooms(rooms), nodesTotal: rooms.length, placementsMax: DRY_RUN_AHEAD_MAX + DRY_RUN_TASKS_MAX },
+    [...ahead.slice(0, DRY_RUN_AHEAD_MAX), ...own].sort(byTurn),
   );
   const byTask = new Map(placed.map((placement) => [placement.task, placement]));
   return {
@@ -111,7 +118,41 @@ export function planDryRun({ cluster, nowMs, spec }: DryRunInput): DryRun {
       if (first === undefined) return [];
       return [{ group: group.name, count: left.length, explanation: explainWanted(rooms, first) }];
     }),
+    leftOut: describeLeftOut({ spec, planned: own.length, ahead: ahead.length }),
   };
+}
+
+/** The pending tasks whose turn comes before that of the job's. What comes after it takes nothing away from it. */
+function tasksAhead(
+  cluster: ClusterView,
+  { nowMs, spec, own }: { nowMs: number; spec: JobSpec; own: readonly WantedTask[] },
+): WantedTask[] {
+  const replaced = cluster.jobByKey(spec)?.uid;
+  const [first] = [...own].sort(byTurn);
+  return queueOf(cluster, nowMs).wanted.filter(
+    (wanted) => wanted.job.uid !== replaced && first !== undefined && byTurn(wanted, first) < 0,
+  );
+}
+
+function describeLeftOut({ spec, planned, ahead }: { spec: JobSpec; planned: number; ahead: number }): string | null {
+  const sentences: string[] = [];
+  const tasks = taskCount(spec);
+  if (planned < tasks) {
+    sentences.push(`Of its ${tasks} tasks, the first ${plannedPerGroup(spec)} of each group are planned here.`);
+  }
+  if (ahead > DRY_RUN_AHEAD_MAX) {
+    sentences.push(`Of the ${ahead} pending tasks that come before it, the first ${DRY_RUN_AHEAD_MAX} are counted.`);
+  }
+  return sentences.length === 0 ? null : sentences.join(' ');
+}
+
+function taskCount(spec: JobSpec): number {
+  return spec.groups.reduce((sum, group) => sum + group.count, 0);
+}
+
+function plannedPerGroup(spec: JobSpec): number {
+  const tasks = taskCount(spec);
+  return tasks <= DRY_RUN_TASKS_MAX ? tasks : Math.max(1, Math.floor(DRY_RUN_TASKS_MAX / spec.groups.length));
 }
 
 /** Sorts after every real uid, so that of equals the tasks that exist come first. */
@@ -132,8 +173,13 @@ function imaginedJob(spec: JobSpec, nowMs: number): Job {
 }
 
 function imaginedTasks(job: Job): WantedTask[] {
+  const most = plannedPerGroup(job.spec);
   return job.spec.groups.flatMap((group) =>
-    Array.from({ length: group.count }, (_, index) => ({ task: imaginedTask(job, group, index), job, group })),
+    Array.from({ length: Math.min(group.count, most) }, (_, index) => ({
+      task: imaginedTask(job, group, index),
+      job,
+      group,
+    })),
   );
 }
 

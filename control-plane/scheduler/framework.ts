@@ -11,6 +11,8 @@ export interface BuiltInOffer {
   readonly rooms: readonly Room[];
   /** How many nodes there are, open or not: what the sentences count. */
   readonly nodesTotal: number;
+  /** The most that it may take at once. */
+  readonly placementsMax: number;
 }
 
 /** Returns what it has taken, in the order in which it decided. Tasks come in the order of their turns. */

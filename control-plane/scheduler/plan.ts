@@ -7,6 +7,8 @@ export interface RoundPlan {
   readonly sweeps: readonly Sweep[];
   /** In the order in which they were decided. */
   readonly placements: readonly PlannedPlacement[];
+  /** It ends at the bound on placements: there may be more to place, so plan again at once. */
+  readonly isCutOff: boolean;
   /** When a task that waits out its backoff becomes placeable; null if none does. */
   readonly wakeAtMs: number | null;
 }

@@ -14,11 +14,18 @@ export interface RoundInput {
   readonly nowMs: number;
 }
 
+/**
+ * Placements of one round. Planning holds everything else up, so what is more than some hundredths of a second's work is left
+ * for the next round, which follows at once.
+ */
+export const ROUND_PLACEMENTS_MAX = 2000;
+
 export function planRound({ cluster, nowMs }: RoundInput): RoundPlan {
   const { wanted, wakeAtMs } = queueOf(cluster, nowMs);
   const sweeps = planSweeps(cluster);
-  if (wanted.length === 0) return { sweeps, placements: [], wakeAtMs };
+  if (wanted.length === 0) return { sweeps, placements: [], isCutOff: false, wakeAtMs };
   const rooms = roomsOf(cluster, sweeps);
-  const placements = batchFramework({ rooms: openRooms(rooms), nodesTotal: rooms.length }, wanted);
-  return { sweeps, placements, wakeAtMs };
+  const offer = { rooms: openRooms(rooms), nodesTotal: rooms.length, placementsMax: ROUND_PLACEMENTS_MAX };
+  const placements = batchFramework(offer, wanted);
+  return { sweeps, placements, isCutOff: placements.length === ROUND_PLACEMENTS_MAX, wakeAtMs };
 }

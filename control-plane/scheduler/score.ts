@@ -5,21 +5,6 @@ import { unreachable } from '../../shared/util/assert.ts';
 import type { Demand } from './demand.ts';
 import type { Room } from './room.ts';
 
-/** The best of the rooms, all of which admit the demand; of equally good ones the first. */
-export function bestRoom(rooms: readonly Room[], demand: Demand): Room | null {
-  const score = scoreOf(demand.placement);
-  let best: Room | null = null;
-  let bestScore = Number.NEGATIVE_INFINITY;
-  for (const room of rooms) {
-    const scored = score(room, demand);
-    if (scored > bestScore) {
-      best = room;
-      bestScore = scored;
-    }
-  }
-  return best;
-}
-
 /** Why `chosen` is the best, in a sentence for people. Asked before the task has taken its place there. */
 export function describeChoice(chosen: Room, demand: Demand, nodes: { fitting: number; total: number }): string {
   const { name, share } = dominantUse(chosen, demand);
@@ -42,10 +27,10 @@ function describeBest(chosen: Room, demand: Demand, use: string): string {
   }
 }
 
-/** Higher is better. */
-type Score = (room: Room, demand: Demand) => number;
+/** How good a room that admits the demand is for it: higher is better. It changes only when a task takes a place there. */
+export type Score = (room: Room, demand: Demand) => number;
 
-function scoreOf(placement: Placement): Score {
+export function scoreOf(placement: Placement): Score {
   switch (placement) {
     case 'pack':
       return usedShare;

@@ -176,6 +176,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
       count,
       explanation: explanationView(explanation),
     })),
+    leftOut: dryRun.leftOut,
     changes: job === undefined ? null : specChanges(job.spec, spec),
   };
 }

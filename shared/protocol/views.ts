@@ -195,6 +195,10 @@ export const planViewSchema = z
   .object({
     placements: z.array(z.object({ group: z.string(), index: count, node: z.string(), why: z.string() })),
     unplaced: z.array(z.object({ group: z.string(), count, explanation: explanationViewSchema })),
+    leftOut: z
+      .string()
+      .nullable()
+      .describe('What was too much to be planned at once, such as most tasks of a large job; null: nothing.'),
     changes: z
       .array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }))
       .nullable()

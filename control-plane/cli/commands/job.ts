@@ -156,7 +156,7 @@ async function waitForJobs(
 }
 
 function renderPlan(key: JobKey, plan: PlanView, paint: Paint): string {
-  const { changes, placements, unplaced } = plan;
+  const { changes, placements, unplaced, leftOut } = plan;
   const lines = [paint('bold', `job ${jobName(key)}`)];
   if (changes === null) lines.push('  would be created');
   else if (changes.length === 0) lines.push('  no changes');
@@ -173,6 +173,7 @@ function renderPlan(key: JobKey, plan: PlanView, paint: Paint): string {
       ...reasons.map((line) => `  ${line}`),
     );
   }
+  if (leftOut) lines.push(`  ${printable(leftOut)}`);
   return `${lines.join('\n')}\n`;
 }
 

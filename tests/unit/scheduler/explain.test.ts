@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { explainTask, planDryRun } from '../../../control-plane/scheduler/explain.ts';
+import {
+  DRY_RUN_AHEAD_MAX,
+  DRY_RUN_TASKS_MAX,
+  explainTask,
+  planDryRun,
+} from '../../../control-plane/scheduler/explain.ts';
 import type { Job } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import {
@@ -170,6 +175,34 @@ describe('planDryRun', () => {
     const cluster = clusterOf({ nodes: [sized('a', 2048)], jobs: [job], tasks: [task] });
     const spec = { ...job.spec, groups: [aGroup({ resources: { memMiB: 2000 } })] };
     expect(planDryRun({ cluster, nowMs: T0 + 1, spec })).toMatchObject({ placements: [{ node: 'a' }], unplaced: [] });
+  });
+
+  it('plans the first tasks of each group of a large job, and says so', () => {
+    const tiny = { cpus: 0.001, memMiB: 1 };
+    const groups = [
+      aGroup({ name: 'a', count: 5000, resources: tiny }),
+      aGroup({ name: 'b', count: 9, resources: tiny }),
+    ];
+    const large = planDryRun({ cluster: clusterOf({ nodes: [sized('n', 4000)] }), nowMs: T0, spec: aSpec({ groups }) });
+    expect(large.placements.map(({ group, index }) => `${group}/${index}`)).toEqual([
+      ...Array.from({ length: DRY_RUN_TASKS_MAX / 2 }, (_, index) => `a/${index}`),
+      ...Array.from({ length: 9 }, (_, index) => `b/${index}`),
+    ]);
+    expect(large.unplaced).toEqual([]);
+    expect(large.leftOut).toBe('Of its 5009 tasks, the first 500 of each group are planned here.');
+  });
+
+  it('counts so many of the pending tasks that come first, and none that come later', () => {
+    const waiting = aJob({ spec: { name: 'waiting', groups: [aGroup({ count: DRY_RUN_AHEAD_MAX + 1 })] } });
+    const tasks = Array.from({ length: DRY_RUN_AHEAD_MAX + 1 }, (_, index) => aTask(waiting, { index }));
+    const cluster = clusterOf({ nodes: [sized('n', 4000)], jobs: [waiting], tasks });
+    const spec = aSpec({ name: 'next' });
+    const sentence = 'Of the 4001 pending tasks that come before it, the first 4000 are counted.';
+    expect(planDryRun({ cluster, nowMs: T0 + 1, spec })).toMatchObject({ placements: [], leftOut: sentence });
+    expect(planDryRun({ cluster, nowMs: T0 + 1, spec: { ...spec, priority: 51 } })).toMatchObject({
+      placements: [{ node: 'n' }],
+      leftOut: null,
+    });
   });
 
   it('does not tell a group to wait for room that its own tasks would take', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planRound } from '../../../control-plane/scheduler/round.ts';
+import { planRound, ROUND_PLACEMENTS_MAX } from '../../../control-plane/scheduler/round.ts';
 import type { Job, JobSpec } from '../../../shared/domain/job.ts';
 import { entryBytesMax, LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX } from '../../../shared/domain/ledger.ts';
 import type { Task } from '../../../shared/domain/task.ts';
@@ -328,13 +328,26 @@ describe('a round', () => {
     expect(bytes).toBeGreaterThan(LEDGER_BYTES_MAX - 20_000);
   });
 
+  it('leaves to the next one what would hold everything else up for long', () => {
+    const { job, tasks } = pendingJob('many', ROUND_PLACEMENTS_MAX + 1, {
+      groups: [aGroup({ resources: { cpus: 0.001, memMiB: 1 } })],
+    });
+    const nodes = ['a', 'b', 'c'].map((id) => sized(id, 99));
+    const before = clusterOf({ nodes, jobs: [job], tasks });
+    const first = planRound({ cluster: before, nowMs: T0 });
+    expect(first.isCutOff).toBe(true);
+    expect(first.placements.map(({ task }) => task)).toEqual(tasks.slice(0, ROUND_PLACEMENTS_MAX).map(({ id }) => id));
+    const second = planRound({ cluster: applyRound(before, first, T0), nowMs: T0 });
+    expect(second).toMatchObject({ isCutOff: false, placements: [{ task: tasks.at(-1)?.id }] });
+  });
+
   it('has nothing left to do once it has been applied', () => {
     const { job, tasks } = pendingJob('web', 9);
     const before = clusterOf({ nodes: [sized('a', 2), sized('b', 3)], jobs: [job], tasks });
     const first = planRound({ cluster: before, nowMs: T0 });
     expect(first.placements).toHaveLength(5);
     const after = applyRound(before, first, T0);
-    expect(planRound({ cluster: after, nowMs: T0 })).toEqual({ sweeps: [], placements: [], wakeAtMs: null });
+    expect(planRound({ cluster: after, nowMs: T0 })).toMatchObject({ sweeps: [], placements: [], wakeAtMs: null });
   });
 
   it('ignores nodes that have joined without a ledger, and ledgers whose node is gone', () => {
