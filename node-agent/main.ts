@@ -113,7 +113,7 @@ async function end(agent: Agent, log: Log): Promise<void> {
 function dockerRuntime(options: AgentOptions, nodeId: string): DockerRuntime {
   return new DockerRuntime({
     socketPath: options.dockerSocket,
-    owner: { nodeId, hostname: process.getBuiltinModule('node:os').hostname() },
+    owner: { nodeId, hostname: process.getBuiltinModule('node:os').hostname(), logMaxMiB: options.logMaxMiB },
     registryConfig: options.registryConfig,
     clock: systemClock,
     random: systemRandom,

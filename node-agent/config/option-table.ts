@@ -33,6 +33,7 @@ export const OPTIONS = {
   'start-concurrency': one('N', 'containers that are started at a time (default 4)'),
   'keep-ended-seconds': one('N', 'how long ended containers are kept for their output (default 3600)'),
   'keep-ended-max': one('N', 'and how many of them at most (default 50)'),
+  'log-max-mib': one('N', "what is kept of each task's output at most, in MiB (default 96)"),
   'log-level': one('LEVEL', 'debug, info, warn or error (default info)'),
 } satisfies Record<string, OptionInfo>;
 

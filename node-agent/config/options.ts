@@ -25,6 +25,7 @@ export interface AgentOptions {
   readonly consent: NodeConsent;
   readonly startConcurrency: number;
   readonly retention: Retention;
+  readonly logMaxMiB: number;
   readonly logLevel: (typeof LEVELS)[number];
 }
 
@@ -114,6 +115,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
         checks.whole('keep-ended-seconds', { least: 0, most: 31_536_000, otherwise: DEFAULT_RETENTION.keepMs / 1000 }),
       keepMax: checks.whole('keep-ended-max', { least: 0, most: 1000, otherwise: DEFAULT_RETENTION.keepMax }),
     },
+    logMaxMiB: checks.whole('log-max-mib', { least: 1, most: 65_536, otherwise: 96 }),
     logLevel: checks.oneOf('log-level', LEVELS, 'info'),
   };
 }

@@ -16,6 +16,8 @@ export const LABELS = {
 export interface Owner {
   readonly nodeId: string;
   readonly hostname: string;
+  /** Bound of what the engine keeps of a container's output, in MiB. */
+  readonly logMaxMiB?: number;
 }
 
 const MIB = 1024 * 1024;
@@ -27,9 +29,9 @@ const CPU_PERIOD_US = 100_000;
 const CPU_PERIOD_LONG_US = 1_000_000;
 const CPU_QUOTA_US_MIN = 1000;
 
-/** What a container has written is kept up to this size, in two files. */
-const LOG_FILE_SIZE_MAX = '10m';
-const LOG_FILES_MAX = '2';
+/** What a container has written is kept up to this size, in MiB, in three files. */
+export const LOG_MAX_MIB_DEFAULT = 96;
+const LOG_FILES_MAX = 3;
 
 export function containerName(owner: Owner, task: string): string {
   return `berth-${owner.nodeId}-${task}`;
@@ -54,11 +56,14 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
       [LABELS.attempt]: String(assigned.attempt),
     },
     ...(group.network === 'bridge' ? { ExposedPorts: exposedPorts(assigned) } : {}),
-    HostConfig: hostConfig(request),
+    HostConfig: hostConfig(request, owner.logMaxMiB ?? LOG_MAX_MIB_DEFAULT),
   };
 }
 
-function hostConfig({ assigned, mountSources }: ContainerRequest): ContainerCreateOptions['HostConfig'] {
+function hostConfig(
+  { assigned, mountSources }: ContainerRequest,
+  logMaxMiB: number,
+): ContainerCreateOptions['HostConfig'] {
   const { group } = assigned;
   const { resources } = group;
   const memoryBytes = Math.max(MEMORY_BYTES_MIN, resources.memMiB * MIB);
@@ -79,7 +84,10 @@ function hostConfig({ assigned, mountSources }: ContainerRequest): ContainerCrea
       CgroupPermissions: 'rwm',
     })),
     RestartPolicy: { Name: 'no' },
-    LogConfig: { Type: 'json-file', Config: { 'max-size': LOG_FILE_SIZE_MAX, 'max-file': LOG_FILES_MAX } },
+    LogConfig: {
+      Type: 'json-file',
+      Config: { 'max-size': `${Math.floor((logMaxMiB * 1024) / LOG_FILES_MAX)}k`, 'max-file': String(LOG_FILES_MAX) },
+    },
   };
 }
 

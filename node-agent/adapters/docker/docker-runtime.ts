@@ -163,7 +163,8 @@ export class DockerRuntime implements Runtime {
   }
 
   logs(id: string, request: LogRequest, signal: AbortSignal): AsyncIterable<readonly LogLine[]> {
-    return readLogs(this.#streaming, id, request, signal);
+    const source = { docker: this.#streaming, container: id, clock: this.#options.clock };
+    return readLogs(source, request, signal);
   }
 
   async resolvePath(path: string): Promise<string | null> {

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fullTime, LINE_BYTES_MAX, LogFrames } from '../../../node-agent/adapters/docker/log-frames.ts';
 import { epochSeconds, readLogs } from '../../../node-agent/adapters/docker/log-stream.ts';
+import { systemClock } from '../../../node-agent/adapters/system/system-clock.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 
 const AT = '2026-01-02T03:04:05.000000001Z';
@@ -94,7 +95,11 @@ describe('output since a time', () => {
   const read = async (chunks: readonly Buffer[], since: string | null) => {
     const lines: LogLine[] = [];
     const request = { follow: false, tail: null, since };
-    for await (const batch of readLogs(ofEngine(chunks), 'c1', request, new AbortController().signal)) {
+    for await (const batch of readLogs(
+      { docker: ofEngine(chunks), container: 'c1', clock: systemClock },
+      request,
+      new AbortController().signal,
+    )) {
       lines.push(...batch);
     }
     return lines;
