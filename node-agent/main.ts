@@ -61,6 +61,8 @@ async function run(options: AgentOptions): Promise<void> {
   }
   const stateDir = await StateDir.open({ path: options.stateDir, pid: process.pid, isRunning });
   try {
+    const faults = await unreadableFiles(options, stateDir);
+    if (faults.length > 0) return refuse(faults);
     await serve({ options, stateDir, log, ending: ending.signal });
   } finally {
     await stateDir.close();
@@ -171,6 +173,27 @@ async function answeringEngine(
     }
   }
   return null;
+}
+
+/**
+ * Files that settings name. They are read when they are needed; a mistyped path is told at once. A node that has joined may go
+ * without its join token, which its operator has thrown away.
+ */
+async function unreadableFiles({ joinTokenFile, registryConfig }: AgentOptions, stateDir: StateDir): Promise<string[]> {
+  const faults: string[] = [];
+  if (joinTokenFile !== null && (await stateDir.readNodeToken()) === null) {
+    await readFile(joinTokenFile, 'utf8').catch((cause) => faults.push(unusable('join-token-file', cause)));
+  }
+  if (registryConfig !== null) {
+    await readFile(registryConfig, 'utf8')
+      .then((text) => JSON.parse(text))
+      .catch((cause) => faults.push(unusable('registry-config', cause)));
+  }
+  return faults;
+}
+
+function unusable(setting: string, cause: unknown): string {
+  return `--${setting} can't be used: ${cause instanceof Error ? cause.message : cause}`;
 }
 
 async function joinToken(options: AgentOptions): Promise<string | null> {

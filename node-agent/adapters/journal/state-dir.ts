@@ -2,8 +2,8 @@
  * The folder in which an agent keeps what must outlive it: who it is, its token, its journal. One agent at a time: a second one
  * with the same folder would be a second mouth of the same node.
  */
-import { link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 /** How often a lock that its owner left behind is fought over with others who start at the same time. */
 const LOCK_TRIES_MAX = 5;
@@ -31,7 +31,7 @@ export class StateDir {
   static async open(options: StateDirOptions): Promise<StateDir> {
     const dir = new StateDir(options);
     try {
-      await mkdir(options.path, { recursive: true, mode: 0o700 });
+      await makeFolder(options.path);
       await dir.#lock();
     } catch (cause) {
       if (cause instanceof StateDirError) throw cause;
@@ -141,6 +141,29 @@ async function linked(from: string, to: string): Promise<boolean> {
   } catch (cause) {
     if (codeOf(cause) === 'EEXIST') return false;
     throw cause;
+  }
+}
+
+/**
+ * Makes the folder and those above it that are missing. Not left to Node.js's own recursion, which never ends where a folder is
+ * there but takes no other, such as /proc.
+ */
+async function makeFolder(path: string): Promise<void> {
+  const parent = dirname(path);
+  if (parent !== path && !(await isThere(parent))) await makeFolder(parent);
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') throw cause;
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 
