@@ -19,6 +19,7 @@ import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
+import { fitsTransaction } from '../store/transact.ts';
 import {
   createUnit,
   forgetUnit,
@@ -93,13 +94,23 @@ async function commitActions(
       ctx.mirror.snapshot,
       standing.map(({ action }) => action),
     );
-    if (unit === null || unit.writes.length === 0) continue;
+    if (unit === null || unit.writes.length === 0 || !fits(ctx, unit)) continue;
     const result = await ctx.store.transact(unit);
     if (result.committed) committed++;
     else again = true;
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
   return { committed, again };
+}
+
+/** The last line of defence: what no transaction takes is told and left, so that it holds nothing else up. */
+function fits({ log }: ControllerContext, unit: Unit): boolean {
+  if (fitsTransaction(unit)) return true;
+  log.error(
+    { key: unit.writes[0]?.key, writes: unit.writes.length },
+    'a change is too large for the store and is left out',
+  );
+  return false;
 }
 
 interface Decided {
