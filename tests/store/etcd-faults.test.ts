@@ -132,6 +132,12 @@ describe('an etcd that stands still', () => {
   test('fails every call within its deadline', async () => {
     const lease = await store.grantLease(30);
     etcd.pause();
+    const unheard = () =>
+      store.get(`${PREFIX}a`).then(
+        () => false,
+        () => true,
+      );
+    await eventually(subject, 'a standstill', unheard);
     const begun = performance.now();
     const calls = [
       store.get(`${PREFIX}a`),

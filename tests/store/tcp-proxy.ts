@@ -28,7 +28,10 @@ export class TcpProxy {
   #counted = { heldRequests: 0, heldAnswers: 0, swallowed: 0 };
 
   private constructor(serverPort: number) {
-    this.#listener = createServer((client) => this.#open(client, dial(serverPort, '127.0.0.1')));
+    // Ends are passed on like bytes: in their turn, one direction at a time.
+    this.#listener = createServer({ allowHalfOpen: true }, (client) => {
+      this.#open(client, dial({ port: serverPort, host: '127.0.0.1', allowHalfOpen: true }));
+    });
   }
 
   static async start(serverPort: number): Promise<TcpProxy> {
@@ -159,17 +162,22 @@ export class TcpProxy {
         this.#counted[direction === 'requests' ? 'heldRequests' : 'heldAnswers'] += bytes;
       },
       takeAnswer: (chunk, to) => this.#takeAnswer(chunk, to),
+      losesAnswers: (of) => this.#losesAnswers(of),
     });
     client.on('data', (chunk: Buffer) => {
       this.requestBytes += chunk.length;
     });
     this.#wires.add(wire);
-    server.on('close', () => this.#wires.delete(wire));
+    for (const socket of [client, server]) {
+      socket.on('close', () => {
+        if (client.destroyed && server.destroyed) this.#wires.delete(wire);
+      });
+    }
   }
 
   /** How much of an answer gets through: all, nothing, or what is left until a cut. */
   #takeAnswer(chunk: Buffer, wire: Wire): Buffer | null {
-    if (this.#swallows || wire.isMute || wire.isLeft) {
+    if (this.#losesAnswers(wire)) {
       wire.isMute = true;
       this.#counted.swallowed += chunk.length;
       return null;
@@ -185,6 +193,10 @@ export class TcpProxy {
     return part;
   }
 
+  #losesAnswers(wire: Wire): boolean {
+    return this.#swallows || wire.isMute || wire.isLeft;
+  }
+
   #cutWire(wire: Wire, ending: Ending): void {
     if (wire.isLeft) return;
     wire.cut(ending);
@@ -197,6 +209,7 @@ interface WireRules {
   readonly delayMs: () => number;
   readonly onHeld: (direction: Direction, bytes: number) => void;
   readonly takeAnswer: (chunk: Buffer, wire: Wire) => Buffer | null;
+  readonly losesAnswers: (wire: Wire) => boolean;
 }
 
 /** One connection: two sockets and a lane for each direction. */
@@ -223,18 +236,22 @@ class Wire {
         delayMs: rules.delayMs,
         onHeld: (bytes) => rules.onHeld(direction, bytes),
         take: direction === 'requests' ? (chunk) => chunk : (chunk) => rules.takeAnswer(chunk, this),
+        isLost: () => direction === 'answers' && rules.losesAnswers(this),
       });
     this.requests = lane('requests', server);
     this.answers = lane('answers', client);
     client.setNoDelay(true);
     server.setNoDelay(true);
-    client.on('data', (chunk: Buffer) => this.requests.add(chunk));
-    server.on('data', (chunk: Buffer) => this.answers.add(chunk));
-    for (const socket of [client, server]) socket.on('error', () => socket.destroy());
-    server.on('close', () => client.destroy());
-    client.on('close', () => {
-      if (!this.isLeft) server.destroy();
-    });
+    for (const [from, lane, other] of [
+      [client, this.requests, server],
+      [server, this.answers, client],
+    ] as const) {
+      from.on('data', (chunk: Buffer) => lane.add(chunk));
+      from.on('end', () => lane.add('end'));
+      from.on('error', () => {
+        if (!this.isLeft && !this.isForgotten) other.destroy();
+      });
+    }
   }
 
   cut(ending: Ending): void {
@@ -258,13 +275,15 @@ interface LaneRules {
   readonly delayMs: () => number;
   readonly onHeld: (bytes: number) => void;
   readonly take: (chunk: Buffer) => Buffer | null;
+  /** Nothing of it comes out any more. */
+  readonly isLost: () => boolean;
 }
 
-/** The bytes that go one way on one connection, in order, however long some of them are kept. */
+/** What goes one way on one connection, in order, however long some of it is kept: bytes, and that there are no more. */
 class Lane {
   readonly #to: Socket;
   readonly #rules: LaneRules;
-  readonly #queue: { readonly chunk: Buffer; readonly dueMs: number }[] = [];
+  readonly #queue: { readonly chunk: Buffer | 'end'; readonly dueMs: number }[] = [];
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(to: Socket, rules: LaneRules) {
@@ -272,8 +291,8 @@ class Lane {
     this.#rules = rules;
   }
 
-  add(chunk: Buffer): void {
-    if (this.#rules.isHeld()) this.#rules.onHeld(chunk.length);
+  add(chunk: Buffer | 'end'): void {
+    if (chunk !== 'end' && this.#rules.isHeld()) this.#rules.onHeld(chunk.length);
     this.#queue.push({ chunk, dueMs: performance.now() + this.#rules.delayMs() });
     this.pump();
   }
@@ -291,9 +310,16 @@ class Lane {
         return;
       }
       this.#queue.shift();
-      const part = this.#rules.take(head.chunk);
-      if (part === null || !this.#to.writable) continue;
-      this.#to.write(part);
+      this.#passOn(head.chunk);
     }
+  }
+
+  #passOn(chunk: Buffer | 'end'): void {
+    if (chunk === 'end') {
+      if (!this.#rules.isLost()) this.#to.end();
+      return;
+    }
+    const part = this.#rules.take(chunk);
+    if (part !== null && this.#to.writable) this.#to.write(part);
   }
 }
