@@ -15,10 +15,16 @@ export default defineConfig({
         test: {
           name: 'store',
           include: ['tests/store/**/*.test.ts'],
+          exclude: ['tests/store/planted-bugs.test.ts'],
           pool: 'forks',
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
+      },
+      // Whether the suite under faults finds mistakes is left to chance within bounds, so it is asked for by name.
+      {
+        extends: true,
+        test: { name: 'planted-bugs', include: ['tests/store/planted-bugs.test.ts'], pool: 'forks', ...oneFileAtATime },
       },
       {
         extends: true,
