@@ -128,11 +128,13 @@ describe('replicas over one etcd', () => {
     if (a === undefined) throw new Error('no replica');
     const { epoch } = await registerNode(a.ctx, JOINER, { node: nodeOf('edge-1'), seen: null, tasks: [] });
     await submitJob(a.ctx, callOf(), specOf({ groups: [{ image: 'x', count: 10 }] }));
+    await caughtUp(a.ctx);
     await a.settle();
     const statuses = [...a.ctx.mirror.snapshot.tasks.keys()].map((task) => ({
       ...{ task, state: 'finished' as const, atMs: 1, reason: 'exited' as const, message: '', exitCode: 0 },
     }));
     await commitStatuses(a.ctx, { node: 'edge-1', epoch }, { statuses, released: [] });
+    await caughtUp(a.ctx);
     await a.settle();
     for (const { ctx } of all) {
       await caughtUp(ctx);
