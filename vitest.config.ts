@@ -8,7 +8,10 @@ export default defineConfig({
     pool: 'threads',
     restoreMocks: true,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['tests/unit/**/*.test.ts', 'tests/tidy/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['tests/unit/**/*.test.ts', 'tests/tidy/**/*.test.ts'], testTimeout: 30_000 },
+      },
       { extends: true, test: { name: 'simulation', include: ['tests/simulation/**/*.test.ts'], testTimeout: 60_000 } },
       {
         extends: true,
