@@ -10,10 +10,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { AGENT_BUNDLE, AGENT_PROGRAM } from './agent-program.ts';
 import type { Settings } from './arguments.ts';
-import { Child, pause } from './child.ts';
+import { Child } from './child.ts';
 import { LedgerSource } from './ledger-source.ts';
 import { engineParts, ProcessorMeter, type ProcessorUse } from './processor-time.ts';
 import type { Figure, Section, Table } from './report.ts';
+import { Rest } from './rest.ts';
 import { median } from './statistics.ts';
 
 const IDLE_RATIO_MAX = 1.35;
@@ -61,7 +62,8 @@ export async function measureAgent({ changes }: Settings): Promise<Section> {
       agents.push(await startAgent(folder, `berth-bench-agent-${sample}`));
     }
     await Promise.all(agents.map(({ source }) => source.followed()));
-    await pause(IDLE_MS);
+    const rest = new Rest();
+    await rest.take(IDLE_MS);
     const idle = { bare: bare.map(memoryOf), idle: agents.map(({ child }) => memoryOf(child)) };
     const [worker, ...others] = agents;
     if (worker === undefined) throw new Error('there is an agent');
@@ -69,7 +71,7 @@ export async function measureAgent({ changes }: Settings): Promise<Section> {
     const meter = new ProcessorMeter([{ name: 'agent', pids: [worker.child.pid] }, ...engineParts()]);
     const busy = await afterChanges(worker, changes, meter);
     const use = meter.use(changes[1]);
-    return sectionOf({ ...idle, busy, changesPerSecond: changes[1] / use.elapsedSeconds }, use);
+    return sectionOf({ ...idle, busy, changesPerSecond: changes[1] / use.elapsedSeconds }, use, rest);
   } finally {
     for (const child of [...bare, ...agents.map((agent) => agent.child)]) await child.stop();
     for (const { source } of agents) source.close();
@@ -131,12 +133,13 @@ function memoryOf({ pid }: Child): Memory {
   return { rss: mebibytes('Rss'), anon: mebibytes('Anonymous') };
 }
 
-function sectionOf(readings: Readings, processor: ProcessorUse): Section {
+function sectionOf(readings: Readings, processor: ProcessorUse, rest: Rest): Section {
   return {
     name: `agent, ${processor.tasks} ledger changes`,
     figures: [...memoryFigures(readings), ...bundleFigures()],
     tables: [memoryTable(readings)],
     processor,
+    othersPercent: rest.busyPercent,
   };
 }
 

@@ -4,12 +4,12 @@
  */
 import type { Network, Settings } from './arguments.ts';
 import { type BerthSide, removeFromBerth, startThroughBerth } from './berth-start.ts';
-import { pause } from './child.ts';
 import type { Cluster } from './cluster.ts';
 import { type Engine, inParallel } from './engine.ts';
 import { EventFeed } from './event-feed.ts';
 import { engineParts, ProcessorMeter } from './processor-time.ts';
 import type { Section, Table } from './report.ts';
+import { Rest } from './rest.ts';
 import { median } from './statistics.ts';
 import { containersOf, removeContainers, type Workload } from './workload.ts';
 
@@ -22,7 +22,9 @@ export async function measureBulk(cluster: Cluster, engine: Engine, settings: Se
   const feed = await EventFeed.open(cluster.api);
   const sections: Section[] = [];
   for (const network of settings.networks) {
-    sections.push(await measureNetwork({ side: { api: cluster.api, feed }, engine, cluster }, network, settings));
+    sections.push(
+      await measureNetwork({ side: { api: cluster.api, feed }, engine, cluster, rest: new Rest() }, network, settings),
+    );
   }
   feed.close();
   return sections;
@@ -32,6 +34,7 @@ interface Sides {
   readonly side: BerthSide;
   readonly engine: Engine;
   readonly cluster: Cluster;
+  readonly rest: Rest;
 }
 
 interface Results {
@@ -56,11 +59,11 @@ async function measureNetwork(sides: Sides, network: Network, settings: Settings
       }
     }
   }
-  return sectionOf(results, network, settings, meter);
+  return { ...sectionOf(results, network, settings, meter), othersPercent: sides.rest.busyPercent };
 }
 
 async function measureBerth(
-  { side, engine }: Sides,
+  { side, engine, rest }: Sides,
   workload: Workload,
   meter: ProcessorMeter | null,
 ): Promise<number> {
@@ -69,22 +72,27 @@ async function measureBerth(
   meter?.pause();
   await removeFromBerth(side, workload.name);
   await removeContainers(engine);
-  await pause(REST_MS);
+  await rest.take(REST_MS);
   return (runningAtMs - sentAtMs) / 1000;
 }
 
-async function measureEngine({ engine }: Sides, workload: Workload, concurrency: number): Promise<number> {
+async function measureEngine({ engine, rest }: Sides, workload: Workload, concurrency: number): Promise<number> {
   const beganAtMs = performance.now();
   await inParallel(concurrency, containersOf(workload), async (body) => {
     await engine.createAndStart(body);
   });
   const seconds = (performance.now() - beganAtMs) / 1000;
   await removeContainers(engine);
-  await pause(REST_MS);
+  await rest.take(REST_MS);
   return seconds;
 }
 
-function sectionOf(results: Results, network: Network, { containers }: Settings, meter: ProcessorMeter): Section {
+function sectionOf(
+  results: Results,
+  network: Network,
+  { containers }: Settings,
+  meter: ProcessorMeter,
+): Omit<Section, 'othersPercent'> {
   const engine = [...results.engine].map(([concurrency, seconds]) => ({ concurrency, seconds: median(seconds) }));
   const best = engine.reduce((a, b) => (b.seconds < a.seconds ? b : a));
   const berth = median(results.berth);

@@ -5,13 +5,13 @@
 
 import type { Settings } from './arguments.ts';
 import { type BerthSide, type BerthStart, removeFromBerth, startThroughBerth, tasksOf } from './berth-start.ts';
-import { pause } from './child.ts';
 import type { Cluster } from './cluster.ts';
 import { type Engine, timesOf } from './engine.ts';
 import { EventFeed } from './event-feed.ts';
 import { type Stages, stagesOf, stageTable } from './latency-stages.ts';
 import { engineParts, ProcessorMeter } from './processor-time.ts';
 import type { Figure, Section, Table } from './report.ts';
+import { Rest } from './rest.ts';
 import { distributionOf } from './statistics.ts';
 import { containerOfTask, containersOf, removeContainers, type Workload } from './workload.ts';
 
@@ -36,12 +36,13 @@ export async function measureLatency(
   const side: BerthSide = { api: cluster.api, feed: await EventFeed.open(cluster.api) };
   for (const network of networks) {
     const measured: Pair[] = [];
+    const rest = new Rest();
     const meter = new ProcessorMeter([...cluster.parts, ...engineParts()]);
     for (let number = -WARM_UP_PAIRS; number < pairs; number += 1) {
       const name = `latency-${network}-${number + WARM_UP_PAIRS}`;
       const isWarmUp = number < 0;
       const pair = await measurePair(
-        { side, engine, meter: isWarmUp ? null : meter },
+        { side, engine, rest, meter: isWarmUp ? null : meter },
         { name, network, count: 1 },
         number,
       );
@@ -52,6 +53,7 @@ export async function measureLatency(
       figures: figuresOf(measured, network),
       tables: [comparison(measured), stageTable(measured.map(({ stages }) => stages))],
       processor: meter.use(pairs),
+      othersPercent: rest.busyPercent,
     });
   }
   side.feed.close();
@@ -61,6 +63,7 @@ export async function measureLatency(
 interface Sides {
   readonly side: BerthSide;
   readonly engine: Engine;
+  readonly rest: Rest;
   /** Runs while Berth starts something; null: nothing is metered. */
   readonly meter: ProcessorMeter | null;
 }
@@ -74,18 +77,18 @@ async function measurePair(sides: Sides, workload: Workload, number: number): Pr
   return { ...berth, engineMs: await measureEngine(sides, workload) };
 }
 
-async function measureEngine({ engine }: Sides, workload: Workload): Promise<number> {
+async function measureEngine({ engine, rest }: Sides, workload: Workload): Promise<number> {
   const bodies = containersOf(workload);
   const beganAtMs = performance.now();
   for (const body of bodies) await engine.createAndStart(body);
   const tookMs = performance.now() - beganAtMs;
   await removeContainers(engine);
-  await pause(REST_MS);
+  await rest.take(REST_MS);
   return tookMs;
 }
 
 async function measureBerth(
-  { side, engine, meter }: Sides,
+  { side, engine, rest, meter }: Sides,
   workload: Workload,
 ): Promise<{ berthMs: number; stages: Stages }> {
   meter?.resume();
@@ -94,7 +97,7 @@ async function measureBerth(
   const stages = await whereTimeWent(side, engine, start);
   await removeFromBerth(side, workload.name);
   await removeContainers(engine);
-  await pause(REST_MS);
+  await rest.take(REST_MS);
   return { berthMs: start.runningAtMs - start.sentAtMs, stages };
 }
 

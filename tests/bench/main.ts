@@ -41,7 +41,7 @@ async function main(): Promise<void> {
 async function* measure(settings: Settings): AsyncGenerator<Section> {
   const wants = (...parts: readonly string[]) => settings.parts.some((part) => parts.includes(part));
   if (wants('latency', 'bulk', 'agent')) await bundleAgent();
-  if (wants('planning')) yield measurePlanning();
+  if (wants('planning')) yield await measurePlanning();
   if (wants('store')) yield await measureStore();
   if (wants('agent')) yield await measureAgent(settings);
   if (wants('latency', 'bulk')) yield* measureCluster(settings);

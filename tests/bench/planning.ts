@@ -3,14 +3,18 @@ import { planRound } from '../../control-plane/scheduler/round.ts';
 import { aGroup, aJob, aNode, aTask, clusterOf, someResources, T0 } from '../support/builders.ts';
 import { ProcessorMeter } from './processor-time.ts';
 import type { Section } from './report.ts';
+import { Rest } from './rest.ts';
 import { distributionOf } from './statistics.ts';
 
 const NODES = 1000;
 const TASKS = 1000;
 const JOBS = 10;
 const ROUNDS = 10;
+const REST_MS = 1000;
 
-export function measurePlanning(): Section {
+export async function measurePlanning(): Promise<Section> {
+  const rest = new Rest();
+  await rest.take(REST_MS);
   const cluster = crowd();
   const meter = new ProcessorMeter([]);
   const took: number[] = [];
@@ -31,6 +35,7 @@ export function measurePlanning(): Section {
     figures: [{ name, unit: 'ms', measured: p50, target: null, note: `one round, ${placed} placed` }],
     tables: [{ title: 'One round, ms', columns: ['', 'p50', 'min', 'max'], rows: [['planRound', p50, min, max]] }],
     processor: meter.use(0),
+    othersPercent: rest.busyPercent,
   };
 }
 

@@ -24,7 +24,12 @@ export interface Section {
   readonly tables: readonly Table[];
   /** Who used the processors while the section was measured. */
   readonly processor: ProcessorUse;
+  /** How busy the machine was when nothing of ours had anything to do, of all processors together. */
+  readonly othersPercent: number;
 }
+
+/** Above this, the machine has too much else to do for its numbers to mean much. */
+const QUIET_PERCENT_MAX = 15;
 
 export type Verdict = 'ok' | 'over' | '';
 
@@ -35,7 +40,9 @@ export function verdictOf({ measured, target }: Figure): Verdict {
 
 export function sectionText(section: Section): string {
   const tables = [...section.tables, processorTable(section.processor)].map(tableText);
-  return [`── ${section.name}`, ...tables].join('\n\n');
+  return [`── ${section.name} (machine ${section.othersPercent.toFixed(0)} % busy with other things)`, ...tables].join(
+    '\n\n',
+  );
 }
 
 export function summaryText(sections: readonly Section[]): string {
@@ -54,11 +61,16 @@ export function summaryText(sections: readonly Section[]): string {
     ]),
   };
   if (judged === 0) return tableText(table);
+  const disturbed = sections.filter(({ othersPercent }) => othersPercent > QUIET_PERCENT_MAX).map(({ name }) => name);
+  const worth =
+    disturbed.length === 0
+      ? 'The machine had little else to do.'
+      : `The machine was busy with other things, so don't lean on these: ${disturbed.join('; ')}.`;
   const words =
     over.length === 0
       ? `All ${judged} targets are met.`
       : `${over.length} of ${judged} targets are NOT met: ${over.map(({ name }) => name).join('; ')}.`;
-  return `${tableText(table)}\n\n${words}`;
+  return `${tableText(table)}\n\n${words}\n${worth}`;
 }
 
 function processorTable({ elapsedSeconds, machinePercent, processes, tasks }: ProcessorUse): Table {

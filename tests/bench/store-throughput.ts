@@ -9,10 +9,12 @@ import { startEtcd } from './cluster.ts';
 import { inParallel } from './engine.ts';
 import { ProcessorMeter } from './processor-time.ts';
 import type { Section } from './report.ts';
+import { Rest } from './rest.ts';
 import { median } from './statistics.ts';
 
 const CONCURRENCIES = [1, 64] as const;
 const ROUNDS = 3;
+const REST_MS = 250;
 const OPERATIONS = { 1: 300, 64: 3000 } as const;
 const VALUE = JSON.stringify({ text: 'x'.repeat(180) });
 
@@ -36,12 +38,14 @@ export async function measureStore(): Promise<Section> {
 async function measure(url: string, children: readonly Child[]): Promise<Section> {
   const store = new EtcdStore({ hosts: [url] });
   const bare = new Etcd3({ hosts: [url] });
+  const rest = new Rest();
   const meter = new ProcessorMeter(children.map(({ name, pid }) => ({ name, pids: [pid] })));
   const rows: (string | number)[][] = [];
   let operations = 0;
   for (const concurrency of CONCURRENCIES) {
     const rates: { puts: number[]; transactions: number[] } = { puts: [], transactions: [] };
     for (let round = -1; round < ROUNDS; round += 1) {
+      await rest.take(REST_MS);
       meter.resume();
       const puts = await perSecond(concurrency, (at) => putOnce(bare, `bare/${concurrency}/${round}/${at}`));
       const transactions = await perSecond(concurrency, (at) =>
@@ -70,6 +74,7 @@ async function measure(url: string, children: readonly Child[]): Promise<Section
     figures: [{ ...figure, target: null, note: `bare etcd: ${Number(many[1]).toFixed(0)} puts/s` }],
     tables: [{ title: 'Per second', columns: ['at a time', 'bare puts', 'transactions', '×'], rows }],
     processor: meter.use(operations),
+    othersPercent: rest.busyPercent,
   };
 }
 
