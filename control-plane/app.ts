@@ -19,6 +19,7 @@ import { NodeSignals } from './services/node-signals.ts';
 import { ensureSigningKey } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
+import { QUOTA_DEFAULT_BYTES, StoreRoom } from './store/room.ts';
 import { OpLeases } from './store/transact.ts';
 
 export interface ReplicaOptions {
@@ -30,6 +31,8 @@ export interface ReplicaOptions {
   readonly signal: AbortSignal;
   readonly replica: { readonly id: string; readonly url: string };
   readonly config: ServiceConfig;
+  /** The store's own. Absent: etcd's default. */
+  readonly quotaBytes?: number;
   /** What is forgotten, and when. Absent: the defaults. */
   readonly housekeeping?: HousekeepingOptions;
   readonly outsideIssuers: readonly OutsideIssuer[];
@@ -59,8 +62,10 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
     metrics,
   );
   const ops = new OpLeases({ store, clock });
+  const room = new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES });
+  await room.read();
   const nudge = () => driver.nudge();
-  const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, replica, config, nudge };
+  const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
   const ring = await ensureSigningKey(ctx);
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
@@ -78,5 +83,5 @@ async function runLoops(ctx: ServiceContext, driver: Driver, signal: AbortSignal
   const mirror = ctx.mirror.stopped.then((error) => {
     if (error !== null) throw error;
   });
-  await Promise.all([driver.run(signal), announceReplica(ctx, signal), mirror]);
+  await Promise.all([driver.run(signal), announceReplica(ctx, signal), ctx.room.keep(signal), mirror]);
 }

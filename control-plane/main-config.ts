@@ -1,6 +1,7 @@
 /** What `main-node.ts` is started with: flags before environment before defaults. Anything half-wrong is refused by name. */
 import { parseArgs } from 'node:util';
 import { RETENTION_DEFAULTS, type RetentionPolicy } from './reconcile/retention-pass.ts';
+import { QUOTA_DEFAULT_BYTES } from './store/room.ts';
 
 export interface ReplicaConfig {
   readonly etcd: readonly string[];
@@ -12,6 +13,7 @@ export interface ReplicaConfig {
   readonly bootstrapTokenFile: string | null;
   readonly trustFile: string | null;
   readonly leaseTtlSeconds: number;
+  readonly etcdQuotaBytes: number;
   readonly retention: RetentionPolicy;
   readonly logLevel: LogLevel;
 }
@@ -34,6 +36,7 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --etcd-ca PATH               certificate authority of etcd            BERTH_ETCD_CA
   --etcd-cert PATH             client certificate, with --etcd-key      BERTH_ETCD_CERT
   --etcd-key PATH                                                       BERTH_ETCD_KEY
+  --etcd-quota-bytes BYTES     its --quota-backend-bytes                BERTH_ETCD_QUOTA_BYTES  2 GiB
   --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
@@ -54,6 +57,7 @@ const OPTIONS = {
   'etcd-ca': { type: 'string' },
   'etcd-cert': { type: 'string' },
   'etcd-key': { type: 'string' },
+  'etcd-quota-bytes': { type: 'string' },
   listen: { type: 'string' },
   'advertise-url': { type: 'string' },
   'bootstrap-token-file': { type: 'string' },
@@ -96,6 +100,7 @@ export function readConfig(
     bootstrapTokenFile: setting('bootstrap-token-file'),
     trustFile: file('trust'),
     leaseTtlSeconds: leaseTtl(setting('lease-ttl') ?? '10'),
+    etcdQuotaBytes: wholeSetting('etcd-quota-bytes', setting('etcd-quota-bytes'), QUOTAS) ?? QUOTA_DEFAULT_BYTES,
     retention: retention(setting),
     logLevel: logLevel(setting('log-level') ?? 'info'),
   };
@@ -177,6 +182,9 @@ function retention(setting: (name: SettingName) => string | null): RetentionPoli
 }
 
 const HOUR_MS = 3_600_000;
+
+/** Below that, an empty cluster is nearly full; etcd doesn't advise more than 8 GiB. */
+const QUOTAS = { min: 16 * 1024 ** 2, max: 1024 ** 4 } as const;
 
 /** More than that, and neither a replica's memory nor etcd's quota would last. */
 const COUNTS = { min: 0, max: 1_000_000 } as const;

@@ -14,6 +14,7 @@ import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
 import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.ts';
+import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
 import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-config.ts';
 import { mintAdminToken } from './services/tokens.ts';
 
@@ -50,7 +51,11 @@ async function main(): Promise<number> {
       heartbeatIntervalMs: (config.leaseTtlSeconds * 1000) / HEARTBEATS_PER_LEASE,
       version: VERSION,
     },
-    housekeeping: { retention: config.retention },
+    quotaBytes: config.etcdQuotaBytes,
+    housekeeping: {
+      retention: config.retention,
+      defragmentation: { ...DEFRAGMENTATION_DEFAULTS, quotaBytes: config.etcdQuotaBytes },
+    },
     outsideIssuers,
     fetch: globalThis.fetch,
   });

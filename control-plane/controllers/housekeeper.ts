@@ -1,10 +1,13 @@
 /**
- * Keeps the store from growing without end: its history, and the records of what has ended long ago. Each chore has a pace
+ * Keeps the store from growing without end: its history, the records of what has ended long ago, the space that they took. Each chore has a pace
  * of its own and does a bounded amount of work at a time, so that calling it often costs nothing and a backlog holds up
  * nobody's placement. None of it needs room in the store, so it is done for a full one as well.
  */
 import { RETENTION_DEFAULTS, type RetentionPolicy } from '../reconcile/retention-pass.ts';
+import { QUOTA_DEFAULT_BYTES } from '../store/room.ts';
 import type { ControllerContext } from './context.ts';
+import { DEFRAGMENTATION_DEFAULTS, type DefragmentationOptions } from './defragmentation.ts';
+import { Defragmenter } from './defragmenter.ts';
 import { HistoryKeeper } from './history-keeper.ts';
 import { runRetention } from './pass.ts';
 
@@ -16,25 +19,32 @@ export const RETENTION_BACKLOG_INTERVAL_MS = 1000;
 
 export interface HousekeepingOptions {
   readonly retention: RetentionPolicy;
+  readonly defragmentation: DefragmentationOptions;
 }
 
-export const HOUSEKEEPING_DEFAULTS: HousekeepingOptions = { retention: RETENTION_DEFAULTS };
+export const HOUSEKEEPING_DEFAULTS: HousekeepingOptions = {
+  retention: RETENTION_DEFAULTS,
+  defragmentation: { ...DEFRAGMENTATION_DEFAULTS, quotaBytes: QUOTA_DEFAULT_BYTES },
+};
 
 export class Housekeeper {
   readonly #ctx: ControllerContext;
   readonly #options: HousekeepingOptions;
   readonly #history = new HistoryKeeper();
+  readonly #defragmenter: Defragmenter;
   #retentionDueMs = 0;
 
   constructor(ctx: ControllerContext, options: HousekeepingOptions) {
     this.#ctx = ctx;
     this.#options = options;
+    this.#defragmenter = new Defragmenter(ctx, options.defragmentation);
   }
 
   /** Does what is due. Throws StoreUnavailableError. */
   async run(): Promise<void> {
     await this.#forgetHistory();
     await this.#forgetEnded();
+    this.#defragmenter.look();
   }
 
   async #forgetHistory(): Promise<void> {

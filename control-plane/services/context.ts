@@ -8,6 +8,7 @@ import type { Random } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Store } from '../store/contract.ts';
 import type { Mirror } from '../store/mirror.ts';
+import type { StoreRoom } from '../store/room.ts';
 import type { OpLeases } from '../store/transact.ts';
 import type { NodeSignals } from './node-signals.ts';
 
@@ -27,6 +28,7 @@ export interface ServiceContext {
   readonly log: Logger;
   readonly ops: OpLeases;
   readonly signals: NodeSignals;
+  readonly room: StoreRoom;
   /** Where this replica can be reached by its peers. */
   readonly replica: { readonly id: string; readonly url: string };
   readonly config: ServiceConfig;

@@ -1,6 +1,7 @@
 /** The cluster in numbers, for whoever watches over it. */
 import { JOB_STATES, type JobView, NODE_STATES, type NodeView, type TaskCounts } from '../../shared/protocol/views.ts';
 import type { Principal } from '../auth/principal.ts';
+import type { StoreSize } from '../store/room.ts';
 import { demand } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { countTasks, jobSummary, nodeState } from './views.ts';
@@ -16,12 +17,13 @@ export interface Gauges {
   /** Whether this replica is the one that usually runs rounds and passes. */
   readonly drives: boolean;
   /** Null while the store doesn't say. */
-  readonly databaseBytes: number | null;
+  readonly database: StoreSize | null;
+  readonly quotaBytes: number;
 }
 
 export async function readGauges(ctx: ServiceContext, principal: Principal): Promise<Gauges> {
   demand(principal, 'metrics:read', null);
-  const databaseBytes = await databaseSize(ctx);
+  const database = await databaseSize(ctx);
   const { snapshot } = ctx.mirror;
   const nodeStates = [...snapshot.nodes.values()].flatMap((node) => {
     const ledger = snapshot.ledgers.get(node.id);
@@ -36,7 +38,8 @@ export async function readGauges(ctx: ServiceContext, principal: Principal): Pro
     round: snapshot.round?.number ?? 0,
     replicas: snapshot.replicas.size,
     drives: snapshot.driver?.replica === ctx.replica.id,
-    databaseBytes,
+    database,
+    quotaBytes: ctx.room.quotaBytes,
   };
 }
 
@@ -50,9 +53,9 @@ export async function unreadiness(ctx: Pick<ServiceContext, 'store'>): Promise<s
   }
 }
 
-async function databaseSize(ctx: Pick<ServiceContext, 'store'>): Promise<number | null> {
+async function databaseSize({ room }: Pick<ServiceContext, 'room'>): Promise<StoreSize | null> {
   try {
-    return (await ctx.store.status()).dbSizeBytes;
+    return await room.read();
   } catch {
     // A store that is away is seen by this metric's absence; the others are still worth reading.
     return null;

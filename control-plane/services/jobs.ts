@@ -20,6 +20,7 @@ import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { explanationView } from './explanation-view.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
+import { demandRoom } from './store-room.ts';
 import { jobSummary, jobVersionView, jobView } from './views.ts';
 
 /** 50 bits: uids stand in every task id, so they are short; a clash would be refused by the version's compare. */
@@ -182,6 +183,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
 }
 
 function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobView> {
+  demandRoom(ctx);
   const nowMs = ctx.clock.now();
   const job: Job = {
     uid: randomId(ctx.random, UID_LENGTH),
@@ -204,6 +206,7 @@ function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobV
 }
 
 function draftNextVersion(ctx: ServiceContext, call: Call, job: Job, spec: JobSpec): Draft<JobView> {
+  demandRoom(ctx);
   if (job.version >= VERSIONS_MAX) {
     throw new Refusal(
       'limit-exceeded',

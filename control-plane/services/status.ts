@@ -13,7 +13,7 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
   demand(principal, 'status:read', null);
   const { snapshot } = ctx.mirror;
   const cluster = present(snapshot.cluster, 'the cluster record');
-  const { dbSizeBytes } = await ctx.store.status();
+  const { sizeBytes, inUseBytes } = await ctx.room.read();
   const ledgers = [...snapshot.ledgers.values()];
   const states = nodeStates(ctx);
   const count = (state: NodeView['state']) => states.filter((other) => other === state).length;
@@ -42,7 +42,7 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
       total: scalars(ledgers.map((ledger) => ledger.total).reduce(addScalars, NO_SCALARS)),
       used: scalars(ledgers.map(usedResources).reduce(addScalars, NO_SCALARS)),
     },
-    database: { sizeBytes: dbSizeBytes },
+    database: { sizeBytes, inUseBytes, quotaBytes: ctx.room.quotaBytes, isTight: ctx.room.isTight },
   };
 }
 

@@ -3,6 +3,8 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { HistoryGoneError, LeaseGoneError, StoreFullError, StoreUnavailableError } from '../store/contract.ts';
 
 const RETRY_AFTER_SECONDS = 1;
+/** Somebody has to do something first. */
+const FULL_RETRY_AFTER_SECONDS = 60;
 
 /** What to tell a caller whose request failed on the store; null when the error is not a fault of the store. */
 export function refusalOfFault(error: unknown): Refusal | null {
@@ -10,11 +12,8 @@ export function refusalOfFault(error: unknown): Refusal | null {
   if (error instanceof StoreFullError) {
     return new Refusal(
       'unavailable',
-      "the store's database is full: an operator has to raise its quota or clear an alarm",
-      {
-        cause: error,
-        retryAfterSeconds: 60,
-      },
+      "the store is full and takes no writes; nothing was written. An operator has to make room (Berth forgets and compacts what it may by itself; 'etcdctl defrag') or raise etcd's --quota-backend-bytes, and then 'etcdctl alarm disarm'",
+      { cause: error, retryAfterSeconds: FULL_RETRY_AFTER_SECONDS },
     );
   }
   if (error instanceof StoreUnavailableError) {

@@ -91,9 +91,30 @@ export interface StoreStatus {
   /** Identifies the cluster of members; another one means another history. */
   readonly clusterId: string;
   readonly dbSizeBytes: number;
+  /** Of that, what holds something: the rest is used again, but not given back. Null: the store doesn't say. */
+  readonly dbSizeInUseBytes: number | null;
+}
+
+/** One of the processes that a store consists of. */
+export interface StoreMember extends Pick<StoreStatus, 'dbSizeBytes' | 'dbSizeInUseBytes'> {
+  readonly name: string;
+  readonly isLeader: boolean;
+}
+
+/** What can be done for a store's members one by one. */
+export interface StoreMaintenance {
+  /** Those that are known. Throws StoreUnavailableError when one of them doesn't answer. */
+  members(): Promise<readonly StoreMember[]>;
+  /**
+   * Gives space that holds nothing back. The member answers nobody meanwhile, which may take many seconds. False: the store
+   * doesn't let this client do it.
+   */
+  defragment(member: string): Promise<boolean>;
 }
 
 export interface Store {
+  /** Absent where there is nothing to maintain. */
+  readonly maintenance?: StoreMaintenance;
   get(key: string): Promise<{ readonly keyValue: KeyValue | null; readonly revision: number }>;
   range(request: RangeRequest): Promise<RangePage>;
   transact(transaction: Transaction): Promise<TransactionResult>;

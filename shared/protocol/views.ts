@@ -220,7 +220,12 @@ export const statusViewSchema = z
     jobs: z.object({ total: count, live: count }),
     tasks: taskCountsSchema,
     resources: z.object({ total: scalarsViewSchema, used: scalarsViewSchema }),
-    database: z.object({ sizeBytes: count }),
+    database: z.object({
+      sizeBytes: count,
+      inUseBytes: count.describe('Of its file; the rest is free, and used again.'),
+      quotaBytes: count,
+      isTight: z.boolean().describe('So little is left that no new jobs are taken.'),
+    }),
   })
   .meta({ id: 'Status' });
 

@@ -10,6 +10,7 @@ import type { ServiceConfig, ServiceContext } from '../../control-plane/services
 import { NodeSignals } from '../../control-plane/services/node-signals.ts';
 import { type Store, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { Mirror } from '../../control-plane/store/mirror.ts';
+import { QUOTA_DEFAULT_BYTES, StoreRoom } from '../../control-plane/store/room.ts';
 import { OpLeases } from '../../control-plane/store/transact.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
@@ -118,7 +119,8 @@ export class Replica {
     const driver = new Driver({ store, mirror, clock, random, log, replica });
     const ops = new OpLeases({ store, clock });
     const nudge = () => driver.nudge();
-    life.ctx = { store, mirror, clock, random, log, ops, signals, replica, config, nudge };
+    const room = new StoreRoom({ store, clock, quotaBytes: QUOTA_DEFAULT_BYTES });
+    life.ctx = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
     const mirrored = mirror.stopped.then((error) => {
       if (error !== null) throw error;
     });

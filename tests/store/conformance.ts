@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { present } from '../../shared/util/assert.ts';
 import type { Open, Subject } from './conformance/harness.ts';
 import { leasingTests } from './conformance/leasing.ts';
+import { maintainingTests } from './conformance/maintaining.ts';
 import { readingTests } from './conformance/reading.ts';
 import { transactingTests } from './conformance/transacting.ts';
 import { watchingTests } from './conformance/watching.ts';
@@ -23,6 +24,7 @@ export function storeConformance(name: string, open: Open): void {
     describe('reading', () => readingTests(subject));
     describe('transactions', () => transactingTests(subject));
     describe('leases', () => leasingTests(subject));
+    describe('maintenance', () => maintainingTests(subject));
     describe('watches and history', () => watchingTests(subject));
   });
 }

@@ -38,6 +38,7 @@ export interface TestApiOptions {
   readonly store?: Store;
   readonly clock?: Clock;
   readonly id?: string;
+  readonly quotaBytes?: number;
   readonly outside?: readonly OutsideIssuer[];
   /** Replicas that reach each other, by their ids, once they have started. */
   readonly peers?: Map<string, TestApi>;

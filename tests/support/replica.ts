@@ -12,6 +12,7 @@ import type { Call, ServiceContext } from '../../control-plane/services/context.
 import { NodeSignals } from '../../control-plane/services/node-signals.ts';
 import type { Store } from '../../control-plane/store/contract.ts';
 import { Mirror } from '../../control-plane/store/mirror.ts';
+import { QUOTA_DEFAULT_BYTES, StoreRoom } from '../../control-plane/store/room.ts';
 import { OpLeases } from '../../control-plane/store/transact.ts';
 import type { JobSpec } from '../../shared/domain/job.ts';
 import { NO_CONSENT, type Node } from '../../shared/domain/node.ts';
@@ -26,7 +27,9 @@ export interface TestReplica {
   stop(): void;
 }
 
-export async function startReplica(options: { store?: Store; clock?: Clock; id?: string } = {}): Promise<TestReplica> {
+export async function startReplica(
+  options: { store?: Store; clock?: Clock; id?: string; quotaBytes?: number } = {},
+): Promise<TestReplica> {
   const clock = options.clock ?? new SystemClock();
   const store = options.store ?? new MemoryStore({ clock });
   const random = new CryptoRandom();
@@ -43,6 +46,7 @@ export async function startReplica(options: { store?: Store; clock?: Clock; id?:
     log: SILENT_LOGGER,
     ops: new OpLeases({ store, clock }),
     signals,
+    room: new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES }),
     replica: { id: options.id ?? 'replica-1', url: 'http://127.0.0.1:1' },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-test' },
     nudge: () => undefined,

@@ -41,10 +41,12 @@ const PASSING = 'revision of auth store is old';
 
 const REFUSALS = [EtcdAuthenticationFailedError, EtcdPermissionDeniedError, GRPCUnauthenticatedError] as const;
 
-/** Some refusals have no code of their own: no user was named to a store that wants one, or the other way round. */
+const UNCODED_REFUSALS = ['user name is empty', 'authentication is not enabled', 'auth: permission denied'] as const;
+
+/** Some refusals have no code of their own: no user was named to a store that wants one, the other way round, or only root may. */
 function isRefusal(message: string, cause: unknown): boolean {
   if (REFUSALS.some((refusal) => cause instanceof refusal)) return true;
-  return message.includes('user name is empty') || message.includes('authentication is not enabled');
+  return UNCODED_REFUSALS.some((refusal) => message.includes(refusal));
 }
 
 function exhausted(message: string, cause: Error): Error {

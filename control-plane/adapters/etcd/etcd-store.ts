@@ -20,6 +20,7 @@ import { checkTransaction } from '../../store/limits.ts';
 import { connect, type EtcdOptions } from './connection.ts';
 import { AnswerTooLongError, toStoreError } from './errors.ts';
 import { ClusterHistory } from './history.ts';
+import { EtcdMaintenance, sizesOf } from './maintenance.ts';
 import { firstAnswer } from './streams.ts';
 import { Watches } from './watch.ts';
 import { fromKeyValue, toRangeRequest, toTxnRequest } from './wire.ts';
@@ -28,6 +29,7 @@ const REQUEST_TIMEOUT_MS = 5000;
 const PROGRESS_INTERVAL_MS = 2000;
 
 export class EtcdStore implements Store {
+  readonly maintenance: EtcdMaintenance;
   readonly #client: Etcd3;
   readonly #requestTimeoutMs: number;
   readonly #history = new ClusterHistory();
@@ -37,6 +39,7 @@ export class EtcdStore implements Store {
   constructor(options: EtcdOptions) {
     this.#requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#client = connect(options, this.#requestTimeoutMs);
+    this.maintenance = new EtcdMaintenance(options, this.#requestTimeoutMs);
     this.#watches = new Watches({
       client: this.#client,
       history: this.#history,
@@ -106,7 +109,7 @@ export class EtcdStore implements Store {
   async status(): Promise<StoreStatus> {
     const status = await call('asking for the status', () => this.#client.maintenance.status());
     const { revision, cluster_id: clusterId } = status.header;
-    return { revision: Number(revision), clusterId, dbSizeBytes: Number(status.dbSize) };
+    return { revision: Number(revision), clusterId, ...sizesOf(status) };
   }
 
   async compact(revision: number): Promise<void> {
@@ -120,6 +123,7 @@ export class EtcdStore implements Store {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    this.maintenance.close();
     this.#client.close();
   }
 

@@ -18,6 +18,7 @@ import {
   type RangePage,
   type RangeRequest,
   type Store,
+  type StoreMaintenance,
   type StoreStatus,
   StoreUnavailableError,
   type Transaction,
@@ -50,6 +51,11 @@ export interface MemoryStoreOptions {
 }
 
 export class MemoryStore implements Store {
+  /** Memory that holds nothing is given back by itself. */
+  readonly maintenance: StoreMaintenance = {
+    members: async () => [{ name: 'memory', isLeader: true, ...(await this.status()) }],
+    defragment: async () => true,
+  };
   readonly #clock: Clock;
   readonly #clusterId: string;
   readonly #keys = new VersionedKeys();
@@ -143,7 +149,8 @@ export class MemoryStore implements Store {
 
   async status(): Promise<StoreStatus> {
     await this.#turn();
-    return { revision: this.#revision, clusterId: this.#clusterId, dbSizeBytes: this.#keys.sizeBytes() };
+    const dbSizeBytes = this.#keys.sizeBytes();
+    return { revision: this.#revision, clusterId: this.#clusterId, dbSizeBytes, dbSizeInUseBytes: dbSizeBytes };
   }
 
   async compact(revision: number): Promise<void> {

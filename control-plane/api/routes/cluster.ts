@@ -68,9 +68,13 @@ function gaugesOf(gauges: Gauges): Gauge[] {
     one('berth_rounds_claimed', 'The number of the last round of the allocator.', gauges.round),
     one('berth_replicas', 'Replicas of the control plane.', gauges.replicas),
     one('berth_drives', '1 where this replica runs rounds and passes.', gauges.drives ? 1 : 0),
-    ...(gauges.databaseBytes === null
+    one('berth_store_quota_bytes', "The store's quota, as the control plane was told.", gauges.quotaBytes),
+    ...(gauges.database === null
       ? []
-      : [one('berth_store_size_bytes', "Size of the store's database.", gauges.databaseBytes)]),
+      : [
+          one('berth_store_size_bytes', "Size of the file of the store's database.", gauges.database.sizeBytes),
+          one('berth_store_in_use_bytes', 'Of that, what holds something.', gauges.database.inUseBytes),
+        ]),
   ];
 }
 

@@ -254,6 +254,11 @@ function consentText(consent: NodeView['consent']): string {
   return parts.length === 0 ? 'nothing beyond the ordinary' : printable(parts.join(', '));
 }
 
+function databaseText({ sizeBytes, inUseBytes, quotaBytes, isTight }: StatusView['database'], paint: Paint): string {
+  const text = `${bytesText(inUseBytes)} in use, file of ${bytesText(sizeBytes)}, quota ${bytesText(quotaBytes)}`;
+  return isTight ? paint('red', `${text}: no new jobs are taken`) : text;
+}
+
 export function renderStatus(status: StatusView, address: string, { paint, nowMs }: RenderOptions): string {
   const { nodes, jobs, tasks, resources } = status;
   const nodeParts = [`${nodes.ready} ready`];
@@ -282,7 +287,7 @@ export function renderStatus(status: StatusView, address: string, { paint, nowMs
       ['Memory', `${mebibytesText(resources.used.memMiB)} of ${mebibytesText(resources.total.memMiB)} held`],
       ['GPUs', `${resources.used.gpus} of ${resources.total.gpus} held`],
       ['Rounds', String(status.round)],
-      ['Database', bytesText(status.database.sizeBytes)],
+      ['Database', databaseText(status.database, paint)],
     ],
     paint,
   );

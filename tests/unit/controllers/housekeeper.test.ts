@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import { DRIVER_DEFAULTS, Driver } from '../../../control-plane/controllers/driver.ts';
 import {
+  HOUSEKEEPING_DEFAULTS,
   Housekeeper,
   RETENTION_BACKLOG_INTERVAL_MS,
   RETENTION_INTERVAL_MS,
@@ -49,7 +50,7 @@ describe('the housekeeper', () => {
     const clock = new ManualClock();
     const replica = await withEndedJobs(3, clock);
     await clock.advance(KEEP_MIN_MS - RETENTION_INTERVAL_MS + 1);
-    const housekeeper = new Housekeeper(replica.ctx, { retention: NO_JOBS });
+    const housekeeper = new Housekeeper(replica.ctx, { ...HOUSEKEEPING_DEFAULTS, retention: NO_JOBS });
     await housekeeper.run();
     await clock.advance(RETENTION_INTERVAL_MS - 1);
     await housekeeper.run();
@@ -65,7 +66,7 @@ describe('the housekeeper', () => {
     const perRun = (RETENTION_ACTIONS_MAX * FORGET_RECORDS_MAX) / 2;
     const replica = await withEndedJobs(perRun + 1, clock);
     await clock.advance(KEEP_MIN_MS);
-    const housekeeper = new Housekeeper(replica.ctx, { retention: NO_JOBS });
+    const housekeeper = new Housekeeper(replica.ctx, { ...HOUSEKEEPING_DEFAULTS, retention: NO_JOBS });
     await housekeeper.run();
     expect(jobsOf(replica)).toBe(1);
     await housekeeper.run();
@@ -101,9 +102,10 @@ describe('a full store', () => {
     clock.aheadMs = KEEP_MIN_MS;
     state.isFull = true;
     const abort = new AbortController();
-    const running = new Driver(replica.ctx, { ...DRIVER_DEFAULTS, housekeeping: { retention: NO_JOBS } }).run(
-      abort.signal,
-    );
+    const running = new Driver(replica.ctx, {
+      ...DRIVER_DEFAULTS,
+      housekeeping: { ...HOUSEKEEPING_DEFAULTS, retention: NO_JOBS },
+    }).run(abort.signal);
     ends.push(() => {
       abort.abort();
       return running;

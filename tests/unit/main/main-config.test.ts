@@ -8,6 +8,17 @@ function config(args: readonly string[] = [], env: Readonly<Record<string, strin
   return read;
 }
 
+describe("etcd's quota", () => {
+  it("is etcd's default unless it is said otherwise", () => {
+    expect(config().etcdQuotaBytes).toBe(2 * 1024 ** 3);
+    expect(config([], { BERTH_ETCD_QUOTA_BYTES: '8589934592' }).etcdQuotaBytes).toBe(8 * 1024 ** 3);
+  });
+
+  it.each(['0', '2GiB', '16777215'])('is not %s', (value) => {
+    expect(() => config(['--etcd-quota-bytes', value])).toThrow('--etcd-quota-bytes');
+  });
+});
+
 describe('what is kept of what has ended', () => {
   it('is bounded by default', () => {
     expect(config().retention).toEqual(RETENTION_DEFAULTS);
