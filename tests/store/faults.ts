@@ -7,7 +7,7 @@ import { commitsInAStorm, mirrorsThatAreCut, watchesThatAreCut } from './faults/
 import { seededTest, TIMES } from './faults/chance.ts';
 import { compactionWhileCutOff } from './faults/compaction.ts';
 import { callsOverASlowWire, callsOverBlockedWires, connectionsForgotten } from './faults/deadlines.ts';
-import { leasesUnderFaults } from './faults/leases.ts';
+import { leasesOfPausedLeaders, leasesUnderFaults } from './faults/leases.ts';
 import { etcdStandsStill, leaderIsLost } from './faults/outages.ts';
 import { Place, type Subject, subjectOf } from './faults/place.ts';
 
@@ -21,6 +21,7 @@ const SIZE = {
   compactions: 10 * TIMES,
   standstills: 3 * TIMES,
   leaderLosses: 3 * TIMES,
+  leaderPauses: 2 * TIMES,
 } as const;
 
 /** Runs the suite over an adapter that reaches etcd by TCP connections to `hosts`. */
@@ -57,6 +58,11 @@ export function storeFaults(name: string, connect: Subject['connect']): void {
 
     seededTest('leases end when they should', 40_000, async (random) => {
       expect(await Place.use(subject, (place) => leasesUnderFaults(place, random))).toEqual([]);
+    });
+
+    seededTest('a lease is alive when the present leader says so, not one of the past', 40_000, async (random) => {
+      const pauses = (place: Place) => leasesOfPausedLeaders(place, random, SIZE.leaderPauses);
+      expect(await Place.use(subject, pauses, 3)).toEqual([]);
     });
 
     seededTest('every call over a blocked wire fails in time, and works again afterwards', 40_000, async () => {

@@ -5,7 +5,7 @@ import { commitsInAStorm, mirrorsThatAreCut, watchesThatAreCut } from './faults/
 import { seededTest } from './faults/chance.ts';
 import { compactionWhileCutOff } from './faults/compaction.ts';
 import { callsOverBlockedWires } from './faults/deadlines.ts';
-import { leasesUnderFaults } from './faults/leases.ts';
+import { leasesOfPausedLeaders, leasesUnderFaults } from './faults/leases.ts';
 import { leaderIsLost } from './faults/outages.ts';
 import { Place } from './faults/place.ts';
 import { PLANTED_BUGS, type PlantedBug } from './faults/planted-bugs.ts';
@@ -17,10 +17,13 @@ const CUTS = { followers: 5, cutsPerFollower: 6, compactChance: 0.1 } as const;
 const MEMBERS = 3;
 
 const storms: Faults = async (place, random) => (await commitsInAStorm(place, random, STORM)).violations;
+const lateRequests: Faults = async (place, random) =>
+  (await commitsInAStorm(place, random, { ...STORM, kinds: ['late-requests'] })).violations;
 const cutWatches: Faults = async (place, random) => (await watchesThatAreCut(place, random, CUTS)).violations;
 const cutMirrors: Faults = async (place, random) => (await mirrorsThatAreCut(place, random, CUTS)).violations;
 const compactions: Faults = async (place, random) => (await compactionWhileCutOff(place, random, 3)).violations;
 const losses: Faults = async (place, random) => (await leaderIsLost(place, random, 1)).violations;
+const pauses: Faults = (place, random) => leasesOfPausedLeaders(place, random, 1);
 
 /** Under which faults each is found, and what is said of it. */
 const FOUND: Readonly<Record<PlantedBug, readonly [Faults, RegExp]>> = {
@@ -34,11 +37,12 @@ const FOUND: Readonly<Record<PlantedBug, readonly [Faults, RegExp]>> = {
   'a mirror says that it has arrived when time is up': [cutMirrors, /was said to have reached/],
   'a transaction is sent again by the client': [storms, /was reported lost, but was won/],
   'a commit is tried again without a record': [storms, /was reported lost, but was won/],
-  'a commit is looked up without a tombstone': [storms, /was reported lost, but was won/],
+  'a commit is looked up without a tombstone': [lateRequests, /was reported lost, but was won/],
   'a commit is decided anew while it may be on its way': [storms, /was applied at revisions/],
   'a commit without an answer counts as done': [storms, /was reported won at/],
   'a commit without an answer counts as not done': [storms, /was reported not to have happened, but did/],
   'a lease is kept in memory only': [leasesUnderFaults, /ended \d+ ms before the time that was confirmed/],
+  'a lease is confirmed by a leader of the past': [pauses, /ended \d+ ms before the time that was confirmed/],
   'a lease is kept alive by itself': [leasesUnderFaults, /nobody kept it alive/],
   'a lease counts as ended when etcd does not answer': [leasesUnderFaults, /was said to have ended/],
   'a call waits for as long as it takes': [callsOverBlockedWires, /did not end in time/],
@@ -55,7 +59,7 @@ describe.concurrent('a planted bug is found:', () => {
       const all: string[] = [];
       for (let attempt = 1; attempt <= ATTEMPTS_MAX && !all.some((violation) => message.test(violation)); attempt++) {
         const chance = random.split(`attempt ${attempt}`);
-        const members = faults === losses ? MEMBERS : 1;
+        const members = faults === losses || faults === pauses ? MEMBERS : 1;
         all.push(...(await Place.use(PLANTED_BUGS[bug], (place) => faults(place, chance), members)));
       }
       expect(all.join('\n')).toMatch(message);

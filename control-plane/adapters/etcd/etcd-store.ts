@@ -20,8 +20,8 @@ import { checkTransaction } from '../../store/limits.ts';
 import { connect, type EtcdOptions } from './connection.ts';
 import { AnswerTooLongError, toStoreError } from './errors.ts';
 import { ClusterHistory } from './history.ts';
+import { Leases } from './leases.ts';
 import { EtcdMaintenance, sizesOf } from './maintenance.ts';
-import { firstAnswer } from './streams.ts';
 import { Watches } from './watch.ts';
 import { fromKeyValue, toRangeRequest, toTxnRequest } from './wire.ts';
 
@@ -33,13 +33,21 @@ export class EtcdStore implements Store {
   readonly #client: Etcd3;
   readonly #requestTimeoutMs: number;
   readonly #history = new ClusterHistory();
+  readonly #leases: Leases;
   readonly #watches: Watches;
   readonly #closed = new AbortController();
+  /** A key that was read or written lately. */
+  #knownKey = '/';
 
   constructor(options: EtcdOptions) {
     this.#requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#client = connect(options, this.#requestTimeoutMs);
     this.maintenance = new EtcdMaintenance(options, this.#requestTimeoutMs);
+    this.#leases = new Leases({
+      client: this.#client,
+      requestTimeoutMs: this.#requestTimeoutMs,
+      readableKey: () => this.#knownKey,
+    });
     this.#watches = new Watches({
       client: this.#client,
       history: this.#history,
@@ -52,6 +60,7 @@ export class EtcdStore implements Store {
   async get(key: string): Promise<{ keyValue: KeyValue | null; revision: number }> {
     const { kvs, header } = await call(`reading ${key}`, () => this.#client.kv.range({ key: Buffer.from(key) }));
     this.#history.note(header);
+    this.#knownKey = key;
     return { keyValue: onlyKeyValue(kvs), revision: Number(header.revision) };
   }
 
@@ -70,9 +79,10 @@ export class EtcdStore implements Store {
 
   async transact(transaction: Transaction): Promise<TransactionResult> {
     checkTransaction(transaction);
-    const first = transaction.writes[0]?.key ?? 'nothing';
+    const first = transaction.writes[0]?.key ?? transaction.compares[0]?.key ?? this.#knownKey;
     const response = await call(`a transaction on ${first}`, () => this.#client.kv.txn(toTxnRequest(transaction)));
     this.#history.note(response.header);
+    this.#knownKey = first;
     const revision = Number(response.header.revision);
     if (response.succeeded) return { committed: true, revision };
     const observed = response.responses.map(({ response_range }) => onlyKeyValue(response_range.kvs));
@@ -88,14 +98,8 @@ export class EtcdStore implements Store {
     return lease.ID;
   }
 
-  /** The protocol has only a stream for this, so each call opens one, asks once, and ends it. */
   async keepLeaseAlive(lease: LeaseId): Promise<boolean> {
-    const answer = await call(`keeping lease ${lease} alive`, async () => {
-      const options = { deadline: Date.now() + this.#requestTimeoutMs };
-      const stream = await this.#client.leaseClient.leaseKeepAlive(options);
-      return firstAnswer(stream, { ID: lease });
-    });
-    return Number(answer.TTL) > 0;
+    return call(`keeping lease ${lease} alive`, () => this.#leases.keepAlive(lease));
   }
 
   async revokeLease(lease: LeaseId): Promise<void> {

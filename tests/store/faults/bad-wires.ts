@@ -4,22 +4,25 @@ import type { TcpProxy } from '../tcp-proxy.ts';
 import { Commits, type Tally } from './commits.ts';
 import { Mirrors, type Waits } from './mirrors.ts';
 import { type Far, type Place, pause, until } from './place.ts';
-import { storm } from './storm.ts';
+import { type FaultName, storm } from './storm.ts';
 import { Watches } from './watches.ts';
 
 export interface StormSize {
   readonly wires: number;
   readonly faultsPerWire: number;
+  /** Absent: all of them. */
+  readonly kinds?: readonly FaultName[];
 }
 
 export async function commitsInAStorm(
   place: Place,
   random: SeededRandom,
-  { wires, faultsPerWire }: StormSize,
+  { wires, faultsPerWire, kinds }: StormSize,
 ): Promise<{ violations: readonly string[]; tally: Tally }> {
   const stores = await farStores(place, wires);
   const commits = await Commits.begin(place, random.split('commits'), stores);
-  await Promise.all(stores.map(({ proxy }, wire) => storm(proxy, random.split(`storm ${wire}`), faultsPerWire)));
+  const strike = ({ proxy }: Far, wire: number) => storm(proxy, random.split(`storm ${wire}`), faultsPerWire, kinds);
+  await Promise.all(stores.map(strike));
   return commits.end();
 }
 

@@ -15,6 +15,8 @@ import { Truth } from './truth.ts';
 
 const CONTESTED = '/contested/';
 const KEYS = ['a', 'b', 'c'].map((name) => CONTESTED + name);
+/** The others go to a key that nobody else writes: there a late request still finds what it expects. */
+const CONTESTED_CHANCE = 0.5;
 const WRITERS_PER_STORE = 3;
 const DAWDLE_CHANCE = 0.3;
 const DAWDLE_MS = [0, 5] as const;
@@ -73,7 +75,7 @@ export class Commits {
     const commits = new Commits(place, await Truth.begin(place.direct, CONTESTED));
     commits.#writers = stores.flatMap((far, store) =>
       Array.from({ length: WRITERS_PER_STORE }, (_, writer) =>
-        commits.#writeOn(far, random.split(`writer ${store}.${writer}`)),
+        commits.#writeOn(far, `${CONTESTED}of ${store}.${writer}`, random.split(`writer ${store}.${writer}`)),
       ),
     );
     return commits;
@@ -99,17 +101,16 @@ export class Commits {
   }
 
   /** Never rejects: what goes wrong is told at the end. */
-  async #writeOn(far: Far, random: SeededRandom): Promise<void> {
+  async #writeOn(far: Far, ownKey: string, random: SeededRandom): Promise<void> {
     try {
-      while (this.#on) await this.#tryOne(far, random);
+      while (this.#on) await this.#tryOne(far, random.chance(CONTESTED_CHANCE) ? random.pick(KEYS) : ownKey, random);
     } catch (error) {
       this.#failures.push(`a writer failed: ${error}`);
     }
   }
 
   /** Reads a key and tries to change it, once. */
-  async #tryOne(far: Far, random: SeededRandom): Promise<void> {
-    const key = random.pick(KEYS);
+  async #tryOne(far: Far, key: string, random: SeededRandom): Promise<void> {
     const knownRevision = this.#knownRevision;
     const { keyValue, revision } = await insist(() => far.store.get(key));
     this.#reads.push({ key, keyValue, revision, knownRevision });

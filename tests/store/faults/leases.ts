@@ -5,6 +5,7 @@
 import { type LeaseId, type Store, StoreUnavailableError } from '../../../control-plane/store/contract.ts';
 import type { SeededRandom } from '../../simulation/seeded-random.ts';
 import { put, write } from '../conformance/harness.ts';
+import { leaderOf } from './leaders.ts';
 import { type Far, insist, type Place, pause, until } from './place.ts';
 import { storm } from './storm.ts';
 
@@ -21,6 +22,7 @@ const LOST_ANSWERS = 4;
 interface Held {
   readonly name: string;
   readonly lease: LeaseId;
+  readonly ttlMs: number;
   readonly violations: string[];
   /** When the last request was sent that etcd has confirmed: the lease doesn't end before its time has passed from here. */
   confirmedMs: number;
@@ -103,6 +105,39 @@ export async function leasesUnderFaults(place: Place, random: SeededRandom): Pro
   return all.flatMap((held) => judge(held, ends.at(held)).map((problem) => `${held.name}: ${problem}`));
 }
 
+const PAUSED_TTL_SECONDS = 4;
+/** How long the others have had another leader when the old one wakes up. Its own leases must not have ended by then. */
+const BEHIND_MS = [300, 1500] as const;
+const WAKE_AFTER_MS = 50;
+
+/**
+ * Leaders that stand still until others have elected another one. When such a leader wakes up it takes itself for the leader
+ * for another moment, and answers what was asked of it: that a lease lives which it no longer decides about.
+ */
+export async function leasesOfPausedLeaders(place: Place, random: SeededRandom, rounds: number): Promise<string[]> {
+  const violations: string[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    const leader = await leaderOf(place.members);
+    const others = place.members.filter((member) => member !== leader);
+    const far = await place.far([leader]);
+    const ends = await Ends.begin((await place.far(others)).store);
+    const held = await begin(far, `round ${round}`, PAUSED_TTL_SECONDS);
+    // Over a connection that has yet to be opened, the question would come too late.
+    await ask(held, far, random);
+    leader.pause();
+    await leaderOf(others);
+    await pause(random.between(...BEHIND_MS));
+    const asking = ask(held, far, random);
+    await pause(WAKE_AFTER_MS);
+    leader.resume();
+    await asking;
+    await until('the end of the lease', () => ends.at(held) !== null || isOverdue(held));
+    await ends.stop();
+    violations.push(...judge(held, ends.at(held)).map((problem) => `${held.name}: ${problem}`));
+  }
+  return violations;
+}
+
 /** When the keys of leases went, as the judge saw it. */
 class Ends {
   readonly #at = new Map<string, number>();
@@ -131,22 +166,23 @@ class Ends {
   }
 }
 
-function isOverdue({ heardUntilMs }: Held): boolean {
-  return performance.now() > heardUntilMs + TTL_MS + LATE_MS;
+function isOverdue({ heardUntilMs, ttlMs }: Held): boolean {
+  return performance.now() > heardUntilMs + ttlMs + LATE_MS;
 }
 
-function judge({ violations, confirmedMs, heardUntilMs }: Held, endMs: number | null): string[] {
+function judge({ violations, confirmedMs, heardUntilMs, ttlMs }: Held, endMs: number | null): string[] {
   if (endMs === null) return [...violations, 'it lived on, though nobody kept it alive'];
-  const early = confirmedMs + TTL_MS - endMs;
-  const late = endMs - (heardUntilMs + TTL_MS + LATE_MS);
+  const early = confirmedMs + ttlMs - endMs;
+  const late = endMs - (heardUntilMs + ttlMs + LATE_MS);
   if (early > 0) return [...violations, `it ended ${Math.round(early)} ms before the time that was confirmed`];
   return late > 0 ? [...violations, `it ended ${Math.round(late)} ms too late`] : violations;
 }
 
-async function begin(far: Far, name: string): Promise<Held> {
-  const sentMs = performance.now();
-  const lease = await far.store.grantLease(TTL_SECONDS);
-  const held = { name, lease, violations: [], confirmedMs: sentMs, heardUntilMs: performance.now() };
+async function begin(far: Far, name: string, ttlSeconds = TTL_SECONDS): Promise<Held> {
+  const confirmedMs = performance.now();
+  const lease = await far.store.grantLease(ttlSeconds);
+  const ttlMs = ttlSeconds * 1000;
+  const held = { name, lease, ttlMs, violations: [], confirmedMs, heardUntilMs: performance.now() };
   await write(far.store, put(LEASED + name, '', lease));
   return held;
 }
@@ -156,7 +192,7 @@ async function ask(held: Held, { store }: Far, random: SeededRandom, cutOffMs = 
   const sentMs = performance.now();
   try {
     const alive = await store.keepLeaseAlive(held.lease);
-    const early = held.confirmedMs + TTL_MS - performance.now();
+    const early = held.confirmedMs + held.ttlMs - performance.now();
     if (alive) held.confirmedMs = sentMs;
     else if (early > 0) held.violations.push(`it was said to have ended ${Math.round(early)} ms before its time`);
   } catch (error) {

@@ -2,6 +2,7 @@
 import type { SeededRandom } from '../../simulation/seeded-random.ts';
 import type { TestEtcd } from '../../support/etcd.ts';
 import { Commits, type Tally } from './commits.ts';
+import { leaderOf, whoLeads } from './leaders.ts';
 import { Mirrors } from './mirrors.ts';
 import { type Far, type Place, pause, until } from './place.ts';
 import { storm } from './storm.ts';
@@ -77,21 +78,6 @@ async function killed(member: TestEtcd): Promise<() => Promise<void>> {
 function stoppedStill(member: TestEtcd): () => Promise<void> {
   member.pause();
   return async () => member.resume();
-}
-
-async function leaderOf(members: readonly TestEtcd[]): Promise<TestEtcd> {
-  let leader: TestEtcd | null = null;
-  await until('a leader', async () => {
-    leader = await whoLeads(members);
-    return leader !== null;
-  });
-  if (leader === null) throw new Error('until resolved without a leader');
-  return leader;
-}
-
-async function whoLeads(members: readonly TestEtcd[]): Promise<TestEtcd | null> {
-  const leads = await Promise.all(members.map((member) => member.isLeader()));
-  return members.find((_, index) => leads[index]) ?? null;
 }
 
 interface Stores {

@@ -6,6 +6,7 @@ import type { Etcd3 } from 'etcd3';
 import { connect } from '../../../control-plane/adapters/etcd/connection.ts';
 import { EtcdStore } from '../../../control-plane/adapters/etcd/etcd-store.ts';
 import { ClusterHistory } from '../../../control-plane/adapters/etcd/history.ts';
+import { firstAnswer } from '../../../control-plane/adapters/etcd/streams.ts';
 import { Watches } from '../../../control-plane/adapters/etcd/watch.ts';
 import { fromKeyValue } from '../../../control-plane/adapters/etcd/wire.ts';
 import {
@@ -73,6 +74,7 @@ export const PLANTED_BUGS = {
     }),
   ),
   'a lease is kept in memory only': withStore(remembersLeases),
+  'a lease is confirmed by a leader of the past': withStore(believesAnyLeader),
   'a lease is kept alive by itself': withStore(keepsLeasesAlive),
   'a lease counts as ended when etcd does not answer': withStore((store) => ({
     keepLeaseAlive: (lease) => store.keepLeaseAlive(lease).catch(() => false),
@@ -259,6 +261,22 @@ function remembersLeases(store: Store): Partial<Store> {
       if (isAlive) known.aliveUntilMs = performance.now() + known.ttlMs;
       store.keepLeaseAlive(lease).catch(() => undefined);
       return isAlive;
+    },
+  };
+}
+
+/** Takes the first answer for the truth. */
+function believesAnyLeader(store: Store, hosts: readonly string[], { requestTimeoutMs }: Timing): Partial<Store> {
+  const client = connect({ hosts }, requestTimeoutMs);
+  return {
+    keepLeaseAlive: async (lease) => {
+      const stream = await client.leaseClient.leaseKeepAlive({ deadline: Date.now() + requestTimeoutMs });
+      const { TTL } = await firstAnswer(stream, { ID: lease });
+      return Number(TTL) > 0;
+    },
+    close: async () => {
+      client.close();
+      await store.close();
     },
   };
 }

@@ -64,11 +64,14 @@ const FAULTS = {
   },
 } satisfies Record<string, Fault>;
 
-/** Lets `count` faults strike, then heals. */
-export async function storm(proxy: TcpProxy, random: SeededRandom, count: number): Promise<void> {
-  const faults = Object.values<Fault>(FAULTS);
+export type FaultName = keyof typeof FAULTS;
+
+const ALL_FAULTS = Object.keys(FAULTS) as readonly FaultName[];
+
+/** Lets `count` faults strike, of all kinds or of some, then heals. */
+export async function storm(proxy: TcpProxy, random: SeededRandom, count: number, kinds = ALL_FAULTS): Promise<void> {
   for (let struck = 0; struck < count; struck++) {
-    await random.pick(faults)(proxy, random);
+    await FAULTS[random.pick(kinds)](proxy, random);
     await pause(random.between(...CALM_MS));
   }
   proxy.heal();
