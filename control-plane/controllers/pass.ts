@@ -14,6 +14,7 @@ import {
   type PassPlan,
 } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
+import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
@@ -25,6 +26,7 @@ import {
   forgetUnit,
   giveUpUnit,
   jobUnit,
+  loseUnit,
   reachabilityUnit,
   removeJobUnit,
   stopUnit,
@@ -45,7 +47,7 @@ export interface PassOutcome {
   readonly wakeAtMs: number | null;
 }
 
-const PASSES: readonly ((input: PassInput) => PassPlan)[] = [planBatchPass, planNodeHealth];
+const PASSES: readonly ((input: PassInput) => PassPlan)[] = [planBatchPass, planKeptAside, planNodeHealth];
 
 /** Throws StoreUnavailableError. */
 export async function runPasses(ctx: ControllerContext, facts: PassFacts): Promise<PassOutcome> {
@@ -152,6 +154,8 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'mark-reachable':
     case 'give-up-tasks':
       return `${snapshot.epochs.get(action.node)?.unreachableSinceMs}`;
+    case 'lose-tasks':
+      return String(snapshot.modRevision(keys.epoch(action.node)));
     case 'forget':
       return action.records.map((record) => jobBasis(snapshot, jobOf(snapshot, record))).join();
     default:
@@ -197,6 +201,8 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return snapshot.isAlive(action.node) ? reachabilityUnit(snapshot, action.node, null) : null;
     case 'give-up-tasks':
       return snapshot.isAlive(action.node) ? null : giveUpUnit(snapshot, action);
+    case 'lose-tasks':
+      return loseUnit(snapshot, action);
     case 'forget':
       return forgottenUnit(snapshot, action.records);
     default:

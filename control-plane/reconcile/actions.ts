@@ -44,6 +44,14 @@ export type PassAction =
       readonly atMs: number;
       readonly message: string;
     }
+  /** Pending tasks end as lost. Compares the tasks and the node's epoch, which says that they run there. */
+  | {
+      readonly type: 'lose-tasks';
+      readonly node: NodeId;
+      readonly tasks: readonly TaskId[];
+      readonly atMs: number;
+      readonly message: string;
+    }
   /** Compares every task, and the job of everything that has one on record. At most {@link FORGET_RECORDS_MAX} records. */
   | { readonly type: 'forget'; readonly records: readonly Forgettable[] };
 

@@ -52,14 +52,17 @@ export async function registerNode(
 ): Promise<RegisteredNode> {
   const { id } = request.node;
   checkMayRegister(ctx, principal, id);
+  // That an agent has seen more than the state holds can only be told by a mirror of the present.
+  if (sessionOf(ctx, request).ahead !== undefined) await catchUp(ctx, id);
   const lease = await ctx.store.grantLease(Math.ceil(ctx.config.leaseTtlMs / 1000));
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     checkMayRegister(ctx, principal, id);
-    const epoch = ctx.mirror.snapshot.epochOf(id) + 1;
-    const result = await ctx.store.transact(registration(ctx, request, { epoch, lease }));
+    const session = sessionOf(ctx, request);
+    const result = await ctx.store.transact(registration(ctx, request, session, lease));
     if (result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-      const { incarnation } = present(ctx.mirror.snapshot.cluster, 'the cluster record');
+      if (session.ahead !== undefined) tellAhead(ctx, id, session.ahead);
+      const { epoch, incarnation = FIRST_INCARNATION } = session;
       const { heartbeatIntervalMs, leaseTtlMs } = ctx.config;
       return { epoch, incarnation, heartbeatIntervalMs, leaseTtlMs };
     }
@@ -88,10 +91,25 @@ function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId)
   }
 }
 
+function sessionOf({ mirror }: ServiceContext, { node, seen, tasks }: RegisterRequest): Epoch {
+  const { snapshot } = mirror;
+  const { incarnation } = snapshot;
+  const before = snapshot.epochs.get(node.id);
+  return nextEpoch({ incarnation, before, ledger: snapshot.ledgers.get(node.id), seen, tasks });
+}
+
+function tellAhead({ log }: ServiceContext, node: NodeId, seen: AssignmentPosition): void {
+  log.error(
+    { node, seen },
+    "a node's agent has seen a later state than this one; if the store was restored from an older snapshot, run `berth cluster recover`; if not, its state folder comes from another cluster",
+  );
+}
+
 function registration(
   ctx: ServiceContext,
   { node }: RegisterRequest,
-  { epoch, lease }: { epoch: number; lease: string },
+  session: Epoch,
+  lease: LeaseId,
 ): { compares: Compare[]; writes: Write[] } {
   const { snapshot } = ctx.mirror;
   const before = snapshot.ledgers.get(node.id);
@@ -104,13 +122,13 @@ function registration(
     assignmentGeneration: 1,
   };
   const same = before !== undefined && canonicalJson(before.total) === canonicalJson(node.resources);
-  const compared = [keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
+  const compared = [keys.cluster, keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
   return {
     compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
     writes: [
       putRecord('nodes', keys.node(node.id), { ...node, registeredAtMs: ctx.clock.now() }),
-      putRecord('epochs', keys.epoch(node.id), { ...snapshot.epochs.get(node.id), epoch, unreachableSinceMs: null }),
-      putRecord('alive', keys.alive(node.id), { epoch }, lease),
+      putRecord('epochs', keys.epoch(node.id), session),
+      putRecord('alive', keys.alive(node.id), { epoch: session.epoch }, lease),
       ...(same ? [] : [putRecord('ledger', keys.ledger(node.id), { ...ledger, total: node.resources })]),
     ],
   };
@@ -144,12 +162,46 @@ export async function waitForAssignment(
   while (!query.signal.aborted) {
     checkEpoch(ctx, session);
     const assignment = assignmentOf(ctx, session.node);
-    if (isNews(assignment, query)) return assignment;
+    if (await isWithheld(ctx, session, { assignment, query })) {
+      // Nothing that is decided here would fit what the agent knows.
+    } else if (isNews(assignment, query)) return assignment;
     const leftMs = deadlineMs - ctx.clock.monotonicMs();
     if (leftMs <= 0) return null;
     await nextSignal(ctx, session.node, { timeoutMs: leftMs, signal: query.signal });
   }
   return null;
+}
+
+/**
+ * Whether the state lies behind what the agent has followed, and not only this mirror of it. Then it is put on record, and the
+ * agent gets nothing until a recovery.
+ */
+async function isWithheld(
+  ctx: ServiceContext,
+  session: NodeSession,
+  { assignment, query }: { assignment: AssignmentResponse; query: AssignmentQuery },
+): Promise<boolean> {
+  const epochOf = () => ctx.mirror.snapshot.epochs.get(session.node);
+  if (epochOf()?.ahead !== undefined) return true;
+  if (query.position === null || !isPast(assignment.position, query.position)) return false;
+  await catchUp(ctx, session.node);
+  checkEpoch(ctx, session);
+  const epoch = epochOf();
+  if (epoch === undefined || !isPast(assignmentOf(ctx, session.node).position, query.position)) return true;
+  const { snapshot } = ctx.mirror;
+  const key = keys.epoch(session.node);
+  const result = await ctx.store.transact({
+    compares: [keys.cluster, key].map((one) => ({ key: one, modRevision: snapshot.modRevision(one) })),
+    writes: [putRecord('epochs', key, { ...epoch, ahead: query.position })],
+  });
+  if (result.committed) tellAhead(ctx, session.node, query.position);
+  await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
+  return true;
+}
+
+function isPast(position: AssignmentPosition, has: AssignmentPosition): boolean {
+  if (position.incarnation !== has.incarnation) return position.incarnation < has.incarnation;
+  return position.generation < has.generation;
 }
 
 /** What is older than what the agent has only shows that this replica is behind: the agent waits for it to catch up. */

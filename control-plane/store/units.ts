@@ -236,6 +236,22 @@ export function giveUpUnit(
   };
 }
 
+/** Pending tasks of which the node says that it runs them end as lost. */
+export function loseUnit(
+  snapshot: Snapshot,
+  { node, tasks, atMs, message }: { node: NodeId; tasks: readonly TaskId[]; atMs: number; message: string },
+): Unit {
+  const pending = tasks.flatMap((id) => {
+    const task = snapshot.tasks.get(id);
+    return task?.state === 'pending' ? [task] : [];
+  });
+  const transition = { state: 'lost', atMs, reason: 'state-restored', message } as const;
+  return {
+    compares: [seen(snapshot, keys.epoch(node)), ...pending.map((task) => seen(snapshot, keys.task(task.id)))],
+    writes: pending.map((task) => putTask(advance(task, transition))),
+  };
+}
+
 /** A ledger as it was seen becomes another one; null when they are the same. */
 export function ledgerUnit(snapshot: Snapshot, before: Ledger, after: Ledger): Unit | null {
   if (before === after) return null;

@@ -1,5 +1,5 @@
 /** A machine with an agent, as the agent describes it, and who holds the session with it. */
-import type { NodeId } from './ids.ts';
+import type { NodeId, TaskId } from './ids.ts';
 import type { Resources } from './resources.ts';
 
 /** What the node's operator lets tasks do beyond the ordinary. Everything is off unless it is turned on. */
@@ -46,4 +46,16 @@ export interface Epoch {
   readonly unreachableSinceMs: number | null;
   /** When tasks of the node were given up last; absent: never. */
   readonly lastGiveUpMs?: number | undefined;
+  /** Of the state that the session was begun under; absent: the first. A recovery raises it, and every session is over. */
+  readonly incarnation?: number | undefined;
+  /**
+   * What the node's agent has seen of the node's ledger, where this state has never come so far: it was restored from an
+   * older one. Until a recovery the node keeps what it runs and gets nothing.
+   */
+  readonly ahead?: { readonly incarnation: number; readonly generation: number } | undefined;
+  /** Tasks that run there from before a recovery although the state places none of them there. */
+  readonly keptAside?: readonly TaskId[] | undefined;
 }
+
+/** Of a state that was never recovered, and of a session that was begun under one. */
+export const FIRST_INCARNATION = 1;

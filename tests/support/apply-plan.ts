@@ -86,6 +86,13 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     }
     case 'give-up-tasks':
       return giveUp(cluster, action);
+    case 'lose-tasks': {
+      const { atMs, message } = action;
+      const lost = action.tasks.map((id) =>
+        advance(present(cluster.tasks.get(id), `task ${id}`), { state: 'lost', atMs, reason: 'state-restored', message }),
+      );
+      return clusterOf(replaceTasks(literal, lost));
+    }
     case 'forget':
       return forget(cluster, action.records);
     default:

@@ -42,6 +42,13 @@ const CASES: readonly {
     sums: 'is unreachable',
   },
   {
+    obstacle: 'node-ahead',
+    refusing: { ahead: { incarnation: 1, generation: 7 } },
+    cured: { ahead: undefined },
+    says: 'has seen a later state than this one: was the store restored? Then the cluster has to be recovered',
+    sums: 'has seen a later state than this one: was the store restored?',
+  },
+  {
     obstacle: 'no-consent',
     refusing: { group: mounting('/database'), node: { consent: { ...NO_CONSENT, hostMounts: ['/data'] } } },
     cured: { group: mounting('/data/base'), node: { consent: { ...NO_CONSENT, hostMounts: ['/data'] } } },
