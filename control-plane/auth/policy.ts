@@ -20,6 +20,7 @@ const ORDINARY_ACTIONS = [
   'node:admit',
   'event:read',
   'status:read',
+  'cluster:recover',
   'token:create',
   'metrics:read',
 ] as const;

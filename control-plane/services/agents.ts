@@ -6,6 +6,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import { type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
+import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
 import { advance, mayFollow, type Task } from '../../shared/domain/task.ts';
 import type {
   AssignedTask,
@@ -19,11 +20,12 @@ import type {
 import { present } from '../../shared/util/assert.ts';
 import { canonicalJson, hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
-import type { Compare, TransactionResult, Write } from '../store/contract.ts';
+import type { Compare, LeaseId, TransactionResult, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { ledgerUnit, putTask } from '../store/units.ts';
 import type { ServiceContext } from './context.ts';
+import { nextEpoch } from './node-session.ts';
 
 /** How often a write that lost its compare is drafted again. */
 const TRIES_MAX = 16;
@@ -294,7 +296,7 @@ export async function commitStatuses(
   { statuses, released }: StatusesRequest,
 ): Promise<StatusesResponse> {
   await currentSession(ctx, session);
-  if (!knowsAll(ctx, session.node, { statuses, released })) await catchUp(ctx, session);
+  if (!knowsAll(ctx, session.node, { statuses, released })) await catchUp(ctx, session.node);
   const results = await untilCommitted(ctx, session, () => statusDraft(ctx, session, statuses));
   if (released.length > 0) await untilCommitted(ctx, session, () => releaseDraft(ctx, session, released));
   return { results };
@@ -381,12 +383,12 @@ function releaseDraft(ctx: ServiceContext, { node }: NodeSession, released: read
 
 /** This replica's mirror may be behind the one that the session was made on: it gets the time to catch up. */
 async function currentSession(ctx: ServiceContext, session: NodeSession): Promise<void> {
-  if (ctx.mirror.snapshot.epochOf(session.node) < session.epoch) await catchUp(ctx, session);
+  if (ctx.mirror.snapshot.epochOf(session.node) < session.epoch) await catchUp(ctx, session.node);
   checkEpoch(ctx, session);
 }
 
 /** Waits until the mirror shows everything that has happened by now. */
-async function catchUp(ctx: ServiceContext, { node }: NodeSession): Promise<void> {
+async function catchUp(ctx: ServiceContext, node: NodeId): Promise<void> {
   const { revision } = await ctx.store.get(keys.epoch(node));
   if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS })) return;
   throw new Refusal('unavailable', `replica "${ctx.replica.id}" is behind; ask again`, { retryAfterSeconds: 1 });

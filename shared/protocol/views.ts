@@ -229,6 +229,14 @@ export const statusViewSchema = z
   })
   .meta({ id: 'Status' });
 
+export const recoveryViewSchema = z
+  .object({
+    cluster: z.string(),
+    incarnation: z.number().int().min(1).describe('Of the state from now on.'),
+    nodes: count.describe('How many the state knows, all of which join anew.'),
+  })
+  .meta({ id: 'Recovery' });
+
 export const tokenRequestSchema = z
   .strictObject({
     kind: z.enum(['user', 'join']).default('user').describe('`join` lets an agent register, and nothing else.'),
@@ -279,6 +287,7 @@ export type EventView = z.output<typeof eventViewSchema>;
 export type EventType = (typeof EVENT_TYPES)[number];
 export type PlanView = z.output<typeof planViewSchema>;
 export type StatusView = z.output<typeof statusViewSchema>;
+export type RecoveryView = z.output<typeof recoveryViewSchema>;
 export type TokenRequest = z.output<typeof tokenRequestSchema>;
 export type TokenView = z.output<typeof tokenViewSchema>;
 export type Problem = z.output<typeof problemSchema>;

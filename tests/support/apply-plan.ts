@@ -89,7 +89,12 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     case 'lose-tasks': {
       const { atMs, message } = action;
       const lost = action.tasks.map((id) =>
-        advance(present(cluster.tasks.get(id), `task ${id}`), { state: 'lost', atMs, reason: 'state-restored', message }),
+        advance(present(cluster.tasks.get(id), `task ${id}`), {
+          state: 'lost',
+          atMs,
+          reason: 'state-restored',
+          message,
+        }),
       );
       return clusterOf(replaceTasks(literal, lost));
     }
