@@ -24,7 +24,9 @@ import type { Compare, LeaseId, TransactionResult, Write } from '../store/contra
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { ledgerUnit, putTask } from '../store/units.ts';
+import { catchUp } from './catch-up.ts';
 import type { ServiceContext } from './context.ts';
+import { admit, holderLives, isCalled } from './holders.ts';
 import { nextEpoch } from './node-session.ts';
 
 /** How often a write that lost its compare is drafted again. */
@@ -59,7 +61,8 @@ export async function registerNode(
   const lease = await ctx.store.grantLease(Math.ceil(ctx.config.leaseTtlMs / 1000));
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     checkMayRegister(ctx, principal, id);
-    const session = sessionOf(ctx, request);
+    const holder = await admit(ctx, principal, request);
+    const session = { ...sessionOf(ctx, request), ...holder };
     const result = await ctx.store.transact(registration(ctx, request, session, lease));
     if (result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
@@ -139,6 +142,7 @@ function registration(
 /** Keeps the node's lease. Throws `stale-epoch` when the session has ended, so that the agent registers anew. */
 export async function heartbeat(ctx: ServiceContext, session: NodeSession): Promise<void> {
   await currentSession(ctx, session);
+  await answerCall(ctx, session);
   const lease = ctx.mirror.snapshot.lease(keys.alive(session.node));
   if (lease === null || !(await ctx.store.keepLeaseAlive(lease))) {
     throw staleEpoch(session, 'its lease has ended');
@@ -160,9 +164,12 @@ export async function waitForAssignment(
   query: AssignmentQuery,
 ): Promise<AssignmentResponse | null> {
   await currentSession(ctx, session);
+  await answerCall(ctx, session);
   const deadlineMs = ctx.clock.monotonicMs() + query.waitMs;
   while (!query.signal.aborted) {
     checkEpoch(ctx, session);
+    // It asks again at once if it lives.
+    if (isCalled(ctx, session.node)) return null;
     const assignment = assignmentOf(ctx, session.node);
     if (await isWithheld(ctx, session, { assignment, query })) {
       // Nothing that is decided here would fit what the agent knows.
@@ -387,11 +394,11 @@ async function currentSession(ctx: ServiceContext, session: NodeSession): Promis
   checkEpoch(ctx, session);
 }
 
-/** Waits until the mirror shows everything that has happened by now. */
-async function catchUp(ctx: ServiceContext, node: NodeId): Promise<void> {
-  const { revision } = await ctx.store.get(keys.epoch(node));
-  if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS })) return;
-  throw new Refusal('unavailable', `replica "${ctx.replica.id}" is behind; ask again`, { retryAfterSeconds: 1 });
+/** Throws `stale-epoch` when there was one, so that the agent registers anew. */
+async function answerCall(ctx: ServiceContext, session: NodeSession): Promise<void> {
+  if (!isCalled(ctx, session.node)) return;
+  await holderLives(ctx, session.node);
+  checkEpoch(ctx, session);
 }
 
 function checkEpoch(ctx: ServiceContext, session: NodeSession): void {

@@ -16,6 +16,8 @@ export const REFUSAL_CODES = [
   'revision-mismatch',
   'idempotency-mismatch',
   'stale-epoch',
+  'identity-mismatch',
+  'node-gone',
   'history-gone',
   'limit-exceeded',
   'unavailable',

@@ -55,6 +55,27 @@ export interface Epoch {
   readonly ahead?: { readonly incarnation: number; readonly generation: number } | undefined;
   /** Tasks that run there from before a recovery although the state places none of them there. */
   readonly keptAside?: readonly TaskId[] | undefined;
+  /** The agent that holds the session; absent for one that carries no stamp. */
+  readonly holder?: Holder | undefined;
+  /** An operator has said that nothing runs there any more. What the node held goes; under its name another one may join. */
+  readonly gone?: Gone | undefined;
+  /** The stamp of the machine that was declared gone before the present one joined: what it still runs has been replaced. */
+  readonly scrapped?: string | undefined;
+}
+
+/** An agent, told by what it alone can know: the stamp of its last registration, and its process. */
+export interface Holder {
+  readonly stamp: string;
+  readonly instance: string;
+  /** Another process that has the same memory and waits to see whether this one still lives. */
+  readonly contender?: string | undefined;
+}
+
+export interface Gone {
+  readonly atMs: number;
+  readonly by: string;
+  /** The last one that was accepted of its agent; absent where that carried none. */
+  readonly stamp?: string | undefined;
 }
 
 /** Of a state that was never recovered, and of a session that was begun under one. */

@@ -131,6 +131,8 @@ function faultOf(error: unknown): ControlPlaneFault {
 
 function kindOf({ code }: Refusal): ControlPlaneFaultKind {
   if (code === 'stale-epoch' || code === 'unauthenticated') return code;
+  if (code === 'identity-mismatch') return 'mismatch';
+  if (code === 'node-gone') return 'gone';
   return code === 'unavailable' ? 'away' : 'refused';
 }
 

@@ -20,6 +20,8 @@ export const PROBLEM_KINDS: Readonly<Record<RefusalCode | 'internal', Kind>> = {
   'already-exists': { status: 409, title: 'It exists already' },
   conflict: { status: 409, title: 'The state of things does not allow this now' },
   'stale-epoch': { status: 409, title: 'The session is over' },
+  'identity-mismatch': { status: 409, title: 'It is not the agent that this node had' },
+  'node-gone': { status: 410, title: 'The node was declared gone' },
   'history-gone': { status: 410, title: 'The history is no longer known' },
   'revision-mismatch': { status: 412, title: 'It has changed meanwhile' },
   'payload-too-large': { status: 413, title: 'The body is too large' },
