@@ -18,6 +18,7 @@ const ORDINARY_ACTIONS = [
   'node:read',
   'node:write',
   'node:admit',
+  'node:remove',
   'event:read',
   'status:read',
   'cluster:recover',

@@ -14,6 +14,7 @@ import {
   type PassPlan,
 } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
+import { planGoneNodes } from '../reconcile/gone-nodes-pass.ts';
 import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
@@ -22,6 +23,7 @@ import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { fitsTransaction } from '../store/transact.ts';
 import {
+  clearUnit,
   createUnit,
   forgetUnit,
   giveUpUnit,
@@ -47,7 +49,12 @@ export interface PassOutcome {
   readonly wakeAtMs: number | null;
 }
 
-const PASSES: readonly ((input: PassInput) => PassPlan)[] = [planBatchPass, planKeptAside, planNodeHealth];
+const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
+  planGoneNodes,
+  planBatchPass,
+  planKeptAside,
+  planNodeHealth,
+];
 
 /** Throws StoreUnavailableError. */
 export async function runPasses(ctx: ControllerContext, facts: PassFacts): Promise<PassOutcome> {
@@ -155,6 +162,7 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'give-up-tasks':
       return `${snapshot.epochs.get(action.node)?.unreachableSinceMs}`;
     case 'lose-tasks':
+    case 'clear-node':
       return String(snapshot.modRevision(keys.epoch(action.node)));
     case 'forget':
       return action.records.map((record) => jobBasis(snapshot, jobOf(snapshot, record))).join();
@@ -203,6 +211,8 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return snapshot.isAlive(action.node) ? null : giveUpUnit(snapshot, action);
     case 'lose-tasks':
       return loseUnit(snapshot, action);
+    case 'clear-node':
+      return clearUnit(snapshot, action);
     case 'forget':
       return forgottenUnit(snapshot, action.records);
     default:
@@ -220,7 +230,14 @@ function forgottenUnit(snapshot: Snapshot, records: readonly Forgettable[]): Uni
 }
 
 function jobOf(snapshot: Snapshot, record: Forgettable): JobUid {
-  return record.kind === 'task' ? (snapshot.tasks.get(record.id)?.jobUid ?? '') : record.job;
+  switch (record.kind) {
+    case 'task':
+      return snapshot.tasks.get(record.id)?.jobUid ?? '';
+    case 'gone-node':
+      return '';
+    default:
+      return record.job;
+  }
 }
 
 /** Null for a job that is no longer on record. */
@@ -234,6 +251,8 @@ function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
       const job = snapshot.jobs.get(record.job);
       return job === undefined ? null : keys.job(job.spec);
     }
+    case 'gone-node':
+      return keys.epoch(record.node);
     default:
       return unreachable(record);
   }

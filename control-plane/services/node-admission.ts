@@ -34,8 +34,11 @@ export function admissionOf(newcomer: Newcomer): Admission {
   if (before === undefined) return 'admitted';
   if (before.gone !== undefined) return newcomer.isJoin && isBlank(newcomer) ? 'admitted' : 'gone';
   const { holder, scrapped } = before;
-  const isChained = holder === undefined || isNextOf(holder.stamp, stamp) || isFromLostHistory(newcomer, before);
-  if (!isChained) return scrapped !== undefined && isNextOf(scrapped, stamp) ? 'gone' : 'mismatch';
+  if (holder !== undefined && !isNextOf(holder.stamp, stamp)) {
+    // First: its ledger was longer than that of its successor, which isn't because of a restore.
+    if (scrapped !== undefined && isNextOf(scrapped, stamp)) return 'gone';
+    if (!isFromLostHistory(newcomer, before)) return 'mismatch';
+  }
   return isAlive && holder !== undefined && holder.instance !== stamp?.instance ? 'contested' : 'admitted';
 }
 

@@ -1,12 +1,14 @@
 /** How records look to those who ask: pure translation from the domain to what `shared/protocol/views.ts` describes. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import { freeResources, type Ledger, usedResources } from '../../shared/domain/ledger.ts';
-import type { Node } from '../../shared/domain/node.ts';
+import type { Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
 import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
 import type {
   ExplanationView,
+  GoneNodeView,
   JobSummary,
   JobVersionView,
   JobView,
@@ -128,6 +130,12 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     })),
     explanation,
   };
+}
+
+export function goneNodeView(cluster: ClusterView, id: NodeId, gone: Gone): GoneNodeView {
+  const entries = Object.values(cluster.ledgers.get(id)?.entries ?? {});
+  const live = entries.filter(({ task }) => !isTerminal(cluster.tasks.get(task)?.state ?? 'lost'));
+  return { id, declaredGoneAt: timeView(gone.atMs), by: gone.by, tasks: live.length };
 }
 
 export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger): NodeView {

@@ -7,6 +7,8 @@ import type { JobKey } from '../domain/ids.ts';
 import type { JobSpecInput } from '../protocol/job.ts';
 import {
   type EventView,
+  type GoneNodeView,
+  goneNodeViewSchema,
   type JobSummary,
   type JobVersionView,
   type JobView,
@@ -86,6 +88,8 @@ export interface BerthClient {
     drain(id: string, options: { deadlineSeconds: number | null }): Promise<NodeView>;
     undrain(id: string): Promise<NodeView>;
     setEligibility(id: string, options: { eligible: boolean }): Promise<NodeView>;
+    /** Says that nothing runs there any more. Its tasks end as lost; it is no longer a node. */
+    declareGone(id: string): Promise<GoneNodeView>;
   };
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
@@ -194,6 +198,8 @@ function nodeCalls(transport: Transport): BerthClient['nodes'] {
       const request: ApiRequest = { method: 'PUT', path: at(id, '/eligibility'), body: options, repeat: 'safe' };
       return (await transport.call(request, nodeViewSchema)).body;
     },
+    declareGone: async (id) =>
+      (await transport.call(post(transport, at(id, '/gone'), undefined), goneNodeViewSchema)).body,
   };
 }
 

@@ -175,7 +175,17 @@ export const EVENT_TYPES = [
   'node.undrained',
   'node.eligible',
   'node.ineligible',
+  'node.gone',
 ] as const;
+
+export const goneNodeViewSchema = z
+  .object({
+    id: z.string(),
+    declaredGoneAt: time,
+    by: z.string(),
+    tasks: count.describe('How many of its tasks end as lost by that and have not ended yet.'),
+  })
+  .meta({ id: 'GoneNode' });
 
 export const eventViewSchema = z
   .object({
@@ -284,6 +294,7 @@ export type TransitionView = z.output<typeof transitionViewSchema>;
 export type ExplanationView = z.output<typeof explanationViewSchema>;
 export type NodeView = z.output<typeof nodeViewSchema>;
 export type EventView = z.output<typeof eventViewSchema>;
+export type GoneNodeView = z.output<typeof goneNodeViewSchema>;
 export type EventType = (typeof EVENT_TYPES)[number];
 export type PlanView = z.output<typeof planViewSchema>;
 export type StatusView = z.output<typeof statusViewSchema>;

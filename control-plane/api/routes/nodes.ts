@@ -1,8 +1,8 @@
 /** `/v1/nodes`. */
 import { z } from 'zod';
 import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
-import { NODE_STATES, nodeViewSchema, pageOf } from '../../../shared/protocol/views.ts';
-import { drainNode, getNode, listNodes, setEligibility, undrainNode } from '../../services/nodes.ts';
+import { goneNodeViewSchema, NODE_STATES, nodeViewSchema, pageOf } from '../../../shared/protocol/views.ts';
+import { declareGone, drainNode, getNode, listNodes, setEligibility, undrainNode } from '../../services/nodes.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
 import { pageOfQuery, pageQuery, replyTo } from './answers.ts';
@@ -87,6 +87,19 @@ export function nodeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         answers: nodeAnswer,
       },
       async ({ call, params, body }) => replyTo(await setEligibility(ctx, call, params.id, body)),
+    ),
+    endpoint(
+      {
+        ...byId,
+        method: 'post',
+        path: '/v1/nodes/{id}/gone',
+        summary: 'Declare a node gone',
+        description:
+          'Says that nothing runs there any more: the machine was scrapped, or its disk replaced. Only a node that is not connected. Its tasks end as lost, whatever their jobs wait for; all that it held is given back; it is no longer listed. Under its name a new node may join; if the old machine comes back, its agent ends what it still runs. Said again, it changes nothing.',
+        repeatable: true,
+        answers: { 200: { description: 'The node that was.', schema: goneNodeViewSchema } },
+      },
+      async ({ call, params }) => replyTo(await declareGone(ctx, call, params.id)),
     ),
   ];
 }

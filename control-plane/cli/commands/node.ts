@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { allPages } from '../../../shared/client/client.ts';
 import { sleep } from '../../../shared/util/clock.ts';
 import { durationSeconds, onOrOff } from '../arguments.ts';
-import { EXIT } from '../exit.ts';
+import { CliError, EXIT } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { nodeShape, renderNode } from '../output/shapes.ts';
 import { counted } from '../output/text.ts';
@@ -22,10 +22,19 @@ Examples:
   berth node drain edge-1 --undo
 `;
 
+const GONE_TEXT = `
+Its tasks end as lost, whatever their jobs wait for, all that it held is given back, and it is no longer listed. Only for a node that
+is not connected. If the old machine comes back after all, its agent ends what it still runs. A new machine joins under the same id
+with a join token.
+
+Examples:
+  berth node gone edge-1 --yes
+`;
+
 export function addNodeCommands(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const node = program
     .command('node')
-    .summary('list, show and drain nodes')
+    .summary('list, show, drain and remove nodes')
     .description('The machines that tasks run on.');
   node
     .command('list')
@@ -75,6 +84,26 @@ export function addNodeCommands(program: Command, io: Io, finish: (exitCode: num
         `node ${changed.id} ${changed.eligible ? 'may get new tasks' : 'gets no new tasks'} (${changed.state})`,
       );
     });
+  node
+    .command('gone')
+    .description('Say that a node is no more: its machine was scrapped, or its disk replaced.')
+    .argument('<node>', 'its id')
+    .option('--yes', 'nothing runs there any more')
+    .addHelpText('after', GONE_TEXT)
+    .action(async (id: string, flags: { yes?: boolean }, self: Command) => {
+      await declareGone(await openSession(io, self), id, flags);
+    });
+}
+
+async function declareGone({ client, printer }: Session, id: string, { yes }: { yes?: boolean }): Promise<void> {
+  if (yes !== true) {
+    throw new CliError(`node ${id} is left as it is: what it runs would end as lost and start elsewhere`, {
+      exitCode: EXIT.usage,
+      remedy: `If nothing runs there any more, and never will: berth node gone ${id} --yes`,
+    });
+  }
+  const gone = await client.nodes.declareGone(id);
+  printer.note(`node ${id} was declared gone by ${gone.by}: ${counted(gone.tasks, 'task')} of it lost`);
 }
 
 const DRAIN_LOOK_MS = 1000;

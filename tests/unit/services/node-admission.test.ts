@@ -80,8 +80,8 @@ const CASES: readonly [string, Partial<Newcomer>, Admission][] = [
   ],
   ['a new one with the token of the old one', { before: aRecord({ holder: undefined, gone: GONE }), ...BLANK }, 'gone'],
   [
-    'the old one after a new one has joined',
-    { before: aRecord({ holder: { ...HOLDER, stamp: 'other' }, scrapped: 'stamp-2' }) },
+    'the old one after a new one has joined, with its longer history',
+    { isAhead: true, before: aRecord({ holder: { ...HOLDER, stamp: 'other' }, scrapped: 'stamp-2' }) },
     'gone',
   ],
   ['a copy of the new one', { before: aRecord({ scrapped: 'stamp-0' }), stamp: COPY }, 'mismatch'],
