@@ -16,6 +16,8 @@ import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } 
 
 /** How long the control plane may hold a request for the assignment open. */
 const ASSIGNMENT_WAIT_MS = 25_000;
+/** The same after one was refused: the answer only tells whether the control plane has caught up. */
+const REFUSED_WAIT_MS = 1000;
 const HEARTBEAT_INTERVAL_MIN_MS = 100;
 /** Sessions that end sooner than this are followed by growing pauses. */
 const SHORT_SESSION_MS = 10_000;
@@ -26,6 +28,8 @@ export interface SessionParts {
   readonly random: Random;
   readonly log: Log;
   readonly registration: () => RegisterRequest;
+  /** The highest assignment that has been followed, in any session. */
+  readonly seen: () => AssignmentPosition | null;
   /** False: the assignment lies behind what has been seen, and is refused. */
   readonly accept: (response: AssignmentResponse) => boolean;
   /** Whatever reports statuses, for as long as a session lasts. */
@@ -177,14 +181,21 @@ export class Session {
     let streamsVersion: string | null = null;
     let refused = 0;
     while (!calls.signal.aborted) {
-      const query: AssignmentQuery = { position, streamsVersion, waitMs: ASSIGNMENT_WAIT_MS };
+      const waitMs: number = refused === 0 ? ASSIGNMENT_WAIT_MS : REFUSED_WAIT_MS;
+      const query: AssignmentQuery = { position, streamsVersion, waitMs };
       const response: AssignmentResponse | null = await calls.untilAnswered((controlPlane, epoch, signal) =>
         this.#poll((until) => controlPlane.assignment(epoch, query, until), signal),
       );
-      if (response === null || calls.signal.aborted) continue;
+      if (calls.signal.aborted) return;
+      if (response === null) {
+        if (refused > 0) position = null;
+        continue;
+      }
       if (!this.#parts.accept(response)) {
         await this.#connection.pause(refused, calls.signal);
         refused += 1;
+        // Told what has been seen here, the control plane either catches up with it or finds that its state lies behind.
+        position = this.#parts.seen();
         continue;
       }
       refused = 0;
