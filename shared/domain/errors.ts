@@ -17,6 +17,7 @@ export const REFUSAL_CODES = [
   'idempotency-mismatch',
   'stale-epoch',
   'history-gone',
+  'history-changed',
   'limit-exceeded',
   'unavailable',
 ] as const;

@@ -21,6 +21,7 @@ export const PROBLEM_KINDS: Readonly<Record<RefusalCode | 'internal', Kind>> = {
   conflict: { status: 409, title: 'The state of things does not allow this now' },
   'stale-epoch': { status: 409, title: 'The session is over' },
   'history-gone': { status: 410, title: 'The history is no longer known' },
+  'history-changed': { status: 410, title: 'The history is not the one that was seen' },
   'revision-mismatch': { status: 412, title: 'It has changed meanwhile' },
   'payload-too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body is of a type that is not understood' },
