@@ -39,7 +39,7 @@ export interface AgentMemory {
 export function nextEpoch(state: NodeState, memory: AgentMemory): Epoch {
   const { incarnation, before, ledger } = state;
   const begunUnder = before?.incarnation ?? FIRST_INCARNATION;
-  const lowest = before !== undefined && begunUnder < incarnation ? incarnation * EPOCHS_PER_INCARNATION : 0;
+  const lowest = begunUnder < incarnation ? incarnation * EPOCHS_PER_INCARNATION : 0;
   const ahead = aheadOf(state, memory.seen);
   const isOther = ahead !== undefined || (memory.seen !== null && memory.seen.incarnation < incarnation);
   const keptAside = keptAsideOf({ before, ledger, isOther }, memory.tasks);

@@ -68,6 +68,11 @@ describe('the number of a session', () => {
     expect(again).toBe(1_800_000_001_000);
   });
 
+  it('is no less for a node that the state has lost', () => {
+    const lost = stateOf({ incarnation: 1_800_000_000, before: undefined, ledger: undefined });
+    expect(nextEpoch(lost, memoryOf()).epoch).toBe(1_800_000_000_000);
+  });
+
   it('rises even where the incarnation is low', () => {
     const state = stateOf({ incarnation: 2, before: epochOf({ epoch: 5000 }) });
     expect(nextEpoch(state, memoryOf()).epoch).toBe(5001);
