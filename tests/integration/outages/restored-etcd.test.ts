@@ -14,6 +14,7 @@ import { stopKeptAside } from '../../../control-plane/services/kept-aside.ts';
 import { getNode } from '../../../control-plane/services/nodes.ts';
 import { reach } from '../../../control-plane/services/reach.ts';
 import { recoverCluster } from '../../../control-plane/services/recovery.ts';
+import { getTask } from '../../../control-plane/services/tasks.ts';
 import { Snapshot } from '../../../control-plane/store/snapshot.ts';
 import { startEtcd, type TestEtcd } from '../../support/etcd.ts';
 import { NearAgent } from '../../support/near-agent.ts';
@@ -137,8 +138,9 @@ describe('etcd that is restored from an older snapshot', () => {
       // Nobody starts a second time what the state calls pending and a node runs.
       await world.task('waits', 'lost');
       await world.submit('later');
-      await eventually('the driver to have looked at it', async () => ctx.mirror.snapshot.pendingTasks !== undefined);
-      await world.task('later', 'pending');
+      const later = await world.task('later', 'pending');
+      const why = getTask(ctx, ADMIN, later).explanation?.refusals;
+      expect(why?.map(({ code, nodes }) => [code, nodes])).toEqual([['node-ahead', 2]]);
 
       const { body } = await recoverCluster(ctx, callOf());
       await eventually('nodes to follow again', async () => state('edge-1') === 'ready' && state('edge-2') === 'ready');
