@@ -13,11 +13,19 @@ export function planKeptAside({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'n
   const isPending = (id: TaskId) => cluster.tasks.get(id)?.state === 'pending';
   return bounded(
     keepers,
-    ([node, { keptAside = [] }]) => {
-      const message = `it runs on node ${node} from before the state was restored, and is kept aside there`;
-      return chunks(keptAside.filter(isPending), ACTION_TASKS_MAX).map(
-        (tasks): PassAction => ({ type: 'lose-tasks', node, tasks, atMs: nowMs, message }),
-      );
+    ([node, { keptAside = [], endedBefore = [] }]) => {
+      const lose = (tasks: readonly TaskId[], message: string) =>
+        chunks(tasks.filter(isPending), ACTION_TASKS_MAX).map(
+          (some): PassAction => ({ type: 'lose-tasks', node, tasks: some, atMs: nowMs, message }),
+        );
+      const running = keptAside.map(({ task }) => task);
+      return [
+        ...lose(
+          running,
+          `it runs on node ${node}, where a part of history that is lost had placed it; kept aside there`,
+        ),
+        ...lose(endedBefore, `it ended on node ${node} in a part of history that is lost`),
+      ];
     },
     { wakeAtMs: null, nowMs },
   );

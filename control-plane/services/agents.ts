@@ -2,41 +2,28 @@
  * The sessions that agents hold. A session is an epoch of its node: registering starts one, everything else names it, and
  * whoever names an older one is sent back to register. Any replica can serve any call of any session.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
 import { Refusal } from '../../shared/domain/errors.ts';
-import type { NodeId } from '../../shared/domain/ids.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
-import { advance, mayFollow, type Task } from '../../shared/domain/task.ts';
-import type {
-  AssignedTask,
-  AssignmentPosition,
-  AssignmentResponse,
-  RegisterRequest,
-  StatusesRequest,
-  StatusesResponse,
-  TaskStatus,
-} from '../../shared/protocol/agent.ts';
+import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/task.ts';
+import type { RegisterRequest, StatusesRequest, StatusesResponse, TaskStatus } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
-import { canonicalJson, hexEncode, utf8Encode } from '../../shared/util/codec.ts';
+import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Compare, LeaseId, TransactionResult, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
+import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit, putTask } from '../store/units.ts';
-import { catchUp } from './catch-up.ts';
 import type { ServiceContext } from './context.ts';
-import { admit, holderLives, isCalled } from './holders.ts';
+import { admit, answerCall } from './holders.ts';
 import { nextEpoch } from './node-session.ts';
+import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
 
 /** How often a write that lost its compare is drafted again. */
 const TRIES_MAX = 16;
 const CATCH_UP_MS = 2000;
-
-export interface NodeSession {
-  readonly node: NodeId;
-  readonly epoch: number;
-}
 
 export interface RegisteredNode {
   readonly epoch: number;
@@ -96,14 +83,15 @@ function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId)
   }
 }
 
-function sessionOf({ mirror }: ServiceContext, { node, seen, tasks }: RegisterRequest): Epoch {
+function sessionOf({ mirror }: ServiceContext, { node, seen, tasks, ended = [] }: RegisterRequest): Epoch {
   const { snapshot } = mirror;
-  const { incarnation } = snapshot;
-  const before = snapshot.epochs.get(node.id);
-  return nextEpoch({ incarnation, before, ledger: snapshot.ledgers.get(node.id), seen, tasks });
+  const { incarnation, revision } = snapshot;
+  const isPending = (task: TaskId) => snapshot.tasks.get(task)?.state === 'pending';
+  const state = { incarnation, revision, before: snapshot.epochs.get(node.id), ledger: snapshot.ledgers.get(node.id) };
+  return nextEpoch({ ...state, isPending }, { seen, tasks, ended });
 }
 
-function tellAhead({ log }: ServiceContext, node: NodeId, seen: AssignmentPosition): void {
+function tellAhead({ log }: ServiceContext, node: NodeId, seen: Epoch['ahead']): void {
   log.error(
     { node, seen },
     "a node's agent has seen a later state than this one; if the store was restored from an older snapshot, run `berth cluster recover`; if not, its state folder comes from another cluster",
@@ -147,150 +135,6 @@ export async function heartbeat(ctx: ServiceContext, session: NodeSession): Prom
   if (lease === null || !(await ctx.store.keepLeaseAlive(lease))) {
     throw staleEpoch(session, 'its lease has ended');
   }
-}
-
-/** What the agent already has; null and empty where it has nothing. */
-export interface AssignmentQuery {
-  readonly position: AssignmentPosition | null;
-  readonly streamsVersion: string;
-  readonly waitMs: number;
-  readonly signal: AbortSignal;
-}
-
-/** What the node is to run, as soon as it differs from what the agent has; null after `waitMs` without a difference. */
-export async function waitForAssignment(
-  ctx: ServiceContext,
-  session: NodeSession,
-  query: AssignmentQuery,
-): Promise<AssignmentResponse | null> {
-  await currentSession(ctx, session);
-  await answerCall(ctx, session);
-  const deadlineMs = ctx.clock.monotonicMs() + query.waitMs;
-  while (!query.signal.aborted) {
-    checkEpoch(ctx, session);
-    // It asks again at once if it lives.
-    if (isCalled(ctx, session.node)) return null;
-    const assignment = assignmentOf(ctx, session.node);
-    if (await isWithheld(ctx, session, { assignment, query })) {
-      // Nothing that is decided here would fit what the agent knows.
-    } else if (isNews(assignment, query)) return assignment;
-    const leftMs = deadlineMs - ctx.clock.monotonicMs();
-    if (leftMs <= 0) return null;
-    await nextSignal(ctx, session.node, { timeoutMs: leftMs, signal: query.signal });
-  }
-  return null;
-}
-
-/**
- * Whether the state lies behind what the agent has followed, and not only this mirror of it. Then it is put on record, and the
- * agent gets nothing until a recovery.
- */
-async function isWithheld(
-  ctx: ServiceContext,
-  session: NodeSession,
-  { assignment, query }: { assignment: AssignmentResponse; query: AssignmentQuery },
-): Promise<boolean> {
-  const epochOf = () => ctx.mirror.snapshot.epochs.get(session.node);
-  if (epochOf()?.ahead !== undefined) return true;
-  if (query.position === null || !isPast(assignment.position, query.position)) return false;
-  await catchUp(ctx, session.node);
-  checkEpoch(ctx, session);
-  const epoch = epochOf();
-  if (epoch === undefined || !isPast(assignmentOf(ctx, session.node).position, query.position)) return true;
-  const { snapshot } = ctx.mirror;
-  const key = keys.epoch(session.node);
-  const result = await ctx.store.transact({
-    compares: [keys.cluster, key].map((one) => ({ key: one, modRevision: snapshot.modRevision(one) })),
-    writes: [putRecord('epochs', key, { ...epoch, ahead: query.position })],
-  });
-  if (result.committed) tellAhead(ctx, session.node, query.position);
-  await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-  return true;
-}
-
-function isPast(position: AssignmentPosition, has: AssignmentPosition): boolean {
-  if (position.incarnation !== has.incarnation) return position.incarnation < has.incarnation;
-  return position.generation < has.generation;
-}
-
-/** What is older than what the agent has only shows that this replica is behind: the agent waits for it to catch up. */
-function isNews({ position, streamsVersion }: AssignmentResponse, query: AssignmentQuery): boolean {
-  const has = query.position;
-  if (has === null || has.incarnation !== position.incarnation) return true;
-  if (has.generation !== position.generation) return has.generation < position.generation;
-  return query.streamsVersion !== streamsVersion;
-}
-
-function nextSignal(
-  ctx: ServiceContext,
-  node: NodeId,
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
-): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      stopListening();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = ctx.clock.setTimer(timeoutMs, done);
-    const stopListening = ctx.signals.listen(node, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
-
-function assignmentOf(ctx: ServiceContext, node: NodeId): AssignmentResponse {
-  const { snapshot } = ctx.mirror;
-  const ledger = present(snapshot.ledgers.get(node), `the ledger of node ${node}`);
-  const { incarnation } = present(snapshot.cluster, 'the cluster record');
-  const streams = [...snapshot.streams.values()].filter((stream) => stream.node === node).sort(byId);
-  return {
-    position: { incarnation, generation: ledger.assignmentGeneration },
-    tasks: Object.keys(ledger.entries)
-      .sort()
-      .flatMap((id) => assignedTask(ctx, ledger, id)),
-    streamsVersion: versionOf(streams),
-    streams: streams.map(({ id, task, follow, tail, since }) => ({ id, task, follow, tail, since })),
-  };
-}
-
-/** A digest of the ids, since it travels in a query; empty where there are none. */
-function versionOf(streams: readonly { readonly id: string }[]): string {
-  if (streams.length === 0) return '';
-  const ids = streams.map(({ id }) => id).join(',');
-  return hexEncode(sha256(utf8Encode(ids)).slice(0, STREAMS_VERSION_BYTES));
-}
-
-const STREAMS_VERSION_BYTES = 8;
-
-function byId(a: { id: string }, b: { id: string }): number {
-  return a.id < b.id ? -1 : 1;
-}
-
-function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): AssignedTask[] {
-  const { snapshot } = ctx.mirror;
-  const entry = ledger.entries[id];
-  const task = snapshot.tasks.get(id);
-  const version = entry === undefined ? undefined : snapshot.version(entry.jobUid, entry.jobVersion);
-  const group = version?.spec.groups.find((candidate) => candidate.name === entry?.group);
-  if (entry === undefined || task === undefined || group === undefined) return [];
-  return [
-    {
-      id,
-      jobUid: task.jobUid,
-      jobName: task.jobName,
-      jobVersion: task.jobVersion,
-      role: task.role,
-      groupName: task.group,
-      index: task.index,
-      attempt: task.attempt,
-      state: task.state,
-      group,
-      ports: entry.ports,
-      stop: entry.stop,
-      disowned: entry.disowned,
-    },
-  ];
 }
 
 /**
@@ -362,8 +206,17 @@ function statusDraft(
   return {
     result: results,
     compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
-    writes: [...changed.values()].map(putTask),
+    writes: [...[...changed.values()].map(putTask), ...keptAsideEnds(snapshot, node, statuses)],
   };
+}
+
+/** What was kept aside and has ended is no longer shown. The state has no record of it that would take its end. */
+function keptAsideEnds(snapshot: Snapshot, node: NodeId, statuses: readonly TaskStatus[]): Write[] {
+  const ended = new Set(statuses.filter(({ state }) => isTerminal(state)).map(({ task }) => task));
+  const epoch = snapshot.epochs.get(node);
+  if (epoch?.keptAside === undefined || !epoch.keptAside.some(({ task }) => ended.has(task))) return [];
+  const keptAside = epoch.keptAside.filter(({ task }) => !ended.has(task));
+  return [putRecord('epochs', keys.epoch(node), { ...epoch, keptAside: keptAside.length > 0 ? keptAside : undefined })];
 }
 
 /** Agents' clocks differ from ours and each other's; a history that runs backwards would help nobody. */
@@ -386,26 +239,4 @@ function releaseDraft(ctx: ServiceContext, { node }: NodeSession, released: read
     compares: [...unit.compares, { key: epochKey, modRevision: snapshot.modRevision(epochKey) }],
     writes: unit.writes,
   };
-}
-
-/** This replica's mirror may be behind the one that the session was made on: it gets the time to catch up. */
-async function currentSession(ctx: ServiceContext, session: NodeSession): Promise<void> {
-  if (ctx.mirror.snapshot.epochOf(session.node) < session.epoch) await catchUp(ctx, session.node);
-  checkEpoch(ctx, session);
-}
-
-/** Throws `stale-epoch` when there was one, so that the agent registers anew. */
-async function answerCall(ctx: ServiceContext, session: NodeSession): Promise<void> {
-  if (!isCalled(ctx, session.node)) return;
-  await holderLives(ctx, session.node);
-  checkEpoch(ctx, session);
-}
-
-function checkEpoch(ctx: ServiceContext, session: NodeSession): void {
-  const current = ctx.mirror.snapshot.epochOf(session.node);
-  if (current !== session.epoch) throw staleEpoch(session, `it is at epoch ${current} now`);
-}
-
-function staleEpoch({ node, epoch }: NodeSession, why: string): Refusal {
-  return new Refusal('stale-epoch', `the session of node "${node}" with epoch ${epoch} is over: ${why}; register anew`);
 }

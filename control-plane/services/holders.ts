@@ -12,10 +12,10 @@ import { present } from '../../shared/util/assert.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
-import { catchUp } from './catch-up.ts';
 import type { ServiceContext } from './context.ts';
 import { type Admission, admissionOf, holderOf } from './node-admission.ts';
 import { aheadOf } from './node-session.ts';
+import { catchUp, checkEpoch, type NodeSession } from './session-check.ts';
 
 /** How long the holder of a session has to be heard of once it is called. Much less than a lease, which must outlast it. */
 const CALL_MAX_MS = 2000;
@@ -62,15 +62,16 @@ function checkCleared({ mirror }: ServiceContext, node: NodeId): void {
 function admissionNow({ mirror }: ServiceContext, principal: Principal, request: RegisterRequest): Admission {
   const { snapshot } = mirror;
   const { node, seen, stamp } = request;
-  const { incarnation } = snapshot;
+  const { incarnation, revision } = snapshot;
   const before = snapshot.epochs.get(node.id);
+  const ledger = snapshot.ledgers.get(node.id);
   return admissionOf({
     incarnation,
     before,
     isAlive: snapshot.isAlive(node.id),
     isJoin: principal.kind === 'join',
     seen,
-    isAhead: aheadOf({ incarnation, before, ledger: snapshot.ledgers.get(node.id), seen }) !== undefined,
+    isAhead: aheadOf({ incarnation, revision, before, ledger }, seen) !== undefined,
     stamp,
   });
 }
@@ -131,9 +132,15 @@ export function isCalled({ mirror }: ServiceContext, node: NodeId): boolean {
 
 /**
  * A call of the present session came in: its holder lives. If it has been called, its session ends, so that it registers anew
- * and moves its stamp on.
+ * and moves its stamp on. Throws `stale-epoch` then.
  */
-export async function holderLives(ctx: ServiceContext, node: NodeId): Promise<void> {
+export async function answerCall(ctx: ServiceContext, session: NodeSession): Promise<void> {
+  if (!isCalled(ctx, session.node)) return;
+  await holderLives(ctx, session.node);
+  checkEpoch(ctx, session);
+}
+
+async function holderLives(ctx: ServiceContext, node: NodeId): Promise<void> {
   const { snapshot } = ctx.mirror;
   const before = snapshot.epochs.get(node);
   if (before?.holder?.contender === undefined) return;

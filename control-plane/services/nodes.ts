@@ -116,7 +116,7 @@ async function changeLedger(
   });
 }
 
-function knownNode(ctx: ServiceContext, id: NodeId): { node: Node; ledger: Ledger } {
+export function knownNode(ctx: ServiceContext, id: NodeId): { node: Node; ledger: Ledger } {
   const node = ctx.mirror.snapshot.nodes.get(id);
   const ledger = ctx.mirror.snapshot.ledgers.get(id);
   if (node === undefined || ledger === undefined) throw new Refusal('not-found', `there is no node "${id}"`);

@@ -143,10 +143,13 @@ export class Snapshot implements ClusterView {
     return this.#round;
   }
 
-  /** A session that was begun before a recovery is over, whatever its lease says. */
   isAlive(node: NodeId): boolean {
-    const begunUnder = this.#epochs.get(node)?.incarnation ?? FIRST_INCARNATION;
-    return this.#alive.has(node) && begunUnder === this.incarnation;
+    return this.#alive.has(node) && this.isOfPresent(node);
+  }
+
+  /** Whether the node's session was begun under the present incarnation. One from before a recovery is over, whatever its lease says. */
+  isOfPresent(node: NodeId): boolean {
+    return (this.#epochs.get(node)?.incarnation ?? FIRST_INCARNATION) === this.incarnation;
   }
 
   get incarnation(): number {

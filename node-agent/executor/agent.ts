@@ -8,7 +8,7 @@ import type { AssignmentResponse, RegisterRequest, TaskStatus } from '../../shar
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { reportsAnew } from '../core/anew.ts';
-import type { Assignment, Containers, LocalTasks } from '../core/model.ts';
+import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/model.ts';
 import { Book } from './book.ts';
 import { Conductor } from './conductor.ts';
 import type { AgentConfig, ControlPlane, Journal, Log, Runtime } from './contracts.ts';
@@ -95,6 +95,7 @@ class AssembledAgent implements Agent {
       registration: () => this.#registration(),
       onRegistered: ({ stamp }, epoch) => stamp && this.#stamps.confirmed(stamp, epoch),
       onGone: () => this.#leave(),
+      seen: () => this.#book.position,
       accept: (response) => this.#accept(response),
       report: (calls) => this.#reporter.run(calls),
       onChange: () => this.#sayWishes(),
@@ -142,11 +143,15 @@ class AssembledAgent implements Agent {
     if (this.#isGone && this.#runsNothing()) this.#startAfresh();
     const stamp = await this.#stamps.propose();
     if (stamp === null) return null;
-    const held = [...this.#book.tasks.values()].filter((task) => task.phase !== 'ended' || task.unanswered.length > 0);
+    const known = Object.groupBy(this.#book.tasks.values(), (task) =>
+      task.phase !== 'ended' || task.unanswered.length > 0 ? 'held' : 'ended',
+    );
+    const some = (tasks: readonly LocalTask[] = []) => tasks.slice(-LEDGER_ENTRIES_MAX).map((task) => task.id);
     return {
       node: this.#parts.config.node,
       seen: this.#book.position,
-      tasks: held.slice(0, LEDGER_ENTRIES_MAX).map((task) => task.id),
+      tasks: some(known.held),
+      ended: some(known.ended),
       stamp,
     };
   }
@@ -161,7 +166,7 @@ class AssembledAgent implements Agent {
     if (this.#isGone || isNew) return;
     this.#isGone = true;
     // Of no incarnation: nothing is kept aside.
-    this.#assignment = { position: { incarnation: 0, generation: 0 }, tasks: new Map() };
+    this.#assignment = { position: { incarnation: 0, generation: 0 }, tasks: new Map(), keptAsideStops: new Map() };
     this.#sayWishes();
   }
 
@@ -194,7 +199,11 @@ class AssembledAgent implements Agent {
       return false;
     }
     if (seen === null || isBehind(seen, position)) this.#book.write({ kind: 'position', position });
-    this.#assignment = { position, tasks: new Map(response.tasks.map((task) => [task.id, task])) };
+    this.#assignment = {
+      position,
+      tasks: new Map(response.tasks.map((task) => [task.id, task])),
+      keptAsideStops: new Map(response.keptAsideStops?.map(({ task, reason }) => [task, reason])),
+    };
     this.#compareOnce(this.#assignment);
     this.#streams.want(response.streams);
     return true;

@@ -17,6 +17,8 @@ import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } 
 
 /** How long the control plane may hold a request for the assignment open. */
 const ASSIGNMENT_WAIT_MS = 25_000;
+/** The same after one was refused: the answer only tells whether the control plane has caught up. */
+const REFUSED_WAIT_MS = 1000;
 const HEARTBEAT_INTERVAL_MIN_MS = 100;
 /** Somebody has to do something before it is taken; until then it is asked for now and then. */
 const MISMATCH_BACKOFF: BackoffPolicy = { baseMs: 1000, factor: 2, maxMs: 30_000 };
@@ -34,6 +36,8 @@ export interface SessionParts {
   readonly onRegistered: (request: RegisterRequest, epoch: number) => void;
   /** The node was declared gone: its next registration has to be that of a new one. */
   readonly onGone: () => void;
+  /** The highest assignment that has been followed, in any session. */
+  readonly seen: () => AssignmentPosition | null;
   /** False: the assignment lies behind what has been seen, and is refused. */
   readonly accept: (response: AssignmentResponse) => boolean;
   /** Whatever reports statuses, for as long as a session lasts. */
@@ -204,14 +208,21 @@ export class Session {
     let streamsVersion: string | null = null;
     let refused = 0;
     while (!calls.signal.aborted) {
-      const query: AssignmentQuery = { position, streamsVersion, waitMs: ASSIGNMENT_WAIT_MS };
+      const waitMs: number = refused === 0 ? ASSIGNMENT_WAIT_MS : REFUSED_WAIT_MS;
+      const query: AssignmentQuery = { position, streamsVersion, waitMs };
       const response: AssignmentResponse | null = await calls.untilAnswered((controlPlane, epoch, signal) =>
         this.#poll((until) => controlPlane.assignment(epoch, query, until), signal),
       );
-      if (response === null || calls.signal.aborted) continue;
+      if (calls.signal.aborted) return;
+      if (response === null) {
+        if (refused > 0) position = null;
+        continue;
+      }
       if (!this.#parts.accept(response)) {
         await this.#connection.pause(refused, calls.signal);
         refused += 1;
+        // Told what has been seen here, the control plane either catches up with it or finds that its state lies behind.
+        position = this.#parts.seen();
         continue;
       }
       refused = 0;

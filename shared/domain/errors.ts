@@ -19,6 +19,7 @@ export const REFUSAL_CODES = [
   'identity-mismatch',
   'node-gone',
   'history-gone',
+  'history-changed',
   'limit-exceeded',
   'unavailable',
 ] as const;

@@ -1,5 +1,6 @@
 /** A machine with an agent, as the agent describes it, and who holds the session with it. */
 import type { NodeId, TaskId } from './ids.ts';
+import type { StopRequest } from './job.ts';
 import type { Resources } from './resources.ts';
 
 /** What the node's operator lets tasks do beyond the ordinary. Everything is off unless it is turned on. */
@@ -53,8 +54,10 @@ export interface Epoch {
    * older one. Until a recovery the node keeps what it runs and gets nothing.
    */
   readonly ahead?: { readonly incarnation: number; readonly generation: number } | undefined;
-  /** Tasks that run there from before a recovery although the state places none of them there. */
-  readonly keptAside?: readonly TaskId[] | undefined;
+  /** What runs there from a history that this state doesn't know. Absent: nothing. */
+  readonly keptAside?: readonly KeptAside[] | undefined;
+  /** Tasks that this state calls pending, and that the node has seen end. Absent: none. */
+  readonly endedBefore?: readonly TaskId[] | undefined;
   /** The agent that holds the session; absent for one that carries no stamp. */
   readonly holder?: Holder | undefined;
   /** An operator has said that nothing runs there any more. What the node held goes; under its name another one may join. */
@@ -76,6 +79,13 @@ export interface Gone {
   readonly by: string;
   /** The last one that was accepted of its agent; absent where that carried none. */
   readonly stamp?: string | undefined;
+}
+
+/** A task of which something runs on a node although the state places nothing of it there. */
+export interface KeptAside {
+  readonly task: TaskId;
+  /** Its end has been asked for; null: it runs until somebody decides. */
+  readonly stop: StopRequest | null;
 }
 
 /** Of a state that was never recovered, and of a session that was begun under one. */

@@ -82,8 +82,9 @@ const describedNode = z.strictObject({
 export const registerRequestSchema = z
   .strictObject({
     node: describedNode,
-    seen: z.strictObject({ incarnation: whole, generation: whole }).nullable(),
+    seen: z.strictObject({ incarnation: whole, generation: whole, revision: whole.optional() }).nullable(),
     tasks: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX),
+    ended: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX).optional(),
     stamp: z
       .strictObject({ instance: randomText, last: randomText.nullable(), epoch: whole, next: randomText })
       .optional()

@@ -27,6 +27,8 @@ export interface RegisterRequest {
   readonly seen: AssignmentPosition | null;
   /** Tasks of which something runs or waits to be reported. */
   readonly tasks: readonly string[];
+  /** Other tasks whose end the agent remembers. */
+  readonly ended?: readonly string[] | undefined;
   /** Absent in agents that know of none. */
   readonly stamp?: Stamp | undefined;
 }
@@ -57,6 +59,8 @@ export interface RegisterResponse {
 export interface AssignmentPosition {
   readonly incarnation: number;
   readonly generation: number;
+  /** The revision of the state that it was made from. Not part of the order, but one that the state hasn't come to is telling. */
+  readonly revision?: number | undefined;
 }
 
 /** What the node is to run, each task with its template. */
@@ -66,6 +70,13 @@ export interface AssignmentResponse {
   /** Changes whenever `streams` does; sent back as `?streams=`. */
   readonly streamsVersion: string;
   readonly streams: readonly StreamRequest[];
+  /** Of what the agent keeps aside: whose end somebody has asked for. */
+  readonly keptAsideStops?: readonly KeptAsideStop[] | undefined;
+}
+
+export interface KeptAsideStop {
+  readonly task: string;
+  readonly reason: string;
 }
 
 /**

@@ -121,8 +121,11 @@ const resourcesViewSchema = scalarsViewSchema
   .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
   .meta({ id: 'Resources' });
 
-/** `ready` takes tasks. `drained`: draining, and nothing is left on it. */
-export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable'] as const;
+/**
+ * `ready` takes tasks. `drained`: draining, and nothing is left on it. `ahead`: its agent has seen a later state than this one,
+ * which must have been restored from an older snapshot; it keeps what it runs and gets nothing until the cluster is recovered.
+ */
+export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable', 'ahead'] as const;
 
 export const nodeViewSchema = z
   .object({
@@ -147,6 +150,15 @@ export const nodeViewSchema = z
     engine: z.string(),
     registeredAt: time,
     tasks: count.describe('How many hold a place on it.'),
+    ahead: z
+      .object({ incarnation: count, generation: count })
+      .nullable()
+      .describe(
+        'What its agent has seen of its assignment, where this state never came so far; null: nothing of the kind.',
+      ),
+    keptAside: z
+      .array(z.object({ task: z.string(), stop: stopViewSchema.nullable() }))
+      .describe('Tasks that run there from a part of history that is lost, until somebody asks for their end.'),
   })
   .meta({ id: 'Node' });
 
@@ -226,7 +238,15 @@ export const statusViewSchema = z
     replicas: z.array(z.object({ id: z.string(), url: z.string(), startedAt: time })),
     driver: z.string().nullable().describe('The replica that runs rounds and passes.'),
     round: z.number().int().describe('The number of the last round.'),
-    nodes: z.object({ total: count, ready: count, unreachable: count, draining: count }),
+    nodes: z.object({
+      total: count,
+      ready: count,
+      unreachable: count,
+      draining: count,
+      ahead: count.describe('Have seen a later state than this one: was the store restored?'),
+      keepingAside: count.describe('Run something from a part of history that is lost.'),
+    }),
+    recoveredAt: time.nullable().describe('When the cluster was recovered last; null: never.'),
     jobs: z.object({ total: count, live: count }),
     tasks: taskCountsSchema,
     resources: z.object({ total: scalarsViewSchema, used: scalarsViewSchema }),

@@ -23,6 +23,7 @@ export const PROBLEM_KINDS: Readonly<Record<RefusalCode | 'internal', Kind>> = {
   'identity-mismatch': { status: 409, title: 'It is not the agent that this node had' },
   'node-gone': { status: 410, title: 'The node was declared gone' },
   'history-gone': { status: 410, title: 'The history is no longer known' },
+  'history-changed': { status: 410, title: 'The history is not the one that was seen' },
   'revision-mismatch': { status: 412, title: 'It has changed meanwhile' },
   'payload-too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body is of a type that is not understood' },

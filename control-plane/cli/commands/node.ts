@@ -1,6 +1,7 @@
 /** `berth node`: the machines. */
 import type { Command } from 'commander';
 import { allPages } from '../../../shared/client/client.ts';
+import type { NodeView } from '../../../shared/protocol/views.ts';
 import { sleep } from '../../../shared/util/clock.ts';
 import { durationSeconds, onOrOff } from '../arguments.ts';
 import { CliError, EXIT } from '../exit.ts';
@@ -72,6 +73,7 @@ export function addNodeCommands(program: Command, io: Io, finish: (exitCode: num
     .action(async (id: string, flags: DrainFlags, self: Command) => {
       finish(await drain(await openSession(io, self), id, flags));
     });
+  addStopKeptAside(node, io);
   node
     .command('eligibility')
     .description('Say whether a node may get new tasks. What runs there goes on.')
@@ -104,6 +106,50 @@ async function declareGone({ client, printer }: Session, id: string, { yes }: { 
   }
   const gone = await client.nodes.declareGone(id);
   printer.note(`node ${id} was declared gone by ${gone.by}: ${counted(gone.tasks, 'task')} of it lost`);
+}
+
+const KEPT_ASIDE_HELP = `
+After etcd was restored from an older snapshot and the cluster recovered, containers that the state knows nothing of run on
+until this is asked for. \`berth node show\` lists them.
+
+Examples:
+  berth node stop-kept-aside edge-1 train-main-0     this one
+  berth node stop-kept-aside edge-1 --all            all of them
+`;
+
+function addStopKeptAside(node: Command, io: Io): void {
+  node
+    .command('stop-kept-aside')
+    .description('End what runs on a node from a part of history that is lost.')
+    .argument('<node>', 'its id')
+    .argument('[tasks...]', 'the ids of tasks that it keeps aside, or the starts of them')
+    .option('--all', 'all that it keeps aside')
+    .option('--reason <text>', 'why, as it will stand in records')
+    .addHelpText('after', KEPT_ASIDE_HELP)
+    .action(async (id: string, texts: string[], flags: { all?: boolean; reason?: string }, self: Command) => {
+      if ((texts.length === 0) !== (flags.all === true)) {
+        throw new CliError('name the tasks, or give --all', { exitCode: EXIT.usage });
+      }
+      const { client, printer } = await openSession(io, self);
+      const found = await client.nodes.get(id);
+      const tasks = flags.all === true ? undefined : texts.map((text) => keptAsideTask(found, text));
+      const { reason } = flags;
+      const options = { ...(tasks !== undefined && { tasks }), ...(reason !== undefined && { reason }) };
+      const { keptAside } = await client.nodes.stopKeptAside(id, options);
+      const ending = keptAside.filter(({ stop }) => stop !== null).length;
+      printer.note(`node ${id} is to end ${ending} of the ${counted(keptAside.length, 'task')} that it keeps aside`);
+    });
+}
+
+/** The one with this id, or the only one whose id starts so. */
+function keptAsideTask({ id, keptAside }: NodeView, text: string): string {
+  const ids = keptAside.map(({ task }) => task);
+  const [only, ...others] = ids.includes(text) ? [text] : ids.filter((task) => task.startsWith(text));
+  if (only !== undefined && others.length === 0) return only;
+  const remedy = `See \`berth node show ${id}\`.`;
+  if (only === undefined)
+    throw new CliError(`node ${id} keeps no task aside whose id starts with "${text}"`, { remedy });
+  throw new CliError(`${counted(others.length + 1, 'task')} start with "${text}"`, { exitCode: EXIT.usage, remedy });
 }
 
 const DRAIN_LOOK_MS = 1000;

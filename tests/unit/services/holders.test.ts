@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { heartbeat, registerNode, waitForAssignment } from '../../../control-plane/services/agents.ts';
+import { heartbeat, registerNode } from '../../../control-plane/services/agents.ts';
+import { waitForAssignment } from '../../../control-plane/services/assignments.ts';
 import type { Stamp } from '../../../shared/protocol/agent.ts';
 import {
   caughtUp,
