@@ -10,6 +10,7 @@ import { DockerRuntime } from './adapters/docker/docker-runtime.ts';
 import { FileJournal } from './adapters/journal/file-journal.ts';
 import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
 import { DEFAULT_PORTS, detectMachine } from './adapters/machine/detect.ts';
+import { isOtherMachine, readMachineIdentity } from './adapters/machine/machine-identity.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
 import { systemClock } from './adapters/system/system-clock.ts';
 import { systemRandom } from './adapters/system/system-random.ts';
@@ -78,6 +79,7 @@ interface Surroundings {
 
 async function serve(surroundings: Surroundings): Promise<void> {
   const { options, stateDir, log, ending } = surroundings;
+  await checkMachine(options, stateDir);
   const nodeId = await identity(options, stateDir);
   const runtime = dockerRuntime(options, nodeId);
   const config = await describe(surroundings, runtime, nodeId);
@@ -120,6 +122,19 @@ function dockerRuntime(options: AgentOptions, nodeId: string): DockerRuntime {
     clock: systemClock,
     random: systemRandom,
   });
+}
+
+/** A copy of the folder on another machine would speak for this node and know nothing of what runs on it. */
+async function checkMachine({ isStateDirMoved, stateDir: path }: AgentOptions, stateDir: StateDir): Promise<void> {
+  const machine = await readMachineIdentity();
+  const before = await stateDir.readMachine();
+  if (before !== null && isOtherMachine(before, machine) === true && !isStateDirMoved) {
+    throw new StateDirError(
+      `the state folder ${path} was made on another machine, so this one may be a clone of it; to make this machine a node of its own, start with an empty --state-dir; if the disk was moved here and nothing else uses that state, add --state-dir-moved once`,
+    );
+  }
+  const known = isStateDirMoved ? machine : { ...before, ...machine };
+  if (before === null || JSON.stringify(known) !== JSON.stringify(before)) await stateDir.writeMachine(known);
 }
 
 async function identity(options: AgentOptions, stateDir: StateDir): Promise<string> {

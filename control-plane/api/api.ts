@@ -4,14 +4,16 @@
  */
 import { type Context, Hono } from 'hono';
 import { Refusal } from '../../shared/domain/errors.ts';
+import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
 import { LogRelay } from '../services/log-relay.ts';
+import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
 import { authenticate } from './http/authenticate.ts';
 import type { Endpoint, Method, Outcome } from './http/endpoint.ts';
 import { HttpRefusal, problemResponse } from './http/problem.ts';
-import { REQUEST_ID_HEADER, REVISION_HEADER, seenRevision } from './input/headers.ts';
+import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/headers.ts';
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
@@ -21,9 +23,6 @@ import { nodeEndpoints } from './routes/nodes.ts';
 import { openRoutes } from './routes/open.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
 import { taskEndpoints } from './routes/tasks.ts';
-
-/** How long a request waits for this replica to see what the client has seen elsewhere. */
-const CATCH_UP_MS = 5000;
 
 const LATENCY_BOUNDS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
@@ -86,7 +85,7 @@ function frame(app: Hono<Env>, parts: ApiParts): void {
     await next();
     const { headers } = c.res;
     headers.set(REQUEST_ID_HEADER, c.get('requestId'));
-    if (!headers.has(REVISION_HEADER)) headers.set(REVISION_HEADER, String(ctx.mirror.revision));
+    if (!headers.has(REVISION_HEADER)) headers.set(REVISION_HEADER, positionText(positionNow(ctx)));
     headers.set('x-content-type-options', 'nosniff');
     const elapsedMs = ctx.clock.monotonicMs() - startedAtMs;
     observe(seconds, c, elapsedMs / 1000);
@@ -123,28 +122,27 @@ async function serve(c: Context<Env>, { document, serve: check }: Endpoint, part
   const outcome = act();
   // Taken before anything is awaited: what a handler read at once, it read at this revision.
   const { revision } = parts.ctx.mirror;
-  return toResponse(await outcome, revision);
+  return toResponse(await outcome, (at) => positionText(positionNow(parts.ctx, at ?? revision)));
 }
 
 /** A client never sees a state that is older than one that it has seen, whichever replica it asks. */
 async function catchUp(request: Request, { ctx, signal }: ApiParts): Promise<void> {
-  const revision = seenRevision(request.headers, []);
-  if (revision === null || revision <= ctx.mirror.revision) return;
-  if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS, signal })) return;
+  const seen = seenPosition(request.headers, []);
+  if (seen === null || (await reach(ctx, seen, signal))) return;
   throw new Refusal(
     'unavailable',
-    `this replica has seen the state up to revision ${ctx.mirror.revision}, not yet ${revision}; try again`,
+    `this replica has seen the state up to revision ${positionText(positionNow(ctx))}, not yet ${positionText(seen)}; try again`,
     { retryAfterSeconds: 1 },
   );
 }
 
-function toResponse(outcome: Outcome, revision: number): Response {
+function toResponse(outcome: Outcome, position: (revision: number | undefined) => string): Response {
   if (outcome instanceof Response) return outcome;
   return new Response(JSON.stringify(outcome.body), {
     status: outcome.status,
     headers: {
       'content-type': 'application/json',
-      [REVISION_HEADER]: String(outcome.revision ?? revision),
+      [REVISION_HEADER]: position(outcome.revision),
       ...outcome.headers,
     },
   });

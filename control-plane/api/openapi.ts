@@ -14,7 +14,7 @@ const INTRODUCTION = `A container control plane for bare-metal and edge fleets: 
 
 Every call takes a JWT as \`Authorization: Bearer <token>\`. Errors are \`application/problem+json\` with a stable \`code\` and, for a request that is not valid, every fault with its place.
 
-Every answer carries \`${REVISION_HEADER}\`, the revision of the state that it shows. Sent along with the next request, to whichever replica, it keeps the answer from showing an older state. \`${REQUEST_ID_HEADER}\` finds a request in the log.
+Every answer carries \`${REVISION_HEADER}\`, the revision of the state that it shows. Sent along with the next request, to whichever replica, it keeps the answer from showing an older state. After the cluster was recovered from an older state of its store, one from before is answered 410 \`history-changed\`: read again, and go on from there. \`${REQUEST_ID_HEADER}\` finds a request in the log.
 
 A POST with an \`${IDEMPOTENCY_HEADER}\` is carried out once, however often it is sent; its repetition gets the first answer again, marked \`${REPLAYED_HEADER}: true\`. Answers are remembered for a day, and the newest 20,000 or so of each replica.
 

@@ -18,8 +18,10 @@ const ORDINARY_ACTIONS = [
   'node:read',
   'node:write',
   'node:admit',
+  'node:remove',
   'event:read',
   'status:read',
+  'cluster:recover',
   'token:create',
   'metrics:read',
 ] as const;

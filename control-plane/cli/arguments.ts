@@ -1,8 +1,10 @@
 /** What people write on the command line, read strictly: an amount, a duration, a variable, a port, a constraint. */
+
 import { InvalidArgumentError } from 'commander';
 import type { Constraint, ConstraintOperator } from '../../shared/domain/constraint.ts';
 import type { JobKey } from '../../shared/domain/ids.ts';
 import { NAME_PATTERN, NAME_RULE } from '../../shared/domain/ids.ts';
+import { parsePosition, type StatePosition } from '../../shared/protocol/position.ts';
 
 const SECONDS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 };
 
@@ -36,6 +38,13 @@ export function wholeNumber(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
   throw new InvalidArgumentError('It must be a whole number.');
+}
+
+/** A revision, as events and answers give it. */
+export function statePosition(text: string): StatePosition {
+  const position = parsePosition(text);
+  if (position !== null) return position;
+  throw new InvalidArgumentError('It must be a revision, such as `berth events -o name` shows.');
 }
 
 /** `KEY=VALUE`, gathered over repetitions of the flag. `KEY` alone takes the value from the CLI's own environment. */

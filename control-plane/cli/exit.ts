@@ -107,6 +107,7 @@ function remedyFor(error: ApiError): string | null {
         ? 'The call was sent twice, so the change may be your own: look before you repeat it.'
         : 'Somebody changed it in between: read it again, then repeat the command.';
     case 'history-gone':
+    case 'history-changed':
       return 'Start again without --after.';
     default:
       return null;

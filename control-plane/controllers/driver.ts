@@ -153,12 +153,25 @@ export class Driver {
 
   /** Once the store has been in reach for a whole lease, a node without one has had every chance to be heard of. */
   #facts(): PassFacts {
-    const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs());
+    const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs(), this.#recoveryRestMs());
     return { leasesCountFromMs: this.#ctx.clock.now() + graceMs };
+  }
+
+  /** How long agents still have to join anew after a recovery, and to say what they run. */
+  #recoveryRestMs(): number {
+    const { mirror, clock } = this.#ctx;
+    const recoveredAtMs = mirror.snapshot.cluster?.recoveredAtMs;
+    if (recoveredAtMs === undefined) return 0;
+    const { leaseTtlMs } = this.#options.nodes;
+    // Another replica's clock may be ahead; nobody waits longer for that.
+    return Math.min(leaseTtlMs, Math.max(0, recoveredAtMs + leaseTtlMs - clock.now()));
   }
 
   async #round(): Promise<RoundOutcome> {
     const { clock } = this.#ctx;
+    const restMs = this.#recoveryRestMs();
+    // What looks as if it had no place may run on a node that hasn't said so yet.
+    if (restMs > 0) return { placed: 0, swept: 0, again: false, wakeAtMs: clock.now() + restMs };
     const startedMs = clock.monotonicMs();
     const outcome = await runRound(this.#ctx);
     const { placed, swept, again } = outcome;

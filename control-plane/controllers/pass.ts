@@ -14,6 +14,8 @@ import {
   type PassPlan,
 } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
+import { planGoneNodes } from '../reconcile/gone-nodes-pass.ts';
+import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
@@ -21,10 +23,12 @@ import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { fitsTransaction } from '../store/transact.ts';
 import {
+  clearUnit,
   createUnit,
   forgetUnit,
   giveUpUnit,
   jobUnit,
+  loseUnit,
   reachabilityUnit,
   removeJobUnit,
   stopUnit,
@@ -45,7 +49,12 @@ export interface PassOutcome {
   readonly wakeAtMs: number | null;
 }
 
-const PASSES: readonly ((input: PassInput) => PassPlan)[] = [planBatchPass, planNodeHealth];
+const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
+  planGoneNodes,
+  planBatchPass,
+  planKeptAside,
+  planNodeHealth,
+];
 
 /** Throws StoreUnavailableError. */
 export async function runPasses(ctx: ControllerContext, facts: PassFacts): Promise<PassOutcome> {
@@ -152,6 +161,9 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'mark-reachable':
     case 'give-up-tasks':
       return `${snapshot.epochs.get(action.node)?.unreachableSinceMs}`;
+    case 'lose-tasks':
+    case 'clear-node':
+      return String(snapshot.modRevision(keys.epoch(action.node)));
     case 'forget':
       return action.records.map((record) => jobBasis(snapshot, jobOf(snapshot, record))).join();
     default:
@@ -197,6 +209,10 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return snapshot.isAlive(action.node) ? reachabilityUnit(snapshot, action.node, null) : null;
     case 'give-up-tasks':
       return snapshot.isAlive(action.node) ? null : giveUpUnit(snapshot, action);
+    case 'lose-tasks':
+      return loseUnit(snapshot, action);
+    case 'clear-node':
+      return clearUnit(snapshot, action);
     case 'forget':
       return forgottenUnit(snapshot, action.records);
     default:
@@ -214,7 +230,14 @@ function forgottenUnit(snapshot: Snapshot, records: readonly Forgettable[]): Uni
 }
 
 function jobOf(snapshot: Snapshot, record: Forgettable): JobUid {
-  return record.kind === 'task' ? (snapshot.tasks.get(record.id)?.jobUid ?? '') : record.job;
+  switch (record.kind) {
+    case 'task':
+      return snapshot.tasks.get(record.id)?.jobUid ?? '';
+    case 'gone-node':
+      return '';
+    default:
+      return record.job;
+  }
 }
 
 /** Null for a job that is no longer on record. */
@@ -228,6 +251,8 @@ function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
       const job = snapshot.jobs.get(record.job);
       return job === undefined ? null : keys.job(job.spec);
     }
+    case 'gone-node':
+      return keys.epoch(record.node);
     default:
       return unreachable(record);
   }

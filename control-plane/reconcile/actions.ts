@@ -44,6 +44,25 @@ export type PassAction =
       readonly atMs: number;
       readonly message: string;
     }
+  /** Pending tasks end as lost. Compares the tasks and the node's epoch, which says that they run there. */
+  | {
+      readonly type: 'lose-tasks';
+      readonly node: NodeId;
+      readonly tasks: readonly TaskId[];
+      readonly atMs: number;
+      readonly message: string;
+    }
+  /**
+   * Of a node that was declared gone: the tasks end as lost and their entries go; with the last live one goes the ledger. Compares
+   * the tasks, the ledger and the node's epoch.
+   */
+  | {
+      readonly type: 'clear-node';
+      readonly node: NodeId;
+      readonly tasks: readonly TaskId[];
+      readonly atMs: number;
+      readonly message: string;
+    }
   /** Compares every task, and the job of everything that has one on record. At most {@link FORGET_RECORDS_MAX} records. */
   | { readonly type: 'forget'; readonly records: readonly Forgettable[] };
 
@@ -51,7 +70,9 @@ export type PassAction =
 export type Forgettable =
   | { readonly kind: 'task'; readonly id: TaskId }
   | { readonly kind: 'version'; readonly job: JobUid; readonly version: number }
-  | { readonly kind: 'job'; readonly job: JobUid };
+  | { readonly kind: 'job'; readonly job: JobUid }
+  /** That a node was declared gone. */
+  | { readonly kind: 'gone-node'; readonly node: NodeId };
 
 /** Keeps each action within one transaction. */
 export const ACTION_TASKS_MAX = 100;

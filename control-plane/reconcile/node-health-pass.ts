@@ -8,18 +8,21 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
-import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import type { Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from './actions.ts';
 import { bounded, chunks } from './bounds.ts';
 import { admitGiveUps, type GiveUps, type SilentNode } from './give-up-rate.ts';
+import { liveTasksOn } from './places.ts';
 
 /** For a task of which neither the job nor the version is on record any more. */
 const REPLACE_AFTER_DEFAULT_SECONDS = 60;
 
 export function planNodeHealth(input: PassInput): PassPlan {
   const { cluster, nowMs } = input;
-  const ledgers = [...cluster.ledgers.values()].sort((a, b) => byText(a.node, b.node));
+  const ledgers = [...cluster.ledgers.values()]
+    .filter(({ node }) => cluster.epochs.get(node)?.gone === undefined)
+    .sort((a, b) => byText(a.node, b.node));
   const silences = ledgers.flatMap((ledger) => silenceOf(input, ledger));
   const rate = admitGiveUps(cluster, silences, nowMs);
   const silent = new Map(silences.map((silence) => [silence.node, silence]));
@@ -43,15 +46,6 @@ const NOTHING_DUE: NodeCheck = { actions: [], deadlines: [] };
 
 function both(a: NodeCheck, b: NodeCheck): NodeCheck {
   return { actions: [...a.actions, ...b.actions], deadlines: [...a.deadlines, ...b.deadlines] };
-}
-
-/** What holds a place there and hasn't ended, but for what has been given up. */
-function liveTasksOn(cluster: ClusterView, ledger: Ledger): Task[] {
-  return Object.values(ledger.entries)
-    .filter((entry) => !entry.disowned)
-    .flatMap((entry) => cluster.tasks.get(entry.task) ?? [])
-    .filter((task) => !isTerminal(task.state))
-    .sort((a, b) => byText(a.id, b.id));
 }
 
 function checkLease({ cluster, nowMs, leasesCountFromMs }: PassInput, { node }: Ledger): NodeCheck {

@@ -7,6 +7,8 @@
  *   a job without an outcome is at all stay, since its attempts are counted from them.
  * - Of each job only the newest versions are kept.
  *
+ * That a node was declared gone is kept for longer than its agent could come back with a token of its own.
+ *
  * Nothing goes whose place in a ledger still stands, and nothing that ended only just now, however much there is: those who
  * wait for an end must have had the time to read it.
  */
@@ -37,6 +39,9 @@ export const RETENTION_DEFAULTS: RetentionPolicy = {
   endedTasksMax: 10_000,
   versionsMax: 100,
 };
+
+/** Its agent's own token ends after two weeks; one that has another way in is told for so long what became of its node. */
+export const GONE_KEEP_MS = 90 * 24 * 3_600_000;
 
 /** Whatever else is asked for, what has ended stays for so long. */
 export const KEEP_MIN_MS = 300_000;
@@ -77,6 +82,7 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     ...[...cluster.jobs.values()]
       .sort((a, b) => byText(a.uid, b.uid))
       .flatMap((job) => oldVersions(cluster, job, policy)),
+    ...longGone(input),
   ];
   const unique = new Map(records.map((record) => [recordKey(record), record]));
   const actions = chunks([...unique.values()], FORGET_RECORDS_MAX).map(
@@ -144,6 +150,14 @@ function oldVersions(cluster: ClusterView, job: Job, { versionsMax }: RetentionP
     .map(versionRecord(job.uid));
 }
 
+/** Under a name that nobody has joined with since, and where nothing is left to be given back. */
+function longGone({ cluster, nowMs }: RetentionInput): Forgettable[] {
+  return [...cluster.epochs]
+    .filter(([node, { gone }]) => gone !== undefined && !cluster.ledgers.has(node) && nowMs - gone.atMs >= GONE_KEEP_MS)
+    .map(([node]): Forgettable => ({ kind: 'gone-node', node }))
+    .sort((a, b) => byText(recordKey(a), recordKey(b)));
+}
+
 function versionsOf(cluster: ClusterView, job: JobUid): number[] {
   return [...cluster.versionsOfJob(job)].map(({ version }) => version).sort((a, b) => a - b);
 }
@@ -160,6 +174,8 @@ function recordKey(record: Forgettable): string {
       return `version ${record.job} ${record.version}`;
     case 'job':
       return `job ${record.job}`;
+    case 'gone-node':
+      return `gone node ${record.node}`;
   }
 }
 

@@ -25,6 +25,8 @@ export interface Room {
   /** After the sweep, before any placement of this round. */
   readonly ledger: Ledger;
   readonly alive: boolean;
+  /** Its agent has seen a later state than this one. */
+  readonly ahead: boolean;
   readonly free: Resources;
   readonly freePorts: number;
   readonly entries: number;
@@ -47,7 +49,8 @@ export function roomsOf(cluster: ClusterView, sweeps: readonly Sweep[]): Room[] 
       const node = cluster.nodes.get(ledger.node);
       if (node === undefined) return [];
       const left = removeEntries(ledger, swept.get(ledger.node) ?? []);
-      return [new LedgerRoom(node, left, cluster.isAlive(ledger.node))];
+      const ahead = cluster.epochs.get(node.id)?.ahead !== undefined;
+      return [new LedgerRoom(node, left, { alive: cluster.isAlive(node.id), ahead })];
     });
 }
 
@@ -75,6 +78,7 @@ class LedgerRoom implements Room {
   readonly node: Node;
   readonly ledger: Ledger;
   readonly alive: boolean;
+  readonly ahead: boolean;
   free: Resources;
   freePorts: number;
   entries: number;
@@ -83,10 +87,11 @@ class LedgerRoom implements Room {
   /** Counted when it is first asked for: only jobs that spread want to know. */
   #tasksByGroup: Map<string, number> | null = null;
 
-  constructor(node: Node, ledger: Ledger, alive: boolean) {
+  constructor(node: Node, ledger: Ledger, { alive, ahead }: Pick<Room, 'alive' | 'ahead'>) {
     this.node = node;
     this.ledger = ledger;
     this.alive = alive;
+    this.ahead = ahead;
     this.free = freeResources(ledger);
     this.freePorts = countPorts(this.free.ports);
     const entries = Object.values(ledger.entries);

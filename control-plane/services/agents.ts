@@ -2,37 +2,28 @@
  * The sessions that agents hold. A session is an epoch of its node: registering starts one, everything else names it, and
  * whoever names an older one is sent back to register. Any replica can serve any call of any session.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
 import { Refusal } from '../../shared/domain/errors.ts';
-import type { NodeId } from '../../shared/domain/ids.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
-import { advance, mayFollow, type Task } from '../../shared/domain/task.ts';
-import type {
-  AssignedTask,
-  AssignmentPosition,
-  AssignmentResponse,
-  RegisterRequest,
-  StatusesRequest,
-  StatusesResponse,
-  TaskStatus,
-} from '../../shared/protocol/agent.ts';
+import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
+import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/task.ts';
+import type { RegisterRequest, StatusesRequest, StatusesResponse, TaskStatus } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
-import { canonicalJson, hexEncode, utf8Encode } from '../../shared/util/codec.ts';
+import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
-import type { Compare, TransactionResult, Write } from '../store/contract.ts';
+import type { Compare, LeaseId, TransactionResult, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
+import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit, putTask } from '../store/units.ts';
 import type { ServiceContext } from './context.ts';
+import { admit, answerCall } from './holders.ts';
+import { nextEpoch } from './node-session.ts';
+import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
 
 /** How often a write that lost its compare is drafted again. */
 const TRIES_MAX = 16;
 const CATCH_UP_MS = 2000;
-
-export interface NodeSession {
-  readonly node: NodeId;
-  readonly epoch: number;
-}
 
 export interface RegisteredNode {
   readonly epoch: number;
@@ -52,14 +43,18 @@ export async function registerNode(
 ): Promise<RegisteredNode> {
   const { id } = request.node;
   checkMayRegister(ctx, principal, id);
+  // That an agent has seen more than the state holds can only be told by a mirror of the present.
+  if (sessionOf(ctx, request).ahead !== undefined) await catchUp(ctx, id);
   const lease = await ctx.store.grantLease(Math.ceil(ctx.config.leaseTtlMs / 1000));
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     checkMayRegister(ctx, principal, id);
-    const epoch = ctx.mirror.snapshot.epochOf(id) + 1;
-    const result = await ctx.store.transact(registration(ctx, request, { epoch, lease }));
+    const holder = await admit(ctx, principal, request);
+    const session = { ...sessionOf(ctx, request), ...holder };
+    const result = await ctx.store.transact(registration(ctx, request, session, lease));
     if (result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-      const { incarnation } = present(ctx.mirror.snapshot.cluster, 'the cluster record');
+      if (session.ahead !== undefined) tellAhead(ctx, id, session.ahead);
+      const { epoch, incarnation = FIRST_INCARNATION } = session;
       const { heartbeatIntervalMs, leaseTtlMs } = ctx.config;
       return { epoch, incarnation, heartbeatIntervalMs, leaseTtlMs };
     }
@@ -88,10 +83,26 @@ function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId)
   }
 }
 
+function sessionOf({ mirror }: ServiceContext, { node, seen, tasks, ended = [] }: RegisterRequest): Epoch {
+  const { snapshot } = mirror;
+  const { incarnation, revision } = snapshot;
+  const isPending = (task: TaskId) => snapshot.tasks.get(task)?.state === 'pending';
+  const state = { incarnation, revision, before: snapshot.epochs.get(node.id), ledger: snapshot.ledgers.get(node.id) };
+  return nextEpoch({ ...state, isPending }, { seen, tasks, ended });
+}
+
+function tellAhead({ log }: ServiceContext, node: NodeId, seen: Epoch['ahead']): void {
+  log.error(
+    { node, seen },
+    "a node's agent has seen a later state than this one; if the store was restored from an older snapshot, run `berth cluster recover`; if not, its state folder comes from another cluster",
+  );
+}
+
 function registration(
   ctx: ServiceContext,
   { node }: RegisterRequest,
-  { epoch, lease }: { epoch: number; lease: string },
+  session: Epoch,
+  lease: LeaseId,
 ): { compares: Compare[]; writes: Write[] } {
   const { snapshot } = ctx.mirror;
   const before = snapshot.ledgers.get(node.id);
@@ -104,13 +115,13 @@ function registration(
     assignmentGeneration: 1,
   };
   const same = before !== undefined && canonicalJson(before.total) === canonicalJson(node.resources);
-  const compared = [keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
+  const compared = [keys.cluster, keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
   return {
     compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
     writes: [
       putRecord('nodes', keys.node(node.id), { ...node, registeredAtMs: ctx.clock.now() }),
-      putRecord('epochs', keys.epoch(node.id), { ...snapshot.epochs.get(node.id), epoch, unreachableSinceMs: null }),
-      putRecord('alive', keys.alive(node.id), { epoch }, lease),
+      putRecord('epochs', keys.epoch(node.id), session),
+      putRecord('alive', keys.alive(node.id), { epoch: session.epoch }, lease),
       ...(same ? [] : [putRecord('ledger', keys.ledger(node.id), { ...ledger, total: node.resources })]),
     ],
   };
@@ -119,117 +130,11 @@ function registration(
 /** Keeps the node's lease. Throws `stale-epoch` when the session has ended, so that the agent registers anew. */
 export async function heartbeat(ctx: ServiceContext, session: NodeSession): Promise<void> {
   await currentSession(ctx, session);
+  await answerCall(ctx, session);
   const lease = ctx.mirror.snapshot.lease(keys.alive(session.node));
   if (lease === null || !(await ctx.store.keepLeaseAlive(lease))) {
     throw staleEpoch(session, 'its lease has ended');
   }
-}
-
-/** What the agent already has; null and empty where it has nothing. */
-export interface AssignmentQuery {
-  readonly position: AssignmentPosition | null;
-  readonly streamsVersion: string;
-  readonly waitMs: number;
-  readonly signal: AbortSignal;
-}
-
-/** What the node is to run, as soon as it differs from what the agent has; null after `waitMs` without a difference. */
-export async function waitForAssignment(
-  ctx: ServiceContext,
-  session: NodeSession,
-  query: AssignmentQuery,
-): Promise<AssignmentResponse | null> {
-  await currentSession(ctx, session);
-  const deadlineMs = ctx.clock.monotonicMs() + query.waitMs;
-  while (!query.signal.aborted) {
-    checkEpoch(ctx, session);
-    const assignment = assignmentOf(ctx, session.node);
-    if (isNews(assignment, query)) return assignment;
-    const leftMs = deadlineMs - ctx.clock.monotonicMs();
-    if (leftMs <= 0) return null;
-    await nextSignal(ctx, session.node, { timeoutMs: leftMs, signal: query.signal });
-  }
-  return null;
-}
-
-/** What is older than what the agent has only shows that this replica is behind: the agent waits for it to catch up. */
-function isNews({ position, streamsVersion }: AssignmentResponse, query: AssignmentQuery): boolean {
-  const has = query.position;
-  if (has === null || has.incarnation !== position.incarnation) return true;
-  if (has.generation !== position.generation) return has.generation < position.generation;
-  return query.streamsVersion !== streamsVersion;
-}
-
-function nextSignal(
-  ctx: ServiceContext,
-  node: NodeId,
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
-): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      stopListening();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = ctx.clock.setTimer(timeoutMs, done);
-    const stopListening = ctx.signals.listen(node, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
-
-function assignmentOf(ctx: ServiceContext, node: NodeId): AssignmentResponse {
-  const { snapshot } = ctx.mirror;
-  const ledger = present(snapshot.ledgers.get(node), `the ledger of node ${node}`);
-  const { incarnation } = present(snapshot.cluster, 'the cluster record');
-  const streams = [...snapshot.streams.values()].filter((stream) => stream.node === node).sort(byId);
-  return {
-    position: { incarnation, generation: ledger.assignmentGeneration },
-    tasks: Object.keys(ledger.entries)
-      .sort()
-      .flatMap((id) => assignedTask(ctx, ledger, id)),
-    streamsVersion: versionOf(streams),
-    streams: streams.map(({ id, task, follow, tail, since }) => ({ id, task, follow, tail, since })),
-  };
-}
-
-/** A digest of the ids, since it travels in a query; empty where there are none. */
-function versionOf(streams: readonly { readonly id: string }[]): string {
-  if (streams.length === 0) return '';
-  const ids = streams.map(({ id }) => id).join(',');
-  return hexEncode(sha256(utf8Encode(ids)).slice(0, STREAMS_VERSION_BYTES));
-}
-
-const STREAMS_VERSION_BYTES = 8;
-
-function byId(a: { id: string }, b: { id: string }): number {
-  return a.id < b.id ? -1 : 1;
-}
-
-function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): AssignedTask[] {
-  const { snapshot } = ctx.mirror;
-  const entry = ledger.entries[id];
-  const task = snapshot.tasks.get(id);
-  const version = entry === undefined ? undefined : snapshot.version(entry.jobUid, entry.jobVersion);
-  const group = version?.spec.groups.find((candidate) => candidate.name === entry?.group);
-  if (entry === undefined || task === undefined || group === undefined) return [];
-  return [
-    {
-      id,
-      jobUid: task.jobUid,
-      jobName: task.jobName,
-      jobVersion: task.jobVersion,
-      role: task.role,
-      groupName: task.group,
-      index: task.index,
-      attempt: task.attempt,
-      state: task.state,
-      group,
-      ports: entry.ports,
-      stop: entry.stop,
-      disowned: entry.disowned,
-    },
-  ];
 }
 
 /**
@@ -242,7 +147,7 @@ export async function commitStatuses(
   { statuses, released }: StatusesRequest,
 ): Promise<StatusesResponse> {
   await currentSession(ctx, session);
-  if (!knowsAll(ctx, session.node, { statuses, released })) await catchUp(ctx, session);
+  if (!knowsAll(ctx, session.node, { statuses, released })) await catchUp(ctx, session.node);
   const results = await untilCommitted(ctx, session, () => statusDraft(ctx, session, statuses));
   if (released.length > 0) await untilCommitted(ctx, session, () => releaseDraft(ctx, session, released));
   return { results };
@@ -301,8 +206,17 @@ function statusDraft(
   return {
     result: results,
     compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
-    writes: [...changed.values()].map(putTask),
+    writes: [...[...changed.values()].map(putTask), ...keptAsideEnds(snapshot, node, statuses)],
   };
+}
+
+/** What was kept aside and has ended is no longer shown. The state has no record of it that would take its end. */
+function keptAsideEnds(snapshot: Snapshot, node: NodeId, statuses: readonly TaskStatus[]): Write[] {
+  const ended = new Set(statuses.filter(({ state }) => isTerminal(state)).map(({ task }) => task));
+  const epoch = snapshot.epochs.get(node);
+  if (epoch?.keptAside === undefined || !epoch.keptAside.some(({ task }) => ended.has(task))) return [];
+  const keptAside = epoch.keptAside.filter(({ task }) => !ended.has(task));
+  return [putRecord('epochs', keys.epoch(node), { ...epoch, keptAside: keptAside.length > 0 ? keptAside : undefined })];
 }
 
 /** Agents' clocks differ from ours and each other's; a history that runs backwards would help nobody. */
@@ -325,26 +239,4 @@ function releaseDraft(ctx: ServiceContext, { node }: NodeSession, released: read
     compares: [...unit.compares, { key: epochKey, modRevision: snapshot.modRevision(epochKey) }],
     writes: unit.writes,
   };
-}
-
-/** This replica's mirror may be behind the one that the session was made on: it gets the time to catch up. */
-async function currentSession(ctx: ServiceContext, session: NodeSession): Promise<void> {
-  if (ctx.mirror.snapshot.epochOf(session.node) < session.epoch) await catchUp(ctx, session);
-  checkEpoch(ctx, session);
-}
-
-/** Waits until the mirror shows everything that has happened by now. */
-async function catchUp(ctx: ServiceContext, { node }: NodeSession): Promise<void> {
-  const { revision } = await ctx.store.get(keys.epoch(node));
-  if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS })) return;
-  throw new Refusal('unavailable', `replica "${ctx.replica.id}" is behind; ask again`, { retryAfterSeconds: 1 });
-}
-
-function checkEpoch(ctx: ServiceContext, session: NodeSession): void {
-  const current = ctx.mirror.snapshot.epochOf(session.node);
-  if (current !== session.epoch) throw staleEpoch(session, `it is at epoch ${current} now`);
-}
-
-function staleEpoch({ node, epoch }: NodeSession, why: string): Refusal {
-  return new Refusal('stale-epoch', `the session of node "${node}" with epoch ${epoch} is over: ${why}; register anew`);
 }

@@ -114,6 +114,12 @@ function nodeEvents({ after, revision }: ChangeOf<'nodes'>): EventView[] {
 
 function epochEvents({ before, after, revision, id }: ChangeOf<'epochs'>): EventView[] {
   if (before === null || after === null) return [];
+  if (after.gone !== undefined) {
+    if (before.gone !== undefined) return [];
+    const message = `declared gone by ${after.gone.by}; what it ran is lost`;
+    return [event({ revision, type: 'node.gone', message, node: id, atMs: after.gone.atMs })];
+  }
+  if (before.gone !== undefined) return [];
   if (before.unreachableSinceMs === null && after.unreachableSinceMs !== null) {
     const message = 'its heartbeats have stopped; its tasks may still run';
     return [event({ revision, type: 'node.unreachable', message, node: id, atMs: after.unreachableSinceMs })];

@@ -4,6 +4,7 @@
  */
 import { Refusal } from '../../shared/domain/errors.ts';
 import { roleWithin } from '../../shared/domain/ids.ts';
+import { positionText, type StatePosition } from '../../shared/protocol/position.ts';
 import type { EventView } from '../../shared/protocol/views.ts';
 import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -11,12 +12,10 @@ import type { Change } from '../store/snapshot.ts';
 import { demand } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { eventsOf } from './event-views.ts';
+import { positionNow, reach } from './reach.ts';
 
 /** A reader that is this many batches behind is cut off; it takes the stream up again from its last id. */
 const BATCHES_BEHIND_MAX = 1000;
-
-/** How far behind another replica this one may be. */
-const REACH_MS = 5000;
 
 export interface EventFilter {
   readonly types: readonly string[] | null;
@@ -33,14 +32,14 @@ export interface EventBatch {
 }
 
 /**
- * Gives this replica the time to come to the revision that a reader has seen elsewhere. Throws `history-gone` if it doesn't:
- * the reader has seen a history that isn't this one.
+ * Gives this replica the time to come to what a reader has seen elsewhere. Throws `history-gone` or `history-changed` if it
+ * doesn't: the reader has seen a history that isn't this one.
  */
-export async function reach(ctx: ServiceContext, after: number): Promise<void> {
-  if (await ctx.mirror.waitFor(after, { timeoutMs: REACH_MS })) return;
+export async function reachForEvents(ctx: ServiceContext, after: StatePosition): Promise<void> {
+  if (await reach(ctx, after)) return;
   throw new Refusal(
     'history-gone',
-    `revision ${after} has not been reached here, only ${ctx.mirror.revision}; if the store was restored or replaced, list what you follow again and go on from its Berth-Revision`,
+    `revision ${positionText(after)} has not been reached here, only ${positionText(positionNow(ctx))}; if the store was restored or replaced, list what you follow again and go on from its Berth-Revision`,
   );
 }
 
@@ -68,10 +67,11 @@ export function readEvents(
 export async function* watchEvents(
   ctx: ServiceContext,
   principal: Principal,
-  { after, filter, signal }: { after: number | null; filter: EventFilter; signal: AbortSignal },
+  { after: seen, filter, signal }: { after: StatePosition | null; filter: EventFilter; signal: AbortSignal },
 ): AsyncGenerator<EventBatch> {
   const passes = passer(principal, filter);
-  if (after !== null) await reach(ctx, after);
+  if (seen !== null) await reachForEvents(ctx, seen);
+  const after = seen?.revision ?? null;
   const queue: EventBatch[] = [];
   let wake = () => {};
   let broken: Refusal | null = null;

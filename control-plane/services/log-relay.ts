@@ -72,7 +72,9 @@ export class LogRelay {
    */
   async open(request: LogRequest): Promise<AsyncIterable<readonly LogLine[]>> {
     const { node, signal } = request;
-    if (!this.#options.ctx.mirror.snapshot.isAlive(node)) throw unreachable(request);
+    const { snapshot } = this.#options.ctx.mirror;
+    if (snapshot.epochs.get(node)?.gone !== undefined) throw gone(request);
+    if (!snapshot.isAlive(node)) throw unreachable(request);
     if (this.#sinks.size >= STREAMS_MAX) throw crowded(`${STREAMS_MAX} clients read output on this replica already`);
     if (this.#streamsOf(node) >= STREAMS_PER_NODE_MAX) {
       throw crowded(`${STREAMS_PER_NODE_MAX} clients read output of tasks on node "${node}" already`);
@@ -265,6 +267,10 @@ function unreachable({ node, task }: LogRequest): Refusal {
     'conflict',
     `the output of task "${task}" is on node "${node}", which is unreachable; try again when it is back`,
   );
+}
+
+function gone({ node, task }: LogRequest): Refusal {
+  return new Refusal('conflict', `the output of task "${task}" was on node "${node}", which was declared gone`);
 }
 
 function unanswered({ node, task }: LogRequest): Refusal {

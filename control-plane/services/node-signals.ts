@@ -12,7 +12,8 @@ export class NodeSignals {
 
   /** Takes in what has changed. `reset`: the mirror has listed again, and anything may be different. */
   changed(changes: readonly Change[], reset: boolean): void {
-    const nodes = reset ? [...this.#listeners.keys()] : new Set(changes.flatMap(nodeOfChange));
+    const isForAll = reset || changes.some(({ kind }) => kind === 'cluster');
+    const nodes = isForAll ? [...this.#listeners.keys()] : new Set(changes.flatMap(nodeOfChange));
     for (const node of nodes) {
       for (const listener of [...(this.#listeners.get(node) ?? [])]) listener();
     }

@@ -1,16 +1,16 @@
-/** What can be done with nodes: look at them, keep tasks away, and empty them. */
+/** What can be done with nodes: look at them, keep tasks away, empty them, and say that they are no more. */
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Drain, Ledger } from '../../shared/domain/ledger.ts';
-import type { Node } from '../../shared/domain/node.ts';
-import type { NodeView, Page } from '../../shared/protocol/views.ts';
+import type { Gone, Node } from '../../shared/domain/node.ts';
+import type { GoneNodeView, NodeView, Page } from '../../shared/protocol/views.ts';
 import type { Principal } from '../auth/principal.ts';
-import { ledgerUnit } from '../store/units.ts';
+import { goneUnit, ledgerUnit } from '../store/units.ts';
 import { demand } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
-import { nodeState, nodeView } from './views.ts';
+import { goneNodeView, nodeState, nodeView } from './views.ts';
 
 export function getNode(ctx: ServiceContext, principal: Principal, id: NodeId): NodeView {
   demand(principal, 'node:read', null);
@@ -70,6 +70,36 @@ export function setEligibility(
   return changeLedger(ctx, call, id, (ledger) => (ledger.eligible === eligible ? ledger : { ...ledger, eligible }));
 }
 
+/**
+ * Says that nothing runs on the node any more, nor ever will: the machine was scrapped, or its disk replaced. From then on its
+ * agent is refused, and it is no longer a node. What it held is given back by a pass. Once it has been said, saying it again
+ * changes nothing. Throws `conflict` while the node is connected.
+ */
+export async function declareGone(ctx: ServiceContext, call: Call, id: NodeId): Promise<Answer<GoneNodeView>> {
+  demand(call.principal, 'node:remove', null);
+  return mutate(ctx, call, () => {
+    const { snapshot } = ctx.mirror;
+    const before = snapshot.epochs.get(id);
+    if (before?.gone !== undefined) {
+      return { status: 200, body: goneNodeView(snapshot, id, before.gone), compares: [], writes: [] };
+    }
+    checkDisconnected(ctx, id);
+    const gone: Gone = { atMs: ctx.clock.now(), by: call.principal.subject, stamp: before?.holder?.stamp };
+    const unit = goneUnit(snapshot, id, gone);
+    return { status: 200, body: goneNodeView(snapshot, id, gone), ...unit };
+  });
+}
+
+function checkDisconnected(ctx: ServiceContext, id: NodeId): void {
+  knownNode(ctx, id);
+  if (!ctx.mirror.snapshot.isAlive(id)) return;
+  throw new Refusal(
+    'conflict',
+    `node "${id}" is connected, so it is not gone: stop its agent first (drain the node to end what runs there), and declare it gone once it counts as unreachable`,
+    { retryAfterSeconds: Math.ceil(ctx.config.leaseTtlMs / 1000) },
+  );
+}
+
 async function changeLedger(
   ctx: ServiceContext,
   call: Call,
@@ -86,7 +116,7 @@ async function changeLedger(
   });
 }
 
-function knownNode(ctx: ServiceContext, id: NodeId): { node: Node; ledger: Ledger } {
+export function knownNode(ctx: ServiceContext, id: NodeId): { node: Node; ledger: Ledger } {
   const node = ctx.mirror.snapshot.nodes.get(id);
   const ledger = ctx.mirror.snapshot.ledgers.get(id);
   if (node === undefined || ledger === undefined) throw new Refusal('not-found', `there is no node "${id}"`);

@@ -35,7 +35,10 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
       ready: count('ready'),
       unreachable: count('unreachable'),
       draining: count('draining') + count('drained'),
+      ahead: count('ahead'),
+      keepingAside: [...snapshot.epochs.values()].filter(({ keptAside = [] }) => keptAside.length > 0).length,
     },
+    recoveredAt: cluster.recoveredAtMs === undefined ? null : timeView(cluster.recoveredAtMs),
     jobs: { total: snapshot.jobs.size, live: [...snapshot.unsettledJobs()].length },
     tasks: countTasks(snapshot.tasks.values()),
     resources: {

@@ -1,12 +1,14 @@
 /** How records look to those who ask: pure translation from the domain to what `shared/protocol/views.ts` describes. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import { freeResources, type Ledger, usedResources } from '../../shared/domain/ledger.ts';
-import type { Node } from '../../shared/domain/node.ts';
+import type { Epoch, Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
 import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
 import type {
   ExplanationView,
+  GoneNodeView,
   JobSummary,
   JobVersionView,
   JobView,
@@ -130,9 +132,21 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
   };
 }
 
-export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger): NodeView {
+export function goneNodeView(cluster: ClusterView, id: NodeId, gone: Gone): GoneNodeView {
+  const entries = Object.values(cluster.ledgers.get(id)?.entries ?? {});
+  const live = entries.filter(({ task }) => !isTerminal(cluster.tasks.get(task)?.state ?? 'lost'));
+  return { id, declaredGoneAt: timeView(gone.atMs), by: gone.by, tasks: live.length };
+}
+
+/** `epoch`: as it will be once what is answered has been committed; else as it stands. */
+export function nodeView(
+  cluster: ClusterView,
+  node: Node,
+  ledger: Ledger,
+  epoch: Epoch | undefined = cluster.epochs.get(node.id),
+): NodeView {
   const { drain } = ledger;
-  const unreachableSinceMs = cluster.epochs.get(node.id)?.unreachableSinceMs ?? null;
+  const unreachableSinceMs = epoch?.unreachableSinceMs ?? null;
   return {
     id: node.id,
     hostname: node.hostname,
@@ -152,11 +166,14 @@ export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger): Node
     engine: node.engine,
     registeredAt: timeView(node.registeredAtMs),
     tasks: Object.keys(ledger.entries).length,
+    ahead: epoch?.ahead === undefined ? null : { ...epoch.ahead },
+    keptAside: (epoch?.keptAside ?? []).map(({ task, stop }) => ({ task, stop: stopView(stop) })),
   };
 }
 
 export function nodeState(cluster: ClusterView, node: Node, ledger: Ledger): NodeView['state'] {
   if (!cluster.isAlive(node.id)) return 'unreachable';
+  if (cluster.epochs.get(node.id)?.ahead !== undefined) return 'ahead';
   if (ledger.drain !== null) return Object.keys(ledger.entries).length === 0 ? 'drained' : 'draining';
   return ledger.eligible ? 'ready' : 'ineligible';
 }

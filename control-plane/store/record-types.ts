@@ -13,6 +13,8 @@ export interface ClusterRecord {
   readonly id: string;
   /** Raised by the operator after the store was restored from an older state. */
   readonly incarnation: number;
+  /** When it was raised last; absent: never. */
+  readonly recoveredAtMs?: number | undefined;
   readonly formatVersion: typeof FORMAT_VERSION;
 }
 

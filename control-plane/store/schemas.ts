@@ -176,12 +176,28 @@ const stream = z.object({
 
 /** The schema of each kind's value. */
 export const RECORD_SCHEMAS = {
-  cluster: z.object({ id: z.string(), incarnation: count, formatVersion: z.literal(FORMAT_VERSION) }),
+  cluster: z.object({
+    id: z.string(),
+    incarnation: count,
+    recoveredAtMs: timeMs.optional(),
+    formatVersion: z.literal(FORMAT_VERSION),
+  }),
   driver: z.object({ replica: z.string() }),
   rounds: z.object({ number: count, owner: z.string(), claimedAtMs: timeMs }),
   nodes: node,
   alive: z.object({ epoch: count }),
-  epochs: z.object({ epoch: count, unreachableSinceMs: timeMs.nullable(), lastGiveUpMs: timeMs.optional() }),
+  epochs: z.object({
+    epoch: count,
+    unreachableSinceMs: timeMs.nullable(),
+    lastGiveUpMs: timeMs.optional(),
+    incarnation: count.optional(),
+    ahead: z.object({ incarnation: count, generation: count }).optional(),
+    keptAside: z.array(z.object({ task: z.string(), stop: stopRequest.nullable() })).optional(),
+    endedBefore: texts.optional(),
+    holder: z.object({ stamp: z.string(), instance: z.string(), contender: z.string().optional() }).optional(),
+    gone: z.object({ atMs: timeMs, by: z.string(), stamp: z.string().optional() }).optional(),
+    scrapped: z.string().optional(),
+  }),
   ledger,
   jobs: job,
   versions: jobVersion,

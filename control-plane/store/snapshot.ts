@@ -12,7 +12,7 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { JobKey, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
-import type { Epoch, Node } from '../../shared/domain/node.ts';
+import { type Epoch, FIRST_INCARNATION, type Node } from '../../shared/domain/node.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { invariant, unreachable } from '../../shared/util/assert.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
@@ -144,7 +144,16 @@ export class Snapshot implements ClusterView {
   }
 
   isAlive(node: NodeId): boolean {
-    return this.#alive.has(node);
+    return this.#alive.has(node) && this.isOfPresent(node);
+  }
+
+  /** Whether the node's session was begun under the present incarnation. One from before a recovery is over, whatever its lease says. */
+  isOfPresent(node: NodeId): boolean {
+    return (this.#epochs.get(node)?.incarnation ?? FIRST_INCARNATION) === this.incarnation;
+  }
+
+  get incarnation(): number {
+    return this.#cluster?.incarnation ?? FIRST_INCARNATION;
   }
 
   /** The number of the node's current session; 0 for one that never registered. */

@@ -12,6 +12,7 @@ import {
   removeEntries,
   type StopMark,
 } from '../../shared/domain/ledger.ts';
+import type { Epoch, Gone } from '../../shared/domain/node.ts';
 import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/task.ts';
 import { invariant } from '../../shared/util/assert.ts';
 import type { Compare, Write } from './contract.ts';
@@ -233,6 +234,70 @@ export function giveUpUnit(
       putLedger(ledger),
       ...lost,
     ],
+  };
+}
+
+/**
+ * An operator has said that the node is no more. Its epoch rises, so that no session of it can write, and stays on record: numbers
+ * of sessions must not be used again, and its agent may still come and ask.
+ */
+export function goneUnit(snapshot: Snapshot, node: NodeId, gone: Gone): Unit {
+  const before = snapshot.epochs.get(node);
+  const removed = [keys.node(node), keys.alive(node)].filter((key) => snapshot.modRevision(key) > 0);
+  const after: Epoch = {
+    epoch: (before?.epoch ?? 0) + 1,
+    unreachableSinceMs: null,
+    incarnation: before?.incarnation,
+    gone,
+    scrapped: before?.scrapped,
+  };
+  return {
+    compares: [keys.epoch(node), keys.alive(node), keys.node(node)].map((key) => seen(snapshot, key)),
+    writes: [putRecord('epochs', keys.epoch(node), after), ...removed.map((key) => ({ type: 'delete', key }) as const)],
+  };
+}
+
+/**
+ * Gives back what a node held that was declared gone: the tasks end as lost, from the first as many as go into one unit, and their
+ * entries go. Once nothing live is left the ledger goes, and with it the places that disowned tasks held.
+ */
+export function clearUnit(
+  snapshot: Snapshot,
+  { node, tasks, atMs, message }: { node: NodeId; tasks: readonly TaskId[]; atMs: number; message: string },
+): Unit | null {
+  const ledger = snapshot.ledgers.get(node);
+  if (snapshot.epochs.get(node)?.gone === undefined || ledger === undefined) return null;
+  const isLive = (id: TaskId) => mayFollow(snapshot.tasks.get(id)?.state ?? 'lost', 'lost');
+  const ends = tasks.filter(isLive).flatMap((id) => snapshot.tasks.get(id) ?? []);
+  const lost = withinUnit(
+    ends.map((task) => putTask(advance(task, { state: 'lost', atMs, reason: 'node-lost', message }))),
+  );
+  const given = ends.slice(0, lost.length).map(({ id }) => id);
+  const rest = removeEntries(ledger, given);
+  const isDone = !Object.keys(rest.entries).some(isLive);
+  return {
+    compares: [
+      seen(snapshot, keys.epoch(node)),
+      seen(snapshot, keys.ledger(node)),
+      ...given.map((id) => seen(snapshot, keys.task(id))),
+    ],
+    writes: [isDone ? { type: 'delete', key: keys.ledger(node) } : putLedger(rest), ...lost],
+  };
+}
+
+/** Pending tasks of which the node says that it runs them end as lost. */
+export function loseUnit(
+  snapshot: Snapshot,
+  { node, tasks, atMs, message }: { node: NodeId; tasks: readonly TaskId[]; atMs: number; message: string },
+): Unit {
+  const pending = tasks.flatMap((id) => {
+    const task = snapshot.tasks.get(id);
+    return task?.state === 'pending' ? [task] : [];
+  });
+  const transition = { state: 'lost', atMs, reason: 'state-restored', message } as const;
+  return {
+    compares: [seen(snapshot, keys.epoch(node)), ...pending.map((task) => seen(snapshot, keys.task(task.id)))],
+    writes: pending.map((task) => putTask(advance(task, transition))),
   };
 }
 

@@ -16,6 +16,9 @@ export const OPTIONS = {
   'join-token': one('TOKEN', 'lets this node join; better in the environment or in a file'),
   'join-token-file': one('PATH', 'a file that holds the join token; read again at each attempt'),
   'state-dir': one('PATH', "the agent's own folder (default /var/lib/berth-agent)"),
+  'state-dir-moved': flag(
+    'the state folder was brought here from another machine on purpose, and\nthat one no longer uses it',
+  ),
   'node-id': one('ID', 'the name of this node (default: made once from the host name)'),
   attributes: many('NAME=VALUE', 'what constraints can ask for'),
   resources: one(

@@ -16,6 +16,7 @@ export interface AgentOptions {
   readonly joinToken: string | null;
   readonly joinTokenFile: string | null;
   readonly stateDir: string;
+  readonly isStateDirMoved: boolean;
   readonly nodeId: string | null;
   readonly attributes: Readonly<Record<string, string>>;
   readonly resources: ResourceChange;
@@ -95,6 +96,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
     joinToken,
     joinTokenFile,
     stateDir: checks.text('state-dir') ?? '/var/lib/berth-agent',
+    isStateDirMoved: checks.flag('state-dir-moved'),
     nodeId: checks.nodeId('node-id'),
     attributes: checks.attributes('attributes'),
     resources: checks.resources('resources'),

@@ -168,6 +168,10 @@ function running(facts: Facts, local: LocalTask, container: Container): Verdict 
     const graceMs = assigned.stop?.graceMs ?? local.graceMs;
     return step(stop(facts, container, { graceMs, cause: 'stop-requested', message }));
   }
+  const askedFor = keptAsideStop(facts, local);
+  if (askedFor !== undefined) {
+    return step(stop(facts, container, { graceMs: local.graceMs, cause: 'stop-requested', message: askedFor }));
+  }
   if (isUnassigned(facts, local)) {
     return step(stop(facts, container, { graceMs: local.graceMs, cause: 'unassigned', message: UNASSIGNED }));
   }
@@ -187,6 +191,12 @@ const UNASSIGNED = 'its place on this node is gone';
 function isUnassigned({ assigned, input }: Facts, local: LocalTask): boolean {
   if (assigned !== undefined || input.assignment === null || input.session === 'offline') return false;
   return !isKeptAside(local, input.assignment);
+}
+
+/** Why somebody has asked for the end of what is kept aside. Whoever asked knew that the state doesn't list it. */
+function keptAsideStop({ id, input }: Facts, local: LocalTask): string | undefined {
+  if (input.assignment === null || !isKeptAside(local, input.assignment)) return undefined;
+  return input.assignment.keptAsideStops.get(id);
 }
 
 export function isKeptAside(local: LocalTask, assignment: Assignment): boolean {

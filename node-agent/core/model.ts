@@ -76,6 +76,8 @@ export type Containers = ReadonlyMap<TaskId, Container>;
 export interface Assignment {
   readonly position: AssignmentPosition;
   readonly tasks: ReadonlyMap<TaskId, AssignedTask>;
+  /** Of what is kept aside here: whose end somebody has asked for, and why. */
+  readonly keptAsideStops: ReadonlyMap<TaskId, string>;
 }
 
 /** How a task came out, before it has a time. */

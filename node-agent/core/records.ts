@@ -4,7 +4,7 @@
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
-import type { AssignmentPosition, TaskStatus } from '../../shared/protocol/agent.ts';
+import type { AssignmentPosition, Stamp, TaskStatus } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import { type LocalTask, type Moment, momentAt, ORPHAN_GRACE_MS, type StopCause } from './model.ts';
 
@@ -37,6 +37,9 @@ export type JournalRecord =
   | { readonly kind: 'release'; readonly task: TaskId; readonly answered: boolean }
   | { readonly kind: 'forgotten'; readonly task: TaskId }
   | { readonly kind: 'position'; readonly position: AssignmentPosition }
+  | { readonly kind: 'stamp'; readonly stamp: StampState }
+  /** The node was declared gone and nothing of it runs any more: it joins as a new one. */
+  | { readonly kind: 'afresh' }
   /** A whole task at once: what a compacted journal consists of. */
   | { readonly kind: 'task'; readonly task: CompactTask };
 
@@ -47,20 +50,39 @@ export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt'> & {
   readonly stop: (Omit<NonNullable<LocalTask['stop']>, 'since'> & { readonly sinceMs: number }) | null;
 };
 
+/** Where the agent stands with the stamps that it registers with: {@link Stamp} says what they are for. */
+export interface StampState {
+  readonly last: string | null;
+  /** Of the session that `last` was confirmed in. */
+  readonly epoch: number;
+  /** It may have been sent; null: none is made yet. */
+  readonly next: string | null;
+}
+
+const NO_STAMP: StampState = { last: null, epoch: 0, next: null };
+
 /** What a journal adds up to. Changed in place by {@link applyRecord}, its one writer. */
 export interface TaskBook {
   readonly tasks: Map<TaskId, LocalTask>;
   position: AssignmentPosition | null;
+  stamp: StampState;
 }
 
 export function emptyBook(): TaskBook {
-  return { tasks: new Map(), position: null };
+  return { tasks: new Map(), position: null, stamp: NO_STAMP };
 }
 
 export function applyRecord(book: TaskBook, record: JournalRecord, now: Moment): void {
   switch (record.kind) {
     case 'position':
       book.position = record.position;
+      break;
+    case 'stamp':
+      book.stamp = record.stamp;
+      break;
+    case 'afresh':
+      book.position = null;
+      book.stamp = NO_STAMP;
       break;
     case 'forgotten':
       book.tasks.delete(record.task);
@@ -78,7 +100,7 @@ export function applyRecord(book: TaskBook, record: JournalRecord, now: Moment):
   }
 }
 
-type TaskChange = Exclude<JournalRecord, { readonly kind: 'position' | 'forgotten' | 'task' }>;
+type TaskChange = Exclude<JournalRecord, { readonly kind: 'position' | 'stamp' | 'afresh' | 'forgotten' | 'task' }>;
 
 function changed(task: LocalTask, record: TaskChange, now: Moment): LocalTask {
   switch (record.kind) {
@@ -109,6 +131,7 @@ function changed(task: LocalTask, record: TaskChange, now: Moment): LocalTask {
 export function compactBook(book: TaskBook): JournalRecord[] {
   const records: JournalRecord[] = [...book.tasks.values()].map((task) => ({ kind: 'task', task: compact(task) }));
   if (book.position !== null) records.push({ kind: 'position', position: book.position });
+  if (book.stamp !== NO_STAMP) records.push({ kind: 'stamp', stamp: book.stamp });
   return records;
 }
 

@@ -8,13 +8,14 @@ import type { AssignmentResponse, RegisterRequest, TaskStatus } from '../../shar
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { reportsAnew } from '../core/anew.ts';
-import type { Assignment, Containers, LocalTasks } from '../core/model.ts';
+import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/model.ts';
 import { Book } from './book.ts';
 import { Conductor } from './conductor.ts';
 import type { AgentConfig, ControlPlane, Journal, Log, Runtime } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
+import { Stamps } from './stamps.ts';
 import { Streams } from './streams.ts';
 
 export interface AgentParts {
@@ -58,7 +59,10 @@ class AssembledAgent implements Agent {
   readonly #reporter: Reporter;
   readonly #session: Session;
   readonly #streams: Streams;
+  readonly #stamps: Stamps;
   #assignment: Assignment | null = null;
+  /** It was declared gone, and ends what runs here before it joins as a new node. */
+  #isGone = false;
   /** The session whose first assignment has been compared with what is known here. */
   #comparedEpoch: number | null = null;
 
@@ -70,6 +74,7 @@ class AssembledAgent implements Agent {
       onRelease: (task: TaskId) => this.#reporter.addReleased(task),
     };
     this.#book = new Book(parts);
+    this.#stamps = new Stamps({ ...parts, book: this.#book });
     this.#engine = new EngineView({
       ...parts,
       isBusy: (task) => this.#conductor.isBusy(task),
@@ -88,6 +93,9 @@ class AssembledAgent implements Agent {
     this.#session = new Session({
       ...parts,
       registration: () => this.#registration(),
+      onRegistered: ({ stamp }, epoch) => stamp && this.#stamps.confirmed(stamp, epoch),
+      onGone: () => this.#leave(),
+      seen: () => this.#book.position,
       accept: (response) => this.#accept(response),
       report: (calls) => this.#reporter.run(calls),
       onChange: () => this.#sayWishes(),
@@ -102,6 +110,7 @@ class AssembledAgent implements Agent {
 
   async start(): Promise<void> {
     await this.#book.load();
+    this.#stamps.restore();
     this.#reporter.restore();
     this.#engine.open();
     this.#session.open();
@@ -130,13 +139,50 @@ class AssembledAgent implements Agent {
     };
   }
 
-  #registration(): RegisterRequest {
-    const held = [...this.#book.tasks.values()].filter((task) => task.phase !== 'ended' || task.unanswered.length > 0);
+  async #registration(): Promise<RegisterRequest | null> {
+    if (this.#isGone && this.#runsNothing()) this.#startAfresh();
+    const stamp = await this.#stamps.propose();
+    if (stamp === null) return null;
+    const known = Object.groupBy(this.#book.tasks.values(), (task) =>
+      task.phase !== 'ended' || task.unanswered.length > 0 ? 'held' : 'ended',
+    );
+    const some = (tasks: readonly LocalTask[] = []) => tasks.slice(-LEDGER_ENTRIES_MAX).map((task) => task.id);
     return {
       node: this.#parts.config.node,
       seen: this.#book.position,
-      tasks: held.slice(0, LEDGER_ENTRIES_MAX).map((task) => task.id),
+      tasks: some(known.held),
+      ended: some(known.ended),
+      stamp,
     };
+  }
+
+  /**
+   * The node was declared gone, so everything that it ran has been replaced, and perhaps runs elsewhere already. As if the control
+   * plane had said that nothing of it is wanted here.
+   */
+  #leave(): void {
+    const { stamp, position } = this.#book;
+    const isNew = stamp.last === null && position === null && this.#runsNothing();
+    if (this.#isGone || isNew) return;
+    this.#isGone = true;
+    // Of no incarnation: nothing is kept aside.
+    this.#assignment = { position: { incarnation: 0, generation: 0 }, tasks: new Map(), keptAsideStops: new Map() };
+    this.#sayWishes();
+  }
+
+  #runsNothing(): boolean {
+    const { containers, isKnown } = this.#engine;
+    return (
+      isKnown &&
+      [...containers.values()].every(({ task, state }) => state === 'exited' && !this.#conductor.isBusy(task))
+    );
+  }
+
+  #startAfresh(): void {
+    this.#book.write({ kind: 'afresh' });
+    this.#isGone = false;
+    this.#assignment = null;
+    this.#sayWishes();
   }
 
   /** Refuses to go backwards: within an incarnation the generation only rises, and incarnations only rise. */
@@ -153,7 +199,11 @@ class AssembledAgent implements Agent {
       return false;
     }
     if (seen === null || isBehind(seen, position)) this.#book.write({ kind: 'position', position });
-    this.#assignment = { position, tasks: new Map(response.tasks.map((task) => [task.id, task])) };
+    this.#assignment = {
+      position,
+      tasks: new Map(response.tasks.map((task) => [task.id, task])),
+      keptAsideStops: new Map(response.keptAsideStops?.map(({ task, reason }) => [task, reason])),
+    };
     this.#compareOnce(this.#assignment);
     this.#streams.want(response.streams);
     return true;
@@ -177,7 +227,7 @@ class AssembledAgent implements Agent {
   #sayWishes(): void {
     this.#conductor.want({
       assignment: this.#assignment,
-      session: this.#session.isLive ? 'live' : 'offline',
+      session: this.#session.isLive || this.#isGone ? 'live' : 'offline',
       epoch: this.#session.epoch,
     });
   }

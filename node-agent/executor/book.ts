@@ -29,6 +29,10 @@ export class Book {
     return this.#state.position;
   }
 
+  get stamp() {
+    return this.#state.stamp;
+  }
+
   now(): Moment {
     return { wallMs: this.#clock.now(), steadyMs: this.#clock.monotonicMs() };
   }

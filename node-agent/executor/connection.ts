@@ -13,6 +13,9 @@ import type { ControlPlaneFault, Log } from './contracts.ts';
  */
 const RETRY_BACKOFF: BackoffPolicy = { baseMs: 500, factor: 2, maxMs: 3000 };
 
+const REFUSED = 'the control plane refuses this node; tasks run on, and it will be asked again';
+const GONE = 'this node was declared gone: what runs here has been replaced and is stopped, and it joins as a new one';
+
 export interface ConnectionParts {
   readonly clock: Clock;
   readonly random: Random;
@@ -68,11 +71,10 @@ export class Connection {
   }
 
   /** Once for each that is different. */
-  #tellRefusal({ message }: ControlPlaneFault): void {
+  #tellRefusal({ kind, message }: ControlPlaneFault): void {
     if (this.#refusalTold === message) return;
     this.#refusalTold = message;
-    const words = 'the control plane refuses this node; tasks run on, and it will be asked again';
-    this.#parts.log.warn(words, { cause: message });
+    this.#parts.log.warn(kind === 'gone' ? GONE : REFUSED, { cause: message });
   }
 
   /** Waits before retry number `retry` (0 is the first), or until another call gets through, or until `signal`. */

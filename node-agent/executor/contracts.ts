@@ -124,10 +124,17 @@ export interface AssignmentQuery {
 
 /**
  * `away`: not reached, or it can't answer now; try again later. `stale-epoch`: somebody else has raised the node's epoch;
- * register anew. `unauthenticated`: the token isn't accepted. `refused`: it understood, and says no. `invalid`: what was sent can't
- * be taken, now or ever.
+ * register anew. `unauthenticated`: the token isn't accepted. `mismatch`: the node has another agent than this one. `gone`: the node was
+ * declared gone. `refused`: it understood, and says no. `invalid`: what was sent can't be taken, now or ever.
  */
-export type ControlPlaneFaultKind = 'away' | 'stale-epoch' | 'unauthenticated' | 'refused' | 'invalid';
+export type ControlPlaneFaultKind =
+  | 'away'
+  | 'stale-epoch'
+  | 'unauthenticated'
+  | 'mismatch'
+  | 'gone'
+  | 'refused'
+  | 'invalid';
 
 export class ControlPlaneFault extends Error {
   override readonly name = 'ControlPlaneFault';

@@ -9,6 +9,7 @@ import type {
   RegisterRequest,
   RegisterResponse,
 } from '../../shared/protocol/agent.ts';
+import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { Connection } from './connection.ts';
@@ -16,7 +17,11 @@ import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } 
 
 /** How long the control plane may hold a request for the assignment open. */
 const ASSIGNMENT_WAIT_MS = 25_000;
+/** The same after one was refused: the answer only tells whether the control plane has caught up. */
+const REFUSED_WAIT_MS = 1000;
 const HEARTBEAT_INTERVAL_MIN_MS = 100;
+/** Somebody has to do something before it is taken; until then it is asked for now and then. */
+const MISMATCH_BACKOFF: BackoffPolicy = { baseMs: 1000, factor: 2, maxMs: 30_000 };
 /** Sessions that end sooner than this are followed by growing pauses. */
 const SHORT_SESSION_MS = 10_000;
 
@@ -25,7 +30,14 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly registration: () => RegisterRequest;
+  /** What to register with; null: not now. */
+  readonly registration: () => Promise<RegisterRequest | null>;
+  /** It was taken. */
+  readonly onRegistered: (request: RegisterRequest, epoch: number) => void;
+  /** The node was declared gone: its next registration has to be that of a new one. */
+  readonly onGone: () => void;
+  /** The highest assignment that has been followed, in any session. */
+  readonly seen: () => AssignmentPosition | null;
   /** False: the assignment lies behind what has been seen, and is refused. */
   readonly accept: (response: AssignmentResponse) => boolean;
   /** Whatever reports statuses, for as long as a session lasts. */
@@ -96,18 +108,37 @@ export class Session {
   async #register(closed: AbortSignal): Promise<RegisterResponse | null> {
     for (let retry = 0; !closed.aborted; retry += 1) {
       try {
-        const response = await this.#parts.controlPlane.register(this.#parts.registration(), closed);
+        const response = await this.#registerOnce(closed);
+        if (response === null) {
+          await this.#connection.pause(retry, closed);
+          continue;
+        }
         this.#epoch = response.epoch;
         this.#connection.answered();
         this.#parts.log.info('joined the control plane', { epoch: response.epoch, incarnation: response.incarnation });
         return response;
       } catch (cause) {
         if (closed.aborted) return null;
-        this.#connection.failed(faultOf(cause));
-        await this.#connection.pause(retry, closed);
+        await this.#refused(faultOf(cause), retry, closed);
       }
     }
     return null;
+  }
+
+  async #registerOnce(closed: AbortSignal): Promise<RegisterResponse | null> {
+    const request = await this.#parts.registration();
+    if (request === null || closed.aborted) return null;
+    const response = await this.#parts.controlPlane.register(request, closed);
+    this.#parts.onRegistered(request, response.epoch);
+    return response;
+  }
+
+  async #refused(fault: ControlPlaneFault, retry: number, closed: AbortSignal): Promise<void> {
+    this.#connection.failed(fault);
+    if (fault.kind === 'gone') this.#parts.onGone();
+    if (fault.kind !== 'mismatch') return this.#connection.pause(retry, closed);
+    const { clock, random } = this.#parts;
+    await sleep(clock, jitteredBackoffMs(MISMATCH_BACKOFF, retry, random.next()), closed);
   }
 
   async #serve(registered: RegisterResponse, closed: AbortSignal): Promise<void> {
@@ -177,14 +208,21 @@ export class Session {
     let streamsVersion: string | null = null;
     let refused = 0;
     while (!calls.signal.aborted) {
-      const query: AssignmentQuery = { position, streamsVersion, waitMs: ASSIGNMENT_WAIT_MS };
+      const waitMs: number = refused === 0 ? ASSIGNMENT_WAIT_MS : REFUSED_WAIT_MS;
+      const query: AssignmentQuery = { position, streamsVersion, waitMs };
       const response: AssignmentResponse | null = await calls.untilAnswered((controlPlane, epoch, signal) =>
         this.#poll((until) => controlPlane.assignment(epoch, query, until), signal),
       );
-      if (response === null || calls.signal.aborted) continue;
+      if (calls.signal.aborted) return;
+      if (response === null) {
+        if (refused > 0) position = null;
+        continue;
+      }
       if (!this.#parts.accept(response)) {
         await this.#connection.pause(refused, calls.signal);
         refused += 1;
+        // Told what has been seen here, the control plane either catches up with it or finds that its state lies behind.
+        position = this.#parts.seen();
         continue;
       }
       refused = 0;

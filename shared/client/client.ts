@@ -5,8 +5,11 @@
 import type { z } from 'zod';
 import type { JobKey } from '../domain/ids.ts';
 import type { JobSpecInput } from '../protocol/job.ts';
+import type { StatePosition } from '../protocol/position.ts';
 import {
   type EventView,
+  type GoneNodeView,
+  goneNodeViewSchema,
   type JobSummary,
   type JobVersionView,
   type JobView,
@@ -19,6 +22,8 @@ import {
   type PlanView,
   pageOf,
   planViewSchema,
+  type RecoveryView,
+  recoveryViewSchema,
   type StatusView,
   statusViewSchema,
   type TaskView,
@@ -86,6 +91,10 @@ export interface BerthClient {
     drain(id: string, options: { deadlineSeconds: number | null }): Promise<NodeView>;
     undrain(id: string): Promise<NodeView>;
     setEligibility(id: string, options: { eligible: boolean }): Promise<NodeView>;
+    /** Says that nothing runs there any more. Its tasks end as lost; it is no longer a node. */
+    declareGone(id: string): Promise<GoneNodeView>;
+    /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
+    stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
@@ -93,8 +102,13 @@ export interface BerthClient {
   recentEvents(query: Omit<EventFilter, 'signal'>): AsyncGenerator<EventView, void>;
   status(): Promise<StatusView>;
   createToken(request: TokenRequestInput): Promise<TokenView>;
-  /** The highest revision that any answer so far reflects. */
-  revision(): number;
+  /**
+   * How far any answer so far has shown the state; null before the first. A call after the cluster was recovered from an older
+   * state throws an ApiError with the code `history-changed`, once: what was seen before may never have happened.
+   */
+  position(): StatePosition | null;
+  /** After the store was restored from an older snapshot: raises the incarnation, so that everybody accepts the older state. */
+  recover(): Promise<RecoveryView>;
 }
 
 export function createClient(options: ClientOptions): BerthClient {
@@ -108,7 +122,8 @@ export function createClient(options: ClientOptions): BerthClient {
     status: async () => (await transport.call(get('/v1/status'), statusViewSchema)).body,
     createToken: async (request) =>
       (await transport.call(post(transport, '/v1/tokens', request), tokenViewSchema)).body,
-    revision: () => transport.revision(),
+    position: () => transport.position(),
+    recover: async () => (await transport.call(post(transport, '/v1/cluster/recover', {}), recoveryViewSchema)).body,
   };
 }
 
@@ -194,6 +209,10 @@ function nodeCalls(transport: Transport): BerthClient['nodes'] {
       const request: ApiRequest = { method: 'PUT', path: at(id, '/eligibility'), body: options, repeat: 'safe' };
       return (await transport.call(request, nodeViewSchema)).body;
     },
+    declareGone: async (id) =>
+      (await transport.call(post(transport, at(id, '/gone'), undefined), goneNodeViewSchema)).body,
+    stopKeptAside: async (id, options = {}) =>
+      (await transport.call(post(transport, at(id, '/kept-aside/stop'), options), nodeViewSchema)).body,
   };
 }
 

@@ -1,12 +1,13 @@
 /** The event stream. An id stands on the last event of its revision, so events are handed out a whole revision at a time. */
+import { positionText, type StatePosition } from '../protocol/position.ts';
 import { type EventView, eventViewSchema, pageOf } from '../protocol/views.ts';
 import { UnexpectedAnswerError } from './errors.ts';
 import { readStream } from './stream.ts';
 import type { Transport } from './transport.ts';
 
 export interface EventFilter {
-  /** Only what happened after this revision; null: only what happens from now on. */
-  readonly after: number | null;
+  /** Only what happened after this; null: only what happens from now on. */
+  readonly after: StatePosition | null;
   readonly type?: string | undefined;
   readonly job?: string | undefined;
   readonly role?: string | undefined;
@@ -17,11 +18,12 @@ export interface EventFilter {
 
 /**
  * Yields each event once, in order, until the signal is aborted. A connection that breaks within a revision is resumed at its
- * start, and what had come of it is dropped. Throws an ApiError with the code `history-gone` when `after` is too long ago.
+ * start, and what had come of it is dropped. Throws an ApiError with the code `history-gone` when `after` is too long ago, and
+ * with `history-changed` when the cluster was recovered since from an older state.
  */
 export async function* followEvents(transport: Transport, filter: EventFilter): AsyncGenerator<EventView, void> {
   const { after, signal, ...query } = filter;
-  let position = after;
+  let position = after === null ? null : positionText(after);
   let unfinished: EventView[] = [];
   const request = () => {
     unfinished = [];
@@ -32,7 +34,7 @@ export async function* followEvents(transport: Transport, filter: EventFilter): 
     if (event.id === null) continue;
     const revision = unfinished;
     unfinished = [];
-    position = Number(event.id);
+    position = event.id;
     yield* revision;
   }
 }
@@ -45,7 +47,7 @@ export async function* readEvents(
   transport: Transport,
   { after, ...query }: Omit<EventFilter, 'signal'>,
 ): AsyncGenerator<EventView, void> {
-  let position = after === null ? null : String(after);
+  let position = after === null ? null : positionText(after);
   for (let page = 0; page < PAGES_MAX; page += 1) {
     const request = {
       method: 'GET',

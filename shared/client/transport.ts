@@ -4,6 +4,7 @@
  * that no replica answers from a past that this client has already left behind.
  */
 import type { z } from 'zod';
+import { isLater, parsePosition, positionText, type StatePosition } from '../protocol/position.ts';
 import { type Problem, problemSchema } from '../protocol/views.ts';
 import { type BackoffPolicy, jitteredBackoffMs } from '../util/backoff.ts';
 import { type Clock, sleep } from '../util/clock.ts';
@@ -59,8 +60,11 @@ export interface Transport {
   call<S extends z.ZodType>(request: ApiRequest, schema: S): Promise<Answer<z.output<S>>>;
   /** Opens a stream: resolves once the server has accepted, with the body still to be read. Tries once. */
   open(request: ApiRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
-  /** The highest revision that any answer has carried; 0 before the first. */
-  revision(): number;
+  /**
+   * How far any answer has shown the state; null before the first. Once the cluster was recovered from an older state, the next
+   * call throws an ApiError with the code `history-changed`, and this goes on from there.
+   */
+  position(): StatePosition | null;
 }
 
 const TIMEOUT_MS = 60_000;
@@ -70,24 +74,24 @@ const RETRY_AFTER_MAX_MS = 10_000;
 
 export function createTransport(options: ClientOptions): Transport {
   const base = options.address.replace(/\/+$/, '');
-  let revision = 0;
+  let position: StatePosition | null = null;
 
   async function send(request: ApiRequest, signal: AbortSignal): Promise<Response> {
     const response = await options.fetch(base + request.path + queryString(request.query), {
       method: request.method,
-      headers: headersOf(request, options.token, revision),
+      headers: headersOf(request, options.token, position),
       body: request.body === undefined ? null : JSON.stringify(request.body),
       signal,
       redirect: 'error',
     });
-    const seen = Number(response.headers.get('Berth-Revision') ?? 0);
-    if (Number.isSafeInteger(seen) && seen > revision) revision = seen;
+    const seen = parsePosition(response.headers.get('Berth-Revision') ?? '');
+    if (seen !== null && (position === null || isLater(seen, position))) position = seen;
     return response;
   }
 
   return {
     options,
-    revision: () => revision,
+    position: () => position,
     async call(request, schema) {
       const { response, text, repeated } = await sendWithRetries(options, request, send);
       if (!response.ok) throw new ApiError(problemOf(base, response, text), { repeated });
@@ -197,10 +201,10 @@ function deadlineSignal(clock: Clock, timeoutMs: number, signal: AbortSignal | u
   };
 }
 
-function headersOf(request: ApiRequest, token: string | null, revision: number): Record<string, string> {
+function headersOf(request: ApiRequest, token: string | null, position: StatePosition | null): Record<string, string> {
   const headers: Record<string, string> = { Accept: 'application/json' };
   if (token !== null) headers['Authorization'] = `Bearer ${token}`;
-  if (revision > 0) headers['Berth-Revision'] = String(revision);
+  if (position !== null) headers['Berth-Revision'] = positionText(position);
   if (request.body !== undefined) headers['Content-Type'] = 'application/json';
   return { ...headers, ...request.headers };
 }

@@ -15,7 +15,7 @@ export interface ClusterView {
   readonly ledgers: ReadonlyMap<NodeId, Ledger>;
   readonly jobs: ReadonlyMap<JobUid, Job>;
   readonly tasks: ReadonlyMap<TaskId, Task>;
-  /** Whether the node's lease is held. */
+  /** Whether the node's lease is held, by a session that counts. */
   isAlive(node: NodeId): boolean;
   jobByKey(key: JobKey): Job | undefined;
   version(job: JobUid, version: number): JobVersion | undefined;

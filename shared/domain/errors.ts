@@ -16,7 +16,10 @@ export const REFUSAL_CODES = [
   'revision-mismatch',
   'idempotency-mismatch',
   'stale-epoch',
+  'identity-mismatch',
+  'node-gone',
   'history-gone',
+  'history-changed',
   'limit-exceeded',
   'unavailable',
 ] as const;

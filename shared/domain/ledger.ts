@@ -109,6 +109,11 @@ export function removeEntries(ledger: Ledger, tasks: readonly TaskId[]): Ledger 
   };
 }
 
+/** The agent is to look at its assignment again, for something that is told with it has changed. */
+export function renewAssignment(ledger: Ledger): Ledger {
+  return { ...ledger, assignmentGeneration: ledger.assignmentGeneration + 1 };
+}
+
 /** Sets a stop mark where there is none yet. Returns the same ledger when nothing changes. */
 export function markStop(ledger: Ledger, task: TaskId, stop: StopMark, disowned = false): Ledger {
   const entry = ledger.entries[task];

@@ -1,5 +1,6 @@
 /** A machine with an agent, as the agent describes it, and who holds the session with it. */
-import type { NodeId } from './ids.ts';
+import type { NodeId, TaskId } from './ids.ts';
+import type { StopRequest } from './job.ts';
 import type { Resources } from './resources.ts';
 
 /** What the node's operator lets tasks do beyond the ordinary. Everything is off unless it is turned on. */
@@ -46,4 +47,46 @@ export interface Epoch {
   readonly unreachableSinceMs: number | null;
   /** When tasks of the node were given up last; absent: never. */
   readonly lastGiveUpMs?: number | undefined;
+  /** Of the state that the session was begun under; absent: the first. A recovery raises it, and every session is over. */
+  readonly incarnation?: number | undefined;
+  /**
+   * What the node's agent has seen of the node's ledger, where this state has never come so far: it was restored from an
+   * older one. Until a recovery the node keeps what it runs and gets nothing.
+   */
+  readonly ahead?: { readonly incarnation: number; readonly generation: number } | undefined;
+  /** What runs there from a history that this state doesn't know. Absent: nothing. */
+  readonly keptAside?: readonly KeptAside[] | undefined;
+  /** Tasks that this state calls pending, and that the node has seen end. Absent: none. */
+  readonly endedBefore?: readonly TaskId[] | undefined;
+  /** The agent that holds the session; absent for one that carries no stamp. */
+  readonly holder?: Holder | undefined;
+  /** An operator has said that nothing runs there any more. What the node held goes; under its name another one may join. */
+  readonly gone?: Gone | undefined;
+  /** The stamp of the machine that was declared gone before the present one joined: what it still runs has been replaced. */
+  readonly scrapped?: string | undefined;
 }
+
+/** An agent, told by what it alone can know: the stamp of its last registration, and its process. */
+export interface Holder {
+  readonly stamp: string;
+  readonly instance: string;
+  /** Another process that has the same memory and waits to see whether this one still lives. */
+  readonly contender?: string | undefined;
+}
+
+export interface Gone {
+  readonly atMs: number;
+  readonly by: string;
+  /** The last one that was accepted of its agent; absent where that carried none. */
+  readonly stamp?: string | undefined;
+}
+
+/** A task of which something runs on a node although the state places nothing of it there. */
+export interface KeptAside {
+  readonly task: TaskId;
+  /** Its end has been asked for; null: it runs until somebody decides. */
+  readonly stop: StopRequest | null;
+}
+
+/** Of a state that was never recovered, and of a session that was begun under one. */
+export const FIRST_INCARNATION = 1;

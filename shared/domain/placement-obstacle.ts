@@ -6,6 +6,7 @@ export const PLACEMENT_OBSTACLES = [
   'node-ineligible',
   'node-draining',
   'node-unreachable',
+  'node-ahead',
   'no-consent',
   'constraint',
   'ledger-full',

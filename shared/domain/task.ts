@@ -65,6 +65,7 @@ export const TASK_REASONS = [
   'engine-error',
   'node-lost',
   'not-found-on-node',
+  'state-restored',
 ] as const;
 export type TaskReason = (typeof TASK_REASONS)[number];
 

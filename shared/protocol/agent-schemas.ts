@@ -50,6 +50,8 @@ const portRanges = z
     error: 'must be sorted, and no two ranges may touch',
   });
 
+const randomText = z.string().regex(/^[0-9a-z]{16,64}$/, 'must be 16 to 64 lower-case letters and digits');
+
 const describedNode = z.strictObject({
   id: nodeIdSchema,
   hostname: text(253),
@@ -80,8 +82,13 @@ const describedNode = z.strictObject({
 export const registerRequestSchema = z
   .strictObject({
     node: describedNode,
-    seen: z.strictObject({ incarnation: whole, generation: whole }).nullable(),
+    seen: z.strictObject({ incarnation: whole, generation: whole, revision: whole.optional() }).nullable(),
     tasks: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX),
+    ended: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX).optional(),
+    stamp: z
+      .strictObject({ instance: randomText, last: randomText.nullable(), epoch: whole, next: randomText })
+      .optional()
+      .describe('Shows that the agent has the memory that the node had at its last registration.'),
   })
   .meta({ id: 'RegisterRequest' });
 

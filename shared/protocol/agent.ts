@@ -10,7 +10,9 @@
  * - `POST /v1/agent/streams/:id` a body of newline-delimited {@link LogLine}, sent as it arises; answered when it has ended or
  *   nobody wants it any more.
  *
- * Every call carries the session's epoch in the header `Berth-Epoch`; `stale-epoch` (409) means: register anew.
+ * Every call carries the session's epoch in the header `Berth-Epoch`; `stale-epoch` (409) means: register anew. A registration may be
+ * refused with `identity-mismatch` (409): the node has another agent, or had another memory; ask again now and then, and leave what
+ * runs alone. Or with `node-gone` (410): the node was declared gone; end what runs, forget everything, join as a new one.
  */
 import type { GroupSpec } from '../domain/job.ts';
 import type { StopMark } from '../domain/ledger.ts';
@@ -25,6 +27,25 @@ export interface RegisterRequest {
   readonly seen: AssignmentPosition | null;
   /** Tasks of which something runs or waits to be reported. */
   readonly tasks: readonly string[];
+  /** Other tasks whose end the agent remembers. */
+  readonly ended?: readonly string[] | undefined;
+  /** Absent in agents that know of none. */
+  readonly stamp?: Stamp | undefined;
+}
+
+/**
+ * Shows that an agent has the memory that this node's last one had. Each registration puts a new stamp in the place of the one
+ * before, as refresh tokens do: a copy of the memory, or an older or empty one, is found out since it doesn't have the last stamp.
+ */
+export interface Stamp {
+  /** Of the process, and kept in no memory: tells a copy that runs at the same time. */
+  readonly instance: string;
+  /** The one that the control plane has confirmed last; null: none yet. */
+  readonly last: string | null;
+  /** The epoch that it was confirmed with; 0: none yet. */
+  readonly epoch: number;
+  /** On disk before it is sent, and the same until it is confirmed. */
+  readonly next: string;
 }
 
 export interface RegisterResponse {
@@ -38,6 +59,8 @@ export interface RegisterResponse {
 export interface AssignmentPosition {
   readonly incarnation: number;
   readonly generation: number;
+  /** The revision of the state that it was made from. Not part of the order, but one that the state hasn't come to is telling. */
+  readonly revision?: number | undefined;
 }
 
 /** What the node is to run, each task with its template. */
@@ -47,6 +70,13 @@ export interface AssignmentResponse {
   /** Changes whenever `streams` does; sent back as `?streams=`. */
   readonly streamsVersion: string;
   readonly streams: readonly StreamRequest[];
+  /** Of what the agent keeps aside: whose end somebody has asked for. */
+  readonly keptAsideStops?: readonly KeptAsideStop[] | undefined;
+}
+
+export interface KeptAsideStop {
+  readonly task: string;
+  readonly reason: string;
 }
 
 /**

@@ -121,8 +121,11 @@ const resourcesViewSchema = scalarsViewSchema
   .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
   .meta({ id: 'Resources' });
 
-/** `ready` takes tasks. `drained`: draining, and nothing is left on it. */
-export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable'] as const;
+/**
+ * `ready` takes tasks. `drained`: draining, and nothing is left on it. `ahead`: its agent has seen a later state than this one,
+ * which must have been restored from an older snapshot; it keeps what it runs and gets nothing until the cluster is recovered.
+ */
+export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable', 'ahead'] as const;
 
 export const nodeViewSchema = z
   .object({
@@ -147,6 +150,15 @@ export const nodeViewSchema = z
     engine: z.string(),
     registeredAt: time,
     tasks: count.describe('How many hold a place on it.'),
+    ahead: z
+      .object({ incarnation: count, generation: count })
+      .nullable()
+      .describe(
+        'What its agent has seen of its assignment, where this state never came so far; null: nothing of the kind.',
+      ),
+    keptAside: z
+      .array(z.object({ task: z.string(), stop: stopViewSchema.nullable() }))
+      .describe('Tasks that run there from a part of history that is lost, until somebody asks for their end.'),
   })
   .meta({ id: 'Node' });
 
@@ -175,7 +187,17 @@ export const EVENT_TYPES = [
   'node.undrained',
   'node.eligible',
   'node.ineligible',
+  'node.gone',
 ] as const;
+
+export const goneNodeViewSchema = z
+  .object({
+    id: z.string(),
+    declaredGoneAt: time,
+    by: z.string(),
+    tasks: count.describe('How many of its tasks end as lost by that and have not ended yet.'),
+  })
+  .meta({ id: 'GoneNode' });
 
 export const eventViewSchema = z
   .object({
@@ -216,7 +238,15 @@ export const statusViewSchema = z
     replicas: z.array(z.object({ id: z.string(), url: z.string(), startedAt: time })),
     driver: z.string().nullable().describe('The replica that runs rounds and passes.'),
     round: z.number().int().describe('The number of the last round.'),
-    nodes: z.object({ total: count, ready: count, unreachable: count, draining: count }),
+    nodes: z.object({
+      total: count,
+      ready: count,
+      unreachable: count,
+      draining: count,
+      ahead: count.describe('Have seen a later state than this one: was the store restored?'),
+      keepingAside: count.describe('Run something from a part of history that is lost.'),
+    }),
+    recoveredAt: time.nullable().describe('When the cluster was recovered last; null: never.'),
     jobs: z.object({ total: count, live: count }),
     tasks: taskCountsSchema,
     resources: z.object({ total: scalarsViewSchema, used: scalarsViewSchema }),
@@ -228,6 +258,14 @@ export const statusViewSchema = z
     }),
   })
   .meta({ id: 'Status' });
+
+export const recoveryViewSchema = z
+  .object({
+    cluster: z.string(),
+    incarnation: z.number().int().min(1).describe('Of the state from now on.'),
+    nodes: count.describe('How many the state knows, all of which join anew.'),
+  })
+  .meta({ id: 'Recovery' });
 
 export const tokenRequestSchema = z
   .strictObject({
@@ -276,9 +314,11 @@ export type TransitionView = z.output<typeof transitionViewSchema>;
 export type ExplanationView = z.output<typeof explanationViewSchema>;
 export type NodeView = z.output<typeof nodeViewSchema>;
 export type EventView = z.output<typeof eventViewSchema>;
+export type GoneNodeView = z.output<typeof goneNodeViewSchema>;
 export type EventType = (typeof EVENT_TYPES)[number];
 export type PlanView = z.output<typeof planViewSchema>;
 export type StatusView = z.output<typeof statusViewSchema>;
+export type RecoveryView = z.output<typeof recoveryViewSchema>;
 export type TokenRequest = z.output<typeof tokenRequestSchema>;
 export type TokenView = z.output<typeof tokenViewSchema>;
 export type Problem = z.output<typeof problemSchema>;

@@ -3,7 +3,8 @@
  * happens to be up, and is served there by the real services, as the API would have them serve it.
  */
 import type { Principal } from '../../control-plane/auth/principal.ts';
-import { commitStatuses, heartbeat, registerNode, waitForAssignment } from '../../control-plane/services/agents.ts';
+import { commitStatuses, heartbeat, registerNode } from '../../control-plane/services/agents.ts';
+import { waitForAssignment } from '../../control-plane/services/assignments.ts';
 import type { ServiceContext } from '../../control-plane/services/context.ts';
 import { LeaseGoneError, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import {
@@ -131,6 +132,8 @@ function faultOf(error: unknown): ControlPlaneFault {
 
 function kindOf({ code }: Refusal): ControlPlaneFaultKind {
   if (code === 'stale-epoch' || code === 'unauthenticated') return code;
+  if (code === 'identity-mismatch') return 'mismatch';
+  if (code === 'node-gone') return 'gone';
   return code === 'unavailable' ? 'away' : 'refused';
 }
 

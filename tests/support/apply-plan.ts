@@ -4,7 +4,7 @@ import type { Forgettable, PassAction, PassPlan } from '../../control-plane/reco
 import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { addEntries, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
-import { advance, type Task } from '../../shared/domain/task.ts';
+import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { present, unreachable } from '../../shared/util/assert.ts';
 import { type ClusterLiteral, clusterOf } from './builders.ts';
 
@@ -76,6 +76,8 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
         ...literal,
         jobs: literal.jobs.map((job) => (job.uid === action.job ? { ...job, outcome: action.outcome } : job)),
       });
+    case 'clear-node':
+      return clearNode(cluster, action);
     case 'remove-job':
       return clusterOf({ ...literal, jobs: literal.jobs.filter((job) => job.uid !== action.job) });
     case 'mark-unreachable':
@@ -86,6 +88,18 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     }
     case 'give-up-tasks':
       return giveUp(cluster, action);
+    case 'lose-tasks': {
+      const { atMs, message } = action;
+      const lost = action.tasks.map((id) =>
+        advance(present(cluster.tasks.get(id), `task ${id}`), {
+          state: 'lost',
+          atMs,
+          reason: 'state-restored',
+          message,
+        }),
+      );
+      return clusterOf(replaceTasks(literal, lost));
+    }
     case 'forget':
       return forget(cluster, action.records);
     default:
@@ -97,9 +111,11 @@ function forget(cluster: ClusterView, records: readonly Forgettable[]): ClusterV
   const literal = literalOf(cluster);
   const tasks = new Set(records.flatMap((record) => (record.kind === 'task' ? [record.id] : [])));
   const jobs = new Set(records.flatMap((record) => (record.kind === 'job' ? [record.job] : [])));
+  const gone = new Set(records.flatMap((record) => (record.kind === 'gone-node' ? [record.node] : [])));
   return clusterOf({
     ...literal,
     jobs: literal.jobs.filter((job) => !jobs.has(job.uid)),
+    epochs: Object.fromEntries(Object.entries(literal.epochs).filter(([node]) => !gone.has(node))),
     tasks: literal.tasks.filter((task) => !tasks.has(task.id)),
   });
 }
@@ -116,6 +132,22 @@ function giveUp(cluster: ClusterView, action: Extract<PassAction, { type: 'give-
     ...replaceTasks(literal, lost),
     epochs: { ...literal.epochs, [node]: { ...epoch, epoch: epoch.epoch + 1, lastGiveUpMs: atMs } },
     ledgers: literal.ledgers.map((ledger) => (ledger.node === node ? lost.reduce(disown, ledger) : ledger)),
+  });
+}
+
+function clearNode(cluster: ClusterView, action: Extract<PassAction, { type: 'clear-node' }>): ClusterView {
+  const literal = literalOf(cluster);
+  const { node, atMs, message } = action;
+  const lost = action.tasks.map((id) =>
+    advance(present(cluster.tasks.get(id), `task ${id}`), { state: 'lost', atMs, reason: 'node-lost', message }),
+  );
+  const ledger = present(cluster.ledgers.get(node), `the ledger of ${node}`);
+  const rest = removeEntries(ledger, action.tasks);
+  const isLive = ({ task }: { readonly task: string }) => !isTerminal(cluster.tasks.get(task)?.state ?? 'lost');
+  const kept = Object.values(rest.entries).some(isLive) ? [rest] : [];
+  return clusterOf({
+    ...replaceTasks(literal, lost),
+    ledgers: [...literal.ledgers.filter((other) => other.node !== node), ...kept],
   });
 }
 

@@ -218,9 +218,10 @@ export function clusterOf(literal: ClusterLiteral): ClusterView {
   return {
     revision: literal.revision ?? 1,
     nodes: new Map(nodes.map((node) => [node.id, node])),
-    epochs: new Map(
-      allLedgers.map(({ node }) => [node, epochs[node] ?? { epoch: 1, unreachableSinceMs: null }] as const),
-    ),
+    epochs: new Map<string, Epoch>([
+      ...allLedgers.map(({ node }) => [node, { epoch: 1, unreachableSinceMs: null }] as const),
+      ...Object.entries(epochs),
+    ]),
     ledgers: new Map(allLedgers.map((ledger) => [ledger.node, ledger])),
     jobs: new Map(jobs.map((job) => [job.uid, job])),
     tasks: new Map(tasks.map((task) => [task.id, task])),

@@ -1,10 +1,11 @@
 /** A real etcd for tests: its own folder and ports, fast elections, and all the ways in which it can fail. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { z } from 'zod';
 import { present } from '../../shared/util/assert.ts';
 
@@ -22,6 +23,10 @@ export interface TestEtcd {
   restart(): Promise<void>;
   /** Another, empty store takes its place at the same address. Without a token of its own it passes for the same cluster. */
   replace(clusterToken?: string): Promise<void>;
+  /** Saves all that it holds now, as an operator's backup does. */
+  save(file: string): Promise<void>;
+  /** What was saved takes its place at the same address. Without a token of its own it passes for the same cluster. */
+  restore(file: string, clusterToken?: string): Promise<void>;
   /** The process stands still; its connections stay open. */
   pause(): void;
   resume(): void;
@@ -156,6 +161,21 @@ class EtcdProcess implements TestEtcd {
     await this.restart();
   }
 
+  async save(file: string): Promise<void> {
+    await etcdctl(['--endpoints', this.url, 'snapshot', 'save', file]);
+  }
+
+  async restore(file: string, clusterToken?: string): Promise<void> {
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+    if (clusterToken !== undefined) this.#clusterToken = clusterToken;
+    const flags = ['--name', '--initial-advertise-peer-urls', '--initial-cluster'];
+    const own = flags.flatMap((flag) => [flag, present(this.#arguments[this.#arguments.indexOf(flag) + 1], flag)]);
+    const where = ['--data-dir', this.#folder, '--initial-cluster-token', this.#clusterToken];
+    await etcdctl(['snapshot', 'restore', file, ...where, ...own]);
+    await this.restart();
+  }
+
   pause(): void {
     this.#child?.kill('SIGSTOP');
   }
@@ -195,6 +215,10 @@ class EtcdProcess implements TestEtcd {
       return false;
     }
   }
+}
+
+async function etcdctl(args: readonly string[]): Promise<void> {
+  await promisify(execFile)('etcdctl', [...args], { env: { ...process.env, ETCDCTL_API: '3' } });
 }
 
 /** A port that nobody listens on at the moment. */

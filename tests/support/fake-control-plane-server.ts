@@ -1,7 +1,11 @@
 /** A {@link FakeControlPlane} behind HTTP, with tokens, as a real agent's process finds it. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type ControlPlane, ControlPlaneFault } from '../../node-agent/executor/contracts.ts';
+import {
+  type ControlPlane,
+  ControlPlaneFault,
+  type ControlPlaneFaultKind,
+} from '../../node-agent/executor/contracts.ts';
 import type {
   AssignmentBody,
   AssignmentResponse,
@@ -133,14 +137,24 @@ function send(response: ServerResponse, body: unknown): void {
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
+const ANSWERS: Readonly<Record<ControlPlaneFaultKind, { readonly status: number; readonly code: string }>> = {
+  away: { status: 503, code: 'unavailable' },
+  'stale-epoch': { status: 409, code: 'stale-epoch' },
+  unauthenticated: { status: 401, code: 'unauthenticated' },
+  mismatch: { status: 409, code: 'identity-mismatch' },
+  gone: { status: 410, code: 'node-gone' },
+  refused: { status: 422, code: 'refused' },
+  invalid: { status: 400, code: 'invalid-request' },
+};
+
 function refuse(response: ServerResponse, cause: unknown): void {
   if (!(cause instanceof ControlPlaneFault)) {
     problem(response, 500, { code: 'internal', title: 'Internal', detail: String(cause) });
     return;
   }
   const { kind, message } = cause;
-  const status = { away: 503, 'stale-epoch': 409, unauthenticated: 401, refused: 422, invalid: 400 }[kind];
-  problem(response, status, { code: kind === 'invalid' ? 'invalid-request' : kind, title: kind, detail: message });
+  const { status, code } = ANSWERS[kind];
+  problem(response, status, { code, title: kind, detail: message });
 }
 
 function problem(response: ServerResponse, status: number, body: Readonly<Record<string, string>>): void {

@@ -13,6 +13,7 @@ import type {
   AssignedTask,
   AssignmentResponse,
   HeartbeatResponse,
+  KeptAsideStop,
   LogLine,
   RegisterRequest,
   RegisterResponse,
@@ -37,6 +38,7 @@ export class FakeControlPlane implements ControlPlane {
   #streamsChanges = 0;
   epoch = 0;
   incarnation = 1;
+  keptAsideStops: readonly KeptAsideStop[] = [];
   generation = 1;
   /** Every call fails in this way until it is null again. */
   fault: ControlPlaneFaultKind | null = null;
@@ -144,6 +146,7 @@ export class FakeControlPlane implements ControlPlane {
       tasks: [...this.#tasks.values()],
       streamsVersion: String(this.#streamsChanges),
       streams: this.#streams,
+      keptAsideStops: this.keptAsideStops,
     };
   }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Docker from 'dockerode';
 import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
@@ -97,6 +97,7 @@ export interface RealReplica {
 export interface RealAgent {
   readonly node: string;
   readonly process: Process;
+  readonly stateDir: string;
 }
 
 export interface RealCluster {
@@ -110,6 +111,8 @@ export interface RealCluster {
     options?: readonly string[],
     dialing?: { readonly addresses: readonly string[] },
   ): Promise<RealAgent>;
+  /** Makes another agent of the same node, over a state folder of its own, and doesn't start it. */
+  rivalOf(agent: RealAgent, stateDir: string): RealAgent;
   containersOf(task: string): Promise<Docker.ContainerInfo[]>;
   /** Ends everything and removes every container of its nodes. */
   stop(): Promise<void>;
@@ -155,6 +158,7 @@ function withAgents({ folder, etcd, replicas, token }: Base): RealCluster {
   const docker = new Docker();
   const suffix = randomId(new CryptoRandom(), 5);
   const agents: RealAgent[] = [];
+  const makers = new Map<string, (stateDir: string) => RealAgent>();
   const containers = (label: string) => docker.listContainers({ all: true, filters: { label: [label] } });
   return {
     ...{ etcd, replicas, token, docker },
@@ -164,17 +168,30 @@ function withAgents({ folder, etcd, replicas, token }: Base): RealCluster {
       if (client === undefined) throw new Error('a cluster has a replica');
       const node = `${name}-${suffix}`;
       const join1 = await client.createToken({ kind: 'join', subject: node });
-      const agent = { node, process: agentProcess({ folder, addresses, node, joinToken: join1.token, extra }) };
-      agents.push(agent);
+      const stateDir = join(folder, node);
+      const make = (dir: string) => {
+        const parts = { folder, addresses, node, joinToken: join1.token, stateDir: dir, extra };
+        const made = { node, stateDir: dir, process: agentProcess(parts) };
+        agents.push(made);
+        return made;
+      };
+      makers.set(node, make);
+      const agent = make(stateDir);
       agent.process.start();
       await eventually(`node ${node} to be ready`, async () => (await client.nodes.get(node)).state === 'ready');
       return agent;
+    },
+    rivalOf({ node }, stateDir) {
+      const make = makers.get(node);
+      if (make === undefined) throw new Error(`there is no agent of node ${node}`);
+      return make(stateDir);
     },
     async stop() {
       await Promise.all(agents.map((agent) => agent.process.stop()));
       await Promise.all(replicas.map((replica) => replica.process.stop()));
       await etcd.stop();
-      const left = (await Promise.all(agents.map((agent) => containers(`io.berth.node=${agent.node}`)))).flat();
+      const nodes = [...new Set(agents.map((agent) => agent.node))];
+      const left = (await Promise.all(nodes.map((node) => containers(`io.berth.node=${node}`)))).flat();
       await Promise.all(left.map((info) => docker.getContainer(info.Id).remove({ force: true, v: true })));
       await rm(folder, { recursive: true, force: true });
     },
@@ -186,13 +203,14 @@ function agentProcess(agent: {
   addresses: readonly string[];
   node: string;
   joinToken: string;
+  stateDir: string;
   extra: readonly string[];
 }): Process {
   const args = [
     'node-agent/main.ts',
     ...agent.addresses.flatMap((url) => ['--control-plane', url]),
-    ...['--join-token', agent.joinToken, '--node-id', agent.node, '--state-dir', join(agent.folder, agent.node)],
+    ...['--join-token', agent.joinToken, '--node-id', agent.node, '--state-dir', agent.stateDir],
     ...agent.extra,
   ];
-  return new Process(args, join(agent.folder, `${agent.node}.log`));
+  return new Process(args, join(agent.folder, `${basename(agent.stateDir)}.log`));
 }

@@ -16,6 +16,7 @@ import { QUOTA_DEFAULT_BYTES, StoreRoom } from '../../control-plane/store/room.t
 import { OpLeases } from '../../control-plane/store/transact.ts';
 import type { JobSpec } from '../../shared/domain/job.ts';
 import { NO_CONSENT, type Node } from '../../shared/domain/node.ts';
+import type { Stamp } from '../../shared/protocol/agent.ts';
 import { type JobSpecInput, jobSpecSchema } from '../../shared/protocol/job.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { SILENT_LOGGER } from '../../shared/util/log.ts';
@@ -114,4 +115,9 @@ export function nodeOf(id: string, change: Partial<Node> = {}): Omit<Node, 'regi
     engine: 'fake 1.0',
     ...change,
   };
+}
+
+/** What an agent's process shows that has never registered, unless the change says what it remembers. */
+export function stampOf(instance: string, change: Partial<Stamp> = {}): Stamp {
+  return { instance, last: null, epoch: 0, next: 'first-stamp', ...change };
 }

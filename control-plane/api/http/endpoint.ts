@@ -10,7 +10,7 @@ import type { Principal } from '../../auth/principal.ts';
 import type { VerifiedToken } from '../../auth/verify.ts';
 import type { Call } from '../../services/context.ts';
 import { type Checked, check } from '../input/faults.ts';
-import { idempotencyKey, ifMatch, ifNoneMatch, seenRevision, wholeNumber } from '../input/headers.ts';
+import { idempotencyKey, ifMatch, ifNoneMatch, seenPosition, wholeNumber } from '../input/headers.ts';
 import { readJsonBody } from '../input/json-body.ts';
 import { checkQuery } from '../input/query.ts';
 
@@ -122,7 +122,7 @@ async function checkRequest(
   const params = take(checkParams(document, exchange.params), faults);
   const query = take(checkQuery(document.query ?? z.strictObject({}), new URL(request.url).searchParams), faults);
   // Waited for before; here it is only about what is wrong with it.
-  seenRevision(request.headers, faults);
+  seenPosition(request.headers, faults);
   const conditions = document.conditions ?? [];
   const ifVersion = conditions.includes('If-Match') ? ifMatch(request.headers, faults) : null;
   const onlyCreate = conditions.includes('If-None-Match') && ifNoneMatch(request.headers, faults);

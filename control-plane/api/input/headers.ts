@@ -1,5 +1,6 @@
 /** The headers that change what a request means. Each is read by a function that collects what is wrong with it. */
 import type { Fault } from '../../../shared/domain/errors.ts';
+import { parsePosition, type StatePosition } from '../../../shared/protocol/position.ts';
 
 export const REVISION_HEADER = 'Berth-Revision';
 export const REQUEST_ID_HEADER = 'Berth-Request-Id';
@@ -12,9 +13,17 @@ const VERSION_TAG = /^"(\d{1,15})"$/;
 /** Visible ASCII and inner spaces. */
 const IDEMPOTENCY_KEY = /^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?$/;
 
-/** The revision that the client has seen already; null if it doesn't say. */
-export function seenRevision(headers: Headers, faults: Fault[]): number | null {
-  return wholeNumber(headers, REVISION_HEADER, faults);
+/** How far the client has seen the state already; null if it doesn't say. */
+export function seenPosition(headers: Headers, faults: Fault[]): StatePosition | null {
+  const text = headers.get(REVISION_HEADER);
+  const position = text === null ? null : parsePosition(text);
+  if (text !== null && position === null) {
+    faults.push({
+      path: `header:${REVISION_HEADER}`,
+      message: 'must be as an answer gave it: a whole number, or two with "-" between them',
+    });
+  }
+  return position;
 }
 
 export function wholeNumber(headers: Headers, name: string, faults: Fault[]): number | null {

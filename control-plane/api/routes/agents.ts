@@ -14,7 +14,8 @@ import {
 } from '../../../shared/protocol/agent-schemas.ts';
 import { assignmentBody } from '../../../shared/protocol/assignment.ts';
 import type { Principal } from '../../auth/principal.ts';
-import { commitStatuses, heartbeat, registerNode, waitForAssignment } from '../../services/agents.ts';
+import { commitStatuses, heartbeat, registerNode } from '../../services/agents.ts';
+import { waitForAssignment } from '../../services/assignments.ts';
 import { mintNodeToken, renewNodeToken } from '../../services/tokens.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';

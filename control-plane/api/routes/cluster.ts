@@ -1,7 +1,14 @@
 /** `/v1/status`, `/v1/tokens` and `/metrics`. */
-import { statusViewSchema, tokenRequestSchema, tokenViewSchema } from '../../../shared/protocol/views.ts';
+import { z } from 'zod';
+import {
+  recoveryViewSchema,
+  statusViewSchema,
+  tokenRequestSchema,
+  tokenViewSchema,
+} from '../../../shared/protocol/views.ts';
 import type { Gauge } from '../../../shared/util/metrics.ts';
 import { type Gauges, readGauges } from '../../services/gauges.ts';
+import { recoverCluster } from '../../services/recovery.ts';
 import { getStatus } from '../../services/status.ts';
 import { createToken } from '../../services/tokens.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
@@ -27,6 +34,21 @@ export function clusterEndpoints({ ctx, mint, metrics }: ApiParts): readonly End
         const status = await getStatus(ctx, principal);
         return { status: 200, body: status, revision: status.revision };
       },
+    ),
+    endpoint(
+      {
+        ...base,
+        method: 'post',
+        path: '/v1/cluster/recover',
+        summary: 'Recover the cluster after its store was restored from an older snapshot',
+        description:
+          'Raises the incarnation: agents join anew and accept the older state, and what they run beyond it is kept aside. Clients that come with a revision or an event id from before are answered 410 once. Takes `cluster:recover`.',
+        body: z.strictObject({}).meta({ id: 'RecoverRequest' }),
+        bodyOptional: true,
+        repeatable: true,
+        answers: { 200: { description: 'The new incarnation.', schema: recoveryViewSchema } },
+      },
+      async ({ call }) => replyTo(await recoverCluster(ctx, call)),
     ),
     endpoint(
       {

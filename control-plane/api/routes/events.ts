@@ -2,9 +2,16 @@
 import { z } from 'zod';
 import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
 import { nameSchema, roleSchema } from '../../../shared/protocol/job.ts';
+import {
+  POSITION_PATTERN,
+  parsePosition,
+  positionText,
+  type StatePosition,
+} from '../../../shared/protocol/position.ts';
 import { EVENT_TYPES, eventViewSchema, pageOf } from '../../../shared/protocol/views.ts';
 import type { Principal } from '../../auth/principal.ts';
-import { type EventBatch, type EventFilter, reach, readEvents, watchEvents } from '../../services/events.ts';
+import { type EventBatch, type EventFilter, reachForEvents, readEvents, watchEvents } from '../../services/events.ts';
+import { positionNow } from '../../services/reach.ts';
 import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
@@ -16,14 +23,11 @@ import { taskParams } from './tasks.ts';
 const JSON_TYPE = 'application/json';
 const EVENTS = 'text/event-stream';
 const WAIT_MS_MAX = 60_000;
-const REVISION_MAX = Number.MAX_SAFE_INTEGER;
 
 const eventQuery = z.strictObject({
   after: z
-    .number()
-    .int()
-    .min(0)
-    .max(REVISION_MAX)
+    .string()
+    .regex(POSITION_PATTERN, 'must be a revision, as the header Berth-Revision or the id of an event gives it')
     .optional()
     .describe('Only what happened after this revision. Absent: from now on.'),
   type: z.array(z.enum(EVENT_TYPES)).min(1).max(EVENT_TYPES.length).optional().describe('May be repeated.'),
@@ -52,11 +56,11 @@ export function eventEndpoints(parts: ApiParts): readonly Endpoint[] {
         path: '/v1/events',
         summary: 'Follow what happens',
         description:
-          'As events: each with its type and view; the last of a revision carries the revision as id, which the header Last-Event-ID resumes after. As JSON: a page, whose `next` is the next `after`. Answers 410 when `after` is too long ago.',
+          'As events: each with its type and view; the last of a revision carries the revision as id, which the header Last-Event-ID resumes after. As JSON: a page, whose `next` is the next `after`. Answers 410 when `after` is too long ago, or from before the cluster was recovered.',
         query: eventQuery,
         answers: {
           200: { description: 'What happened.', schema: pageOf(eventViewSchema), text: [EVENTS] },
-          410: { description: 'Events after that revision are no longer known: list again.' },
+          410: { description: 'Events after that revision are not known, or no longer: list again.' },
         },
       },
       (request) => {
@@ -65,7 +69,7 @@ export function eventEndpoints(parts: ApiParts): readonly Endpoint[] {
         const type = negotiated(headers.get('accept'), [JSON_TYPE, EVENTS]);
         if (type === JSON_TYPE) return eventPage(parts, principal, query, request.signal());
         if (method === 'HEAD') return new Response(null, { headers: SSE_HEADERS });
-        const after = resumeAfter(headers.get('last-event-id')) ?? query.after ?? null;
+        const after = resumeAfter(headers.get('last-event-id')) ?? parsePosition(query.after ?? '');
         return eventStream(parts, principal, { ...request, after });
       },
     ),
@@ -80,13 +84,14 @@ async function eventPage(
 ): Promise<Reply> {
   const filter = filterOf(query);
   const deadlineMs = ctx.clock.monotonicMs() + query.waitMs;
-  let after = query.after ?? ctx.mirror.revision;
-  await reach(ctx, after);
+  const seen = (query.after === undefined ? null : parsePosition(query.after)) ?? positionNow(ctx);
+  await reachForEvents(ctx, seen);
+  let after = seen.revision;
   for (;;) {
     const { items, next } = readEvents(ctx, principal, { after, filter, limit: query.limit });
     const leftMs = deadlineMs - ctx.clock.monotonicMs();
     if (items.length > 0 || leftMs <= 0 || signal.aborted) {
-      return { status: 200, body: { items, next: String(next) }, revision: next };
+      return { status: 200, body: { items, next: positionText(positionNow(ctx, next)) }, revision: next };
     }
     after = next;
     await ctx.mirror.waitFor(next + 1, { timeoutMs: leftMs, signal });
@@ -96,7 +101,7 @@ async function eventPage(
 async function eventStream(
   { ctx }: ApiParts,
   principal: Principal,
-  request: { query: EventQuery; after: number | null; requestId: string; signal: () => AbortSignal },
+  request: { query: EventQuery; after: StatePosition | null; requestId: string; signal: () => AbortSignal },
 ): Promise<Response> {
   const over = new AbortController();
   const signal = AbortSignal.any([request.signal(), over.signal]);
@@ -105,13 +110,14 @@ async function eventStream(
   const first = await batches.next();
   // A generator that nobody asks for more doesn't see the signal; it has to be told to let go of its subscription.
   over.signal.addEventListener('abort', () => void batches.return(undefined), { once: true });
+  const idOf = (revision: number) => positionText(positionNow(ctx, revision));
   let revision = ctx.mirror.revision;
   async function* texts(): AsyncGenerator<string, void> {
     try {
-      if (!first.done) yield batchText(first.value);
+      if (!first.done) yield batchText(first.value, idOf);
       for await (const batch of batches) {
         revision = batch.revision;
-        const text = batchText(batch);
+        const text = batchText(batch, idOf);
         if (text !== '') yield text;
       }
     } catch (error) {
@@ -119,16 +125,16 @@ async function eventStream(
     }
   }
   // The position goes along with the heartbeat, so that one whose filter lets little through doesn't fall behind.
-  const heartbeat = () => `: still here\nid: ${revision}\n\n`;
+  const heartbeat = () => `: still here\nid: ${idOf(revision)}\n\n`;
   return new Response(bodyStream(texts(), { clock: ctx.clock, over, heartbeat }), { headers: SSE_HEADERS });
 }
 
 /** Only the last event of a revision carries its id: who resumes after it has seen all of them. */
-export function batchText({ events }: EventBatch): string {
+export function batchText({ events }: EventBatch, idOf: (revision: number) => string): string {
   return events
     .map((event, index) => {
       const isLast = events[index + 1]?.revision !== event.revision;
-      return sentEvent({ event: event.type, data: event, ...(isLast && { id: String(event.revision) }) });
+      return sentEvent({ event: event.type, data: event, ...(isLast && { id: idOf(event.revision) }) });
     })
     .join('');
 }
@@ -137,8 +143,9 @@ function filterOf({ type, role, job, node, task }: EventQuery): EventFilter {
   return { types: type ?? null, role: role ?? null, job: job ?? null, node: node ?? null, task: task ?? null };
 }
 
-function resumeAfter(lastEventId: string | null): number | null {
+function resumeAfter(lastEventId: string | null): StatePosition | null {
   if (lastEventId === null || lastEventId === '') return null;
-  if (/^\d{1,15}$/.test(lastEventId)) return Number(lastEventId);
+  const position = parsePosition(lastEventId);
+  if (position !== null) return position;
   throw invalidRequest([{ path: 'header:Last-Event-ID', message: 'must be the id of an event of this stream' }]);
 }

@@ -1,11 +1,14 @@
 /** `/v1/nodes`. */
 import { z } from 'zod';
+import { LEDGER_ENTRIES_MAX } from '../../../shared/domain/ledger.ts';
 import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
-import { NODE_STATES, nodeViewSchema, pageOf } from '../../../shared/protocol/views.ts';
-import { drainNode, getNode, listNodes, setEligibility, undrainNode } from '../../services/nodes.ts';
+import { goneNodeViewSchema, NODE_STATES, nodeViewSchema, pageOf } from '../../../shared/protocol/views.ts';
+import { stopKeptAside } from '../../services/kept-aside.ts';
+import { declareGone, drainNode, getNode, listNodes, setEligibility, undrainNode } from '../../services/nodes.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
-import { pageOfQuery, pageQuery, replyTo } from './answers.ts';
+import { pageOfQuery, pageQuery, replyTo, stopBodySchema } from './answers.ts';
+import { taskParams } from './tasks.ts';
 
 /** A year. */
 const DRAIN_SECONDS_MAX = 31_536_000;
@@ -26,9 +29,24 @@ const drainBodySchema = z
   })
   .meta({ id: 'DrainRequest' });
 
+const stopKeptAsideSchema = stopBodySchema
+  .extend({
+    tasks: z
+      .array(taskParams.shape.id)
+      .min(1)
+      .max(LEDGER_ENTRIES_MAX)
+      .optional()
+      .describe('Absent: all that the node keeps aside.'),
+  })
+  .meta({ id: 'StopKeptAsideRequest' });
+
 const eligibilityBodySchema = z.strictObject({ eligible: z.boolean() }).meta({ id: 'EligibilityRequest' });
 
-export function nodeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+export function nodeEndpoints(parts: ApiParts): readonly Endpoint[] {
+  return [...readingEndpoints(parts), ...drainEndpoints(parts), ...otherChanges(parts)];
+}
+
+function readingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
   return [
     endpoint(
       {
@@ -51,6 +69,11 @@ export function nodeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
       { ...byId, method: 'get', path: '/v1/nodes/{id}', summary: 'Read a node', answers: nodeAnswer },
       ({ principal, params }) => ({ status: 200, body: getNode(ctx, principal, params.id) }),
     ),
+  ];
+}
+
+function drainEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+  return [
     endpoint(
       {
         ...byId,
@@ -76,6 +99,27 @@ export function nodeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
       },
       async ({ call, params }) => replyTo(await undrainNode(ctx, call, params.id)),
     ),
+  ];
+}
+
+function otherChanges({ ctx }: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        ...byId,
+        method: 'post',
+        path: '/v1/nodes/{id}/kept-aside/stop',
+        summary: 'End what a node keeps aside',
+        description:
+          'After the store was restored from an older snapshot and the cluster recovered, containers that the state knows nothing of run on until this is asked for.',
+        body: stopKeptAsideSchema,
+        bodyOptional: true,
+        repeatable: true,
+        answers: nodeAnswer,
+      },
+      async ({ call, params, body }) =>
+        replyTo(await stopKeptAside(ctx, call, params.id, { tasks: body.tasks ?? null, reason: body.reason })),
+    ),
     endpoint(
       {
         ...byId,
@@ -87,6 +131,19 @@ export function nodeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         answers: nodeAnswer,
       },
       async ({ call, params, body }) => replyTo(await setEligibility(ctx, call, params.id, body)),
+    ),
+    endpoint(
+      {
+        ...byId,
+        method: 'post',
+        path: '/v1/nodes/{id}/gone',
+        summary: 'Declare a node gone',
+        description:
+          'Says that nothing runs there any more: the machine was scrapped, or its disk replaced. Only a node that is not connected. Its tasks end as lost, whatever their jobs wait for; all that it held is given back; it is no longer listed. Under its name a new node may join; if the old machine comes back, its agent ends what it still runs. Said again, it changes nothing.',
+        repeatable: true,
+        answers: { 200: { description: 'The node that was.', schema: goneNodeViewSchema } },
+      },
+      async ({ call, params }) => replyTo(await declareGone(ctx, call, params.id)),
     ),
   ];
 }

@@ -1,12 +1,15 @@
-/** `berth status`, `berth events` and `berth token`: the cluster as a whole. */
+/** `berth status`, `berth events`, `berth cluster` and `berth token`: the cluster as a whole. */
 import type { Command } from 'commander';
 import { ApiError } from '../../../shared/client/errors.ts';
+import { FIRST_INCARNATION } from '../../../shared/domain/node.ts';
+import { positionText, type StatePosition } from '../../../shared/protocol/position.ts';
 import type { EventView } from '../../../shared/protocol/views.ts';
-import { durationSeconds, gathered, wholeNumber } from '../arguments.ts';
+import { durationSeconds, gathered, statePosition } from '../arguments.ts';
 import type { Io } from '../io.ts';
 import type { Printer } from '../output/printer.ts';
 import { eventLine, renderStatus } from '../output/shapes.ts';
 import { openSession, type Session } from '../session.ts';
+import { addRecovery } from './recovery.ts';
 
 export function addClusterCommands(program: Command, io: Io): void {
   program
@@ -23,12 +26,13 @@ export function addClusterCommands(program: Command, io: Io): void {
       });
     });
   addEvents(program, io);
+  addRecovery(program, io);
   addToken(program, io);
 }
 
 interface EventFlags {
   readonly follow?: boolean;
-  readonly after?: number;
+  readonly after?: StatePosition;
   readonly type?: string;
   readonly job?: string;
   readonly role?: string;
@@ -36,7 +40,7 @@ interface EventFlags {
   readonly task?: string;
 }
 
-type EventSelection = Omit<EventFlags, 'follow' | 'after'> & { readonly after: number | undefined };
+type EventSelection = Omit<EventFlags, 'follow' | 'after'> & { readonly after: StatePosition | undefined };
 
 function addEvents(program: Command, io: Io): void {
   program
@@ -46,7 +50,7 @@ function addEvents(program: Command, io: Io): void {
       'Show the events that are still remembered, or with -f those to come. With -o json: one object per line.',
     )
     .option('-f, --follow', 'go on until interrupted')
-    .option('--after <revision>', 'only what happened after this revision', wholeNumber)
+    .option('--after <revision>', 'only what happened after this revision', statePosition)
     .option('--type <type>', 'only of this type, such as task.failed')
     .option('--job <name>', 'only of this job')
     .option('--role <path>', 'only of this role and those below it')
@@ -64,23 +68,24 @@ function addEvents(program: Command, io: Io): void {
 async function showRemembered(session: Session, { after, ...filter }: EventSelection): Promise<void> {
   const { client } = session;
   if (after === undefined) await client.status();
-  let start = after ?? 0;
+  const now = client.position() ?? { incarnation: FIRST_INCARNATION, revision: 0 };
+  let start = after ?? { ...now, revision: 0 };
   while (true) {
     try {
       for await (const event of client.recentEvents({ after: start, ...filter })) showEvent(session, event);
       return;
     } catch (error) {
       const gone = error instanceof ApiError && error.code === 'history-gone';
-      const left = client.revision() - start;
+      const left = now.revision - start.revision;
       if (!gone || after !== undefined || left < 1) throw error;
-      start = client.revision() - Math.floor(left / 2);
+      start = { ...now, revision: now.revision - Math.floor(left / 2) };
     }
   }
 }
 
 async function followEvents(
   session: Session,
-  filter: Omit<EventSelection, 'after'> & { after: number | null },
+  filter: Omit<EventSelection, 'after'> & { after: StatePosition | null },
 ): Promise<void> {
   const leave = new AbortController();
   const restore = session.io.onInterruption(() => leave.abort());
@@ -91,16 +96,17 @@ async function followEvents(
   }
 }
 
-function showEvent({ printer, io }: Session, event: EventView): void {
-  io.out.write(`${eventText(event, printer)}\n`);
+function showEvent({ client, printer, io }: Session, event: EventView): void {
+  const { incarnation = FIRST_INCARNATION } = client.position() ?? {};
+  io.out.write(`${eventText(event, printer, incarnation)}\n`);
 }
 
-function eventText(event: EventView, { format, paint }: Printer): string {
+function eventText(event: EventView, { format, paint }: Printer, incarnation: number): string {
   switch (format) {
     case 'table':
       return eventLine(event, paint);
     case 'name':
-      return String(event.revision);
+      return positionText({ incarnation, revision: event.revision });
     case 'json':
     case 'yaml':
       return JSON.stringify(event);

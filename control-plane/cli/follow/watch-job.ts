@@ -158,7 +158,7 @@ function createBell(clock: Clock, signal: AbortSignal): Bell {
 async function ringOnEvents(client: BerthClient, key: JobKey, bell: Bell, signal: AbortSignal): Promise<void> {
   try {
     // From what this client has already seen on, so that nothing happens unseen between the first look and the first event.
-    const after = client.revision() === 0 ? null : client.revision();
+    const after = client.position();
     for await (const _event of client.events({ after, job: key.name, role: key.role, signal })) bell.ring();
   } catch (error) {
     if (!(error instanceof ApiError || error instanceof UnreachableError)) throw error;

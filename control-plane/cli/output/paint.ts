@@ -53,6 +53,7 @@ export function stateColour(state: string): Colour {
     case 'error':
     case 'lost':
     case 'unreachable':
+    case 'ahead':
       return 'red';
     case 'killed':
     case 'stopped':

@@ -240,7 +240,32 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
     options,
   );
   const running = tasks.length === 0 ? '' : `\n${renderTable(taskShape.columns(nowMs), tasks, options)}`;
-  return `${head}\n${resources}${running}`;
+  return `${head}\n${resources}${running}${keptAsideText(node, options)}`;
+}
+
+const AHEAD_LINES = [
+  'Its agent has seen a later state than this one: it keeps what it runs, and gets nothing.',
+  'If etcd was restored from an older snapshot: berth cluster recover',
+  'If not, its state folder comes from another cluster: start the agent with an empty one, once nothing runs there.',
+];
+
+function keptAsideText(node: NodeView, options: RenderOptions): string {
+  const { paint } = options;
+  const ahead = node.ahead === null ? '' : `\n${paint('red', AHEAD_LINES.join('\n'))}\n`;
+  if (node.keptAside.length === 0) return ahead;
+  const table = renderTable(
+    [
+      { header: 'KEPT ASIDE', value: (one) => one.task, shrinks: true },
+      { header: 'END', value: ({ stop }) => (stop === null ? '-' : `asked for ${stopText(stop)}`), shrinks: true },
+    ],
+    node.keptAside,
+    options,
+  );
+  const remedy =
+    node.ahead === null
+      ? `These run here from a part of history that is lost. To end them: berth node stop-kept-aside ${node.id}\n`
+      : '';
+  return `${ahead}\n${table}${remedy}`;
 }
 
 function consentText(consent: NodeView['consent']): string {
@@ -259,11 +284,18 @@ function databaseText({ sizeBytes, inUseBytes, quotaBytes, isTight }: StatusView
   return isTight ? paint('red', `${text}: no new jobs are taken`) : text;
 }
 
+const AHEAD_SUM = 'have seen a later state than this one; was etcd restored? See `berth cluster recover --help`';
+
+function keepingText(nodes: number): string {
+  return `${counted(nodes, 'node')} still run${nodes === 1 ? 's' : ''} what a restored state knows nothing of; see \`berth node show\``;
+}
+
 export function renderStatus(status: StatusView, address: string, { paint, nowMs }: RenderOptions): string {
   const { nodes, jobs, tasks, resources } = status;
   const nodeParts = [`${nodes.ready} ready`];
   if (nodes.draining > 0) nodeParts.push(`${nodes.draining} draining`);
   if (nodes.unreachable > 0) nodeParts.push(paint('red', `${nodes.unreachable} unreachable`));
+  if (nodes.ahead > 0) nodeParts.push(paint('red', `${nodes.ahead} ahead of this state`));
   return renderPairs(
     [
       ['Address', address],
@@ -281,6 +313,9 @@ export function renderStatus(status: StatusView, address: string, { paint, nowMs
         ] as const;
       }),
       ['Nodes', `${nodes.total}: ${nodeParts.join(', ')}`],
+      ...(nodes.ahead === 0 ? [] : [['', paint('red', AHEAD_SUM)] as const]),
+      ...(nodes.keepingAside === 0 ? [] : [['Kept aside', keepingText(nodes.keepingAside)] as const]),
+      ...(status.recoveredAt === null ? [] : [['Recovered', ageText(status.recoveredAt, nowMs)] as const]),
       ['Jobs', `${jobs.live} live of ${jobs.total}`],
       ['Tasks', countsText(tasks)],
       ['CPUs', `${resources.used.cpus} of ${resources.total.cpus} held`],

@@ -4,12 +4,12 @@ import { consentFilter } from './consent.ts';
 import { constraintFilter } from './constraints.ts';
 import type { Filter, NodeFilter } from './filter.ts';
 import { ledgerFullFilter } from './ledger-full.ts';
-import { aliveFilter, drainingFilter, eligibleFilter } from './node-state.ts';
+import { aheadFilter, aliveFilter, drainingFilter, eligibleFilter } from './node-state.ts';
 import { portCountFilter, portRangeFilter, portTakenFilter } from './ports.ts';
 import { cpusFilter, customScalarsFilter, diskFilter, gpusFilter, memoryFilter } from './scalars.ts';
 
 /** Whether the node takes new tasks at all. The same for everybody, so the round asks once per node. */
-export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilter, aliveFilter];
+export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilter, aliveFilter, aheadFilter];
 
 /** Whether it takes such a task. */
 export const DEMAND_FILTERS: readonly Filter[] = [

@@ -19,6 +19,16 @@ export const drainingFilter: NodeFilter = {
   sum: (nodes) => `${nodes === 1 ? 'is' : 'are'} draining`,
 };
 
+/** Its agent follows no assignment of this state, so whatever was placed there would wait for ever. */
+export const aheadFilter: NodeFilter = {
+  obstacle: 'node-ahead',
+  applies: () => true,
+  admits: (room) => !room.ahead,
+  shortage: allOrNothing,
+  explain: () => 'has seen a later state than this one: was the store restored? Then the cluster has to be recovered',
+  sum: (nodes) => `${nodes === 1 ? 'has' : 'have'} seen a later state than this one: was the store restored?`,
+};
+
 export const aliveFilter: NodeFilter = {
   obstacle: 'node-unreachable',
   applies: () => true,

@@ -25,6 +25,8 @@ export function faultIn({ status, body }: HttpAnswer): ControlPlaneFault | null 
   const message = `HTTP ${status}: ${words}`;
   if (status === 401) return new ControlPlaneFault('unauthenticated', message);
   if (code === 'stale-epoch') return new ControlPlaneFault('stale-epoch', message);
+  if (code === 'identity-mismatch') return new ControlPlaneFault('mismatch', message);
+  if (code === 'node-gone') return new ControlPlaneFault('gone', message);
   if (code === 'invalid-request' || code === 'payload-too-large') return new ControlPlaneFault('invalid', message);
   const mayPass = status >= 500 || status === 408 || status === 429;
   return new ControlPlaneFault(mayPass ? 'away' : 'refused', message);

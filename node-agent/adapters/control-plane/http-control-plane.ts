@@ -54,8 +54,7 @@ export class HttpControlPlane implements ControlPlane {
   async register(request: RegisterRequest, signal: AbortSignal): Promise<RegisterResponse> {
     const own = this.#nodeToken ?? (await this.#readNodeToken());
     const answer = own === null ? null : await this.#register(request, own, signal);
-    const isRefused = answer === null || answer.status === 401 || answer.status === 403;
-    const final = isRefused ? await this.#join(request, answer, signal) : answer;
+    const final = answer === null || needsJoin(answer) ? await this.#join(request, answer, signal) : answer;
     const fault = faultIn(final);
     if (fault !== null) throw fault;
     const response = registerResponse(final.body);
@@ -125,7 +124,10 @@ export class HttpControlPlane implements ControlPlane {
 
   async #join(request: RegisterRequest, refused: HttpAnswer | null, signal: AbortSignal): Promise<HttpAnswer> {
     const token = await this.#joinToken();
-    if (token !== null) return this.#register(request, token, signal);
+    const joined = token === null ? null : await this.#register(request, token, signal);
+    // That the node was declared gone is more than that the join token has run out meanwhile.
+    if (refused !== null && isGone(refused) && (joined === null || isUnauthorized(joined))) return refused;
+    if (joined !== null) return joined;
     if (refused !== null) return refused;
     const message = 'this node has no token of its own, and no join token was given (--join-token, --join-token-file)';
     throw new ControlPlaneFault('unauthenticated', message);
@@ -203,6 +205,19 @@ export class HttpControlPlane implements ControlPlane {
       this.#isUnkeptTold = true;
     }
   }
+}
+
+function isUnauthorized({ status }: HttpAnswer): boolean {
+  return status === 401 || status === 403;
+}
+
+function isGone(answer: HttpAnswer): boolean {
+  return faultIn(answer)?.kind === 'gone';
+}
+
+/** The token of a node that was declared gone is good for nothing any more. */
+function needsJoin(answer: HttpAnswer): boolean {
+  return isUnauthorized(answer) || isGone(answer);
 }
 
 /** A request whose body goes out line by line, for as long as the other side takes it. */

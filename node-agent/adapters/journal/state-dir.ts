@@ -4,6 +4,7 @@
  */
 import { access, link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { MachineIdentity } from '../machine/machine-identity.ts';
 
 /** How often a lock that its owner left behind is fought over with others who start at the same time. */
 const LOCK_TRIES_MAX = 5;
@@ -51,6 +52,23 @@ export class StateDir {
 
   writeNodeId(id: string): Promise<void> {
     return this.#replace('node-id', id);
+  }
+
+  /** What the machine was told by when the folder was used last; null: nothing is on record. */
+  async readMachine(): Promise<MachineIdentity | null> {
+    const text = await readText(this.#file('machine'));
+    if (text === null) return null;
+    try {
+      const { hardware, system } = JSON.parse(text) as MachineIdentity;
+      return { ...(hardware !== undefined && { hardware }), ...(system !== undefined && { system }) };
+    } catch {
+      // Torn or edited: it says nothing.
+      return null;
+    }
+  }
+
+  writeMachine(machine: MachineIdentity): Promise<void> {
+    return this.#replace('machine', JSON.stringify(machine));
   }
 
   readNodeToken(): Promise<string | null> {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readMachineIdentity } from '../../../node-agent/adapters/machine/machine-identity.ts';
 import { AgentUnderTest } from './agent-process.ts';
 
 let agent: AgentUnderTest;
@@ -100,6 +101,23 @@ describe('the state folder', () => {
     expect(code).toBe(2);
     expect(agent.log).toContain('another agent');
     first.kill('SIGKILL');
+  });
+});
+
+describe.skipIf(Object.keys(await readMachineIdentity()).length === 0)('a state folder of another machine', () => {
+  it('is refused before anything is said, unless it was moved on purpose', async () => {
+    const path = join(agent.stateDir, 'machine');
+    await writeFile(path, JSON.stringify({ hardware: 'another', system: 'another' }));
+    const refused = agent.start();
+    expect(await new Promise((resolve) => refused.once('exit', resolve))).toBe(2);
+    expect(agent.log).toContain('was made on another machine');
+    expect(agent.log).toContain('--state-dir-moved');
+    expect(agent.server.requests).toEqual([]);
+    agent.start('--state-dir-moved');
+    await agent.until('a session', () => (agent.controlPlane.epoch === 1 ? true : null));
+    await agent.end('SIGTERM');
+    agent.start();
+    await agent.until('a second session', () => (agent.controlPlane.epoch === 2 ? true : null));
   });
 });
 

@@ -184,7 +184,7 @@ describe('a query that is not as it should be', () => {
     ['/v1/jobs?state=runing', 'query:state', 'did you mean "running"?'],
     ['/v1/jobs?role=../x', 'query:role', 'must be up to 8 names'],
     ['/v1/tasks?state=alive', 'query:state', 'must be one of'],
-    ['/v1/events?after=-1', 'query:after', 'must be at least 0'],
+    ['/v1/events?after=-1', 'query:after', 'must be a revision'],
     ['/v1/tasks/a-b/logs?follow=maybe', 'query:follow', 'must be true or false'],
     ['/v1/tasks/a-b/logs?since=yesterday', 'query:since', 'must be a time such as'],
     ['/v1/tasks/a-b/logs?tail=-3', 'query:tail', 'must be at least 0'],
@@ -243,7 +243,12 @@ describe('headers that are not as they should be', () => {
 
   it('a revision that is no number is refused', async () => {
     const { faults } = await problem('GET', '/v1/jobs', { headers: { 'Berth-Revision': '-1' } });
-    expect(faults).toEqual([{ path: 'header:Berth-Revision', message: 'must be a whole number' }]);
+    expect(faults).toEqual([
+      {
+        path: 'header:Berth-Revision',
+        message: 'must be as an answer gave it: a whole number, or two with "-" between them',
+      },
+    ]);
   });
 
   it('an idempotency key must be printable', async () => {

@@ -101,10 +101,16 @@ function checkEpoch({ id, before, after }: Extract<Change, { kind: 'epochs' }>):
   return to >= from ? [] : [violation(5, `the epoch of ${id} went from ${from} to ${to}`)];
 }
 
+/** An agent that registers and finds the session held by another process asks for a sign of life. */
+function callsHolder(change: Change, node: string): boolean {
+  return change.kind === 'epochs' && change.id === node && change.after?.epoch === change.before?.epoch;
+}
+
 /** Whatever an agent's call commits, but for its registration, belongs to the session that is current. */
 function checkSession({ commit, changes, number }: Revision, past: Past): Violation[] {
   const session = commit?.origin.session ?? null;
   if (session === null || changes.some((change) => change.kind === 'nodes')) return [];
+  if (session.epoch === 0 && changes.every((change) => callsHolder(change, session.node))) return [];
   const current = past.epochs.get(session.node) ?? 0;
   const foreign = changes.flatMap((change) => {
     const isForeign = change.kind === 'tasks' && change.after?.node !== session.node;

@@ -47,12 +47,18 @@ interface Case {
   /** Null: no assignment has been seen. Undefined: one that doesn't hold the task. */
   readonly assigned?: Partial<AssignedTask> | null | undefined;
   readonly local?: Partial<LocalTask>;
+  /** Why its end is asked for, where it is kept aside. */
+  readonly keptAsideStop?: string;
   readonly container?: Partial<Container>;
 }
 
-function inputOf({ session = 'live', assigned, local, container }: Case): DiffInput {
+function inputOf({ session = 'live', assigned, local, container, keptAsideStop }: Case): DiffInput {
   const tasks = assigned ? [['t', anAssigned('t', assigned)] as const] : [];
-  const assignment: Assignment = { position: { incarnation: 1, generation: 1 }, tasks: new Map(tasks) };
+  const assignment: Assignment = {
+    position: { incarnation: 1, generation: 1 },
+    tasks: new Map(tasks),
+    keptAsideStops: new Map(keptAsideStop === undefined ? [] : [['t', keptAsideStop]]),
+  };
   return {
     nowMs: NOW,
     session,
@@ -163,6 +169,16 @@ describe('a task that runs', () => {
     ['is stopped when its place is gone', { local, container }, 'stop unassigned 5000'],
     ['is left alone without a session', { local, container, session: 'offline' }, 'nothing'],
     ['is kept aside after a restore', { local: { ...local, incarnation: 0 }, container }, 'nothing'],
+    [
+      'is stopped where it is kept aside, once somebody asks for it',
+      { local: { ...local, incarnation: 0 }, container, keptAsideStop: 'enough' },
+      'stop stop-requested 5000',
+    ],
+    [
+      'is not stopped for that where it has its place',
+      { local: { ...local, incarnation: 0 }, container, assigned: {}, keptAsideStop: 'enough' },
+      'nothing',
+    ],
     ['is stopped after its timeout', { local: { timeoutMs: 1000 }, container, assigned: {} }, 'stop timed-out 5000'],
     [
       'is stopped after its timeout, whoever is away',

@@ -225,6 +225,46 @@ describe('a session', () => {
     expect(world.logged.some((entry) => entry.message.includes('kept aside'))).toBe(true);
   });
 
+  it('ends what it keeps aside once somebody asks for it, also after a restart in between', async () => {
+    const world = new World();
+    world.controlPlane.assign(anAssigned('t1'));
+    await world.startAgent();
+    await world.clock.advance(500);
+    world.controlPlane.incarnation = 2;
+    world.controlPlane.sweep('t1');
+    await world.clock.advance(500);
+    await world.agent.stop();
+    world.controlPlane.keptAsideStops = [{ task: 't1', reason: 'not needed' }];
+    await world.startAgent();
+    await world.clock.advance(30_000);
+    expect(world.runtime.containerOf('t1')?.state).toBe('exited');
+    expect(world.controlPlane.received.statuses.at(-1)).toMatchObject({ task: 't1', state: 'killed' });
+  });
+
+  it('asks with what it has seen after a refusal, and asks for everything again when that stands', async () => {
+    const world = new World();
+    world.controlPlane.generation = 50;
+    await world.startAgent();
+    await world.clock.advance(500);
+    await world.agent.stop();
+    world.controlPlane.generation = 20;
+    const positions: (number | undefined)[] = [];
+    const { assignment } = world.controlPlane;
+    world.controlPlane.assignment = (epoch, query, signal) => {
+      positions.push(query.position?.generation);
+      // A replica that is behind catches up when it is told how far others are; then it has no news.
+      if (query.position?.generation === 50 && world.controlPlane.generation === 20) {
+        world.controlPlane.generation = 50;
+        return Promise.resolve(null);
+      }
+      return assignment.call(world.controlPlane, epoch, query, signal);
+    };
+    await world.startAgent();
+    await world.clock.advance(10_000);
+    expect(positions.slice(0, 3)).toEqual([undefined, 50, undefined]);
+    expect(world.agent.inspect().isLive).toBe(true);
+  });
+
   it('ends orphans only after the control plane has said that they are not wanted', async () => {
     const world = new World();
     const running = { exitCode: null, outOfMemory: false, error: '', startedAtMs: 0, endedAtMs: null };

@@ -107,9 +107,9 @@ describe('an event as it is sent', () => {
       message: '',
       at: null,
     });
-    const text = batchText({ revision: 6, events: [event(5), event(5), event(6)] });
+    const text = batchText({ revision: 6, events: [event(5), event(5), event(6)] }, String);
     expect([...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id)).toEqual(['5', '6']);
     expect(text.indexOf('id: 5')).toBeGreaterThan(text.indexOf('\n\n'));
-    expect(batchText({ revision: 7, events: [] })).toBe('');
+    expect(batchText({ revision: 7, events: [] }, String)).toBe('');
   });
 });

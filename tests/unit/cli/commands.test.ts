@@ -30,15 +30,21 @@ describe('the command line', () => {
     expect(out).toContain('Exit codes:');
   });
 
-  it.each([['run'], ['job', 'apply'], ['task', 'logs'], ['node', 'drain'], ['token', 'create'], ['events'], ['dev']])(
-    '%s %s has help with examples',
-    async (...command) => {
-      const { code, out } = await cli.berth([...command, '--help']);
-      expect(code).toBe(0);
-      expect(out).toMatch(/Examples?:/);
-      expect(out).toContain('--address');
-    },
-  );
+  it.each([
+    ['run'],
+    ['job', 'apply'],
+    ['task', 'logs'],
+    ['node', 'drain'],
+    ['node', 'gone'],
+    ['token', 'create'],
+    ['events'],
+    ['dev'],
+  ])('%s %s has help with examples', async (...command) => {
+    const { code, out } = await cli.berth([...command, '--help']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/Examples?:/);
+    expect(out).toContain('--address');
+  });
 
   it('says its version', async () => expect(await cli.berth(['--version'])).toMatchObject({ code: 0, out: '1.2.3\n' }));
 
@@ -50,6 +56,7 @@ describe('the command line', () => {
     [['status', '-o', 'xml'], /Allowed choices are table, json, yaml, name/],
     [['status', '--token', ''], /--token isn't a token/],
     [['node', 'eligibility', 'edge-1', 'maybe'], /on or off/],
+    [['node', 'gone', 'edge-1'], /would end as lost and start elsewhere[\s\S]*berth node gone edge-1 --yes/],
     [['dev', '--agents', '0'], /from 1 to 20/],
     [['completion', 'fish'], /bash or zsh/],
     [['job', 'apply', '/nowhere.yaml'], /\/nowhere.yaml/],
@@ -335,6 +342,10 @@ describe('ending', () => {
 
   it('of what is not there is refused', async () => {
     expect(await cli.berth(['job', 'stop', 'nope'])).toMatchObject({ code: 1, err: expect.stringContaining('nope') });
+    expect(await cli.berth(['node', 'gone', 'nope', '--yes'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('there is no node "nope"'),
+    });
     expect(await cli.berth(['node', 'drain', 'nope'])).toMatchObject({ code: 1, err: expect.stringContaining('nope') });
   });
 });

@@ -27,6 +27,8 @@ export interface CliUnderTest {
   /** Runs one command line to its end. */
   berth(args: readonly string[], world?: World): Promise<Ran>;
   start(args: readonly string[], world?: World): Running;
+  /** Posts to the replica as an agent would. */
+  post(path: string, token: string, body: object): Promise<Response>;
   stop(): Promise<void>;
 }
 
@@ -67,6 +69,12 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     token,
     start,
     berth: (args, world) => start(args, world).done,
+    post: (path, bearer, body) =>
+      fetch(ADDRESS + path, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }),
     async stop() {
       ending.abort();
       await running;

@@ -24,13 +24,15 @@ async function take<T>(from: AsyncIterable<T>, count: number): Promise<T[]> {
 
 const { signal } = new AbortController();
 
+const at = (revision: number) => ({ incarnation: 1, revision });
+
 describe('events', () => {
   it('go on after the last revision when the connection breaks, each once', async () => {
     const server = scriptedServer([
       stream([sent(event(5, 'a')), sent(event(6, 'b'))], 'break'),
       stream([sent(event(7, 'c'))]),
     ]);
-    const events = await server.settle(take(server.client.events({ after: 4, job: 'hello', signal }), 3));
+    const events = await server.settle(take(server.client.events({ after: at(4), job: 'hello', signal }), 3));
     expect(events.map(({ task }) => task)).toEqual(['a', 'b', 'c']);
     expect(server.requests.map(({ url }) => url.search)).toEqual(['?job=hello&after=4', '?job=hello&after=6']);
   });
@@ -38,7 +40,7 @@ describe('events', () => {
   it('of a revision that came in part are read again whole', async () => {
     const half = sent(event(6, 'b1'), { last: false });
     const server = scriptedServer([stream([sent(event(5, 'a')), half], 'break'), stream([half, sent(event(6, 'b2'))])]);
-    const events = await server.settle(take(server.client.events({ after: 4, signal }), 3));
+    const events = await server.settle(take(server.client.events({ after: at(4), signal }), 3));
     expect(events.map(({ task }) => task)).toEqual(['a', 'b1', 'b2']);
   });
 
@@ -52,7 +54,7 @@ describe('events', () => {
 
   it('that are no longer remembered are a refusal, at once', async () => {
     const server = scriptedServer([problem(410, 'history-gone')]);
-    await expect(server.settle(take(server.client.events({ after: 1, signal }), 1))).rejects.toMatchObject({
+    await expect(server.settle(take(server.client.events({ after: at(1), signal }), 1))).rejects.toMatchObject({
       code: 'history-gone',
     });
   });
@@ -62,7 +64,7 @@ describe('events', () => {
       stream([sent(event(5, 'a')), ': still here\nid: 90\n\n'], 'break'),
       stream([sent(event(91, 'b'))]),
     ]);
-    await server.settle(take(server.client.events({ after: 4, signal }), 2));
+    await server.settle(take(server.client.events({ after: at(4), signal }), 2));
     expect(server.requests[1]?.url.searchParams.get('after')).toBe('90');
   });
 
@@ -75,7 +77,7 @@ describe('events', () => {
       stream([`event: error\ndata: ${JSON.stringify(body)}\n\n`], 'hang'),
       stream([sent(event(5, 'a'))]),
     ]);
-    const reading = server.settle(take(server.client.events({ after: 4, signal }), 1));
+    const reading = server.settle(take(server.client.events({ after: at(4), signal }), 1));
     if (connections === 1) await expect(reading).rejects.toMatchObject({ code });
     else await reading;
     expect(server.requests).toHaveLength(connections);
@@ -83,20 +85,22 @@ describe('events', () => {
 
   it('that are nonsense are refused rather than skipped', async () => {
     const server = scriptedServer([stream(['id: 1\ndata: {"revision":1}\n\n'])]);
-    await expect(server.settle(take(server.client.events({ after: 1, signal }), 1))).rejects.toThrow(
+    await expect(server.settle(take(server.client.events({ after: at(1), signal }), 1))).rejects.toThrow(
       UnexpectedAnswerError,
     );
   });
 
   it('are given up soon where no connection was ever made', async () => {
     const server = scriptedServer(Array.from({ length: 4 }, () => networkFault('ECONNREFUSED')));
-    await expect(server.settle(take(server.client.events({ after: 1, signal }), 1))).rejects.toThrow(UnreachableError);
+    await expect(server.settle(take(server.client.events({ after: at(1), signal }), 1))).rejects.toThrow(
+      UnreachableError,
+    );
   });
 
   it('are waited for through an outage of minutes once they have come', async () => {
     const outage = Array.from({ length: 30 }, () => networkFault('ECONNREFUSED'));
     const server = scriptedServer([stream([sent(event(5, 'a'))]), ...outage, stream([sent(event(6, 'b'))])]);
-    const events = await server.settle(take(server.client.events({ after: 4, signal }), 2));
+    const events = await server.settle(take(server.client.events({ after: at(4), signal }), 2));
     expect(events).toHaveLength(2);
   });
 
@@ -104,7 +108,9 @@ describe('events', () => {
     const outage = Array.from({ length: 200 }, () => networkFault('ECONNREFUSED'));
     const server = scriptedServer([stream([sent(event(5, 'a'))]), ...outage]);
     const before = server.clock.now();
-    await expect(server.settle(take(server.client.events({ after: 4, signal }), 2))).rejects.toThrow(UnreachableError);
+    await expect(server.settle(take(server.client.events({ after: at(4), signal }), 2))).rejects.toThrow(
+      UnreachableError,
+    );
     expect(server.clock.now() - before).toBeGreaterThan(300_000);
     expect(server.clock.now() - before).toBeLessThan(310_000);
   });
@@ -114,7 +120,7 @@ describe('events', () => {
     const server = scriptedServer([stream([sent(event(5, 'a'))], 'hang')]);
     const seen: EventView[] = [];
     const reading = (async () => {
-      for await (const each of server.client.events({ after: 4, signal: stop.signal })) {
+      for await (const each of server.client.events({ after: at(4), signal: stop.signal })) {
         seen.push(each);
         stop.abort();
       }
@@ -129,7 +135,7 @@ describe('events', () => {
       json({ items: [event(6, 'b')], next: '6' }),
       json({ items: [], next: '9' }),
     ]);
-    const events = await take(server.client.recentEvents({ after: 0, type: 'task.running' }), 10);
+    const events = await take(server.client.recentEvents({ after: at(0), type: 'task.running' }), 10);
     expect(events.map(({ revision }) => revision)).toEqual([5, 6]);
     expect(server.requests.map(({ url }) => url.searchParams.get('after'))).toEqual(['0', '5', '6']);
   });

@@ -38,7 +38,33 @@ describe('a request', () => {
     const server = scriptedServer([at(7), at(5), at(9)]);
     for (let call = 0; call < 3; call += 1) await server.client.jobs.get(KEY);
     expect(server.requests.map((request) => request.headers.get('Berth-Revision'))).toEqual([null, '7', '7']);
-    expect(server.client.revision()).toBe(9);
+    expect(server.client.position()).toEqual({ incarnation: 1, revision: 9 });
+  });
+
+  it('hears once that history has changed, and goes on from the lower revision', async () => {
+    const at = (position: string) => ({ headers: { 'Berth-Revision': position } });
+    const refusal = {
+      type: 'about:blank',
+      title: '',
+      status: 410,
+      code: 'history-changed',
+      detail: '',
+      requestId: 'r',
+    };
+    const changed = json(refusal, { status: 410, ...at('1800000000-5') });
+    const server = scriptedServer([
+      json(VIEW, at('90')),
+      changed,
+      json(VIEW, at('1800000000-6')),
+      json(VIEW, at('95')),
+    ]);
+    await server.client.jobs.get(KEY);
+    await expect(server.client.jobs.get(KEY)).rejects.toMatchObject({ code: 'history-changed' });
+    for (let call = 0; call < 2; call += 1) await server.client.jobs.get(KEY);
+    const sent = server.requests.map((request) => request.headers.get('Berth-Revision'));
+    expect(sent).toEqual([null, '90', '1800000000-5', '1800000000-6']);
+    // A replica that still lives before the recovery takes nobody back.
+    expect(server.client.position()).toEqual({ incarnation: 1_800_000_000, revision: 6 });
   });
 
   it('reads the version from the ETag and whether the answer is a replay', async () => {

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
-import { Driver } from '../../../control-plane/controllers/driver.ts';
+import { DRIVER_DEFAULTS, Driver } from '../../../control-plane/controllers/driver.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
+import { recoverCluster } from '../../../control-plane/services/recovery.ts';
 import { type Store, StoreFullError, StoreUnavailableError } from '../../../control-plane/store/contract.ts';
 import { eventually } from '../../support/processes.ts';
 import { callOf, JOINER, nodeOf, specOf, startReplica } from '../../support/replica.ts';
@@ -60,5 +61,28 @@ describe('the driver', () => {
     const placed = async () => [...replica.ctx.mirror.snapshot.tasks.values()].some((task) => task.state === 'staging');
     await eventually('the task to be placed', placed);
     expect(ended).toBe(false);
+  });
+
+  it('gives nothing a place for a lease time after a recovery, so that every node can say first what it runs', async () => {
+    const replica = await startReplica();
+    const { ctx } = replica;
+    const abort = new AbortController();
+    await submitJob(ctx, callOf(), specOf());
+    await recoverCluster(ctx, callOf());
+    await registerNode(ctx, JOINER, { node: nodeOf('edge-1'), seen: null, tasks: [] });
+    const nodes = { leaseTtlMs: 700, heartbeatIntervalMs: 200 };
+    const running = new Driver(ctx, { ...DRIVER_DEFAULTS, nodes }).run(abort.signal);
+    ends.push(
+      () => replica.stop(),
+      () => {
+        abort.abort();
+        return running;
+      },
+    );
+    const placed = await eventually('the task to be placed', async () =>
+      [...ctx.mirror.snapshot.tasks.values()].find((task) => task.state === 'staging'),
+    );
+    const recoveredAtMs = ctx.mirror.snapshot.cluster?.recoveredAtMs ?? 0;
+    expect((placed.history.at(-1)?.atMs ?? 0) - recoveredAtMs).toBeGreaterThanOrEqual(nodes.leaseTtlMs);
   });
 });

@@ -4,6 +4,7 @@ import { FORGET_RECORDS_MAX, type Forgettable } from '../../../control-plane/rec
 import { planBatchPass } from '../../../control-plane/reconcile/batch-pass.ts';
 import { planNodeHealth } from '../../../control-plane/reconcile/node-health-pass.ts';
 import {
+  GONE_KEEP_MS,
   KEEP_MIN_MS,
   planRetention,
   RETENTION_ACTIONS_MAX,
@@ -37,6 +38,7 @@ function forgotten(cluster: ClusterView, nowMs: number, policy: Partial<Retentio
 }
 
 function nameOf(record: Forgettable): string {
+  if (record.kind === 'gone-node') return `gone ${record.node}`;
   return record.kind === 'task'
     ? record.id
     : `${record.kind} ${record.job}${'version' in record ? ` ${record.version}` : ''}`;
@@ -267,3 +269,23 @@ describe('forgetting', () => {
 function isHeld(view: ClusterView, task: Task): boolean {
   return !isTerminal(task.state) || view.ledgers.get('edge-1')?.entries[task.id] !== undefined;
 }
+
+describe('that a node was declared gone', () => {
+  const gone = { atMs: T0, by: 'admin' };
+  const epochs = { 'edge-1': { epoch: 9, unreachableSinceMs: null, gone } };
+  const later = T0 + GONE_KEEP_MS;
+
+  it.each([
+    ['is told for a long time', { epochs }, later - 1, []],
+    ['is forgotten in the end', { epochs }, later, ['gone edge-1']],
+    ['is kept while its ledger stands', { epochs, ledgers: [aLedger()] }, later, []],
+    [
+      'is no more once another machine has its name',
+      { epochs: { 'edge-1': { ...epochs['edge-1'], gone: undefined } } },
+      later,
+      [],
+    ],
+  ] as const)('%s', (_what, literal, nowMs, expected) => {
+    expect(forgotten(clusterOf(literal), nowMs)).toEqual(expected);
+  });
+});

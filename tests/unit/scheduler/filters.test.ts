@@ -3,7 +3,7 @@ import { explainTask } from '../../../control-plane/scheduler/explain.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { LEDGER_ENTRIES_MAX, type Ledger, TEMPLATES_BYTES_MAX } from '../../../shared/domain/ledger.ts';
-import { NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
+import { type Epoch, NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
 import { present } from '../../../shared/util/assert.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
@@ -40,6 +40,13 @@ const CASES: readonly {
     cured: { dead: false },
     says: 'is unreachable: its agent sends no heartbeats',
     sums: 'is unreachable',
+  },
+  {
+    obstacle: 'node-ahead',
+    refusing: { ahead: { incarnation: 1, generation: 7 } },
+    cured: {},
+    says: 'has seen a later state than this one: was the store restored? Then the cluster has to be recovered',
+    sums: 'has seen a later state than this one: was the store restored?',
   },
   {
     obstacle: 'no-consent',
@@ -158,9 +165,10 @@ interface Setup {
   readonly ledger?: Partial<Omit<Ledger, 'entries'>>;
   readonly held?: readonly { readonly ports?: Record<string, number>; readonly index?: number }[];
   readonly dead?: boolean;
+  readonly ahead?: Epoch['ahead'];
 }
 
-function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false }: Setup) {
+function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead }: Setup) {
   const job = aJob({ spec: { groups: [group] } });
   const task = aTask(job);
   const holding = held.map((change) => aTask(other, { state: 'running', node: 'edge-1', ...change }));
@@ -170,6 +178,7 @@ function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = fal
     jobs: [job, other],
     tasks: [task, ...holding],
     dead: dead ? ['edge-1'] : [],
+    epochs: { 'edge-1': { epoch: 1, unreachableSinceMs: null, ahead } },
   });
   return { cluster, task, nowMs: T0 };
 }

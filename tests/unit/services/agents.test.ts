@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { commitStatuses, heartbeat, registerNode, waitForAssignment } from '../../../control-plane/services/agents.ts';
+import { commitStatuses, heartbeat, registerNode } from '../../../control-plane/services/agents.ts';
+import { waitForAssignment } from '../../../control-plane/services/assignments.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
 import { drainNode, getNode, setEligibility } from '../../../control-plane/services/nodes.ts';
 import { stopTask } from '../../../control-plane/services/tasks.ts';
@@ -119,13 +120,16 @@ describe('the assignment', () => {
     expect((await waiting)?.tasks.map((assigned) => assigned.id)).toEqual([task]);
   });
 
-  it('is never older than what the agent has: a replica that is behind keeps it waiting', async () => {
+  it('is never older than what the agent has: a session that has seen a later state is over', async () => {
     const held = await session();
     const first = await waitForAssignment(replica.ctx, held, nothingYet());
-    const position = { incarnation: 1, generation: (first?.position.generation ?? 0) + 1 };
-    expect(await waitForAssignment(replica.ctx, held, { ...nothingYet(), position })).toBeNull();
-    const restored = { incarnation: 0, generation: position.generation };
-    expect(await waitForAssignment(replica.ctx, held, { ...nothingYet(), position: restored })).not.toBeNull();
+    const generation = (first?.position.generation ?? 0) + 1;
+    const later = { ...nothingYet(), position: { incarnation: 1, generation } };
+    await expect(waitForAssignment(replica.ctx, held, later)).rejects.toMatchObject({ code: 'stale-epoch' });
+    const recovered = { ...nothingYet(), position: { incarnation: 2, generation: 1 } };
+    await expect(waitForAssignment(replica.ctx, held, recovered)).rejects.toMatchObject({ code: 'stale-epoch' });
+    const older = { ...nothingYet(), position: { incarnation: 0, generation } };
+    expect(await waitForAssignment(replica.ctx, held, older)).not.toBeNull();
   });
 
   it('ends the wait of a session that is over', async () => {

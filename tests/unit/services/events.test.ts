@@ -18,7 +18,8 @@ afterEach(() => {
 });
 
 function watch(after: number | null) {
-  return watchEvents(replica.ctx, ADMIN, { after, filter: ALL, signal: ending.signal });
+  const seen = after === null ? null : { incarnation: 1, revision: after };
+  return watchEvents(replica.ctx, ADMIN, { after: seen, filter: ALL, signal: ending.signal });
 }
 
 async function submit(name: string): Promise<void> {

@@ -1,0 +1,172 @@
+/**
+ * etcd, restored from a snapshot of its own while the work went on: what agents do that have seen more, what an operator's
+ * recovery changes, and that nothing is stopped or started twice on the way.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EtcdStore } from '../../../control-plane/adapters/etcd/etcd-store.ts';
+import { DRIVER_DEFAULTS, Driver } from '../../../control-plane/controllers/driver.ts';
+import type { ServiceContext } from '../../../control-plane/services/context.ts';
+import { getJob, submitJob } from '../../../control-plane/services/jobs.ts';
+import { stopKeptAside } from '../../../control-plane/services/kept-aside.ts';
+import { getNode } from '../../../control-plane/services/nodes.ts';
+import { reach } from '../../../control-plane/services/reach.ts';
+import { recoverCluster } from '../../../control-plane/services/recovery.ts';
+import { getTask } from '../../../control-plane/services/tasks.ts';
+import { Snapshot } from '../../../control-plane/store/snapshot.ts';
+import { startEtcd, type TestEtcd } from '../../support/etcd.ts';
+import { NearAgent } from '../../support/near-agent.ts';
+import { eventually } from '../../support/processes.ts';
+import { ADMIN, callOf, specOf, startReplica } from '../../support/replica.ts';
+
+const NODES = { leaseTtlMs: 2000, heartbeatIntervalMs: 400 };
+const IMAGE = 'tool:1';
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+async function serve(etcd: TestEtcd, id: string): Promise<ServiceContext> {
+  const store = new EtcdStore({ hosts: [etcd.url], requestTimeoutMs: 1000, progressIntervalMs: 500 });
+  const { ctx: base, stop } = await startReplica({ store, id });
+  const ctx = { ...base, config: { ...base.config, ...NODES } };
+  const abort = new AbortController();
+  const driving = new Driver(ctx, { ...DRIVER_DEFAULTS, nodes: NODES }).run(abort.signal);
+  ends.push(async () => {
+    abort.abort();
+    await driving;
+    stop();
+    await store.close();
+  });
+  return ctx;
+}
+
+interface World {
+  readonly etcd: TestEtcd;
+  readonly ctx: ServiceContext;
+  readonly all: readonly ServiceContext[];
+  readonly backup: string;
+  agent(node: string): Promise<NearAgent>;
+  submit(name: string, node?: string): Promise<void>;
+  /** The only task of the job, once it is in one of the states. */
+  task(name: string, ...states: readonly string[]): Promise<string>;
+}
+
+async function startWorld(): Promise<World> {
+  const etcd = await startEtcd();
+  ends.push(() => etcd.stop());
+  const folder = await mkdtemp(join(tmpdir(), 'berth-backup-'));
+  ends.push(() => rm(folder, { recursive: true, force: true }));
+  const all = [await serve(etcd, 'a'), await serve(etcd, 'b')] as const;
+  const [ctx] = all;
+  let next = 0;
+  const eitherReplica = () => all[next++ % 2] ?? ctx;
+  return {
+    ...{ etcd, ctx, all, backup: join(folder, 'backup.db') },
+    async agent(node) {
+      const agent = new NearAgent(node, [IMAGE], eitherReplica);
+      await agent.start();
+      ends.push(() => agent.stop());
+      await eventually(`${node} to join`, async () => ctx.mirror.snapshot.isAlive(node));
+      return agent;
+    },
+    async submit(name, node) {
+      const constraints = node === undefined ? [] : [{ attribute: 'node', operator: '=' as const, value: node }];
+      const groups = [{ image: IMAGE, resources: { cpus: 0.1, memMiB: 10 }, killGraceSeconds: 0 }];
+      await submitJob(ctx, callOf(), specOf({ name, constraints, groups }));
+    },
+    task: async (name, ...states) => {
+      const find = () => [...ctx.mirror.snapshot.tasks.values()].find(({ jobName }) => jobName === name);
+      const found = await eventually(`the task of ${name} to be ${states}`, async () => {
+        const task = find();
+        return task !== undefined && states.includes(task.state) ? task : undefined;
+      });
+      return found.id;
+    },
+  };
+}
+
+function endOf(agent: NearAgent, task: string): Promise<void> {
+  return agent.runtime.signal(agent.runtime.containerOf(task)?.id ?? '', 'SIGTERM');
+}
+
+const runs = (agent: NearAgent, task: string) => agent.runtime.containerOf(task)?.state === 'running';
+
+describe('etcd that is restored from an older snapshot', () => {
+  it.each([
+    ['under the same name, so that nothing but its revisions tells', undefined],
+    ['as a cluster of another name', 'restored-1'],
+  ])(
+    '%s',
+    async (_, clusterToken) => {
+      const world = await startWorld();
+      const { etcd, ctx, all } = world;
+      const first = await world.agent('edge-1');
+      await world.submit('stays', 'edge-1');
+      await world.submit('ends', 'edge-1');
+      await world.submit('waits', 'edge-2');
+      const [stays, ends] = [await world.task('stays', 'running'), await world.task('ends', 'running')];
+      await world.task('waits', 'pending');
+      await etcd.save(world.backup);
+
+      // What the snapshot doesn't know: a node, what waited for it, a new job, and an end.
+      const second = await world.agent('edge-2');
+      await world.submit('new', 'edge-1');
+      const [waits, fresh] = [await world.task('waits', 'running'), await world.task('new', 'running')];
+      await endOf(first, ends);
+      await world.task('ends', 'failed');
+      const seen = { incarnation: 1, revision: ctx.mirror.revision };
+
+      await etcd.restore(world.backup, clusterToken);
+      const state = (node: string) => ctx.mirror.snapshot.nodes.has(node) && getNode(ctx, ADMIN, node).state;
+      await eventually(
+        'agents to be seen ahead',
+        async () => state('edge-1') === 'ahead' && state('edge-2') === 'ahead',
+      );
+      for (const { mirror, store } of all) {
+        await eventually('the mirror to hold the restored state', async () => {
+          const now = await Snapshot.load(store);
+          return (
+            (await mirror.waitFor(now.revision, { timeoutMs: 1000 })) && mirror.snapshot.differences(now).length === 0
+          );
+        });
+      }
+      expect(() => getJob(ctx, ADMIN, { role: 'default', name: 'new' })).toThrow(/no job/);
+      // Nobody starts a second time what the state calls pending and a node runs.
+      await world.task('waits', 'lost');
+      await world.submit('later');
+      const later = await world.task('later', 'pending');
+      const why = getTask(ctx, ADMIN, later).explanation?.refusals;
+      expect(why?.map(({ code, nodes }) => [code, nodes])).toEqual([['node-ahead', 2]]);
+
+      const { body } = await recoverCluster(ctx, callOf());
+      await eventually('nodes to follow again', async () => state('edge-1') === 'ready' && state('edge-2') === 'ready');
+      await world.task('later', 'running');
+      expect(ctx.mirror.snapshot.incarnation).toBe(body.incarnation);
+      await expect(reach(ctx, seen)).rejects.toMatchObject({ code: 'history-changed' });
+
+      // The true end is told; what the state knows goes on; what it doesn't know runs and is shown.
+      await world.task('ends', 'failed');
+      await world.task('stays', 'running');
+      expect(getNode(ctx, ADMIN, 'edge-1').keptAside).toEqual([{ task: fresh, stop: null }]);
+      expect(getNode(ctx, ADMIN, 'edge-2').keptAside).toEqual([{ task: waits, stop: null }]);
+      expect([runs(first, stays), runs(first, fresh), runs(second, waits)]).toEqual([true, true, true]);
+      expect(first.logged).toContain('runs, but the restored state does not know it: kept aside');
+
+      // An operator ends it, also on a node whose agent is away for a moment.
+      await second.stop();
+      await stopKeptAside(ctx, callOf(), 'edge-1', { tasks: [fresh], reason: 'not needed' });
+      await stopKeptAside(ctx, callOf(), 'edge-2', { tasks: null, reason: 'not needed' });
+      await second.start();
+      const keepsNothing = (node: string) => getNode(ctx, ADMIN, node).keptAside.length === 0;
+      await eventually('what is kept aside to end', async () => keepsNothing('edge-1') && keepsNothing('edge-2'));
+      expect([runs(first, stays), runs(first, fresh), runs(second, waits)]).toEqual([true, false, false]);
+      const started = [...first.runtime.started, ...second.runtime.started];
+      expect(new Set(started).size).toBe(started.length);
+    },
+    60_000,
+  );
+});
