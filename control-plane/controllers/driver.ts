@@ -22,6 +22,7 @@ import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { type RoundOutcome, runRound } from './round.ts';
 import { StoreContact } from './store-contact.ts';
+import { UnreachableNodes } from './unreachable-nodes.ts';
 
 export interface DriverOptions {
   /** How long others wait before they take over from a driver that is gone. */
@@ -54,6 +55,7 @@ export class Driver {
   readonly #options: DriverOptions;
   readonly #housekeeper: Housekeeper;
   readonly #contact: StoreContact;
+  readonly #unreachable: UnreachableNodes;
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
@@ -68,6 +70,7 @@ export class Driver {
     this.#metrics = driverMetrics(metrics);
     this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
+    this.#unreachable = new UnreachableNodes(ctx.clock);
   }
 
   /** Something may have to be done. */
@@ -78,6 +81,7 @@ export class Driver {
 
   async run(signal: AbortSignal): Promise<void> {
     const unsubscribe = this.#ctx.mirror.subscribe(() => this.nudge());
+    const unfollow = this.#unreachable.follow(this.#ctx.mirror);
     const stop = () => this.nudge();
     signal.addEventListener('abort', stop);
     const contact = this.#contact.keep(this.#ctx.store, signal);
@@ -91,6 +95,7 @@ export class Driver {
     } finally {
       signal.removeEventListener('abort', stop);
       unsubscribe();
+      unfollow();
     }
     await contact;
   }
@@ -212,7 +217,8 @@ export class Driver {
   /** Once the store has been in reach for a whole lease, a node without one has had every chance to be heard of. */
   #facts(): PassFacts {
     const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs());
-    return { leasesCountFromMs: this.#ctx.clock.now() + graceMs };
+    const leasesCountFromMs = this.#ctx.clock.now() + graceMs;
+    return { leasesCountFromMs, unreachableForMs: this.#unreachable.seenForMs() };
   }
 
   async #round(): Promise<RoundOutcome> {

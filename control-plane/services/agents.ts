@@ -5,6 +5,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
+import type { JobSpec } from '../../shared/domain/job.ts';
 import { type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
 import { advance, mayFollow, type Task } from '../../shared/domain/task.ts';
 import type {
@@ -225,11 +226,18 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       attempt: task.attempt,
       state: task.state,
       group,
+      stopAfterDisconnectMs: stopAfterDisconnectMs(version?.spec),
       ports: entry.ports,
       stop: entry.stop,
       disowned: entry.disowned,
     },
   ];
+}
+
+/** As the version says that the task was made from: what it promises stands for as long as the task lives. */
+function stopAfterDisconnectMs(spec: JobSpec | undefined): number | null {
+  const seconds = spec?.stopAfterDisconnectSeconds;
+  return seconds === undefined ? null : Math.round(seconds * 1000);
 }
 
 /**

@@ -64,6 +64,7 @@ export const TASK_REASONS = [
   'refused-by-node',
   'engine-error',
   'node-lost',
+  'disconnected',
   'not-found-on-node',
 ] as const;
 export type TaskReason = (typeof TASK_REASONS)[number];

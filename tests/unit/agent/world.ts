@@ -80,6 +80,7 @@ export function anAssigned(id: string, { group, ...change }: AssignedChange = {}
     attempt: 0,
     state: 'staging',
     group: { ...aGroup({ image: IMAGE }), ...group },
+    stopAfterDisconnectMs: null,
     ports: {},
     stop: null,
     disowned: false,
