@@ -7,6 +7,7 @@ import { jitteredBackoffMs } from '../shared/util/backoff.ts';
 import { sleep } from '../shared/util/clock.ts';
 import { HttpControlPlane } from './adapters/control-plane/http-control-plane.ts';
 import { DockerRuntime } from './adapters/docker/docker-runtime.ts';
+import { FileFence } from './adapters/fence/file-fence.ts';
 import { FileJournal } from './adapters/journal/file-journal.ts';
 import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
 import { DEFAULT_PORTS, detectMachine } from './adapters/machine/detect.ts';
@@ -85,6 +86,7 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const config = await describe(surroundings, runtime, nodeId);
   if (config === null) return;
   const journal = new FileJournal(stateDir.journalPath);
+  const fence = await openFence(stateDir, log);
   const controlPlane = new HttpControlPlane({
     urls: options.controlPlane,
     tokens: {
@@ -96,7 +98,8 @@ async function serve(surroundings: Surroundings): Promise<void> {
     https: () => process.getBuiltinModule('node:https'),
     log,
   });
-  const agent = createAgent({ controlPlane, runtime, journal, clock: systemClock, random: systemRandom, config, log });
+  const system = { clock: systemClock, random: systemRandom, log };
+  const agent = createAgent({ controlPlane, runtime, journal, fence, config, ...system });
   await agent.start();
   if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });
   log.info('the agent has started', { node: nodeId, engine: config.node.engine, version: VERSION });
@@ -135,6 +138,14 @@ async function checkMachine({ isStateDirMoved, stateDir: path }: AgentOptions, s
   }
   const known = isStateDirMoved ? machine : { ...before, ...machine };
   if (before === null || JSON.stringify(known) !== JSON.stringify(before)) await stateDir.writeMachine(known);
+}
+
+async function openFence(stateDir: StateDir, log: Log): Promise<FileFence> {
+  const path = process.env['PATH'] ?? '';
+  const fence = await FileFence.open({ dir: stateDir.fenceDir, procDir: '/proc', pid: process.pid, path, log });
+  const cause = await fence.refusal();
+  if (cause !== null) log.info('the node takes no tasks with stopAfterDisconnectSeconds', { cause });
+  return fence;
 }
 
 async function identity(options: AgentOptions, stateDir: StateDir): Promise<string> {

@@ -15,6 +15,7 @@ import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { type RoundOutcome, runRound } from './round.ts';
 import { StoreContact } from './store-contact.ts';
+import { UnreachableNodes } from './unreachable-nodes.ts';
 
 export interface DriverOptions {
   readonly seat: DriverSeatOptions;
@@ -47,6 +48,7 @@ export class Driver {
   readonly #seat: DriverSeat;
   readonly #housekeeper: Housekeeper;
   readonly #contact: StoreContact;
+  readonly #unreachable: UnreachableNodes;
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
@@ -62,6 +64,7 @@ export class Driver {
     this.#seat = new DriverSeat(ctx, options.seat);
     this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
+    this.#unreachable = new UnreachableNodes(ctx.clock);
   }
 
   /** Something may have to be done. */
@@ -72,6 +75,7 @@ export class Driver {
 
   async run(signal: AbortSignal): Promise<void> {
     const unsubscribe = this.#ctx.mirror.subscribe(() => this.nudge());
+    const unfollow = this.#unreachable.follow(this.#ctx.mirror);
     const stop = () => this.nudge();
     signal.addEventListener('abort', stop);
     const contact = this.#contact.keep(this.#ctx.store, signal);
@@ -85,6 +89,7 @@ export class Driver {
     } finally {
       signal.removeEventListener('abort', stop);
       unsubscribe();
+      unfollow();
     }
     await contact;
   }
@@ -154,7 +159,8 @@ export class Driver {
   /** Once the store has been in reach for a whole lease, a node without one has had every chance to be heard of. */
   #facts(): PassFacts {
     const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs(), this.#recoveryRestMs());
-    return { leasesCountFromMs: this.#ctx.clock.now() + graceMs };
+    const leasesCountFromMs = this.#ctx.clock.now() + graceMs;
+    return { leasesCountFromMs, unreachableForMs: this.#unreachable.seenForMs() };
   }
 
   /** How long agents still have to join anew after a recovery, and to say what they run. */

@@ -15,6 +15,12 @@ export interface PassInput {
    * or the whole control plane was away.
    */
   readonly leasesCountFromMs: number;
+  /**
+   * For how long this replica itself has seen each unreachable node marked as such, without a break and on its own steady clock. The
+   * mark's time comes from another replica's wall clock, which may be wrong or be set; where a second copy must not start too
+   * early, only this counts. A node that is missing has been seen for no time at all.
+   */
+  readonly unreachableForMs: ReadonlyMap<NodeId, number>;
 }
 
 /** What passes have to know beside the state and the time. */

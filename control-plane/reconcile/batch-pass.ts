@@ -9,9 +9,10 @@ import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from './actions.ts';
 import { outcomeOf } from './batch-outcome.ts';
-import { nextTask, slotsOf } from './batch-tasks.ts';
+import { nextTask, slotKey, slotsOf } from './batch-tasks.ts';
 import { bounded, chunks } from './bounds.ts';
 import { holdsPlace } from './places.ts';
+import { takenSlots } from './taken-slots.ts';
 
 export function planBatchPass({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'nowMs'>): PassPlan {
   const jobs = [...cluster.unsettledJobs()].sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
@@ -23,7 +24,7 @@ function jobActions(cluster: ClusterView, job: Job, nowMs: number): PassAction[]
   if (job.deleted) return removal(cluster, job, tasks, nowMs);
   if (job.outcome !== null) return [];
   if (job.stop !== null) return ending(job, tasks, job.stop, nowMs);
-  return running(job, tasks, nowMs);
+  return running(cluster, job, tasks, nowMs);
 }
 
 function byPlace(a: Task, b: Task): number {
@@ -44,16 +45,18 @@ function ending(job: Job, tasks: readonly Task[], stop: StopRequest, nowMs: numb
   return live.length > 0 ? stops(live, stop) : [conclusion(job, tasks, nowMs)];
 }
 
-function running(job: Job, tasks: readonly Task[], nowMs: number): PassAction[] {
+function running(cluster: ClusterView, job: Job, tasks: readonly Task[], nowMs: number): PassAction[] {
   const live = tasks.filter(isLive);
   const outdated = live.filter((task) => task.jobVersion !== job.version);
   const reason = `version ${job.version} of the job has taken its place`;
-  const lacking = slotsOf(job, tasks).flatMap((slot) => nextTask(job, slot, nowMs) ?? []);
+  const owed = slotsOf(job, tasks).flatMap((slot) => nextTask(job, slot, nowMs) ?? []);
+  const taken = takenSlots(cluster, job, tasks);
+  const lacking = owed.filter((task) => !taken.has(slotKey(task)));
   const actions: PassAction[] = [
     ...stops(outdated, { atMs: nowMs, by: 'berth', reason }),
     ...chunks(lacking, ACTION_TASKS_MAX).map((some) => ({ type: 'create-tasks', job: job.uid, tasks: some }) as const),
   ];
-  return live.length === 0 && lacking.length === 0 ? [conclusion(job, tasks, nowMs)] : actions;
+  return live.length === 0 && owed.length === 0 ? [conclusion(job, tasks, nowMs)] : actions;
 }
 
 function conclusion(job: Job, tasks: readonly Task[], nowMs: number): PassAction {

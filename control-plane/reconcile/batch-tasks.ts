@@ -19,19 +19,22 @@ export function slotsOf(job: Job, tasks: readonly Task[]): Slot[] {
   const failuresOf = new Map<string, number>();
   for (const task of tasks) {
     if (task.jobVersion !== job.version) continue;
-    const key = `${task.group}/${task.index}`;
+    const key = slotKey(task);
     const earlier = lastOf.get(key);
     if (earlier === undefined || earlier.attempt < task.attempt) lastOf.set(key, task);
     if (wentWrong(task) && !isDisplaced(task)) failuresOf.set(key, (failuresOf.get(key) ?? 0) + 1);
   }
   return job.spec.groups.flatMap((group) =>
-    Array.from({ length: group.count }, (_, index) => ({
-      group,
-      index,
-      last: lastOf.get(`${group.name}/${index}`) ?? null,
-      failures: failuresOf.get(`${group.name}/${index}`) ?? 0,
-    })),
+    Array.from({ length: group.count }, (_, index) => {
+      const key = slotKey({ group: group.name, index });
+      return { group, index, last: lastOf.get(key) ?? null, failures: failuresOf.get(key) ?? 0 };
+    }),
   );
+}
+
+/** Tells the slots of a job apart, over all of its versions. */
+export function slotKey({ group, index }: Pick<Task, 'group' | 'index'>): string {
+  return `${group}/${index}`;
 }
 
 /** The task that the slot lacks: its first attempt, or a retry that its last one has earned. Null: it lacks none. */

@@ -1,7 +1,8 @@
 /**
  * Nodes that have gone quiet, and nodes that are being emptied. A node without its lease is marked, its tasks keep their
  * places for as long as each one's job waits, and are then given up; a drain that has reached its deadline displaces what
- * is left. It never decides that a node has gone: the store does, by letting the node's lease end. But a lease that may have
+ * is left. A task that must never run twice at a time is given up only once its node, cut off as it is, must have stopped it by
+ * itself. It never decides that a node has gone: the store does, by letting the node's lease end. But a lease that may have
  * ended because nobody could keep it, since the store or the whole control plane was away, says nothing: every node is then
  * given time to be heard of again before it counts as gone.
  */
@@ -12,6 +13,7 @@ import type { Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from './actions.ts';
 import { bounded, chunks } from './bounds.ts';
+import { fenceWaitMs } from './fence-wait.ts';
 import { admitGiveUps, type GiveUps, type SilentNode } from './give-up-rate.ts';
 import { liveTasksOn } from './places.ts';
 
@@ -65,13 +67,14 @@ interface Silence extends SilentNode {
 }
 
 /** Empty for a node that is heard of, was found gone only now, or holds nothing that lives. */
-function silenceOf({ cluster, nowMs, leasesCountFromMs }: PassInput, ledger: Ledger): Silence[] {
+function silenceOf({ cluster, nowMs, leasesCountFromMs, unreachableForMs }: PassInput, ledger: Ledger): Silence[] {
   const { node } = ledger;
+  const seenForMs = unreachableForMs.get(node) ?? 0;
   const sinceMs = cluster.epochs.get(node)?.unreachableSinceMs ?? null;
   if (sinceMs === null || cluster.isAlive(node) || leasesCountFromMs > nowMs) return [];
   const tasks = liveTasksOn(cluster, ledger).map((task) => ({
     task,
-    deadlineMs: sinceMs + replaceAfterMs(cluster, task),
+    deadlineMs: Math.max(sinceMs + replaceAfterMs(cluster, task), fencedUntilMs(cluster, task, { nowMs, seenForMs })),
   }));
   if (tasks.length === 0) return [];
   return [{ node, sinceMs, tasks, isDue: tasks.some(({ deadlineMs }) => deadlineMs <= nowMs) }];
@@ -92,6 +95,16 @@ function giveUps({ node, sinceMs, tasks }: Silence, { admitted }: GiveUps, nowMs
     })),
     deadlines: tasks.map(({ deadlineMs }) => deadlineMs).filter((ms) => ms > nowMs && Number.isFinite(ms)),
   };
+}
+
+/** When a task that must not run twice has surely been stopped by its node; no bound where it has been already, or may run twice. */
+function fencedUntilMs(
+  cluster: ClusterView,
+  task: Task,
+  { nowMs, seenForMs }: { readonly nowMs: number; readonly seenForMs: number },
+): number {
+  const waitMs = fenceWaitMs(cluster, task);
+  return waitMs === null || seenForMs >= waitMs ? Number.NEGATIVE_INFINITY : nowMs + waitMs - seenForMs;
 }
 
 /** The job's word as it stands now counts, so that an operator can change it while a node is away. Infinity: never. */

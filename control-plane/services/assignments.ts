@@ -1,6 +1,7 @@
 /** What each node is to run, as its agent is told: followed by position, so that nothing is sent twice and nothing goes back. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { NodeId } from '../../shared/domain/ids.ts';
+import type { JobSpec } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { AssignedTask, AssignmentPosition, AssignmentResponse } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
@@ -148,9 +149,16 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       attempt: task.attempt,
       state: task.state,
       group,
+      stopAfterDisconnectMs: stopAfterDisconnectMs(version?.spec),
       ports: entry.ports,
       stop: entry.stop,
       disowned: entry.disowned,
     },
   ];
+}
+
+/** As the version says that the task was made from: what it promises stands for as long as the task lives. */
+function stopAfterDisconnectMs(spec: JobSpec | undefined): number | null {
+  const seconds = spec?.stopAfterDisconnectSeconds;
+  return seconds === undefined ? null : Math.round(seconds * 1000);
 }

@@ -78,6 +78,7 @@ const jobSpec = z.object({
   labels: textByName,
   constraints: z.array(constraint),
   replaceAfterSeconds: z.union([z.number(), z.literal('never')]),
+  stopAfterDisconnectSeconds: z.number().optional(),
   groups: z.array(group),
 });
 

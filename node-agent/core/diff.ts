@@ -36,6 +36,10 @@ export interface DiffInput {
   /** Every container of this node, ended ones too. */
   readonly running: Containers;
   readonly retention: Retention;
+  /** How long ago the last heartbeat was sent that the control plane confirmed; Infinity: none since the machine started. */
+  readonly contactAgeMs: number;
+  /** Containers that the dead-man has killed, by id. */
+  readonly fenced: ReadonlySet<string>;
 }
 
 export type Step =
@@ -162,7 +166,7 @@ function interrupted(facts: Facts, local: LocalTask): Verdict {
 
 function running(facts: Facts, local: LocalTask, container: Container): Verdict {
   if (local.stop !== null) return stopping(facts, local.stop, container);
-  const { assigned, input } = facts;
+  const { assigned } = facts;
   if (assigned !== undefined && (assigned.stop !== null || assigned.disowned)) {
     const message = assigned.stop?.reason ?? 'given up while the node was away';
     const graceMs = assigned.stop?.graceMs ?? local.graceMs;
@@ -175,11 +179,38 @@ function running(facts: Facts, local: LocalTask, container: Container): Verdict 
   if (isUnassigned(facts, local)) {
     return step(stop(facts, container, { graceMs: local.graceMs, cause: 'unassigned', message: UNASSIGNED }));
   }
+  return sooner(cutOff(facts, local, container), outOfTime(facts, local, container));
+}
+
+/**
+ * Ends a task politely before the dead-man does it the other way: its grace begins before the deadline, though not before half of
+ * the time is over.
+ */
+function cutOff(facts: Facts, { stopAfterMs, graceMs }: LocalTask, container: Container): Verdict {
+  if (stopAfterMs === null) return NOTHING;
+  const { nowMs, contactAgeMs } = facts.input;
+  const leftMs = stopAfterMs - contactAgeMs;
+  const neededMs = Math.min(graceMs, stopAfterMs / 2);
+  if (leftMs > neededMs) return { wakeAtMs: nowMs + leftMs - neededMs };
+  const message = `the node was cut off from the control plane, and its job allows no more than ${stopAfterMs / 1000} s of that`;
+  return step(
+    stop(facts, container, { graceMs: Math.max(0, Math.min(neededMs, leftMs)), cause: 'disconnected', message }),
+  );
+}
+
+function outOfTime(facts: Facts, local: LocalTask, container: Container): Verdict {
   if (local.timeoutMs === null || local.startedAt === null) return NOTHING;
   const timeoutAtMs = local.startedAt.steadyMs + local.timeoutMs;
-  if (input.nowMs < timeoutAtMs) return { wakeAtMs: timeoutAtMs };
+  if (facts.input.nowMs < timeoutAtMs) return { wakeAtMs: timeoutAtMs };
   const message = `ran longer than its timeout of ${local.timeoutMs / 1000} s and was stopped`;
   return step(stop(facts, container, { graceMs: local.graceMs, cause: 'timed-out', message }));
+}
+
+/** What asks for a step; where neither does, what has to be looked at again first. */
+function sooner(a: Verdict, b: Verdict): Verdict {
+  if (a.step !== undefined || b.step !== undefined) return a.step === undefined ? b : a;
+  const wakeAtMs = Math.min(a.wakeAtMs ?? Number.POSITIVE_INFINITY, b.wakeAtMs ?? Number.POSITIVE_INFINITY);
+  return Number.isFinite(wakeAtMs) ? { wakeAtMs } : NOTHING;
 }
 
 const UNASSIGNED = 'its place on this node is gone';
@@ -251,7 +282,7 @@ function stop(facts: Facts, container: Container, how: { graceMs: number; cause:
 }
 
 function reportEnd(facts: Facts, container: Container): Step {
-  const endedAs = endingOf(facts.local, container);
+  const endedAs = endingOf(facts.local, container, facts.input.fenced.has(container.id));
   return { type: 'report', task: facts.id, ending: endedAs, endedAtMs: container.endedAtMs };
 }
 

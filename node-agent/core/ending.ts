@@ -1,6 +1,7 @@
 /** What a container's end means for its task. */
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
-import type { Container, Ending, LocalTask } from './model.ts';
+import { unreachable } from '../../shared/util/assert.ts';
+import type { Container, Ending, LocalTask, StopCause } from './model.ts';
 
 /** Exit codes by which shells and engines say that a command can't be run: not executable, not found. */
 const UNUSABLE_EXIT_CODES = [126, 127, 128];
@@ -20,11 +21,15 @@ const SIGNALS: Readonly<Record<number, string>> = {
   15: 'SIGTERM',
 };
 
-/** `task` is what the journal knows of it, if it knows it; `container` has ended. */
-export function endingOf(task: LocalTask | undefined, container: Container): Ending {
+/**
+ * `task` is what the journal knows of it, if it knows it; `container` has ended. `isFenced`: the dead-man has killed something of it,
+ * perhaps while it was about to end by itself.
+ */
+export function endingOf(task: LocalTask | undefined, container: Container, isFenced = false): Ending {
   const { exitCode } = container;
   const stop = task?.stop ?? null;
   if (stop !== null) return stoppedEnding(stop.cause, stop.message, container);
+  if (isFenced && exitCode !== 0) return ending('failed', 'disconnected', FENCED, exitCode);
   if (exitCode === null) {
     return ending('lost', 'engine-error', 'the engine no longer knows how the container ended', null);
   }
@@ -38,15 +43,24 @@ export function endingOf(task: LocalTask | undefined, container: Container): End
   return ending('failed', 'exited', `exited with code ${exitCode}${signalName(exitCode)}`, exitCode);
 }
 
-function stoppedEnding(cause: NonNullable<LocalTask['stop']>['cause'], message: string, container: Container): Ending {
-  const { exitCode } = container;
-  if (cause === 'timed-out') return ending('failed', 'timed-out', message, exitCode);
-  return ending(
-    'killed',
-    'stop-requested',
-    exitCode === null ? message : `${message} (exit code ${exitCode})`,
-    exitCode,
-  );
+const FENCED =
+  'the node had been cut off from the control plane for as long as its job allows, and its dead-man killed it';
+
+function stoppedEnding(cause: StopCause, message: string, { exitCode }: Pick<Container, 'exitCode'>): Ending {
+  switch (cause) {
+    case 'timed-out':
+    case 'disconnected':
+      return ending('failed', cause, message, exitCode);
+    case 'unguarded':
+      return ending('error', 'refused-by-node', message, exitCode);
+    case 'stop-requested':
+    case 'unassigned': {
+      const words = exitCode === null ? message : `${message} (exit code ${exitCode})`;
+      return ending('killed', 'stop-requested', words, exitCode);
+    }
+    default:
+      return unreachable(cause);
+  }
 }
 
 /** For a container that is no longer there although it was started. */
@@ -55,8 +69,7 @@ export function vanishedEnding(task: LocalTask): Ending {
   if (stop === null) {
     return ending('lost', 'not-found-on-node', 'its container was removed from the engine by somebody else', null);
   }
-  if (stop.cause === 'timed-out') return ending('failed', 'timed-out', stop.message, null);
-  return ending('killed', 'stop-requested', stop.message, null);
+  return stoppedEnding(stop.cause, stop.message, { exitCode: null });
 }
 
 /** For a task that was told to stop before anything of it ran. */

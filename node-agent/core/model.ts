@@ -20,8 +20,11 @@ export function momentAt(wallMs: number, now: Moment): Moment {
   return { wallMs, steadyMs: now.steadyMs - Math.max(0, now.wallMs - wallMs) };
 }
 
-/** `unassigned`: the task's ledger entry is gone while something of it runs. */
-export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned';
+/**
+ * `unassigned`: the task's ledger entry is gone while something of it runs. `disconnected`: the node has been cut off for longer than
+ * the task may run on. `unguarded`: it must not run on while the node is cut off, and nothing here could see to that.
+ */
+export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned' | 'disconnected' | 'unguarded';
 
 /** The agent has begun to end a task. */
 export interface LocalStop {
@@ -43,6 +46,8 @@ export interface LocalTask {
   readonly incarnation: number | null;
   readonly timeoutMs: number | null;
   readonly graceMs: number;
+  /** It may run for so long after the last contact with the control plane; null: for ever. */
+  readonly stopAfterMs: number | null;
   readonly startedAt: Moment | null;
   readonly stop: LocalStop | null;
   readonly endedAt: Moment | null;

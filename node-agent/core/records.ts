@@ -17,6 +17,7 @@ export type JournalRecord =
       readonly incarnation: number;
       readonly timeoutMs: number | null;
       readonly graceMs: number;
+      readonly stopAfterMs: number | null;
     }
   /**
    * `isSent`: the engine is about to be asked to start the task's container. Otherwise that is undone: the container was seen never to
@@ -109,8 +110,8 @@ function changed(task: LocalTask, record: TaskChange, now: Moment): LocalTask {
     case 'answered':
       return withoutAnswered(task, record.state);
     case 'starting': {
-      const { incarnation, timeoutMs, graceMs } = record;
-      return { ...task, incarnation, timeoutMs, graceMs };
+      const { incarnation, timeoutMs, graceMs, stopAfterMs } = record;
+      return { ...task, incarnation, timeoutMs, graceMs, stopAfterMs };
     }
     case 'launch':
       return withLaunch(task, record.isSent);
@@ -142,6 +143,7 @@ function unseen(id: TaskId): LocalTask {
     incarnation: null,
     timeoutMs: null,
     graceMs: ORPHAN_GRACE_MS,
+    stopAfterMs: null,
     startedAt: null,
     stop: null,
     endedAt: null,

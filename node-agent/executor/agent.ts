@@ -11,7 +11,7 @@ import { reportsAnew } from '../core/anew.ts';
 import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/model.ts';
 import { Book } from './book.ts';
 import { Conductor } from './conductor.ts';
-import type { AgentConfig, ControlPlane, Journal, Log, Runtime } from './contracts.ts';
+import type { AgentConfig, ControlPlane, Fence, Journal, Log, Runtime } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
@@ -22,6 +22,7 @@ export interface AgentParts {
   readonly controlPlane: ControlPlane;
   readonly runtime: Runtime;
   readonly journal: Journal;
+  readonly fence: Fence;
   readonly clock: Clock;
   readonly random: Random;
   readonly config: AgentConfig;

@@ -14,8 +14,9 @@ import { diff, isKeptAside, type Step } from '../core/diff.ts';
 import { type Assignment, clipMessage, type Ending } from '../core/model.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
-import { JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
+import { type Fence, FenceFault, JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
 import { ENGINE_BACKOFF, type EngineView } from './engine-view.ts';
+import { Guard } from './guard.ts';
 import { Limiter } from './limiter.ts';
 import { ImagePulls } from './pulls.ts';
 import { startTask } from './start-task.ts';
@@ -29,6 +30,7 @@ export interface ConductorParts {
   readonly book: Book;
   readonly engine: EngineView;
   readonly runtime: Runtime;
+  readonly fence: Fence;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -69,6 +71,7 @@ export class Conductor {
   readonly #faults = new Map<TaskId, number>();
   readonly #startSlots: Limiter;
   readonly #pulls: ImagePulls;
+  readonly #guard: Guard;
   readonly #keptAside = new Set<TaskId>();
   readonly #underWay = new Set<Promise<void>>();
   #wishes: Wishes = { assignment: null, session: 'offline', epoch: 0 };
@@ -80,6 +83,11 @@ export class Conductor {
     this.#parts = parts;
     this.#startSlots = new Limiter(parts.startConcurrency);
     this.#pulls = new ImagePulls(parts.runtime);
+    this.#guard = new Guard({
+      ...parts,
+      isWanted: (task) => this.#wishes.session === 'live' && this.#unwanted(task) === null,
+      onEscape: (task, why) => this.#escaped(task, why),
+    });
   }
 
   isBusy(task: TaskId): boolean {
@@ -117,13 +125,15 @@ export class Conductor {
   }
 
   #lookNow(): void {
-    const { book, engine, clock, retention } = this.#parts;
+    const { book, engine, clock, fence, retention } = this.#parts;
     this.#wake?.cancel();
     if (!engine.isKnown) return;
     this.#parts.onSeen();
     const nowMs = clock.monotonicMs();
     const { assignment, session } = this.#wishes;
-    const plan = diff({ nowMs, session, assignment, journal: book.tasks, running: engine.containers, retention });
+    const contact = { contactAgeMs: fence.contactAgeMs(), fenced: this.#guard.fenced() };
+    const known = { assignment, journal: book.tasks, running: engine.containers, retention };
+    const plan = diff({ nowMs, session, ...known, ...contact });
     let wakeAtMs = plan.wakeAtMs ?? Number.POSITIVE_INFINITY;
     let changed = false;
     for (const step of plan.steps) {
@@ -133,6 +143,7 @@ export class Conductor {
       else changed = this.#take(step) || changed;
     }
     this.#noteKeptAside(assignment);
+    this.#guard.look();
     if (changed) this.look();
     else if (Number.isFinite(wakeAtMs)) {
       this.#wake = clock.setTimer(Math.max(1, wakeAtMs - nowMs), () => this.look());
@@ -185,6 +196,7 @@ export class Conductor {
     const done = work.finally(() => {
       this.#busy.delete(step.task);
       this.#underWay.delete(done);
+      this.#guard.settled(step.task);
       engine.touch(step.task);
       this.look();
     });
@@ -215,9 +227,12 @@ export class Conductor {
       pull: (image, pullSignal) => this.#pulls.pull(image, pullSignal),
       writeStarting: () => book.write(this.#startingRecord(assigned)),
       durable: () => book.durable(),
-      writeLaunch: () => {
+      guardRefusal: () => this.#guard.refusalOf(assigned),
+      beforeStart: async (container) => {
         book.write({ kind: 'launch', task: assigned.id, isSent: true });
-        return book.durable();
+        await book.durable();
+        // Last, so that nothing takes time between its look at the clock and the start.
+        await this.#guard.beforeStart(assigned, container);
       },
       reportStarting: (reason, message) => {
         this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
@@ -270,7 +285,7 @@ export class Conductor {
   #failed(step: EngineStep, cause: unknown): void {
     const { clock, random, log, engine } = this.#parts;
     if (this.#isClosed) return;
-    if (!(cause instanceof RuntimeFault || cause instanceof JournalFault)) throw cause;
+    if (!(cause instanceof RuntimeFault || cause instanceof JournalFault || cause instanceof FenceFault)) throw cause;
     const faults = (this.#faults.get(step.task) ?? 0) + 1;
     this.#faults.set(step.task, faults);
     const waitMs = jitteredBackoffMs(ENGINE_BACKOFF, faults - 1, random.next());
@@ -312,7 +327,17 @@ export class Conductor {
       incarnation: this.#wishes.assignment?.position.incarnation ?? 0,
       timeoutMs: timeoutSeconds === undefined ? null : timeoutSeconds * 1000,
       graceMs: killGraceSeconds * 1000,
+      stopAfterMs: assigned.stopAfterDisconnectMs,
     } as const;
+  }
+
+  /** It is ended at once: nothing else would when it has to be. */
+  #escaped(task: TaskId, why: string): void {
+    const { book } = this.#parts;
+    if (this.#isClosed || book.tasks.get(task)?.stop !== null) return;
+    const message = clipMessage(why);
+    book.write({ kind: 'stopping', task, atMs: book.now().wallMs, graceMs: 0, cause: 'unguarded', message });
+    this.look();
   }
 
   #unwanted(task: TaskId): AssignedTask | 'gone' | null {

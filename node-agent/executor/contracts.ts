@@ -53,10 +53,10 @@ export interface Runtime {
   hasImage(image: string): Promise<boolean>;
   pullImage(image: string, signal: AbortSignal): Promise<PullResult>;
   /**
-   * Creates the container, waits for `beforeStart`, starts it. Where `beforeStart` throws, so does this, and the container is
-   * left as it was created.
+   * Creates the container, waits for `beforeStart`, which is told its id, and starts it. Where `beforeStart` throws, so does this,
+   * and the container is left as it was created.
    */
-  run(request: ContainerRequest, beforeStart: () => Promise<void>): Promise<RunResult>;
+  run(request: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult>;
   /** Harmless where the container has ended or is gone. */
   signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /**
@@ -102,6 +102,40 @@ export interface Journal {
   /** Replaces everything that was appended so far, in one step. */
   compact(records: readonly JournalRecord[]): Promise<void>;
   close(): Promise<void>;
+}
+
+/**
+ * What stops containers when the node has been cut off for too long, even if this process is gone or held up: a dead-man outside of
+ * it. It counts from the sending of the last heartbeat that the control plane confirmed, on a clock of the machine that never steps
+ * and goes on while the machine is suspended.
+ */
+export interface Fence {
+  /** Milliseconds on that clock. */
+  nowMs(): number;
+  /** A heartbeat that was sent at this time of {@link nowMs} has been confirmed: the node was not given up by then. */
+  confirmed(sentAtMs: number): void;
+  /** How long ago the last of those was sent; Infinity: none since the machine started, as far as is known. */
+  contactAgeMs(): number;
+  /** Why containers can't be stopped from outside on this node; null: they can. */
+  refusal(): Promise<string | null>;
+  /**
+   * From when it resolves until it is let go of, the container is killed as soon as contact is older than `stopAfterMs`, and from then
+   * on whenever it runs, even if contact is back: it may have been replaced meanwhile. Throws {@link FenceFault} where that can't be
+   * had now.
+   */
+  arm(container: string, stopAfterMs: number): Promise<void>;
+  isArmed(container: string): boolean;
+  /** Lets go of all that aren't among these. */
+  keepOnly(containers: ReadonlySet<string>): void;
+  /** The dead-man has killed something of it. Known until it is let go of. */
+  hasStopped(container: string): boolean;
+  /** For a container that runs: why the dead-man can't reach it; null: it can. */
+  escapeOf(container: string): Promise<string | null>;
+}
+
+/** The container can't be put under watch now, so it may not be started. */
+export class FenceFault extends Error {
+  override readonly name = 'FenceFault';
 }
 
 /** The control plane, as an agent calls it. Failed calls throw {@link ControlPlaneFault}. Tokens are the adapter's own affair. */

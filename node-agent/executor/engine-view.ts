@@ -7,7 +7,14 @@ import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import type { Container, Containers } from '../core/model.ts';
-import { type JournalFault, type Log, type Runtime, RuntimeFault, type Subscription } from './contracts.ts';
+import {
+  type FenceFault,
+  type JournalFault,
+  type Log,
+  type Runtime,
+  RuntimeFault,
+  type Subscription,
+} from './contracts.ts';
 import { Observations } from './observations.ts';
 
 export const ENGINE_BACKOFF: BackoffPolicy = { baseMs: 500, factor: 2, maxMs: 15_000 };
@@ -74,7 +81,7 @@ export class EngineView {
   }
 
   /** A step failed half-way, so that nobody knows what there is now: list again, after a pause. */
-  doubt(cause: RuntimeFault | JournalFault): void {
+  doubt(cause: RuntimeFault | JournalFault | FenceFault): void {
     if (cause instanceof RuntimeFault) {
       this.#failed(cause);
       return;

@@ -13,7 +13,7 @@ import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { Connection } from './connection.ts';
-import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } from './contracts.ts';
+import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Fence, type Log } from './contracts.ts';
 
 /** How long the control plane may hold a request for the assignment open. */
 const ASSIGNMENT_WAIT_MS = 25_000;
@@ -27,6 +27,8 @@ const SHORT_SESSION_MS = 10_000;
 
 export interface SessionParts {
   readonly controlPlane: ControlPlane;
+  /** Told of every sign of life that the control plane has confirmed, and when it was sent. */
+  readonly fence: Pick<Fence, 'nowMs' | 'confirmed'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -128,7 +130,9 @@ export class Session {
   async #registerOnce(closed: AbortSignal): Promise<RegisterResponse | null> {
     const request = await this.#parts.registration();
     if (request === null || closed.aborted) return null;
+    const sentAtMs = this.#parts.fence.nowMs();
     const response = await this.#parts.controlPlane.register(request, closed);
+    this.#parts.fence.confirmed(sentAtMs);
     this.#parts.onRegistered(request, response.epoch);
     return response;
   }
@@ -195,11 +199,15 @@ export class Session {
   }
 
   async #beat(calls: SessionCalls, intervalMs: number): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, fence } = this.#parts;
     while (!calls.signal.aborted) {
       await sleep(clock, Math.max(HEARTBEAT_INTERVAL_MIN_MS, intervalMs), calls.signal);
       if (calls.signal.aborted) return;
-      await calls.untilAnswered((controlPlane, epoch, signal) => controlPlane.heartbeat(epoch, clock.now(), signal));
+      await calls.untilAnswered(async (controlPlane, epoch, signal) => {
+        const sentAtMs = fence.nowMs();
+        await controlPlane.heartbeat(epoch, clock.now(), signal);
+        fence.confirmed(sentAtMs);
+      });
     }
   }
 

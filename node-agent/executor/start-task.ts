@@ -21,8 +21,10 @@ export interface StartContext {
   readonly writeStarting: () => void;
   /** Resolves once the journal holds everything that was written. */
   readonly durable: () => Promise<void>;
-  /** Resolves once the journal holds that the engine may have been asked to start the task. */
-  readonly writeLaunch: () => Promise<void>;
+  /** Why the node can't run the task as it has to; null: it can. */
+  readonly guardRefusal: () => Promise<string | null>;
+  /** Resolves once the journal holds that the engine may have been asked to start the task, and it may be. */
+  readonly beforeStart: (container: string) => Promise<void>;
   readonly reportStarting: (reason: 'accepted' | 'pulling-image', message: string) => void;
   /** Null: still wanted. Asked again after each wait. */
   readonly unwanted: () => AssignedTask | 'gone' | null;
@@ -38,7 +40,7 @@ export type StartResult =
 export async function startTask(assigned: AssignedTask, context: StartContext): Promise<StartResult> {
   context.writeStarting();
   const paths = await resolvePaths(assigned, context);
-  const refusal = refusalOf(assigned.group, context.consent, paths);
+  const refusal = refusalOf(assigned.group, context.consent, paths) ?? (await context.guardRefusal());
   if (refusal !== null) return ended(ending('error', 'refused-by-node', refusal));
   const image = await ensureImage(assigned, context);
   if (image !== null) return image;
@@ -82,7 +84,7 @@ function runInTurn(assigned: AssignedTask, context: StartContext, paths: Resolve
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
     const request = { assigned, epoch: context.epoch, mountSources: existing(paths) };
-    return context.runtime.run(request, context.writeLaunch);
+    return context.runtime.run(request, context.beforeStart);
   });
 }
 

@@ -27,6 +27,11 @@ export interface JobSpec {
    * How long a node may be unreachable before its tasks are given up as lost, in seconds; `never` waits for it for ever.
    */
   readonly replaceAfterSeconds: number | 'never';
+  /**
+   * The job's tasks never run twice at a time: a node stops them itself once it has been cut off for so long, in seconds, and only
+   * then does another one take their place. Absent: they run on for as long as the node is cut off.
+   */
+  readonly stopAfterDisconnectSeconds?: number | undefined;
   readonly groups: readonly GroupSpec[];
 }
 

@@ -64,6 +64,7 @@ export const TASK_REASONS = [
   'refused-by-node',
   'engine-error',
   'node-lost',
+  'disconnected',
   'not-found-on-node',
   'state-restored',
 ] as const;

@@ -105,6 +105,11 @@ export interface AssignedTask {
   /** What the task's record says. Only one that is still `staging` may be started by an agent that doesn't know it. */
   readonly state: TaskState;
   readonly group: GroupSpec;
+  /**
+   * The agent stops the task itself when the last heartbeat that was confirmed was sent so long ago, and never starts it without a
+   * session; null: the task runs on while the node is cut off.
+   */
+  readonly stopAfterDisconnectMs: number | null;
   /** Host ports by name. */
   readonly ports: Readonly<Record<string, number>>;
   readonly stop: StopMark | null;

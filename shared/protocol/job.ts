@@ -15,6 +15,8 @@ export const TASKS_PER_JOB_MAX = 10_000;
 export const CUSTOM_RESOURCES_MAX = 32;
 
 const SECONDS_PER_YEAR = 31_536_000;
+/** Some heartbeats fit into it: one that is lost on the way must not end anything. */
+const STOP_AFTER_DISCONNECT_SECONDS_MIN = 10;
 
 export const nameSchema = z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`);
 export const roleSchema = z.string().max(200).regex(ROLE_PATTERN, `must be ${ROLE_RULE}`);
@@ -183,6 +185,14 @@ export const jobSpecSchema = z
       .union([seconds(SECONDS_PER_YEAR), z.literal('never')])
       .default(60)
       .describe('How long a node may be unreachable before its tasks are given up as lost.'),
+    stopAfterDisconnectSeconds: z
+      .number()
+      .min(STOP_AFTER_DISCONNECT_SECONDS_MIN)
+      .max(SECONDS_PER_YEAR)
+      .optional()
+      .describe(
+        'Never two at a time: a node that has been cut off for so long stops the tasks by itself, and none is replaced before that moment must have passed. Absent: they run on.',
+      ),
     groups: z.array(groupSchema).min(1).max(GROUPS_MAX),
   })
   .superRefine((job, context) => {

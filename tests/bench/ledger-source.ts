@@ -88,7 +88,15 @@ export class LedgerSource {
     const id = `bench-${this.#made}`;
     return {
       ...{ id, jobUid: `uid-${this.#made}`, jobName: 'bench', jobVersion: 1, role: 'default', groupName: 'main' },
-      ...{ index: 0, attempt: 0, state: 'staging', group: this.#group, ports: {}, disowned: false },
+      ...{
+        index: 0,
+        attempt: 0,
+        state: 'staging',
+        group: this.#group,
+        stopAfterDisconnectMs: null,
+        ports: {},
+        disowned: false,
+      },
       stop: { atMs: Date.now(), graceMs: 0, reason: 'stopped by the benchmark' },
     };
   }

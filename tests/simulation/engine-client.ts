@@ -62,7 +62,10 @@ export class EngineClient implements Runtime {
   }
 
   /** Two requests: the second is sent only by an agent that lives to hear of the first. */
-  async run({ assigned, epoch }: ContainerRequest, beforeStart: () => Promise<void>): Promise<RunResult> {
+  async run(
+    { assigned, epoch }: ContainerRequest,
+    beforeStart: (container: string) => Promise<void>,
+  ): Promise<RunResult> {
     const created = await this.#call('create', (engine) => {
       if (!engine.hasImage(assigned.group.image)) return null;
       const container = engine.create(assigned, epoch);
@@ -70,7 +73,7 @@ export class EngineClient implements Runtime {
       return container.id;
     });
     if (created === null) return { type: 'image-missing' };
-    await beforeStart();
+    await beforeStart(created);
     return this.#call('start', (engine): RunResult => {
       const container = engine.find(created);
       if (container === undefined) throw new RuntimeFault('start: the container is gone');

@@ -9,10 +9,12 @@ import type { Clock } from '../../shared/util/clock.ts';
 import { AgentLink } from './agent-link.ts';
 import { EngineClient } from './engine-client.ts';
 import type { Network } from './network.ts';
+import type { Plant } from './planted-bugs.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 import { type EngineWitness, SimulatedEngine } from './simulated-engine.ts';
+import { SimulatedFence } from './simulated-fence.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import type { Weather } from './weather.ts';
 
@@ -25,6 +27,7 @@ export interface MachineParts {
   readonly network: Network;
   readonly replicas: readonly Replica[];
   readonly witness: EngineWitness;
+  readonly plant: Plant;
   readonly trace: (who: string, what: string) => void;
   readonly onBug: (name: string, error: unknown) => void;
 }
@@ -42,6 +45,7 @@ export class Machine {
   readonly name: string;
   readonly engine: SimulatedEngine;
   readonly #disk: SimulatedDisk;
+  readonly #fence: SimulatedFence;
   readonly #admission = { isAdmitted: false };
   readonly #parts: MachineParts;
   readonly #skewMs: number;
@@ -56,6 +60,8 @@ export class Machine {
     const { clock } = new SimulatedProcess(`${name} engine`, parts.clock, { skewMs: this.#skewMs });
     this.engine = new SimulatedEngine({ node: name, clock, random: random.split('engine'), witness });
     this.#disk = new SimulatedDisk(random.split('disk'));
+    const { engine } = this;
+    this.#fence = new SimulatedFence({ engine, disk: this.#disk, clock: parts.clock, random: random.split('fence') });
   }
 
   get process(): SimulatedProcess | null {
@@ -82,6 +88,7 @@ export class Machine {
       controlPlane: new AgentLink({ ...this.#parts, ...link }),
       runtime: new EngineClient({ engine: this.engine, process, clock, random: chance.split('calls'), weather }),
       journal: this.#disk.journalOf(process, clock),
+      fence: this.#parts.plant.fence?.(this.#fence.fenceOf(process)) ?? this.#fence.fenceOf(process),
       clock: process.clock,
       random: chance,
       config: configOf(name, this.#parts.zone),
@@ -101,6 +108,7 @@ export class Machine {
   powerCut(): void {
     this.crash();
     this.engine.powerCut();
+    this.#fence.powerCut();
   }
 }
 

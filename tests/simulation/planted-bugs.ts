@@ -5,12 +5,15 @@
 
 import type { Store, Transaction, TransactionResult, WatchBatch } from '../../control-plane/store/contract.ts';
 import { keys, parseKey } from '../../control-plane/store/keys.ts';
+import type { Fence } from '../../node-agent/executor/contracts.ts';
 import type { Origin } from './faulty-store.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export interface Plant {
   /** What a replica's code gets as its store. */
   store(store: Store, place: { readonly random: SeededRandom; readonly origin: Origin }): Store;
+  /** What an agent's code gets as its fence. */
+  fence?(fence: Fence): Fence;
 }
 
 export const NO_BUG: Plant = { store: (store) => store };
@@ -31,6 +34,15 @@ export const PLANTED_BUGS = {
     store: (store, { random }) => wrapped(store, { watch: (request) => skipping(store.watch(request), random) }),
   },
 } satisfies Readonly<Record<string, Plant>>;
+
+/**
+ * Nobody outside the agent is told what must not run while the node is cut off; the agent itself stops it, if it lives. Found in a
+ * world of its own, where nodes are cut off for longer than elsewhere: `cut-offs.ts`.
+ */
+export const SLEEPING_DEAD_MAN: Plant = {
+  store: (store) => store,
+  fence: (fence) => ({ ...fence, arm: () => Promise.resolve(), isArmed: () => true }),
+};
 
 export type BugName = keyof typeof PLANTED_BUGS;
 

@@ -18,6 +18,7 @@ export const ZONES = ['north', 'south'] as const;
 
 /** `key`: the idempotency key under which the job is submitted, for the record. */
 export function randomSpec(random: SeededRandom, { key }: { readonly key: string | null }): JobSpec {
+  const isFenced = random.chance(0.3);
   const groups = ['main', 'side'].slice(0, random.chance(0.2) ? 2 : 1);
   return jobSpecSchema.parse({
     name: random.pick(NAMES),
@@ -27,12 +28,17 @@ export function randomSpec(random: SeededRandom, { key }: { readonly key: string
     labels: key === null ? {} : { [KEY_LABEL]: key },
     constraints: random.chance(0.15) ? [random.pick(CONSTRAINTS)] : [],
     replaceAfterSeconds: random.pick([2, 5, 15, 'never']),
-    groups: groups.map((name) => randomGroup(random, name)),
+    ...(isFenced ? { stopAfterDisconnectSeconds: random.pick([10, 12, 20]) } : {}),
+    groups: groups.map((name) => randomGroup(random, { name, isEndlessChance: isFenced ? 0.5 : 0.06 })),
   });
 }
 
-function randomGroup(random: SeededRandom, name: string): JobSpecInput['groups'][number] {
-  const lifeMs = random.chance(0.06) ? null : random.between(200, 15_000);
+/** What never ends by itself has a timeout. */
+function randomGroup(
+  random: SeededRandom,
+  { name, isEndlessChance }: { readonly name: string; readonly isEndlessChance: number },
+): JobSpecInput['groups'][number] {
+  const lifeMs = random.chance(isEndlessChance) ? null : random.between(200, 15_000);
   const behaviour: Behaviour = {
     lifeMs,
     exitCode: random.chance(0.85) ? 0 : 3,

@@ -10,6 +10,7 @@ import { unsettled } from './invariants/convergence.ts';
 import { checkJobs } from './invariants/jobs.ts';
 import { checkLedgers } from './invariants/ledgers.ts';
 import { MirrorCheck } from './invariants/mirrors.ts';
+import { checkNeverTwo } from './invariants/never-two.ts';
 import { emptyPast, remember } from './invariants/past.ts';
 import { checkRounds } from './invariants/rounds.ts';
 import { checkTasks } from './invariants/tasks.ts';
@@ -205,7 +206,7 @@ export class World {
     name: string,
     { zone, random, network }: { readonly zone: string; readonly random: SeededRandom; readonly network: Network },
   ): Machine {
-    const { clock, trace } = this.#parts;
+    const { clock, trace, plant } = this.#parts;
     const witness = {
       onStart: (container: SimulatedContainer) => this.#started(container, name),
       onEnd: (container: SimulatedContainer) => {
@@ -221,6 +222,7 @@ export class World {
       network,
       replicas: this.#replicas,
       witness,
+      plant,
       trace: (who, what) => trace.add(who, what),
       onBug: this.#bug,
     });
@@ -245,6 +247,7 @@ export class World {
   #started(container: SimulatedContainer, node: string): void {
     this.#parts.trace.add(node, `${container.id} for ${container.task} starts under epoch ${container.epoch}`);
     this.#foundAll(checkStart(container, node, this.#past));
+    this.#foundAll(checkNeverTwo(container, this.#machines, this.#truth.snapshot));
     const atMs = this.#parts.clock.monotonicMs();
     this.#past.starts.set(container.task, { node, container: container.id, atMs });
   }

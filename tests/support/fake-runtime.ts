@@ -127,6 +127,13 @@ export class FakeRuntime implements Runtime {
     for (const listener of [...this.#listeners]) this.#listeners.delete(listener);
   }
 
+  /** Somebody kills its processes behind the engine's back. False: it doesn't run. */
+  killFromOutside(id: string): boolean {
+    const runs = this.#containers.get(id)?.container.state === 'running';
+    this.#end(id, { exitCode: 137 });
+    return runs;
+  }
+
   dropImage(image: string): void {
     this.#images.delete(image);
   }
@@ -154,14 +161,14 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async run({ assigned }: ContainerRequest, beforeStart: () => Promise<void>): Promise<RunResult> {
+  async run({ assigned }: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult> {
     this.#throwIfFaulty('run', false);
     if (!this.#images.has(assigned.group.image)) return { type: 'image-missing' };
     if (this.containerOf(assigned.id) !== undefined) throw new Error(`two containers for task ${assigned.id}`);
     const behaviour = this.#options.behaviour?.(assigned) ?? LONG_RUNNING;
     const id = this.#nextId();
     this.#containers.set(id, { container: created(id, assigned.id), behaviour, timer: null });
-    await beforeStart();
+    await beforeStart(id);
     await this.#startTakes(behaviour.startMs);
     this.#throwIfFaulty('run', false);
     if (behaviour.refusal !== null) {

@@ -12,6 +12,7 @@ import { DEFAULT_RETENTION } from '../../node-agent/core/retention.ts';
 import { type Agent, createAgent } from '../../node-agent/executor/agent.ts';
 import { type ControlPlane, ControlPlaneFault, type Log } from '../../node-agent/executor/contracts.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
+import { FakeFence } from './fake-fence.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { MemoryJournal } from './memory-journal.ts';
 import { JOINER, nodeOf, nodePrincipal } from './replica.ts';
@@ -21,13 +22,16 @@ export class NearAgent {
   readonly runtime: FakeRuntime;
   readonly logged: string[] = [];
   readonly #journal = new MemoryJournal();
+  readonly #fence: FakeFence;
   readonly #replica: () => ServiceContext;
   #agent: Agent | null = null;
 
   constructor(node: string, images: readonly string[], replica: () => ServiceContext) {
     this.node = node;
     this.#replica = replica;
-    this.runtime = new FakeRuntime({ images, clock: new SystemClock() });
+    const clock = new SystemClock();
+    this.runtime = new FakeRuntime({ images, clock });
+    this.#fence = new FakeFence({ clock, kill: (container) => this.runtime.killFromOutside(container) });
   }
 
   async start(): Promise<void> {
@@ -37,6 +41,7 @@ export class NearAgent {
       controlPlane: directLink(this.node, this.#replica),
       runtime: this.runtime,
       journal: this.#journal,
+      fence: this.#fence,
       clock: new SystemClock(),
       random: new CryptoRandom(),
       config: { node: nodeOf(this.node), startConcurrency: 4, retention: DEFAULT_RETENTION },

@@ -116,10 +116,10 @@ export class DockerRuntime implements Runtime {
     return result;
   }
 
-  async run(request: ContainerRequest, beforeStart: () => Promise<void>): Promise<RunResult> {
+  async run(request: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult> {
     const created = await this.#create(request);
     if (typeof created !== 'string') return created;
-    await beforeStart();
+    await beforeStart(created);
     const refusal = await this.#start(created);
     if (refusal !== null) return refusal;
     return {

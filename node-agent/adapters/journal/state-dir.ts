@@ -45,6 +45,10 @@ export class StateDir {
     return this.#file('journal');
   }
 
+  get fenceDir(): string {
+    return this.#file('fence');
+  }
+
   /** The node's id from an earlier run; null: there was none. */
   readNodeId(): Promise<string | null> {
     return readText(this.#file('node-id'));

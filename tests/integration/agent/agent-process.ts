@@ -118,6 +118,7 @@ export class AgentUnderTest {
       attempt: 0,
       state: 'staging',
       group: { ...aGroup({ image: IMAGE, network: 'none', resources: { cpus: 0.5, memMiB: 32 } }), ...group },
+      stopAfterDisconnectMs: null,
       ports: {},
       stop: null,
       disowned: false,

@@ -46,6 +46,7 @@ describeRuntime('Docker', async () => {
       attempt: 0,
       state: 'staging',
       group: { ...aGroup({ image: IMAGE, network: 'none' }), ...GROUPS[kind] },
+      stopAfterDisconnectMs: null,
       ports: {},
       stop: null,
       disowned: false,

@@ -18,6 +18,7 @@ function aLocal(change: Partial<LocalTask> = {}): LocalTask {
     incarnation: 1,
     timeoutMs: null,
     graceMs: 5000,
+    stopAfterMs: null,
     startedAt: moment(NOW - 1000),
     stop: null,
     endedAt: null,
@@ -50,9 +51,19 @@ interface Case {
   /** Why its end is asked for, where it is kept aside. */
   readonly keptAsideStop?: string;
   readonly container?: Partial<Container>;
+  readonly contactAgeMs?: number;
+  readonly isFenced?: boolean;
 }
 
-function inputOf({ session = 'live', assigned, local, container, keptAsideStop }: Case): DiffInput {
+function inputOf({
+  session = 'live',
+  assigned,
+  local,
+  container,
+  keptAsideStop,
+  contactAgeMs = 0,
+  isFenced,
+}: Case): DiffInput {
   const tasks = assigned ? [['t', anAssigned('t', assigned)] as const] : [];
   const assignment: Assignment = {
     position: { incarnation: 1, generation: 1 },
@@ -66,6 +77,8 @@ function inputOf({ session = 'live', assigned, local, container, keptAsideStop }
     journal: new Map(local ? [['t', aLocal(local)]] : []),
     running: new Map(container ? [['t', aContainer(container)]] : []),
     retention: DEFAULT_RETENTION,
+    contactAgeMs,
+    fenced: new Set(isFenced ? ['c'] : []),
   };
 }
 
@@ -267,6 +280,71 @@ describe('a task that has ended', () => {
   });
 });
 
+describe('a task that may not run without contact', () => {
+  const assigned = { state: 'running', stopAfterDisconnectMs: 20_000 } as const;
+  const local = { stopAfterMs: 20_000, graceMs: 4000 } as const;
+  const runs = { assigned, local, container: {} };
+  const exited = { assigned, local, container: { state: 'exited', exitCode: 137 } } as const;
+
+  it.each<readonly [string, Case, string]>([
+    ['with contact', { ...runs, contactAgeMs: 15_999 }, 'nothing'],
+    ['in time for its grace', { ...runs, contactAgeMs: 16_000 }, 'stop disconnected 4000'],
+    [
+      'whether or not a session is live',
+      { ...runs, session: 'offline', contactAgeMs: 16_000 },
+      'stop disconnected 4000',
+    ],
+    ['late', { ...runs, contactAgeMs: 19_000 }, 'stop disconnected 1000'],
+    ['after the deadline', { ...runs, contactAgeMs: 21_000 }, 'stop disconnected 0'],
+    ['with no contact ever', { ...runs, contactAgeMs: Number.POSITIVE_INFINITY }, 'stop disconnected 0'],
+    [
+      'with a long grace, not before half of its time',
+      { ...runs, local: { ...local, graceMs: 3_600_000 }, contactAgeMs: 9999 },
+      'nothing',
+    ],
+    [
+      'with a long grace, from then on',
+      { ...runs, local: { ...local, graceMs: 3_600_000 }, contactAgeMs: 10_000 },
+      'stop disconnected 10000',
+    ],
+    [
+      'before its timeout',
+      { ...runs, local: { ...local, timeoutMs: 10 }, contactAgeMs: 16_000 },
+      'stop disconnected 4000',
+    ],
+    ['that the dead-man has killed', { ...exited, isFenced: true }, 'report failed disconnected'],
+    ['that somebody else has killed', exited, 'report failed exited'],
+    [
+      'that ended well as the dead-man came',
+      { ...exited, container: { state: 'exited', exitCode: 0 }, isFenced: true },
+      'report finished exited',
+    ],
+    [
+      'that was being stopped on request when the dead-man came',
+      { ...exited, local: { ...local, stop: stopping }, isFenced: true },
+      'report killed stop-requested',
+    ],
+    [
+      'that the agent has stopped',
+      { ...exited, local: { ...local, stop: { ...stopping, cause: 'disconnected' } } },
+      'report failed disconnected',
+    ],
+    [
+      'that nothing here could have stopped',
+      { ...exited, local: { ...local, stop: { ...stopping, cause: 'unguarded' } } },
+      'report error refused-by-node',
+    ],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+
+  it('is looked at again in time', () => {
+    expect(diff(inputOf({ ...runs, contactAgeMs: 2000 })).wakeAtMs).toBe(NOW + 14_000);
+    const timed = { ...runs, local: { ...local, timeoutMs: 5000 }, contactAgeMs: 2000 };
+    expect(diff(inputOf(timed)).wakeAtMs).toBe(NOW + 4000);
+  });
+});
+
 const anyInput: fc.Arbitrary<DiffInput> = fc
   .record({
     session: fc.constantFrom<'live' | 'offline'>('live', 'offline'),
@@ -278,6 +356,9 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
     phase: fc.constantFrom('none', 'starting', 'launched', 'running', 'ended'),
     isStopping: fc.boolean(),
     hasTimeout: fc.boolean(),
+    stopAfterMs: fc.constantFrom(null, 10_000, 60_000),
+    contactAgeMs: fc.constantFrom(0, 5000, 9000, 10_000, Number.POSITIVE_INFINITY),
+    isFenced: fc.boolean(),
     hasUnanswered: fc.boolean(),
     container: fc.constantFrom('none', 'created', 'running', 'exited'),
     incarnation: fc.constantFrom(0, 1),
@@ -285,6 +366,8 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
   .map((any) =>
     inputOf({
       session: any.session,
+      contactAgeMs: any.contactAgeMs,
+      isFenced: any.isFenced,
       assigned: !any.isAssignmentKnown
         ? null
         : any.isAssigned
@@ -298,6 +381,7 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
               incarnation: any.incarnation,
               stop: any.isStopping ? stopping : null,
               timeoutMs: any.hasTimeout ? 500 : null,
+              stopAfterMs: any.stopAfterMs,
               unanswered: any.hasUnanswered ? [waiting] : [],
               endedAt: any.phase === 'ended' ? moment(NOW) : null,
             },
@@ -359,9 +443,22 @@ describe('whatever is wanted, known and running', () => {
       const assigned = input.assignment?.tasks.get('t');
       const local = input.journal.get('t');
       const isWanted = assigned !== undefined && assigned.stop === null && !assigned.disowned;
-      const isFine = local !== undefined && local.phase !== 'ended' && local.stop === null && local.timeoutMs === null;
+      const isFree = local?.timeoutMs === null && local.stopAfterMs === null;
+      const isFine = isFree && local.phase !== 'ended' && local.stop === null;
       if (!isWanted || !isFine || input.running.get('t')?.state !== 'running') return true;
       return step === undefined || step.type === 'adopt';
+    });
+  });
+
+  it('what may not run without contact is being ended by the end of its time, and not before half of it', () => {
+    holds((step, input) => {
+      const { stopAfterMs = null, phase, stop: begun = null } = input.journal.get('t') ?? {};
+      const runs = phase === 'running' && input.running.get('t')?.state === 'running';
+      if (!runs || begun !== null) return true;
+      const isOver = stopAfterMs !== null && input.contactAgeMs >= stopAfterMs;
+      const isCutOff = step?.type === 'stop' && step.cause === 'disconnected';
+      if (isCutOff) return stopAfterMs !== null && input.contactAgeMs >= stopAfterMs / 2;
+      return !isOver || step?.type === 'stop';
     });
   });
 
@@ -376,7 +473,9 @@ describe('whatever is wanted, known and running', () => {
     holds((step, input) => {
       if (input.assignment !== null || step === undefined) return true;
       const isOwn =
-        step.type === 'stop' ? step.cause === 'timed-out' : ['adopt', 'report', 'kill', 'remove'].includes(step.type);
+        step.type === 'stop'
+          ? ['timed-out', 'disconnected'].includes(step.cause)
+          : ['adopt', 'report', 'kill', 'remove'].includes(step.type);
       return isOwn && input.journal.has('t');
     });
   });

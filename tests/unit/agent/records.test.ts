@@ -23,6 +23,7 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     incarnation: fc.nat(3),
     timeoutMs: fc.option(fc.nat(1000)),
     graceMs: fc.nat(1000),
+    stopAfterMs: fc.option(fc.nat(1000)),
   }),
   fc.record({
     kind: fc.constant('status' as const),

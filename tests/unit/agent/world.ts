@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
 import { aGroup, T0 } from '../../support/builders.ts';
 import { FakeControlPlane } from '../../support/fake-control-plane.ts';
+import { FakeFence } from '../../support/fake-fence.ts';
 import { FakeRuntime, type FakeRuntimeOptions } from '../../support/fake-runtime.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
 
@@ -80,6 +81,7 @@ export function anAssigned(id: string, { group, ...change }: AssignedChange = {}
     attempt: 0,
     state: 'staging',
     group: { ...aGroup({ image: IMAGE }), ...group },
+    stopAfterDisconnectMs: null,
     ports: {},
     stop: null,
     disowned: false,
@@ -99,6 +101,7 @@ export class World {
   readonly journal = new MemoryJournal();
   readonly logged: LogEntry[] = [];
   readonly runtime: FakeRuntime;
+  readonly fence: FakeFence;
   readonly #config: AgentConfig;
   #agent: Agent | null = null;
 
@@ -106,6 +109,7 @@ export class World {
     options: { readonly engine?: Omit<FakeRuntimeOptions, 'clock'>; readonly config?: Partial<AgentConfig> } = {},
   ) {
     this.runtime = new FakeRuntime({ images: [IMAGE], ...options.engine, clock: this.clock });
+    this.fence = new FakeFence({ clock: this.clock, kill: (container) => this.runtime.killFromOutside(container) });
     this.#config = { ...defaultConfig, ...options.config };
   }
 
@@ -115,8 +119,17 @@ export class World {
   }
 
   async startAgent(change: Partial<AgentParts> = {}): Promise<Agent> {
-    const { clock, controlPlane, journal, runtime } = this;
-    const parts = { clock, controlPlane, journal, runtime, random: evenChance, config: this.#config, log: this.#log() };
+    const { clock, controlPlane, journal, runtime, fence } = this;
+    const parts = {
+      clock,
+      controlPlane,
+      journal,
+      runtime,
+      fence,
+      random: evenChance,
+      config: this.#config,
+      log: this.#log(),
+    };
     this.#agent = createAgent({ ...parts, ...change });
     await this.#agent.start();
     await this.clock.advance(0);

@@ -77,7 +77,10 @@ describe('a node that was declared gone', () => {
     const drain = { startedAtMs: T0, deadlineMs: T0, by: 'admin' };
     const ledgers = [aLedger({ drain, entries: [anEntry(job, task)] })];
     const cluster = clusterOf(goneWith({ ledgers, jobs: [job], tasks: [task] }));
-    expect(planNodeHealth({ cluster, nowMs: T0 + 5, leasesCountFromMs: 0 })).toEqual({ actions: [], wakeAtMs: null });
+    expect(planNodeHealth({ cluster, nowMs: T0 + 5, leasesCountFromMs: 0, unreachableForMs: new Map() })).toEqual({
+      actions: [],
+      wakeAtMs: null,
+    });
   });
 
   it('leaves all others alone', () => {

@@ -19,7 +19,7 @@ import {
 } from '../../support/builders.ts';
 
 const plan = (literal: ClusterLiteral, nowMs: number) =>
-  planNodeHealth({ cluster: clusterOf(literal), nowMs, leasesCountFromMs: 0 });
+  planNodeHealth({ cluster: clusterOf(literal), nowMs, leasesCountFromMs: 0, unreachableForMs: new Map() });
 
 /** One node, away since T0, on which the jobs' tasks run. */
 function away(running: readonly (readonly [Job, Task])[], more: ClusterLiteral = {}): ClusterLiteral {
@@ -53,7 +53,10 @@ describe('a node', () => {
 
   it('that has no epoch yet is left alone', () => {
     const cluster = { ...clusterOf({ nodes: [aNode()], dead: ['edge-1'] }), epochs: new Map() };
-    expect(planNodeHealth({ cluster, nowMs: T0, leasesCountFromMs: 0 })).toEqual({ actions: [], wakeAtMs: null });
+    expect(planNodeHealth({ cluster, nowMs: T0, leasesCountFromMs: 0, unreachableForMs: new Map() })).toEqual({
+      actions: [],
+      wakeAtMs: null,
+    });
   });
 
   it('is looked at in the order of ids', () => {
@@ -116,11 +119,13 @@ describe('tasks of an unreachable node', () => {
       return [job, aTask(job, { index, state: 'running', node: 'edge-1' })] as const;
     });
     const cluster = clusterOf(away(all, { jobs: [job] }));
-    const first = planNodeHealth({ cluster, nowMs: T0 + 60_000, leasesCountFromMs: 0 });
+    const first = planNodeHealth({ cluster, nowMs: T0 + 60_000, leasesCountFromMs: 0, unreachableForMs: new Map() });
     expect(first.actions.map((action) => 'tasks' in action && action.tasks.length)).toEqual([ACTION_TASKS_MAX, 1]);
     const after = applyPass(cluster, first);
     expect([...after.tasks.values()].every(({ state }) => state === 'lost')).toBe(true);
-    expect(planNodeHealth({ cluster: after, nowMs: T0 + 60_000, leasesCountFromMs: 0 }).actions).toEqual([]);
+    expect(
+      planNodeHealth({ cluster: after, nowMs: T0 + 60_000, leasesCountFromMs: 0, unreachableForMs: new Map() }).actions,
+    ).toEqual([]);
   });
 });
 

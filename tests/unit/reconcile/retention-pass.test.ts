@@ -236,7 +236,8 @@ describe('forgetting', () => {
           wakeAtMs: null,
         });
         expect(planBatchPass({ cluster: after, nowMs })).toEqual(planBatchPass({ cluster: before, nowMs }));
-        const health = (seen: ClusterView) => planNodeHealth({ cluster: seen, nowMs, leasesCountFromMs: 0 });
+        const health = (seen: ClusterView) =>
+          planNodeHealth({ cluster: seen, nowMs, leasesCountFromMs: 0, unreachableForMs: new Map() });
         expect(health(after)).toEqual(health(before));
         const round = (seen: ClusterView) => planRound({ cluster: seen, nowMs });
         expect(round(after)).toEqual(round(before));

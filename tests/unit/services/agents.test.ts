@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { commitStatuses, heartbeat, registerNode } from '../../../control-plane/services/agents.ts';
 import { waitForAssignment } from '../../../control-plane/services/assignments.ts';
-import { submitJob } from '../../../control-plane/services/jobs.ts';
+import { submitJob, updateJob } from '../../../control-plane/services/jobs.ts';
 import { drainNode, getNode, setEligibility } from '../../../control-plane/services/nodes.ts';
 import { stopTask } from '../../../control-plane/services/tasks.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
@@ -90,6 +90,22 @@ describe('the assignment', () => {
     expect(assignment?.tasks).toMatchObject([{ id: task, state: 'staging', group: { image: 'berth/busybox:local' } }]);
     const position = assignment?.position ?? null;
     expect(await waitForAssignment(replica.ctx, held, { ...nothingYet(), position })).toBeNull();
+  });
+
+  it('says of each task what its own version says about being cut off', async () => {
+    const held = await session();
+    const spec = specOf({ stopAfterDisconnectSeconds: 12.5 });
+    await submitJob(replica.ctx, callOf(), spec);
+    await replica.settle();
+    const told = async () => {
+      const assignment = await waitForAssignment(replica.ctx, held, nothingYet());
+      return assignment?.tasks.map((task) => [task.jobVersion, task.stopAfterDisconnectMs]);
+    };
+    expect(await told()).toEqual([[1, 12_500]]);
+    const { stopAfterDisconnectSeconds: _, ...without } = spec;
+    await updateJob(replica.ctx, callOf(), without, { ifVersion: null, onlyCreate: false });
+    await replica.settle();
+    expect(await told()).toEqual([[1, 12_500]]);
   });
 
   it('names what is to be streamed by a short version, however much it is', async () => {

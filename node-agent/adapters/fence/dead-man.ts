@@ -1,0 +1,118 @@
+/**
+ * The dead-man: a small shell program in a session of its own, which outlives the agent. It trusts nobody: neither that the agent
+ * lives, nor that the engine answers. Twice a second it reads how long ago the control plane was last in touch, and kills every
+ * process of each container that may not run without it: again and again, so that one that a hung engine starts late is
+ * killed too. It knows a container's processes by their cgroup, which names the container (cgroup v1 and v2).
+ *
+ * A shell, since there is one on every machine and it takes hardly any memory. While it waits it starts nothing but `sleep`, and to
+ * kill it starts nothing at all, so that a machine without a process or a byte to spare can't stop it; a shell that gives up for
+ * want of one begins anew (the trap).
+ */
+
+/**
+ * Arguments: the fence's folder, and where the kernel shows processes (`/proc`). The folder's files are described in `fence-state.ts`.
+ * The whole of it is a function, so that it is read whole before anything is done.
+ */
+export const DEAD_MAN_PROGRAM = `#!/bin/sh
+# Berth's dead-man: kills containers that may not run while their node is cut off from the control plane.
+dir=$1
+proc=$2
+keeper=0
+agent=
+confirmed=0
+armed=
+whole=
+begun=
+
+# What the agent wrote last. A file that is missing or not whole changes nothing.
+read_state() {
+  [ -r "$dir/state" ] || return 0
+  new_keeper=0 new_agent= new_confirmed= new_armed= whole=
+  while read -r word value id; do
+    case $word in
+      agent) new_agent=$value ;;
+      keeper) new_keeper=$value ;;
+      confirmed) new_confirmed=$value ;;
+      # Never a short id: it would be part of other names.
+      stop) case $id in ????????????*) new_armed="$new_armed $value:$id" ;; esac ;;
+      end) whole=yes ;;
+    esac
+  done <"$dir/state"
+  [ "$whole" = yes ] || return 0
+  keeper=$new_keeper agent=$new_agent confirmed=$new_confirmed armed=$new_armed
+}
+
+# Milliseconds since the machine started, suspended or not.
+read_clock() {
+  read -r up idle <"$proc/uptime" || return 1
+  seconds=\${up%.*}
+  hundredths=\${up#*.}
+  now=$((seconds * 1000 + (1$hundredths - 100) * 10))
+}
+
+find_expired() {
+  expired=
+  age=$((now - confirmed))
+  for entry in $armed; do
+    if [ "$age" -lt 0 ] || [ "$age" -ge "\${entry%%:*}" ]; then expired="$expired \${entry#*:}"; fi
+  done
+}
+
+kill_process() {
+  kill -0 "$1" || return 0
+  true >"$dir/stopped/$2"
+  kill -KILL "$1"
+  found=yes
+}
+
+kill_expired() {
+  for folder in "$proc"/[0-9]*; do
+    while read -r line; do
+      for id in $expired; do
+        case $line in
+          *"$id"*)
+            kill_process "\${folder##*/}" "$id"
+            break 2
+            ;;
+        esac
+      done
+    done <"$folder/cgroup"
+  done
+}
+
+# Another one has taken over; or there is nothing left to watch, and nobody who could bring more.
+is_done() {
+  if [ "$keeper" != 0 ] && [ "$keeper" != $$ ] && kill -0 "$keeper"; then return 0; fi
+  if [ -z "$armed" ] && ! kill -0 "$agent"; then return 0; fi
+  [ ! -e "$dir/state" ] && [ -n "$expired" ] && [ -z "$found" ]
+}
+
+main() {
+  trap 'exec /bin/sh "$0" "$dir" "$proc"' EXIT
+  umask 077
+  # The last to go when memory runs out, and not part of the agent's service, which may be stopped as a whole.
+  echo -1000 >/proc/self/oom_score_adj
+  for procs in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs /sys/fs/cgroup/unified/cgroup.procs; do
+    if [ -w "$procs" ]; then echo 0 >"$procs"; fi
+  done
+  while :; do
+    read_state
+    if [ -z "$begun" ] && [ "$whole" = yes ] && echo $$ >"$dir/watching"; then begun=yes; fi
+    expired= found=
+    if [ -n "$armed" ] && read_clock; then
+      find_expired
+      if [ -n "$expired" ]; then kill_expired; fi
+    fi
+    if is_done; then
+      trap - EXIT
+      exit 0
+    fi
+    if [ -n "$armed" ]; then sleep 0.5 || sleep 1; else sleep 2; fi
+  done
+}
+
+main
+`;
+
+/** How often it looks while it watches something. */
+export const DEAD_MAN_LOOK_MS = 500;

@@ -1,0 +1,164 @@
+/** The real fence, with a real dead-man that kills real processes; containers and the machine's time are the test's. */
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decodeFenceState, encodeFenceState } from '../../../node-agent/adapters/fence/fence-state.ts';
+import { FenceFault } from '../../../node-agent/executor/contracts.ts';
+import { describeFence } from '../../support/fence-suite.ts';
+import { endProcess, FencedMachine, isProcess } from '../../support/fenced-machine.ts';
+
+const CONTAINER = 'container-one-1';
+
+describeFence('the fence on a machine', () => FencedMachine.begin());
+
+describe('the dead-man', () => {
+  let machine: FencedMachine;
+  beforeEach(async () => {
+    machine = await FencedMachine.begin();
+  });
+  afterEach(() => machine.dispose());
+
+  it('is one, and is there again at the next heartbeat when somebody has ended it', async () => {
+    const fence = await machine.open();
+    fence.confirmed(fence.nowMs());
+    await fence.arm(CONTAINER, 20_000);
+    const { keeper } = await machine.state();
+    expect(isProcess(keeper)).toBe(true);
+    await fence.arm('container-two-2', 20_000);
+    await machine.open();
+    expect((await machine.state()).keeper).toBe(keeper);
+    endProcess(keeper);
+    await machine.until('it to be gone', () => !isProcess(keeper));
+    await machine.advance(1000);
+    fence.confirmed(fence.nowMs());
+    await machine.until('another one', async () => isProcess((await machine.state()).keeper));
+    expect((await machine.state()).keeper).not.toBe(keeper);
+  });
+
+  it('makes way for that of another version, without a moment in which nobody watches', async () => {
+    const fence = await machine.open();
+    fence.confirmed(fence.nowMs());
+    machine.run(CONTAINER);
+    await fence.arm(CONTAINER, 20_000);
+    const { keeper } = await machine.state();
+    await writeFile(join(machine.dir, 'dead-man.sh'), '# an older one\n');
+    await machine.open();
+    const { keeper: next } = await machine.state();
+    expect(next).not.toBe(keeper);
+    await machine.until('the older one to be gone', () => !isProcess(keeper));
+    await machine.advance(20_000);
+    await machine.until('the container to be killed', () => !machine.isRunning(CONTAINER));
+  });
+
+  it('goes by what it knew when the folder is taken away, and leaves when there is nothing left to do', async () => {
+    const fence = await machine.open();
+    fence.confirmed(fence.nowMs());
+    machine.run(CONTAINER);
+    await fence.arm(CONTAINER, 20_000);
+    const { keeper } = await machine.state();
+    await rm(machine.dir, { recursive: true });
+    await machine.advance(20_000);
+    await machine.until('the container to be killed', () => !machine.isRunning(CONTAINER));
+    await machine.until('it to be gone', () => !isProcess(keeper));
+  });
+
+  it('takes a file that is not whole for none', async () => {
+    const fence = await machine.open();
+    fence.confirmed(fence.nowMs());
+    machine.run(CONTAINER);
+    await fence.arm(CONTAINER, 20_000);
+    await writeFile(join(machine.dir, 'state'), 'boot boot-1\nagent 1\nkeeper 1\nconfirmed 9999999999\n');
+    await machine.advance(20_000);
+    await machine.until('the container to be killed', () => !machine.isRunning(CONTAINER));
+  });
+
+  it('never lets a machine that seems younger than its last contact off', async () => {
+    const fence = await machine.open();
+    fence.confirmed(fence.nowMs());
+    machine.run(CONTAINER);
+    await fence.arm(CONTAINER, 20_000);
+    await machine.advance(-500_000);
+    await machine.until('the container to be killed', () => !machine.isRunning(CONTAINER));
+  });
+});
+
+describe('the fence of a machine', () => {
+  let machine: FencedMachine;
+  beforeEach(async () => {
+    machine = await FencedMachine.begin();
+  });
+  afterEach(() => machine.dispose());
+
+  it('knows nothing of the time before the machine was off', async () => {
+    const before = await machine.open();
+    before.confirmed(before.nowMs());
+    await before.arm(CONTAINER, 20_000);
+    await machine.boot('boot-2');
+    const after = await machine.open();
+    expect(after.isArmed(CONTAINER)).toBe(false);
+    expect(after.contactAgeMs()).toBe(Number.POSITIVE_INFINITY);
+    expect((await machine.state()).armed.size).toBe(0);
+  });
+
+  it('refuses where it may not signal containers, where it can not see them, and where there is no such clock', async () => {
+    const fence = await machine.open();
+    expect(await fence.refusal()).toBeNull();
+    await machine.allow('00000000a80425fb');
+    expect(await fence.refusal()).toBeNull();
+    await machine.allow('00000000a80425db');
+    expect(await fence.refusal()).toContain('KILL');
+    machine.run(CONTAINER);
+    expect(await fence.escapeOf(CONTAINER)).toBeNull();
+    expect(await fence.escapeOf('container-two-2')).toContain("can't see");
+    await rm(join(machine.procDir, 'uptime'));
+    const blind = await machine.open();
+    expect(await blind.refusal()).toContain('uptime');
+    await expect(blind.arm(CONTAINER, 20_000)).rejects.toThrow(FenceFault);
+    blind.confirmed(blind.nowMs());
+    expect(blind.contactAgeMs()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('arms nothing under a name that could be part of another', async () => {
+    const fence = await machine.open();
+    for (const id of ['', 'docker', 'container one 1']) await expect(fence.arm(id, 1)).rejects.toThrow(FenceFault);
+    expect((await machine.state().catch(() => null))?.armed.size ?? 0).toBe(0);
+  });
+
+  it('says once that it can not be told of contact, and fails to arm', async () => {
+    const fence = await machine.open();
+    fence.confirmed(fence.nowMs());
+    await fence.arm(CONTAINER, 20_000);
+    endProcess((await machine.state()).keeper);
+    await rm(machine.dir, { recursive: true });
+    await expect(fence.arm('container-two-2', 20_000)).rejects.toThrow(FenceFault);
+    for (let beat = 1; beat <= 3; beat += 1) {
+      await machine.advance(1000);
+      fence.confirmed(fence.nowMs());
+    }
+    await machine.until('a warning', () => machine.warnings.length > 0);
+    expect(machine.warnings).toHaveLength(1);
+  });
+});
+
+describe('the state of a fence', () => {
+  const anyState = fc.record({
+    bootId: fc.uuid(),
+    agent: fc.nat(),
+    keeper: fc.nat(),
+    confirmedAtMs: fc.option(fc.nat()),
+    armed: fc
+      .array(fc.tuple(fc.stringMatching(/^[0-9a-f]{64}$/), fc.integer({ min: 1, max: 31_536_000_000 })))
+      .map((entries) => new Map(entries)),
+  });
+
+  it('is read as it was written, and never from a part', () => {
+    fc.assert(
+      fc.property(anyState, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (state, share) => {
+        const text = encodeFenceState(state);
+        expect(decodeFenceState(text)).toEqual(state);
+        expect(decodeFenceState(text.slice(0, Math.floor(share * (text.length - 4))))).toBeNull();
+      }),
+    );
+  });
+});
