@@ -187,6 +187,8 @@ export const EVENT_TYPES = [
   'node.undrained',
   'node.eligible',
   'node.ineligible',
+  'node.ahead',
+  'cluster.recovered',
 ] as const;
 
 export const eventViewSchema = z
