@@ -21,6 +21,7 @@ import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
 import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './housekeeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { type RoundOutcome, runRound } from './round.ts';
+import { Settling } from './settling.ts';
 import { StoreContact } from './store-contact.ts';
 
 export interface DriverOptions {
@@ -54,6 +55,7 @@ export class Driver {
   readonly #options: DriverOptions;
   readonly #housekeeper: Housekeeper;
   readonly #contact: StoreContact;
+  readonly #settling: Settling;
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
@@ -68,6 +70,7 @@ export class Driver {
     this.#metrics = driverMetrics(metrics);
     this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
+    this.#settling = new Settling(ctx, options.nodes.leaseTtlMs);
   }
 
   /** Something may have to be done. */
@@ -77,7 +80,10 @@ export class Driver {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const unsubscribe = this.#ctx.mirror.subscribe(() => this.nudge());
+    const unsubscribe = this.#ctx.mirror.subscribe((_changes, revision, reset) => {
+      this.#settling.moved(revision, reset);
+      this.nudge();
+    });
     const stop = () => this.nudge();
     signal.addEventListener('abort', stop);
     const contact = this.#contact.keep(this.#ctx.store, signal);
@@ -189,8 +195,9 @@ export class Driver {
     let wakeAtMs: number | null = null;
     for (let looks = 0; looks < LOOKS_IN_A_ROW_MAX && !signal.aborted; looks++) {
       this.#woken = false;
-      const pass = await this.#pass();
-      const round = await this.#round();
+      const settlingMs = await this.#settling.leftMs();
+      const pass = await this.#pass(settlingMs);
+      const round = await this.#round(settlingMs);
       wakeAtMs = earliest(pass.wakeAtMs, round.wakeAtMs);
       if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept === 0) break;
     }
@@ -200,36 +207,24 @@ export class Driver {
     await this.#pause(Math.min(this.#options.idleMs, dueMs));
   }
 
-  async #pass(): Promise<PassOutcome> {
+  async #pass(settlingMs: number): Promise<PassOutcome> {
     const { clock } = this.#ctx;
     const startedMs = clock.monotonicMs();
-    const outcome = await runPasses(this.#ctx, this.#facts());
+    const outcome = await runPasses(this.#ctx, this.#facts(settlingMs));
     this.#metrics.passSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
     if (outcome.again) this.#metrics.lost.add(1, ['pass']);
     return outcome;
   }
 
   /** Once the store has been in reach for a whole lease, a node without one has had every chance to be heard of. */
-  #facts(): PassFacts {
-    const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs(), this.#recoveryRestMs());
+  #facts(settlingMs: number): PassFacts {
+    const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs(), settlingMs);
     return { leasesCountFromMs: this.#ctx.clock.now() + graceMs };
   }
 
-  /** How long agents still have to join anew after a recovery, and to say what they run. */
-  #recoveryRestMs(): number {
-    const { mirror, clock } = this.#ctx;
-    const recoveredAtMs = mirror.snapshot.cluster?.recoveredAtMs;
-    if (recoveredAtMs === undefined) return 0;
-    const { leaseTtlMs } = this.#options.nodes;
-    // Another replica's clock may be ahead; nobody waits longer for that.
-    return Math.min(leaseTtlMs, Math.max(0, recoveredAtMs + leaseTtlMs - clock.now()));
-  }
-
-  async #round(): Promise<RoundOutcome> {
+  async #round(settlingMs: number): Promise<RoundOutcome> {
     const { clock } = this.#ctx;
-    const restMs = this.#recoveryRestMs();
-    // What looks as if it had no place may run on a node that hasn't said so yet.
-    if (restMs > 0) return { placed: 0, swept: 0, again: false, wakeAtMs: clock.now() + restMs };
+    if (settlingMs > 0) return { placed: 0, swept: 0, again: false, wakeAtMs: clock.now() + settlingMs };
     const startedMs = clock.monotonicMs();
     const outcome = await runRound(this.#ctx);
     const { placed, swept, again } = outcome;
