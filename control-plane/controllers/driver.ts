@@ -14,6 +14,7 @@ import { DriverSeat, type DriverSeatOptions } from './driver-seat.ts';
 import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './housekeeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { type RoundOutcome, runRound } from './round.ts';
+import { Settling } from './settling.ts';
 import { StoreContact } from './store-contact.ts';
 import { UnreachableNodes } from './unreachable-nodes.ts';
 
@@ -49,6 +50,7 @@ export class Driver {
   readonly #housekeeper: Housekeeper;
   readonly #contact: StoreContact;
   readonly #unreachable: UnreachableNodes;
+  readonly #settling: Settling;
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
@@ -65,6 +67,7 @@ export class Driver {
     this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
     this.#unreachable = new UnreachableNodes(ctx.clock);
+    this.#settling = new Settling(ctx, options.nodes.leaseTtlMs);
   }
 
   /** Something may have to be done. */
@@ -74,7 +77,10 @@ export class Driver {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const unsubscribe = this.#ctx.mirror.subscribe(() => this.nudge());
+    const unsubscribe = this.#ctx.mirror.subscribe((_changes, revision, reset) => {
+      this.#settling.moved(revision, reset);
+      this.nudge();
+    });
     const unfollow = this.#unreachable.follow(this.#ctx.mirror);
     const stop = () => this.nudge();
     signal.addEventListener('abort', stop);
@@ -136,8 +142,9 @@ export class Driver {
     let wakeAtMs: number | null = null;
     for (let looks = 0; looks < LOOKS_IN_A_ROW_MAX && !signal.aborted; looks++) {
       this.#woken = false;
-      const pass = await this.#pass();
-      const round = await this.#round();
+      const settlingMs = await this.#settling.leftMs();
+      const pass = await this.#pass(settlingMs);
+      const round = await this.#round(settlingMs);
       wakeAtMs = earliest(pass.wakeAtMs, round.wakeAtMs);
       if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept === 0) break;
     }
@@ -147,37 +154,25 @@ export class Driver {
     await this.#pause(Math.min(this.#options.idleMs, dueMs));
   }
 
-  async #pass(): Promise<PassOutcome> {
+  async #pass(settlingMs: number): Promise<PassOutcome> {
     const { clock } = this.#ctx;
     const startedMs = clock.monotonicMs();
-    const outcome = await runPasses(this.#ctx, this.#facts());
+    const outcome = await runPasses(this.#ctx, this.#facts(settlingMs));
     this.#metrics.passSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
     if (outcome.again) this.#metrics.lost.add(1, ['pass']);
     return outcome;
   }
 
   /** Once the store has been in reach for a whole lease, a node without one has had every chance to be heard of. */
-  #facts(): PassFacts {
-    const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs(), this.#recoveryRestMs());
+  #facts(settlingMs: number): PassFacts {
+    const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs(), settlingMs);
     const leasesCountFromMs = this.#ctx.clock.now() + graceMs;
     return { leasesCountFromMs, unreachableForMs: this.#unreachable.seenForMs() };
   }
 
-  /** How long agents still have to join anew after a recovery, and to say what they run. */
-  #recoveryRestMs(): number {
-    const { mirror, clock } = this.#ctx;
-    const recoveredAtMs = mirror.snapshot.cluster?.recoveredAtMs;
-    if (recoveredAtMs === undefined) return 0;
-    const { leaseTtlMs } = this.#options.nodes;
-    // Another replica's clock may be ahead; nobody waits longer for that.
-    return Math.min(leaseTtlMs, Math.max(0, recoveredAtMs + leaseTtlMs - clock.now()));
-  }
-
-  async #round(): Promise<RoundOutcome> {
+  async #round(settlingMs: number): Promise<RoundOutcome> {
     const { clock } = this.#ctx;
-    const restMs = this.#recoveryRestMs();
-    // What looks as if it had no place may run on a node that hasn't said so yet.
-    if (restMs > 0) return { placed: 0, swept: 0, again: false, wakeAtMs: clock.now() + restMs };
+    if (settlingMs > 0) return { placed: 0, swept: 0, again: false, wakeAtMs: clock.now() + settlingMs };
     const startedMs = clock.monotonicMs();
     const outcome = await runRound(this.#ctx);
     const { placed, swept, again } = outcome;

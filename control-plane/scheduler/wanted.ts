@@ -1,5 +1,6 @@
 /** Which pending tasks may be placed now, and which comes first. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { TaskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job } from '../../shared/domain/job.ts';
 import { createdAtMs, type Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
@@ -37,13 +38,28 @@ export interface Queue {
 export function queueOf(cluster: ClusterView, nowMs: number): Queue {
   const wanted: WantedTask[] = [];
   let wakeAtMs: number | null = null;
+  const begun = begunInLostHistory(cluster);
   for (const task of cluster.pendingTasks()) {
+    if (begun.has(task.id)) continue;
     const verdict = wantedOrHeld(cluster, task);
     if (typeof verdict === 'string') continue;
     if (task.notBeforeMs <= nowMs) wanted.push(verdict);
     else wakeAtMs = Math.min(wakeAtMs ?? task.notBeforeMs, task.notBeforeMs);
   }
   return { wanted: wanted.sort(byTurn), wakeAtMs };
+}
+
+/**
+ * What nodes run or have seen end although the state calls it pending: it was restored from an older snapshot. Retries get the
+ * ids that they had before, so such a task may come to be long after the nodes have told. A pass ends it.
+ */
+function begunInLostHistory({ epochs }: ClusterView): ReadonlySet<TaskId> {
+  const begun = new Set<TaskId>();
+  for (const { keptAside = [], endedBefore = [] } of epochs.values()) {
+    for (const { task } of keptAside) begun.add(task);
+    for (const task of endedBefore) begun.add(task);
+  }
+  return begun;
 }
 
 /** Priority first, then whoever has waited longest. What follows only makes the order total. */

@@ -86,9 +86,9 @@ function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId)
 function sessionOf({ mirror }: ServiceContext, { node, seen, tasks, ended = [] }: RegisterRequest): Epoch {
   const { snapshot } = mirror;
   const { incarnation, revision } = snapshot;
-  const isPending = (task: TaskId) => snapshot.tasks.get(task)?.state === 'pending';
+  const isUnbegun = (task: TaskId) => (snapshot.tasks.get(task)?.state ?? 'pending') === 'pending';
   const state = { incarnation, revision, before: snapshot.epochs.get(node.id), ledger: snapshot.ledgers.get(node.id) };
-  return nextEpoch({ ...state, isPending }, { seen, tasks, ended });
+  return nextEpoch({ ...state, isUnbegun }, { seen, tasks, ended });
 }
 
 function tellAhead({ log }: ServiceContext, node: NodeId, seen: Epoch['ahead']): void {

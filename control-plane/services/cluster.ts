@@ -1,4 +1,5 @@
 /** What a replica does before it serves: makes sure that there is a cluster, and lets its peers know where it is. */
+import { FIRST_INCARNATION } from '../../shared/domain/node.ts';
 import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
@@ -21,7 +22,13 @@ const RETRY: BackoffPolicy = { baseMs: 200, factor: 2, maxMs: 5000 };
 export async function ensureCluster(store: Store, random: Random): Promise<RecordOf['cluster']> {
   const existing = await store.get(keys.cluster);
   if (existing.keyValue !== null) return decodeRecord('cluster', keys.cluster, existing.keyValue.value);
-  const made = { id: randomId(random), incarnation: 1, formatVersion: FORMAT_VERSION } as const;
+  const { clusterId: storeId } = await store.status();
+  const made: RecordOf['cluster'] = {
+    id: randomId(random),
+    incarnation: FIRST_INCARNATION,
+    storeId,
+    formatVersion: FORMAT_VERSION,
+  };
   const result = await store.transact({
     compares: [{ key: keys.cluster, modRevision: 0 }],
     writes: [putRecord('cluster', keys.cluster, made)],

@@ -20,6 +20,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'epochs':
       return epochEvents(change);
     case 'cluster':
+      return clusterEvents(change);
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -112,7 +113,18 @@ function nodeEvents({ after, revision }: ChangeOf<'nodes'>): EventView[] {
   return [event({ revision, type: 'node.registered', message, node: after.id, atMs: after.registeredAtMs })];
 }
 
+function clusterEvents({ before, after, revision }: ChangeOf<'cluster'>): EventView[] {
+  if (before === null || after === null || before.incarnation === after.incarnation) return [];
+  const message = `an older state of the store counts from now on, as incarnation ${after.incarnation}; all nodes join anew`;
+  return [event({ revision, type: 'cluster.recovered', message, atMs: after.recoveredAtMs ?? null })];
+}
+
 function epochEvents({ before, after, revision, id }: ChangeOf<'epochs'>): EventView[] {
+  if (after?.ahead !== undefined && before?.ahead === undefined) {
+    const message =
+      'has seen a later state than this one: it keeps what it runs and gets nothing; was the store restored?';
+    return [event({ revision, type: 'node.ahead', message, node: id, atMs: null })];
+  }
   if (before === null || after === null) return [];
   if (after.gone !== undefined) {
     if (before.gone !== undefined) return [];

@@ -22,7 +22,8 @@ export interface NodeState {
   /** Undefined for a node that the state doesn't know. */
   readonly before: Epoch | undefined;
   readonly ledger: Ledger | undefined;
-  readonly isPending: (task: TaskId) => boolean;
+  /** Whether the state doesn't say that the task has begun: it is pending, or not known (yet: a retry's id follows from its job). */
+  readonly isUnbegun: (task: TaskId) => boolean;
 }
 
 /** What the agent says. */
@@ -44,7 +45,7 @@ export function nextEpoch(state: NodeState, memory: AgentMemory): Epoch {
   const isOther = ahead !== undefined || (memory.seen !== null && memory.seen.incarnation < incarnation);
   const keptAside = keptAsideOf({ before, ledger, isOther }, memory.tasks);
   const endedBefore = memory.ended.filter(
-    (id) => (isOther || before?.endedBefore?.includes(id)) && state.isPending(id),
+    (id) => (isOther || before?.endedBefore?.includes(id)) && state.isUnbegun(id),
   );
   return {
     epoch: Math.max((before?.epoch ?? 0) + 1, lowest),
@@ -62,7 +63,7 @@ export function nextEpoch(state: NodeState, memory: AgentMemory): Epoch {
  * go on: one day they would have come as far, with another history. An agent that remembers nothing is compared with nothing.
  */
 export function aheadOf(
-  { incarnation, revision, before, ledger }: Omit<NodeState, 'isPending'>,
+  { incarnation, revision, before, ledger }: Omit<NodeState, 'isUnbegun'>,
   seen: AssignmentPosition | null,
 ): Epoch['ahead'] {
   if (seen === null || seen.incarnation < incarnation) return undefined;

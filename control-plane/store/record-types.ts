@@ -15,6 +15,8 @@ export interface ClusterRecord {
   readonly incarnation: number;
   /** When it was raised last; absent: never. */
   readonly recoveredAtMs?: number | undefined;
+  /** The identity of the store that the state lives in, as it says itself. Absent: it has never been noted. */
+  readonly storeId?: string | undefined;
   readonly formatVersion: typeof FORMAT_VERSION;
 }
 

@@ -181,6 +181,7 @@ export const RECORD_SCHEMAS = {
     id: z.string(),
     incarnation: count,
     recoveredAtMs: timeMs.optional(),
+    storeId: z.string().optional(),
     formatVersion: z.literal(FORMAT_VERSION),
   }),
   driver: z.object({ replica: z.string() }),

@@ -56,7 +56,7 @@ export interface Epoch {
   readonly ahead?: { readonly incarnation: number; readonly generation: number } | undefined;
   /** What runs there from a history that this state doesn't know. Absent: nothing. */
   readonly keptAside?: readonly KeptAside[] | undefined;
-  /** Tasks that this state calls pending, and that the node has seen end. Absent: none. */
+  /** Tasks that the node has seen end in a history that this state doesn't know, where they haven't begun here. Absent: none. */
   readonly endedBefore?: readonly TaskId[] | undefined;
   /** The agent that holds the session; absent for one that carries no stamp. */
   readonly holder?: Holder | undefined;

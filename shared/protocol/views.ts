@@ -188,6 +188,8 @@ export const EVENT_TYPES = [
   'node.eligible',
   'node.ineligible',
   'node.gone',
+  'node.ahead',
+  'cluster.recovered',
 ] as const;
 
 export const goneNodeViewSchema = z

@@ -36,6 +36,7 @@ export interface AgentLinkParts {
   /** Whether the node has a token of its own; survives the agent. */
   readonly admission: { isAdmitted: boolean };
   readonly trace: (what: string) => void;
+  readonly onBug: (name: string, error: unknown) => void;
 }
 
 const CALL_TIMEOUT_MS = 15_000;
@@ -57,10 +58,17 @@ export class AgentLink implements ControlPlane {
     // The epoch that it will get isn't known yet; what registration writes is no status.
     const registered = await this.#call({ epoch: 0, signal, timeoutMs: CALL_TIMEOUT_MS }, (ctx) =>
       registerNode(ctx, principal, request),
-    );
+    ).catch((error: unknown) => this.#tellIfForeign(error));
     admission.isAdmitted = true;
     this.#parts.trace(`joined with epoch ${registered.epoch}`);
     return { ...registered, nodeToken: `token of ${node}` };
+  }
+
+  /** Nobody copies a disk here, or declares a node gone: no agent may be taken for another, whatever has been lost or repeated. */
+  #tellIfForeign(error: unknown): never {
+    const { node, onBug } = this.#parts;
+    if (error instanceof ControlPlaneFault && (error.kind === 'mismatch' || error.kind === 'gone')) onBug(node, error);
+    throw error;
   }
 
   assignment(epoch: number, query: AssignmentQuery, signal: AbortSignal): Promise<AssignmentResponse | null> {

@@ -263,7 +263,7 @@ function keptAsideText(node: NodeView, options: RenderOptions): string {
   );
   const remedy =
     node.ahead === null
-      ? `These run here from a part of history that is lost. To end them: berth node stop-kept-aside ${node.id}\n`
+      ? `These run here from a part of history that is lost. To end them: berth node stop-kept-aside ${node.id} --all\n`
       : '';
   return `${ahead}\n${table}${remedy}`;
 }
@@ -284,7 +284,10 @@ function databaseText({ sizeBytes, inUseBytes, quotaBytes, isTight }: StatusView
   return isTight ? paint('red', `${text}: no new jobs are taken`) : text;
 }
 
-const AHEAD_SUM = 'have seen a later state than this one; was etcd restored? See `berth cluster recover --help`';
+function aheadText(nodes: number): string {
+  const have = nodes === 1 ? 'has' : 'have';
+  return `${counted(nodes, 'node')} ${have} seen a later state than this one; was etcd restored? See \`berth cluster recover --help\``;
+}
 
 function keepingText(nodes: number): string {
   return `${counted(nodes, 'node')} still run${nodes === 1 ? 's' : ''} what a restored state knows nothing of; see \`berth node show\``;
@@ -313,7 +316,7 @@ export function renderStatus(status: StatusView, address: string, { paint, nowMs
         ] as const;
       }),
       ['Nodes', `${nodes.total}: ${nodeParts.join(', ')}`],
-      ...(nodes.ahead === 0 ? [] : [['', paint('red', AHEAD_SUM)] as const]),
+      ...(nodes.ahead === 0 ? [] : [['Ahead', paint('red', aheadText(nodes.ahead))] as const]),
       ...(nodes.keepingAside === 0 ? [] : [['Kept aside', keepingText(nodes.keepingAside)] as const]),
       ...(status.recoveredAt === null ? [] : [['Recovered', ageText(status.recoveredAt, nowMs)] as const]),
       ['Jobs', `${jobs.live} live of ${jobs.total}`],

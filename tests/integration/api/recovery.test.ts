@@ -130,6 +130,19 @@ describe('a node that keeps something aside', () => {
     });
   });
 
+  it('is heard of in the events, as the recovery is', async () => {
+    await keeping([]);
+    const page = await (await berth.send('GET', '/v1/events?type=node.ahead&type=cluster.recovered&after=1')).json();
+    expect(page).toMatchObject({ code: 'history-changed' });
+    const after = (await berth.send('GET', '/v1/status')).headers.get('berth-revision')?.replace(/-\d+$/, '-1');
+    const path = `/v1/events?type=node.ahead&type=cluster.recovered&after=${after}`;
+    const { items } = (await (await berth.send('GET', path)).json()) as { items: EventView[] };
+    expect(items.map(({ type, node: about }) => [type, about])).toEqual([
+      ['node.ahead', 'edge-1'],
+      ['cluster.recovered', null],
+    ]);
+  });
+
   it('says which task it does not keep', async () => {
     await keeping(['lost-main-0']);
     const json = { tasks: ['other-main-0'] };

@@ -29,19 +29,34 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-async function serve(etcd: TestEtcd, id: string): Promise<ServiceContext> {
+interface Served {
+  readonly ctx: ServiceContext;
+  readonly end: () => Promise<void>;
+}
+
+async function serve(etcd: TestEtcd, id: string): Promise<Served> {
   const store = new EtcdStore({ hosts: [etcd.url], requestTimeoutMs: 1000, progressIntervalMs: 500 });
   const { ctx: base, stop } = await startReplica({ store, id });
   const ctx = { ...base, config: { ...base.config, ...NODES } };
   const abort = new AbortController();
   const driving = new Driver(ctx, { ...DRIVER_DEFAULTS, nodes: NODES }).run(abort.signal);
-  ends.push(async () => {
+  const end = async () => {
+    if (abort.signal.aborted) return;
     abort.abort();
     await driving;
     stop();
     await store.close();
-  });
-  return ctx;
+  };
+  ends.push(end);
+  return { ctx, end };
+}
+
+async function startStore(): Promise<{ etcd: TestEtcd; backup: string }> {
+  const etcd = await startEtcd();
+  ends.push(() => etcd.stop());
+  const folder = await mkdtemp(join(tmpdir(), 'berth-backup-'));
+  ends.push(() => rm(folder, { recursive: true, force: true }));
+  return { etcd, backup: join(folder, 'backup.db') };
 }
 
 interface World {
@@ -56,16 +71,13 @@ interface World {
 }
 
 async function startWorld(): Promise<World> {
-  const etcd = await startEtcd();
-  ends.push(() => etcd.stop());
-  const folder = await mkdtemp(join(tmpdir(), 'berth-backup-'));
-  ends.push(() => rm(folder, { recursive: true, force: true }));
-  const all = [await serve(etcd, 'a'), await serve(etcd, 'b')] as const;
+  const { etcd, backup } = await startStore();
+  const all = [(await serve(etcd, 'a')).ctx, (await serve(etcd, 'b')).ctx] as const;
   const [ctx] = all;
   let next = 0;
   const eitherReplica = () => all[next++ % 2] ?? ctx;
   return {
-    ...{ etcd, ctx, all, backup: join(folder, 'backup.db') },
+    ...{ etcd, ctx, all, backup },
     async agent(node) {
       const agent = new NearAgent(node, [IMAGE], eitherReplica);
       await agent.start();
@@ -169,4 +181,40 @@ describe('etcd that is restored from an older snapshot', () => {
     },
     60_000,
   );
+
+  it('starts nothing a second time, though no replica was there to see it and a node that knows it is late', async () => {
+    const { etcd, backup } = await startStore();
+    let serving = await serve(etcd, 'a');
+    const agentOn = async (node: string) => {
+      const agent = new NearAgent(node, [IMAGE], () => serving.ctx);
+      await agent.start();
+      ends.push(() => agent.stop());
+      await eventually(`${node} to join`, async () => serving.ctx.mirror.snapshot.isAlive(node));
+      return agent;
+    };
+    const task = (name: string) =>
+      [...serving.ctx.mirror.snapshot.tasks.values()].find(({ jobName }) => jobName === name);
+    const becomes = (name: string, state: string) =>
+      eventually(`${name} to be ${state}`, async () => task(name)?.state === state && task(name)?.id);
+    const wholeNode = { image: IMAGE, resources: { cpus: 4 } };
+    const first = await agentOn('edge-1');
+    await submitJob(serving.ctx, callOf(), specOf({ name: 'before', groups: [wholeNode] }));
+    const before = await becomes('before', 'running');
+    await submitJob(serving.ctx, callOf(), specOf({ name: 'waits', groups: [wholeNode] }));
+    await becomes('waits', 'pending');
+    await etcd.save(backup);
+    await endOf(first, before);
+    const waits = await becomes('waits', 'running');
+
+    await serving.end();
+    await first.stop();
+    await etcd.restore(backup, 'restored-2');
+    serving = await serve(etcd, 'b');
+    // It remembers nothing, so it is not ahead; and it has room for what seems to wait.
+    const other = await agentOn('edge-2');
+    await first.start();
+    await becomes('waits', 'lost');
+    expect([runs(first, waits), other.runtime.started]).toEqual([true, []]);
+    expect(getNode(serving.ctx, ADMIN, 'edge-2').state).toBe('ready');
+  }, 60_000);
 });

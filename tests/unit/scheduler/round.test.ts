@@ -148,6 +148,22 @@ describe('placements', () => {
     expect(plan({ nodes: [aNode()], tasks: [aTask(aJob())] }).placements).toEqual([]);
   });
 
+  it.each([
+    ['runs', (task: string) => ({ keptAside: [{ task, stop: null }] })],
+    ['has ended', (task: string) => ({ endedBefore: [task] })],
+  ])('pass over a task that a node says %s there, from before the state was restored', (_, said) => {
+    const job = aJob({ spec: { groups: [aGroup({ count: 2 })] } });
+    const [begun, other] = [aTask(job), aTask(job, { index: 1 })];
+    const epochs = { 'edge-2': { epoch: 1, unreachableSinceMs: null, ...said(begun.id) } };
+    const { placements } = plan({
+      nodes: [aNode(), aNode({ id: 'edge-2' })],
+      epochs,
+      jobs: [job],
+      tasks: [begun, other],
+    });
+    expect(placements.map(({ task }) => task)).toEqual([other.id]);
+  });
+
   it('take a task up at the very moment its backoff ends, and say when that is', () => {
     const { job, tasks } = pendingJob('retry', 3);
     const waits = [2000, 1000, 3000];

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { commitStatuses, heartbeat, registerNode } from '../../../control-plane/services/agents.ts';
+import { readEvents } from '../../../control-plane/services/events.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
 import { declareGone, getNode, listNodes } from '../../../control-plane/services/nodes.ts';
 import type { Stamp } from '../../../shared/protocol/agent.ts';
@@ -78,6 +79,15 @@ describe('a node that is declared gone', () => {
     const report = { task, state: 'running', atMs: 1, reason: 'started', message: '', exitCode: null } as const;
     const late = commitStatuses(replica.ctx, session, { statuses: [report], released: [task] });
     await expect(late).rejects.toMatchObject({ code: 'stale-epoch' });
+  });
+
+  it('is told in an event, which says who declared it', async () => {
+    await silentNode();
+    const after = replica.ctx.mirror.revision;
+    await gone();
+    const filter = { types: ['node.gone'], role: null, job: null, task: null, node: null };
+    const { items } = readEvents(replica.ctx, ADMIN, { after, filter, limit: 10 });
+    expect(items).toMatchObject([{ node: NODE, message: expect.stringContaining('declared gone by admin') }]);
   });
 
   it('may be declared so again, which changes nothing', async () => {

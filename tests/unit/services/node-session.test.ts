@@ -12,7 +12,7 @@ function stateOf(change: Partial<NodeState> = {}): NodeState {
     revision: 100,
     before: { epoch: 7, unreachableSinceMs: null },
     ledger: aLedger({ assignmentGeneration: 5 }),
-    isPending: () => false,
+    isUnbegun: () => false,
     ...change,
   };
 }
@@ -114,10 +114,10 @@ describe('what a node keeps aside', () => {
     expect(nextEpoch(state, memoryOf({ tasks: [placed.id], seen }))).not.toHaveProperty('keptAside');
   });
 
-  it('tells beside it which pending tasks have ended there, and no others', () => {
-    const state = stateOf({ ...recovered, isPending: (task) => task === 'lost-2' });
+  it('tells beside it which tasks have ended there that have not begun here, and no others', () => {
+    const state = stateOf({ ...recovered, isUnbegun: (task) => task === 'lost-2' });
     expect(nextEpoch(state, memoryOf({ ended: ['lost-2', 'lost-3'] })).endedBefore).toEqual(['lost-2']);
-    const ordinary = stateOf({ ledger, isPending: () => true });
+    const ordinary = stateOf({ ledger, isUnbegun: () => true });
     expect(nextEpoch(ordinary, memoryOf({ ended: ['lost-2'] }))).not.toHaveProperty('endedBefore');
   });
 });
