@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FENCE_MARGIN_MS } from '../../../control-plane/reconcile/fence-wait.ts';
 import { AgentUnderTest } from './agent-process.ts';
 
 let agent: AgentUnderTest;
@@ -14,10 +15,12 @@ afterEach(async () => {
   await agent.dispose();
 });
 
-const STOP_AFTER_MS = 3000;
-/** A heartbeat's interval before, and after it the dead-man's look, the kill, and the engine that notes the end. */
-const EARLY_MS = 1000;
-const LATE_MS = 2500;
+/** Twelve heartbeats, so that a machine that is very busy loses no task. */
+const STOP_AFTER_MS = 6000;
+/** The last heartbeat may have been sent so long before the cut. */
+const EARLY_MS = 3000;
+/** The dead-man's look, the kill, and the engine that notes the end. */
+const LATE_MS = FENCE_MARGIN_MS;
 const sh = (script: string) => ({ command: ['sh', '-c', script], killGraceSeconds: 1 });
 const guarded = { stopAfterDisconnectMs: STOP_AFTER_MS };
 
@@ -44,7 +47,9 @@ describe('a task that must not run while its node is cut off', () => {
     const free = agent.assign('free', sh('sleep 600'));
     await agent.running(free);
     const beats = agent.controlPlane.heartbeats;
-    await agent.until('heartbeats of twice the time', () => (agent.controlPlane.heartbeats > beats + 12 ? true : null));
+    await agent.until('heartbeats of more than that time', () =>
+      agent.controlPlane.heartbeats > beats + 16 ? true : null,
+    );
     expect((await agent.containerOf(task)).State.Running).toBe(true);
   });
 
@@ -69,11 +74,9 @@ describe('a task that must not run while its node is cut off', () => {
 
   it('is told to end before that by an agent that lives', async () => {
     const task = await runningGuarded(sh('trap "exit 7" TERM; while :; do sleep 0.1; done'));
-    const cutOffAtMs = Date.now();
     agent.controlPlane.fault = 'away';
-    const { atMs, exitCode } = await ends(task);
-    expect(exitCode).toBe(7);
-    expect(atMs - cutOffAtMs).toBeLessThan(STOP_AFTER_MS);
+    // The dead-man's way to end it would give 137.
+    expect((await ends(task)).exitCode).toBe(7);
     agent.controlPlane.fault = null;
     expect(await agent.ended(task)).toMatchObject({ state: 'failed', reason: 'disconnected', exitCode: 7 });
   });
