@@ -17,7 +17,8 @@ export type JournalRecord =
       readonly incarnation: number;
       readonly timeoutMs: number | null;
       readonly graceMs: number;
-      readonly stopAfterMs: number | null;
+      /** Absent in journals from before there was such a thing. */
+      readonly stopAfterMs?: number | null;
     }
   /**
    * `isSent`: the engine is about to be asked to start the task's container. Otherwise that is undone: the container was seen never to
@@ -45,7 +46,9 @@ export type JournalRecord =
   | { readonly kind: 'task'; readonly task: CompactTask };
 
 /** A {@link LocalTask} with its moments reduced to wall-clock times. */
-export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt'> & {
+export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt' | 'stopAfterMs'> & {
+  /** Absent in journals from before there was such a thing. */
+  readonly stopAfterMs?: number | null;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
   readonly stop: (Omit<NonNullable<LocalTask['stop']>, 'since'> & { readonly sinceMs: number }) | null;
@@ -110,7 +113,7 @@ function changed(task: LocalTask, record: TaskChange, now: Moment): LocalTask {
     case 'answered':
       return withoutAnswered(task, record.state);
     case 'starting': {
-      const { incarnation, timeoutMs, graceMs, stopAfterMs } = record;
+      const { incarnation, timeoutMs, graceMs, stopAfterMs = null } = record;
       return { ...task, incarnation, timeoutMs, graceMs, stopAfterMs };
     }
     case 'launch':
@@ -189,9 +192,10 @@ function compact(task: LocalTask): CompactTask {
 }
 
 function expand(task: CompactTask, now: Moment): LocalTask {
-  const { startedAtMs, endedAtMs, stop, ...rest } = task;
+  const { startedAtMs, endedAtMs, stop, stopAfterMs = null, ...rest } = task;
   return {
     ...rest,
+    stopAfterMs,
     startedAt: startedAtMs === null ? null : momentAt(startedAtMs, now),
     endedAt: endedAtMs === null ? null : momentAt(endedAtMs, now),
     stop: stop && {

@@ -84,7 +84,7 @@ kill_expired() {
 is_done() {
   if [ "$keeper" != 0 ] && [ "$keeper" != $$ ] && kill -0 "$keeper"; then return 0; fi
   if [ -z "$armed" ] && ! kill -0 "$agent"; then return 0; fi
-  [ ! -e "$dir/state" ] && [ -n "$expired" ] && [ -z "$found" ]
+  [ ! -e "$dir/state" ] && [ -z "$found" ] && { [ -n "$expired" ] || ! read_clock; }
 }
 
 main() {

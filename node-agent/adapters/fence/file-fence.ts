@@ -79,6 +79,7 @@ export class FileFence implements Fence {
 
   async refusal(): Promise<string | null> {
     if (this.#unfit !== null) return this.#unfit;
+    if (!existsSync(SHELL)) return `the dead-man needs a shell, and this machine has no ${SHELL}`;
     const status = await readFile(this.#proc('self', 'status'), 'utf8').catch(() => '');
     const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
     if ((BigInt(`0x${effective}`) >> CAP_KILL) & 1n) return null;

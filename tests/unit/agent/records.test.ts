@@ -81,6 +81,19 @@ describe('the journal', () => {
     );
   });
 
+  it('reads of a task that an agent started which knew no limit to running without contact', () => {
+    const starting: JournalRecord = { kind: 'starting', task: 'a', incarnation: 1, timeoutMs: null, graceMs: 0 };
+    expect(added([starting]).tasks.get('a')?.stopAfterMs).toBeNull();
+    const compacted = compactBook(added([{ ...starting, stopAfterMs: 5 }]));
+    expect(added(compacted).tasks.get('a')?.stopAfterMs).toBe(5);
+    const older = compacted.map((record): JournalRecord => {
+      if (record.kind !== 'task') return record;
+      const { stopAfterMs: _, ...task } = record.task;
+      return { kind: 'task', task };
+    });
+    expect(added(older).tasks.get('a')?.stopAfterMs).toBeNull();
+  });
+
   it('keeps what is unanswered in its order, and drops each when it is answered', () => {
     const status = (state: (typeof states)[number]): JournalRecord => ({
       kind: 'status',

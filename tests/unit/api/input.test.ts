@@ -175,6 +175,20 @@ describe('a body that does not come', () => {
   });
 });
 
+describe('how long a task may run while its node is cut off', () => {
+  it.each([
+    [10, []],
+    [31_536_000, []],
+    [9.9, ['/stopAfterDisconnectSeconds']],
+    [0, ['/stopAfterDisconnectSeconds']],
+    [31_536_001, ['/stopAfterDisconnectSeconds']],
+    ['never', ['/stopAfterDisconnectSeconds']],
+  ])('may be %j: faults at %j', (stopAfterDisconnectSeconds, paths) => {
+    const checked = check(jobSpecSchema, { name: 'a', groups: [{ image: 'x' }], stopAfterDisconnectSeconds });
+    expect(checked.ok ? [] : checked.faults.map(({ path }) => path)).toEqual(paths);
+  });
+});
+
 describe('what a group may ask for', () => {
   const faultsOf = (group: object) => {
     const checked = check(jobSpecSchema, { name: 'a', groups: [{ image: 'x', ...group }] });
