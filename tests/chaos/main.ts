@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { readSettings, USAGE } from './arguments.ts';
 import { isComplete, summaryOf, verdictOf } from './report.ts';
 import { runChaos } from './run.ts';
+import { hasWholeMachines } from './world/world.ts';
 
 const SEEDS = 2 ** 32;
 const EXIT_BROKEN_OFF = 130;
@@ -18,8 +19,13 @@ async function main(): Promise<number> {
   }
   const breakOff = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => breakOff.abort(new Error(`broken off by ${signal}`)));
+    process.on(signal, () => {
+      // Whoever asks twice doesn't want to wait; what runs is killed on the way out.
+      if (breakOff.signal.aborted) process.exit(EXIT_BROKEN_OFF);
+      breakOff.abort(new Error(`broken off by ${signal}`));
+    });
   }
+  if (!hasWholeMachines()) print('not run by root, so engines and disks are not tormented');
   print(`seed ${settings.seed}, ${settings.faults} faults`);
   try {
     const result = await runChaos({ ...settings, keepFolder: settings.keep, signal: breakOff.signal, tell: print });

@@ -11,6 +11,7 @@ import { checkHistory, type Violation } from './check/check.ts';
 import type { FaultKind } from './faults/fault.ts';
 import { FAULT_KINDS, torment } from './faults/nemesis.ts';
 import { type FinalView, type History, steadyMs } from './history.ts';
+import { pause } from './workload/client.ts';
 import { Feed } from './workload/feed.ts';
 import { Observer } from './workload/observer.ts';
 import { readWitness } from './workload/script.ts';
@@ -84,7 +85,8 @@ async function drive(
   const faults = await torment({ world, random: random.split('faults'), faults: options.faults, kinds, signal, tell });
   options.signal.throwIfAborted();
   tell('no more faults; waiting for everything to come to rest');
-  const unrest = await comeToRest(world, workload);
+  const unrest = await comeToRest(world, workload, options.signal);
+  options.signal.throwIfAborted();
   tell(unrest === null ? 'everything has come to rest' : `no rest: ${unrest}`);
   const finals = await readFinals(world);
   await feed.close();
@@ -112,16 +114,19 @@ function clientTo(replicas: readonly Replica[], { token }: World): BerthClient {
 }
 
 /** Null when all is quiet; else what isn't, after {@link REST_WITHIN_MS}. */
-async function comeToRest(world: World, workload: Workload): Promise<string | null> {
+async function comeToRest(world: World, workload: Workload, signal: AbortSignal): Promise<string | null> {
   const deadlineMs = steadyMs() + REST_WITHIN_MS;
-  const timer = setTimeout(() => workload.giveUp(), REST_WITHIN_MS);
+  const giveUp = () => workload.giveUp();
+  const timer = setTimeout(giveUp, REST_WITHIN_MS);
+  signal.addEventListener('abort', giveUp);
   await workload.close();
   clearTimeout(timer);
-  for (;;) {
+  while (!signal.aborted) {
     const why = await unrestOf(world).catch((error: unknown) => `the cluster does not answer: ${String(error)}`);
     if (why === null || steadyMs() > deadlineMs) return why;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await pause(LOOK_MS, signal);
   }
+  return 'the run was broken off';
 }
 
 async function unrestOf(world: World): Promise<string | null> {
@@ -142,8 +147,8 @@ async function unrestOf(world: World): Promise<string | null> {
 }
 
 async function leftovers({ machines }: World): Promise<History['leftovers']> {
-  const lists = machines.map(async ({ name, engine }) => {
-    const running = await engine.docker.listContainers({ filters: { label: ['io.berth.task'] } });
+  const lists = machines.map(async ({ name, docker }) => {
+    const running = await docker.listContainers({ filters: { label: [`io.berth.node=${name}`] } });
     return running.map(({ Id, Labels }) => ({ node: name, container: Id, task: Labels['io.berth.task'] ?? '' }));
   });
   return (await Promise.all(lists)).flat();

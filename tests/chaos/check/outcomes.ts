@@ -160,7 +160,7 @@ function checkSlot(slot: Slot, planned: PlannedJob, faults: readonly FaultRecord
 }
 
 /** Kinds of faults that may cost a container its life, or the knowledge of how it ended. */
-const DEADLY = ['container-killed', 'power-cut', 'agent-killed', 'disk-full', 'engine-paused'];
+const DEADLY = ['container-killed', 'power-cut', 'agent-killed', 'disk-full', 'engine-paused', 'engine-killed'];
 const BY_SIGNAL_OR_POWER_CUT = [137, 255];
 /** A record's times come from clocks that may have been set wrong by so much, and a fault is felt for a while after its end. */
 const FELT_MS = 45_000;

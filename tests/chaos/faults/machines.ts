@@ -16,7 +16,8 @@ export const MACHINE_FAULTS: readonly FaultKind[] = [
   },
 ];
 
-function diskFull({ name, disk }: Machine, random: SeededRandom): Fault {
+function diskFull({ name, disk }: Machine, random: SeededRandom): Fault | null {
+  if (disk === null) return null;
   return {
     ...{ targets: [name], claims: [`disk of ${name}`], durationMs: seconds(random, 0.5, 10) },
     async begin() {

@@ -21,7 +21,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 
 const TOGETHER_MAX = 4;
 const PAUSE_MIN_MS = 300;
-const PAUSE_MAX_MS = 3500;
+const PAUSE_MAX_MS = 6000;
 /** Choices that can't be made at the moment, one after the other. */
 const CHOICES_MAX = 1000;
 const CHOOSE_AGAIN_MS = 100;

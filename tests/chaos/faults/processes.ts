@@ -30,6 +30,11 @@ export const PROCESS_FAULTS: readonly FaultKind[] = [
   },
   { name: 'power-cut', weight: 8, make: async (world, random) => powerCut(random.pick(world.machines), random) },
   {
+    name: 'engine-killed',
+    weight: 6,
+    make: async (world, random) => engineKilled(random.pick(world.machines), random),
+  },
+  {
     name: 'engine-paused',
     weight: 5,
     make: async (world, random) => enginePaused(random.pick(world.machines), random),
@@ -74,7 +79,8 @@ function paused({ name, process: program }: Program, random: SeededRandom): Faul
 }
 
 /** Agent, engine and containers end in the same moment; what they had on disk is there afterwards. */
-function powerCut({ name, agent, engine }: Machine, random: SeededRandom): Fault {
+function powerCut({ name, agent, engine }: Machine, random: SeededRandom): Fault | null {
+  if (engine === null) return null;
   return {
     ...{ targets: [name], claims: [name, `engine of ${name}`], durationMs: seconds(random, 0.5, 12) },
     async begin() {
@@ -89,33 +95,50 @@ function powerCut({ name, agent, engine }: Machine, random: SeededRandom): Fault
   };
 }
 
-function enginePaused({ name, engine }: Machine, random: SeededRandom): Fault {
+/** dockerd alone crashes. */
+function engineKilled({ name, engine }: Machine, random: SeededRandom): Fault | null {
+  const pid = engine?.daemonPid ?? null;
+  if (engine === null || pid === null) return null;
+  return {
+    ...{ targets: [name], claims: [`engine of ${name}`], durationMs: seconds(random, 0.2, 6) },
+    async begin() {
+      engine.hold();
+      process.kill(pid, 'SIGKILL');
+      await untilSeen(`the engine of ${name} is dead`, () => engine.daemonPid === null);
+    },
+    async end() {
+      engine.release();
+    },
+  };
+}
+
+function enginePaused({ name, engine }: Machine, random: SeededRandom): Fault | null {
+  const pid = engine?.daemonPid ?? null;
+  if (pid === null) return null;
   return {
     ...{ targets: [name], claims: [`engine of ${name}`], durationMs: seconds(random, 0.5, 8) },
     async begin() {
-      const pid = engine.daemonPid;
-      if (pid === null) throw new Error(`the engine of ${name} isn't there to be paused`);
       process.kill(pid, 'SIGSTOP');
       await untilSeen(`the engine of ${name} stands still`, () => isStopped(pid));
     },
     async end() {
-      const pid = engine.daemonPid;
-      if (pid !== null) process.kill(pid, 'SIGCONT');
+      process.kill(pid, 'SIGCONT');
     },
   };
 }
 
 /** By somebody who goes straight to the engine. */
 async function containerKilled({ machines }: World, random: SeededRandom): Promise<Fault | null> {
-  const { name, engine } = random.pick(machines);
-  const running = await engine.docker.listContainers({ filters: { label: ['io.berth.task'] } }).catch(() => []);
+  const { name, docker } = random.pick(machines);
+  const label = [`io.berth.node=${name}`];
+  const running = await docker.listContainers({ filters: { label } }).catch(() => []);
   if (running.length === 0) return null;
   const { Id: id, Labels: labels } = random.pick(running);
   const task = labels['io.berth.task'] ?? '';
   return {
     ...{ targets: [task, name], claims: [`engine of ${name}`], detail: `container ${id.slice(0, 12)}`, durationMs: 0 },
     async begin() {
-      const container = engine.docker.getContainer(id);
+      const container = docker.getContainer(id);
       // It may have ended by itself in this moment.
       await container.kill({ signal: 'SIGKILL' }).catch(() => undefined);
       await untilSeen(`the container of ${task} has ended`, async () => {

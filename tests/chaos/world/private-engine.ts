@@ -1,9 +1,10 @@
 /**
  * A container engine of a machine of its own: dockerd, containerd, shims and containers live in one process namespace, whose
- * first process is dockerd. Killing that one is a power cut: the kernel ends everything in the namespace at once, and nothing of
- * it gets to say goodbye. What lies on the disk stays, what a reboot would clear is cleared.
+ * first process does nothing but start dockerd again. Killing that one is a power cut: the kernel ends everything in the namespace
+ * at once, and nothing of it gets to say goodbye. What lies on the disk stays, what a reboot would clear is cleared. Killing
+ * dockerd alone is a crash of the engine, which containers survive or not, as the engine is told to handle it.
  */
-import { readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Docker from 'dockerode';
@@ -13,6 +14,16 @@ export const IMAGE = 'berth/busybox:local';
 const STARTED_WITHIN_MS = 30_000;
 const CGROUPS = '/sys/fs/cgroup';
 const CGROUP_DEPTH_MAX = 6;
+/** Starts dockerd whenever it doesn't run, unless the file that is named first is there. */
+const INIT = 'hold=$1; shift; while :; do [ -e "$hold" ] || "$@"; sleep 0.1; done';
+
+export interface PrivateEngineOptions {
+  readonly folder: string;
+  readonly name: string;
+  readonly logFile: string;
+  /** Whether containers live on while dockerd is away. */
+  readonly keepsContainers: boolean;
+}
 
 export class PrivateEngine {
   readonly socketPath: string;
@@ -21,7 +32,7 @@ export class PrivateEngine {
   readonly #cgroup: string;
   readonly #process: Process;
 
-  constructor(options: { readonly folder: string; readonly name: string; readonly logFile: string }) {
+  constructor(options: PrivateEngineOptions) {
     this.#folder = options.folder;
     this.#cgroup = `berth-${options.name}`;
     this.socketPath = join(options.folder, 'docker.sock');
@@ -32,8 +43,10 @@ export class PrivateEngine {
       // Tasks need no network here, and several engines on one machine would fight over its bridge.
       ...['--bridge', 'none', '--iptables=false', '--ip6tables=false', '--ip-forward=false'],
       ...['--cgroup-parent', `/${this.#cgroup}`, '--log-level', 'warn'],
+      ...(options.keepsContainers ? ['--live-restore'] : []),
     ];
-    const inside = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', ...daemon];
+    const init = ['sh', '-c', INIT, 'init', this.#holdFile, ...daemon];
+    const inside = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', ...init];
     this.#process = new Process(inside, options.logFile, { command: 'unshare' });
   }
 
@@ -46,13 +59,26 @@ export class PrivateEngine {
   get daemonPid(): number | null {
     const { pid } = this.#process;
     if (pid === null || !this.#process.isRunning) return null;
-    const child = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
-    return child > 0 ? child : null;
+    const [init] = childrenOf(pid);
+    return init === undefined ? null : (childrenOf(init).find((child) => nameOf(child) === 'dockerd') ?? null);
+  }
+
+  /** Keeps dockerd from being started again, until {@link release}. */
+  hold(): void {
+    writeFileSync(this.#holdFile, '');
+  }
+
+  release(): void {
+    rmSync(this.#holdFile, { force: true });
+  }
+
+  get #holdFile(): string {
+    return join(this.#folder, 'hold');
   }
 
   async start(): Promise<void> {
     // What a machine keeps in memory is gone after a power cut; containerd doesn't start beside its own remains.
-    for (const name of ['exec', 'pid', 'docker.sock'])
+    for (const name of ['exec', 'pid', 'docker.sock', 'hold'])
       await rm(join(this.#folder, name), { recursive: true, force: true });
     await mkdir(this.#folder, { recursive: true });
     this.#process.start();
@@ -83,6 +109,26 @@ export class PrivateEngine {
     await this.cutPower();
     await rm(this.#folder, { recursive: true, force: true });
     removeControlGroups(this.#cgroup);
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  return readProcess(pid, `task/${pid}/children`)
+    .split(' ')
+    .filter((child) => child !== '')
+    .map(Number);
+}
+
+function nameOf(pid: number): string {
+  return readProcess(pid, 'comm').trim();
+}
+
+/** Empty for a process that has ended. */
+function readProcess(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
   }
 }
 

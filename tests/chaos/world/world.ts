@@ -42,8 +42,12 @@ export interface Replica {
 export interface Machine {
   readonly name: string;
   readonly agent: Process;
-  readonly engine: PrivateEngine;
-  readonly disk: SmallDisk;
+  /** Of its engine. */
+  readonly docker: Docker;
+  /** Null where all machines have to share the one that is there. */
+  readonly engine: PrivateEngine | null;
+  /** Under the agent's state; null where nothing may be mounted. */
+  readonly disk: SmallDisk | null;
   readonly clock: SettableClock | null;
   /** To each replica. */
   readonly uplinks: readonly TcpProxy[];
@@ -63,11 +67,13 @@ export interface World {
   stop(options: { readonly keepFolder: boolean }): Promise<void>;
 }
 
-/** Throws an error that says what is missing on this machine. */
+/** Engines and disks of their own need root: namespaces and mounts. */
+export function hasWholeMachines(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** Without root, machines are no more than their agents, and faults of whole machines can't be made. */
 export async function startWorld(signal: AbortSignal): Promise<World> {
-  if (process.getuid?.() !== 0) {
-    throw new Error('power cuts need process namespaces, and full disks need mounts: run this as root, or with sudo');
-  }
   const builder = new WorldBuilder(signal);
   try {
     return await builder.build();
@@ -117,10 +123,11 @@ class WorldBuilder {
 
   async stop({ keepFolder }: { readonly keepFolder: boolean }): Promise<void> {
     for (const { process: one } of this.#replicas) await one.kill();
-    for (const { agent, engine, disk } of this.#machines) {
+    for (const { name, agent, docker, engine, disk } of this.#machines) {
       await agent.kill();
-      await engine.remove();
-      disk.unmount();
+      if (engine === null) await removeContainers(docker, name);
+      await engine?.remove();
+      disk?.unmount();
     }
     await Promise.all(this.#members.map(({ etcd }) => etcd.stop()));
     await Promise.all(this.#links.map((link) => link.close()));
@@ -134,7 +141,7 @@ class WorldBuilder {
 
   #processes(): { pid: number | null }[] {
     const own = [...this.#replicas.map((replica) => replica.process), ...this.#machines.map(({ agent }) => agent)];
-    const engines = this.#machines.map(({ engine }) => engine.process);
+    const engines = this.#machines.flatMap(({ engine }) => engine?.process ?? []);
     return [...own.filter(({ isRunning }) => isRunning), ...engines.filter(({ isRunning }) => isRunning)];
   }
 
@@ -185,12 +192,9 @@ class WorldBuilder {
     const name = `chaos-${this.#suffix}-${at}`;
     const home = join(this.#folder, name);
     mkdirSync(home);
-    const engine = new PrivateEngine({
-      folder: join(home, 'engine'),
-      name,
-      logFile: join(this.#folder, `${name}-engine.log`),
-    });
-    const disk = new SmallDisk(join(home, 'state'));
+    const engine = this.#engine(name, home, at);
+    const stateDir = join(home, 'state');
+    const disk = engine === null ? null : new SmallDisk(stateDir);
     const uplinks = await Promise.all(this.#replicas.map(({ url }) => this.#link(portOf(url))));
     const clock = this.#clock(name);
     const client = clientOf(this.#replicas[at % REPLICAS]?.url ?? '', token);
@@ -198,22 +202,34 @@ class WorldBuilder {
     const args = [
       'node-agent/main.ts',
       ...uplinks.flatMap((link) => ['--control-plane', link.url]),
-      ...['--join-token', join1.token, '--node-id', name, '--state-dir', disk.path],
-      ...['--docker-socket', engine.socketPath, '--allow-host-mount', this.#witnessFolder],
+      ...['--join-token', join1.token, '--node-id', name, '--state-dir', stateDir],
+      ...(engine === null ? [] : ['--docker-socket', engine.socketPath]),
+      ...['--allow-host-mount', this.#witnessFolder],
       ...['--resources', `cpus=${MACHINE_CPUS},memMiB=4096,diskMiB=10000`, '--keep-ended-max', '10'],
     ];
     const agent = new Process(args, join(this.#folder, `${name}.log`), { env: clock?.env ?? {} });
-    this.#machines.push({ name, agent, engine, disk, clock, uplinks });
-    disk.mount();
-    await engine.start();
-    await engine.loadImage(new Docker());
+    this.#machines.push({ name, agent, docker: engine?.docker ?? new Docker(), engine, disk, clock, uplinks });
+    disk?.mount();
+    await engine?.start();
+    await engine?.loadImage(new Docker());
     agent.start();
     await eventually(`node ${name} to be ready`, async () => (await client.nodes.get(name)).state === 'ready');
+  }
+
+  #engine(name: string, home: string, at: number): PrivateEngine | null {
+    if (!hasWholeMachines()) return null;
+    const logFile = join(this.#folder, `${name}-engine.log`);
+    return new PrivateEngine({ folder: join(home, 'engine'), name, logFile, keepsContainers: at % 2 === 0 });
   }
 
   #clock(name: string): SettableClock | null {
     return this.#fakeTime === null ? null : new SettableClock(this.#fakeTime, join(this.#folder, `${name}.clock`));
   }
+}
+
+async function removeContainers(docker: Docker, node: string): Promise<void> {
+  const containers = await docker.listContainers({ all: true, filters: { label: [`io.berth.node=${node}`] } });
+  await Promise.all(containers.map(({ Id: id }) => docker.getContainer(id).remove({ force: true, v: true })));
 }
 
 function portOf(url: string): number {
