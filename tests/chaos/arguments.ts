@@ -8,6 +8,8 @@ export interface Settings {
   readonly minutesMax: number;
   readonly kinds: readonly string[];
   readonly keep: boolean;
+  /** A history that was kept, to be judged again; null: there is a run. */
+  readonly judge: string | null;
 }
 
 const OPTIONS = {
@@ -16,6 +18,7 @@ const OPTIONS = {
   'minutes-max': { type: 'string', default: '40' },
   kinds: { type: 'string' },
   keep: { type: 'boolean', default: false },
+  judge: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -29,6 +32,7 @@ export const USAGE = `usage: npm run chaos -- [options]
   --kinds LIST       only these kinds of faults, separated by commas:
 ${FAULT_KINDS.map(({ name }) => `                       ${name}`).join('\n')}
   --keep             keep logs and history even if nothing is wrong
+  --judge FILE       run nothing, and judge a history.json that was kept
 `;
 
 /** Throws an error that says what is wrong with them. `chosenSeed` is taken where none is given. */
@@ -45,6 +49,7 @@ export function readSettings(args: readonly string[], chosenSeed: number): Setti
     minutesMax: whole('--minutes-max', values['minutes-max'], { least: 1, most: 10_000 }),
     kinds,
     keep: values.keep,
+    judge: values.judge ?? null,
   };
 }
 

@@ -1,4 +1,5 @@
 /** What a run came to, in lines for people. */
+import type { Violation } from './check/check.ts';
 import type { History } from './history.ts';
 import type { RunResult } from './run.ts';
 import { longestRoundGapMs } from './workload/observer.ts';
@@ -31,15 +32,19 @@ export function summaryOf({ history, longestOutageMs, tookMs }: RunResult): stri
 
 export function verdictOf({ violations, folder, isFolderKept, history }: RunResult, asked: { faults: number }): string {
   const where = isFolderKept ? `\nLogs and history lie in ${folder}` : '';
-  if (violations.length > 0) {
-    const shown = violations
-      .slice(0, VIOLATIONS_SHOWN_MAX)
-      .map(({ rule, about, message }) => `  ${rule}: ${about}: ${message}`);
-    return `FAIL: ${violations.length} violations\n${shown.join('\n')}${where}`;
-  }
-  if (!isComplete(history, asked))
+  if (violations.length > 0) return `${violationsText(violations)}${where}`;
+  if (!isComplete(history, asked)) {
     return `FAIL: only ${history.faults.length} of ${asked.faults} faults in the time given${where}`;
+  }
   return `PASS: ${history.faults.length} faults, nothing lost, nothing twice${where}`;
+}
+
+export function violationsText(violations: readonly Violation[]): string {
+  if (violations.length === 0) return 'PASS: nothing was found';
+  const shown = violations
+    .slice(0, VIOLATIONS_SHOWN_MAX)
+    .map(({ rule, about, message }) => `  ${rule}: ${about}: ${message}`);
+  return [`FAIL: ${violations.length} violations`, ...shown].join('\n');
 }
 
 export function isComplete({ faults }: History, asked: { readonly faults: number }): boolean {

@@ -78,7 +78,8 @@ function checkRecords(lives: readonly Life[], tasks: ReadonlyMap<string, TaskVie
   return [...unknown, ...invented];
 }
 
-const BY_SIGNAL_OR_POWER_CUT = [137, 255];
+/** What is on record of a container that was killed, that got no further than to be asked to end, or that a power cut ended. */
+const CUT_SHORT = [137, 143, 255];
 
 /** An exit code on record is the one that the container announced, unless it was killed before it could. */
 function checkEnds(lives: readonly Life[], tasks: ReadonlyMap<string, TaskView>): Violation[] {
@@ -86,7 +87,7 @@ function checkEnds(lives: readonly Life[], tasks: ReadonlyMap<string, TaskView>)
   return [...tasks.values()].flatMap(({ id, state, exitCode }): Violation[] => {
     if (exitCode === null || !isTerminal(state) || !announced.has(id)) return [];
     const own = announced.get(id) ?? null;
-    if (own === exitCode || BY_SIGNAL_OR_POWER_CUT.includes(exitCode)) return [];
+    if (own === exitCode || CUT_SHORT.includes(exitCode)) return [];
     const message = `exit code ${exitCode} is on record, and its container announced ${own ?? 'none'}`;
     return [{ rule: 'exit codes are true', about: id, message }];
   });

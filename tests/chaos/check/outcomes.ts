@@ -159,9 +159,18 @@ function checkSlot(slot: Slot, planned: PlannedJob, faults: readonly FaultRecord
   return violations;
 }
 
-/** Kinds of faults that may cost a container its life, or the knowledge of how it ended. */
-const DEADLY = ['container-killed', 'power-cut', 'agent-killed', 'disk-full', 'engine-paused', 'engine-killed'];
-const BY_SIGNAL_OR_POWER_CUT = [137, 255];
+/**
+ * Kinds of faults that may cost the knowledge of how a container ended, and the exit codes that are theirs: a killed container's, those
+ * that an engine gives to containers which were gone when it came up, and those of an engine that ends what it finds running.
+ */
+const COSTS: Readonly<Record<string, readonly number[]>> = {
+  'container-killed': [137],
+  'power-cut': [255],
+  'engine-killed': [137, 143, 255],
+  'engine-paused': [],
+  'agent-killed': [],
+  'disk-full': [],
+};
 /** A record's times come from clocks that may have been set wrong by so much, and a fault is felt for a while after its end. */
 const FELT_MS = 45_000;
 
@@ -178,22 +187,23 @@ function wrongEnd(
       return group.exitCode === 0 && task.exitCode === 0 ? null : `it is ${said}, and its code was ${group.exitCode}`;
     case 'failed':
       if (task.reason === 'exited' && task.exitCode === group.exitCode && group.exitCode !== 0) return null;
-      if (BY_SIGNAL_OR_POWER_CUT.includes(task.exitCode ?? -1) && isExplained(task, faults)) return null;
+      if (isExplained(task, faults, task.exitCode)) return null;
       return `it is ${said}, and no fault explains that`;
     case 'lost':
       if (task.reason === 'node-lost') return planned.promises.neverAgain ? `it was given up: ${said}` : null;
-      return isExplained(task, faults) ? null : `it is ${said}, and no fault explains that`;
+      return isExplained(task, faults, null) ? null : `it is ${said}, and no fault explains that`;
     default:
       return `it is ${said}`;
   }
 }
 
-function isExplained(task: TaskView, faults: readonly FaultRecord[]): boolean {
+/** `exitCode`: on record; null: none is. */
+function isExplained(task: TaskView, faults: readonly FaultRecord[], exitCode: number | null): boolean {
   const from = Date.parse(task.placedAt ?? task.createdAt) - FELT_MS;
   const to = Date.parse(task.endedAt ?? task.createdAt) + FELT_MS;
   return faults.some(
     ({ kind, targets, beganAtMs, endedAtMs }) =>
-      DEADLY.includes(kind) &&
+      (exitCode === null ? kind in COSTS : COSTS[kind]?.includes(exitCode) === true) &&
       targets.some((target) => target === task.node || target === task.id) &&
       beganAtMs <= to &&
       endedAtMs >= from,

@@ -40,13 +40,13 @@ export class PrivateEngine {
     const daemon = [
       ...['dockerd', '--data-root', join(this.#folder, 'data'), '--exec-root', join(this.#folder, 'exec')],
       ...['--pidfile', join(this.#folder, 'pid'), '--host', `unix://${this.socketPath}`],
-      // Tasks need no network here, and several engines on one machine would fight over its bridge.
+      // Tasks need no network here. An engine without a bridge removes the one that it finds, hence the namespace around it.
       ...['--bridge', 'none', '--iptables=false', '--ip6tables=false', '--ip-forward=false'],
       ...['--cgroup-parent', `/${this.#cgroup}`, '--log-level', 'warn'],
       ...(options.keepsContainers ? ['--live-restore'] : []),
     ];
     const init = ['sh', '-c', INIT, 'init', this.#holdFile, ...daemon];
-    const inside = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', ...init];
+    const inside = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc', ...init];
     this.#process = new Process(inside, options.logFile, { command: 'unshare' });
   }
 

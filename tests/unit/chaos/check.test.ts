@@ -28,7 +28,7 @@ const NO_PROMISES = { neverAgain: false, neverTwo: false };
 const planned = (change: Partial<typeof MAIN>, promises: Partial<PlannedJob['promises']> = {}): PlannedJob[] => [
   { name: 'job-1', versions: [[{ ...MAIN, ...change }]], promises: { ...NO_PROMISES, ...promises } },
 ];
-const killedTask = aTaskView({ state: 'failed', exitCode: 137, message: 'exited with code 137 (SIGKILL)' });
+const killedTask = aTaskView({ state: 'failed', exitCode: 255, message: 'exited with code 255' });
 const failedJob = aSummary({ state: 'failed' });
 const retry = aTaskView({ id: 'task-2', attempt: 1 });
 const feedOf = (state: string) => events(['pending', 'staging', 'starting', 'running', state]);
@@ -176,6 +176,16 @@ const BROKEN: readonly [rule: string, what: string, history: History][] = [
     'a task ends as it was meant to, or as a fault explains',
     'nobody killed it',
     aHistory({
+      witness: aLife({}, { isKilled: true }),
+      feed: feedOf('failed'),
+      final: { jobs: [failedJob], tasks: [killedTask] },
+    }),
+  ],
+  [
+    'a task ends as it was meant to, or as a fault explains',
+    'the fault would have cost it another code',
+    aHistory({
+      faults: [aFault({ kind: 'container-killed' })],
       witness: aLife({}, { isKilled: true }),
       feed: feedOf('failed'),
       final: { jobs: [failedJob], tasks: [killedTask] },

@@ -8,13 +8,13 @@ import { parseWitness } from '../../chaos/workload/script.ts';
 describe('the settings of a chaos run', () => {
   it('are 200 faults of every kind, with a seed that chance chose', () => {
     const kinds = FAULT_KINDS.map(({ name }) => name);
-    expect(readSettings([], 42)).toEqual({ faults: 200, seed: 42, minutesMax: 40, kinds, keep: false });
+    expect(readSettings([], 42)).toEqual({ faults: 200, seed: 42, minutesMax: 40, kinds, keep: false, judge: null });
   });
 
   it('can be chosen', () => {
     const args = ['--faults', '8', '--seed', '7', '--minutes-max', '3', '--kinds', 'power-cut, disk-full', '--keep'];
     const kinds = ['power-cut', 'disk-full'];
-    expect(readSettings(args, 42)).toEqual({ faults: 8, seed: 7, minutesMax: 3, kinds, keep: true });
+    expect(readSettings(args, 42)).toEqual({ faults: 8, seed: 7, minutesMax: 3, kinds, keep: true, judge: null });
   });
 
   it.each([
