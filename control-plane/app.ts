@@ -13,7 +13,7 @@ import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
 import type { HousekeepingOptions } from './controllers/housekeeper.ts';
-import { announceReplica, ensureCluster, waitForStore } from './services/cluster.ts';
+import { announceReplica, ensureCluster, whenStoreAnswers } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { NodeSignals } from './services/node-signals.ts';
 import { ensureSigningKey } from './services/tokens.ts';
@@ -47,11 +47,11 @@ export interface Replica {
   run(): Promise<void>;
 }
 
-/** Waits for the store, reads the state and puts a replica together. Throws StoreUnavailableError when it goes away meanwhile. */
+/** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const { store, clock, random, log, signal, replica, config } = options;
-  await waitForStore({ store, clock, random, log }, signal);
-  const cluster = await ensureCluster(store, random);
+  const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
+  const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
   const signals = new NodeSignals();
   mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
@@ -63,10 +63,10 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   );
   const ops = new OpLeases({ store, clock });
   const room = new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES });
-  await room.read();
+  await lasting(() => room.read());
   const nudge = () => driver.nudge();
   const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
-  const ring = await ensureSigningKey(ctx);
+  const ring = await lasting(() => ensureSigningKey(ctx));
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });

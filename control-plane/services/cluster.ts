@@ -56,6 +56,27 @@ export async function waitForStore(
   }
 }
 
+/**
+ * Does what a start needs of the store, and does it again when that goes away in the middle of it. `step` must be harmless to
+ * repeat. Throws what the store says when the signal is aborted meanwhile.
+ */
+export async function whenStoreAnswers<T>(
+  parts: Pick<ServiceContext, 'store' | 'clock' | 'random' | 'log'>,
+  signal: AbortSignal,
+  step: () => Promise<T>,
+): Promise<T> {
+  for (let failures = 0; ; failures++) {
+    await waitForStore(parts, signal);
+    try {
+      return await step();
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError) || signal.aborted) throw error;
+      parts.log.warn({ error }, 'the store went away while this replica was starting; trying again');
+      await sleep(parts.clock, jitteredBackoffMs(RETRY, failures, parts.random.next()), signal);
+    }
+  }
+}
+
 /** Keeps this replica on the list that peers forward log streams by, until the signal is aborted; then takes it off. */
 export async function announceReplica(ctx: ServiceContext, signal: AbortSignal): Promise<void> {
   let lease: LeaseId | null = null;

@@ -25,7 +25,7 @@ engine_stop_deadline_s=60
 
 usage() {
   cat <<'TEXT'
-usage: setup.sh [modules | etcd | install | engine | stop-engine | --help]
+usage: setup.sh [modules | etcd | install | engine | chaos | stop-engine | --help]
 
   (nothing)     everything: modules, etcd, the container engine running, the test image
   modules       node_modules as package-lock.json says, with its own Node.js
@@ -33,6 +33,7 @@ usage: setup.sh [modules | etcd | install | engine | stop-engine | --help]
   install       modules, etcd and the container engine's packages; starts nothing
   engine        the container engine installed, running and holding the test image;
                 prints `started` when this call started it
+  chaos         everything, and what sets the clock of a single process
   stop-engine   stops the engine if, and only if, this script started it
 
 DOCKER_HOST is respected: an engine that answers there is used, and none is installed or started.
@@ -194,6 +195,15 @@ ensure_etcd() {
     "An older etcd may be first on PATH: $(command -v etcd || echo none)"
 }
 
+# --- clocks ------------------------------------------------------------------------------------------------------
+
+# A chaos run sets the clocks of single processes with it. Without it, it leaves that out.
+ensure_faketime() {
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && return
+  say "installing faketime from Debian's packages ..."
+  apt_install faketime
+}
+
 # --- container engine --------------------------------------------------------------------------------------------
 
 engine_answers() {
@@ -349,12 +359,13 @@ ensure_engine() {
 main() {
   case "${1:-all}" in
     --help | -h | help) usage; return ;;
-    all | modules | etcd | install | engine | stop-engine) ;;
+    all | modules | etcd | install | engine | chaos | stop-engine) ;;
     *) usage >&2; exit 2 ;;
   esac
   take_lock
   case "${1:-all}" in
     all) ensure_modules; ensure_etcd; ensure_engine >/dev/null ;;
+    chaos) ensure_modules; ensure_etcd; ensure_engine >/dev/null; ensure_faketime ;;
     modules) ensure_modules ;;
     etcd) ensure_etcd ;;
     install) ensure_modules; ensure_etcd; ensure_engine_installed ;;

@@ -144,6 +144,45 @@ describe('several members', () => {
     expect(failed).toBeLessThanOrEqual(2);
   });
 
+  test('one that stands still costs a caller the time of one call, and is used again when it goes on', async () => {
+    const etcd = await etcdWith({});
+    const wire = await TcpProxy.start(etcd.port);
+    cleanups.push(() => wire.close());
+    const store = storeOf({ hosts: [etcd.url, wire.url], requestTimeoutMs: 1000 });
+    const isUsed = async () => {
+      const before = wire.requestBytes;
+      for (let call = 0; call < 20; call++) await store.get(PREFIX);
+      return wire.requestBytes - before > 500;
+    };
+    await eventually(subjectOf(store), 'the member is used', isUsed);
+    for (const direction of ['requests', 'answers'] as const) wire.hold(direction);
+    let failed = 0;
+    // Several times as long as a member that failed would be left alone if it were tried again by chance.
+    for (const untilMs = performance.now() + 6000; performance.now() < untilMs; ) {
+      await store.get(PREFIX).catch(() => {
+        failed += 1;
+      });
+    }
+    expect(failed).toBeLessThanOrEqual(1);
+    wire.heal();
+    await eventually(subjectOf(store), 'the member is used again', isUsed);
+  });
+
+  test('one that is slow is passed over long before a call to it has to give up', { timeout: 12_000 }, async () => {
+    const etcd = await etcdWith({});
+    const wire = await TcpProxy.start(etcd.port);
+    cleanups.push(() => wire.close());
+    const store = storeOf({ hosts: [etcd.url, wire.url], requestTimeoutMs: 60_000 });
+    const subject = subjectOf(store);
+    const allAnswered = () => Promise.all(Array.from({ length: 20 }, () => store.get(PREFIX))).then(() => true);
+    expect(await allAnswered()).toBe(true);
+    wire.hold('answers');
+    await eventually(subject, 'calls go elsewhere', async () => {
+      const answered = allAnswered().catch(() => false);
+      return Promise.race([answered, subject.tick(700).then(() => false)]);
+    });
+  });
+
   test('when all are dead every call says so', async () => {
     const hosts = [`http://127.0.0.1:${await freePort()}`, `http://127.0.0.1:${await freePort()}`];
     const store = storeOf({ hosts, requestTimeoutMs: 1000 });

@@ -13,6 +13,10 @@ export interface TestEtcd {
   /** Where clients connect. Stays the same over restarts. */
   readonly url: string;
   readonly port: number;
+  /** Where the other members reach it. */
+  readonly peerUrl: string;
+  /** Of its process; null while it is dead. */
+  readonly pid: number | null;
   /** With TLS: what it shows to clients, in PEM. It signed that itself. */
   readonly certificateFile: string;
   /** Whether it leads its cluster; false as well when it doesn't answer. */
@@ -44,6 +48,8 @@ export interface TestEtcdOptions {
   readonly tls?: boolean;
   /** Further arguments on the command line. */
   readonly arguments?: readonly string[];
+  /** Where the other members reach the one that listens for them on this port; absent: there, with nothing in between. */
+  readonly peerLink?: (port: number) => Promise<string>;
 }
 
 export async function startEtcd(options: TestEtcdOptions = {}): Promise<TestEtcd> {
@@ -54,7 +60,7 @@ export async function startEtcd(options: TestEtcdOptions = {}): Promise<TestEtcd
 /** Members of one cluster, each with a folder and ports of its own; healthy together. */
 export async function startMembers(count: number, options: TestEtcdOptions = {}): Promise<readonly TestEtcd[]> {
   for (let attempt = 1; ; attempt++) {
-    const places = await Promise.all(Array.from({ length: count }, (_, index) => findPlace(`member${index}`)));
+    const places = await Promise.all(Array.from({ length: count }, (_, index) => findPlace(`member${index}`, options)));
     const members = places.map((place) => new EtcdProcess(place, places, options));
     try {
       await Promise.all(members.map((member) => member.restart()));
@@ -72,16 +78,20 @@ interface MemberPlace {
   readonly name: string;
   readonly folder: string;
   readonly clientPort: number;
+  readonly peerPort: number;
+  /** Where the others reach it. */
   readonly peerUrl: string;
   readonly healthPort: number;
 }
 
-async function findPlace(name: string): Promise<MemberPlace> {
+async function findPlace(name: string, { peerLink }: TestEtcdOptions): Promise<MemberPlace> {
+  const peerPort = await freePort();
   return {
     name,
     folder: await mkdtemp(join(tmpdir(), 'berth-etcd-')),
     clientPort: await freePort(),
-    peerUrl: `http://127.0.0.1:${await freePort()}`,
+    peerPort,
+    peerUrl: (await peerLink?.(peerPort)) ?? `http://127.0.0.1:${peerPort}`,
     healthPort: await freePort(),
   };
 }
@@ -92,6 +102,7 @@ const HEARTBEAT_MS = { alone: 10, together: 50 } as const;
 class EtcdProcess implements TestEtcd {
   readonly url: string;
   readonly port: number;
+  readonly peerUrl: string;
   readonly #healthUrl: string;
   readonly #arguments: readonly string[];
   readonly #folder: string;
@@ -100,8 +111,9 @@ class EtcdProcess implements TestEtcd {
   #output = '';
 
   constructor(place: MemberPlace, all: readonly MemberPlace[], options: TestEtcdOptions) {
-    const { name, folder, clientPort, peerUrl, healthPort } = place;
+    const { name, folder, clientPort, peerPort, peerUrl, healthPort } = place;
     this.port = clientPort;
+    this.peerUrl = peerUrl;
     this.url = options.tls ? `https://localhost:${clientPort}` : `http://127.0.0.1:${clientPort}`;
     this.#healthUrl = `http://127.0.0.1:${healthPort}`;
     this.#folder = folder;
@@ -109,12 +121,16 @@ class EtcdProcess implements TestEtcd {
     this.#arguments = [
       ...['--name', name, '--data-dir', folder, '--logger', 'zap', '--log-level', 'warn', '--unsafe-no-fsync'],
       ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
-      ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+      ...['--listen-peer-urls', `http://127.0.0.1:${peerPort}`, '--initial-advertise-peer-urls', peerUrl],
       ...['--initial-cluster', all.map((member) => `${member.name}=${member.peerUrl}`).join()],
       ...[`--heartbeat-interval=${heartbeatMs}`, `--election-timeout=${10 * heartbeatMs}`],
       ...['--listen-metrics-urls', this.#healthUrl, ...(options.tls ? ['--auto-tls'] : [])],
       ...(options.arguments ?? []),
     ];
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
   }
 
   get certificateFile(): string {

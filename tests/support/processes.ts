@@ -37,22 +37,43 @@ export async function eventually<T>(
   }
 }
 
-/** A program of ours, always started with the same arguments. */
+export interface ProcessOptions {
+  /** Absent: Node.js. */
+  readonly command?: string;
+  /** On top of what the tests themselves were started with. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A program, always started with the same arguments. */
 export class Process {
   readonly #args: readonly string[];
   readonly #logFile: string;
+  readonly #options: ProcessOptions;
   #child: ChildProcess | null = null;
 
-  constructor(args: readonly string[], logFile: string) {
+  constructor(args: readonly string[], logFile: string, options: ProcessOptions = {}) {
     this.#args = args;
     this.#logFile = logFile;
+    this.#options = options;
   }
 
   start(): void {
     const log = openSync(this.#logFile, 'a');
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BERTH_')));
-    this.#child = spawn(process.execPath, [...this.#args], { cwd: ROOT, stdio: ['ignore', log, log], env });
+    const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BERTH_')));
+    const { command = process.execPath, env } = this.#options;
+    this.#child = spawn(command, [...this.#args], { cwd: ROOT, stdio: ['ignore', log, log], env: { ...own, ...env } });
     closeSync(log);
+  }
+
+  /** Null before the first start. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  /** How it ended; null while it runs, and before the first start. */
+  get end(): { readonly code: number | null; readonly signal: string | null } | null {
+    const child = this.#child;
+    return child === null || this.isRunning ? null : { code: child.exitCode, signal: child.signalCode };
   }
 
   get isRunning(): boolean {

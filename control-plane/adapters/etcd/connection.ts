@@ -5,7 +5,8 @@
  */
 import { isIP } from 'node:net';
 import { Etcd3, type IOptions, isRecoverableError } from 'etcd3';
-import { InvariantError, invariant } from '../../../shared/util/assert.ts';
+import { invariant } from '../../../shared/util/assert.ts';
+import { CALL_ONCE, HostRest, type Policy, type Probe } from './host-rest.ts';
 
 export interface EtcdOptions {
   /** URLs of the members, such as `http://127.0.0.1:2379`; all with https or none. */
@@ -50,16 +51,43 @@ const GRPC_OPTIONS = {
 /** A client that sends each call once. */
 export function connect(options: EtcdOptions, requestTimeoutMs: number): Etcd3 {
   checkHosts(options);
+  const rest = new HostRest(options.hosts, (host) => probeOf({ ...options, hosts: [host] }));
+  const settings = settingsOf(options, requestTimeoutMs, (host) => rest.policyOf(host));
+  return new (class extends Etcd3 {
+    override close(): void {
+      rest.close();
+      super.close();
+    }
+  })(settings);
+}
+
+function settingsOf(options: EtcdOptions, requestTimeoutMs: number, host: (host: string) => Policy): IOptions {
   const deadline = () => ({ deadline: Date.now() + requestTimeoutMs });
-  const rest = new HostRest(options.hosts);
-  return new Etcd3({
+  return {
     hosts: [...options.hosts],
     grpcOptions: channelOptions(options),
     defaultCallOptions: (context) => (context.isStream ? {} : deadline()),
-    faultHandling: { global: CALL_ONCE, host: (host) => rest.policyOf(host) },
+    faultHandling: { global: CALL_ONCE, host },
     ...credentialsOf(options.tls),
     ...(options.auth === undefined ? {} : { auth: { ...options.auth, callOptions: deadline } }),
-  });
+  };
+}
+
+const PROBE_TIMEOUT_MS = 1000;
+/** Nobody has such a key, and reading it takes a majority all the same. */
+const PROBED_KEY = Buffer.from([0]);
+
+function probeOf(options: EtcdOptions): Probe {
+  const client = new Etcd3(settingsOf(options, PROBE_TIMEOUT_MS, () => CALL_ONCE));
+  return {
+    ask: () =>
+      client.kv.range({ key: PROBED_KEY, count_only: true }).then(
+        () => true,
+        // A refusal is an answer too.
+        (error: unknown) => error instanceof Error && !isRecoverableError(error),
+      ),
+    close: () => client.close(),
+  };
 }
 
 function checkHosts({ hosts, tls }: EtcdOptions): void {
@@ -91,55 +119,4 @@ function credentialsOf(tls: EtcdOptions['tls']): Pick<IOptions, 'credentials'> {
       ...(tls.cert === undefined ? {} : { certChain: Buffer.from(tls.cert) }),
     },
   };
-}
-
-type Policy = ReturnType<NonNullable<NonNullable<IOptions['faultHandling']>['host']>>;
-
-const NEVER_FIRES = () => ({ dispose: () => undefined });
-const UNUSED_SIGNAL = new AbortController().signal;
-
-/** A policy in the package's terms around a way to call. */
-function policy(around: <T>(call: () => PromiseLike<T> | T) => Promise<T>): Policy {
-  return {
-    get _altReturn(): never {
-      throw new InvariantError('this property exists for the compiler only');
-    },
-    onSuccess: NEVER_FIRES,
-    onFailure: NEVER_FIRES,
-    execute: (call, signal = UNUSED_SIGNAL) => around(() => call({ signal })),
-  };
-}
-
-const CALL_ONCE = policy(async (call) => call());
-
-/** How long a member that failed is passed over, while another one isn't. */
-const REST_MS = 1000;
-
-/** Of several members, one that has just failed is left alone for a moment. No call is repeated; the next one goes elsewhere. */
-class HostRest {
-  readonly #restUntilMs: Map<string, number>;
-
-  constructor(hosts: readonly string[]) {
-    this.#restUntilMs = new Map(hosts.map((host) => [host, 0]));
-  }
-
-  policyOf(host: string): Policy {
-    return policy(async (call) => {
-      if (this.#passesOver(host)) throw new Error(`${host} failed a moment ago`);
-      try {
-        return await call();
-      } catch (error) {
-        if (error instanceof Error && isRecoverableError(error)) {
-          this.#restUntilMs.set(host, performance.now() + REST_MS);
-        }
-        throw error;
-      }
-    });
-  }
-
-  #passesOver(host: string): boolean {
-    const nowMs = performance.now();
-    const rests = (untilMs: number | undefined) => (untilMs ?? 0) > nowMs;
-    return rests(this.#restUntilMs.get(host)) && ![...this.#restUntilMs.values()].every(rests);
-  }
 }

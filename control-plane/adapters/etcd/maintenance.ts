@@ -7,6 +7,9 @@ import { StoreRefusedError, toStoreError } from './errors.ts';
 /** A member writes its whole database anew: some 100 MiB a second on a good disk, much less on a bad one. */
 const DEFRAGMENT_TIMEOUT_MS = 300_000;
 
+/** A member says from memory how it is. One that takes longer keeps nobody waiting for the others. */
+const STATUS_TIMEOUT_MS = 1000;
+
 export class EtcdMaintenance implements StoreMaintenance {
   readonly #options: EtcdOptions;
   readonly #requestTimeoutMs: number;
@@ -42,7 +45,8 @@ export class EtcdMaintenance implements StoreMaintenance {
 
   async #member(host: string): Promise<StoreMember> {
     try {
-      const status = await this.#client(host).maintenance.status();
+      const deadline = Date.now() + STATUS_TIMEOUT_MS;
+      const status = await this.#client(host).maintenance.status({ deadline });
       return { name: host, isLeader: status.leader === status.header.member_id, ...sizesOf(status) };
     } catch (cause) {
       throw toStoreError(`asking ${host} for its status`, cause);
