@@ -5,6 +5,8 @@
 
 import type { BerthClient } from '../../../shared/client/client.ts';
 import { ApiError } from '../../../shared/client/errors.ts';
+import { FIRST_INCARNATION } from '../../../shared/domain/node.ts';
+import type { StatePosition } from '../../../shared/protocol/position.ts';
 import type { EventView } from '../../../shared/protocol/views.ts';
 import type { SeededRandom } from '../../simulation/seeded-random.ts';
 import { clientOf } from '../../support/processes.ts';
@@ -42,7 +44,7 @@ export class Feed {
     await this.#reading;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        for await (const event of this.#client().recentEvents({ after: this.#position })) this.#take(event);
+        for await (const event of this.#client().recentEvents({ after: this.#after })) this.#take(event);
         return;
       } catch (error) {
         if (attempt >= CLOSING_ATTEMPTS_MAX) throw error;
@@ -56,11 +58,16 @@ export class Feed {
       try {
         const stay = this.#random.between(STAY_MIN_MS, STAY_MAX_MS);
         const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(stay)]);
-        for await (const event of this.#client().events({ after: this.#position, signal })) this.#take(event);
+        for await (const event of this.#client().events({ after: this.#after, signal })) this.#take(event);
       } catch (error) {
         await this.#recoverFrom(error);
       }
     }
+  }
+
+  /** Nothing is restored here, so there is one history. */
+  get #after(): StatePosition {
+    return { incarnation: FIRST_INCARNATION, revision: this.#position };
   }
 
   /** Events of one revision are handed out together, whatever happens to the connection meanwhile. */

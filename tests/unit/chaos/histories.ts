@@ -60,7 +60,7 @@ export function aNodeView(change: Partial<NodeView> = {}): NodeView {
   return {
     ...{ id: NODE, hostname: 'host', state: 'ready', eligible: true, drain: null, unreachableSince: null, total },
     ...{ used: nothing, free: total, attributes: {}, consent, agentVersion: '1', engine: 'docker', registeredAt: TIME },
-    ...{ tasks: 0, ...change },
+    ...{ tasks: 0, ahead: null, keptAside: [], ...change },
   };
 }
 
