@@ -1,7 +1,7 @@
 /**
  * One replica's way to the store that all share. Requests travel through the world, not through the replica: one that was
- * sent takes effect even if its sender is killed or stalls meanwhile. Calls come late, fail before they got through, or
- * fail after they did; watches break off and are resumed without a loss, as the contract demands of every adapter.
+ * sent takes effect even if its sender is killed or stalls meanwhile. Calls come late, fail before they got through, after
+ * they did, or even before they do; watches break off and are resumed without a loss, as the contract demands of every adapter.
  */
 import type { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import {
@@ -40,8 +40,10 @@ export interface Commit {
 
 /** The way from one replica to the store, which may be interrupted as a whole. It survives the replica's restarts. */
 export class StoreLink {
-  /** Nothing gets through. */
-  isCut = false;
+  /** No request gets through. What comes back still does: answers to earlier ones, and watches. */
+  losesRequests = false;
+  /** Nothing comes back, neither answers nor what watches see. Requests are carried out all the same. */
+  losesAnswers = false;
   /** Until then, on the monotonic clock, watches stand still. */
   watchStalledUntilMs = 0;
 }
@@ -52,7 +54,7 @@ export interface FaultyStoreParts {
   readonly process: SimulatedProcess;
   readonly link: StoreLink;
   readonly random: SeededRandom;
-  readonly weather: Weather;
+  readonly weather: Pick<Weather, 'store'>;
   /** At which the store stands now. */
   readonly revision: () => number;
   /** Called for every transaction that was carried out, at the moment when it was. */
@@ -130,29 +132,43 @@ export class FaultyStore implements Store {
 
   async #travel<T>(what: string, work: (store: MemoryStore) => Promise<T>): Promise<T> {
     const { clock, random, weather, link, shared } = this.#parts;
-    const { failBeforeChance, failAfterChance, failAfterMs } = weather.store;
-    const fails = { before: random.chance(failBeforeChance), after: random.chance(failAfterChance) };
+    const { failBeforeChance, failAfterChance, failAfterMs, lateChance } = weather.store;
+    const fails = {
+      before: random.chance(failBeforeChance),
+      after: random.chance(failAfterChance),
+      late: random.chance(lateChance),
+    };
     await sleep(clock, latency(random, weather.store));
-    if (fails.before || link.isCut) {
+    if (fails.before || fails.late || link.losesRequests) {
+      if (fails.late) void this.#arriveLate(work);
       await sleep(clock, random.between(...TIMEOUT_MS));
       throw new StoreUnavailableError(`${what}: the store did not answer`);
     }
     const result = await work(shared);
     await sleep(clock, fails.after ? random.between(...failAfterMs) : latency(random, weather.store));
-    if (fails.after || link.isCut) throw new StoreUnavailableError(`${what}: the store's answer was lost`);
+    if (fails.after || link.losesAnswers) throw new StoreUnavailableError(`${what}: the store's answer was lost`);
     return result;
+  }
+
+  /** The request was only held up on its way: it is carried out, perhaps long after its sender has given up on it. */
+  async #arriveLate<T>(work: (store: MemoryStore) => Promise<T>): Promise<void> {
+    const { clock, random, weather, link, shared } = this.#parts;
+    await sleep(clock, random.between(...weather.store.lateMs));
+    if (link.losesRequests) return;
+    // Whether the store says yes or no by then, nobody hears of it.
+    await work(shared).catch(() => undefined);
   }
 
   /** Whether a batch of a watch reaches the replica; if not, the watch has been made anew by the time this resolves. */
   async #arrives(): Promise<boolean> {
     const { clock, random, weather, link, process } = this.#parts;
     const { watchCutChance, watchReconnectMs } = weather.store;
-    const isCut = link.isCut || random.chance(watchCutChance);
+    const isCut = link.losesAnswers || random.chance(watchCutChance);
     const stalledMs = Math.max(0, link.watchStalledUntilMs - clock.monotonicMs());
     await process.receive(sleep(clock, latency(random, weather.store) + stalledMs));
-    if (!isCut && !link.isCut) return true;
+    if (!isCut && !link.losesAnswers) return true;
     await process.receive(sleep(clock, random.between(...watchReconnectMs)));
-    while (link.isCut) await process.receive(sleep(clock, RECONNECT_PAUSE_MS));
+    while (link.losesAnswers || link.losesRequests) await process.receive(sleep(clock, RECONNECT_PAUSE_MS));
     return false;
   }
 }

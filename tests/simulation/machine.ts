@@ -8,6 +8,7 @@ import { NO_CONSENT, type Node } from '../../shared/domain/node.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { AgentLink } from './agent-link.ts';
 import { EngineClient } from './engine-client.ts';
+import type { HostClock } from './host-clock.ts';
 import type { Network } from './network.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -19,7 +20,10 @@ import type { Weather } from './weather.ts';
 export interface MachineParts {
   readonly name: string;
   readonly zone: string;
-  readonly clock: Clock;
+  /** Its own. */
+  readonly clock: HostClock;
+  /** The world's. */
+  readonly worldClock: Clock;
   readonly random: SeededRandom;
   readonly weather: Weather;
   readonly network: Network;
@@ -35,27 +39,25 @@ interface Life {
   readonly agent: Agent;
 }
 
-/** Machines' clocks are far apart now and then: edge boxes start in 1970. */
-const SKEWS_MS: readonly number[] = [0, 0, 0, 900, -4000, 60_000, -1_700_000_000_000];
-
 export class Machine {
   readonly name: string;
   readonly engine: SimulatedEngine;
   readonly #disk: SimulatedDisk;
   readonly #admission = { isAdmitted: false };
   readonly #parts: MachineParts;
-  readonly #skewMs: number;
   #life: Life | null = null;
   #starts = 0;
 
   constructor(parts: MachineParts) {
-    const { name, random, witness } = parts;
+    const { name, clock, random, witness } = parts;
     this.name = name;
     this.#parts = parts;
-    this.#skewMs = random.pick(SKEWS_MS);
-    const { clock } = new SimulatedProcess(`${name} engine`, parts.clock, { skewMs: this.#skewMs });
     this.engine = new SimulatedEngine({ node: name, clock, random: random.split('engine'), witness });
     this.#disk = new SimulatedDisk(random.split('disk'));
+  }
+
+  get clock(): HostClock {
+    return this.#parts.clock;
   }
 
   get process(): SimulatedProcess | null {
@@ -73,9 +75,9 @@ export class Machine {
   start(): void {
     if (this.#life !== null) return;
     this.#starts += 1;
-    const { name, clock, random, weather, trace, onBug } = this.#parts;
+    const { name, worldClock: clock, random, weather, trace, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
-    const process = new SimulatedProcess(name, clock, { skewMs: this.#skewMs });
+    const process = new SimulatedProcess(name, this.#parts.clock);
     const tell = (what: string) => trace(name, what);
     const link = { node: name, process, random: chance.split('link'), admission: this.#admission, trace: tell };
     const agent = createAgent({

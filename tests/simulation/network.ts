@@ -1,6 +1,6 @@
 /**
  * Calls between processes. Either way a message may come late or not at all, a request may arrive twice, and whoever called
- * gives up after a time; what the other side does with a request that got through is none of the caller's doing any more.
+ * gives up after a time; each way can be cut by itself; what the other side does with a request that got through is none of the caller's doing any more.
  */
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -23,6 +23,12 @@ export interface NetworkCall<T> {
   readonly work: (signal: AbortSignal) => Promise<T>;
 }
 
+/** One direction between two processes, by their names. */
+export interface Way {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** How long it takes to notice that a message got lost, unless the caller's patience ends before. */
 const LOSS_NOTICED_MS: readonly [number, number] = [20, 3000];
 
@@ -38,13 +44,13 @@ export class Network {
     this.#weather = weather;
   }
 
-  /** Nothing passes between the two, by their names, until {@link join}. */
-  cut(a: string, b: string): void {
-    this.#cuts.add(pair(a, b));
+  /** Nothing that `from` sends reaches `to`, by their names, until {@link join}; the other way stays as it is. */
+  cut({ from, to }: Way): void {
+    this.#cuts.add(wayName(from, to));
   }
 
-  join(a: string, b: string): void {
-    this.#cuts.delete(pair(a, b));
+  join({ from, to }: Way): void {
+    this.#cuts.delete(wayName(from, to));
   }
 
   joinAll(): void {
@@ -81,17 +87,17 @@ export class Network {
       twice: random.chance(duplicateChance),
     };
     await sleep(this.#clock, latency(random, this.#weather.network));
-    if (fate.before || this.#isBlocked(call) || !call.to?.isAlive) return this.#lost();
+    if (fate.before || !this.#arrives(call) || !call.to?.isAlive) return this.#lost();
     if (fate.twice) void this.#duplicate(call);
     const answer = await settledAt(call.to, () => call.work(gone));
     await sleep(this.#clock, latency(random, this.#weather.network));
-    if (fate.after || this.#isBlocked(call)) return this.#lost();
+    if (fate.after || !this.#returns(call)) return this.#lost();
     return answer();
   }
 
   async #duplicate<T>(call: NetworkCall<T>): Promise<void> {
     await sleep(this.#clock, this.#random.between(...this.#weather.network.duplicateAfterMs));
-    if (call.to === null || this.#isBlocked(call)) return;
+    if (call.to === null || !this.#arrives(call)) return;
     await settledAt(call.to, () => call.work(new AbortController().signal));
   }
 
@@ -100,10 +106,16 @@ export class Network {
     throw new NetworkFault('no answer');
   }
 
-  #isBlocked({ from, to }: { from: SimulatedProcess; to: SimulatedProcess | null }): boolean {
-    return to === null || this.#cuts.has(pair(from.name, to.name));
+  #arrives({ from, to }: Ends): boolean {
+    return to !== null && !this.#cuts.has(wayName(from.name, to.name));
+  }
+
+  #returns({ from, to }: Ends): boolean {
+    return to !== null && !this.#cuts.has(wayName(to.name, from.name));
   }
 }
+
+type Ends = Pick<NetworkCall<unknown>, 'from' | 'to'>;
 
 /** Starts the work in the process; resolves with how it came out, once it has. */
 function settledAt<T>(process: SimulatedProcess, work: () => Promise<T>): Promise<() => T> {
@@ -120,6 +132,6 @@ function settledAt<T>(process: SimulatedProcess, work: () => Promise<T>): Promis
   });
 }
 
-function pair(a: string, b: string): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`;
+function wayName(from: string, to: string): string {
+  return `${from} ${to}`;
 }

@@ -26,18 +26,19 @@ export function randomSpec(random: SeededRandom, { key }: { readonly key: string
     placement: random.pick(['pack', 'spread']),
     labels: key === null ? {} : { [KEY_LABEL]: key },
     constraints: random.chance(0.15) ? [random.pick(CONSTRAINTS)] : [],
-    replaceAfterSeconds: random.pick([2, 5, 15, 'never']),
+    replaceAfterSeconds: random.pick([0, 2, 5, 15, 'never']),
     groups: groups.map((name) => randomGroup(random, name)),
   });
 }
 
 function randomGroup(random: SeededRandom, name: string): JobSpecInput['groups'][number] {
-  const lifeMs = random.chance(0.06) ? null : random.between(200, 15_000);
+  const lifeMs = random.chance(0.1) ? null : random.between(200, 15_000);
   const behaviour: Behaviour = {
     lifeMs,
     exitCode: random.chance(0.85) ? 0 : 3,
     failurePercent: random.pick([0, 0, 30]),
     stopMs: random.chance(0.8) ? random.between(0, 2000) : null,
+    killMs: random.chance(0.1) ? random.between(500, 20_000) : 0,
     isUnusable: random.chance(0.03),
   };
   return {

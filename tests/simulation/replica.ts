@@ -15,6 +15,7 @@ import { OpLeases } from '../../control-plane/store/transact.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { FaultyStore, type FaultyStoreParts, type Origin, StoreLink } from './faulty-store.ts';
+import type { HostClock } from './host-clock.ts';
 import type { Plant } from './planted-bugs.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedProcess } from './simulated-process.ts';
@@ -23,7 +24,10 @@ import type { Weather } from './weather.ts';
 export interface ReplicaParts {
   readonly name: string;
   readonly shared: MemoryStore;
-  readonly clock: Clock;
+  /** The one of the host that it runs on. */
+  readonly clock: HostClock;
+  /** The world's. */
+  readonly worldClock: Clock;
   readonly random: SeededRandom;
   readonly weather: Weather;
   readonly config: ServiceConfig;
@@ -44,8 +48,6 @@ interface Life {
   ctx: ServiceContext | null;
 }
 
-const SKEW_MS = 300;
-
 export class Replica {
   readonly name: string;
   readonly link = new StoreLink();
@@ -56,6 +58,10 @@ export class Replica {
   constructor(parts: ReplicaParts) {
     this.name = parts.name;
     this.#parts = parts;
+  }
+
+  get clock(): HostClock {
+    return this.#parts.clock;
   }
 
   /** Null while it is down. */
@@ -80,7 +86,7 @@ export class Replica {
     this.#starts += 1;
     const { name, clock, random, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
-    const process = new SimulatedProcess(name, clock, { skewMs: chance.between(-SKEW_MS, SKEW_MS) });
+    const process = new SimulatedProcess(name, clock);
     const life: Life = {
       process,
       abort: new AbortController(),
@@ -128,8 +134,8 @@ export class Replica {
   }
 
   #store(process: SimulatedProcess, random: SeededRandom, origin: Origin): Store {
-    const { plant } = this.#parts;
-    const faulty = new FaultyStore({ ...this.#parts, process, link: this.link, random }, origin);
+    const { plant, worldClock: clock } = this.#parts;
+    const faulty = new FaultyStore({ ...this.#parts, clock, process, link: this.link, random }, origin);
     return plant.store(faulty, { random, origin });
   }
 }

@@ -7,6 +7,7 @@ import type { JobKey } from '../../shared/domain/ids.ts';
 import type { JobSpec } from '../../shared/domain/job.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import type { Client } from './client.ts';
+import type { Decisions } from './decisions.ts';
 import type { Past } from './invariants/past.ts';
 import { RANKS } from './invariants/tasks.ts';
 import { type Violation, violation } from './invariants/violation.ts';
@@ -19,6 +20,7 @@ export interface WorkloadParts {
   readonly client: Client;
   readonly process: SimulatedProcess;
   readonly random: SeededRandom;
+  readonly decisions: Decisions;
   readonly nodes: readonly string[];
   readonly past: Past;
   readonly truth: Truth;
@@ -49,12 +51,15 @@ const REPEAT_AFTER_MS: readonly [number, number] = [0, 5000];
 /** One client's requests, one after the other. */
 export class Workload {
   readonly #parts: WorkloadParts;
+  /** Of the present request alone, so that it doesn't depend on those before it. */
+  #random: SeededRandom;
   #requests = 0;
   #isStopped = false;
   #isIdle = false;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
+    this.#random = parts.random;
   }
 
   /** Nothing is under way any more. */
@@ -68,17 +73,19 @@ export class Workload {
   }
 
   async run(): Promise<void> {
-    const { process, random } = this.#parts;
+    const { process, decisions } = this.#parts;
     while (!this.#isStopped) {
-      await sleep(process.clock, random.between(...PAUSE_MS));
-      if (!this.#isStopped) await this.#request();
+      this.#requests += 1;
+      const name = `${process.name}/${this.#requests}`;
+      this.#random = this.#parts.random.split(name);
+      await sleep(process.clock, this.#random.between(...PAUSE_MS));
+      if (!this.#isStopped && decisions.take(name)) await this.#request();
     }
     this.#isIdle = true;
   }
 
   async #request(): Promise<void> {
-    this.#requests += 1;
-    const kind = this.#parts.random.weighted(WEIGHTS);
+    const kind = this.#random.weighted(WEIGHTS);
     switch (kind) {
       case 'submit':
         return this.#submit();
@@ -110,7 +117,8 @@ export class Workload {
   }
 
   async #submit(): Promise<void> {
-    const { random, process } = this.#parts;
+    const { process } = this.#parts;
+    const random = this.#random;
     const key = this.#key();
     const spec = randomSpec(random, { key });
     await this.#submitOnce(key, spec);
@@ -136,8 +144,9 @@ export class Workload {
   }
 
   async #update(mayCreate: boolean): Promise<void> {
-    const { client, random, truth } = this.#parts;
-    const job = pickJob(this.#parts);
+    const { client, truth } = this.#parts;
+    const random = this.#random;
+    const job = this.#pickJob();
     const fresh = randomSpec(random, { key: null });
     const spec = job === null || mayCreate ? fresh : { ...fresh, name: job.name, role: job.role };
     const standing = truth.snapshot.jobByKey(spec);
@@ -149,7 +158,7 @@ export class Workload {
 
   async #endJob(kind: 'stopJob' | 'deleteJob'): Promise<void> {
     const { client } = this.#parts;
-    const key = pickJob(this.#parts);
+    const key = this.#pickJob();
     if (key === null) return;
     const what = `${kind} ${key.role}:${key.name}`;
     await client.write({
@@ -163,17 +172,18 @@ export class Workload {
   }
 
   async #stopTask(): Promise<void> {
-    const { client, random, truth } = this.#parts;
+    const { client, truth } = this.#parts;
     const live = [...truth.snapshot.tasks.values()].filter((task) => RANKS[task.state] < 4);
     if (live.length === 0) return;
-    const { id } = random.pick(live.sort((a, b) => (a.id < b.id ? -1 : 1)));
+    const { id } = this.#random.pick(live.sort((a, b) => (a.id < b.id ? -1 : 1)));
     const run: Parameters<typeof client.write<unknown>>[0]['run'] = (ctx, call) =>
       stopTask(ctx, call, id, { reason: 'enough' });
     await client.write({ what: `stop ${id}`, key: this.#key(), run });
   }
 
   async #changeNode(kind: 'drain' | 'undrain' | 'close' | 'open'): Promise<void> {
-    const { client, random, nodes } = this.#parts;
+    const { client, nodes } = this.#parts;
+    const random = this.#random;
     const node = random.pick(nodes);
     const deadlineSeconds = random.chance(0.5) ? random.between(0, 20) : null;
     await client.write({
@@ -190,7 +200,7 @@ export class Workload {
   /** A job that is on record all the while must be found, and what is seen of tasks only goes forward. */
   async #read(): Promise<void> {
     const { client, truth, past, onViolation } = this.#parts;
-    const key = pickJob(this.#parts);
+    const key = this.#pickJob();
     const before = key === null ? undefined : truth.snapshot.jobByKey(key);
     const { position } = client;
     if (key !== null && before !== undefined) {
@@ -210,18 +220,19 @@ export class Workload {
   }
 
   async #plan(): Promise<void> {
-    const { client, random } = this.#parts;
-    const spec = randomSpec(random, { key: null });
+    const { client } = this.#parts;
+    const spec = randomSpec(this.#random, { key: null });
     await client.read('plan', (ctx) => planJob(ctx, client.principal, spec));
     await client.read('nodes', (ctx) =>
       listNodes(ctx, client.principal, { states: null }, { limit: 100, after: null }),
     );
   }
-}
 
-/** One of the jobs that are there, or null. */
-function pickJob({ truth, random }: WorkloadParts): JobKey | null {
-  const keys = [...truth.snapshot.jobs.values()].map(({ spec }) => ({ role: spec.role, name: spec.name }));
-  if (keys.length === 0) return null;
-  return random.pick(keys.sort((a, b) => (`${a.role}:${a.name}` < `${b.role}:${b.name}` ? -1 : 1)));
+  /** One of the jobs that are there, or null. */
+  #pickJob(): JobKey | null {
+    const jobs = [...this.#parts.truth.snapshot.jobs.values()];
+    const found = jobs.map(({ spec }) => ({ role: spec.role, name: spec.name }));
+    if (found.length === 0) return null;
+    return this.#random.pick(found.sort((a, b) => (`${a.role}:${a.name}` < `${b.role}:${b.name}` ? -1 : 1)));
+  }
 }

@@ -3,8 +3,13 @@
  * them. It knows how to take one step, and holds everything against the invariants after each.
  */
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
+import type { LeaseId } from '../../control-plane/store/contract.ts';
+import { keys } from '../../control-plane/store/keys.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { Client } from './client.ts';
+import type { Decisions } from './decisions.ts';
+import { MACHINE_SKEWS_MS, REPLICA_SKEW_MAX_MS } from './faults.ts';
+import { DRIFT_MAX, HostClock } from './host-clock.ts';
 import { checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
 import { checkJobs } from './invariants/jobs.ts';
@@ -34,12 +39,13 @@ export interface WorldParts {
   readonly clock: VirtualClock;
   readonly trace: Trace;
   readonly plant: Plant;
+  readonly decisions: Decisions;
 }
 
 const CONFIG = { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-simulated' } as const;
 
 /** Each mirror is compared as a whole after so many steps. */
-const WHOLE_CHECK_EVERY_STEPS = 200;
+const WHOLE_CHECK_EVERY_STEPS = 1000;
 
 export class World {
   readonly #parts: WorldParts;
@@ -47,6 +53,7 @@ export class World {
   readonly #truth: Truth;
   readonly #past = emptyPast();
   readonly #weather: Weather;
+  readonly #hasClockFaults: boolean;
   readonly #replicas: readonly Replica[];
   readonly #machines: readonly Machine[];
   readonly #workloads: readonly Workload[];
@@ -57,13 +64,15 @@ export class World {
   #steps = 0;
 
   constructor(parts: WorldParts) {
-    const { seed, clock } = parts;
+    const { seed, clock, decisions } = parts;
     this.#parts = parts;
     const random = new SeededRandom(seed);
     this.#shared = new MemoryStore({ clock });
     this.#truth = new Truth(this.#shared);
-    this.#weather = new Weather(random.split('weather'));
+    this.#weather = new Weather(random.split('weather'), decisions);
+    this.#hasClockFaults = decisions.take('clocks');
     const network = new Network(clock, random.split('network'), this.#weather);
+    const named = (kind: string, count: number) => namesOf(kind, count, decisions);
     this.#replicas = named('replica', random.between(2, 3)).map((name) => this.#replica(name, random.split(name)));
     this.#machines = named('node', random.between(2, 4)).map((name, place) =>
       this.#machine(name, { zone: ZONES[place % 2] ?? ZONES[0], random: random.split(name), network }),
@@ -74,12 +83,15 @@ export class World {
     this.#nemesis = new Nemesis({
       clock,
       random: random.split('nemesis'),
+      decisions,
+      hasClockFaults: this.#hasClockFaults,
       network,
       shared: this.#shared,
       replicas: this.#replicas,
       machines: this.#machines,
       revision: this.#revision,
-      trace: this.#tell('nemesis'),
+      leases: () => this.#livenessLeases(),
+      tell: this.#tell('nemesis'),
     });
   }
 
@@ -94,6 +106,7 @@ export class World {
     readonly jobs: number;
     readonly placements: number;
     readonly runs: number;
+    readonly faults: Readonly<Record<string, number>>;
   } {
     const { jobsMade, placements, starts } = this.#past;
     return {
@@ -101,6 +114,7 @@ export class World {
       jobs: jobsMade.size,
       placements: placements.size,
       runs: starts.size,
+      faults: Object.fromEntries(this.#nemesis.counts),
     };
   }
 
@@ -181,12 +195,33 @@ export class World {
     });
   }
 
+  /** Those that say that a node is alive, a replica is up, or somebody drives. */
+  #livenessLeases(): LeaseId[] {
+    const { snapshot } = this.#truth;
+    const held = [
+      keys.driver,
+      ...this.#machines.map(({ name }) => keys.alive(name)),
+      ...this.#replicas.map(({ name }) => keys.replica(name)),
+    ];
+    return held.flatMap((key) => snapshot.lease(key) ?? []);
+  }
+
+  /** A host's clock as it is from the beginning. */
+  #hostClock(random: SeededRandom, skewMs: number): HostClock {
+    const { clock } = this.#parts;
+    if (!this.#hasClockFaults) return new HostClock(clock, { skewMs: 0, rate: 1 });
+    return new HostClock(clock, { skewMs, rate: 1 + (2 * random.next() - 1) * DRIFT_MAX });
+  }
+
   #replica(name: string, random: SeededRandom): Replica {
-    const { clock, plant } = this.#parts;
+    const { clock: worldClock, plant } = this.#parts;
+    const chance = random.split('clock');
+    const skewMs = chance.between(-REPLICA_SKEW_MAX_MS, REPLICA_SKEW_MAX_MS);
     return new Replica({
       name,
       shared: this.#shared,
-      clock,
+      clock: this.#hostClock(chance, skewMs),
+      worldClock,
       random,
       weather: this.#weather,
       config: CONFIG,
@@ -205,7 +240,8 @@ export class World {
     name: string,
     { zone, random, network }: { readonly zone: string; readonly random: SeededRandom; readonly network: Network },
   ): Machine {
-    const { clock, trace } = this.#parts;
+    const { clock: worldClock, trace } = this.#parts;
+    const chance = random.split('clock');
     const witness = {
       onStart: (container: SimulatedContainer) => this.#started(container, name),
       onEnd: (container: SimulatedContainer) => {
@@ -215,7 +251,8 @@ export class World {
     return new Machine({
       name,
       zone,
-      clock,
+      clock: this.#hostClock(chance, chance.pick(MACHINE_SKEWS_MS)),
+      worldClock,
       random,
       weather: this.#weather,
       network,
@@ -239,7 +276,17 @@ export class World {
       onViolation,
     });
     const nodes = this.#machines.map((machine) => machine.name);
-    return new Workload({ client, process, random, nodes, past: this.#past, truth: this.#truth, onViolation });
+    const { decisions } = this.#parts;
+    return new Workload({
+      client,
+      process,
+      random,
+      decisions,
+      nodes,
+      past: this.#past,
+      truth: this.#truth,
+      onViolation,
+    });
   }
 
   #started(container: SimulatedContainer, node: string): void {
@@ -276,6 +323,8 @@ export class World {
   }
 }
 
-function named(kind: string, count: number): string[] {
-  return Array.from({ length: count }, (_, place) => `${kind}-${place + 1}`);
+/** Of each kind there is at least one. */
+function namesOf(kind: string, count: number, decisions: Decisions): string[] {
+  const names = Array.from({ length: count }, (_, place) => `${kind}-${place + 1}`);
+  return names.filter((name, place) => place === 0 || decisions.take(name));
 }

@@ -27,8 +27,11 @@ export function checkStart(
   return violations;
 }
 
-/** Longer than a lost message is noticed, a backoff lasts, a long request is held, and the longest grace together. */
-const OUTLIVES_MAX_MS = 75_000;
+/**
+ * Longer than a lost message is noticed, a backoff lasts, a long request is held, the longest grace, the pause before a
+ * second SIGKILL and the longest death after it together.
+ */
+const OUTLIVES_MAX_MS = 110_000;
 
 /** Since when each container runs without a place while its agent is in a live session. */
 export type Overdue = Map<string, number>;
