@@ -13,6 +13,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { type Network, NetworkFault } from './network.ts';
+import type { Plant } from './plants/plant.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
@@ -22,6 +23,7 @@ export interface ClientParts {
   readonly network: Network;
   readonly replicas: readonly Replica[];
   readonly random: SeededRandom;
+  readonly plant: Plant;
   /** At which the store stands now. */
   readonly revision: () => number;
   readonly trace: (what: string) => void;
@@ -127,9 +129,9 @@ export class Client {
   }
 
   #ask<T>(run: (ctx: ServiceContext) => Promise<T>): Promise<T> {
-    const { process, network, random, replicas } = this.#parts;
+    const { process, network, random, replicas, plant } = this.#parts;
     const replica = random.pick(replicas);
-    const position = this.#position;
+    const position = plant.catchesUp === false ? 0 : this.#position;
     return network.call({
       from: process,
       to: replica.process,

@@ -20,6 +20,8 @@ export interface FaultParts {
   readonly revision: () => number;
   /** Those by which nodes and replicas are known to be alive, and the driver to drive. */
   readonly leases: () => readonly LeaseId[];
+  /** Of one node; null where it isn't alive. */
+  readonly leaseOf: (node: string) => LeaseId | null;
   readonly tell: (what: string) => void;
 }
 
@@ -42,6 +44,7 @@ export const FAULT_WEIGHTS = {
   cutAgentFromOne: 3,
   loseRequestsOfAgent: 3,
   loseAnswersToAgent: 4,
+  forsakeAgent: 7,
   engineAway: 4,
   fillDisk: 1,
   crashContainer: 3,
@@ -223,6 +226,15 @@ export class Faults {
         this.#tell(`${machine.name} hears nothing for ${longMs} ms`);
         this.#cut(this.#fromReplicas(machine), longMs);
       },
+      // To the control plane it looks gone, and what it goes on telling is news to nobody who decides what becomes of it.
+      forsakeAgent: ({ machine, longMs, shortMs }) => {
+        this.#tell(
+          `the lease of ${machine.name} ends, it hears nothing for ${longMs} ms, and then all watches stand still`,
+        );
+        this.#cut(this.#fromReplicas(machine), longMs);
+        this.endLeaseOf(machine.name);
+        this.#later(shortMs / 5, () => this.#stallWatches(longMs / 4));
+      },
     } satisfies Partial<Record<Fault, Strike>>;
   }
 
@@ -285,6 +297,16 @@ export class Faults {
         machine.clock.set(skewMs);
       },
     } satisfies Partial<Record<Fault, Strike>>;
+  }
+
+  endLeaseOf(node: string): void {
+    const lease = this.#parts.leaseOf(node);
+    if (lease !== null) void this.#parts.shared.revokeLease(lease);
+  }
+
+  #stallWatches(forMs: number): void {
+    const untilMs = this.#parts.clock.monotonicMs() + forMs;
+    for (const { link } of this.#parts.replicas) link.watchStalledUntilMs = untilMs;
   }
 
   killReplica(replica: Replica, downMs: number): void {

@@ -55,8 +55,14 @@ export interface FaultyStoreParts {
   readonly link: StoreLink;
   readonly random: SeededRandom;
   readonly weather: Pick<Weather, 'store'>;
+  /** Where a watch that broke off goes on: as it should, at `next`, unless a bug is planted. */
+  readonly resumeWatch?: (next: number, reached: number) => number;
   /** At which the store stands now. */
   readonly revision: () => number;
+  /** For how long a transaction is held up on its way, beside what the weather does. */
+  readonly holdUpMs?: (transaction: Transaction, replica: string) => number;
+  /** Called for every transaction right before the store looks at it. */
+  readonly onArrival?: (transaction: Transaction, replica: string) => void;
   /** Called for every transaction that was carried out, at the moment when it was. */
   readonly onCommit: (commit: Commit) => void;
 }
@@ -83,7 +89,10 @@ export class FaultyStore implements Store {
 
   transact(transaction: Transaction): Promise<TransactionResult> {
     const sentAtRevision = this.#parts.revision();
+    const heldUpMs = this.#parts.holdUpMs?.(transaction, this.#origin.replica) ?? 0;
     return this.#call('transact', async (store) => {
+      if (heldUpMs > 0) await sleep(this.#parts.clock, heldUpMs);
+      this.#parts.onArrival?.(transaction, this.#origin.replica);
       const result = await store.transact(transaction);
       const { revision } = result;
       if (result.committed) this.#parts.onCommit({ origin: this.#origin, transaction, revision, sentAtRevision });
@@ -95,7 +104,11 @@ export class FaultyStore implements Store {
     let next = fromRevision;
     while (!signal.aborted) {
       for await (const batch of this.#parts.shared.watch({ prefix, fromRevision: next, signal })) {
-        if (!(await this.#arrives())) break;
+        if (!(await this.#arrives())) {
+          const { resumeWatch, revision } = this.#parts;
+          next = resumeWatch?.(next, revision()) ?? next;
+          break;
+        }
         if (signal.aborted) return;
         next = batch.revision + 1;
         yield batch;

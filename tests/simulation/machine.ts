@@ -10,6 +10,7 @@ import { AgentLink } from './agent-link.ts';
 import { EngineClient } from './engine-client.ts';
 import type { HostClock } from './host-clock.ts';
 import type { Network } from './network.ts';
+import type { Plant } from './plants/plant.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
@@ -28,6 +29,7 @@ export interface MachineParts {
   readonly weather: Weather;
   readonly network: Network;
   readonly replicas: readonly Replica[];
+  readonly plant: Plant;
   readonly witness: EngineWitness;
   readonly trace: (who: string, what: string) => void;
   readonly onBug: (name: string, error: unknown) => void;
@@ -80,10 +82,13 @@ export class Machine {
     const process = new SimulatedProcess(name, this.#parts.clock);
     const tell = (what: string) => trace(name, what);
     const link = { node: name, process, random: chance.split('link'), admission: this.#admission, trace: tell };
-    const agent = createAgent({
+    const seams = {
       controlPlane: new AgentLink({ ...this.#parts, ...link }),
       runtime: new EngineClient({ engine: this.engine, process, clock, random: chance.split('calls'), weather }),
       journal: this.#disk.journalOf(process, clock),
+    };
+    const agent = createAgent({
+      ...(this.#parts.plant.agent?.(seams) ?? seams),
       clock: process.clock,
       random: chance,
       config: configOf(name, this.#parts.zone),
@@ -114,8 +119,8 @@ function configOf(name: string, zone: string): AgentConfig {
       cpus: 4,
       memMiB: 4096,
       diskMiB: 10_000,
-      gpus: 0,
-      custom: {},
+      gpus: 2,
+      custom: { licences: 3 },
       ports: [{ first: 20_000, last: 20_005 }],
     },
     attributes: { hostname: name, arch: 'x64', os: 'linux', node: name, zone },

@@ -3,6 +3,8 @@
  * Everything that it breaks it mends after a while, and all of it when it is told to stop. Each strike is a decision of its
  * own, drawn from its number, so that a run can be repeated without it and all others stay.
  */
+import type { Transaction } from '../../control-plane/store/contract.ts';
+import { parseKey } from '../../control-plane/store/keys.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Decisions } from './decisions.ts';
 import { FAULT_WEIGHTS, type Fault, type FaultParts, Faults, isClockFault } from './faults.ts';
@@ -27,7 +29,7 @@ const STALLED_CLAIM_MAX_MS = 15_000;
 const FAULT_CHANCE = 0.7;
 
 /** Everything that is struck at a time of its own, and what is struck because of what has just been written. */
-type Struck = Fault | 'stallClaim' | 'killAtCommit';
+type Struck = Fault | 'stallClaim' | 'loseNodeAtClaim' | 'holdUp' | 'killAtCommit';
 
 export class Nemesis {
   readonly #parts: NemesisParts;
@@ -35,10 +37,14 @@ export class Nemesis {
   readonly #weights: Readonly<Record<Fault, number>>;
   readonly #pauseMs: readonly [number, number];
   readonly #stallClaimChance: number;
+  readonly #loseNodeAtClaimChance: number;
+  readonly #holdUpChance: number;
   readonly #killAtCommitChance: number;
   readonly #stalled = new Map<string, SimulatedProcess>();
   readonly #counts = new Map<Struck, number>();
+  #sent = 0;
   #commits = 0;
+  #claims = 0;
   #isStopped = false;
 
   constructor(parts: NemesisParts) {
@@ -57,6 +63,8 @@ export class Nemesis {
       [2000, 20_000],
     ] as const);
     this.#stallClaimChance = random.pick([0, 0.02, 0.1]);
+    this.#loseNodeAtClaimChance = random.pick([0, 0.05, 0.15]);
+    this.#holdUpChance = random.pick([0, 0.01, 0.03]);
     this.#killAtCommitChance = random.pick([0, 0.005, 0.02]);
   }
 
@@ -84,13 +92,41 @@ export class Nemesis {
     this.#faults.mend();
   }
 
+  /** What was decided a while ago is no good any more; most of all where it gives a node up that may be heard of again. */
+  holdUpMs(transaction: Transaction, by: string): number {
+    if (this.#isStopped) return 0;
+    this.#sent += 1;
+    const chance = this.#parts.random.split(`sent ${this.#sent}`);
+    const likely = isGiveUp(transaction) ? GIVE_UP_HOLD_UP_CHANCE : this.#holdUpChance;
+    if (!chance.chance(likely) || !this.#parts.decisions.take(`hold-up/${this.#sent}`)) return 0;
+    const delayMs = chance.between(10, 8000);
+    this.#parts.tell(`a transaction of ${by} is held up for ${delayMs} ms`);
+    this.#count('holdUp');
+    return delayMs;
+  }
+
+  /** A node that goes just before a round is claimed must not get anything from it. */
+  onArrival(transaction: Transaction, by: string): void {
+    if (this.#isStopped || !isClaim(transaction)) return;
+    this.#claims += 1;
+    const { random, machines, replicas, decisions, clock, tell } = this.#parts;
+    const chance = random.split(`claim ${this.#claims}`);
+    const machine = chance.pick(machines);
+    if (!chance.chance(this.#loseNodeAtClaimChance) || !decisions.take(`before-claim/${this.#claims}`)) return;
+    tell(`the lease of ${machine.name} ends just before ${by} claims a round`);
+    this.#count('loseNodeAtClaim');
+    this.#faults.endLeaseOf(machine.name);
+    const claimer = replicas.find(({ name }) => name === by);
+    if (claimer) claimer.link.watchStalledUntilMs = clock.monotonicMs() + chance.between(0, 500);
+  }
+
   /** The worst moments of a replica are those right after the store has carried something out, before it hears of that. */
   onCommit(commit: Commit): void {
     if (this.#isStopped) return;
     this.#commits += 1;
     const chance = this.#parts.random.split(`commit ${this.#commits}`);
     const replica = this.#parts.replicas.find(({ name }) => name === commit.origin.replica);
-    if (isClaim(commit)) this.#onClaim(replica, chance);
+    if (isClaim(commit.transaction)) this.#onClaim(replica, chance);
     if (replica === undefined || !chance.chance(this.#killAtCommitChance)) return;
     if (!this.#parts.decisions.take(`commit/${this.#commits}`)) return;
     this.#parts.tell(`${replica.name} is killed before it hears of what it wrote`);
@@ -109,7 +145,7 @@ export class Nemesis {
     this.#stalled.clear();
     const process = replica?.process ?? null;
     if (replica === undefined || process === null || !chance.chance(this.#stallClaimChance)) return;
-    if (!this.#parts.decisions.take(`claim/${this.#commits}`)) return;
+    if (!this.#parts.decisions.take(`after-claim/${this.#commits}`)) return;
     this.#parts.tell(`${replica.name} is held up after its claim`);
     this.#count('stallClaim');
     process.pause();
@@ -124,4 +160,13 @@ export class Nemesis {
   #later(afterMs: number, work: () => void): void {
     this.#parts.clock.setTimer(afterMs, work);
   }
+}
+
+/** Nodes are given up a few times in a run, and that is when most can go wrong. */
+const GIVE_UP_HOLD_UP_CHANCE = 0.6;
+
+/** It ends tasks and raises their node's epoch. */
+function isGiveUp({ writes }: Transaction): boolean {
+  const kinds = writes.map(({ key }) => parseKey(key)?.[0]);
+  return kinds.includes('epochs') && kinds.includes('tasks');
 }

@@ -32,7 +32,7 @@ export function randomSpec(random: SeededRandom, { key }: { readonly key: string
 }
 
 function randomGroup(random: SeededRandom, name: string): JobSpecInput['groups'][number] {
-  const lifeMs = random.chance(0.1) ? null : random.between(200, 15_000);
+  const lifeMs = random.chance(0.1) ? null : random.between(200, random.pick([15_000, 15_000, 60_000]));
   const behaviour: Behaviour = {
     lifeMs,
     exitCode: random.chance(0.85) ? 0 : 3,
@@ -46,11 +46,17 @@ function randomGroup(random: SeededRandom, name: string): JobSpecInput['groups']
     count: random.between(1, 4),
     image: random.chance(0.7) ? IMAGES[0] : random.pick(IMAGES),
     env: environmentOf(behaviour),
-    resources: { cpus: random.pick([0.1, 0.3, 0.7, 1, 2.5]), memMiB: random.pick([64, 500, 1500]) },
+    resources: {
+      cpus: random.pick([0.1, 0.3, 0.7, 1, 2.5]),
+      memMiB: random.pick([64, 500, 1500]),
+      diskMiB: random.pick([0, 0, 4000]),
+      gpus: random.pick([0, 0, 0, 0, 1, 2]),
+      custom: random.chance(0.15) ? { licences: random.pick([1, 1.5]) } : {},
+    },
     ports: randomPorts(random),
     constraints: random.chance(0.1) ? [random.pick(CONSTRAINTS)] : [],
     retries: { max: random.between(0, 2), delaySeconds: random.between(0, 2), factor: 2, maxDelaySeconds: 4 },
-    ...(lifeMs === null || random.chance(0.2) ? { timeoutSeconds: random.between(1, 20) } : {}),
+    ...(random.chance(lifeMs === null ? 0.6 : 0.2) ? { timeoutSeconds: random.between(1, 20) } : {}),
     killGraceSeconds: random.between(0, 4),
   };
 }

@@ -16,7 +16,7 @@ import type { Clock } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { FaultyStore, type FaultyStoreParts, type Origin, StoreLink } from './faulty-store.ts';
 import type { HostClock } from './host-clock.ts';
-import type { Plant } from './planted-bugs.ts';
+import type { Plant, StorePlace } from './plants/plant.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import type { Weather } from './weather.ts';
@@ -34,6 +34,8 @@ export interface ReplicaParts {
   readonly plant: Plant;
   readonly log: Logger;
   readonly revision: FaultyStoreParts['revision'];
+  readonly holdUpMs: NonNullable<FaultyStoreParts['holdUpMs']>;
+  readonly onArrival: NonNullable<FaultyStoreParts['onArrival']>;
   readonly onCommit: FaultyStoreParts['onCommit'];
   /** Something in it has ended that never should. */
   readonly onBug: (name: string, error: unknown) => void;
@@ -87,10 +89,11 @@ export class Replica {
     const { name, clock, random, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
     const process = new SimulatedProcess(name, clock);
+    const memory = new Map<string, number>();
     const life: Life = {
       process,
       abort: new AbortController(),
-      store: (origin) => this.#store(process, chance.split('store'), origin),
+      store: (origin) => this.#store(process, { random: chance.split('store'), origin, memory }),
       ctx: null,
     };
     this.#life = life;
@@ -133,10 +136,13 @@ export class Replica {
     await Promise.all([driver.run(signal), announceReplica(life.ctx, signal), mirrored]);
   }
 
-  #store(process: SimulatedProcess, random: SeededRandom, origin: Origin): Store {
+  #store(process: SimulatedProcess, place: StorePlace): Store {
     const { plant, worldClock: clock } = this.#parts;
-    const faulty = new FaultyStore({ ...this.#parts, clock, process, link: this.link, random }, origin);
-    return plant.store(faulty, { random, origin });
+    const { random, origin } = place;
+    const resumeWatch = plant.resumeWatch ?? ((next: number) => next);
+    const parts = { ...this.#parts, clock, process, link: this.link, random, resumeWatch };
+    const faulty = new FaultyStore(parts, origin);
+    return plant.store?.(faulty, place) ?? faulty;
   }
 }
 

@@ -2,7 +2,8 @@
 import { Decisions } from './decisions.ts';
 import type { Violation } from './invariants/violation.ts';
 import { violation } from './invariants/violation.ts';
-import { type BugName, NO_BUG, PLANTED_BUGS } from './planted-bugs.ts';
+import { type BugName, plantedBug } from './planted-bugs.ts';
+import { NO_BUG } from './plants/plant.ts';
 import { Trace } from './trace.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { World } from './world.ts';
@@ -43,7 +44,7 @@ const START_MS = Date.UTC(2026, 0, 1);
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const clock = new VirtualClock(START_MS);
   const trace = new Trace(clock, options.onLine ?? null);
-  const plant = options.bug ? PLANTED_BUGS[options.bug] : NO_BUG;
+  const plant = options.bug ? plantedBug(options.bug) : NO_BUG;
   const decisions = new Decisions(options.without);
   const world = new World({ seed: options.seed, clock, trace, plant, decisions });
   const stopListening = onUnhandledRejection((error) => {

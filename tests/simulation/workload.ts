@@ -5,8 +5,9 @@ import { listTasks, stopTask } from '../../control-plane/services/tasks.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey } from '../../shared/domain/ids.ts';
 import type { JobSpec } from '../../shared/domain/job.ts';
+import type { JobView } from '../../shared/protocol/views.ts';
 import { sleep } from '../../shared/util/clock.ts';
-import type { Client } from './client.ts';
+import type { Client, Write } from './client.ts';
 import type { Decisions } from './decisions.ts';
 import type { Past } from './invariants/past.ts';
 import { RANKS } from './invariants/tasks.ts';
@@ -127,15 +128,22 @@ export class Workload {
     await this.#submitOnce(key, spec);
   }
 
-  /** Whatever happened to the same request before, it makes one job and is told of that one. */
   async #submitOnce(key: string, spec: JobSpec): Promise<void> {
-    const { client, past, onViolation } = this.#parts;
     const what = `submit ${spec.role}:${spec.name} under ${key}`;
-    const outcome = await client.write({ what, key, run: (ctx, call) => submitJob(ctx, call, spec) });
-    const made = past.jobsByIdempotencyKey.get(key);
+    await this.#make({ what, key, run: (ctx, call) => submitJob(ctx, call, spec) });
+  }
+
+  /** Whatever happened to the same request before, it makes one version of one job and is told of that one. */
+  async #make(write: Write<JobView>): Promise<void> {
+    const { client, past, onViolation } = this.#parts;
+    const { what, key } = write;
+    const outcome = await client.write(write);
+    const made = past.madeByIdempotencyKey.get(key);
     if (outcome.type === 'answered') {
-      const { uid } = outcome.answer.body;
-      if (made?.uid !== uid) onViolation(violation(1, `"${what}" was answered with job ${uid}; it made ${made?.uid}`));
+      const { body, revision } = outcome.answer;
+      const isAsMade = made?.uid === body.uid && made.version === body.version && made.revision === revision;
+      const told = `version ${body.version} of job ${body.uid} at ${revision}`;
+      if (!isAsMade) onViolation(violation(1, `"${what}" was answered with ${told}; made was ${JSON.stringify(made)}`));
     }
     if (outcome.type === 'refused' && made !== undefined && made.revision <= outcome.attemptRevision) {
       const { code } = outcome.refusal;
@@ -144,16 +152,21 @@ export class Workload {
   }
 
   async #update(mayCreate: boolean): Promise<void> {
-    const { client, truth } = this.#parts;
+    const { process, truth } = this.#parts;
     const random = this.#random;
     const job = this.#pickJob();
-    const fresh = randomSpec(random, { key: null });
+    const key = this.#key();
+    const fresh = randomSpec(random, { key });
     const spec = job === null || mayCreate ? fresh : { ...fresh, name: job.name, role: job.role };
     const standing = truth.snapshot.jobByKey(spec);
     const ifVersion = standing !== undefined && random.chance(0.3) ? standing.version : null;
     const what = `update ${spec.role}:${spec.name}${ifVersion === null ? '' : ` from version ${ifVersion}`}`;
     const options = { ifVersion, onlyCreate: mayCreate && random.chance(0.5) };
-    await client.write({ what, key: this.#key(), run: (ctx, call) => updateJob(ctx, call, spec, options) });
+    const write: Write<JobView> = { what, key, run: (ctx, call) => updateJob(ctx, call, spec, options) };
+    await this.#make(write);
+    if (!random.chance(REPEAT_CHANCE)) return;
+    await sleep(process.clock, random.between(...REPEAT_AFTER_MS));
+    await this.#make(write);
   }
 
   async #endJob(kind: 'stopJob' | 'deleteJob'): Promise<void> {

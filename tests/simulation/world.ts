@@ -10,19 +10,20 @@ import { Client } from './client.ts';
 import type { Decisions } from './decisions.ts';
 import { MACHINE_SKEWS_MS, REPLICA_SKEW_MAX_MS } from './faults.ts';
 import { DRIFT_MAX, HostClock } from './host-clock.ts';
-import { checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
+import { checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
 import { checkJobs } from './invariants/jobs.ts';
 import { checkLedgers } from './invariants/ledgers.ts';
 import { MirrorCheck } from './invariants/mirrors.ts';
 import { emptyPast, remember } from './invariants/past.ts';
+import { checkPlans } from './invariants/plans.ts';
 import { checkRounds } from './invariants/rounds.ts';
 import { checkTasks } from './invariants/tasks.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { Machine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
 import { Network } from './network.ts';
-import type { Plant } from './planted-bugs.ts';
+import type { Plant } from './plants/plant.ts';
 import { ZONES } from './random-spec.ts';
 import { Replica } from './replica.ts';
 import { SeededRandom } from './seeded-random.ts';
@@ -91,6 +92,7 @@ export class World {
       machines: this.#machines,
       revision: this.#revision,
       leases: () => this.#livenessLeases(),
+      leaseOf: (node) => this.#truth.snapshot.lease(keys.alive(node)),
       tell: this.#tell('nemesis'),
     });
   }
@@ -174,7 +176,9 @@ export class World {
       ...checkJobs(revision, this.#past, snapshot),
       ...checkLedgers(revision, snapshot),
       ...checkRounds(revision, this.#past),
+      ...checkPlans(revision, this.#past, snapshot),
       ...checkTasks(revision, this.#past, snapshot),
+      ...checkFreed(revision, this.#machines),
     ]);
     remember(this.#past, revision);
   }
@@ -228,6 +232,8 @@ export class World {
       plant,
       log: this.#logger(name),
       revision: this.#revision,
+      holdUpMs: (transaction, by) => this.#nemesis.holdUpMs(transaction, by),
+      onArrival: (transaction, by) => this.#nemesis.onArrival(transaction, by),
       onCommit: (commit) => {
         this.#truth.note(commit);
         this.#nemesis.onCommit(commit);
@@ -257,6 +263,7 @@ export class World {
       weather: this.#weather,
       network,
       replicas: this.#replicas,
+      plant: this.#parts.plant,
       witness,
       trace: (who, what) => trace.add(who, what),
       onBug: this.#bug,
@@ -271,6 +278,7 @@ export class World {
       network,
       replicas: this.#replicas,
       random: random.split('calls'),
+      plant: this.#parts.plant,
       revision: this.#revision,
       trace: this.#tell(name),
       onViolation,

@@ -8,11 +8,12 @@ import type { Task } from '../../../shared/domain/task.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../../support/builders.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
-import { checkStart } from './containers.ts';
+import { checkFreed, checkStart } from './containers.ts';
 import { unsettled } from './convergence.ts';
 import { checkJobs } from './jobs.ts';
 import { checkLedgers } from './ledgers.ts';
-import { emptyPast, type Past } from './past.ts';
+import { emptyPast, KEY_LABEL, type Past, slotOf } from './past.ts';
+import { checkPlans } from './plans.ts';
 import { checkRounds } from './rounds.ts';
 import { checkTasks } from './tasks.ts';
 
@@ -142,6 +143,86 @@ describe('tasks', () => {
     expect(start('edge-2', past)).toEqual([6]);
     past.starts.set(running.id, { node: NODE.id, container: 'c0', atMs: 0 });
     expect(start(NODE.id, past)).toEqual([4]);
+  });
+});
+
+describe('plans', () => {
+  const claim = { number: 4, owner: 'replica-1', revision: 10 };
+  const entries = [anEntry(job, placed(0, 31_000))];
+  const change = ledgerChange(aLedger(), aLedger({ entries }));
+
+  it('give nothing to a node that was gone when the round was claimed', () => {
+    const found = (goneSince: number) => {
+      const past: Past = { ...emptyPast(), round: claim, gone: new Map([[NODE.id, goneSince]]) };
+      return checkPlans(revisionOf([change]), past, snapshotOf({})).map(({ invariant }) => invariant);
+    };
+    expect(found(9)).toEqual([3]);
+    expect(found(11)).toEqual([]);
+  });
+
+  it('pass nobody over whose turn it was', () => {
+    const small = aGroup({ count: 5, ports: [] });
+    const urgent = aJob({ uid: 'urgent', spec: { name: 'urgent', priority: 90, groups: [small] } });
+    const found = (priority: number, { round = claim, waiting = aTask(urgent) } = {}) => {
+      const jobs = [job, { ...urgent, spec: { ...urgent.spec, priority } }];
+      const now = snapshotOf({ jobs, tasks: [placed(0, 31_000), waiting], ledgers: [aLedger({ entries })] });
+      return checkPlans(revisionOf([change]), { ...emptyPast(), round }, now).map(({ invariant }) => invariant);
+    };
+    expect(found(90)).toEqual([9]);
+    expect(found(job.spec.priority)).toEqual([]);
+    expect(found(90, { round: { ...claim, revision: 9 } })).toEqual([]);
+    expect(found(90, { waiting: aTask(urgent, { notBeforeMs: 5 }) })).toEqual([]);
+  });
+});
+
+describe('slots', () => {
+  it('are filled once', () => {
+    const task = aTask(job);
+    const past = emptyPast();
+    const found = () =>
+      checkTasks(revisionOf([taskChange(null, task)]), past, snapshotOf({ tasks: [task] })).map(
+        ({ invariant }) => invariant,
+      );
+    expect(found()).toEqual([]);
+    past.slots.set(slotOf(task), 'another');
+    expect(found()).toEqual([4]);
+  });
+});
+
+describe('places', () => {
+  const task = placed(0, 31_000);
+  const full = aLedger({ entries: [anEntry(job, task)] });
+
+  /** What the engine of the node runs while the place is given back. */
+  function found(state: 'running' | 'exited', { isKept = false } = {}): number[] {
+    const engine = { containers: [{ id: 'c1', task: task.id, state }] };
+    const change = ledgerChange(full, isKept ? full : aLedger());
+    return checkFreed(revisionOf([change]), [{ name: NODE.id, engine }]).map(({ invariant }) => invariant);
+  }
+
+  it('are given back only when nothing runs there any more', () => {
+    expect(found('exited')).toEqual([]);
+    expect(found('running')).toEqual([6]);
+    expect(found('running', { isKept: true })).toEqual([]);
+  });
+});
+
+describe('versions', () => {
+  const spec = { ...job.spec, labels: { [KEY_LABEL]: 'key-1' } };
+  const version = { jobUid: job.uid, version: 2, spec, createdAtMs: 0, createdBy: 'alice' };
+
+  function found(before: typeof version | null, past: Past): number[] {
+    const key = keys.version(job.uid, 2);
+    const change = { kind: 'versions', key, id: `${job.uid}/2`, revision: 9, before, after: version } as const;
+    return checkJobs(revisionOf([change]), past, snapshotOf({})).map(({ invariant }) => invariant);
+  }
+
+  it('are made once for a key, and never written again', () => {
+    const past = emptyPast();
+    expect(found(null, past)).toEqual([]);
+    expect(found(version, past)).toEqual([1]);
+    past.madeByIdempotencyKey.set('key-1', { uid: job.uid, version: 1, revision: 5 });
+    expect(found(null, past)).toEqual([1]);
   });
 });
 
