@@ -304,6 +304,16 @@ export class Faults {
     if (lease !== null) void this.#parts.shared.revokeLease(lease);
   }
 
+  /** It gets through with what it has to say, and hears no answer for a while. */
+  letSpeak(node: string, forMs: number): void {
+    const { machines, network } = this.#parts;
+    const machine = machines.find(({ name }) => name === node);
+    if (machine === undefined) return;
+    for (const way of this.#toReplicas(machine)) network.join(way);
+    this.#cut(this.#fromReplicas(machine), forMs);
+    machine.process?.resume();
+  }
+
   #stallWatches(forMs: number): void {
     const untilMs = this.#parts.clock.monotonicMs() + forMs;
     for (const { link } of this.#parts.replicas) link.watchStalledUntilMs = untilMs;

@@ -92,17 +92,25 @@ export class Nemesis {
     this.#faults.mend();
   }
 
-  /** What was decided a while ago is no good any more; most of all where it gives a node up that may be heard of again. */
+  /** What was decided a while ago is no good any more. */
   holdUpMs(transaction: Transaction, by: string): number {
     if (this.#isStopped) return 0;
     this.#sent += 1;
     const chance = this.#parts.random.split(`sent ${this.#sent}`);
-    const likely = isGiveUp(transaction) ? GIVE_UP_HOLD_UP_CHANCE : this.#holdUpChance;
+    const node = givenUpBy(transaction);
+    const likely = node === null ? this.#holdUpChance : GIVE_UP_HOLD_UP_CHANCE;
     if (!chance.chance(likely) || !this.#parts.decisions.take(`hold-up/${this.#sent}`)) return 0;
-    const delayMs = chance.between(10, 8000);
-    this.#parts.tell(`a transaction of ${by} is held up for ${delayMs} ms`);
+    const delayMs = chance.between(...(node === null ? HOLD_UP_MS : GIVE_UP_HOLD_UP_MS));
     this.#count('holdUp');
+    this.#parts.tell(`a transaction of ${by} is held up for ${delayMs} ms`);
+    if (node !== null) this.#onGiveUp(node, delayMs);
     return delayMs;
+  }
+
+  /** The worst moment for a node to be heard of again is when it is being given up. */
+  #onGiveUp(node: string, delayMs: number): void {
+    this.#parts.tell(`${node}, which it gives up, is heard of again`);
+    this.#faults.letSpeak(node, delayMs);
   }
 
   /** A node that goes just before a round is claimed must not get anything from it. */
@@ -162,11 +170,17 @@ export class Nemesis {
   }
 }
 
-/** Nodes are given up a few times in a run, and that is when most can go wrong. */
-const GIVE_UP_HOLD_UP_CHANCE = 0.6;
+const HOLD_UP_MS: readonly [number, number] = [10, 8000];
+/** Nodes are given up a few times in a run, and that is when most can go wrong: long enough for an agent to try again. */
+const GIVE_UP_HOLD_UP_CHANCE = 0.8;
+const GIVE_UP_HOLD_UP_MS: readonly [number, number] = [2000, 9000];
 
-/** It ends tasks and raises their node's epoch. */
-function isGiveUp({ writes }: Transaction): boolean {
-  const kinds = writes.map(({ key }) => parseKey(key)?.[0]);
-  return kinds.includes('epochs') && kinds.includes('tasks');
+/** The node whose epoch it raises while it ends tasks there; null for every other transaction. */
+function givenUpBy({ writes }: Transaction): string | null {
+  const written = writes.flatMap(({ key }) => {
+    const parsed = parseKey(key);
+    return parsed === null ? [] : [parsed];
+  });
+  const [, node] = written.find(([kind]) => kind === 'epochs') ?? [];
+  return written.some(([kind]) => kind === 'tasks') ? (node ?? null) : null;
 }

@@ -9,8 +9,8 @@ import {
   planAtOnce,
   skipping,
   withFreshIds,
+  withoutEndCompares,
   withoutFence,
-  withoutGiveUpCompares,
   withoutLedgerCompares,
   withoutStatusCompares,
   withTransact,
@@ -40,8 +40,8 @@ export const PLANTED_BUGS = {
   },
   /** A round puts ledgers without comparing that they are as it saw them. */
   'blind-ledger': {
-    breaks: [2, 4, 6, 9],
-    seedsMax: 25,
+    breaks: [2, 3, 4, 6, 9],
+    seedsMax: 40,
     store: (store) => withTransact(store, withoutLedgerCompares),
   },
   /** Ledger and task are written in two transactions. */
@@ -56,16 +56,16 @@ export const PLANTED_BUGS = {
     seedsMax: 25,
     store: (store, { origin }) => (origin.session === null ? store : withTransact(store, withoutStatusCompares)),
   },
-  /** An end that a task has come to is overwritten when its node is given up. */
+  /** An end that a task has come to is overwritten when it is to stop, or when its node is given up. */
   'overwritten-end': {
     breaks: [4],
     seedsMax: 25,
-    store: (store) => withTransact(store, withoutGiveUpCompares),
+    store: (store, { origin }) => (origin.session === null ? withTransact(store, withoutEndCompares) : store),
   },
   /** Agents' calls are served whatever epoch they name. */
   'unchecked-epoch': {
     breaks: [5],
-    seedsMax: 25,
+    seedsMax: 40,
     session: ({ mirror }, { node, epoch }) => ({ node, epoch: Math.max(epoch, mirror.snapshot.epochOf(node)) }),
   },
   /** A pass creates tasks under ids that aren't derived. */
@@ -94,6 +94,10 @@ export const PLANTED_BUGS = {
   },
   /** A replica answers a client that has seen more than the replica has. */
   'answer-from-the-past': { breaks: [8], seedsMax: 25, catchesUp: false },
+  /** A stream of events is taken up again one revision too late. */
+  'event-gap': { breaks: [8], seedsMax: 25, resumeEvents: (after) => after + 1 },
+  /** Nobody asks for which roles a token is. */
+  'open-roles': { breaks: [9], seedsMax: 25, principal: (principal) => ({ ...principal, roles: ['*'] }) },
   /** An agent that comes back starts what it finds assigned, whether it has ended or not. */
   'end-started-again': { breaks: [4], seedsMax: 25, agent: startingAnew },
   /** An agent gives a place back while what held it still runs. */

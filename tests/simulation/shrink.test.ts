@@ -13,23 +13,34 @@ async function firstFailing(): Promise<{ readonly options: SimulationOptions; re
   throw new Error('no seed fails');
 }
 
-describe('a failing run', () => {
-  it('is made much shorter, and still fails in the same way', async () => {
-    const { options, failing } = await firstFailing();
-    const shrunk = await shrink(options, failing, 80);
-    expect(shrunk.trials).toBeLessThanOrEqual(80);
-    expect(shrunk.result.violation?.invariant).toBe(failing.violation?.invariant);
-    expect(shrunk.result.decisions.length).toBeLessThan(failing.decisions.length / 2);
-    expect(shrunk.result.steps).toBeLessThan(failing.steps);
-    const again = await simulate(shrunk.options);
-    expect(again.violation).toEqual(shrunk.result.violation);
-    expect(again.traceHash).toBe(shrunk.result.traceHash);
-  });
+/** Each trial is a run of its own, and the machine may be busy. */
+const TIMEOUT_MS = 240_000;
 
-  it('takes no more trials than it may', async () => {
-    const { options, failing } = await firstFailing();
-    expect((await shrink(options, failing, 5)).trials).toBe(5);
-  });
+describe('a failing run', () => {
+  it(
+    'is made much shorter, and still fails in the same way',
+    async () => {
+      const { options, failing } = await firstFailing();
+      const shrunk = await shrink(options, failing, 60);
+      expect(shrunk.trials).toBeLessThanOrEqual(60);
+      expect(shrunk.result.violation?.invariant).toBe(failing.violation?.invariant);
+      expect(shrunk.result.decisions.length).toBeLessThan(failing.decisions.length / 2);
+      expect(shrunk.result.steps).toBeLessThan(failing.steps);
+      const again = await simulate(shrunk.options);
+      expect(again.violation).toEqual(shrunk.result.violation);
+      expect(again.traceHash).toBe(shrunk.result.traceHash);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'takes no more trials than it may',
+    async () => {
+      const { options, failing } = await firstFailing();
+      expect((await shrink(options, failing, 5)).trials).toBe(5);
+    },
+    TIMEOUT_MS,
+  );
 
   it('is one that has failed', async () => {
     const clean = await simulate({ seed: 1, steps: 500 });

@@ -130,7 +130,7 @@ export class Workload {
 
   async #submitOnce(key: string, spec: JobSpec): Promise<void> {
     const what = `submit ${spec.role}:${spec.name} under ${key}`;
-    await this.#make({ what, key, run: (ctx, call) => submitJob(ctx, call, spec) });
+    await this.#make({ what, key, role: spec.role, run: (ctx, call) => submitJob(ctx, call, spec) });
   }
 
   /** Whatever happened to the same request before, it makes one version of one job and is told of that one. */
@@ -143,6 +143,7 @@ export class Workload {
       const { body, revision } = outcome.answer;
       const isAsMade = made?.uid === body.uid && made.version === body.version && made.revision === revision;
       const told = `version ${body.version} of job ${body.uid} at ${revision}`;
+      if (!outcome.answer.replayed) client.seesVersion(body.uid, body.version);
       if (!isAsMade) onViolation(violation(1, `"${what}" was answered with ${told}; made was ${JSON.stringify(made)}`));
     }
     if (outcome.type === 'refused' && made !== undefined && made.revision <= outcome.attemptRevision) {
@@ -162,7 +163,12 @@ export class Workload {
     const ifVersion = standing !== undefined && random.chance(0.3) ? standing.version : null;
     const what = `update ${spec.role}:${spec.name}${ifVersion === null ? '' : ` from version ${ifVersion}`}`;
     const options = { ifVersion, onlyCreate: mayCreate && random.chance(0.5) };
-    const write: Write<JobView> = { what, key, run: (ctx, call) => updateJob(ctx, call, spec, options) };
+    const write: Write<JobView> = {
+      what,
+      key,
+      role: spec.role,
+      run: (ctx, call) => updateJob(ctx, call, spec, options),
+    };
     await this.#make(write);
     if (!random.chance(REPEAT_CHANCE)) return;
     await sleep(process.clock, random.between(...REPEAT_AFTER_MS));
@@ -177,6 +183,7 @@ export class Workload {
     await client.write({
       what,
       key: this.#key(),
+      role: key.role,
       run: (ctx, call) =>
         kind === 'stopJob'
           ? stopJob(ctx, call, key, { reason: 'enough', ifVersion: null })
@@ -188,10 +195,10 @@ export class Workload {
     const { client, truth } = this.#parts;
     const live = [...truth.snapshot.tasks.values()].filter((task) => RANKS[task.state] < 4);
     if (live.length === 0) return;
-    const { id } = this.#random.pick(live.sort((a, b) => (a.id < b.id ? -1 : 1)));
+    const { id, role } = this.#random.pick(live.sort((a, b) => (a.id < b.id ? -1 : 1)));
     const run: Parameters<typeof client.write<unknown>>[0]['run'] = (ctx, call) =>
       stopTask(ctx, call, id, { reason: 'enough' });
-    await client.write({ what: `stop ${id}`, key: this.#key(), run });
+    await client.write({ what: `stop ${id}`, key: this.#key(), role, run });
   }
 
   async #changeNode(kind: 'drain' | 'undrain' | 'close' | 'open'): Promise<void> {
@@ -202,6 +209,7 @@ export class Workload {
     await client.write({
       what: `${kind} ${node}`,
       key: this.#key(),
+      role: null,
       run: (ctx, call) => {
         if (kind === 'drain') return drainNode(ctx, call, node, { deadlineSeconds });
         if (kind === 'undrain') return undrainNode(ctx, call, node);
@@ -220,7 +228,11 @@ export class Workload {
       const found = await client.read(`job ${key.name}`, (ctx) => getJob(ctx, client.principal, key));
       const isStanding = truth.snapshot.jobByKey(key)?.uid === before.uid;
       const wasKnown = (past.jobsMade.get(before.uid) ?? 0) <= position;
-      if (found instanceof Refusal && isStanding && wasKnown) {
+      if (found !== null && !(found instanceof Refusal)) {
+        client.checkRole(key.role, `read job ${key.name}`);
+        client.seesVersion(found.value.uid, found.value.version);
+      }
+      if (found instanceof Refusal && isStanding && wasKnown && client.mayUse(key.role)) {
         onViolation(violation(8, `job ${before.uid} was not found by a client that had seen a later revision`));
       }
     }
@@ -229,7 +241,10 @@ export class Workload {
       listTasks(ctx, client.principal, all, { limit: 1000, after: null }),
     );
     if (list === null || list instanceof Refusal) return;
-    for (const task of list.value.items) client.seesRank(task.id, RANKS[task.state]);
+    for (const { id, state, role } of list.value.items) {
+      client.seesRank(id, RANKS[state]);
+      client.checkRole(role, `list ${id}`);
+    }
   }
 
   async #plan(): Promise<void> {

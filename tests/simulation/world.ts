@@ -8,6 +8,7 @@ import { keys } from '../../control-plane/store/keys.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { Client } from './client.ts';
 import type { Decisions } from './decisions.ts';
+import { EventReader } from './event-reader.ts';
 import { MACHINE_SKEWS_MS, REPLICA_SKEW_MAX_MS } from './faults.ts';
 import { DRIFT_MAX, HostClock } from './host-clock.ts';
 import { checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
@@ -45,6 +46,9 @@ export interface WorldParts {
 
 const CONFIG = { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-simulated' } as const;
 
+/** It may use one role only, and those below. */
+const RESTRICTED_CLIENT = 'client-2';
+
 /** Each mirror is compared as a whole after so many steps. */
 const WHOLE_CHECK_EVERY_STEPS = 1000;
 
@@ -58,6 +62,7 @@ export class World {
   readonly #replicas: readonly Replica[];
   readonly #machines: readonly Machine[];
   readonly #workloads: readonly Workload[];
+  readonly #readers: readonly EventReader[];
   readonly #nemesis: Nemesis;
   readonly #mirrorChecks = new Map<string, MirrorCheck>();
   readonly #overdue: Overdue = new Map();
@@ -81,6 +86,9 @@ export class World {
     this.#workloads = named('client', random.between(2, 3)).map((name) =>
       this.#workload(name, random.split(name), network),
     );
+    this.#readers = ['reader-1']
+      .filter((name) => decisions.take(name))
+      .map((name) => this.#reader(name, random, network));
     this.#nemesis = new Nemesis({
       clock,
       random: random.split('nemesis'),
@@ -124,6 +132,7 @@ export class World {
     for (const replica of this.#replicas) replica.start();
     for (const machine of this.#machines) machine.start();
     for (const workload of this.#workloads) this.#watched('workload', workload.run());
+    for (const reader of this.#readers) this.#watched('reader', reader.run());
     this.#watched('nemesis', this.#nemesis.run());
   }
 
@@ -145,6 +154,7 @@ export class World {
     this.#weather.calm();
     this.#nemesis.stop();
     for (const workload of this.#workloads) workload.stop();
+    for (const reader of this.#readers) reader.stop();
   }
 
   /** What still has to happen until the world is at rest; empty when it is. */
@@ -273,8 +283,10 @@ export class World {
   #workload(name: string, random: SeededRandom, network: Network): Workload {
     const process = new SimulatedProcess(name, this.#parts.clock);
     const onViolation = (violation: Violation) => this.found(violation);
+    const roles = name === RESTRICTED_CLIENT ? ['eng'] : ['*'];
     const client = new Client({
       process,
+      roles,
       network,
       replicas: this.#replicas,
       random: random.split('calls'),
@@ -294,6 +306,18 @@ export class World {
       past: this.#past,
       truth: this.#truth,
       onViolation,
+    });
+  }
+
+  #reader(name: string, random: SeededRandom, network: Network): EventReader {
+    return new EventReader({
+      process: new SimulatedProcess(name, this.#parts.clock),
+      network,
+      replicas: this.#replicas,
+      random: random.split(name),
+      plant: this.#parts.plant,
+      truth: this.#truth,
+      onViolation: (violation) => this.found(violation),
     });
   }
 

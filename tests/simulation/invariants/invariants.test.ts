@@ -1,5 +1,6 @@
 /** Each check sees what it is for: the ones, above all, that no planted bug breaks. */
 import { describe, expect, it } from 'vitest';
+import { eventsOf } from '../../../control-plane/services/event-views.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord, type RecordOf } from '../../../control-plane/store/records.ts';
 import { type Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
@@ -10,6 +11,7 @@ import type { Origin } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
 import { checkFreed, checkStart } from './containers.ts';
 import { unsettled } from './convergence.ts';
+import { checkEvents } from './events.ts';
 import { checkJobs } from './jobs.ts';
 import { checkLedgers } from './ledgers.ts';
 import { emptyPast, KEY_LABEL, type Past, slotOf } from './past.ts';
@@ -256,6 +258,24 @@ describe('rounds', () => {
     expect(found({ number: 4, owner: 'replica-2', revision: 7 })).toBe(1);
     expect(found({ number: 4, owner: 'replica-1', revision: 9 })).toBe(1);
     expect(found(null)).toBe(1);
+  });
+});
+
+describe('events', () => {
+  const change = taskChange(null, aTask(job));
+  const truth = { changesAt: (revision: number) => (revision === 9 ? [change] : []) };
+  const events = eventsOf(change);
+
+  it('come once, in order, and all of them', () => {
+    const found = (after: number, batch: { revision: number; events: typeof events }) =>
+      checkEvents('reader', after, batch, truth).map(({ invariant }) => invariant);
+    expect(events).toHaveLength(1);
+    expect(found(8, { revision: 9, events })).toEqual([]);
+    expect(found(9, { revision: 12, events: [] })).toEqual([]);
+    expect(found(8, { revision: 9, events: [] })).toEqual([8]);
+    expect(found(9, { revision: 10, events })).toEqual([8]);
+    expect(found(8, { revision: 9, events: [...events, ...events] })).toEqual([8]);
+    expect(found(9, { revision: 8, events: [] })).toEqual([8]);
   });
 });
 

@@ -68,10 +68,10 @@ export function withoutStatusCompares(transaction: Transaction): Transaction {
   return isStatus ? { ...transaction, compares: [] } : transaction;
 }
 
-/** A node that is given up gets its tasks' ends written whatever they have come to meanwhile. */
-export function withoutGiveUpCompares(transaction: Transaction): Transaction {
-  const isGiveUp = writesTo(transaction, 'epochs') && writesTo(transaction, 'tasks');
-  return isGiveUp ? withoutCompares(transaction, ({ key }) => kindOf(key) === 'tasks') : transaction;
+/** Whoever stops tasks or gives them up writes their records whatever they have come to meanwhile. */
+export function withoutEndCompares(transaction: Transaction): Transaction {
+  if (isRound(transaction) || !writesTo(transaction, 'tasks')) return transaction;
+  return withoutCompares(transaction, ({ key, modRevision }) => kindOf(key) === 'tasks' && modRevision > 0);
 }
 
 export async function answerLater(store: Store, transaction: Transaction): Promise<TransactionResult> {

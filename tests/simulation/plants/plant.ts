@@ -1,4 +1,5 @@
 /** Where a bug can be planted: every seam between the product and the simulated world may be wrapped. */
+import type { Principal } from '../../../control-plane/auth/principal.ts';
 import type { NodeSession } from '../../../control-plane/services/agents.ts';
 import type { ServiceContext } from '../../../control-plane/services/context.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
@@ -16,6 +17,10 @@ export interface Plant {
   readonly session?: (ctx: ServiceContext, session: NodeSession) => NodeSession;
   /** Whether a replica waits until it has seen what the client has seen. */
   readonly catchesUp?: boolean;
+  /** As whom a replica takes a client. */
+  readonly principal?: (principal: Principal) => Principal;
+  /** After which revision a replica takes a stream of events up. */
+  readonly resumeEvents?: (after: number) => number;
   /** What an agent's process gets as its control plane, engine and journal. */
   readonly agent?: (seams: AgentSeams) => AgentSeams;
 }
