@@ -289,12 +289,12 @@ export class Faults {
       setReplicaClock: ({ replica, random }) => {
         const skewMs = random.between(-REPLICA_SKEW_MAX_MS, REPLICA_SKEW_MAX_MS);
         this.#tell(`the clock of ${replica.name} is set to be off by ${skewMs} ms`);
-        replica.clock.set(skewMs);
+        replica.host.set(skewMs);
       },
       setMachineClock: ({ machine, random }) => {
         const skewMs = random.pick(MACHINE_SKEWS_MS);
         this.#tell(`the clock of ${machine.name} is set to be off by ${skewMs} ms`);
-        machine.clock.set(skewMs);
+        machine.host.set(skewMs);
       },
     } satisfies Partial<Record<Fault, Strike>>;
   }
@@ -309,7 +309,7 @@ export class Faults {
     const { machines, network } = this.#parts;
     const machine = machines.find(({ name }) => name === node);
     if (machine === undefined) return;
-    for (const way of this.#toReplicas(machine)) network.join(way);
+    for (const way of this.#toReplicas(machine)) network.joinWay(way);
     this.#cut(this.#fromReplicas(machine), forMs);
     machine.process?.resume();
   }
@@ -343,9 +343,9 @@ export class Faults {
 
   #cut(ways: readonly Way[], forMs: number): void {
     const { network } = this.#parts;
-    for (const way of ways) network.cut(way);
+    for (const way of ways) network.cutWay(way);
     this.#later(forMs, () => {
-      for (const way of ways) network.join(way);
+      for (const way of ways) network.joinWay(way);
     });
   }
 

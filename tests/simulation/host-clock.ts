@@ -11,6 +11,8 @@ export interface ClockFaults {
   readonly rate: number;
 }
 
+const NO_CLOCK_FAULTS: ClockFaults = { skewMs: 0, rate: 1 };
+
 /** How far a host's rate may be off, either way. Crystals are a hundred times better; virtual machines are not. */
 export const DRIFT_MAX = 0.02;
 
@@ -19,7 +21,7 @@ export class HostClock implements Clock {
   readonly #rate: number;
   #skewMs: number;
 
-  constructor(world: Clock, { skewMs, rate }: ClockFaults) {
+  constructor(world: Clock, { skewMs, rate }: ClockFaults = NO_CLOCK_FAULTS) {
     this.#world = world;
     this.#rate = rate;
     this.#skewMs = skewMs;

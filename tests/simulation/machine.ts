@@ -8,7 +8,7 @@ import { NO_CONSENT, type Node } from '../../shared/domain/node.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { AgentLink } from './agent-link.ts';
 import { EngineClient } from './engine-client.ts';
-import type { HostClock } from './host-clock.ts';
+import { HostClock } from './host-clock.ts';
 import type { Network } from './network.ts';
 import type { Plant } from './plants/plant.ts';
 import type { Replica } from './replica.ts';
@@ -21,10 +21,10 @@ import type { Weather } from './weather.ts';
 export interface MachineParts {
   readonly name: string;
   readonly zone: string;
-  /** Its own. */
-  readonly clock: HostClock;
   /** The world's. */
-  readonly worldClock: Clock;
+  readonly clock: Clock;
+  /** Its own; as right as the world's where it is left out. */
+  readonly host?: HostClock;
   readonly random: SeededRandom;
   readonly weather: Weather;
   readonly network: Network;
@@ -44,6 +44,7 @@ interface Life {
 export class Machine {
   readonly name: string;
   readonly engine: SimulatedEngine;
+  readonly host: HostClock;
   readonly #disk: SimulatedDisk;
   readonly #admission = { isAdmitted: false };
   readonly #parts: MachineParts;
@@ -51,15 +52,12 @@ export class Machine {
   #starts = 0;
 
   constructor(parts: MachineParts) {
-    const { name, clock, random, witness } = parts;
+    const { name, random, witness } = parts;
     this.name = name;
+    this.host = parts.host ?? new HostClock(parts.clock);
     this.#parts = parts;
-    this.engine = new SimulatedEngine({ node: name, clock, random: random.split('engine'), witness });
+    this.engine = new SimulatedEngine({ node: name, clock: this.host, random: random.split('engine'), witness });
     this.#disk = new SimulatedDisk(random.split('disk'));
-  }
-
-  get clock(): HostClock {
-    return this.#parts.clock;
   }
 
   get process(): SimulatedProcess | null {
@@ -77,9 +75,9 @@ export class Machine {
   start(): void {
     if (this.#life !== null) return;
     this.#starts += 1;
-    const { name, worldClock: clock, random, weather, trace, onBug } = this.#parts;
+    const { name, clock, random, weather, trace, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
-    const process = new SimulatedProcess(name, this.#parts.clock);
+    const process = new SimulatedProcess(name, this.host);
     const tell = (what: string) => trace(name, what);
     const link = { node: name, process, random: chance.split('link'), admission: this.#admission, trace: tell };
     const seams = {

@@ -44,12 +44,21 @@ export class Network {
     this.#weather = weather;
   }
 
-  /** Nothing that `from` sends reaches `to`, by their names, until {@link join}; the other way stays as it is. */
-  cut({ from, to }: Way): void {
+  /** Nothing passes between the two, by their names, until {@link join}. */
+  cut(a: string, b: string): void {
+    for (const way of bothWays(a, b)) this.cutWay(way);
+  }
+
+  join(a: string, b: string): void {
+    for (const way of bothWays(a, b)) this.joinWay(way);
+  }
+
+  /** Nothing that `from` sends reaches `to` until {@link joinWay}; the other way stays as it is. */
+  cutWay({ from, to }: Way): void {
     this.#cuts.add(wayName(from, to));
   }
 
-  join({ from, to }: Way): void {
+  joinWay({ from, to }: Way): void {
     this.#cuts.delete(wayName(from, to));
   }
 
@@ -130,6 +139,13 @@ function settledAt<T>(process: SimulatedProcess, work: () => Promise<T>): Promis
       );
     });
   });
+}
+
+function bothWays(a: string, b: string): readonly Way[] {
+  return [
+    { from: a, to: b },
+    { from: b, to: a },
+  ];
 }
 
 function wayName(from: string, to: string): string {

@@ -15,7 +15,7 @@ import { OpLeases } from '../../control-plane/store/transact.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { FaultyStore, type FaultyStoreParts, type Origin, StoreLink } from './faulty-store.ts';
-import type { HostClock } from './host-clock.ts';
+import { HostClock } from './host-clock.ts';
 import type { Plant, StorePlace } from './plants/plant.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedProcess } from './simulated-process.ts';
@@ -24,18 +24,18 @@ import type { Weather } from './weather.ts';
 export interface ReplicaParts {
   readonly name: string;
   readonly shared: MemoryStore;
-  /** The one of the host that it runs on. */
-  readonly clock: HostClock;
   /** The world's. */
-  readonly worldClock: Clock;
+  readonly clock: Clock;
+  /** Of the host that it runs on; as right as the world's where it is left out. */
+  readonly host?: HostClock;
   readonly random: SeededRandom;
   readonly weather: Weather;
   readonly config: ServiceConfig;
   readonly plant: Plant;
   readonly log: Logger;
   readonly revision: FaultyStoreParts['revision'];
-  readonly holdUpMs: NonNullable<FaultyStoreParts['holdUpMs']>;
-  readonly onArrival: NonNullable<FaultyStoreParts['onArrival']>;
+  readonly holdUpMs?: NonNullable<FaultyStoreParts['holdUpMs']>;
+  readonly onArrival?: NonNullable<FaultyStoreParts['onArrival']>;
   readonly onCommit: FaultyStoreParts['onCommit'];
   /** Something in it has ended that never should. */
   readonly onBug: (name: string, error: unknown) => void;
@@ -53,17 +53,15 @@ interface Life {
 export class Replica {
   readonly name: string;
   readonly link = new StoreLink();
+  readonly host: HostClock;
   readonly #parts: ReplicaParts;
   #life: Life | null = null;
   #starts = 0;
 
   constructor(parts: ReplicaParts) {
     this.name = parts.name;
+    this.host = parts.host ?? new HostClock(parts.clock);
     this.#parts = parts;
-  }
-
-  get clock(): HostClock {
-    return this.#parts.clock;
   }
 
   /** Null while it is down. */
@@ -86,9 +84,9 @@ export class Replica {
   start(): void {
     if (this.#life !== null) return;
     this.#starts += 1;
-    const { name, clock, random, onBug } = this.#parts;
+    const { name, random, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
-    const process = new SimulatedProcess(name, clock);
+    const process = new SimulatedProcess(name, this.host);
     const memory = new Map<string, number>();
     const life: Life = {
       process,
@@ -137,10 +135,10 @@ export class Replica {
   }
 
   #store(process: SimulatedProcess, place: StorePlace): Store {
-    const { plant, worldClock: clock } = this.#parts;
+    const { plant } = this.#parts;
     const { random, origin } = place;
     const resumeWatch = plant.resumeWatch ?? ((next: number) => next);
-    const parts = { ...this.#parts, clock, process, link: this.link, random, resumeWatch };
+    const parts = { ...this.#parts, process, link: this.link, random, resumeWatch };
     const faulty = new FaultyStore(parts, origin);
     return plant.store?.(faulty, place) ?? faulty;
   }

@@ -62,7 +62,7 @@ describe('a network', () => {
     const clock = new VirtualClock(0);
     const network = new Network(clock, new SeededRandom(1), calmWeather());
     const [from, to] = [new SimulatedProcess('a', clock), new SimulatedProcess('b', clock)];
-    if (cut !== null) network.cut(cut);
+    if (cut !== null) network.cutWay(cut);
     let arrived = 0;
     const work = async () => {
       arrived += 1;

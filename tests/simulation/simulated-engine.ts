@@ -121,7 +121,7 @@ export class SimulatedEngine {
       return;
     }
     container.isDying = true;
-    const { killMs } = container.behaviour;
+    const { killMs = 0 } = container.behaviour;
     if (killMs === 0) this.#end(container, 137);
     else this.#endAfter(container, killMs, 137);
   }

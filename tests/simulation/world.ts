@@ -223,19 +223,19 @@ export class World {
   /** A host's clock as it is from the beginning. */
   #hostClock(random: SeededRandom, skewMs: number): HostClock {
     const { clock } = this.#parts;
-    if (!this.#hasClockFaults) return new HostClock(clock, { skewMs: 0, rate: 1 });
+    if (!this.#hasClockFaults) return new HostClock(clock);
     return new HostClock(clock, { skewMs, rate: 1 + (2 * random.next() - 1) * DRIFT_MAX });
   }
 
   #replica(name: string, random: SeededRandom): Replica {
-    const { clock: worldClock, plant } = this.#parts;
+    const { clock, plant } = this.#parts;
     const chance = random.split('clock');
     const skewMs = chance.between(-REPLICA_SKEW_MAX_MS, REPLICA_SKEW_MAX_MS);
     return new Replica({
       name,
       shared: this.#shared,
-      clock: this.#hostClock(chance, skewMs),
-      worldClock,
+      clock,
+      host: this.#hostClock(chance, skewMs),
       random,
       weather: this.#weather,
       config: CONFIG,
@@ -256,7 +256,7 @@ export class World {
     name: string,
     { zone, random, network }: { readonly zone: string; readonly random: SeededRandom; readonly network: Network },
   ): Machine {
-    const { clock: worldClock, trace } = this.#parts;
+    const { clock, trace } = this.#parts;
     const chance = random.split('clock');
     const witness = {
       onStart: (container: SimulatedContainer) => this.#started(container, name),
@@ -267,8 +267,8 @@ export class World {
     return new Machine({
       name,
       zone,
-      clock: this.#hostClock(chance, chance.pick(MACHINE_SKEWS_MS)),
-      worldClock,
+      clock,
+      host: this.#hostClock(chance, chance.pick(MACHINE_SKEWS_MS)),
       random,
       weather: this.#weather,
       network,
