@@ -4,28 +4,20 @@
  * the mirror has changed (coalesced for a moment), when something falls due, and from time to time in any case.
  */
 import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
-import { sleep, type Timer } from '../../shared/util/clock.ts';
+import { sleep } from '../../shared/util/clock.ts';
 import { type Metrics, MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { PassFacts } from '../reconcile/actions.ts';
-import {
-  HistoryGoneError,
-  LeaseGoneError,
-  type LeaseId,
-  StoreFullError,
-  StoreUnavailableError,
-} from '../store/contract.ts';
-import { keys } from '../store/keys.ts';
-import { putRecord } from '../store/records.ts';
+import { HistoryGoneError, LeaseGoneError, StoreFullError, StoreUnavailableError } from '../store/contract.ts';
 import type { ControllerContext } from './context.ts';
 import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
+import { DriverSeat, type DriverSeatOptions } from './driver-seat.ts';
 import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './housekeeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { type RoundOutcome, runRound } from './round.ts';
 import { StoreContact } from './store-contact.ts';
 
 export interface DriverOptions {
-  /** How long others wait before they take over from a driver that is gone. */
-  readonly leaseTtlMs: number;
+  readonly seat: DriverSeatOptions;
   /** Changes that come within this time are looked at together. */
   readonly coalesceMs: number;
   /** The longest time without a look. */
@@ -36,7 +28,7 @@ export interface DriverOptions {
 }
 
 export const DRIVER_DEFAULTS: DriverOptions = {
-  leaseTtlMs: 2000,
+  seat: { leaseTtlMs: 2000, askEveryMs: 250 },
   coalesceMs: 1,
   idleMs: 5000,
   nodes: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500 },
@@ -52,6 +44,7 @@ const LOOKS_IN_A_ROW_MAX = 100;
 export class Driver {
   readonly #ctx: ControllerContext;
   readonly #options: DriverOptions;
+  readonly #seat: DriverSeat;
   readonly #housekeeper: Housekeeper;
   readonly #contact: StoreContact;
   readonly #metrics: DriverMetrics;
@@ -66,6 +59,7 @@ export class Driver {
     this.#ctx = ctx;
     this.#options = options;
     this.#metrics = driverMetrics(metrics);
+    this.#seat = new DriverSeat(ctx, options.seat);
     this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
   }
@@ -108,23 +102,19 @@ export class Driver {
     }
   }
 
-  /** One term: wait until nobody drives, take over, and drive until the lease is lost. */
+  /** One term: wait until nobody drives, take over, and drive until the seat is lost. */
   async #term(signal: AbortSignal): Promise<void> {
-    const { mirror } = this.#ctx;
-    if (mirror.snapshot.driver !== null) {
-      await this.#pause(this.#options.idleMs);
+    if (!(await this.#seat.isFree())) {
+      await this.#pause(this.#options.seat.askEveryMs);
       return;
     }
-    const lease = await this.#takeOver().catch((error: unknown) => this.#cleanUpAfter(error));
-    if (lease === null) return;
-    const keeper = this.#keepLease(lease);
+    const term = await this.#seat.take(() => this.nudge()).catch((error: unknown) => this.#cleanUpAfter(error));
+    if (term === null) return;
+    this.#ctx.log.info({ replica: this.#ctx.replica.id }, 'drives rounds and passes now');
     try {
-      while (!signal.aborted && keeper.held()) await this.#look(signal);
+      while (!signal.aborted && term.isHeld()) await this.#look(signal);
     } finally {
-      keeper.stop();
-      await this.#ctx.store.revokeLease(lease).catch((error: unknown) => {
-        this.#ctx.log.debug({ error }, 'the driver lease was left to run out');
-      });
+      await term.leave();
     }
   }
 
@@ -132,54 +122,6 @@ export class Driver {
   async #cleanUpAfter(error: unknown): Promise<never> {
     if (error instanceof StoreFullError) await this.#housekeeper.run();
     throw error;
-  }
-
-  async #takeOver(): Promise<LeaseId | null> {
-    const { store, mirror, replica, log } = this.#ctx;
-    const lease = await store.grantLease(Math.ceil(this.#options.leaseTtlMs / 1000));
-    const result = await store.transact({
-      compares: [{ key: keys.driver, modRevision: 0 }],
-      writes: [putRecord('driver', keys.driver, { replica: replica.id }, lease)],
-    });
-    await mirror.waitFor(result.revision, { timeoutMs: this.#options.leaseTtlMs });
-    if (result.committed) {
-      log.info({ replica: replica.id }, 'drives rounds and passes now');
-      return lease;
-    }
-    await store.revokeLease(lease);
-    return null;
-  }
-
-  #keepLease(lease: LeaseId): { held: () => boolean; stop: () => void } {
-    const { store, clock } = this.#ctx;
-    let held = true;
-    let timer: Timer | null = null;
-    const renew = () => {
-      timer = clock.setTimer(this.#options.leaseTtlMs / 4, () => {
-        store.keepLeaseAlive(lease).then(
-          (alive) => {
-            if (!alive) lost();
-            else if (held) renew();
-          },
-          () => {
-            // A missed renewal is made up for by the next one; if the lease ends meanwhile, that one says so.
-            if (held) renew();
-          },
-        );
-      });
-    };
-    const lost = () => {
-      held = false;
-      this.nudge();
-    };
-    renew();
-    return {
-      held: () => held,
-      stop: () => {
-        held = false;
-        timer?.cancel();
-      },
-    };
   }
 
   /** Passes and rounds until there is nothing left to do, then waits for the next wake. */

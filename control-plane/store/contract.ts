@@ -127,6 +127,8 @@ export interface Store {
   grantLease(ttlSeconds: number): Promise<LeaseId>;
   /** Starts the lease's time anew. False: the lease has ended. */
   keepLeaseAlive(lease: LeaseId): Promise<boolean>;
+  /** How long the lease has not been kept alive, in whole seconds, rounded up. Null: it has ended. */
+  leaseSilenceSeconds(lease: LeaseId): Promise<number | null>;
   /** Ends the lease and deletes its keys. Harmless when it has ended. */
   revokeLease(lease: LeaseId): Promise<void>;
   status(): Promise<StoreStatus>;

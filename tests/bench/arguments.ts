@@ -1,7 +1,7 @@
 /** What `npm run bench --` is given: which parts to run, and how much of each. */
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['latency', 'bulk', 'agent', 'store', 'planning'] as const;
+export const PARTS = ['latency', 'bulk', 'agent', 'store', 'planning', 'failover'] as const;
 export type PartName = (typeof PARTS)[number];
 
 export const NETWORKS = ['host', 'bridge'] as const;
@@ -19,6 +19,10 @@ export interface Settings {
   readonly concurrencies: readonly number[];
   /** Ledger changes after which the agent's memory is read. */
   readonly changes: readonly [number, number];
+  /** How often `failover` kills a node, and as often a replica. */
+  readonly kills: number;
+  /** Of a node's lease in `failover`. */
+  readonly leaseSeconds: number;
   /** A folder for the profiles of replica and agent; null: they aren't profiled. */
   readonly profiles: string | null;
 }
@@ -30,6 +34,8 @@ const OPTIONS = {
   rounds: { type: 'string', default: '1' },
   concurrency: { type: 'string', default: '1,2,3,4,6,8' },
   changes: { type: 'string', default: '2500,10000' },
+  kills: { type: 'string', default: '20' },
+  lease: { type: 'string', default: '10' },
   profiles: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
@@ -42,6 +48,8 @@ export const USAGE = `usage: npm run bench -- [${PARTS.join(' | ')}]... [options
   --rounds N          bulk: times through all concurrencies (1)
   --concurrency LIST  bulk: what the bare engine is tried with (1,2,3,4,6,8)
   --changes A,B       agent: ledger changes before its memory is read (2500,10000)
+  --kills N           failover: nodes that are killed, and as many replicas (20)
+  --lease SECONDS     failover: of the nodes' leases, 5 at the least (10)
   --profiles FOLDER   profile replica and agent with --cpu-prof into this folder
 `;
 
@@ -62,6 +70,8 @@ export function readSettings(args: readonly string[]): Settings | 'help' {
     rounds: whole('--rounds', values.rounds),
     concurrencies: list(values.concurrency).map((value) => whole('--concurrency', value)),
     changes: [first, second],
+    kills: whole('--kills', values.kills),
+    leaseSeconds: whole('--lease', values.lease),
     profiles: values.profiles ?? null,
   };
 }

@@ -54,6 +54,16 @@ export class Child {
     clearTimeout(timer);
   }
 
+  /** As a power cut would. Resolves when it is gone, with the moment at which that was asked for. */
+  async kill(): Promise<number> {
+    process.off('exit', this.#kill);
+    const ended = once(this.#process, 'exit');
+    const askedAtMs = performance.now();
+    this.#kill();
+    await ended;
+    return askedAtMs;
+  }
+
   readonly #kill = () => {
     this.#process.kill('SIGKILL');
   };

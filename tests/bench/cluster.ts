@@ -2,9 +2,10 @@
  * A cluster to measure: etcd that writes to disk, one replica, one agent from the bundle that is shipped, each a process of
  * its own.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { NodeView } from '../../shared/protocol/views.ts';
 import { freePort } from '../support/etcd.ts';
 import { AGENT_PROGRAM } from './agent-program.ts';
 import { Child } from './child.ts';
@@ -31,7 +32,7 @@ export async function startCluster({ profiles }: ClusterOptions): Promise<Cluste
   const folder = mkdtempSync(join(tmpdir(), 'berth-bench-'));
   const children: Child[] = [];
   const start = (name: string, command: string, args: readonly string[]) => {
-    const child = new Child({ name, command, args, logFile: join(folder, `${name}.log`) });
+    const child = new Child({ name, command, args, logFile: join(folder, `${name.replaceAll(' ', '-')}.log`) });
     children.push(child);
     return child;
   };
@@ -41,16 +42,17 @@ export async function startCluster({ profiles }: ClusterOptions): Promise<Cluste
   };
   try {
     const etcd = await startEtcd(folder, start);
-    const replica = await startReplica({ folder, etcd, profiles, start });
-    await startAgent({ folder, profiles, start, ...replica });
-    return { api: replica.api, parts: children.map(({ name, pid }) => ({ name, pids: [pid] })), stop };
+    const { api, url } = await startReplica({ folder, etcd, profiles, start });
+    await startAgent({ folder, profiles, start, node: BENCH_NODE, urls: [url], api });
+    return { api, parts: children.map(({ name, pid }) => ({ name, pids: [pid] })), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-type Start = (name: string, command: string, args: readonly string[]) => Child;
+/** Starts a process whose output goes to a file of the cluster's. */
+export type Start = (name: string, command: string, args: readonly string[]) => Child;
 
 /** The address of an etcd that is healthy. */
 export async function startEtcd(folder: string, start: Start): Promise<string> {
@@ -73,53 +75,74 @@ interface ReplicaOptions extends ClusterOptions {
   readonly folder: string;
   readonly etcd: string;
   readonly start: Start;
+  /** Where it listens; a free port where none is given. */
+  readonly port?: number;
+  /** Further settings. */
+  readonly settings?: readonly string[];
 }
 
-async function startReplica({ folder, etcd, profiles, start }: ReplicaOptions) {
+export interface StartedReplica {
+  readonly url: string;
+  readonly child: Child;
+  /** With the first admin token. */
+  readonly api: HttpClient;
+}
+
+/** A replica that is ready. */
+export async function startReplica(options: ReplicaOptions): Promise<StartedReplica> {
+  const { folder, etcd, profiles, start, port = await freePort(), settings = [] } = options;
   const tokenFile = join(folder, 'admin-token');
-  const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const replica = start('replica', process.execPath, [
+  const child = start('replica', process.execPath, [
     ...profiling(profiles, 'replica'),
     ...['control-plane/main-node.ts', '--etcd', etcd, '--listen', `127.0.0.1:${port}`],
-    ...['--bootstrap-token-file', tokenFile, '--log-level', 'warn'],
+    ...['--bootstrap-token-file', tokenFile, '--log-level', 'warn', ...settings],
   ]);
   const open = clientOf(url);
-  await replica.until('the replica to be ready', async () => {
+  await child.until('the replica to be ready', async () => {
     await open.expect({ method: 'GET', path: '/readyz' }, 200);
     return true;
   });
   open.close();
   const token = readFileSync(tokenFile, 'utf8').trim();
-  return { url, api: clientOf(url, { authorization: `Bearer ${token}` }) };
+  return { url, child, api: clientOf(url, { authorization: `Bearer ${token}` }) };
 }
 
 interface AgentOptions extends ClusterOptions {
   readonly folder: string;
   readonly start: Start;
-  readonly url: string;
+  readonly node: string;
+  readonly urls: readonly string[];
   readonly api: HttpClient;
 }
 
-async function startAgent({ folder, profiles, start, url, api }: AgentOptions): Promise<void> {
-  const body = { kind: 'join', subject: 'bench', ttlSeconds: 3600 };
+/** An agent that the cluster has heard of. Started again for the same node, it takes up the folder of the one before. */
+export async function startAgent({ folder, profiles, start, node, urls, api }: AgentOptions): Promise<Child> {
+  const joinTokenFile = join(folder, `join-token-${node}`);
+  if (!existsSync(joinTokenFile)) await writeJoinToken(api, node, joinTokenFile);
+  const stateDir = join(folder, node);
+  mkdirSync(stateDir, { recursive: true });
+  const agent = start(`agent of ${node}`, process.execPath, [
+    ...profiling(profiles, 'agent'),
+    ...AGENT_PROGRAM,
+    ...urls.flatMap((url) => ['--control-plane', url]),
+    ...['--join-token-file', joinTokenFile, '--node-id', node],
+    ...['--state-dir', stateDir, '--resources', DECLARED, '--allow-host-network'],
+  ]);
+  await agent.until('the node to be ready', async () => (await nodeOf(api, node)).state === 'ready');
+  return agent;
+}
+
+async function writeJoinToken(api: HttpClient, node: string, file: string): Promise<void> {
+  const body = { kind: 'join', subject: node, ttlSeconds: 3600 };
   const { token } = JSON.parse(await api.expect({ method: 'POST', path: '/v1/tokens', body }, 201)) as {
     token: string;
   };
-  const joinTokenFile = join(folder, 'join-token');
-  writeFileSync(joinTokenFile, `${token}\n`, { mode: 0o600 });
-  const stateDir = join(folder, 'agent');
-  mkdirSync(stateDir);
-  const agent = start('agent', process.execPath, [
-    ...profiling(profiles, 'agent'),
-    ...AGENT_PROGRAM,
-    ...['--control-plane', url, '--join-token-file', joinTokenFile, '--node-id', BENCH_NODE],
-    ...['--state-dir', stateDir, '--resources', DECLARED, '--allow-host-network'],
-  ]);
-  await agent.until('the node to be ready', async () => {
-    const { text } = await api.call({ method: 'GET', path: `/v1/nodes/${BENCH_NODE}` });
-    return (JSON.parse(text) as { state?: string }).state === 'ready';
-  });
+  writeFileSync(file, `${token}\n`, { mode: 0o600 });
+}
+
+export async function nodeOf(api: HttpClient, node: string): Promise<Pick<NodeView, 'state' | 'tasks'>> {
+  return JSON.parse(await api.expect({ method: 'GET', path: `/v1/nodes/${node}` }, 200)) as NodeView;
 }
 
 function profiling(folder: string | null, name: string): string[] {

@@ -12,6 +12,7 @@ import { readSettings, type Settings, USAGE } from './arguments.ts';
 import { measureBulk } from './bulk.ts';
 import { startCluster } from './cluster.ts';
 import { Engine } from './engine.ts';
+import { measureFailover } from './failover.ts';
 import { measureLatency } from './latency.ts';
 import { measurePlanning } from './planning.ts';
 import { type Section, sectionText, summaryText, verdictOf } from './report.ts';
@@ -40,11 +41,12 @@ async function main(): Promise<void> {
 
 async function* measure(settings: Settings): AsyncGenerator<Section> {
   const wants = (...parts: readonly string[]) => settings.parts.some((part) => parts.includes(part));
-  if (wants('latency', 'bulk', 'agent')) await bundleAgent();
+  if (wants('latency', 'bulk', 'agent', 'failover')) await bundleAgent();
   if (wants('planning')) yield await measurePlanning();
   if (wants('store')) yield await measureStore();
   if (wants('agent')) yield await measureAgent(settings);
   if (wants('latency', 'bulk')) yield* measureCluster(settings);
+  if (wants('failover')) yield await measureFailover(settings);
 }
 
 async function* measureCluster(settings: Settings): AsyncGenerator<Section> {

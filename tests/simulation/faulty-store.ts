@@ -124,6 +124,10 @@ export class FaultyStore implements Store {
     return this.#call('keepLeaseAlive', (store) => store.keepLeaseAlive(lease));
   }
 
+  leaseSilenceSeconds(lease: LeaseId): Promise<number | null> {
+    return this.#call('leaseSilenceSeconds', (store) => store.leaseSilenceSeconds(lease));
+  }
+
   revokeLease(lease: LeaseId): Promise<void> {
     return this.#call('revokeLease', (store) => store.revokeLease(lease));
   }

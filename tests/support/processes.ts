@@ -104,8 +104,12 @@ export interface RealCluster {
   readonly replicas: readonly RealReplica[];
   readonly token: string;
   readonly docker: Docker;
-  /** Starts an agent and waits until its node is ready. */
-  addAgent(name: string, options?: readonly string[]): Promise<RealAgent>;
+  /** Starts an agent and waits until its node is ready. It dials the replicas themselves, or other `addresses` of theirs. */
+  addAgent(
+    name: string,
+    options?: readonly string[],
+    dialing?: { readonly addresses: readonly string[] },
+  ): Promise<RealAgent>;
   containersOf(task: string): Promise<Docker.ContainerInfo[]>;
   /** Ends everything and removes every container of its nodes. */
   stop(): Promise<void>;
@@ -155,12 +159,12 @@ function withAgents({ folder, etcd, replicas, token }: Base): RealCluster {
   return {
     ...{ etcd, replicas, token, docker },
     containersOf: (task) => containers(`io.berth.task=${task}`),
-    async addAgent(name, extra = []) {
+    async addAgent(name, extra = [], { addresses } = { addresses: replicas.map(({ url }) => url) }) {
       const client = replicas[0]?.client;
       if (client === undefined) throw new Error('a cluster has a replica');
       const node = `${name}-${suffix}`;
       const join1 = await client.createToken({ kind: 'join', subject: node });
-      const agent = { node, process: agentProcess({ folder, replicas, node, joinToken: join1.token, extra }) };
+      const agent = { node, process: agentProcess({ folder, addresses, node, joinToken: join1.token, extra }) };
       agents.push(agent);
       agent.process.start();
       await eventually(`node ${node} to be ready`, async () => (await client.nodes.get(node)).state === 'ready');
@@ -179,14 +183,14 @@ function withAgents({ folder, etcd, replicas, token }: Base): RealCluster {
 
 function agentProcess(agent: {
   folder: string;
-  replicas: readonly RealReplica[];
+  addresses: readonly string[];
   node: string;
   joinToken: string;
   extra: readonly string[];
 }): Process {
   const args = [
     'node-agent/main.ts',
-    ...agent.replicas.flatMap((replica) => ['--control-plane', replica.url]),
+    ...agent.addresses.flatMap((url) => ['--control-plane', url]),
     ...['--join-token', agent.joinToken, '--node-id', agent.node, '--state-dir', join(agent.folder, agent.node)],
     ...agent.extra,
   ];

@@ -102,6 +102,13 @@ export class EtcdStore implements Store {
     return call(`keeping lease ${lease} alive`, () => this.#leases.keepAlive(lease));
   }
 
+  async leaseSilenceSeconds(lease: LeaseId): Promise<number | null> {
+    const doing = `asking how long lease ${lease} has left`;
+    const { TTL, grantedTTL } = await call(doing, () => this.#client.leaseClient.leaseTimeToLive({ ID: lease }));
+    // A lease that has ended has -1 s left; one that a new leader has taken over may have more left than it was granted.
+    return Number(TTL) < 0 ? null : Math.max(0, Number(grantedTTL) - Number(TTL));
+  }
+
   async revokeLease(lease: LeaseId): Promise<void> {
     try {
       await call(`revoking lease ${lease}`, () => this.#client.leaseClient.leaseRevoke({ ID: lease }));

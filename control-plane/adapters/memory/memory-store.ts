@@ -37,6 +37,8 @@ const WATCH_REVISIONS_MAX = 1000;
 interface Lease {
   readonly ttlSeconds: number;
   readonly keys: Set<string>;
+  /** On the steady clock. */
+  keptAtMs: number;
   timer: Timer;
 }
 
@@ -129,7 +131,8 @@ export class MemoryStore implements Store {
     await this.#turn();
     this.#leasesGranted += 1;
     const id = String(7_000_000 + this.#leasesGranted);
-    this.#leases.set(id, { ttlSeconds, keys: new Set(), timer: this.#leaseTimer(id, ttlSeconds) });
+    const keptAtMs = this.#clock.monotonicMs();
+    this.#leases.set(id, { ttlSeconds, keys: new Set(), keptAtMs, timer: this.#leaseTimer(id, ttlSeconds) });
     return id;
   }
 
@@ -139,7 +142,14 @@ export class MemoryStore implements Store {
     if (lease === undefined) return false;
     lease.timer.cancel();
     lease.timer = this.#leaseTimer(id, lease.ttlSeconds);
+    lease.keptAtMs = this.#clock.monotonicMs();
     return true;
+  }
+
+  async leaseSilenceSeconds(id: LeaseId): Promise<number | null> {
+    await this.#turn();
+    const lease = this.#leases.get(id);
+    return lease === undefined ? null : Math.ceil((this.#clock.monotonicMs() - lease.keptAtMs) / 1000);
   }
 
   async revokeLease(id: LeaseId): Promise<void> {

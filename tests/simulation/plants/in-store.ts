@@ -20,6 +20,7 @@ export function wrapped(store: Store, changed: Partial<Store>): Store {
     watch: (request) => store.watch(request),
     grantLease: (ttlSeconds) => store.grantLease(ttlSeconds),
     keepLeaseAlive: (lease) => store.keepLeaseAlive(lease),
+    leaseSilenceSeconds: (lease) => store.leaseSilenceSeconds(lease),
     revokeLease: (lease) => store.revokeLease(lease),
     status: () => store.status(),
     compact: (revision) => store.compact(revision),

@@ -36,6 +36,19 @@ export function leasingTests(subject: () => Subject): void {
     await store.revokeLease(lease);
   });
 
+  test('of a lease it is known how long it was not kept alive, until it ends', async () => {
+    const { store } = subject();
+    const lease = await store.grantLease(4);
+    await write(store, put(`${prefix}a`, '', lease));
+    const isSilentFor = async (seconds: number) => ((await store.leaseSilenceSeconds(lease)) ?? 0) >= seconds;
+    expect(await isSilentFor(2)).toBe(false);
+    await eventually(subject(), 'a second of silence', () => isSilentFor(2));
+    expect(await store.keepLeaseAlive(lease)).toBe(true);
+    expect(await isSilentFor(2)).toBe(false);
+    await eventually(subject(), 'its end', async () => (await store.leaseSilenceSeconds(lease)) === null);
+    await eventually(subject(), 'the end of its key', () => isGone(`${prefix}a`));
+  });
+
   test('a revoked lease takes its keys at once; revoking again is harmless', async () => {
     const { store } = subject();
     const lease = await store.grantLease(60);

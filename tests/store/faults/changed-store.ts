@@ -9,6 +9,7 @@ export function changed(store: Store, changes: Partial<Store>): Store {
     watch: (request) => store.watch(request),
     grantLease: (ttlSeconds) => store.grantLease(ttlSeconds),
     keepLeaseAlive: (lease) => store.keepLeaseAlive(lease),
+    leaseSilenceSeconds: (lease) => store.leaseSilenceSeconds(lease),
     revokeLease: (lease) => store.revokeLease(lease),
     status: () => store.status(),
     compact: (revision) => store.compact(revision),

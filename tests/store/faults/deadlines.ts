@@ -30,6 +30,7 @@ const CALLS: Readonly<Record<string, (store: Store, lease: LeaseId) => Promise<u
   transact: (store) => write(store, put(`${TIMED}b`, '')),
   grantLease: (store) => store.grantLease(60),
   keepLeaseAlive: (store, lease) => store.keepLeaseAlive(lease),
+  leaseSilenceSeconds: (store, lease) => store.leaseSilenceSeconds(lease),
   revokeLease: (store, lease) => store.revokeLease(lease),
   status: (store) => store.status(),
   compact: (store) => store.compact(1),

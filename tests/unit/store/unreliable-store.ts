@@ -87,6 +87,11 @@ export class UnreliableStore implements Store {
     return this.#inner.keepLeaseAlive(lease);
   }
 
+  async leaseSilenceSeconds(lease: LeaseId): Promise<number | null> {
+    this.#check();
+    return this.#inner.leaseSilenceSeconds(lease);
+  }
+
   async revokeLease(lease: LeaseId): Promise<void> {
     this.#check();
     return this.#inner.revokeLease(lease);
