@@ -39,6 +39,8 @@ export class EngineView {
   #isListing = false;
   #isListingWanted = false;
   #faults = 0;
+  /** How often what is known has come into doubt. */
+  #doubts = 0;
   #isClosed = false;
 
   constructor(parts: EngineViewParts) {
@@ -86,7 +88,7 @@ export class EngineView {
       this.#failed(cause);
       return;
     }
-    this.#isKnown = false;
+    this.#doubtful();
     this.#listAfter(ENGINE_BACKOFF.baseMs);
   }
 
@@ -120,9 +122,12 @@ export class EngineView {
 
   async #listOnce(): Promise<void> {
     const mark = this.#seen.beginListing();
+    const doubts = this.#doubts;
     const listed = await this.#parts.runtime.list();
     if (this.#isClosed) return;
     this.#seen.applyListing(mark, listed, this.#parts.isBusy);
+    // It began before something went wrong, and says nothing about that; the listing that was asked for then is still to come.
+    if (doubts !== this.#doubts) return;
     if (this.#faults > 0) this.#parts.log.info('the container engine answers again');
     this.#faults = 0;
     this.#isKnown = true;
@@ -133,10 +138,15 @@ export class EngineView {
   #failed(cause: unknown): void {
     if (this.#isClosed) return;
     if (!(cause instanceof RuntimeFault)) throw cause;
-    this.#isKnown = false;
+    this.#doubtful();
     if (this.#faults === 0) this.#parts.log.warn('the container engine does not answer', { cause: cause.message });
     this.#faults += 1;
     this.#listAfter(jitteredBackoffMs(ENGINE_BACKOFF, this.#faults - 1, this.#parts.random.next()));
+  }
+
+  #doubtful(): void {
+    this.#isKnown = false;
+    this.#doubts += 1;
   }
 
   #listAfter(delayMs: number): void {

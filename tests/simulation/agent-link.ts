@@ -6,6 +6,7 @@ import type { Principal } from '../../control-plane/auth/principal.ts';
 import { commitStatuses, heartbeat, registerNode } from '../../control-plane/services/agents.ts';
 import { waitForAssignment } from '../../control-plane/services/assignments.ts';
 import type { ServiceContext } from '../../control-plane/services/context.ts';
+import type { NodeSession } from '../../control-plane/services/session-check.ts';
 import { LeaseGoneError, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import {
   type AssignmentQuery,
@@ -23,6 +24,7 @@ import type {
   StatusesResponse,
 } from '../../shared/protocol/agent.ts';
 import { type Network, NetworkFault } from './network.ts';
+import type { Plant } from './plants/plant.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
@@ -32,6 +34,7 @@ export interface AgentLinkParts {
   readonly process: SimulatedProcess;
   readonly network: Network;
   readonly replicas: readonly Replica[];
+  readonly plant: Plant;
   readonly random: SeededRandom;
   /** Whether the node has a token of its own; survives the agent. */
   readonly admission: { isAdmitted: boolean };
@@ -72,33 +75,36 @@ export class AgentLink implements ControlPlane {
   }
 
   assignment(epoch: number, query: AssignmentQuery, signal: AbortSignal): Promise<AssignmentResponse | null> {
-    const { node } = this.#parts;
     const timeoutMs = query.waitMs + CALL_TIMEOUT_MS;
     const { position, waitMs } = query;
     const streamsVersion = query.streamsVersion ?? '';
     return this.#call({ epoch, signal, timeoutMs }, (ctx, gone) =>
-      waitForAssignment(ctx, { node, epoch }, { position, streamsVersion, waitMs, signal: gone }),
+      waitForAssignment(ctx, this.#session(ctx, epoch), { position, streamsVersion, waitMs, signal: gone }),
     );
   }
 
   async heartbeat(epoch: number, _sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse> {
-    const { node } = this.#parts;
-    await this.#call({ epoch, signal, timeoutMs: CALL_TIMEOUT_MS }, (ctx) => heartbeat(ctx, { node, epoch }));
+    await this.#call({ epoch, signal, timeoutMs: CALL_TIMEOUT_MS }, (ctx) => heartbeat(ctx, this.#session(ctx, epoch)));
     return { nodeToken: null };
   }
 
   statuses(epoch: number, request: StatusesRequest, signal: AbortSignal): Promise<StatusesResponse> {
-    const { node, trace } = this.#parts;
+    const { trace } = this.#parts;
     const told = request.statuses.map(({ task, state }) => `${task} ${state}`);
     trace(`epoch ${epoch} tells: ${[...told, ...request.released.map((task) => `${task} released`)].join(', ')}`);
     return this.#call({ epoch, signal, timeoutMs: CALL_TIMEOUT_MS }, (ctx) =>
-      commitStatuses(ctx, { node, epoch }, request),
+      commitStatuses(ctx, this.#session(ctx, epoch), request),
     );
   }
 
   /** No client of the simulated world asks for output. */
   stream(): Promise<void> {
     return Promise.reject(new ControlPlaneFault('refused', 'output is not simulated'));
+  }
+
+  #session(ctx: ServiceContext, epoch: number): NodeSession {
+    const { node, plant } = this.#parts;
+    return plant.session?.(ctx, { node, epoch }) ?? { node, epoch };
   }
 
   async #call<T>(

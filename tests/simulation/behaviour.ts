@@ -12,6 +12,8 @@ export interface Behaviour {
   readonly failurePercent: number;
   /** It ends so long after SIGTERM; null: it ignores the signal. */
   readonly stopMs: number | null;
+  /** It takes so long to end after SIGKILL, as what waits for a dead disk does; otherwise it ends at once. */
+  readonly killMs?: number;
   /** The engine refuses to start it. */
   readonly isUnusable: boolean;
 }

@@ -5,6 +5,7 @@
  *
  * 1. What was accepted is there, and a repetition is told the same.
  * 8. A client's view never goes back in time, whichever replica answers.
+ * 9. Nobody changes or sees what belongs to a role that isn't theirs.
  */
 import type { Principal } from '../../control-plane/auth/principal.ts';
 import type { Answer, Call, ServiceContext } from '../../control-plane/services/context.ts';
@@ -13,15 +14,19 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { type Network, NetworkFault } from './network.ts';
+import type { Plant } from './plants/plant.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 
 export interface ClientParts {
   readonly process: SimulatedProcess;
+  /** What its token is for: these roles and those below them; `*` is all. */
+  readonly roles: readonly string[];
   readonly network: Network;
   readonly replicas: readonly Replica[];
   readonly random: SeededRandom;
+  readonly plant: Plant;
   /** At which the store stands now. */
   readonly revision: () => number;
   readonly trace: (what: string) => void;
@@ -32,6 +37,8 @@ export interface Write<T> {
   /** Says everything about the request, so that it is its digest as well. */
   readonly what: string;
   readonly key: string;
+  /** Whose things it changes; null: nobody's. */
+  readonly role: string | null;
   readonly run: (ctx: ServiceContext, call: Call) => Promise<Answer<T>>;
 }
 
@@ -50,12 +57,21 @@ export class Client {
   readonly #parts: ClientParts;
   readonly #principal: Principal;
   readonly #seenRanks = new Map<string, number>();
+  readonly #seenVersions = new Map<string, number>();
   #position = 0;
 
   constructor(parts: ClientParts) {
     this.#parts = parts;
     const subject = parts.process.name;
-    this.#principal = { kind: 'user', subject, tokenId: 'simulated', roles: ['*'], actions: ['*'], node: null };
+    const own = {
+      subject,
+      tokenId: 'simulated',
+      roles: parts.roles,
+      actions: ['*'],
+      node: null,
+      kind: 'user',
+    } as const;
+    this.#principal = parts.plant.principal?.(own) ?? own;
   }
 
   get principal(): Principal {
@@ -67,7 +83,12 @@ export class Client {
     return this.#position;
   }
 
-  async write<T>({ what, key, run }: Write<T>): Promise<WriteOutcome<T>> {
+  /** Spelled out here by itself: the product's own policy is among what is checked. */
+  mayUse(role: string): boolean {
+    return this.#parts.roles.some((own) => own === '*' || own === role || role.startsWith(`${own}/`));
+  }
+
+  async write<T>({ what, key, role, run }: Write<T>): Promise<WriteOutcome<T>> {
     const call: Call = { principal: this.#principal, idempotency: { key, requestDigest: what } };
     const { process, random, trace, revision } = this.#parts;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
@@ -76,6 +97,7 @@ export class Client {
         const answer = await this.#ask((ctx) => run(ctx, call));
         trace(`${what}: ${answer.status} at ${answer.revision}${answer.replayed ? ', replayed' : ''}`);
         if (!answer.replayed) this.#moveOn(answer.revision, what);
+        this.checkRole(role, what);
         return { type: 'answered', answer };
       } catch (error) {
         const isFinal = error instanceof Refusal && error.retryAfterSeconds === null && error.code !== 'unavailable';
@@ -109,6 +131,23 @@ export class Client {
     }
   }
 
+  /** It was given something of this role. */
+  checkRole(role: string | null, what: string): void {
+    if (role === null || this.mayUse(role)) return;
+    const subject = this.#principal.subject;
+    this.#parts.onViolation(violation(9, `${subject} may not use the role ${role}, and "${what}" was done`));
+  }
+
+  /** The client sees a job at this version. */
+  seesVersion(job: string, version: number): void {
+    const seen = this.#seenVersions.get(job) ?? 0;
+    if (version < seen) {
+      const subject = this.#principal.subject;
+      this.#parts.onViolation(violation(8, `${subject} saw job ${job} at version ${seen}, and now at ${version}`));
+    }
+    this.#seenVersions.set(job, version);
+  }
+
   /** The client sees a task in a state of this rank. */
   seesRank(task: string, rank: number): void {
     const seen = this.#seenRanks.get(task) ?? 0;
@@ -127,9 +166,9 @@ export class Client {
   }
 
   #ask<T>(run: (ctx: ServiceContext) => Promise<T>): Promise<T> {
-    const { process, network, random, replicas } = this.#parts;
+    const { process, network, random, replicas, plant } = this.#parts;
     const replica = random.pick(replicas);
-    const position = this.#position;
+    const position = plant.catchesUp === false ? 0 : this.#position;
     return network.call({
       from: process,
       to: replica.process,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type CutOffResult, simulateCutOffs } from './cut-offs.ts';
-import { NO_BUG, SLEEPING_DEAD_MAN } from './planted-bugs.ts';
+import { SLEEPING_DEAD_MAN } from './planted-bugs.ts';
+import { NO_BUG } from './plants/plant.ts';
 
 const RUN_MS = 900_000;
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];

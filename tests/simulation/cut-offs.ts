@@ -11,11 +11,12 @@ import { jobSpecSchema } from '../../shared/protocol/job.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import { SILENT_LOGGER } from '../../shared/util/log.ts';
 import { environmentOf, IMAGES } from './behaviour.ts';
+import { DRIFT_MAX, HostClock } from './host-clock.ts';
 import { checkNeverTwo } from './invariants/never-two.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
-import type { Plant } from './planted-bugs.ts';
+import type { Plant } from './plants/plant.ts';
 import { Replica } from './replica.ts';
 import { SeededRandom } from './seeded-random.ts';
 import type { SimulatedContainer } from './simulated-engine.ts';
@@ -145,6 +146,7 @@ class CutOffWorld {
       name,
       shared: this.#shared,
       clock: this.#clock,
+      host: this.#hostClock(name),
       random: this.#random.split(name),
       weather: this.#weather,
       config: CONFIG,
@@ -161,6 +163,7 @@ class CutOffWorld {
       name,
       zone: 'north',
       clock: this.#clock,
+      host: this.#hostClock(name),
       random: this.#random.split(name),
       weather: this.#weather,
       network: this.#network,
@@ -170,6 +173,11 @@ class CutOffWorld {
       trace: () => undefined,
       onBug: this.#bug,
     });
+  }
+
+  #hostClock(name: string): HostClock {
+    const rate = 1 + this.#random.split(`clock of ${name}`).pick([-DRIFT_MAX, 0, DRIFT_MAX]);
+    return new HostClock(this.#clock, { skewMs: 0, rate });
   }
 
   #started(container: SimulatedContainer): void {

@@ -92,7 +92,7 @@ export class EngineClient implements Runtime {
     return this.#call(signal, (engine) => {
       const container = engine.find(id);
       if (container?.state !== 'running') return;
-      if (signal === 'SIGKILL') engine.killContainer(container, isStuck);
+      if (signal === 'SIGKILL') engine.kill(container, isStuck);
       else engine.terminate(container);
     });
   }

@@ -8,8 +8,9 @@ import { NO_CONSENT, type Node } from '../../shared/domain/node.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { AgentLink } from './agent-link.ts';
 import { EngineClient } from './engine-client.ts';
+import { HostClock } from './host-clock.ts';
 import type { Network } from './network.ts';
-import type { Plant } from './planted-bugs.ts';
+import type { Plant } from './plants/plant.ts';
 import type { Replica } from './replica.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
@@ -21,13 +22,16 @@ import type { Weather } from './weather.ts';
 export interface MachineParts {
   readonly name: string;
   readonly zone: string;
+  /** The world's. */
   readonly clock: Clock;
+  /** Its own; as right as the world's where it is left out. */
+  readonly host?: HostClock;
   readonly random: SeededRandom;
   readonly weather: Weather;
   readonly network: Network;
   readonly replicas: readonly Replica[];
-  readonly witness: EngineWitness;
   readonly plant: Plant;
+  readonly witness: EngineWitness;
   readonly trace: (who: string, what: string) => void;
   readonly onBug: (name: string, error: unknown) => void;
 }
@@ -38,30 +42,26 @@ interface Life {
   readonly agent: Agent;
 }
 
-/** Machines' clocks are far apart now and then: edge boxes start in 1970. */
-const SKEWS_MS: readonly number[] = [0, 0, 0, 900, -4000, 60_000, -1_700_000_000_000];
-
 export class Machine {
   readonly name: string;
   readonly engine: SimulatedEngine;
+  readonly host: HostClock;
   readonly #disk: SimulatedDisk;
   readonly #fence: SimulatedFence;
   readonly #admission = { isAdmitted: false };
   readonly #parts: MachineParts;
-  readonly #skewMs: number;
   #life: Life | null = null;
   #starts = 0;
 
   constructor(parts: MachineParts) {
     const { name, random, witness } = parts;
     this.name = name;
+    this.host = parts.host ?? new HostClock(parts.clock);
     this.#parts = parts;
-    this.#skewMs = random.pick(SKEWS_MS);
-    const { clock } = new SimulatedProcess(`${name} engine`, parts.clock, { skewMs: this.#skewMs });
-    this.engine = new SimulatedEngine({ node: name, clock, random: random.split('engine'), witness });
+    this.engine = new SimulatedEngine({ node: name, clock: this.host, random: random.split('engine'), witness });
     this.#disk = new SimulatedDisk(random.split('disk'));
-    const { engine } = this;
-    this.#fence = new SimulatedFence({ engine, disk: this.#disk, clock: parts.clock, random: random.split('fence') });
+    const { engine, host } = this;
+    this.#fence = new SimulatedFence({ engine, disk: this.#disk, clock: host, random: random.split('fence') });
   }
 
   get process(): SimulatedProcess | null {
@@ -81,14 +81,17 @@ export class Machine {
     this.#starts += 1;
     const { name, clock, random, weather, trace, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
-    const process = new SimulatedProcess(name, clock, { skewMs: this.#skewMs });
+    const process = new SimulatedProcess(name, this.host);
     const tell = (what: string) => trace(name, what);
     const link = { node: name, process, random: chance.split('link'), admission: this.#admission, trace: tell };
-    const agent = createAgent({
+    const seams = {
       controlPlane: new AgentLink({ ...this.#parts, ...link }),
       runtime: new EngineClient({ engine: this.engine, process, clock, random: chance.split('calls'), weather }),
       journal: this.#disk.journalOf(process, clock),
-      fence: this.#parts.plant.fence?.(this.#fence.fenceOf(process)) ?? this.#fence.fenceOf(process),
+      fence: this.#fence.fenceOf(process),
+    };
+    const agent = createAgent({
+      ...(this.#parts.plant.agent?.(seams) ?? seams),
       clock: process.clock,
       random: chance,
       config: configOf(name, this.#parts.zone),
@@ -120,8 +123,8 @@ function configOf(name: string, zone: string): AgentConfig {
       cpus: 4,
       memMiB: 4096,
       diskMiB: 10_000,
-      gpus: 0,
-      custom: {},
+      gpus: 2,
+      custom: { licences: 3 },
       ports: [{ first: 20_000, last: 20_005 }],
     },
     attributes: { hostname: name, arch: 'x64', os: 'linux', node: name, zone },

@@ -1,6 +1,6 @@
 /**
  * Calls between processes. Either way a message may come late or not at all, a request may arrive twice, and whoever called
- * gives up after a time; what the other side does with a request that got through is none of the caller's doing any more.
+ * gives up after a time; each way can be cut by itself; what the other side does with a request that got through is none of the caller's doing any more.
  */
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -23,6 +23,12 @@ export interface NetworkCall<T> {
   readonly work: (signal: AbortSignal) => Promise<T>;
 }
 
+/** One direction between two processes, by their names. */
+export interface Way {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** How long it takes to notice that a message got lost, unless the caller's patience ends before. */
 const LOSS_NOTICED_MS: readonly [number, number] = [20, 3000];
 
@@ -40,11 +46,20 @@ export class Network {
 
   /** Nothing passes between the two, by their names, until {@link join}. */
   cut(a: string, b: string): void {
-    this.#cuts.add(pair(a, b));
+    for (const way of bothWays(a, b)) this.cutWay(way);
   }
 
   join(a: string, b: string): void {
-    this.#cuts.delete(pair(a, b));
+    for (const way of bothWays(a, b)) this.joinWay(way);
+  }
+
+  /** Nothing that `from` sends reaches `to` until {@link joinWay}; the other way stays as it is. */
+  cutWay({ from, to }: Way): void {
+    this.#cuts.add(wayName(from, to));
+  }
+
+  joinWay({ from, to }: Way): void {
+    this.#cuts.delete(wayName(from, to));
   }
 
   joinAll(): void {
@@ -81,17 +96,17 @@ export class Network {
       twice: random.chance(duplicateChance),
     };
     await sleep(this.#clock, latency(random, this.#weather.network));
-    if (fate.before || this.#isBlocked(call) || !call.to?.isAlive) return this.#lost();
+    if (fate.before || !this.#arrives(call) || !call.to?.isAlive) return this.#lost();
     if (fate.twice) void this.#duplicate(call);
     const answer = await settledAt(call.to, () => call.work(gone));
     await sleep(this.#clock, latency(random, this.#weather.network));
-    if (fate.after || this.#isBlocked(call)) return this.#lost();
+    if (fate.after || !this.#returns(call)) return this.#lost();
     return answer();
   }
 
   async #duplicate<T>(call: NetworkCall<T>): Promise<void> {
     await sleep(this.#clock, this.#random.between(...this.#weather.network.duplicateAfterMs));
-    if (call.to === null || this.#isBlocked(call)) return;
+    if (call.to === null || !this.#arrives(call)) return;
     await settledAt(call.to, () => call.work(new AbortController().signal));
   }
 
@@ -100,10 +115,16 @@ export class Network {
     throw new NetworkFault('no answer');
   }
 
-  #isBlocked({ from, to }: { from: SimulatedProcess; to: SimulatedProcess | null }): boolean {
-    return to === null || this.#cuts.has(pair(from.name, to.name));
+  #arrives({ from, to }: Ends): boolean {
+    return to !== null && !this.#cuts.has(wayName(from.name, to.name));
+  }
+
+  #returns({ from, to }: Ends): boolean {
+    return to !== null && !this.#cuts.has(wayName(to.name, from.name));
   }
 }
+
+type Ends = Pick<NetworkCall<unknown>, 'from' | 'to'>;
 
 /** Starts the work in the process; resolves with how it came out, once it has. */
 function settledAt<T>(process: SimulatedProcess, work: () => Promise<T>): Promise<() => T> {
@@ -120,6 +141,13 @@ function settledAt<T>(process: SimulatedProcess, work: () => Promise<T>): Promis
   });
 }
 
-function pair(a: string, b: string): string {
-  return a < b ? `${a} ${b}` : `${b} ${a}`;
+function bothWays(a: string, b: string): readonly Way[] {
+  return [
+    { from: a, to: b },
+    { from: b, to: a },
+  ];
+}
+
+function wayName(from: string, to: string): string {
+  return `${from} ${to}`;
 }

@@ -2,47 +2,118 @@
  * Bugs that are put in on purpose, to prove that the simulator finds their like. Each sits in a seam between the product
  * and the world, never in the product's code, and makes it behave as if a line of it had been forgotten.
  */
+import { forgettingContainers, releasingAtOnce, startingAnew, unguarded, withAssignment } from './plants/in-agent.ts';
+import {
+  answerLater,
+  placeInTwo,
+  planAtOnce,
+  skipping,
+  withFreshIds,
+  withoutEndCompares,
+  withoutFence,
+  withoutLedgerCompares,
+  withoutStatusCompares,
+  withTransact,
+  wrapped,
+} from './plants/in-store.ts';
+import type { Plant } from './plants/plant.ts';
 
-import type { Store, Transaction, TransactionResult, WatchBatch } from '../../control-plane/store/contract.ts';
-import { keys, parseKey } from '../../control-plane/store/keys.ts';
-import type { Fence } from '../../node-agent/executor/contracts.ts';
-import type { Origin } from './faulty-store.ts';
-import type { SeededRandom } from './seeded-random.ts';
-
-export interface Plant {
-  /** What a replica's code gets as its store. */
-  store(store: Store, place: { readonly random: SeededRandom; readonly origin: Origin }): Store;
-  /** What an agent's code gets as its fence. */
-  fence?(fence: Fence): Fence;
+export interface PlantedBug extends Plant {
+  /** The invariants that it breaks, by their numbers. */
+  readonly breaks: readonly number[];
+  /** It shows in one of so many seeds, counted from the first. */
+  readonly seedsMax: number;
 }
-
-export const NO_BUG: Plant = { store: (store) => store };
 
 export const PLANTED_BUGS = {
   /** A round commits without looking whether it is still the current one. */
-  'unfenced-round': { store: (store) => withTransact(store, withoutFence) },
+  'unfenced-round': {
+    breaks: [3],
+    seedsMax: 25,
+    store: (store) => withTransact(store, withoutFence),
+  },
+  /** A round plans on a mirror that hasn't seen its own claim yet. */
+  'early-plan': {
+    breaks: [3],
+    seedsMax: 25,
+    store: (store, place) => wrapped(store, { transact: (each) => planAtOnce(store, each, place) }),
+  },
   /** A round puts ledgers without comparing that they are as it saw them. */
-  'blind-ledger': { store: (store) => withTransact(store, withoutLedgerCompares) },
+  'blind-ledger': {
+    breaks: [2, 3, 4, 6, 9],
+    seedsMax: 40,
+    store: (store) => withTransact(store, withoutLedgerCompares),
+  },
+  /** Ledger and task are written in two transactions. */
+  'split-placement': {
+    breaks: [4],
+    seedsMax: 25,
+    store: (store) => wrapped(store, { transact: (each) => placeInTwo(store, each) }),
+  },
   /** Statuses are committed without comparing the epoch or the task's record. */
   'blind-status': {
+    breaks: [4, 5],
+    seedsMax: 25,
     store: (store, { origin }) => (origin.session === null ? store : withTransact(store, withoutStatusCompares)),
   },
+  /** An end that a task has come to is overwritten when it is to stop, or when its node is given up. */
+  'overwritten-end': {
+    breaks: [4],
+    seedsMax: 25,
+    store: (store, { origin }) => (origin.session === null ? withTransact(store, withoutEndCompares) : store),
+  },
+  /** Agents' calls are served whatever epoch they name. */
+  'unchecked-epoch': {
+    breaks: [5],
+    seedsMax: 40,
+    session: ({ mirror }, { node, epoch }) => ({ node, epoch: Math.max(epoch, mirror.snapshot.epochOf(node)) }),
+  },
+  /** A pass creates tasks under ids that aren't derived. */
+  'fresh-ids': {
+    breaks: [4],
+    seedsMax: 25,
+    store: (store, { random }) => withTransact(store, (each) => withFreshIds(each, random)),
+  },
   /** The answer to a request is remembered only after the request has been carried out. */
-  'late-answer': { store: (store) => wrapped(store, { transact: (each) => answerLater(store, each) }) },
+  'late-answer': {
+    breaks: [1],
+    seedsMax: 25,
+    store: (store) => wrapped(store, { transact: (each) => answerLater(store, each) }),
+  },
+  /** A watch that broke off is taken up again one revision too late. */
+  'watch-off-by-one': {
+    breaks: [7],
+    seedsMax: 25,
+    resumeWatch: (next, reached) => (next <= reached ? next + 1 : next),
+  },
   /** A mirror overlooks a change now and then. */
   'skipped-event': {
+    breaks: [7],
+    seedsMax: 25,
     store: (store, { random }) => wrapped(store, { watch: (request) => skipping(store.watch(request), random) }),
   },
-} satisfies Readonly<Record<string, Plant>>;
+  /** A replica answers a client that has seen more than the replica has. */
+  'answer-from-the-past': { breaks: [8], seedsMax: 25, catchesUp: false },
+  /** A stream of events is taken up again one revision too late. */
+  'event-gap': { breaks: [8], seedsMax: 25, resumeEvents: (after) => after + 1 },
+  /** Nobody asks for which roles a token is. */
+  'open-roles': { breaks: [9], seedsMax: 25, principal: (principal) => ({ ...principal, roles: ['*'] }) },
+  /** An agent that comes back starts what it finds assigned, whether it has ended or not. */
+  'end-started-again': { breaks: [4], seedsMax: 25, agent: startingAnew },
+  /** An agent gives a place back while what held it still runs. */
+  'early-release': { breaks: [6], seedsMax: 25, agent: releasingAtOnce },
+  /** An agent that comes back doesn't see what its predecessor left running. */
+  'forgotten-containers': { breaks: [6, 10], seedsMax: 25, agent: forgettingContainers },
+  /** An agent overlooks that a task is to stop. */
+  'unheeded-stop': {
+    breaks: [6, 10],
+    seedsMax: 25,
+    agent: (seams) => withAssignment(seams, (task) => ({ ...task, stop: null })),
+  },
+} satisfies Readonly<Record<string, PlantedBug>>;
 
-/**
- * Nobody outside the agent is told what must not run while the node is cut off; the agent itself stops it, if it lives. Found in a
- * world of its own, where nodes are cut off for longer than elsewhere: `cut-offs.ts`.
- */
-export const SLEEPING_DEAD_MAN: Plant = {
-  store: (store) => store,
-  fence: (fence) => ({ ...fence, arm: () => Promise.resolve(), isArmed: () => true }),
-};
+/** Found in a world of its own, where nodes are cut off for longer than elsewhere: `cut-offs.ts`. */
+export const SLEEPING_DEAD_MAN: Plant = { agent: unguarded };
 
 export type BugName = keyof typeof PLANTED_BUGS;
 
@@ -50,59 +121,7 @@ export function isBugName(name: string): name is BugName {
   return Object.hasOwn(PLANTED_BUGS, name);
 }
 
-function withTransact(store: Store, change: (transaction: Transaction) => Transaction): Store {
-  return wrapped(store, { transact: (transaction) => store.transact(change(transaction)) });
-}
-
-/** The store with some of its calls replaced. */
-function wrapped(store: Store, changed: Partial<Store>): Store {
-  return {
-    get: (key) => store.get(key),
-    range: (request) => store.range(request),
-    transact: (transaction) => store.transact(transaction),
-    watch: (request) => store.watch(request),
-    grantLease: (ttlSeconds) => store.grantLease(ttlSeconds),
-    keepLeaseAlive: (lease) => store.keepLeaseAlive(lease),
-    leaseSilenceSeconds: (lease) => store.leaseSilenceSeconds(lease),
-    revokeLease: (lease) => store.revokeLease(lease),
-    status: () => store.status(),
-    compact: (revision) => store.compact(revision),
-    close: () => store.close(),
-    ...changed,
-  };
-}
-
-/** The claim itself, which puts the fence, still compares it. */
-function withoutFence(transaction: Transaction): Transaction {
-  if (transaction.writes.some(({ key }) => key === keys.currentRound)) return transaction;
-  return { ...transaction, compares: transaction.compares.filter(({ key }) => key !== keys.currentRound) };
-}
-
-function withoutLedgerCompares(transaction: Transaction): Transaction {
-  if (!transaction.compares.some(({ key }) => key === keys.currentRound)) return transaction;
-  return { ...transaction, compares: transaction.compares.filter(({ key }) => parseKey(key)?.[0] !== 'ledger') };
-}
-
-function withoutStatusCompares(transaction: Transaction): Transaction {
-  const isStatus = transaction.writes.every(({ key }) => parseKey(key)?.[0] === 'tasks');
-  return isStatus ? { ...transaction, compares: [] } : transaction;
-}
-
-async function answerLater(store: Store, transaction: Transaction): Promise<TransactionResult> {
-  const isAnswer = ({ key }: { readonly key: string }) => parseKey(key)?.[0] === 'idempotency';
-  const answers = transaction.writes.filter(isAnswer);
-  if (answers.length === 0) return store.transact(transaction);
-  const compares = transaction.compares.filter((compare) => !isAnswer(compare));
-  const result = await store.transact({ compares, writes: transaction.writes.filter((write) => !isAnswer(write)) });
-  if (result.committed) await store.transact({ compares: [], writes: answers });
-  return result;
-}
-
-const SKIP_CHANCE = 0.0005;
-
-async function* skipping(batches: AsyncIterable<WatchBatch>, random: SeededRandom): AsyncGenerator<WatchBatch> {
-  for await (const batch of batches) {
-    const events = batch.events.filter(() => !random.chance(SKIP_CHANCE));
-    yield { ...batch, events };
-  }
+/** As its type says, whichever it is. */
+export function plantedBug(name: BugName): PlantedBug {
+  return PLANTED_BUGS[name];
 }

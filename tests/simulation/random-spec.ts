@@ -27,23 +27,26 @@ export function randomSpec(random: SeededRandom, { key }: { readonly key: string
     placement: random.pick(['pack', 'spread']),
     labels: key === null ? {} : { [KEY_LABEL]: key },
     constraints: random.chance(0.15) ? [random.pick(CONSTRAINTS)] : [],
-    replaceAfterSeconds: random.pick([2, 5, 15, 'never']),
+    replaceAfterSeconds: random.pick([0, 2, 5, 15, 'never']),
     ...(isFenced ? { stopAfterDisconnectSeconds: random.pick([10, 12, 20]) } : {}),
-    groups: groups.map((name) => randomGroup(random, { name, isEndlessChance: isFenced ? 0.5 : 0.06 })),
+    groups: groups.map((name) => randomGroup(random, { name, isFenced })),
   });
 }
 
-/** What never ends by itself has a timeout. */
 function randomGroup(
   random: SeededRandom,
-  { name, isEndlessChance }: { readonly name: string; readonly isEndlessChance: number },
+  { name, isFenced }: { readonly name: string; readonly isFenced: boolean },
 ): JobSpecInput['groups'][number] {
-  const lifeMs = random.chance(isEndlessChance) ? null : random.between(200, 15_000);
+  const lifeMs = random.chance(isFenced ? 0.5 : 0.1)
+    ? null
+    : random.between(200, random.pick([15_000, 15_000, 60_000]));
   const behaviour: Behaviour = {
     lifeMs,
     exitCode: random.chance(0.85) ? 0 : 3,
     failurePercent: random.pick([0, 0, 30]),
     stopMs: random.chance(0.8) ? random.between(0, 2000) : null,
+    // Where two must never run at a time, a SIGKILL has to take effect within the margin that the control plane allows for it.
+    killMs: !isFenced && random.chance(0.1) ? random.between(500, 20_000) : 0,
     isUnusable: random.chance(0.03),
   };
   return {
@@ -51,11 +54,17 @@ function randomGroup(
     count: random.between(1, 4),
     image: random.chance(0.7) ? IMAGES[0] : random.pick(IMAGES),
     env: environmentOf(behaviour),
-    resources: { cpus: random.pick([0.1, 0.3, 0.7, 1, 2.5]), memMiB: random.pick([64, 500, 1500]) },
+    resources: {
+      cpus: random.pick([0.1, 0.3, 0.7, 1, 2.5]),
+      memMiB: random.pick([64, 500, 1500]),
+      diskMiB: random.pick([0, 0, 4000]),
+      gpus: random.pick([0, 0, 0, 0, 1, 2]),
+      custom: random.chance(0.15) ? { licences: random.pick([1, 1.5]) } : {},
+    },
     ports: randomPorts(random),
     constraints: random.chance(0.1) ? [random.pick(CONSTRAINTS)] : [],
     retries: { max: random.between(0, 2), delaySeconds: random.between(0, 2), factor: 2, maxDelaySeconds: 4 },
-    ...(lifeMs === null || random.chance(0.2) ? { timeoutSeconds: random.between(1, 20) } : {}),
+    ...(random.chance(lifeMs === null ? 0.6 : 0.2) ? { timeoutSeconds: random.between(1, 20) } : {}),
     killGraceSeconds: random.between(0, 4),
   };
 }

@@ -15,7 +15,8 @@ import { OpLeases } from '../../control-plane/store/transact.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { FaultyStore, type FaultyStoreParts, type Origin, StoreLink } from './faulty-store.ts';
-import type { Plant } from './planted-bugs.ts';
+import { HostClock } from './host-clock.ts';
+import type { Plant, StorePlace } from './plants/plant.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import type { Weather } from './weather.ts';
@@ -23,13 +24,18 @@ import type { Weather } from './weather.ts';
 export interface ReplicaParts {
   readonly name: string;
   readonly shared: MemoryStore;
+  /** The world's. */
   readonly clock: Clock;
+  /** Of the host that it runs on; as right as the world's where it is left out. */
+  readonly host?: HostClock;
   readonly random: SeededRandom;
   readonly weather: Weather;
   readonly config: ServiceConfig;
   readonly plant: Plant;
   readonly log: Logger;
   readonly revision: FaultyStoreParts['revision'];
+  readonly holdUpMs?: NonNullable<FaultyStoreParts['holdUpMs']>;
+  readonly onArrival?: NonNullable<FaultyStoreParts['onArrival']>;
   readonly onCommit: FaultyStoreParts['onCommit'];
   /** Something in it has ended that never should. */
   readonly onBug: (name: string, error: unknown) => void;
@@ -44,17 +50,17 @@ interface Life {
   ctx: ServiceContext | null;
 }
 
-const SKEW_MS = 300;
-
 export class Replica {
   readonly name: string;
   readonly link = new StoreLink();
+  readonly host: HostClock;
   readonly #parts: ReplicaParts;
   #life: Life | null = null;
   #starts = 0;
 
   constructor(parts: ReplicaParts) {
     this.name = parts.name;
+    this.host = parts.host ?? new HostClock(parts.clock);
     this.#parts = parts;
   }
 
@@ -78,13 +84,14 @@ export class Replica {
   start(): void {
     if (this.#life !== null) return;
     this.#starts += 1;
-    const { name, clock, random, onBug } = this.#parts;
+    const { name, random, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
-    const process = new SimulatedProcess(name, clock, { skewMs: chance.between(-SKEW_MS, SKEW_MS) });
+    const process = new SimulatedProcess(name, this.host);
+    const memory = new Map<string, number>();
     const life: Life = {
       process,
       abort: new AbortController(),
-      store: (origin) => this.#store(process, chance.split('store'), origin),
+      store: (origin) => this.#store(process, { random: chance.split('store'), origin, memory }),
       ctx: null,
     };
     this.#life = life;
@@ -127,10 +134,13 @@ export class Replica {
     await Promise.all([driver.run(signal), announceReplica(life.ctx, signal), mirrored]);
   }
 
-  #store(process: SimulatedProcess, random: SeededRandom, origin: Origin): Store {
+  #store(process: SimulatedProcess, place: StorePlace): Store {
     const { plant } = this.#parts;
-    const faulty = new FaultyStore({ ...this.#parts, process, link: this.link, random }, origin);
-    return plant.store(faulty, { random, origin });
+    const { random, origin } = place;
+    const resumeWatch = plant.resumeWatch ?? ((next: number) => next);
+    const parts = { ...this.#parts, process, link: this.link, random, resumeWatch };
+    const faulty = new FaultyStore(parts, origin);
+    return plant.store?.(faulty, place) ?? faulty;
   }
 }
 

@@ -1,7 +1,9 @@
 /** One run of the simulated world: a time of faults, then a time in which everything has to come to rest. */
+import { Decisions } from './decisions.ts';
 import type { Violation } from './invariants/violation.ts';
 import { violation } from './invariants/violation.ts';
-import { type BugName, NO_BUG, PLANTED_BUGS } from './planted-bugs.ts';
+import { type BugName, plantedBug } from './planted-bugs.ts';
+import { NO_BUG } from './plants/plant.ts';
 import { Trace } from './trace.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { World } from './world.ts';
@@ -11,6 +13,8 @@ export interface SimulationOptions {
   /** Steps of the clock during which things go wrong. */
   readonly steps: number;
   readonly bug?: BugName | null;
+  /** Decisions that the run is to go without, by their names. */
+  readonly without?: ReadonlySet<string>;
   readonly onLine?: (line: string) => void;
 }
 
@@ -26,6 +30,8 @@ export interface SimulationResult {
   readonly traceHash: string;
   readonly lastLines: readonly string[];
   readonly counts: World['counts'];
+  /** What the run consisted of, by name: each of them can be left out of the next one. */
+  readonly decisions: readonly string[];
 }
 
 /** Everything is to be at rest within so much virtual time after the last fault. */
@@ -38,8 +44,9 @@ const START_MS = Date.UTC(2026, 0, 1);
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const clock = new VirtualClock(START_MS);
   const trace = new Trace(clock, options.onLine ?? null);
-  const plant = options.bug ? PLANTED_BUGS[options.bug] : NO_BUG;
-  const world = new World({ seed: options.seed, clock, trace, plant });
+  const plant = options.bug ? plantedBug(options.bug) : NO_BUG;
+  const decisions = new Decisions(options.without);
+  const world = new World({ seed: options.seed, clock, trace, plant, decisions });
   const stopListening = onUnhandledRejection((error) => {
     world.found(violation(0, `nobody heard of an error: ${error instanceof Error ? error.stack : String(error)}`));
   });
@@ -63,6 +70,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     traceHash: trace.hash,
     lastLines: trace.tail(LAST_LINES),
     counts: world.counts,
+    decisions: decisions.taken,
   };
 }
 

@@ -25,6 +25,9 @@ export interface SimulatedContainer {
   timer: Timer | null;
   /** Signals that it has survived, for containers that hang in the kernel. */
   survivals: number;
+  isHung: boolean;
+  /** It has got a SIGKILL that it will not survive. */
+  isDying: boolean;
 }
 
 export interface EngineParts {
@@ -74,7 +77,7 @@ export class SimulatedEngine {
   }
 
   /** Null: there is one for this task already. */
-  create(assigned: AssignedTask, epoch: number): SimulatedContainer | null {
+  create(assigned: Pick<AssignedTask, 'id' | 'group'>, epoch: number): SimulatedContainer | null {
     if (this.containers.some((container) => container.task === assigned.id)) return null;
     this.#created += 1;
     const container: SimulatedContainer = {
@@ -88,6 +91,8 @@ export class SimulatedEngine {
       endedAtMs: null,
       timer: null,
       survivals: 0,
+      isHung: false,
+      isDying: false,
     };
     this.#containers.set(container.id, container);
     return container;
@@ -104,13 +109,33 @@ export class SimulatedEngine {
 
   terminate(container: SimulatedContainer): void {
     const { stopMs } = container.behaviour;
-    if (stopMs !== null) this.#endAfter(container, stopMs, 143);
+    const isDeaf = container.isHung || container.isDying;
+    if (stopMs !== null && !isDeaf) this.#endAfter(container, stopMs, 143);
   }
 
-  /** `isStuck`: it survives this time. */
-  killContainer(container: SimulatedContainer, isStuck: boolean): void {
-    if (isStuck && container.survivals === 0) container.survivals += 1;
-    else this.#end(container, 137);
+  /** SIGKILL. `isStuck`: it survives this time. */
+  kill(container: SimulatedContainer, isStuck: boolean): void {
+    if (container.isDying) return;
+    if (isStuck && container.survivals === 0) {
+      container.survivals += 1;
+      return;
+    }
+    container.isDying = true;
+    const { killMs = 0 } = container.behaviour;
+    if (killMs === 0) this.#end(container, 137);
+    else this.#endAfter(container, killMs, 137);
+  }
+
+  /** It ends by itself, or by somebody else's hand. */
+  crash(container: SimulatedContainer): void {
+    this.#end(container, 137);
+  }
+
+  /** It makes no progress any more: neither does it end, nor does it hear SIGTERM. */
+  hang(container: SimulatedContainer): void {
+    if (container.isDying) return;
+    container.timer?.cancel();
+    container.isHung = true;
   }
 
   remove(container: SimulatedContainer): void {

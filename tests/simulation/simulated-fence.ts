@@ -1,6 +1,5 @@
 /**
- * A machine's fence: a dead-man that outlives every agent, on a clock that runs a little faster or slower than the world's. It looks
- * only every so often, and what an agent tells it arrives a moment later.
+ * A machine's fence: a dead-man that outlives every agent, on the machine's clock. It looks only every so often, and what an agent tells it arrives a moment later.
  */
 import { type Fence, FenceFault } from '../../node-agent/executor/contracts.ts';
 import { type Clock, sleep, type Timer } from '../../shared/util/clock.ts';
@@ -12,13 +11,11 @@ import type { SimulatedProcess } from './simulated-process.ts';
 export interface SimulatedFenceParts {
   readonly engine: SimulatedEngine;
   readonly disk: SimulatedDisk;
-  /** The world's. */
+  /** The machine's. */
   readonly clock: Clock;
   readonly random: SeededRandom;
 }
 
-/** How fast a machine's clock runs beside those of the replicas: up to the bound that the control plane counts on. */
-const RATES: readonly number[] = [1, 1, 0.981, 1.019];
 /** How long an agent's word takes to reach the dead-man. */
 const TELL_MS: readonly [number, number] = [0, 20];
 /** From one look of the dead-man to the next, on a machine that may be busy. */
@@ -26,7 +23,6 @@ const LOOK_MS: readonly [number, number] = [100, 2000];
 
 export class SimulatedFence {
   readonly #parts: SimulatedFenceParts;
-  readonly #rate: number;
   readonly #armed = new Map<string, number>();
   readonly #stopped = new Set<string>();
   #confirmedAtMs: number | null = null;
@@ -36,7 +32,6 @@ export class SimulatedFence {
 
   constructor(parts: SimulatedFenceParts) {
     this.#parts = parts;
-    this.#rate = parts.random.pick(RATES);
   }
 
   powerCut(): void {
@@ -82,7 +77,7 @@ export class SimulatedFence {
   }
 
   #nowMs(): number {
-    return this.#parts.clock.monotonicMs() * this.#rate;
+    return this.#parts.clock.monotonicMs();
   }
 
   /** False: it could not be written down. It happens whether or not the agent lives to hear of it. */
@@ -106,7 +101,7 @@ export class SimulatedFence {
     this.#look?.cancel();
     if (this.#armed.size === 0) return;
     const soonestMs = Math.min(...[...this.#armed.values()].map((stopAfterMs) => this.#leftMs(stopAfterMs)));
-    const delayMs = Math.max(0, soonestMs / this.#rate) + random.between(...LOOK_MS);
+    const delayMs = Math.max(0, soonestMs) + random.between(...LOOK_MS);
     this.#look = clock.setTimer(delayMs, () => {
       for (const [container, stopAfterMs] of this.#armed) if (this.#leftMs(stopAfterMs) <= 0) this.#kill(container);
       this.#watch();
@@ -122,6 +117,6 @@ export class SimulatedFence {
     const container = engine.find(id);
     if (container?.state !== 'running') return;
     this.#stopped.add(id);
-    engine.killContainer(container, false);
+    engine.kill(container, false);
   }
 }

@@ -8,19 +8,19 @@ import type { Clock } from '../../shared/util/clock.ts';
 export class SimulatedProcess {
   readonly name: string;
   readonly clock: Clock;
-  readonly #world: Clock;
+  readonly #host: Clock;
   readonly #backlog: (() => void)[] = [];
   #state: 'running' | 'paused' | 'dead' = 'running';
   #isFlushing = false;
 
-  /** `skewMs`: how far its wall clock is ahead of the world's. */
-  constructor(name: string, world: Clock, { skewMs = 0 }: { readonly skewMs?: number } = {}) {
+  /** `host`: the clock of the host that it runs on. */
+  constructor(name: string, host: Clock) {
     this.name = name;
-    this.#world = world;
+    this.#host = host;
     this.clock = {
-      now: () => world.now() + skewMs,
-      monotonicMs: () => world.monotonicMs(),
-      setTimer: (delayMs, callback) => world.setTimer(delayMs, () => this.deliver(callback)),
+      now: () => host.now(),
+      monotonicMs: () => host.monotonicMs(),
+      setTimer: (delayMs, callback) => host.setTimer(delayMs, () => this.deliver(callback)),
     };
   }
 
@@ -68,7 +68,7 @@ export class SimulatedProcess {
   #flush(): void {
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    this.#world.setTimer(0, () => {
+    this.#host.setTimer(0, () => {
       this.#isFlushing = false;
       if (this.#state !== 'running') return;
       this.#backlog.shift()?.();

@@ -125,12 +125,14 @@ describe('a faulty store', () => {
       })();
       for (let write = 0; write < 200; write++) {
         clock.setTimer(10 * write, () => {
-          link.isCut = write % 50 > 40;
+          link.losesRequests = write % 50 > 40;
+          link.losesAnswers = write % 50 > 45;
           void shared.transact({ compares: [], writes: [{ type: 'put', key: `/${write % 7}`, value: '{}' }] });
         });
       }
       clock.setTimer(2000, () => {
-        link.isCut = false;
+        link.losesRequests = false;
+        link.losesAnswers = false;
       });
       clock.setTimer(60_000, () => abort.abort());
       await runOut(clock);
@@ -149,7 +151,7 @@ describe('a faulty store', () => {
 
   it('answers nobody while it is cut off', async () => {
     const { clock, commits, store, link } = world(3);
-    link.isCut = true;
+    link.losesRequests = true;
     const failed = expect(store.get('/a')).rejects.toBeInstanceOf(StoreUnavailableError);
     await runOut(clock);
     await failed;

@@ -23,6 +23,7 @@ export class Truth {
   readonly #commits = new Map<number, Commit>();
   /** By revision. */
   readonly #events = new Map<number, readonly WatchEvent[]>();
+  readonly #changes = new Map<number, readonly Change[]>();
   readonly #ended = new AbortController();
 
   constructor(shared: MemoryStore) {
@@ -46,12 +47,18 @@ export class Truth {
     const commit = this.#commits.get(number) ?? null;
     this.#commits.delete(number);
     this.#events.set(number, events);
+    this.#changes.set(number, changes);
     return { number, commit, changes, events };
   }
 
   /** What happened at a revision that has been taken. */
   eventsAt(revision: number): readonly WatchEvent[] {
     return this.#events.get(revision) ?? [];
+  }
+
+  /** The same, as changes of records. */
+  changesAt(revision: number): readonly Change[] {
+    return this.#changes.get(revision) ?? [];
   }
 
   end(): void {

@@ -2,6 +2,7 @@
  * How bad the world is at the moment: how long things take, and how often they go wrong. One object that everything looks
  * at, so that the faults can be made to stop all at once.
  */
+import { Decisions } from './decisions.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export interface StoreWeather {
@@ -14,6 +15,9 @@ export interface StoreWeather {
   /** The call fails although it got through. */
   readonly failAfterChance: number;
   readonly failAfterMs: readonly [number, number];
+  /** The call fails, and is carried out only after that. */
+  readonly lateChance: number;
+  readonly lateMs: readonly [number, number];
   /** Of each batch of a watch: the connection breaks before it arrives, and is made anew after a while. */
   readonly watchCutChance: number;
   readonly watchReconnectMs: readonly [number, number];
@@ -56,6 +60,8 @@ const CALM: Conditions = {
     failBeforeChance: 0,
     failAfterChance: 0,
     failAfterMs: [0, 0],
+    lateChance: 0,
+    lateMs: [0, 0],
     watchCutChance: 0,
     watchReconnectMs: [0, 0],
   },
@@ -88,6 +94,8 @@ const STORM: Conditions = {
     failBeforeChance: 0.02,
     failAfterChance: 0.02,
     failAfterMs: [5, 2000],
+    lateChance: 0.01,
+    lateMs: [10, 8000],
     watchCutChance: 0.02,
     watchReconnectMs: [5, 3000],
   },
@@ -114,12 +122,13 @@ const STORM: Conditions = {
 export class Weather {
   #conditions: Conditions;
 
-  constructor(random: SeededRandom) {
-    const severity = { store: random.next(), network: random.next(), engine: random.next() };
+  constructor(random: SeededRandom, decisions: Decisions = new Decisions()) {
+    const conditionsOf = <K extends keyof Conditions>(kind: K) =>
+      decisions.take(`weather/${kind}`) ? mixed(STORM[kind], random.split(kind)) : CALM[kind];
     this.#conditions = {
-      store: scaled(STORM.store, severity.store),
-      network: scaled(STORM.network, severity.network),
-      engine: scaled(STORM.engine, severity.engine),
+      store: conditionsOf('store'),
+      network: conditionsOf('network'),
+      engine: conditionsOf('engine'),
     };
   }
 
@@ -149,10 +158,15 @@ export function latency(
   return random.between(...(random.chance(weather.slowChance) ? weather.slowMs : weather.latencyMs));
 }
 
-/** The same conditions with every chance made smaller. */
-function scaled<W extends object>(weather: W, severity: number): W {
+/** How likely it is that a run knows a kind of fault at all: without one, others show what it would have hidden. */
+const KIND_CHANCE = 0.75;
+
+/** A milder weather of the same kind: some of its faults don't happen, and all others less often. */
+function mixed<W extends object>(weather: W, random: SeededRandom): W {
+  const severity = random.next();
   const entries = Object.entries(weather).map(([name, value]) => {
-    return [name, typeof value === 'number' ? value * severity : value];
+    if (typeof value !== 'number') return [name, value];
+    return [name, random.chance(KIND_CHANCE) ? value * severity : 0];
   });
   return Object.fromEntries(entries) as W;
 }

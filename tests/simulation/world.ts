@@ -3,22 +3,29 @@
  * them. It knows how to take one step, and holds everything against the invariants after each.
  */
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
+import type { LeaseId } from '../../control-plane/store/contract.ts';
+import { keys } from '../../control-plane/store/keys.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { Client } from './client.ts';
-import { checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
+import type { Decisions } from './decisions.ts';
+import { EventReader } from './event-reader.ts';
+import { MACHINE_SKEWS_MS, REPLICA_SKEW_MAX_MS } from './faults.ts';
+import { DRIFT_MAX, HostClock } from './host-clock.ts';
+import { checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
 import { checkJobs } from './invariants/jobs.ts';
 import { checkLedgers } from './invariants/ledgers.ts';
 import { MirrorCheck } from './invariants/mirrors.ts';
 import { checkNeverTwo } from './invariants/never-two.ts';
 import { emptyPast, remember } from './invariants/past.ts';
+import { checkPlans } from './invariants/plans.ts';
 import { checkRounds } from './invariants/rounds.ts';
 import { checkTasks } from './invariants/tasks.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { Machine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
 import { Network } from './network.ts';
-import type { Plant } from './planted-bugs.ts';
+import type { Plant } from './plants/plant.ts';
 import { ZONES } from './random-spec.ts';
 import { Replica } from './replica.ts';
 import { SeededRandom } from './seeded-random.ts';
@@ -35,12 +42,16 @@ export interface WorldParts {
   readonly clock: VirtualClock;
   readonly trace: Trace;
   readonly plant: Plant;
+  readonly decisions: Decisions;
 }
 
 const CONFIG = { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-simulated' } as const;
 
+/** It may use one role only, and those below. */
+const RESTRICTED_CLIENT = 'client-2';
+
 /** Each mirror is compared as a whole after so many steps. */
-const WHOLE_CHECK_EVERY_STEPS = 200;
+const WHOLE_CHECK_EVERY_STEPS = 1000;
 
 export class World {
   readonly #parts: WorldParts;
@@ -48,9 +59,11 @@ export class World {
   readonly #truth: Truth;
   readonly #past = emptyPast();
   readonly #weather: Weather;
+  readonly #hasClockFaults: boolean;
   readonly #replicas: readonly Replica[];
   readonly #machines: readonly Machine[];
   readonly #workloads: readonly Workload[];
+  readonly #readers: readonly EventReader[];
   readonly #nemesis: Nemesis;
   readonly #mirrorChecks = new Map<string, MirrorCheck>();
   readonly #overdue: Overdue = new Map();
@@ -58,13 +71,15 @@ export class World {
   #steps = 0;
 
   constructor(parts: WorldParts) {
-    const { seed, clock } = parts;
+    const { seed, clock, decisions } = parts;
     this.#parts = parts;
     const random = new SeededRandom(seed);
     this.#shared = new MemoryStore({ clock });
     this.#truth = new Truth(this.#shared);
-    this.#weather = new Weather(random.split('weather'));
+    this.#weather = new Weather(random.split('weather'), decisions);
+    this.#hasClockFaults = decisions.take('clocks');
     const network = new Network(clock, random.split('network'), this.#weather);
+    const named = (kind: string, count: number) => namesOf(kind, count, decisions);
     this.#replicas = named('replica', random.between(2, 3)).map((name) => this.#replica(name, random.split(name)));
     this.#machines = named('node', random.between(2, 4)).map((name, place) =>
       this.#machine(name, { zone: ZONES[place % 2] ?? ZONES[0], random: random.split(name), network }),
@@ -72,15 +87,22 @@ export class World {
     this.#workloads = named('client', random.between(2, 3)).map((name) =>
       this.#workload(name, random.split(name), network),
     );
+    this.#readers = ['reader-1']
+      .filter((name) => decisions.take(name))
+      .map((name) => this.#reader(name, random, network));
     this.#nemesis = new Nemesis({
       clock,
       random: random.split('nemesis'),
+      decisions,
+      hasClockFaults: this.#hasClockFaults,
       network,
       shared: this.#shared,
       replicas: this.#replicas,
       machines: this.#machines,
       revision: this.#revision,
-      trace: this.#tell('nemesis'),
+      leases: () => this.#livenessLeases(),
+      leaseOf: (node) => this.#truth.snapshot.lease(keys.alive(node)),
+      tell: this.#tell('nemesis'),
     });
   }
 
@@ -95,6 +117,7 @@ export class World {
     readonly jobs: number;
     readonly placements: number;
     readonly runs: number;
+    readonly faults: Readonly<Record<string, number>>;
   } {
     const { jobsMade, placements, starts } = this.#past;
     return {
@@ -102,6 +125,7 @@ export class World {
       jobs: jobsMade.size,
       placements: placements.size,
       runs: starts.size,
+      faults: Object.fromEntries(this.#nemesis.counts),
     };
   }
 
@@ -109,6 +133,7 @@ export class World {
     for (const replica of this.#replicas) replica.start();
     for (const machine of this.#machines) machine.start();
     for (const workload of this.#workloads) this.#watched('workload', workload.run());
+    for (const reader of this.#readers) this.#watched('reader', reader.run());
     this.#watched('nemesis', this.#nemesis.run());
   }
 
@@ -130,6 +155,7 @@ export class World {
     this.#weather.calm();
     this.#nemesis.stop();
     for (const workload of this.#workloads) workload.stop();
+    for (const reader of this.#readers) reader.stop();
   }
 
   /** What still has to happen until the world is at rest; empty when it is. */
@@ -161,7 +187,9 @@ export class World {
       ...checkJobs(revision, this.#past, snapshot),
       ...checkLedgers(revision, snapshot),
       ...checkRounds(revision, this.#past),
+      ...checkPlans(revision, this.#past, snapshot),
       ...checkTasks(revision, this.#past, snapshot),
+      ...checkFreed(revision, this.#machines),
     ]);
     remember(this.#past, revision);
   }
@@ -182,18 +210,41 @@ export class World {
     });
   }
 
+  /** Those that say that a node is alive, a replica is up, or somebody drives. */
+  #livenessLeases(): LeaseId[] {
+    const { snapshot } = this.#truth;
+    const held = [
+      keys.driver,
+      ...this.#machines.map(({ name }) => keys.alive(name)),
+      ...this.#replicas.map(({ name }) => keys.replica(name)),
+    ];
+    return held.flatMap((key) => snapshot.lease(key) ?? []);
+  }
+
+  /** A host's clock as it is from the beginning. */
+  #hostClock(random: SeededRandom, skewMs: number): HostClock {
+    const { clock } = this.#parts;
+    if (!this.#hasClockFaults) return new HostClock(clock);
+    return new HostClock(clock, { skewMs, rate: 1 + (2 * random.next() - 1) * DRIFT_MAX });
+  }
+
   #replica(name: string, random: SeededRandom): Replica {
     const { clock, plant } = this.#parts;
+    const chance = random.split('clock');
+    const skewMs = chance.between(-REPLICA_SKEW_MAX_MS, REPLICA_SKEW_MAX_MS);
     return new Replica({
       name,
       shared: this.#shared,
       clock,
+      host: this.#hostClock(chance, skewMs),
       random,
       weather: this.#weather,
       config: CONFIG,
       plant,
       log: this.#logger(name),
       revision: this.#revision,
+      holdUpMs: (transaction, by) => this.#nemesis.holdUpMs(transaction, by),
+      onArrival: (transaction, by) => this.#nemesis.onArrival(transaction, by),
       onCommit: (commit) => {
         this.#truth.note(commit);
         this.#nemesis.onCommit(commit);
@@ -206,7 +257,8 @@ export class World {
     name: string,
     { zone, random, network }: { readonly zone: string; readonly random: SeededRandom; readonly network: Network },
   ): Machine {
-    const { clock, trace, plant } = this.#parts;
+    const { clock, trace } = this.#parts;
+    const chance = random.split('clock');
     const witness = {
       onStart: (container: SimulatedContainer) => this.#started(container, name),
       onEnd: (container: SimulatedContainer) => {
@@ -217,12 +269,13 @@ export class World {
       name,
       zone,
       clock,
+      host: this.#hostClock(chance, chance.pick(MACHINE_SKEWS_MS)),
       random,
       weather: this.#weather,
       network,
       replicas: this.#replicas,
+      plant: this.#parts.plant,
       witness,
-      plant,
       trace: (who, what) => trace.add(who, what),
       onBug: this.#bug,
     });
@@ -231,17 +284,42 @@ export class World {
   #workload(name: string, random: SeededRandom, network: Network): Workload {
     const process = new SimulatedProcess(name, this.#parts.clock);
     const onViolation = (violation: Violation) => this.found(violation);
+    const roles = name === RESTRICTED_CLIENT ? ['eng'] : ['*'];
     const client = new Client({
       process,
+      roles,
       network,
       replicas: this.#replicas,
       random: random.split('calls'),
+      plant: this.#parts.plant,
       revision: this.#revision,
       trace: this.#tell(name),
       onViolation,
     });
     const nodes = this.#machines.map((machine) => machine.name);
-    return new Workload({ client, process, random, nodes, past: this.#past, truth: this.#truth, onViolation });
+    const { decisions } = this.#parts;
+    return new Workload({
+      client,
+      process,
+      random,
+      decisions,
+      nodes,
+      past: this.#past,
+      truth: this.#truth,
+      onViolation,
+    });
+  }
+
+  #reader(name: string, random: SeededRandom, network: Network): EventReader {
+    return new EventReader({
+      process: new SimulatedProcess(name, this.#parts.clock),
+      network,
+      replicas: this.#replicas,
+      random: random.split(name),
+      plant: this.#parts.plant,
+      truth: this.#truth,
+      onViolation: (violation) => this.found(violation),
+    });
   }
 
   #started(container: SimulatedContainer, node: string): void {
@@ -279,6 +357,8 @@ export class World {
   }
 }
 
-function named(kind: string, count: number): string[] {
-  return Array.from({ length: count }, (_, place) => `${kind}-${place + 1}`);
+/** Of each kind there is at least one. */
+function namesOf(kind: string, count: number, decisions: Decisions): string[] {
+  const names = Array.from({ length: count }, (_, place) => `${kind}-${place + 1}`);
+  return names.filter((name, place) => place === 0 || decisions.take(name));
 }

@@ -72,6 +72,8 @@ export class FakeRuntime implements Runtime {
   #created = 0;
   /** While true every call fails and no event is told. */
   isAway = false;
+  /** How long the answer to a listing takes; it says what there was when it was asked for. */
+  listMs = 0;
   /** Task ids, one for each container that was started, in order. */
   readonly started: string[] = [];
   readonly signals: { readonly task: string; readonly signal: string; readonly atMs: number }[] = [];
@@ -138,8 +140,10 @@ export class FakeRuntime implements Runtime {
     this.#images.delete(image);
   }
 
-  list(): Promise<readonly Container[]> {
-    return this.#call('list', () => this.containers);
+  async list(): Promise<readonly Container[]> {
+    const listed = await this.#call('list', () => this.containers);
+    if (this.listMs > 0) await sleep(this.#options.clock, this.listMs);
+    return listed;
   }
 
   inspect(id: string): Promise<Container | null> {

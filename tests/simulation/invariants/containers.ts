@@ -5,7 +5,8 @@
 import type { Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Machine } from '../machine.ts';
 import type { SimulatedContainer } from '../simulated-engine.ts';
-import type { Past } from './past.ts';
+import type { Revision } from '../truth.ts';
+import { entryChanges, type Past } from './past.ts';
 import { hasEnded } from './tasks.ts';
 import { type Violation, violation } from './violation.ts';
 
@@ -27,10 +28,31 @@ export function checkStart(
   return violations;
 }
 
-/** Longer than a lost message is noticed, a backoff lasts, a long request is held, and the longest grace together. */
-const OUTLIVES_MAX_MS = 75_000;
+/** A machine, as far as what it runs. */
+interface Runner {
+  readonly name: string;
+  readonly engine: { readonly containers: readonly Pick<SimulatedContainer, 'id' | 'task' | 'state'>[] };
+}
 
-/** Since when each container runs without a place while its agent is in a live session. */
+/** A place is given back only when nothing of its task runs there any more: whoever gets it next has it alone. */
+export function checkFreed({ changes }: Revision, machines: readonly Runner[]): Violation[] {
+  return changes.flatMap((change) => {
+    if (change.kind !== 'ledger') return [];
+    const { removed } = entryChanges(change);
+    const containers = machines.find(({ name }) => name === change.id)?.engine.containers ?? [];
+    return containers
+      .filter(({ task, state }) => state === 'running' && removed.includes(task))
+      .map(({ id, task }) => violation(6, `${task} lost its place on ${change.id} while it runs there in ${id}`));
+  });
+}
+
+/**
+ * Longer than a lost message is noticed, a backoff lasts, a long request is held, the longest grace, the pause before a
+ * second SIGKILL and the longest death after it together.
+ */
+const OUTLIVES_MAX_MS = 110_000;
+
+/** Since when each container runs without a place, or on borrowed time, while its agent is in a live session. */
 export type Overdue = Map<string, number>;
 
 export function checkOverdue(machine: Machine, overdue: Overdue, now: Snapshot, nowMs: number): Violation[] {
@@ -38,7 +60,8 @@ export function checkOverdue(machine: Machine, overdue: Overdue, now: Snapshot, 
   const isConnected = agent?.inspect().isLive === true && !machine.process?.isPaused && !engine.isAway;
   const entries = now.ledgers.get(name)?.entries ?? {};
   return engine.containers.flatMap((container) => {
-    const isWanted = entries[container.task] !== undefined;
+    const entry = entries[container.task];
+    const isWanted = entry !== undefined && entry.stop === null && !entry.disowned;
     if (container.state !== 'running' || isWanted || !isConnected) {
       overdue.delete(container.id);
       return [];
@@ -46,7 +69,8 @@ export function checkOverdue(machine: Machine, overdue: Overdue, now: Snapshot, 
     const sinceMs = overdue.get(container.id) ?? nowMs;
     overdue.set(container.id, sinceMs);
     if (nowMs - sinceMs <= OUTLIVES_MAX_MS) return [];
-    return [violation(6, `${container.task} has run on ${name} without a place since ${sinceMs / 1000} s`)];
+    const why = entry === undefined ? 'without a place' : 'though it is to stop';
+    return [violation(6, `${container.task} has run on ${name} ${why} since ${sinceMs / 1000} s`)];
   });
 }
 

@@ -5,7 +5,7 @@ import type { Ledger } from '../../../shared/domain/ledger.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { Machine } from '../machine.ts';
 import { unsettledOnNode } from './containers.ts';
-import { isMet } from './ledgers.ts';
+import { isMet, thousandths } from './ledgers.ts';
 import { hasEnded } from './tasks.ts';
 
 /** What still has to happen, a sentence for each; empty: the cluster has come to rest as it should. */
@@ -44,9 +44,10 @@ function unplaced(task: Task, now: Snapshot): string[] {
 
 function hasRoom({ total, entries }: Ledger, group: GroupSpec): boolean {
   const held = Object.values(entries);
-  const fits = (['cpus', 'memMiB'] as const).every((name) => {
-    const used = held.reduce((sum, entry) => sum + Math.round(entry.resources[name] * 1000), 0);
-    return used + Math.round(group.resources[name] * 1000) <= Math.round(total[name] * 1000);
+  const names = ['cpus', 'memMiB', 'diskMiB', 'gpus', ...Object.keys(group.resources.custom)];
+  const fits = names.every((name) => {
+    const used = held.reduce((sum, entry) => sum + thousandths(entry.resources, name), 0);
+    return used + thousandths(group.resources, name) <= thousandths(total, name);
   });
   const taken = new Set(held.flatMap((entry) => Object.values(entry.ports)));
   const isFree = (port: number) =>

@@ -1,5 +1,6 @@
 /** Each check sees what it is for: the ones, above all, that no planted bug breaks. */
 import { describe, expect, it } from 'vitest';
+import { eventsOf } from '../../../control-plane/services/event-views.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord, type RecordOf } from '../../../control-plane/store/records.ts';
 import { type Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
@@ -8,11 +9,13 @@ import type { Task } from '../../../shared/domain/task.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../../support/builders.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
-import { checkStart } from './containers.ts';
+import { checkFreed, checkStart } from './containers.ts';
 import { unsettled } from './convergence.ts';
+import { checkEvents } from './events.ts';
 import { checkJobs } from './jobs.ts';
 import { checkLedgers } from './ledgers.ts';
-import { emptyPast, type Past } from './past.ts';
+import { emptyPast, KEY_LABEL, type Past, slotOf } from './past.ts';
+import { checkPlans } from './plans.ts';
 import { checkRounds } from './rounds.ts';
 import { checkTasks } from './tasks.ts';
 
@@ -145,6 +148,86 @@ describe('tasks', () => {
   });
 });
 
+describe('plans', () => {
+  const claim = { number: 4, owner: 'replica-1', revision: 10 };
+  const entries = [anEntry(job, placed(0, 31_000))];
+  const change = ledgerChange(aLedger(), aLedger({ entries }));
+
+  it('give nothing to a node that was gone when the round was claimed', () => {
+    const found = (goneSince: number) => {
+      const past: Past = { ...emptyPast(), round: claim, gone: new Map([[NODE.id, goneSince]]) };
+      return checkPlans(revisionOf([change]), past, snapshotOf({})).map(({ invariant }) => invariant);
+    };
+    expect(found(9)).toEqual([3]);
+    expect(found(11)).toEqual([]);
+  });
+
+  it('pass nobody over whose turn it was', () => {
+    const small = aGroup({ count: 5, ports: [] });
+    const urgent = aJob({ uid: 'urgent', spec: { name: 'urgent', priority: 90, groups: [small] } });
+    const found = (priority: number, { round = claim, waiting = aTask(urgent) } = {}) => {
+      const jobs = [job, { ...urgent, spec: { ...urgent.spec, priority } }];
+      const now = snapshotOf({ jobs, tasks: [placed(0, 31_000), waiting], ledgers: [aLedger({ entries })] });
+      return checkPlans(revisionOf([change]), { ...emptyPast(), round }, now).map(({ invariant }) => invariant);
+    };
+    expect(found(90)).toEqual([9]);
+    expect(found(job.spec.priority)).toEqual([]);
+    expect(found(90, { round: { ...claim, revision: 9 } })).toEqual([]);
+    expect(found(90, { waiting: aTask(urgent, { notBeforeMs: 5 }) })).toEqual([]);
+  });
+});
+
+describe('slots', () => {
+  it('are filled once', () => {
+    const task = aTask(job);
+    const past = emptyPast();
+    const found = () =>
+      checkTasks(revisionOf([taskChange(null, task)]), past, snapshotOf({ tasks: [task] })).map(
+        ({ invariant }) => invariant,
+      );
+    expect(found()).toEqual([]);
+    past.slots.set(slotOf(task), 'another');
+    expect(found()).toEqual([4]);
+  });
+});
+
+describe('places', () => {
+  const task = placed(0, 31_000);
+  const full = aLedger({ entries: [anEntry(job, task)] });
+
+  /** What the engine of the node runs while the place is given back. */
+  function found(state: 'running' | 'exited', { isKept = false } = {}): number[] {
+    const engine = { containers: [{ id: 'c1', task: task.id, state }] };
+    const change = ledgerChange(full, isKept ? full : aLedger());
+    return checkFreed(revisionOf([change]), [{ name: NODE.id, engine }]).map(({ invariant }) => invariant);
+  }
+
+  it('are given back only when nothing runs there any more', () => {
+    expect(found('exited')).toEqual([]);
+    expect(found('running')).toEqual([6]);
+    expect(found('running', { isKept: true })).toEqual([]);
+  });
+});
+
+describe('versions', () => {
+  const spec = { ...job.spec, labels: { [KEY_LABEL]: 'key-1' } };
+  const version = { jobUid: job.uid, version: 2, spec, createdAtMs: 0, createdBy: 'alice' };
+
+  function found(before: typeof version | null, past: Past): number[] {
+    const key = keys.version(job.uid, 2);
+    const change = { kind: 'versions', key, id: `${job.uid}/2`, revision: 9, before, after: version } as const;
+    return checkJobs(revisionOf([change]), past, snapshotOf({})).map(({ invariant }) => invariant);
+  }
+
+  it('are made once for a key, and never written again', () => {
+    const past = emptyPast();
+    expect(found(null, past)).toEqual([]);
+    expect(found(version, past)).toEqual([1]);
+    past.madeByIdempotencyKey.set('key-1', { uid: job.uid, version: 1, revision: 5 });
+    expect(found(null, past)).toEqual([1]);
+  });
+});
+
 describe('jobs', () => {
   it('go only when they were deleted and nothing of them is left', () => {
     const gone = (before: RecordOf['jobs'], state: State) => {
@@ -175,6 +258,24 @@ describe('rounds', () => {
     expect(found({ number: 4, owner: 'replica-2', revision: 7 })).toBe(1);
     expect(found({ number: 4, owner: 'replica-1', revision: 9 })).toBe(1);
     expect(found(null)).toBe(1);
+  });
+});
+
+describe('events', () => {
+  const change = taskChange(null, aTask(job));
+  const truth = { changesAt: (revision: number) => (revision === 9 ? [change] : []) };
+  const events = eventsOf(change);
+
+  it('come once, in order, and all of them', () => {
+    const found = (after: number, batch: { revision: number; events: typeof events }) =>
+      checkEvents('reader', after, batch, truth).map(({ invariant }) => invariant);
+    expect(events).toHaveLength(1);
+    expect(found(8, { revision: 9, events })).toEqual([]);
+    expect(found(9, { revision: 12, events: [] })).toEqual([]);
+    expect(found(8, { revision: 9, events: [] })).toEqual([8]);
+    expect(found(9, { revision: 10, events })).toEqual([8]);
+    expect(found(8, { revision: 9, events: [...events, ...events] })).toEqual([8]);
+    expect(found(9, { revision: 8, events: [] })).toEqual([8]);
   });
 });
 

@@ -5,6 +5,7 @@
 import type { Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Constraint } from '../../../shared/domain/constraint.ts';
 import type { Ledger, LedgerEntry } from '../../../shared/domain/ledger.ts';
+import type { Resources } from '../../../shared/domain/resources.ts';
 import type { Revision } from '../truth.ts';
 import { entryChanges } from './past.ts';
 import { type Violation, violation } from './violation.ts';
@@ -18,14 +19,25 @@ export function checkLedgers(revision: Revision, now: Snapshot): Violation[] {
 
 /** Counted here in thousandths by itself: the product's arithmetic is among what is checked. */
 function checkSums({ node, total, entries }: Ledger): Violation[] {
-  return (['cpus', 'memMiB', 'diskMiB', 'gpus'] as const).flatMap((name) => {
-    const used = Object.values(entries).reduce((sum, entry) => sum + Math.round(entry.resources[name] * 1000), 0);
-    const has = Math.round(total[name] * 1000);
+  const custom = Object.values(entries).flatMap((entry) => Object.keys(entry.resources.custom));
+  return [...SCALARS, ...new Set(custom)].flatMap((name) => {
+    const used = Object.values(entries).reduce((sum, entry) => sum + thousandths(entry.resources, name), 0);
+    const has = thousandths(total, name);
     return used <= has
       ? []
       : [violation(2, `node ${node} has ${has / 1000} ${name} and has given away ${used / 1000}`)];
   });
 }
+
+const SCALARS = ['cpus', 'memMiB', 'diskMiB', 'gpus'] as const;
+
+/** Of a resource by its name; those that operators declared have names of their own. */
+export function thousandths(resources: Amounts, name: string): number {
+  const known = SCALARS.find((scalar) => scalar === name);
+  return Math.round((known === undefined ? (resources.custom[name] ?? 0) : resources[known]) * 1000);
+}
+
+type Amounts = Pick<Resources, (typeof SCALARS)[number] | 'custom'>;
 
 function checkPorts({ node, total, entries }: Ledger): Violation[] {
   const holders = new Map<number, string>();
@@ -63,8 +75,8 @@ function checkNeeds(entry: LedgerEntry, node: string, now: Snapshot): Violation[
   if (spec === undefined || group === undefined) return [violation(9, `${entry.task} was placed without a version`)];
   const attributes = now.nodes.get(node)?.attributes ?? {};
   const unmet = [...spec.constraints, ...group.constraints].filter((constraint) => !isMet(constraint, attributes));
-  const { cpus, memMiB } = group.resources;
-  const holdsOther = entry.resources.cpus !== cpus || entry.resources.memMiB !== memMiB;
+  const names = [...SCALARS, ...Object.keys(group.resources.custom), ...Object.keys(entry.resources.custom)];
+  const holdsOther = names.some((name) => thousandths(entry.resources, name) !== thousandths(group.resources, name));
   const ports = group.ports.filter(({ name, hostPort }) => {
     const given = entry.ports[name];
     return given === undefined || (hostPort !== undefined && given !== hostPort);

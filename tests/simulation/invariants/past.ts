@@ -5,17 +5,27 @@
 
 import type { Change } from '../../../control-plane/store/snapshot.ts';
 import type { JobUid, NodeId, TaskId } from '../../../shared/domain/ids.ts';
+import type { Task } from '../../../shared/domain/task.ts';
 import type { Revision } from '../truth.ts';
+
+export interface MadeVersion {
+  readonly uid: JobUid;
+  readonly version: number;
+  /** At which it was made. */
+  readonly revision: number;
+}
 
 export interface Past {
   /** The revision at which a job came to be, by its uid. Never forgotten. */
   readonly jobsMade: Map<JobUid, number>;
-  /** The job that was made under an idempotency key, and when. */
-  readonly jobsByIdempotencyKey: Map<string, { readonly uid: JobUid; readonly revision: number }>;
+  /** What was made under an idempotency key: a version of a job. */
+  readonly madeByIdempotencyKey: Map<string, MadeVersion>;
   /** Where a task was placed, and at which revision. */
   readonly placements: Map<TaskId, { readonly node: NodeId; readonly revision: number }>;
-  /** Tasks that have left a ledger. */
-  readonly swept: Set<TaskId>;
+  /** The task that fills an attempt of a slot, by {@link slotOf}. */
+  readonly slots: Map<string, TaskId>;
+  /** At which revision the lease of a node that isn't alive has ended. */
+  readonly gone: Map<NodeId, number>;
   /** The claim of the present round: its number, who made it, and at which revision. */
   round: { readonly number: number; readonly owner: string; readonly revision: number } | null;
   readonly epochs: Map<NodeId, number>;
@@ -26,16 +36,17 @@ export interface Past {
 export function emptyPast(): Past {
   return {
     jobsMade: new Map(),
-    jobsByIdempotencyKey: new Map(),
+    madeByIdempotencyKey: new Map(),
     placements: new Map(),
-    swept: new Set(),
+    slots: new Map(),
+    gone: new Map(),
     round: null,
     epochs: new Map(),
     starts: new Map(),
   };
 }
 
-/** The label by which a submitted job tells under which idempotency key it was asked for. */
+/** The label by which a version of a job tells under which idempotency key it was asked for. */
 export const KEY_LABEL = 'simulated-key';
 
 /** Adds one revision to the past. */
@@ -46,14 +57,23 @@ export function remember(past: Past, revision: Revision): void {
 function rememberChange(past: Past, change: Change): void {
   switch (change.kind) {
     case 'jobs':
-      if (isNewJob(change)) rememberJob(past, change);
+      if (change.after !== null && isNewJob(change)) past.jobsMade.set(change.after.uid, change.revision);
       return;
-    case 'ledger': {
-      const { added, removed } = entryChanges(change);
-      for (const task of added) past.placements.set(task, { node: change.id, revision: change.revision });
-      for (const task of removed) past.swept.add(task);
+    case 'versions':
+      rememberVersion(past, change);
       return;
-    }
+    case 'tasks':
+      if (change.before === null && change.after !== null) past.slots.set(slotOf(change.after), change.id);
+      return;
+    case 'alive':
+      if (change.after === null) past.gone.set(change.id, change.revision);
+      else past.gone.delete(change.id);
+      return;
+    case 'ledger':
+      for (const task of entryChanges(change).added) {
+        past.placements.set(task, { node: change.id, revision: change.revision });
+      }
+      return;
     case 'rounds':
       past.round = change.after === null ? null : { ...change.after, revision: change.revision };
       return;
@@ -65,11 +85,15 @@ function rememberChange(past: Past, change: Change): void {
   }
 }
 
-function rememberJob(past: Past, { after, revision }: Extract<Change, { kind: 'jobs' }>): void {
-  if (after === null) return;
-  past.jobsMade.set(after.uid, revision);
-  const key = after.spec.labels[KEY_LABEL];
-  if (key !== undefined) past.jobsByIdempotencyKey.set(key, { uid: after.uid, revision });
+function rememberVersion(past: Past, { after, revision }: Extract<Change, { kind: 'versions' }>): void {
+  const key = after?.spec.labels[KEY_LABEL];
+  if (after === null || key === undefined) return;
+  past.madeByIdempotencyKey.set(key, { uid: after.jobUid, version: after.version, revision });
+}
+
+/** Which attempt of what the task is. */
+export function slotOf({ jobUid, jobVersion, group, index, attempt }: Task): string {
+  return `${jobUid} v${jobVersion} ${group}/${index} attempt ${attempt}`;
 }
 
 export function isNewJob({ before, after }: Extract<Change, { kind: 'jobs' }>): boolean {

@@ -1,4 +1,5 @@
 /** 3. A round has one winner; a stale round commits nothing. */
+import type { Transaction } from '../../../control-plane/store/contract.ts';
 import { parseKey } from '../../../control-plane/store/keys.ts';
 import type { Change } from '../../../control-plane/store/snapshot.ts';
 import type { Commit } from '../faulty-store.ts';
@@ -43,6 +44,6 @@ function checkFence(change: Extract<Change, { kind: 'ledger' }>, past: Past, com
 }
 
 /** Whether a transaction claims a round. */
-export function isClaim({ transaction }: Commit): boolean {
-  return transaction.writes.some(({ key }) => parseKey(key)?.[0] === 'rounds');
+export function isClaim({ writes }: Pick<Transaction, 'writes'>): boolean {
+  return writes.some(({ key }) => parseKey(key)?.[0] === 'rounds');
 }

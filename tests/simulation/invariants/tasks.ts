@@ -5,7 +5,7 @@
 import type { Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Task, TaskState } from '../../../shared/domain/task.ts';
 import type { Revision } from '../truth.ts';
-import { entryChanges, type Past } from './past.ts';
+import { entryChanges, type Past, slotOf } from './past.ts';
 import { type Violation, violation } from './violation.ts';
 
 type TaskChange = Extract<Change, { kind: 'tasks' }>;
@@ -13,7 +13,9 @@ type LedgerChange = Extract<Change, { kind: 'ledger' }>;
 
 export function checkTasks(revision: Revision, past: Past, now: Snapshot): Violation[] {
   const changed = revision.changes.flatMap((change) => {
-    if (change.kind === 'tasks') return [...checkTransition(change), ...checkPlace(change.after, now)];
+    if (change.kind === 'tasks') {
+      return [...checkTransition(change), ...checkSlot(change, past), ...checkPlace(change.after, now)];
+    }
     if (change.kind === 'ledger') return checkEntries(change, past, now);
     return change.kind === 'epochs' ? checkEpoch(change) : [];
   });
@@ -61,6 +63,13 @@ function checkHistory(before: Task, after: Task): Violation[] {
   }
   if (after.history.at(-1)?.state === after.state) return [];
   return [violation(4, `the history of ${after.id} does not end with ${after.state}`)];
+}
+
+/** An attempt of a slot is one task: two replicas that both find it missing make the same one. */
+function checkSlot({ id, before, after }: TaskChange, past: Past): Violation[] {
+  if (before !== null || after === null) return [];
+  const earlier = past.slots.get(slotOf(after));
+  return earlier === undefined ? [] : [violation(4, `${slotOf(after)} is ${earlier}, and now ${id} as well`)];
 }
 
 /** What is live and placed holds its place. */

@@ -135,6 +135,21 @@ describe('after a crash of the agent', () => {
   });
 });
 
+describe('while a listing of containers is under way', () => {
+  it('takes it for no answer to what went wrong since', async () => {
+    const world = new World();
+    await world.startAgent();
+    await world.clock.advance(100);
+    world.runtime.listMs = 300;
+    world.runtime.comeBack();
+    world.runtime.failNext('run', 'after');
+    world.controlPlane.assign(anAssigned('t1'));
+    await world.clock.advance(5000);
+    expect(outline(world, 't1')).toEqual(['starting accepted', 'running started']);
+    expect(world.runtime.started).toEqual(['t1']);
+  });
+});
+
 describe('while the control plane is away', () => {
   it('leaves tasks alone, says so once, and says once that it is back', async () => {
     const world = new World();

@@ -1,0 +1,3 @@
+import { testPlantedBugs } from './found.ts';
+
+testPlantedBugs({ place: 1, of: 2 });

@@ -1,0 +1,3 @@
+import { testSeeds } from './clean.ts';
+
+testSeeds(1, 50);

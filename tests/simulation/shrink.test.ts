@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { plantedBug } from './planted-bugs.ts';
+import { shrink } from './shrink.ts';
+import { type SimulationOptions, type SimulationResult, simulate } from './simulate.ts';
+
+/** The first seed that fails. */
+async function firstFailing(): Promise<{ readonly options: SimulationOptions; readonly failing: SimulationResult }> {
+  for (let seed = 1; seed <= plantedBug('end-started-again').seedsMax; seed++) {
+    const options = { seed, steps: 6000, bug: 'end-started-again' } as const;
+    const failing = await simulate(options);
+    if (failing.violation !== null) return { options, failing };
+  }
+  throw new Error('no seed fails');
+}
+
+/** Each trial is a run of its own, and the machine may be busy. */
+const TIMEOUT_MS = 240_000;
+
+describe('a failing run', () => {
+  it(
+    'is made much shorter, and still fails in the same way',
+    async () => {
+      const { options, failing } = await firstFailing();
+      const shrunk = await shrink(options, failing, 60);
+      expect(shrunk.trials).toBeLessThanOrEqual(60);
+      expect(shrunk.result.violation?.invariant).toBe(failing.violation?.invariant);
+      expect(shrunk.result.decisions.length).toBeLessThan(failing.decisions.length / 2);
+      expect(shrunk.result.steps).toBeLessThan(failing.steps);
+      const again = await simulate(shrunk.options);
+      expect(again.violation).toEqual(shrunk.result.violation);
+      expect(again.traceHash).toBe(shrunk.result.traceHash);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'takes no more trials than it may',
+    async () => {
+      const { options, failing } = await firstFailing();
+      expect((await shrink(options, failing, 5)).trials).toBe(5);
+    },
+    TIMEOUT_MS,
+  );
+
+  it('is one that has failed', async () => {
+    const clean = await simulate({ seed: 1, steps: 500 });
+    await expect(shrink({ seed: 1, steps: 500 }, clean)).rejects.toThrow('nothing to shrink');
+  });
+});
