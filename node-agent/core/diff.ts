@@ -4,12 +4,14 @@
  *
  * The rules that everything else leans on:
  * - a task that the journal doesn't know is started only in a live session, and only while it is still `staging`;
+ * - one that the journal knows, and the engine was never asked to start, is started without a session too;
  * - a task that has ended never runs again, whatever anybody says later;
  * - nothing is stopped for being unknown until the control plane itself has said that it isn't wanted.
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
+import { type AloneInput, aloneAtMs } from './alone.ts';
 import { ending, endingOf, neverStartedEnding, vanishedEnding } from './ending.ts';
 import {
   type Assignment,
@@ -24,11 +26,16 @@ import {
 } from './model.ts';
 import { expiredContainers, type Retention } from './retention.ts';
 
-export interface DiffInput {
+export interface DiffInput extends AloneInput {
   /** On the steady clock. */
   readonly nowMs: number;
-  /** `live`: `assignment` is what the control plane said in the present session, and it can be reached. */
-  readonly session: 'live' | 'offline';
+  /** When the agent began, on the same. */
+  readonly begunAtMs: number;
+  /**
+   * `live`: `assignment` is what the control plane said in the present session, and it can be reached. `refused`: it can be
+   * reached, and doesn't take this node.
+   */
+  readonly session: 'live' | 'offline' | 'refused';
   /** The last one that was received; null: none since the agent started. */
   readonly assignment: Assignment | null;
   /** What the journal adds up to. */
@@ -125,7 +132,7 @@ function decide(facts: Facts): Verdict {
 
 /** Nothing here has ever heard of it. */
 function untouched({ id, input, assigned }: Facts): Verdict {
-  if (assigned === undefined || input.session === 'offline') return NOTHING;
+  if (assigned === undefined || input.session !== 'live') return NOTHING;
   if (assigned.disowned) return step({ type: 'release', task: id });
   if (isTerminal(assigned.state)) return NOTHING;
   if (assigned.state !== 'staging') return step(reportAs(id, notFound()));
@@ -141,7 +148,7 @@ function stranger(facts: Facts, container: Container): Verdict {
   if (assigned !== undefined) {
     return step(container.state === 'running' ? adopt(facts, container) : reportEnd(facts, container));
   }
-  if (input.session === 'offline') return NOTHING;
+  if (input.session !== 'live') return NOTHING;
   if (container.state === 'exited') return step(removal(container));
   return step(stop(facts, container, { graceMs: ORPHAN_GRACE_MS, cause: 'unassigned', message: UNASSIGNED }));
 }
@@ -149,15 +156,24 @@ function stranger(facts: Facts, container: Container): Verdict {
 /** It was being started when the agent went down or the engine failed, and there is no container. */
 function interrupted(facts: Facts, local: LocalTask): Verdict {
   const { id, input, assigned } = facts;
-  if (assigned === undefined) return forgotten(facts, local);
+  if (assigned === undefined) return input.assignment === null ? startedAlone(facts, local) : forgotten(facts, local);
   if (assigned.disowned) return step({ type: 'release', task: id });
   // Its end was told and answered, and the crash took the record of it.
   if (isTerminal(assigned.state)) return NOTHING;
   if (local.phase === 'launched') return input.session === 'live' ? step(reportAs(id, maybeRun())) : NOTHING;
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
-  if (input.session === 'offline') return NOTHING;
+  if (input.session !== 'live') return startedAlone(facts, local);
   if (assigned.state === 'running') return step(reportAs(id, notFound()));
   return step({ type: 'start', task: id, assigned });
+}
+
+/** Nobody can be asked; the journal says that it was to be started, and that it never ran. */
+function startedAlone({ id, input, assigned }: Facts, local: LocalTask): Verdict {
+  // What the control plane has last heard of it is for the control plane to settle.
+  if (local.phase !== 'starting' || local.stop !== null || assigned?.state === 'running') return NOTHING;
+  const atMs = aloneAtMs(local, input);
+  if (atMs === null || local.origin === null) return NOTHING;
+  return input.nowMs < atMs ? { wakeAtMs: atMs } : step({ type: 'start', task: id, assigned: local.origin });
 }
 
 function running(facts: Facts, local: LocalTask, container: Container): Verdict {
@@ -185,7 +201,7 @@ const UNASSIGNED = 'its place on this node is gone';
  * proves nothing, so what runs from before is kept aside until somebody decides.
  */
 function isUnassigned({ assigned, input }: Facts, local: LocalTask): boolean {
-  if (assigned !== undefined || input.assignment === null || input.session === 'offline') return false;
+  if (assigned !== undefined || input.assignment === null || input.session !== 'live') return false;
   return !isKeptAside(local, input.assignment);
 }
 

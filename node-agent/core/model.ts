@@ -41,6 +41,13 @@ export interface LocalTask {
   readonly phase: 'starting' | 'launched' | 'running' | 'ended';
   /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
   readonly incarnation: number | null;
+  /** Of the session in which it was accepted; null as above. */
+  readonly epoch: number | null;
+  /**
+   * What it was started from, so that the agent can start it without asking anybody. What this says of its state is of then.
+   * Null where nothing is known of it, and once it has ended.
+   */
+  readonly origin: AssignedTask | null;
   readonly timeoutMs: number | null;
   readonly graceMs: number;
   readonly startedAt: Moment | null;

@@ -177,7 +177,7 @@ class AssembledAgent implements Agent {
   #sayWishes(): void {
     this.#conductor.want({
       assignment: this.#assignment,
-      session: this.#session.isLive ? 'live' : 'offline',
+      session: this.#session.isLive ? 'live' : this.#session.isRefused ? 'refused' : 'offline',
       epoch: this.#session.epoch,
     });
   }

@@ -10,7 +10,7 @@ import { unreachable } from '../../shared/util/assert.ts';
 import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
-import { diff, isKeptAside, type Step } from '../core/diff.ts';
+import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
 import { type Assignment, clipMessage, type Ending } from '../core/model.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
@@ -24,6 +24,8 @@ import { startTask } from './start-task.ts';
 const STARTS_UNDER_WAY_MAX = 500;
 /** A container that outlives its kill is stuck in the kernel; it is killed again after this pause. */
 const KILL_AGAIN_MS = 10_000;
+/** Before a start that needs what can't be had without an uplink is tried again. */
+const POSTPONED_MS = 15_000;
 
 export interface ConductorParts {
   readonly book: Book;
@@ -45,7 +47,7 @@ export interface ConductorParts {
 /** What the session says about the control plane's wishes. */
 export interface Wishes {
   readonly assignment: Assignment | null;
-  readonly session: 'live' | 'offline';
+  readonly session: DiffInput['session'];
   readonly epoch: number;
 }
 
@@ -71,6 +73,7 @@ export class Conductor {
   readonly #pulls: ImagePulls;
   readonly #keptAside = new Set<TaskId>();
   readonly #underWay = new Set<Promise<void>>();
+  readonly #begunAtMs: number;
   #wishes: Wishes = { assignment: null, session: 'offline', epoch: 0 };
   #wake: Timer | null = null;
   #isLookDue = false;
@@ -80,6 +83,7 @@ export class Conductor {
     this.#parts = parts;
     this.#startSlots = new Limiter(parts.startConcurrency);
     this.#pulls = new ImagePulls(parts.runtime);
+    this.#begunAtMs = parts.clock.monotonicMs();
   }
 
   isBusy(task: TaskId): boolean {
@@ -123,7 +127,15 @@ export class Conductor {
     this.#parts.onSeen();
     const nowMs = clock.monotonicMs();
     const { assignment, session } = this.#wishes;
-    const plan = diff({ nowMs, session, assignment, journal: book.tasks, running: engine.containers, retention });
+    const plan = diff({
+      nowMs,
+      begunAtMs: this.#begunAtMs,
+      session,
+      assignment,
+      journal: book.tasks,
+      running: engine.containers,
+      retention,
+    });
     let wakeAtMs = plan.wakeAtMs ?? Number.POSITIVE_INFINITY;
     let changed = false;
     for (const step of plan.steps) {
@@ -208,12 +220,15 @@ export class Conductor {
 
   async #start(assigned: AssignedTask, signal: AbortSignal): Promise<void> {
     const { book, engine, runtime, consent } = this.#parts;
+    const known = book.tasks.get(assigned.id);
     const result = await startTask(assigned, {
       runtime,
       consent,
       startSlots: this.#startSlots,
       pull: (image, pullSignal) => this.#pulls.pull(image, pullSignal),
-      writeStarting: () => book.write(this.#startingRecord(assigned)),
+      writeStarting: () => {
+        if (!known?.origin) this.#writeStarting(assigned);
+      },
       durable: () => book.durable(),
       writeLaunch: () => {
         book.write({ kind: 'launch', task: assigned.id, isSent: true });
@@ -223,10 +238,12 @@ export class Conductor {
         this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
       },
       unwanted: () => this.#unwanted(assigned.id),
-      epoch: this.#wishes.epoch,
+      isAlone: () => this.#wishes.session !== 'live',
+      epoch: this.#wishes.assignment === null ? (known?.epoch ?? 0) : this.#wishes.epoch,
       signal,
     });
     if (result.type === 'ended') return this.#reportEnding(assigned.id, result.ending, null);
+    if (result.type === 'postponed') return this.#postpone(assigned.id, result.why);
     engine.see(result.container);
     this.#report({ task: assigned.id, state: 'running', reason: 'started', message: 'started', exitCode: null });
   }
@@ -266,6 +283,13 @@ export class Conductor {
     return false;
   }
 
+  /** It can't be done for now, and that is no fault of the engine's. */
+  #postpone(task: TaskId, why: string): void {
+    const { clock, log } = this.#parts;
+    this.#held.set(task, { untilMs: clock.monotonicMs() + POSTPONED_MS, isKillOnly: false });
+    log.warn('could not start a task while nobody can be asked; it will be tried again', { task, why });
+  }
+
   /** Nothing is known about how far the step has come: look at the engine again before the next one. */
   #failed(step: EngineStep, cause: unknown): void {
     const { clock, random, log, engine } = this.#parts;
@@ -287,7 +311,7 @@ export class Conductor {
     const { book, log } = this.#parts;
     const { task, assigned, container } = step;
     const known = book.tasks.get(task);
-    if (known === undefined && assigned !== null) book.write(this.#startingRecord(assigned));
+    if (known === undefined && assigned !== null) this.#writeStarting(assigned);
     log.info('adopted a running container', { task, container: container.id });
     const message = 'found running by the agent';
     this.#report({ task, state: 'running', reason: 'started', message, exitCode: null }, container.startedAtMs);
@@ -304,19 +328,16 @@ export class Conductor {
     onStatus(timed);
   }
 
-  #startingRecord(assigned: AssignedTask) {
-    const { timeoutSeconds, killGraceSeconds } = assigned.group;
-    return {
-      kind: 'starting',
-      task: assigned.id,
-      incarnation: this.#wishes.assignment?.position.incarnation ?? 0,
-      timeoutMs: timeoutSeconds === undefined ? null : timeoutSeconds * 1000,
-      graceMs: killGraceSeconds * 1000,
-    } as const;
+  #writeStarting(assigned: AssignedTask): void {
+    const { assignment, epoch } = this.#wishes;
+    this.#parts.book.writeStarting(assigned, { incarnation: assignment?.position.incarnation ?? 0, epoch });
   }
 
+  /** As long as nobody has said anything, what the journal holds is wanted. */
   #unwanted(task: TaskId): AssignedTask | 'gone' | null {
-    const assigned = this.#wishes.assignment?.tasks.get(task);
+    const { assignment } = this.#wishes;
+    if (assignment === null) return null;
+    const assigned = assignment.tasks.get(task);
     if (assigned === undefined) return 'gone';
     return assigned.stop !== null || assigned.disowned ? assigned : null;
   }

@@ -26,6 +26,8 @@ export interface StartContext {
   readonly reportStarting: (reason: 'accepted' | 'pulling-image', message: string) => void;
   /** Null: still wanted. Asked again after each wait. */
   readonly unwanted: () => AssignedTask | 'gone' | null;
+  /** Whether the node is without an uplink, so that what can't be had now says nothing about the task. */
+  readonly isAlone: () => boolean;
   readonly epoch: number;
   /** Aborted when the task is no longer wanted. */
   readonly signal: AbortSignal;
@@ -33,7 +35,8 @@ export interface StartContext {
 
 export type StartResult =
   | { readonly type: 'started'; readonly container: Container }
-  | { readonly type: 'ended'; readonly ending: Ending };
+  | { readonly type: 'ended'; readonly ending: Ending }
+  | { readonly type: 'postponed'; readonly why: string };
 
 export async function startTask(assigned: AssignedTask, context: StartContext): Promise<StartResult> {
   context.writeStarting();
@@ -72,7 +75,10 @@ async function pullMissing(assigned: AssignedTask, context: StartContext): Promi
   const pulled = await context.pull(image, context.signal);
   const unwanted = notWanted(context);
   if (unwanted !== null) return unwanted;
-  return pulled.type === 'pulled' ? null : imageUnavailable(assigned, pulled.message);
+  if (pulled.type === 'pulled') return null;
+  return context.isAlone()
+    ? { type: 'postponed', why: `the image ${image} can't be had: ${pulled.message}` }
+    : imageUnavailable(assigned, pulled.message);
 }
 
 type Turn = RunResult | Extract<StartResult, { readonly type: 'ended' }>;

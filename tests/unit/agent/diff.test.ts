@@ -1,6 +1,7 @@
 /** The agent's decision: a table of cases, and the laws that hold in all of them. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ALONE_AFTER_MS } from '../../../node-agent/core/alone.ts';
 import { type DiffInput, diff, type Step } from '../../../node-agent/core/diff.ts';
 import type { Assignment, Container, LocalTask } from '../../../node-agent/core/model.ts';
 import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
@@ -16,6 +17,8 @@ function aLocal(change: Partial<LocalTask> = {}): LocalTask {
     id: 't',
     phase: 'running',
     incarnation: 1,
+    epoch: 1,
+    origin: anAssigned('t'),
     timeoutMs: null,
     graceMs: 5000,
     startedAt: moment(NOW - 1000),
@@ -43,18 +46,21 @@ function aContainer(change: Partial<Container> = {}): Container {
 }
 
 interface Case {
-  readonly session?: 'live' | 'offline';
+  readonly session?: DiffInput['session'];
+  /** How long ago the agent began. */
+  readonly agentAgeMs?: number;
   /** Null: no assignment has been seen. Undefined: one that doesn't hold the task. */
   readonly assigned?: Partial<AssignedTask> | null | undefined;
   readonly local?: Partial<LocalTask>;
   readonly container?: Partial<Container>;
 }
 
-function inputOf({ session = 'live', assigned, local, container }: Case): DiffInput {
+function inputOf({ session = 'live', agentAgeMs = 60_000, assigned, local, container }: Case): DiffInput {
   const tasks = assigned ? [['t', anAssigned('t', assigned)] as const] : [];
   const assignment: Assignment = { position: { incarnation: 1, generation: 1 }, tasks: new Map(tasks) };
   return {
     nowMs: NOW,
+    begunAtMs: NOW - agentAgeMs,
     session,
     assignment: assigned === null ? null : assignment,
     journal: new Map(local ? [['t', aLocal(local)]] : []),
@@ -113,11 +119,28 @@ describe('a task that was being started when the agent went down', () => {
   const local = { phase: 'starting' } as const;
   it.each<[string, Case, string]>([
     ['is started now', { local, assigned: { state: 'starting' } }, 'start'],
-    ['waits while there is no session', { local, assigned: {}, session: 'offline' }, 'nothing'],
-    ['waits while nothing is known of what is wanted', { local, assigned: null }, 'nothing'],
+    ['is started without a session too', { local, assigned: {}, session: 'offline' }, 'start'],
+    ['is started with no word from anyone', { local, assigned: null, session: 'offline' }, 'start'],
+    ['waits for such a word first', { local, assigned: null, session: 'offline', agentAgeMs: 9999 }, 'nothing'],
+    ['waits while the node is refused', { local, assigned: null, session: 'refused' }, 'nothing'],
+    [
+      'waits when the journal does not say what it was started from',
+      { local: { ...local, origin: null }, assigned: null, session: 'offline' },
+      'nothing',
+    ],
+    [
+      'is not started without a session when its journal says stop',
+      { local: { ...local, stop: stopping }, assigned: null, session: 'offline' },
+      'nothing',
+    ],
+    [
+      'is not started without a session when its record says that it ran',
+      { local, assigned: { state: 'running' }, session: 'offline' },
+      'nothing',
+    ],
+    ['is not started without a session when its place is gone', { local, session: 'offline' }, 'nothing'],
     ['is not started when it is to stop', { local, assigned: { stop } }, 'report killed stop-requested'],
     ['is forgotten when its place is gone', { local }, 'forget'],
-    ['is not forgotten without a session', { local, session: 'offline' }, 'nothing'],
     ['is released when it was given up', { local, assigned: { disowned: true } }, 'release'],
     ['has no second end when its end is known', { local, assigned: { state: 'error' } }, 'nothing'],
     [
@@ -132,6 +155,11 @@ describe('a task that was being started when the agent went down', () => {
   ])('%s', (_, given, expected) => {
     expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
   });
+});
+
+it('says when the journal alone is enough to start a task', () => {
+  const given: Case = { local: { phase: 'starting' }, assigned: null, session: 'offline', agentAgeMs: 4000 };
+  expect(diff(inputOf(given)).wakeAtMs).toBe(NOW + 6000);
 });
 
 describe('a task whose start had been asked for when the agent went down', () => {
@@ -253,7 +281,9 @@ describe('a task that has ended', () => {
 
 const anyInput: fc.Arbitrary<DiffInput> = fc
   .record({
-    session: fc.constantFrom<'live' | 'offline'>('live', 'offline'),
+    session: fc.constantFrom<DiffInput['session']>('live', 'offline', 'refused'),
+    agentAgeMs: fc.constantFrom(0, 60_000),
+    hasOrigin: fc.boolean(),
     isAssigned: fc.boolean(),
     isAssignmentKnown: fc.boolean(),
     state: fc.constantFrom<TaskState>(...TASK_STATES),
@@ -269,6 +299,7 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
   .map((any) =>
     inputOf({
       session: any.session,
+      agentAgeMs: any.agentAgeMs,
       assigned: !any.isAssignmentKnown
         ? null
         : any.isAssigned
@@ -280,6 +311,7 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
             local: {
               phase: any.phase as LocalTask['phase'],
               incarnation: any.incarnation,
+              origin: any.hasOrigin ? anAssigned('t') : null,
               stop: any.isStopping ? stopping : null,
               timeoutMs: any.hasTimeout ? 500 : null,
               unanswered: any.hasUnanswered ? [waiting] : [],
@@ -311,11 +343,20 @@ describe('whatever is wanted, known and running', () => {
     });
   });
 
-  it('nothing is started outside of a live session, against a stop, or for a place that is gone', () => {
+  it('nothing is started against a stop, or for a place that is gone', () => {
     holds((step, input) => {
-      if (step?.type !== 'start') return true;
-      const assigned = input.assignment?.tasks.get('t');
-      return input.session === 'live' && assigned !== undefined && assigned.stop === null && !assigned.disowned;
+      if (step?.type !== 'start' || input.assignment === null) return true;
+      const assigned = input.assignment.tasks.get('t');
+      return assigned !== undefined && assigned.stop === null && !assigned.disowned;
+    });
+  });
+
+  it('outside of a live session nothing is started but what the journal holds, is not to stop, and has not been asked for', () => {
+    holds((step, input) => {
+      if (step?.type !== 'start' || input.session === 'live') return true;
+      const local = input.journal.get('t');
+      const isHeld = local?.phase === 'starting' && local.stop === null && local.origin === step.assigned;
+      return isHeld && input.session === 'offline' && input.nowMs >= input.begunAtMs + ALONE_AFTER_MS;
     });
   });
 
@@ -356,9 +397,9 @@ describe('whatever is wanted, known and running', () => {
     });
   });
 
-  it('without any word from the control plane, only ends are seen to', () => {
+  it('without any word from the control plane, only ends and unfinished starts are seen to', () => {
     holds((step, input) => {
-      if (input.assignment !== null || step === undefined) return true;
+      if (input.assignment !== null || step === undefined || step.type === 'start') return true;
       const isOwn =
         step.type === 'stop' ? step.cause === 'timed-out' : ['adopt', 'report', 'kill', 'remove'].includes(step.type);
       return isOwn && input.journal.has('t');

@@ -2,7 +2,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { momentAt } from '../../../node-agent/core/model.ts';
-import { applyRecord, compactBook, emptyBook, type JournalRecord } from '../../../node-agent/core/records.ts';
+import {
+  applyRecord,
+  compactBook,
+  dropUnusedTemplates,
+  emptyBook,
+  type JournalRecord,
+  startingRecords,
+} from '../../../node-agent/core/records.ts';
+import { anAssigned } from './world.ts';
 
 const now = { wallMs: 5_000_000, steadyMs: 1000 };
 
@@ -17,13 +25,6 @@ const atMs = fc.integer({ min: 4_000_000, max: 5_000_000 });
 const states = ['starting', 'running', 'finished', 'failed', 'killed', 'error', 'lost'] as const;
 
 const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
-  fc.record({
-    kind: fc.constant('starting' as const),
-    task,
-    incarnation: fc.nat(3),
-    timeoutMs: fc.option(fc.nat(1000)),
-    graceMs: fc.nat(1000),
-  }),
   fc.record({
     kind: fc.constant('status' as const),
     status: fc.record({
@@ -52,10 +53,24 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   }),
 );
 
+/** A task is being started, with its template or, as if that line were damaged, without. */
+const anyStart: fc.Arbitrary<readonly JournalRecord[]> = fc
+  .record({ task, version: fc.nat(2), incarnation: fc.nat(3), epoch: fc.nat(9), isWhole: fc.boolean() })
+  .map(({ task, version, isWhole, ...stamp }) => {
+    const records = startingRecords(emptyBook(), anAssigned(task, { jobVersion: version }), stamp);
+    return isWhole ? records : records.slice(1);
+  });
+
+const anyRecords: fc.Arbitrary<readonly JournalRecord[]> = fc
+  .array(fc.oneof({ weight: 3, arbitrary: anyRecord.map((record) => [record]) }, { weight: 1, arbitrary: anyStart }), {
+    maxLength: 40,
+  })
+  .map((records) => records.flat());
+
 describe('the journal', () => {
   it('says the same after it has been compacted, through JSON', () => {
     fc.assert(
-      fc.property(fc.array(anyRecord, { maxLength: 40 }), (records) => {
+      fc.property(anyRecords, (records) => {
         const book = added(records);
         const read = JSON.parse(JSON.stringify(compactBook(book))) as JournalRecord[];
         expect(added(read)).toEqual(book);
@@ -63,9 +78,41 @@ describe('the journal', () => {
     );
   });
 
+  it('keeps the templates of what may yet be started, each once, and no others', () => {
+    fc.assert(
+      fc.property(anyRecords, (records) => {
+        const book = added(records);
+        dropUnusedTemplates(book);
+        const origins = [...book.tasks.values()].flatMap(({ origin, incarnation }) =>
+          origin === null ? [] : [`${incarnation}/${origin.jobUid}/${origin.jobVersion}/${origin.groupName}`],
+        );
+        expect([...book.templates.keys()].sort()).toEqual([...new Set(origins)].sort());
+      }),
+    );
+  });
+
+  it('knows what a task was started from until that has ended', () => {
+    const assigned = anAssigned('a', { ports: { http: 20_000 }, attempt: 2 });
+    const book = added(startingRecords(emptyBook(), assigned, { incarnation: 1, epoch: 7 }));
+    expect(book.tasks.get('a')).toMatchObject({ origin: assigned, epoch: 7, incarnation: 1 });
+    expect(startingRecords(book, anAssigned('b'), { incarnation: 1, epoch: 7 }).map(({ kind }) => kind)).toEqual([
+      'starting',
+    ]);
+    applyRecord(book, { kind: 'release', task: 'a', answered: false }, now);
+    expect(book.tasks.get('a')?.origin).toBeNull();
+    expect(book.templates.size).toBe(0);
+  });
+
+  it('of an agent that kept less is read all the same', () => {
+    const [task] = compactBook(added([{ kind: 'launch', task: 'a', isSent: true }]));
+    const { origin: _origin, epoch: _epoch, ...old } = task?.kind === 'task' ? task.task : {};
+    const book = added([{ kind: 'task', task: old } as JournalRecord]);
+    expect(book.tasks.get('a')).toMatchObject({ phase: 'launched', origin: null, epoch: null });
+  });
+
   it('never lets an end be undone', () => {
     fc.assert(
-      fc.property(fc.array(anyRecord, { maxLength: 40 }), (records) => {
+      fc.property(anyRecords, (records) => {
         const book = emptyBook();
         const over = new Set<string>();
         for (const record of records) {
