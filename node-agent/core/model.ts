@@ -39,6 +39,8 @@ export interface LocalTask {
    * to be asked, so something may have run even where nothing is left of it. `running`: it was started. `ended`: it never runs again.
    */
   readonly phase: 'starting' | 'launched' | 'running' | 'ended';
+  /** Which of its runs the phase is about: 0 is the first. */
+  readonly run: number;
   /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
   readonly incarnation: number | null;
   /** Of the session in which it was accepted; null as above. */

@@ -188,6 +188,7 @@ function unseen(id: TaskId): LocalTask {
   return {
     id,
     phase: 'starting',
+    run: 0,
     incarnation: null,
     epoch: null,
     origin: null,

@@ -321,11 +321,14 @@ export class Conductor {
     this.#report({ task, ...ending, message: clipMessage(ending.message) }, endedAtMs);
   }
 
-  #report(status: Omit<TaskStatus, 'atMs'>, atMs: number | null = null): void {
+  #report(about: Omit<TaskStatus, 'atMs' | 'run'>, atMs: number | null = null): void {
     const { book, onStatus } = this.#parts;
-    const timed = { ...status, atMs: atMs ?? book.now().wallMs };
-    book.write({ kind: 'status', status: timed });
-    onStatus(timed);
+    const { task } = about;
+    // Of a task that nothing here knows, whatever was told of it last is meant.
+    const run = book.tasks.get(task)?.run ?? this.#wishes.assignment?.tasks.get(task)?.run ?? 0;
+    const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
+    book.write({ kind: 'status', status });
+    onStatus(status);
   }
 
   #writeStarting(assigned: AssignedTask): void {

@@ -88,7 +88,7 @@ export class LedgerSource {
     const id = `bench-${this.#made}`;
     return {
       ...{ id, jobUid: `uid-${this.#made}`, jobName: 'bench', jobVersion: 1, role: 'default', groupName: 'main' },
-      ...{ index: 0, attempt: 0, state: 'staging', group: this.#group, ports: {}, disowned: false },
+      ...{ index: 0, attempt: 0, run: 0, state: 'staging', group: this.#group, ports: {}, disowned: false },
       stop: { atMs: Date.now(), graceMs: 0, reason: 'stopped by the benchmark' },
     };
   }

@@ -32,7 +32,7 @@ export function containersOf(workload: Workload): ContainerBody[] {
     Array.from({ length: group.count }, (_, index) => {
       const assigned: AssignedTask = {
         ...{ id: `${spec.name}-${index}`, jobUid: 'bench', jobName: spec.name, jobVersion: 1, role: spec.role },
-        ...{ groupName: group.name, index, attempt: 0, group, ports: {}, stop: null, disowned: false },
+        ...{ groupName: group.name, index, attempt: 0, run: 0, group, ports: {}, stop: null, disowned: false },
         state: 'staging',
       };
       const owner = { nodeId: BARE_NODE, hostname: hostname() };

@@ -15,6 +15,7 @@ const moment = (steadyMs: number) => ({ wallMs: steadyMs, steadyMs });
 function aLocal(change: Partial<LocalTask> = {}): LocalTask {
   return {
     id: 't',
+    run: 0,
     phase: 'running',
     incarnation: 1,
     epoch: 1,
@@ -79,7 +80,15 @@ function outline(step: Step | undefined): string {
 const stop = { atMs: 0, graceMs: 3000, reason: 'enough' };
 const ended = { phase: 'ended', endedAt: moment(NOW - 1000) } as const;
 const exited = { state: 'exited', exitCode: 0 } as const;
-const waiting: TaskStatus = { task: 't', state: 'finished', atMs: 1, reason: 'exited', message: '', exitCode: 0 };
+const waiting: TaskStatus = {
+  task: 't',
+  run: 0,
+  state: 'finished',
+  atMs: 1,
+  reason: 'exited',
+  message: '',
+  exitCode: 0,
+};
 const stopping = { since: moment(NOW - 4000), graceMs: 5000, cause: 'stop-requested', message: 'enough' } as const;
 
 describe('a task that nothing here has ever heard of', () => {

@@ -29,6 +29,7 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     kind: fc.constant('status' as const),
     status: fc.record({
       task,
+      run: fc.nat(2),
       state: fc.constantFrom(...states),
       atMs,
       reason: fc.constant('exited' as const),
@@ -130,7 +131,7 @@ describe('the journal', () => {
   it('keeps what is unanswered in its order, and drops each when it is answered', () => {
     const status = (state: (typeof states)[number]): JournalRecord => ({
       kind: 'status',
-      status: { task: 'a', state, atMs: 4_500_000, reason: 'exited', message: '', exitCode: null },
+      status: { task: 'a', run: 0, state, atMs: 4_500_000, reason: 'exited', message: '', exitCode: null },
     });
     const book = added([status('starting'), status('running'), status('finished')]);
     expect(book.tasks.get('a')?.unanswered.map((each) => each.state)).toEqual(['starting', 'running', 'finished']);

@@ -78,6 +78,7 @@ export function anAssigned(id: string, { group, ...change }: AssignedChange = {}
     groupName: 'main',
     index: 0,
     attempt: 0,
+    run: 0,
     state: 'staging',
     group: { ...aGroup({ image: IMAGE }), ...group },
     ports: {},
