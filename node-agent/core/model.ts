@@ -20,6 +20,13 @@ export function momentAt(wallMs: number, now: Moment): Moment {
   return { wallMs, steadyMs: now.steadyMs - Math.max(0, now.wallMs - wallMs) };
 }
 
+/** The machine's present life. */
+export interface Boot {
+  /** The kernel's own name for it, another one each time; null: there is none to be had. */
+  readonly id: string | null;
+  readonly startedAt: Moment;
+}
+
 /** `unassigned`: the task's ledger entry is gone while something of it runs. */
 export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned';
 
@@ -41,6 +48,10 @@ export interface LocalTask {
   readonly phase: 'starting' | 'launched' | 'running' | 'ended';
   /** Which of its runs the phase is about: 0 is the first. */
   readonly run: number;
+  /** The boot in which that run was launched; null: it wasn't yet, or nobody knows. */
+  readonly boot: string | null;
+  /** Further runs up to now, since the last one that lasted. */
+  readonly restarts: number;
   /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
   readonly incarnation: number | null;
   /** Of the session in which it was accepted; null as above. */
@@ -69,6 +80,8 @@ export type LocalTasks = ReadonlyMap<TaskId, LocalTask>;
 export interface Container {
   readonly id: string;
   readonly task: TaskId;
+  /** Of the task, by its label. */
+  readonly run: number;
   /** `created`: it has never run. */
   readonly state: 'created' | 'running' | 'exited';
   readonly exitCode: number | null;

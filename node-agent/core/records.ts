@@ -26,9 +26,13 @@ export type JournalRecord =
     }
   /**
    * `isSent`: the engine is about to be asked to start the task's container. Otherwise that is undone: the container was seen never to
-   * have run, and is about to be removed.
+   * have run, and is about to be removed. `boot`: the machine's present one.
    */
-  | { readonly kind: 'launch'; readonly task: TaskId; readonly isSent: boolean }
+  | { readonly kind: 'launch'; readonly task: TaskId; readonly isSent: boolean; readonly boot: string | null }
+  /** Its present run has ended with the machine, and it is to be started again as this one. */
+  | { readonly kind: 'run'; readonly task: TaskId; readonly run: number }
+  /** Its present run has lasted. */
+  | { readonly kind: 'lasted'; readonly task: TaskId }
   /** A status was made and waits to be answered. `running` and the terminal ones also say where the task stands. */
   | { readonly kind: 'status'; readonly status: TaskStatus }
   | { readonly kind: 'answered'; readonly task: TaskId; readonly state: TaskStatus['state'] }
@@ -155,7 +159,11 @@ function changed(task: LocalTask, record: TaskChange, templates: Templates, now:
       return { ...task, incarnation, epoch, timeoutMs, graceMs, origin };
     }
     case 'launch':
-      return withLaunch(task, record.isSent);
+      return withLaunch(task, record.isSent, record.boot);
+    case 'run':
+      return withRun(task, record.run);
+    case 'lasted':
+      return { ...task, restarts: 0 };
     case 'stopping': {
       const { graceMs, cause, message } = record;
       return { ...task, stop: { since: momentAt(record.atMs, now), graceMs, cause, message } };
@@ -189,6 +197,8 @@ function unseen(id: TaskId): LocalTask {
     id,
     phase: 'starting',
     run: 0,
+    boot: null,
+    restarts: 0,
     incarnation: null,
     epoch: null,
     origin: null,
@@ -213,9 +223,14 @@ function withStatus(task: LocalTask, status: TaskStatus, now: Moment): LocalTask
   return next;
 }
 
-function withLaunch(task: LocalTask, isSent: boolean): LocalTask {
+function withLaunch(task: LocalTask, isSent: boolean, boot: string | null): LocalTask {
   if (task.phase !== (isSent ? 'starting' : 'launched')) return task;
-  return { ...task, phase: isSent ? 'launched' : 'starting' };
+  return isSent ? { ...task, phase: 'launched', boot } : { ...task, phase: 'starting', boot: null };
+}
+
+function withRun(task: LocalTask, run: number): LocalTask {
+  if (task.phase === 'ended' || run <= task.run) return task;
+  return { ...task, phase: 'starting', run, restarts: task.restarts + 1, boot: null, startedAt: null, stop: null };
 }
 
 function withoutAnswered(task: LocalTask, state: TaskStatus['state']): LocalTask {

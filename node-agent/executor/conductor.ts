@@ -11,7 +11,7 @@ import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
-import { type Assignment, clipMessage, type Ending } from '../core/model.ts';
+import { type Assignment, type Boot, clipMessage, type Ending } from '../core/model.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
 import { JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
@@ -36,6 +36,7 @@ export interface ConductorParts {
   readonly log: Log;
   readonly consent: NodeConsent;
   readonly retention: Retention;
+  readonly boot: Boot;
   readonly startConcurrency: number;
   /** A status, or a release, is on record and waits to be told to the control plane. */
   readonly onStatus: (status: TaskStatus) => void;
@@ -121,7 +122,7 @@ export class Conductor {
   }
 
   #lookNow(): void {
-    const { book, engine, clock, retention } = this.#parts;
+    const { book, engine, clock, boot, retention } = this.#parts;
     this.#wake?.cancel();
     if (!engine.isKnown) return;
     this.#parts.onSeen();
@@ -134,6 +135,7 @@ export class Conductor {
       assignment,
       journal: book.tasks,
       running: engine.containers,
+      boot,
       retention,
     });
     let wakeAtMs = plan.wakeAtMs ?? Number.POSITIVE_INFINITY;
@@ -160,6 +162,13 @@ export class Conductor {
         return true;
       case 'report':
         this.#reportEnding(step.task, step.ending, step.endedAtMs);
+        return true;
+      case 'restart':
+        book.write({ kind: 'run', task: step.task, run: step.run });
+        return true;
+      case 'lasted':
+        // Should a power cut take this with it, the run counts once more, and no harm is done.
+        book.write({ kind: 'lasted', task: step.task });
         return true;
       case 'release':
         book.write({ kind: 'release', task: step.task, answered: false });
@@ -219,8 +228,9 @@ export class Conductor {
   }
 
   async #start(assigned: AssignedTask, signal: AbortSignal): Promise<void> {
-    const { book, engine, runtime, consent } = this.#parts;
+    const { book, engine, runtime, consent, boot } = this.#parts;
     const known = book.tasks.get(assigned.id);
+    const run = known?.run ?? 0;
     const result = await startTask(assigned, {
       runtime,
       consent,
@@ -231,21 +241,23 @@ export class Conductor {
       },
       durable: () => book.durable(),
       writeLaunch: () => {
-        book.write({ kind: 'launch', task: assigned.id, isSent: true });
+        book.write({ kind: 'launch', task: assigned.id, isSent: true, boot: boot.id });
         return book.durable();
       },
       reportStarting: (reason, message) => {
-        this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
+        // Of a further run only that it runs is told: its task is on record as running already.
+        if (run === 0) this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
       },
       unwanted: () => this.#unwanted(assigned.id),
       isAlone: () => this.#wishes.session !== 'live',
       epoch: this.#wishes.assignment === null ? (known?.epoch ?? 0) : this.#wishes.epoch,
+      run,
       signal,
     });
     if (result.type === 'ended') return this.#reportEnding(assigned.id, result.ending, null);
     if (result.type === 'postponed') return this.#postpone(assigned.id, result.why);
     engine.see(result.container);
-    this.#report({ task: assigned.id, state: 'running', reason: 'started', message: 'started', exitCode: null });
+    this.#reportRunning(assigned.id, 'started', null);
   }
 
   async #stop(step: Extract<Step, { readonly type: 'stop' }>): Promise<void> {
@@ -275,7 +287,7 @@ export class Conductor {
     const { book, runtime, engine } = this.#parts;
     const seen = await runtime.inspect(container);
     if (seen?.state === 'created') {
-      if (book.tasks.has(task)) book.write({ kind: 'launch', task, isSent: false });
+      if (book.tasks.has(task)) book.write({ kind: 'launch', task, isSent: false, boot: null });
       return true;
     }
     if (seen === null) engine.miss(task, container);
@@ -308,13 +320,25 @@ export class Conductor {
   }
 
   #adopt(step: Extract<Step, { readonly type: 'adopt' }>): void {
-    const { book, log } = this.#parts;
+    const { book, log, boot } = this.#parts;
     const { task, assigned, container } = step;
     const known = book.tasks.get(task);
     if (known === undefined && assigned !== null) this.#writeStarting(assigned);
+    if (container.run > (known?.run ?? 0)) book.write({ kind: 'run', task, run: container.run });
+    // What runs was launched in this boot, whoever launched it.
+    book.write({ kind: 'launch', task, isSent: true, boot: boot.id });
     log.info('adopted a running container', { task, container: container.id });
-    const message = 'found running by the agent';
-    this.#report({ task, state: 'running', reason: 'started', message, exitCode: null }, container.startedAtMs);
+    this.#reportRunning(task, 'found running by the agent', container.startedAtMs);
+  }
+
+  #reportRunning(task: TaskId, message: string, atMs: number | null): void {
+    const run = this.#parts.book.tasks.get(task)?.run ?? 0;
+    const again = `started again after its node had gone down under it, as run ${run + 1}`;
+    const why =
+      run === 0
+        ? ({ reason: 'started', message } as const)
+        : { reason: 'restarted-after-reboot' as const, message: again };
+    this.#report({ task, state: 'running', ...why, exitCode: null }, atMs);
   }
 
   #reportEnding(task: TaskId, ending: Ending, endedAtMs: number | null): void {
@@ -324,8 +348,8 @@ export class Conductor {
   #report(about: Omit<TaskStatus, 'atMs' | 'run'>, atMs: number | null = null): void {
     const { book, onStatus } = this.#parts;
     const { task } = about;
-    // Of a task that nothing here knows, whatever was told of it last is meant.
-    const run = book.tasks.get(task)?.run ?? this.#wishes.assignment?.tasks.get(task)?.run ?? 0;
+    // Where the journal knows less than the control plane has been told, what was told last is meant.
+    const run = Math.max(book.tasks.get(task)?.run ?? 0, this.#wishes.assignment?.tasks.get(task)?.run ?? 0);
     const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
     book.write({ kind: 'status', status });
     onStatus(status);

@@ -29,6 +29,8 @@ export interface StartContext {
   /** Whether the node is without an uplink, so that what can't be had now says nothing about the task. */
   readonly isAlone: () => boolean;
   readonly epoch: number;
+  /** 0 is the first. */
+  readonly run: number;
   /** Aborted when the task is no longer wanted. */
   readonly signal: AbortSignal;
 }
@@ -58,7 +60,8 @@ export async function startTask(assigned: AssignedTask, context: StartContext): 
 /** Null: the image is there. */
 async function ensureImage(assigned: AssignedTask, context: StartContext): Promise<StartResult | null> {
   const { image, pullPolicy } = assigned.group;
-  const mayUseOwn = pullPolicy !== 'always';
+  // A further run is of the same image as the first, whatever its name has come to mean since.
+  const mayUseOwn = pullPolicy !== 'always' || context.run > 0;
   if (mayUseOwn && (await context.runtime.hasImage(image))) {
     context.reportStarting('accepted', 'accepted by the node');
     return null;
@@ -87,7 +90,7 @@ function runInTurn(assigned: AssignedTask, context: StartContext, paths: Resolve
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
-    const request = { assigned, epoch: context.epoch, mountSources: existing(paths) };
+    const request = { assigned, epoch: context.epoch, run: context.run, mountSources: existing(paths) };
     return context.runtime.run(request, context.writeLaunch);
   });
 }

@@ -51,6 +51,7 @@ function randomGroup(random: SeededRandom, name: string): JobSpecInput['groups']
     retries: { max: random.between(0, 2), delaySeconds: random.between(0, 2), factor: 2, maxDelaySeconds: 4 },
     ...(lifeMs === null || random.chance(0.2) ? { timeoutSeconds: random.between(1, 20) } : {}),
     killGraceSeconds: random.between(0, 4),
+    restart: { afterReboot: random.split(`restart ${JSON.stringify(behaviour)}`).chance(0.6) },
   };
 }
 

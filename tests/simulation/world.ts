@@ -5,7 +5,7 @@
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { Client } from './client.ts';
-import { checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
+import { checkAlone, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
 import { checkJobs } from './invariants/jobs.ts';
 import { checkLedgers } from './invariants/ledgers.ts';
@@ -243,10 +243,14 @@ export class World {
   }
 
   #started(container: SimulatedContainer, node: string): void {
-    this.#parts.trace.add(node, `${container.id} for ${container.task} starts under epoch ${container.epoch}`);
-    this.#foundAll(checkStart(container, node, this.#past));
+    this.#parts.trace.add(
+      node,
+      `${container.id} for ${container.task} starts as run ${container.run} under epoch ${container.epoch}`,
+    );
+    const all = this.#machines.flatMap(({ engine }) => engine.containers);
+    this.#foundAll([...checkStart(container, node, this.#past), ...checkAlone(container, all)]);
     const atMs = this.#parts.clock.monotonicMs();
-    this.#past.starts.set(container.task, { node, container: container.id, atMs });
+    this.#past.starts.set(container.task, { node, container, atMs });
   }
 
   #foundAll(violations: readonly Violation[]): void {

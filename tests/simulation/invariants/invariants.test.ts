@@ -8,7 +8,7 @@ import type { Task } from '../../../shared/domain/task.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../../support/builders.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
-import { checkStart } from './containers.ts';
+import { checkAlone, checkStart } from './containers.ts';
 import { unsettled } from './convergence.ts';
 import { checkJobs } from './jobs.ts';
 import { checkLedgers } from './ledgers.ts';
@@ -134,14 +134,25 @@ describe('tasks', () => {
   });
 
   it('run once, and only where they were placed', () => {
-    const container = { id: 'c1', task: running.id };
-    const start = (node: string, past: Past) => checkStart(container, node, past).map(({ invariant }) => invariant);
+    const container = { id: 'c1', task: running.id, run: 0, life: 0, mayRestart: false };
+    const start = (node: string, past: Past, change = {}) =>
+      checkStart({ ...container, ...change }, node, past).map(({ invariant }) => invariant);
     const past = emptyPast();
     past.placements.set(running.id, { node: NODE.id, revision: 3 });
     expect(start(NODE.id, past)).toEqual([]);
     expect(start('edge-2', past)).toEqual([6]);
-    past.starts.set(running.id, { node: NODE.id, container: 'c0', atMs: 0 });
+    past.starts.set(running.id, { node: NODE.id, container, atMs: 0 });
     expect(start(NODE.id, past)).toEqual([4]);
+    expect(start(NODE.id, past, { run: 1, life: 1, mayRestart: true })).toEqual([]);
+    expect(start(NODE.id, past, { run: 1, life: 0, mayRestart: true })).toEqual([4]);
+    expect(start(NODE.id, past, { run: 1, life: 1, mayRestart: false })).toEqual([4]);
+    expect(start(NODE.id, past, { run: 0, life: 1, mayRestart: true })).toEqual([4]);
+  });
+
+  it('have one live container at a time', () => {
+    const at = (id: string, state: 'running' | 'exited') => ({ id, task: running.id, state });
+    expect(checkAlone(at('c1', 'running'), [at('c1', 'running'), at('c0', 'exited')])).toEqual([]);
+    expect(checkAlone(at('c1', 'running'), [at('c1', 'running'), at('c0', 'running')])).toHaveLength(1);
   });
 });
 

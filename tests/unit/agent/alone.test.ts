@@ -10,8 +10,7 @@ async function cutOffWhilePulling(pullable: readonly string[]): Promise<World> {
   await world.startAgent();
   world.controlPlane.assign(anAssigned('t1', { group: { image: FAR }, ports: { http: 20_000 } }));
   await world.clock.advance(100);
-  await world.crash();
-  world.runtime.powerCut();
+  await world.powerCut();
   world.controlPlane.fault = 'away';
   await world.startAgent();
   return world;

@@ -4,18 +4,22 @@ import { describe, expect, it } from 'vitest';
 import { ALONE_AFTER_MS } from '../../../node-agent/core/alone.ts';
 import { type DiffInput, diff, type Step } from '../../../node-agent/core/diff.ts';
 import type { Assignment, Container, LocalTask } from '../../../node-agent/core/model.ts';
+import { RUN_LASTS_MS } from '../../../node-agent/core/restart.ts';
 import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
 import { TASK_STATES, type TaskState } from '../../../shared/domain/task.ts';
 import type { AssignedTask, TaskStatus } from '../../../shared/protocol/agent.ts';
 import { anAssigned } from './world.ts';
 
 const NOW = 1_000_000;
+const BOOT_AGE_MS = 100_000;
 const moment = (steadyMs: number) => ({ wallMs: steadyMs, steadyMs });
 
 function aLocal(change: Partial<LocalTask> = {}): LocalTask {
   return {
     id: 't',
     run: 0,
+    boot: 'now',
+    restarts: 0,
     phase: 'running',
     incarnation: 1,
     epoch: 1,
@@ -36,6 +40,7 @@ function aContainer(change: Partial<Container> = {}): Container {
   return {
     id: 'c',
     task: 't',
+    run: 0,
     state: 'running',
     exitCode: null,
     outOfMemory: false,
@@ -50,13 +55,21 @@ interface Case {
   readonly session?: DiffInput['session'];
   /** How long ago the agent began. */
   readonly agentAgeMs?: number;
+  readonly bootAgeMs?: number;
   /** Null: no assignment has been seen. Undefined: one that doesn't hold the task. */
   readonly assigned?: Partial<AssignedTask> | null | undefined;
   readonly local?: Partial<LocalTask>;
   readonly container?: Partial<Container>;
 }
 
-function inputOf({ session = 'live', agentAgeMs = 60_000, assigned, local, container }: Case): DiffInput {
+function inputOf({
+  session = 'live',
+  agentAgeMs = 60_000,
+  bootAgeMs = BOOT_AGE_MS,
+  assigned,
+  local,
+  container,
+}: Case): DiffInput {
   const tasks = assigned ? [['t', anAssigned('t', assigned)] as const] : [];
   const assignment: Assignment = { position: { incarnation: 1, generation: 1 }, tasks: new Map(tasks) };
   return {
@@ -66,6 +79,7 @@ function inputOf({ session = 'live', agentAgeMs = 60_000, assigned, local, conta
     assignment: assigned === null ? null : assignment,
     journal: new Map(local ? [['t', aLocal(local)]] : []),
     running: new Map(container ? [['t', aContainer(container)]] : []),
+    boot: { id: 'now', startedAt: moment(NOW - bootAgeMs) },
     retention: DEFAULT_RETENTION,
   };
 }
@@ -219,6 +233,90 @@ describe('a task that runs', () => {
   });
 });
 
+describe('a task whose node went down under it', () => {
+  const origin = anAssigned('t', { group: { restart: { afterReboot: true } } });
+  const local = { boot: 'before', origin } as const;
+  const container = { state: 'exited', exitCode: 255, endedAtMs: NOW } as const;
+  const failed = 'report failed node-rebooted';
+  it.each<[string, Case, string]>([
+    ['runs again', { local, container, assigned: { state: 'running' } }, 'restart'],
+    ['runs again when nothing is left of it', { local, assigned: { state: 'running' } }, 'restart'],
+    [
+      'runs again when it had only been launched',
+      { local: { ...local, phase: 'launched' }, container, assigned: {} },
+      'restart',
+    ],
+    ['runs again with no word from anyone', { local, container, assigned: null, session: 'offline' }, 'restart'],
+    ['waits for it first', { local, container, assigned: null, session: 'offline', agentAgeMs: 9999 }, 'nothing'],
+    ['waits while the node is refused', { local, container, assigned: null, session: 'refused' }, 'nothing'],
+    ['waits longer after each restart', { local: { ...local, restarts: 5 - 1 }, container, assigned: {} }, 'restart'],
+    ['has ended when there were too many', { local: { ...local, restarts: 5 }, container, assigned: {} }, failed],
+    ['has ended when it was not to run again', { local: { boot: 'before' }, container, assigned: {} }, failed],
+    ['has ended when it is to stop', { local, container, assigned: { stop } }, failed],
+    ['has ended when it was given up', { local, container, assigned: { disowned: true } }, failed],
+    ['has ended when its place is gone', { local, container }, failed],
+    ['has ended when its record has', { local, container, assigned: { state: 'lost' } }, failed],
+    [
+      'has been stopped when it was being stopped',
+      { local: { ...local, stop: stopping }, container, assigned: null },
+      'report killed stop-requested',
+    ],
+    [
+      'has its own end reported',
+      { local, container: { ...container, exitCode: 3 }, assigned: {} },
+      'report failed exited',
+    ],
+    ['is left alone when it runs', { local, container: {}, assigned: {} }, 'nothing'],
+    [
+      'is cleared away when it may not even have begun',
+      { local: { ...local, phase: 'launched' }, container: { state: 'created' }, assigned: {} },
+      'remove',
+    ],
+    [
+      'makes way for its next run',
+      { local: { ...local, phase: 'starting', run: 1 }, container, assigned: {} },
+      'remove',
+    ],
+    ['is killed when an earlier run is alive', { local: { ...local, run: 1 }, container: {}, assigned: {} }, 'kill'],
+    [
+      'is started as its next run',
+      { local: { ...local, phase: 'starting', run: 1 }, assigned: { state: 'running', run: 0 } },
+      'start',
+    ],
+    [
+      'is lost when that run was told, and is gone',
+      { local: { ...local, phase: 'starting', run: 1 }, assigned: { state: 'running', run: 1 } },
+      'report lost not-found-on-node',
+    ],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+
+  it('gets a run that nobody has heard of', () => {
+    const given = { local: { ...local, run: 1 }, container: { ...container, run: 1 }, assigned: { run: 4 } };
+    expect(diff(inputOf(given)).steps).toEqual([{ type: 'restart', task: 't', run: 5 }]);
+  });
+
+  it('has its old container removed as one that has run, so that no launch is undone', () => {
+    const old = { container: { state: 'created' } as const, assigned: {} };
+    for (const change of [{ phase: 'launched' }, { phase: 'starting', run: 1 }] as const) {
+      expect(diff(inputOf({ local: { ...local, ...change }, ...old })).steps[0]).toMatchObject({ isUnused: false });
+    }
+  });
+
+  it('says when its pause is over, counted from the boot', () => {
+    const given = { local: { ...local, restarts: 5 - 1 }, container, assigned: {}, bootAgeMs: 20_000 };
+    expect(diff(inputOf(given))).toEqual({ steps: [], wakeAtMs: NOW + 60_000 });
+  });
+
+  it('says when its further run has lasted', () => {
+    const given = { local: { restarts: 1, startedAt: moment(NOW - RUN_LASTS_MS + 5) }, container: {}, assigned: {} };
+    expect(diff(inputOf(given))).toEqual({ steps: [], wakeAtMs: NOW + 5 });
+    const later = { ...given, local: { ...given.local, startedAt: moment(NOW - RUN_LASTS_MS) } };
+    expect(outline(diff(inputOf(later)).steps[0])).toBe('lasted');
+  });
+});
+
 describe('a task that is being stopped', () => {
   const container = {};
   it.each<[string, Case, string]>([
@@ -293,6 +391,12 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
     session: fc.constantFrom<DiffInput['session']>('live', 'offline', 'refused'),
     agentAgeMs: fc.constantFrom(0, 60_000),
     hasOrigin: fc.boolean(),
+    boot: fc.constantFrom('now', 'before', null),
+    afterReboot: fc.boolean(),
+    run: fc.constantFrom(0, 1),
+    restarts: fc.constantFrom(0, 5),
+    containerRun: fc.constantFrom(0, 1),
+    exitCode: fc.constantFrom(0, 255),
     isAssigned: fc.boolean(),
     isAssignmentKnown: fc.boolean(),
     state: fc.constantFrom<TaskState>(...TASK_STATES),
@@ -320,14 +424,25 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
             local: {
               phase: any.phase as LocalTask['phase'],
               incarnation: any.incarnation,
-              origin: any.hasOrigin ? anAssigned('t') : null,
+              origin: any.hasOrigin ? anAssigned('t', { group: { restart: { afterReboot: any.afterReboot } } }) : null,
+              boot: any.phase === 'starting' ? null : any.boot,
+              run: any.run,
+              restarts: any.restarts,
               stop: any.isStopping ? stopping : null,
               timeoutMs: any.hasTimeout ? 500 : null,
               unanswered: any.hasUnanswered ? [waiting] : [],
               endedAt: any.phase === 'ended' ? moment(NOW) : null,
             },
           }),
-      ...(any.container === 'none' ? {} : { container: { state: any.container as Container['state'], exitCode: 0 } }),
+      ...(any.container === 'none'
+        ? {}
+        : {
+            container: {
+              state: any.container as Container['state'],
+              exitCode: any.container === 'exited' ? any.exitCode : null,
+              run: any.containerRun,
+            },
+          }),
     }),
   );
 
@@ -369,6 +484,19 @@ describe('whatever is wanted, known and running', () => {
     });
   });
 
+  it('a further run begins only for what was launched in an earlier boot, does not run, and asks for it', () => {
+    holds((step, input) => {
+      if (step?.type !== 'restart') return true;
+      const local = input.journal.get('t');
+      const assigned = input.assignment?.tasks.get('t');
+      const isAsked = local?.origin?.group.restart.afterReboot === true && local.stop === null;
+      const isWanted = input.assignment === null || (assigned?.stop === null && !assigned.disowned);
+      const hasFallen = local?.boot === 'before' && ['launched', 'running'].includes(local.phase);
+      const isAllowed = input.session === 'live' || input.session === 'offline';
+      return isAsked && isWanted && hasFallen && isAllowed && input.running.get('t')?.state !== 'running';
+    });
+  });
+
   it('what the journal does not know is started only while it is staging', () => {
     holds((step, input) => {
       const isUnknown = step?.type === 'start' && !input.journal.has('t');
@@ -394,8 +522,9 @@ describe('whatever is wanted, known and running', () => {
       const local = input.journal.get('t');
       const isWanted = assigned !== undefined && assigned.stop === null && !assigned.disowned;
       const isFine = local !== undefined && local.phase !== 'ended' && local.stop === null && local.timeoutMs === null;
-      if (!isWanted || !isFine || input.running.get('t')?.state !== 'running') return true;
-      return step === undefined || step.type === 'adopt';
+      const container = input.running.get('t');
+      if (!isWanted || !isFine || container?.state !== 'running' || container.run < local.run) return true;
+      return step === undefined || step.type === 'adopt' || step.type === 'lasted';
     });
   });
 
@@ -408,7 +537,8 @@ describe('whatever is wanted, known and running', () => {
 
   it('without any word from the control plane, only ends and unfinished starts are seen to', () => {
     holds((step, input) => {
-      if (input.assignment !== null || step === undefined || step.type === 'start') return true;
+      if (input.assignment !== null || step === undefined) return true;
+      if (['start', 'restart', 'lasted'].includes(step.type)) return true;
       const isOwn =
         step.type === 'stop' ? step.cause === 'timed-out' : ['adopt', 'report', 'kill', 'remove'].includes(step.type);
       return isOwn && input.journal.has('t');

@@ -1,7 +1,7 @@
 /**
  * An agent through anything that can happen, in any order: tasks come, stop and lose their places; the agent dies, the engine and
- * the control plane go away and come back. Whatever happened, nothing runs twice, no end is told two ways, and when the trouble is
- * over everything settles.
+ * the control plane go away and come back. Whatever happened, no run of a task begins twice and none without cause, no end is told
+ * two ways, and when the trouble is over everything settles.
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -66,10 +66,19 @@ const anyBehaviour: fc.Arbitrary<Behaviour> = fc.record({
 class Story {
   readonly world: World;
   readonly #placed = new Set<string>();
+  readonly #restarting: readonly boolean[];
+  /** How many power cuts there have been. */
+  powerCuts = 0;
 
-  constructor(behaviours: readonly Behaviour[]) {
+  /** `restarting`: whether each task is to run again after its node went down under it. */
+  constructor(behaviours: readonly Behaviour[], restarting: readonly boolean[]) {
+    this.#restarting = restarting;
     const behaviour = (assigned: { readonly id: string }) => behaviours[TASKS.indexOf(assigned.id)] ?? LONG_RUNNING;
     this.world = new World({ engine: { behaviour } });
+  }
+
+  isRestarting(id: string): boolean {
+    return this.#restarting[TASKS.indexOf(id)] === true;
   }
 
   async tell(happening: Happening): Promise<void> {
@@ -79,7 +88,10 @@ class Story {
       case 'wait':
         return clock.advance(happening.ms);
       case 'assign':
-        if (!this.#placed.has(happening.task)) controlPlane.assign(anAssigned(happening.task));
+        if (!this.#placed.has(happening.task)) {
+          const restart = { afterReboot: this.isRestarting(happening.task) };
+          controlPlane.assign(anAssigned(happening.task, { group: { restart } }));
+        }
         this.#placed.add(happening.task);
         return;
       case 'stop':
@@ -98,9 +110,12 @@ class Story {
       case 'sweep-ended':
         return controlPlane.sweepEnded();
       case 'crash':
-      case 'power-cut':
         await world.crash();
-        if (happening.type === 'power-cut') runtime.powerCut();
+        await world.startAgent();
+        return;
+      case 'power-cut':
+        this.powerCuts += 1;
+        await world.powerCut();
         await world.startAgent();
         return;
       case 'restart':
@@ -136,9 +151,14 @@ class Story {
   }
 }
 
-function checkSafety({ world }: Story): void {
-  const { started } = world.runtime;
-  expect(new Set(started).size, `started twice: ${started}`).toBe(started.length);
+function checkSafety(story: Story): void {
+  const { world, powerCuts } = story;
+  const { startedRuns, started } = world.runtime;
+  expect(new Set(startedRuns).size, `started twice: ${startedRuns}`).toBe(startedRuns.length);
+  for (const id of TASKS) {
+    const count = started.filter((each) => each === id).length;
+    expect(count, `${id} ran too often`).toBeLessThanOrEqual(story.isRestarting(id) ? powerCuts + 1 : 1);
+  }
   for (const id of TASKS) {
     const ends = world.controlPlane.received.statuses.filter(
       (status) => status.task === id && isTerminal(status.state),
@@ -166,9 +186,10 @@ it('keeps its promises', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(anyBehaviour, { minLength: TASKS.length, maxLength: TASKS.length }),
+      fc.array(fc.boolean(), { minLength: TASKS.length, maxLength: TASKS.length }),
       fc.array(anyHappening, { maxLength: 25 }),
-      async (behaviours, happenings) => {
-        const story = new Story(behaviours);
+      async (behaviours, restarting, happenings) => {
+        const story = new Story(behaviours, restarting);
         await story.world.startAgent();
         for (const happening of happenings) await story.tell(happening);
         await story.settle();

@@ -46,6 +46,9 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     cause: fc.constantFrom('stop-requested' as const, 'timed-out' as const, 'unassigned' as const),
     message: fc.string(),
   }),
+  fc.record({ kind: fc.constant('launch' as const), task, isSent: fc.boolean(), boot: fc.constantFrom('b1', 'b2') }),
+  fc.record({ kind: fc.constant('run' as const), task, run: fc.nat(3) }),
+  fc.record({ kind: fc.constant('lasted' as const), task }),
   fc.record({ kind: fc.constant('release' as const), task, answered: fc.boolean() }),
   fc.record({ kind: fc.constant('forgotten' as const), task }),
   fc.record({
@@ -104,8 +107,28 @@ describe('the journal', () => {
     expect(book.templates.size).toBe(0);
   });
 
+  it('numbers runs upwards only, and each begins afresh', () => {
+    fc.assert(
+      fc.property(anyRecords, (records) => {
+        const book = emptyBook();
+        const runs = new Map<string, number>();
+        for (const record of records) {
+          applyRecord(book, record, now);
+          if (record.kind === 'forgotten') runs.delete(record.task);
+          for (const { id, run, phase, startedAt, boot } of book.tasks.values()) {
+            const before = runs.get(id) ?? 0;
+            expect(run).toBeGreaterThanOrEqual(before);
+            if (run > before)
+              expect({ phase, startedAt, boot }).toEqual({ phase: 'starting', startedAt: null, boot: null });
+            runs.set(id, run);
+          }
+        }
+      }),
+    );
+  });
+
   it('of an agent that kept less is read all the same', () => {
-    const [task] = compactBook(added([{ kind: 'launch', task: 'a', isSent: true }]));
+    const [task] = compactBook(added([{ kind: 'launch', task: 'a', isSent: true, boot: 'b1' }]));
     const { origin: _origin, epoch: _epoch, ...old } = task?.kind === 'task' ? task.task : {};
     const book = added([{ kind: 'task', task: old } as JournalRecord]);
     expect(book.tasks.get('a')).toMatchObject({ phase: 'launched', origin: null, epoch: null });

@@ -1,5 +1,6 @@
 /** An agent in a world that exists only in memory and in virtual time. */
 
+import type { Boot } from '../../../node-agent/core/model.ts';
 import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
 import type { Agent, AgentParts } from '../../../node-agent/executor/agent.ts';
 import { createAgent } from '../../../node-agent/executor/agent.ts';
@@ -100,8 +101,10 @@ export class World {
   readonly journal = new MemoryJournal();
   readonly logged: LogEntry[] = [];
   readonly runtime: FakeRuntime;
-  readonly #config: AgentConfig;
+  readonly #config: Omit<AgentConfig, 'boot'>;
   #agent: Agent | null = null;
+  #boot: Boot = { id: 'boot-0', startedAt: { wallMs: T0, steadyMs: 0 } };
+  #powerCuts = 0;
 
   constructor(
     options: { readonly engine?: Omit<FakeRuntimeOptions, 'clock'>; readonly config?: Partial<AgentConfig> } = {},
@@ -117,7 +120,15 @@ export class World {
 
   async startAgent(change: Partial<AgentParts> = {}): Promise<Agent> {
     const { clock, controlPlane, journal, runtime } = this;
-    const parts = { clock, controlPlane, journal, runtime, random: evenChance, config: this.#config, log: this.#log() };
+    const parts = {
+      clock,
+      controlPlane,
+      journal,
+      runtime,
+      random: evenChance,
+      config: { boot: this.#boot, ...this.#config },
+      log: this.#log(),
+    };
     this.#agent = createAgent({ ...parts, ...change });
     await this.#agent.start();
     await this.clock.advance(0);
@@ -131,13 +142,22 @@ export class World {
     await this.clock.advance(0);
   }
 
+  /** The agent and whatever ran are gone, and the machine comes up again. */
+  async powerCut(): Promise<void> {
+    await this.crash();
+    this.runtime.powerCut();
+    this.#powerCuts += 1;
+    const startedAt = { wallMs: this.clock.now(), steadyMs: this.clock.monotonicMs() };
+    this.#boot = { id: `boot-${this.#powerCuts}`, startedAt };
+  }
+
   #log(): Log {
     const at = (level: LogEntry['level']) => (message: string) => void this.logged.push({ level, message });
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   }
 }
 
-const defaultConfig: AgentConfig = {
+const defaultConfig: Omit<AgentConfig, 'boot'> = {
   node: {
     id: 'node-1',
     hostname: 'host-1',
