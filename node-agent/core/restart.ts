@@ -1,8 +1,8 @@
 /**
  * Whether a task's node went down under it, and whether it then runs again as a further run of itself. The engine doesn't say: it
- * shows what ran when the power failed as exited, at the moment when it came back itself. So the journal keeps in which of the
- * machine's boots a task was launched, and what a later boot finds ended has ended with the machine, unless the engine shows an
- * end of its own before.
+ * shows what ran when the power failed as exited with 255, at the moment when it came back itself. So the journal keeps in which of
+ * the machine's boots a run was launched, and what a later boot finds ended in such a way has ended with the machine. When that was
+ * says nothing: power that comes and goes lets the engine date an end into a boot that no agent has seen, and clocks are set.
  */
 import { type BackoffPolicy, backoffMs } from '../../shared/util/backoff.ts';
 import type { Boot, Container, LocalTask } from './model.ts';
@@ -21,8 +21,8 @@ const RESTART_BACKOFF: BackoffPolicy = { baseMs: 10_000, factor: 2, maxMs: 300_0
 const EXIT_UNKNOWN = 255;
 /** SIGKILL and SIGTERM: how an engine that is shut down with its machine ends what runs. */
 const EXITS_AT_SHUTDOWN = [137, 143];
-/** The engine may date a short run's end a little before its beginning. */
-const DATES_ARE_OFF_MS = 1000;
+/** An agent that saw one of these as an end by itself has put that on record, so they are left of what no agent saw. */
+const EXITS_WITH_MACHINE = [EXIT_UNKNOWN, ...EXITS_AT_SHUTDOWN];
 
 /** `container`: the one of its present run; undefined: the engine has none. */
 export function endedWithMachine(task: LocalTask, container: Container | undefined, boot: Boot): boolean {
@@ -30,9 +30,7 @@ export function endedWithMachine(task: LocalTask, container: Container | undefin
   if (container === undefined) return true;
   if (container.state !== 'exited') return false;
   const { exitCode, outOfMemory } = container;
-  if (exitCode === null) return true;
-  if (exitCode === EXIT_UNKNOWN) return !hasEndedBefore(boot, container);
-  return EXITS_AT_SHUTDOWN.includes(exitCode) && !outOfMemory;
+  return exitCode === null || (EXITS_WITH_MACHINE.includes(exitCode) && !outOfMemory);
 }
 
 /** The engine was asked to start it, and the machine has gone down since. */
@@ -40,15 +38,13 @@ export function isOfEarlierBoot(task: LocalTask, boot: Boot): boolean {
   return task.phase !== 'starting' && task.boot !== null && boot.id !== null && task.boot !== boot.id;
 }
 
-/** An end before its beginning only says that the clock was wrong when the engine came back. */
-function hasEndedBefore(boot: Boot, { startedAtMs, endedAtMs }: Container): boolean {
-  if (startedAtMs === null || endedAtMs === null || endedAtMs < startedAtMs - DATES_ARE_OFF_MS) return false;
-  return endedAtMs < boot.startedAt.wallMs;
-}
-
 /** Whether a task that has ended with its machine was meant to run again, and hasn't done so too often. */
 export function mayRestart(task: LocalTask): boolean {
-  return task.origin?.group.restart.afterReboot === true && !isRestartedTooOften(task);
+  return isRestartWanted(task) && !isRestartedTooOften(task);
+}
+
+export function isRestartWanted(task: LocalTask): boolean {
+  return task.origin?.group.restart.afterReboot === true;
 }
 
 export function isRestartedTooOften(task: LocalTask): boolean {

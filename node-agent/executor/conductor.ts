@@ -5,6 +5,7 @@
 
 import type { TaskId } from '../../shared/domain/ids.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
+import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask, TaskStatus } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
@@ -12,10 +13,12 @@ import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
 import { type Assignment, type Boot, clipMessage, type Ending } from '../core/model.ts';
+import { isRestartWanted } from '../core/restart.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
 import { JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
 import { ENGINE_BACKOFF, type EngineView } from './engine-view.ts';
+import { type EngineStep, Holds } from './holds.ts';
 import { Limiter } from './limiter.ts';
 import { ImagePulls } from './pulls.ts';
 import { startTask } from './start-task.ts';
@@ -52,14 +55,6 @@ export interface Wishes {
   readonly epoch: number;
 }
 
-type EngineStep = Extract<Step, { readonly type: 'start' | 'stop' | 'kill' | 'remove' }>;
-
-/** No further step of the task at the engine until then. What only goes on record is never held back. */
-interface Hold {
-  readonly untilMs: number;
-  readonly isKillOnly: boolean;
-}
-
 interface Busy {
   readonly type: EngineStep['type'];
   readonly abort: AbortController;
@@ -68,8 +63,7 @@ interface Busy {
 export class Conductor {
   readonly #parts: ConductorParts;
   readonly #busy = new Map<TaskId, Busy>();
-  readonly #held = new Map<TaskId, Hold>();
-  readonly #faults = new Map<TaskId, number>();
+  readonly #holds = new Holds();
   readonly #startSlots: Limiter;
   readonly #pulls: ImagePulls;
   readonly #keptAside = new Set<TaskId>();
@@ -142,7 +136,7 @@ export class Conductor {
     let changed = false;
     for (const step of plan.steps) {
       if (this.#busy.has(step.task)) continue;
-      const heldUntilMs = this.#heldUntilMs(step);
+      const heldUntilMs = this.#holds.untilMs(step);
       if (heldUntilMs > nowMs) wakeAtMs = Math.min(wakeAtMs, heldUntilMs);
       else changed = this.#take(step) || changed;
     }
@@ -176,8 +170,7 @@ export class Conductor {
         return true;
       case 'forget':
         book.write({ kind: 'forgotten', task: step.task });
-        this.#faults.delete(step.task);
-        this.#held.delete(step.task);
+        this.#holds.forget(step.task);
         return true;
       case 'start':
         if (this.#startsUnderWay() < STARTS_UNDER_WAY_MAX) this.#begin(step);
@@ -199,7 +192,7 @@ export class Conductor {
     engine.touch(step.task);
     const work = this.#perform(step, abort.signal).then(
       () => {
-        this.#faults.delete(step.task);
+        this.#holds.succeeded(step.task);
       },
       (cause: unknown) => this.#failed(step, cause),
     );
@@ -270,7 +263,7 @@ export class Conductor {
 
   async #kill(step: Extract<Step, { readonly type: 'kill' }>): Promise<void> {
     await this.#parts.runtime.signal(step.container, 'SIGKILL');
-    this.#held.set(step.task, { untilMs: this.#parts.clock.monotonicMs() + KILL_AGAIN_MS, isKillOnly: true });
+    this.#holds.holdKill(step.task, this.#parts.clock.monotonicMs() + KILL_AGAIN_MS);
   }
 
   async #remove(step: Extract<Step, { readonly type: 'remove' }>): Promise<void> {
@@ -298,7 +291,7 @@ export class Conductor {
   /** It can't be done for now, and that is no fault of the engine's. */
   #postpone(task: TaskId, why: string): void {
     const { clock, log } = this.#parts;
-    this.#held.set(task, { untilMs: clock.monotonicMs() + POSTPONED_MS, isKillOnly: false });
+    this.#holds.hold(task, clock.monotonicMs() + POSTPONED_MS);
     log.warn('could not start a task while nobody can be asked; it will be tried again', { task, why });
   }
 
@@ -307,10 +300,8 @@ export class Conductor {
     const { clock, random, log, engine } = this.#parts;
     if (this.#isClosed) return;
     if (!(cause instanceof RuntimeFault || cause instanceof JournalFault)) throw cause;
-    const faults = (this.#faults.get(step.task) ?? 0) + 1;
-    this.#faults.set(step.task, faults);
-    const waitMs = jitteredBackoffMs(ENGINE_BACKOFF, faults - 1, random.next());
-    this.#held.set(step.task, { untilMs: clock.monotonicMs() + waitMs, isKillOnly: false });
+    const waitMs = jitteredBackoffMs(ENGINE_BACKOFF, this.#holds.failed(step.task) - 1, random.next());
+    this.#holds.hold(step.task, clock.monotonicMs() + waitMs);
     log.warn(`could not ${step.type} a task; it will be tried again`, {
       task: step.task,
       waitMs,
@@ -348,11 +339,15 @@ export class Conductor {
   #report(about: Omit<TaskStatus, 'atMs' | 'run'>, atMs: number | null = null): void {
     const { book, onStatus } = this.#parts;
     const { task } = about;
+    const known = book.tasks.get(task);
     // Where the journal knows less than the control plane has been told, what was told last is meant.
-    const run = Math.max(book.tasks.get(task)?.run ?? 0, this.#wishes.assignment?.tasks.get(task)?.run ?? 0);
+    const run = Math.max(known?.run ?? 0, this.#wishes.assignment?.tasks.get(task)?.run ?? 0);
     const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
     book.write({ kind: 'status', status });
-    onStatus(status);
+    const tell = () => onStatus(status);
+    // After a power cut that took the record of its end along, the task would run again, although that end had been told.
+    if (isTerminal(status.state) && known !== undefined && isRestartWanted(known)) book.durable().then(tell, tell);
+    else tell();
   }
 
   #writeStarting(assigned: AssignedTask): void {
@@ -369,12 +364,6 @@ export class Conductor {
     return assigned.stop !== null || assigned.disowned ? assigned : null;
   }
 
-  #heldUntilMs(step: Step): number {
-    const hold = this.#held.get(step.task);
-    if (hold === undefined || !isEngineStep(step)) return 0;
-    return hold.isKillOnly && step.type !== 'kill' ? 0 : hold.untilMs;
-  }
-
   #startsUnderWay(): number {
     let count = 0;
     for (const busy of this.#busy.values()) if (busy.type === 'start') count += 1;
@@ -389,8 +378,4 @@ export class Conductor {
       this.#parts.log.warn('runs, but the restored state does not know it: kept aside', { task: local.id });
     }
   }
-}
-
-function isEngineStep(step: Step): step is EngineStep {
-  return step.type === 'start' || step.type === 'stop' || step.type === 'kill' || step.type === 'remove';
 }

@@ -72,7 +72,8 @@ type AssignedChange = Omit<Partial<AssignedTask>, 'group'> & { readonly group?: 
 export function anAssigned(id: string, { group, ...change }: AssignedChange = {}): AssignedTask {
   return {
     id,
-    jobUid: 'u1',
+    // Each its own: two tasks of one version of a job are made from the same template.
+    jobUid: `u-${id}`,
     jobName: 'demo',
     jobVersion: 1,
     role: 'default',
