@@ -4,6 +4,7 @@
  */
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import type { LocalTask } from './model.ts';
+import { isRestartWanted } from './restart.ts';
 
 /**
  * So long an agent that has just begun waits for a word of the control plane. One that can be reached answers within this time,
@@ -14,6 +15,14 @@ export const ALONE_AFTER_MS = 10_000;
 /** Whether a task may be started by an agent that can't ask whether it is still wanted. */
 export function mayStartOffline(_task: AssignedTask): boolean {
   return true;
+}
+
+/**
+ * Whether the journal alone would have the task begun again, were the record of its end lost with the power. Then that has to be
+ * on disk before anybody is told: an end is final. Of all others the engine shows that they have run.
+ */
+export function couldBeginAgain(local: LocalTask): boolean {
+  return local.origin !== null && (local.phase === 'starting' || isRestartWanted(local));
 }
 
 export interface AloneInput {

@@ -11,9 +11,9 @@ import { unreachable } from '../../shared/util/assert.ts';
 import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
+import { couldBeginAgain } from '../core/alone.ts';
 import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
 import { type Assignment, type Boot, clipMessage, type Ending } from '../core/model.ts';
-import { isRestartWanted } from '../core/restart.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
 import { JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
@@ -166,7 +166,7 @@ export class Conductor {
         return true;
       case 'release':
         book.write({ kind: 'release', task: step.task, answered: false });
-        this.#parts.onRelease(step.task);
+        this.#tellOnceDurable(() => this.#parts.onRelease(step.task));
         return true;
       case 'forget':
         book.write({ kind: 'forgotten', task: step.task });
@@ -247,6 +247,8 @@ export class Conductor {
       run,
       signal,
     });
+    // A start that was broken off because the agent ends says nothing about the task: the next agent takes it up.
+    if (this.#isClosed && result.type !== 'started') return;
     if (result.type === 'ended') return this.#reportEnding(assigned.id, result.ending, null);
     if (result.type === 'postponed') return this.#postpone(assigned.id, result.why);
     engine.see(result.container);
@@ -345,9 +347,13 @@ export class Conductor {
     const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
     book.write({ kind: 'status', status });
     const tell = () => onStatus(status);
-    // After a power cut that took the record of its end along, the task would run again, although that end had been told.
-    if (isTerminal(status.state) && known !== undefined && isRestartWanted(known)) book.durable().then(tell, tell);
+    if (isTerminal(status.state) && known !== undefined && couldBeginAgain(known)) this.#tellOnceDurable(tell);
     else tell();
+  }
+
+  /** A journal that can't be written must not keep it back: nothing is begun with such a one either. */
+  #tellOnceDurable(tell: () => void): void {
+    this.#parts.book.durable().then(tell, tell);
   }
 
   #writeStarting(assigned: AssignedTask): void {

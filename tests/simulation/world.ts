@@ -248,7 +248,7 @@ export class World {
       `${container.id} for ${container.task} starts as run ${container.run} under epoch ${container.epoch}`,
     );
     const all = this.#machines.flatMap(({ engine }) => engine.containers);
-    this.#foundAll([...checkStart(container, node, this.#past), ...checkAlone(container, all)]);
+    this.#foundAll([...checkStart(container, node, this.#past, this.#truth.snapshot), ...checkAlone(container, all)]);
     const atMs = this.#parts.clock.monotonicMs();
     this.#past.starts.set(container.task, { node, container, atMs });
   }

@@ -10,9 +10,9 @@ import { hasEnded } from './tasks.ts';
 import { type Violation, violation } from './violation.ts';
 
 /** Asked at the moment when the container starts. */
-export function checkStart(container: StartedContainer, node: string, past: Past): Violation[] {
+export function checkStart(container: StartedContainer, node: string, past: Past, now: Snapshot): Violation[] {
   const { task } = container;
-  const violations = checkRun(container, node, past);
+  const violations = [...checkRun(container, node, past), ...checkLive(container, now)];
   const placement = past.placements.get(task);
   if (placement?.node !== node) {
     violations.push(violation(6, `${task} runs on ${node}, though its place is ${placement?.node ?? 'nowhere'}`));
@@ -28,6 +28,14 @@ function checkRun({ task, id, run, life, mayRestart }: StartedContainer, node: s
   if (run <= earlier.container.run) return [violation(4, `${again}, as run ${run}`)];
   if (node !== earlier.node || life === earlier.container.life) return [violation(4, `${again} without a power cut`)];
   return mayRestart ? [] : [violation(4, `${again}, though its group does not ask for that`)];
+}
+
+/** What the node itself has said to be over stays so. Who gave it up while the node was away may have been wrong. */
+function checkLive({ task, id }: StartedContainer, now: Snapshot): Violation[] {
+  const record = now.tasks.get(task);
+  const reason = record?.history.at(-1)?.reason;
+  if (record === undefined || !hasEnded(record) || reason === 'node-lost') return [];
+  return [violation(4, `${task} starts in ${id}, though it is ${record.state} (${reason})`)];
 }
 
 /** Asked at the same moment, of all containers that there are. */

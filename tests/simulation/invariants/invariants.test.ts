@@ -4,7 +4,7 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord, type RecordOf } from '../../../control-plane/store/records.ts';
 import { type Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
-import type { Task } from '../../../shared/domain/task.ts';
+import type { Task, TaskReason } from '../../../shared/domain/task.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../../support/builders.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
@@ -135,12 +135,16 @@ describe('tasks', () => {
 
   it('run once, and only where they were placed', () => {
     const container = { id: 'c1', task: running.id, run: 0, life: 0, mayRestart: false };
-    const start = (node: string, past: Past, change = {}) =>
-      checkStart({ ...container, ...change }, node, past).map(({ invariant }) => invariant);
+    const start = (node: string, past: Past, change = {}, now = snapshotOf({})) =>
+      checkStart({ ...container, ...change }, node, past, now).map(({ invariant }) => invariant);
     const past = emptyPast();
     past.placements.set(running.id, { node: NODE.id, revision: 3 });
     expect(start(NODE.id, past)).toEqual([]);
     expect(start('edge-2', past)).toEqual([6]);
+    const given = (change: Partial<Task>) => snapshotOf({ tasks: [{ ...running, state: 'lost', ...change }] });
+    const by = (reason: TaskReason) => [{ state: 'lost', atMs: 0, reason, message: '' } as const];
+    expect(start(NODE.id, past, {}, given({ history: by('not-found-on-node') }))).toEqual([4]);
+    expect(start(NODE.id, past, {}, given({ history: by('node-lost') }))).toEqual([]);
     past.starts.set(running.id, { node: NODE.id, container, atMs: 0 });
     expect(start(NODE.id, past)).toEqual([4]);
     expect(start(NODE.id, past, { run: 1, life: 1, mayRestart: true })).toEqual([]);

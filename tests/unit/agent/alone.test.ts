@@ -61,3 +61,33 @@ describe('a start that a power cut came into', () => {
     expect(world.agent.inspect().tasks.has('t1')).toBe(false);
   });
 });
+
+describe('the end of a task that never ran', () => {
+  it('is on record before it is told, so that no reboot starts it', async () => {
+    const world = new World({ engine: { pullable: [FAR], pullMs: 500 } });
+    await world.startAgent();
+    world.controlPlane.assign(anAssigned('t1', { group: { image: FAR } }));
+    await world.clock.advance(100);
+    world.controlPlane.stop('t1', 0);
+    await world.clock.advance(100);
+    expect(world.controlPlane.stateOf('t1')).toBe('killed');
+    await world.powerCut();
+    world.controlPlane.fault = 'away';
+    await world.startAgent();
+    await world.clock.advance(60_000);
+    expect(world.runtime.started).toEqual([]);
+  });
+
+  it('nor one that was given up and reported as released', async () => {
+    const world = await cutOffWhilePulling([FAR]);
+    world.controlPlane.change('t1', { disowned: true, state: 'lost' });
+    world.controlPlane.fault = null;
+    await world.clock.advance(5000);
+    expect(world.controlPlane.received.released).toEqual(['t1']);
+    await world.powerCut();
+    world.controlPlane.fault = 'away';
+    await world.startAgent();
+    await world.clock.advance(60_000);
+    expect(world.runtime.started).toEqual([]);
+  });
+});

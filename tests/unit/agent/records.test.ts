@@ -99,9 +99,11 @@ describe('the journal', () => {
     const assigned = anAssigned('a', { ports: { http: 20_000 }, attempt: 2 });
     const book = added(startingRecords(emptyBook(), assigned, { incarnation: 1, epoch: 7 }));
     expect(book.tasks.get('a')).toMatchObject({ origin: assigned, epoch: 7, incarnation: 1 });
-    expect(startingRecords(book, anAssigned('b'), { incarnation: 1, epoch: 7 }).map(({ kind }) => kind)).toEqual([
-      'starting',
-    ]);
+    expect(
+      startingRecords(book, anAssigned('b', { jobUid: assigned.jobUid }), { incarnation: 1, epoch: 7 }).map(
+        ({ kind }) => kind,
+      ),
+    ).toEqual(['starting']);
     applyRecord(book, { kind: 'release', task: 'a', answered: false }, now);
     expect(book.tasks.get('a')?.origin).toBeNull();
     expect(book.templates.size).toBe(0);
