@@ -106,6 +106,7 @@ export class World {
   #agent: Agent | null = null;
   #boot: Boot = { id: 'boot-0', startedAt: { wallMs: T0, steadyMs: 0 } };
   #powerCuts = 0;
+  #life = { isOver: false };
 
   constructor(
     options: { readonly engine?: Omit<FakeRuntimeOptions, 'clock'>; readonly config?: Partial<AgentConfig> } = {},
@@ -120,7 +121,10 @@ export class World {
   }
 
   async startAgent(change: Partial<AgentParts> = {}): Promise<Agent> {
-    const { clock, controlPlane, journal, runtime } = this;
+    const life = { isOver: false };
+    this.#life = life;
+    const { clock, controlPlane } = this;
+    const [journal, runtime] = [whileAlive(this.journal, life), whileAlive(this.runtime, life)];
     const parts = {
       clock,
       controlPlane,
@@ -139,6 +143,7 @@ export class World {
   /** The agent's process dies: nothing of it acts any more. Its journal keeps what was made durable. */
   async crash(): Promise<void> {
     this.agent.halt();
+    this.#life.isOver = true;
     this.journal.crash();
     await this.clock.advance(0);
   }
@@ -156,6 +161,27 @@ export class World {
     const at = (level: LogEntry['level']) => (message: string) => void this.logged.push({ level, message });
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   }
+}
+
+/** What a process calls while it lives. After its death it makes no call, and learns of no answer. */
+function whileAlive<T extends object>(target: T, life: { readonly isOver: boolean }): T {
+  return new Proxy(target, {
+    get: (_, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        if (life.isOver) return new Promise(() => {});
+        const answer: unknown = Reflect.apply(member, target, args);
+        if (!(answer instanceof Promise)) return answer;
+        return new Promise((resolve, reject) => {
+          answer.then(
+            (value) => life.isOver || resolve(value),
+            (cause: unknown) => life.isOver || reject(cause),
+          );
+        });
+      };
+    },
+  });
 }
 
 const defaultConfig: Omit<AgentConfig, 'boot'> = {
