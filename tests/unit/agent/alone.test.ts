@@ -91,3 +91,16 @@ describe('the end of a task that never ran', () => {
     expect(world.runtime.started).toEqual([]);
   });
 });
+
+it('a start that a clean end of the agent breaks off is no failure of the task: the next agent finishes it', async () => {
+  const world = new World({ engine: { pullable: [FAR], pullMs: 500 } });
+  await world.startAgent();
+  world.controlPlane.assign(anAssigned('t1', { group: { image: FAR } }));
+  await world.clock.advance(100);
+  const ended = world.agent.stop();
+  await world.clock.advance(1000);
+  await ended;
+  await world.startAgent();
+  await world.clock.advance(5000);
+  expect(world.controlPlane.stateOf('t1')).toBe('running');
+});
