@@ -10,7 +10,7 @@ import { DockerRuntime } from './adapters/docker/docker-runtime.ts';
 import { FileFence } from './adapters/fence/file-fence.ts';
 import { FileJournal } from './adapters/journal/file-journal.ts';
 import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
-import { DEFAULT_PORTS, detectMachine } from './adapters/machine/detect.ts';
+import { DEFAULT_PORTS, detectBoot, detectMachine } from './adapters/machine/detect.ts';
 import { isOtherMachine, readMachineIdentity } from './adapters/machine/machine-identity.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
 import { systemClock } from './adapters/system/system-clock.ts';
@@ -180,7 +180,8 @@ async function describe(
     refuse(faults);
     return null;
   }
-  return { node, startConcurrency: options.startConcurrency, retention: options.retention };
+  const boot = await detectBoot(systemClock);
+  return { node, startConcurrency: options.startConcurrency, retention: options.retention, boot };
 }
 
 /** At boot the engine may come up after the agent. */

@@ -113,6 +113,8 @@ function newTask(job: Job, place: Place, born: { atMs: number; notBeforeMs: numb
     node: null,
     ports: {},
     exitCode: null,
+    run: 0,
+    restarts: [],
     stop: null,
   };
 }

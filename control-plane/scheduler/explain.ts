@@ -195,6 +195,8 @@ function imaginedTask(job: Job, group: GroupSpec, index: number): Task {
     node: null,
     ports: {},
     exitCode: null,
+    run: 0,
+    restarts: [],
     stop: null,
   };
 }

@@ -6,7 +6,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
-import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/task.ts';
+import { advance, isNewer, isTerminal, mayFollow, restarted, type Task } from '../../shared/domain/task.ts';
 import type { RegisterRequest, StatusesRequest, StatusesResponse, TaskStatus } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
@@ -138,7 +138,7 @@ export async function heartbeat(ctx: ServiceContext, session: NodeSession): Prom
 }
 
 /**
- * Takes statuses in, each batch in one transaction that compares the epoch. States never go back, so a repeated batch
+ * Takes statuses in, each batch in one transaction that compares the epoch. States and runs never go back, so a repeated batch
  * changes nothing. Releases give back what disowned tasks held.
  */
 export async function commitStatuses(
@@ -198,7 +198,7 @@ function statusDraft(
   const results = statuses.map((status) => {
     const task = changed.get(status.task) ?? snapshot.tasks.get(status.task);
     if (task === undefined || task.node !== node) return 'unknown';
-    if (!mayFollow(task.state, status.state)) return 'known';
+    if (!isNewer(task, status)) return 'known';
     changed.set(task.id, withStatus(task, status));
     return 'committed';
   });
@@ -220,10 +220,13 @@ function keptAsideEnds(snapshot: Snapshot, node: NodeId, statuses: readonly Task
 }
 
 /** Agents' clocks differ from ours and each other's; a history that runs backwards would help nobody. */
-function withStatus(task: Task, { state, atMs, reason, message, exitCode }: TaskStatus): Task {
-  const lastMs = task.history.at(-1)?.atMs ?? atMs;
-  const transition = { state, atMs: Math.max(lastMs, atMs), reason, message };
-  return advance(task, transition, exitCode === null ? {} : { exitCode });
+function withStatus(before: Task, { state, run, atMs: toldAtMs, reason, message, exitCode }: TaskStatus): Task {
+  const lastMs = Math.max(before.history.at(-1)?.atMs ?? 0, before.restarts.at(-1)?.atMs ?? 0);
+  const atMs = Math.max(lastMs, toldAtMs);
+  const isRestart = run > before.run && state === 'running';
+  const task = isRestart ? restarted(before, { run, atMs, reason, message }) : { ...before, run };
+  if (!mayFollow(task.state, state)) return task;
+  return advance(task, { state, atMs, reason, message }, exitCode === null ? {} : { exitCode });
 }
 
 /** Only places of disowned tasks are given back here: all others are swept by rounds once their tasks have ended. */

@@ -147,6 +147,7 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       groupName: task.group,
       index: task.index,
       attempt: task.attempt,
+      run: task.run,
       state: task.state,
       group,
       stopAfterDisconnectMs: stopAfterDisconnectMs(version?.spec),

@@ -66,6 +66,10 @@ function taskEvents({ before, after, revision }: ChangeOf<'tasks'>): EventView[]
       ...ofTask(after),
     }),
   );
+  for (const { run, atMs, reason, message } of after.restarts) {
+    if (run <= (before?.run ?? 0)) continue;
+    events.push(event({ revision, type: 'task.restarted', message, reason, atMs, ...ofTask(after) }));
+  }
   const askedNow = after.stop !== null && (before === null || before.stop === null);
   if (askedNow && after.stop !== null && after.state !== 'killed') {
     const { by, reason, atMs } = after.stop;

@@ -99,8 +99,9 @@ export function jobVersionView(version: JobVersion): JobVersionView {
 }
 
 export function taskView(cluster: ClusterView, task: Task, explanation: ExplanationView | null = null): TaskView {
-  const last = present(task.history.at(-1), `history of task ${task.id}`);
+  const transition = present(task.history.at(-1), `history of task ${task.id}`);
   const live = !isTerminal(task.state);
+  const last = (live ? task.restarts.at(-1) : undefined) ?? transition;
   return {
     id: task.id,
     job: { uid: task.jobUid, name: task.jobName, version: task.jobVersion },
@@ -108,6 +109,8 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     group: task.group,
     index: task.index,
     attempt: task.attempt,
+    run: task.run,
+    restarts: task.restarts.map(({ run, atMs, reason, message }) => ({ run, at: timeView(atMs), reason, message })),
     state: task.state,
     unreachable: live && task.node !== null && !cluster.isAlive(task.node),
     node: task.node,

@@ -65,6 +65,7 @@ const group = z.object({
   capAdd: texts,
   constraints: z.array(constraint),
   retries: z.object({ max: count, delaySeconds: z.number(), factor: z.number(), maxDelaySeconds: z.number() }),
+  restart: z.object({ afterReboot: z.boolean() }).default({ afterReboot: false }),
   timeoutSeconds: z.number().optional(),
   killGraceSeconds: z.number(),
 });
@@ -131,6 +132,8 @@ const task = z.object({
   group: z.string(),
   index: count,
   attempt: count,
+  run: count,
+  restarts: z.array(z.object({ run: count, atMs: timeMs, reason: z.enum(TASK_REASONS), message: z.string() })),
   state: z.enum(TASK_STATES),
   history: z.array(
     z.object({ state: z.enum(TASK_STATES), atMs: timeMs, reason: z.enum(TASK_REASONS), message: z.string() }),

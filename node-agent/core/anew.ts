@@ -3,7 +3,7 @@
  * status again; for each disowned one that was released, the release again. Both are taken as known where they had arrived.
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
-import { mayFollow } from '../../shared/domain/task.ts';
+import { isNewer } from '../../shared/domain/task.ts';
 import type { TaskStatus } from '../../shared/protocol/agent.ts';
 import type { Assignment, LocalTasks } from './model.ts';
 
@@ -20,7 +20,7 @@ export function reportsAnew(
     if (local === undefined || answered.has(assigned.id)) continue;
     const { status } = local;
     const isWaiting = local.unanswered.length > 0;
-    if (status !== null && !isWaiting && mayFollow(assigned.state, status.state)) statuses.push(status);
+    if (status !== null && !isWaiting && isNewer(assigned, status)) statuses.push(status);
     if (assigned.disowned && local.release === 'answered') released.push(assigned.id);
   }
   return { statuses, released };

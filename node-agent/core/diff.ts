@@ -4,15 +4,19 @@
  *
  * The rules that everything else leans on:
  * - a task that the journal doesn't know is started only in a live session, and only while it is still `staging`;
+ * - one that the journal knows, and the engine was never asked to start, is started without a session too;
  * - a task that has ended never runs again, whatever anybody says later;
+ * - one whose node went down under it may run again as a further run, where its group asks for that;
  * - nothing is stopped for being unknown until the control plane itself has said that it isn't wanted.
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
-import { ending, endingOf, neverStartedEnding, vanishedEnding } from './ending.ts';
+import { type AloneInput, aloneAtMs } from './alone.ts';
+import { ending, endingOf, fallenEnding, neverStartedEnding, vanishedEnding } from './ending.ts';
 import {
   type Assignment,
+  type Boot,
   type Container,
   type Containers,
   type Ending,
@@ -22,19 +26,26 @@ import {
   ORPHAN_GRACE_MS,
   type StopCause,
 } from './model.ts';
+import { endedWithMachine, isOfEarlierBoot, lastsAtMs, mayRestart, restartAtMs } from './restart.ts';
 import { expiredContainers, type Retention } from './retention.ts';
 
-export interface DiffInput {
+export interface DiffInput extends AloneInput {
   /** On the steady clock. */
   readonly nowMs: number;
-  /** `live`: `assignment` is what the control plane said in the present session, and it can be reached. */
-  readonly session: 'live' | 'offline';
+  /** When the agent began, on the same. */
+  readonly begunAtMs: number;
+  /**
+   * `live`: `assignment` is what the control plane said in the present session, and it can be reached. `refused`: it can be
+   * reached, and doesn't take this node.
+   */
+  readonly session: 'live' | 'offline' | 'refused';
   /** The last one that was received; null: none since the agent started. */
   readonly assignment: Assignment | null;
   /** What the journal adds up to. */
   readonly journal: LocalTasks;
   /** Every container of this node, ended ones too. */
   readonly running: Containers;
+  readonly boot: Boot;
   readonly retention: Retention;
   /** How long ago the last heartbeat was sent that the control plane confirmed; Infinity: none since the machine started. */
   readonly contactAgeMs: number;
@@ -44,6 +55,9 @@ export interface DiffInput {
 
 export type Step =
   | { readonly type: 'start'; readonly task: TaskId; readonly assigned: AssignedTask }
+  /** What ran has ended with the machine: a further run begins. */
+  | { readonly type: 'restart'; readonly task: TaskId; readonly run: number }
+  | { readonly type: 'lasted'; readonly task: TaskId }
   /** Something runs that should be on record as running. */
   | {
       readonly type: 'adopt';
@@ -119,17 +133,47 @@ function decide(facts: Facts): Verdict {
   if (local === undefined) return facts.container === undefined ? untouched(facts) : stranger(facts, facts.container);
   if (local.phase === 'ended') return ended(facts, local);
   const { container } = facts;
+  if (container !== undefined && container.run < local.run) return formerRun(facts, container);
   if (container?.state === 'running') {
     return local.phase === 'running' ? running(facts, local, container) : step(adopt(facts, container));
   }
+  if (endedWithMachine(local, container, facts.input.boot)) return fallen(facts, local);
   if (container?.state === 'exited') return step(reportEnd(facts, container));
   if (local.phase === 'running') return step(report(facts, vanishedEnding(local)));
-  return container === undefined ? interrupted(facts, local) : step(removal(container));
+  if (container === undefined) return interrupted(facts, local);
+  // Whether it had begun to run when the power failed, the engine may have had no time to write down.
+  return step(
+    isOfEarlierBoot(local, facts.input.boot) ? { ...removal(container), isUnused: false } : removal(container),
+  );
+}
+
+/** A task has one container: its next run begins when that of the one before is gone. */
+function formerRun({ id }: Facts, container: Container): Verdict {
+  if (container.state === 'running') return step({ type: 'kill', task: id, container: container.id });
+  return step({ ...removal(container), isUnused: false });
+}
+
+/** Its node went down under it. */
+function fallen(facts: Facts, local: LocalTask): Verdict {
+  const { id, input, assigned, container } = facts;
+  const isPlaceGone = input.assignment !== null && assigned === undefined;
+  const isOver = assigned !== undefined && (assigned.stop !== null || assigned.disowned || isTerminal(assigned.state));
+  if (isPlaceGone || isOver || !mayRestart(local)) {
+    // Where nothing is left of it, not even that it had begun is known for sure.
+    if (container === undefined && local.phase === 'launched') return interrupted(facts, local);
+    const endedAtMs = container?.endedAtMs ?? null;
+    return step({ type: 'report', task: id, ending: fallenEnding(local, container), endedAtMs });
+  }
+  const askedAtMs = input.session === 'live' ? input.nowMs : aloneAtMs(local, input);
+  if (askedAtMs === null) return NOTHING;
+  const atMs = Math.max(askedAtMs, restartAtMs(local, input.boot));
+  if (input.nowMs < atMs) return { wakeAtMs: atMs };
+  return step({ type: 'restart', task: id, run: Math.max(local.run, assigned?.run ?? 0) + 1 });
 }
 
 /** Nothing here has ever heard of it. */
 function untouched({ id, input, assigned }: Facts): Verdict {
-  if (assigned === undefined || input.session === 'offline') return NOTHING;
+  if (assigned === undefined || input.session !== 'live') return NOTHING;
   if (assigned.disowned) return step({ type: 'release', task: id });
   if (isTerminal(assigned.state)) return NOTHING;
   if (assigned.state !== 'staging') return step(reportAs(id, notFound()));
@@ -145,7 +189,7 @@ function stranger(facts: Facts, container: Container): Verdict {
   if (assigned !== undefined) {
     return step(container.state === 'running' ? adopt(facts, container) : reportEnd(facts, container));
   }
-  if (input.session === 'offline') return NOTHING;
+  if (input.session !== 'live') return NOTHING;
   if (container.state === 'exited') return step(removal(container));
   return step(stop(facts, container, { graceMs: ORPHAN_GRACE_MS, cause: 'unassigned', message: UNASSIGNED }));
 }
@@ -153,15 +197,29 @@ function stranger(facts: Facts, container: Container): Verdict {
 /** It was being started when the agent went down or the engine failed, and there is no container. */
 function interrupted(facts: Facts, local: LocalTask): Verdict {
   const { id, input, assigned } = facts;
-  if (assigned === undefined) return forgotten(facts, local);
+  if (assigned === undefined) return input.assignment === null ? startedAlone(facts, local) : forgotten(facts, local);
   if (assigned.disowned) return step({ type: 'release', task: id });
   // Its end was told and answered, and the crash took the record of it.
   if (isTerminal(assigned.state)) return NOTHING;
   if (local.phase === 'launched') return input.session === 'live' ? step(reportAs(id, maybeRun())) : NOTHING;
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
-  if (input.session === 'offline') return NOTHING;
-  if (assigned.state === 'running') return step(reportAs(id, notFound()));
+  if (input.session !== 'live') return startedAlone(facts, local);
+  if (hasRun(assigned, local)) return step(reportAs(id, notFound()));
   return step({ type: 'start', task: id, assigned });
+}
+
+/** The control plane was told that this very run has begun, and the journal has lost it. */
+function hasRun(assigned: AssignedTask, local: LocalTask): boolean {
+  return assigned.state === 'running' && assigned.run >= local.run;
+}
+
+/** Nobody can be asked; the journal says that it was to be started, and that it never ran. */
+function startedAlone({ id, input, assigned }: Facts, local: LocalTask): Verdict {
+  // What the control plane has last heard of it is for the control plane to settle.
+  if (local.phase !== 'starting' || local.stop !== null || (assigned && hasRun(assigned, local))) return NOTHING;
+  const atMs = aloneAtMs(local, input);
+  if (atMs === null || local.origin === null) return NOTHING;
+  return input.nowMs < atMs ? { wakeAtMs: atMs } : step({ type: 'start', task: id, assigned: local.origin });
 }
 
 function running(facts: Facts, local: LocalTask, container: Container): Verdict {
@@ -179,7 +237,7 @@ function running(facts: Facts, local: LocalTask, container: Container): Verdict 
   if (isUnassigned(facts, local)) {
     return step(stop(facts, container, { graceMs: local.graceMs, cause: 'unassigned', message: UNASSIGNED }));
   }
-  return sooner(cutOff(facts, local, container), outOfTime(facts, local, container));
+  return sooner(cutOff(facts, local, container), lasting(facts, local, container));
 }
 
 /**
@@ -198,12 +256,18 @@ function cutOff(facts: Facts, { stopAfterMs, graceMs }: LocalTask, container: Co
   );
 }
 
-function outOfTime(facts: Facts, local: LocalTask, container: Container): Verdict {
-  if (local.timeoutMs === null || local.startedAt === null) return NOTHING;
-  const timeoutAtMs = local.startedAt.steadyMs + local.timeoutMs;
-  if (facts.input.nowMs < timeoutAtMs) return { wakeAtMs: timeoutAtMs };
-  const message = `ran longer than its timeout of ${local.timeoutMs / 1000} s and was stopped`;
-  return step(stop(facts, container, { graceMs: local.graceMs, cause: 'timed-out', message }));
+/** It is wanted, and runs within its time. */
+function lasting(facts: Facts, local: LocalTask, container: Container): Verdict {
+  const { nowMs } = facts.input;
+  const { timeoutMs, startedAt } = local;
+  const timeoutAtMs =
+    timeoutMs === null || startedAt === null ? Number.POSITIVE_INFINITY : startedAt.steadyMs + timeoutMs;
+  if (timeoutMs !== null && nowMs >= timeoutAtMs) {
+    const message = `ran longer than its timeout of ${timeoutMs / 1000} s and was stopped`;
+    return step(stop(facts, container, { graceMs: local.graceMs, cause: 'timed-out', message }));
+  }
+  const lastsMs = lastsAtMs(local) ?? Number.POSITIVE_INFINITY;
+  return nowMs >= lastsMs ? step({ type: 'lasted', task: facts.id }) : { wakeAtMs: Math.min(timeoutAtMs, lastsMs) };
 }
 
 /** What asks for a step; where neither does, what has to be looked at again first. */
@@ -220,7 +284,7 @@ const UNASSIGNED = 'its place on this node is gone';
  * proves nothing, so what runs from before is kept aside until somebody decides.
  */
 function isUnassigned({ assigned, input }: Facts, local: LocalTask): boolean {
-  if (assigned !== undefined || input.assignment === null || input.session === 'offline') return false;
+  if (assigned !== undefined || input.assignment === null || input.session !== 'live') return false;
   return !isKeptAside(local, input.assignment);
 }
 
@@ -273,7 +337,7 @@ function adopt(facts: Facts, container: Container): Step {
   return { type: 'adopt', task: facts.id, assigned: facts.assigned ?? null, container };
 }
 
-function removal(container: Container): Step {
+function removal(container: Container): Extract<Step, { readonly type: 'remove' }> {
   return { type: 'remove', task: container.task, container: container.id, isUnused: container.state === 'created' };
 }
 

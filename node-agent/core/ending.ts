@@ -2,6 +2,7 @@
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import type { Container, Ending, LocalTask, StopCause } from './model.ts';
+import { isRestartedTooOften } from './restart.ts';
 
 /** Exit codes by which shells and engines say that a command can't be run: not executable, not found. */
 const UNUSABLE_EXIT_CODES = [126, 127, 128];
@@ -61,6 +62,15 @@ function stoppedEnding(cause: StopCause, message: string, { exitCode }: Pick<Con
     default:
       return unreachable(cause);
   }
+}
+
+/** For a task whose node went down under it, and that isn't started again. `container`: what is left of it, if anything is. */
+export function fallenEnding(task: LocalTask, container: Container | undefined): Ending {
+  const isGone = container === undefined;
+  const what = isGone ? 'its container was lost when its node went down' : 'ended when its node went down under it';
+  const again = `: the ${task.restarts + 1}th time in a row, so it is not started again; see whether it takes its node down`;
+  const message = isRestartedTooOften(task) ? `${what}${again}` : what;
+  return ending(isGone ? 'lost' : 'failed', 'node-rebooted', message, container?.exitCode ?? null);
 }
 
 /** For a container that is no longer there although it was started. */

@@ -26,6 +26,13 @@ export function momentAt(wallMs: number, now: Moment): Moment {
  */
 export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned' | 'disconnected' | 'unguarded';
 
+/** The machine's present life. */
+export interface Boot {
+  /** The kernel's own name for it, another one each time; null: there is none to be had. */
+  readonly id: string | null;
+  readonly startedAt: Moment;
+}
+
 /** The agent has begun to end a task. */
 export interface LocalStop {
   readonly since: Moment;
@@ -42,8 +49,21 @@ export interface LocalTask {
    * to be asked, so something may have run even where nothing is left of it. `running`: it was started. `ended`: it never runs again.
    */
   readonly phase: 'starting' | 'launched' | 'running' | 'ended';
+  /** Which of its runs the phase is about: 0 is the first. */
+  readonly run: number;
+  /** The boot in which that run was launched; null: it wasn't yet, or nobody knows. */
+  readonly boot: string | null;
+  /** Further runs up to now, since the last one that lasted. */
+  readonly restarts: number;
   /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
   readonly incarnation: number | null;
+  /** Of the session in which it was accepted; null as above. */
+  readonly epoch: number | null;
+  /**
+   * What it was started from, so that the agent can start it without asking anybody. What this says of its state is of then.
+   * Null where nothing is known of it, and once it has ended.
+   */
+  readonly origin: AssignedTask | null;
   readonly timeoutMs: number | null;
   readonly graceMs: number;
   /** It may run for so long after the last contact with the control plane; null: for ever. */
@@ -65,6 +85,8 @@ export type LocalTasks = ReadonlyMap<TaskId, LocalTask>;
 export interface Container {
   readonly id: string;
   readonly task: TaskId;
+  /** Of the task, by its label. */
+  readonly run: number;
   /** `created`: it has never run. */
   readonly state: 'created' | 'running' | 'exited';
   readonly exitCode: number | null;

@@ -3,13 +3,22 @@
  * memory and appends it to the journal in one go, so that a crash at any point is a replay away from where it was.
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
+import type { GroupSpec } from '../../shared/domain/job.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
-import type { AssignmentPosition, Stamp, TaskStatus } from '../../shared/protocol/agent.ts';
+import type {
+  AssignedTask,
+  AssignedTaskBody,
+  AssignmentPosition,
+  Stamp,
+  TaskStatus,
+} from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import { type LocalTask, type Moment, momentAt, ORPHAN_GRACE_MS, type StopCause } from './model.ts';
 
 /** Times are wall-clock milliseconds. */
 export type JournalRecord =
+  /** Hundreds of tasks are often made from one template, which may be large: it is written once, before the first of them. */
+  | { readonly kind: 'template'; readonly key: string; readonly group: GroupSpec }
   /** Written before anything of the task exists in the engine. */
   | {
       readonly kind: 'starting';
@@ -17,14 +26,21 @@ export type JournalRecord =
       readonly incarnation: number;
       readonly timeoutMs: number | null;
       readonly graceMs: number;
-      /** Absent in journals from before there was such a thing. */
+      /** This and what follows is absent in journals from before there were such things. */
       readonly stopAfterMs?: number | null;
+      readonly epoch?: number;
+      /** `group` is the key of a template. */
+      readonly origin?: AssignedTaskBody;
     }
   /**
    * `isSent`: the engine is about to be asked to start the task's container. Otherwise that is undone: the container was seen never to
-   * have run, and is about to be removed.
+   * have run, and is about to be removed. `boot`: the machine's present one.
    */
-  | { readonly kind: 'launch'; readonly task: TaskId; readonly isSent: boolean }
+  | { readonly kind: 'launch'; readonly task: TaskId; readonly isSent: boolean; readonly boot: string | null }
+  /** Its present run has ended with the machine, and it is to be started again as this one. */
+  | { readonly kind: 'run'; readonly task: TaskId; readonly run: number }
+  /** Its present run has lasted. */
+  | { readonly kind: 'lasted'; readonly task: TaskId }
   /** A status was made and waits to be answered. `running` and the terminal ones also say where the task stands. */
   | { readonly kind: 'status'; readonly status: TaskStatus }
   | { readonly kind: 'answered'; readonly task: TaskId; readonly state: TaskStatus['state'] }
@@ -45,10 +61,11 @@ export type JournalRecord =
   /** A whole task at once: what a compacted journal consists of. */
   | { readonly kind: 'task'; readonly task: CompactTask };
 
-/** A {@link LocalTask} with its moments reduced to wall-clock times. */
-export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt' | 'stopAfterMs'> & {
+/** A {@link LocalTask} with its moments reduced to wall-clock times, and its template to a key. */
+export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt' | 'origin' | 'stopAfterMs'> & {
   /** Absent in journals from before there was such a thing. */
   readonly stopAfterMs?: number | null;
+  readonly origin: AssignedTaskBody | null;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
   readonly stop: (Omit<NonNullable<LocalTask['stop']>, 'since'> & { readonly sinceMs: number }) | null;
@@ -68,12 +85,45 @@ const NO_STAMP: StampState = { last: null, epoch: 0, next: null };
 /** What a journal adds up to. Changed in place by {@link applyRecord}, its one writer. */
 export interface TaskBook {
   readonly tasks: Map<TaskId, LocalTask>;
+  /** Those that tasks are made from that may yet be started, by their keys. */
+  readonly templates: Map<string, GroupSpec>;
   position: AssignmentPosition | null;
   stamp: StampState;
 }
 
 export function emptyBook(): TaskBook {
-  return { tasks: new Map(), position: null, stamp: NO_STAMP };
+  return { tasks: new Map(), templates: new Map(), position: null, stamp: NO_STAMP };
+}
+
+/** What goes on record before a task is started: its template, unless that is on record already, and the task itself. */
+export function startingRecords(
+  book: TaskBook,
+  { group, ...assigned }: AssignedTask,
+  { incarnation, epoch }: { readonly incarnation: number; readonly epoch: number },
+): JournalRecord[] {
+  const key = templateKey(incarnation, assigned);
+  const { timeoutSeconds, killGraceSeconds } = group;
+  return [
+    ...(book.templates.has(key) ? [] : [{ kind: 'template', key, group } as const]),
+    {
+      kind: 'starting',
+      task: assigned.id,
+      incarnation,
+      epoch,
+      timeoutMs: timeoutSeconds === undefined ? null : timeoutSeconds * 1000,
+      graceMs: killGraceSeconds * 1000,
+      stopAfterMs: assigned.stopAfterDisconnectMs,
+      origin: { ...assigned, group: key },
+    },
+  ];
+}
+
+/** A version of a job never changes, unless the state was restored from an older snapshot and the number given out again. */
+function templateKey(
+  incarnation: number | null,
+  { jobUid, jobVersion, groupName }: Pick<AssignedTask, 'jobUid' | 'jobVersion' | 'groupName'>,
+): string {
+  return `${incarnation ?? 0}/${jobUid}/${jobVersion}/${groupName}`;
 }
 
 export function applyRecord(book: TaskBook, record: JournalRecord, now: Moment): void {
@@ -88,52 +138,92 @@ export function applyRecord(book: TaskBook, record: JournalRecord, now: Moment):
       book.position = null;
       book.stamp = NO_STAMP;
       break;
+    case 'template':
+      book.templates.set(record.key, record.group);
+      break;
     case 'forgotten':
-      book.tasks.delete(record.task);
+      replaceTask(book, record.task, null);
       break;
     case 'task':
-      book.tasks.set(record.task.id, expand(record.task, now));
+      replaceTask(book, record.task.id, expand(record.task, book.templates, now));
       break;
     default: {
       const id = record.kind === 'status' ? record.status.task : record.task;
       const known = book.tasks.get(id);
       // An answer that comes after its task was forgotten must not bring it back.
       if (known === undefined && record.kind === 'answered') break;
-      book.tasks.set(id, changed(known ?? unseen(id), record, now));
+      replaceTask(book, id, changed(known ?? unseen(id), record, book.templates, now));
     }
   }
 }
 
-type TaskChange = Exclude<JournalRecord, { readonly kind: 'position' | 'stamp' | 'afresh' | 'forgotten' | 'task' }>;
+/** A template goes with the last task that may be started from it. */
+function replaceTask(book: TaskBook, id: TaskId, next: LocalTask | null): void {
+  const before = templateOf(book.tasks.get(id));
+  if (next === null) book.tasks.delete(id);
+  else book.tasks.set(id, next);
+  if (before === null || before === templateOf(next ?? undefined)) return;
+  for (const task of book.tasks.values()) if (templateOf(task) === before) return;
+  book.templates.delete(before);
+}
 
-function changed(task: LocalTask, record: TaskChange, now: Moment): LocalTask {
+/** Of a book that was just read: a crash may have come between a template and the task that it was written for. */
+export function dropUnusedTemplates(book: TaskBook): void {
+  const used = new Set([...book.tasks.values()].map(templateOf));
+  for (const key of [...book.templates.keys()]) if (!used.has(key)) book.templates.delete(key);
+}
+
+function templateOf(task: LocalTask | undefined): string | null {
+  return task?.origin ? templateKey(task.incarnation, task.origin) : null;
+}
+
+type TaskChange = Exclude<
+  JournalRecord,
+  { readonly kind: 'template' | 'position' | 'stamp' | 'afresh' | 'forgotten' | 'task' }
+>;
+type Templates = TaskBook['templates'];
+
+function changed(task: LocalTask, record: TaskChange, templates: Templates, now: Moment): LocalTask {
   switch (record.kind) {
     case 'status':
       return withStatus(task, record.status, now);
     case 'answered':
       return withoutAnswered(task, record.state);
     case 'starting': {
-      const { incarnation, timeoutMs, graceMs, stopAfterMs = null } = record;
-      return { ...task, incarnation, timeoutMs, graceMs, stopAfterMs };
+      const { incarnation, epoch = null, timeoutMs, graceMs, stopAfterMs = null } = record;
+      const origin = task.phase === 'ended' ? null : resolved(record.origin ?? null, templates);
+      return { ...task, incarnation, epoch, timeoutMs, graceMs, stopAfterMs, origin };
     }
     case 'launch':
-      return withLaunch(task, record.isSent);
+      return withLaunch(task, record.isSent, record.boot);
+    case 'run':
+      return withRun(task, record.run);
+    case 'lasted':
+      return { ...task, restarts: 0 };
     case 'stopping': {
       const { graceMs, cause, message } = record;
       return { ...task, stop: { since: momentAt(record.atMs, now), graceMs, cause, message } };
     }
     case 'release': {
       const release = record.answered ? 'answered' : 'pending';
-      return { ...task, phase: 'ended', endedAt: task.endedAt ?? now, release };
+      return { ...task, phase: 'ended', endedAt: task.endedAt ?? now, release, origin: null };
     }
     default:
       return unreachable(record);
   }
 }
 
+/** Null: the template is not on record, since its line was damaged. */
+function resolved(origin: AssignedTaskBody | null, templates: Templates): AssignedTask | null {
+  const group = origin === null ? undefined : templates.get(origin.group);
+  return origin === null || group === undefined ? null : { ...origin, group };
+}
+
 /** The fewest records that add up to `book`. */
 export function compactBook(book: TaskBook): JournalRecord[] {
-  const records: JournalRecord[] = [...book.tasks.values()].map((task) => ({ kind: 'task', task: compact(task) }));
+  const templates = [...book.templates].map(([key, group]) => ({ kind: 'template', key, group }) as const);
+  const tasks = [...book.tasks.values()].map((task) => ({ kind: 'task', task: compact(task) }) as const);
+  const records: JournalRecord[] = [...templates, ...tasks];
   if (book.position !== null) records.push({ kind: 'position', position: book.position });
   if (book.stamp !== NO_STAMP) records.push({ kind: 'stamp', stamp: book.stamp });
   return records;
@@ -143,7 +233,12 @@ function unseen(id: TaskId): LocalTask {
   return {
     id,
     phase: 'starting',
+    run: 0,
+    boot: null,
+    restarts: 0,
     incarnation: null,
+    epoch: null,
+    origin: null,
     timeoutMs: null,
     graceMs: ORPHAN_GRACE_MS,
     stopAfterMs: null,
@@ -159,16 +254,21 @@ function unseen(id: TaskId): LocalTask {
 function withStatus(task: LocalTask, status: TaskStatus, now: Moment): LocalTask {
   const at = momentAt(status.atMs, now);
   const next = { ...task, status, unanswered: [...task.unanswered, status] };
-  if (isTerminal(status.state)) return { ...next, phase: 'ended', endedAt: task.endedAt ?? at };
+  if (isTerminal(status.state)) return { ...next, phase: 'ended', endedAt: task.endedAt ?? at, origin: null };
   if (status.state === 'running' && task.phase !== 'ended') {
     return { ...next, phase: 'running', startedAt: task.startedAt ?? at };
   }
   return next;
 }
 
-function withLaunch(task: LocalTask, isSent: boolean): LocalTask {
+function withLaunch(task: LocalTask, isSent: boolean, boot: string | null): LocalTask {
   if (task.phase !== (isSent ? 'starting' : 'launched')) return task;
-  return { ...task, phase: isSent ? 'launched' : 'starting' };
+  return isSent ? { ...task, phase: 'launched', boot } : { ...task, phase: 'starting', boot: null };
+}
+
+function withRun(task: LocalTask, run: number): LocalTask {
+  if (task.phase === 'ended' || run <= task.run) return task;
+  return { ...task, phase: 'starting', run, restarts: task.restarts + 1, boot: null, startedAt: null, stop: null };
 }
 
 function withoutAnswered(task: LocalTask, state: TaskStatus['state']): LocalTask {
@@ -177,9 +277,10 @@ function withoutAnswered(task: LocalTask, state: TaskStatus['state']): LocalTask
 }
 
 function compact(task: LocalTask): CompactTask {
-  const { startedAt, endedAt, stop, ...rest } = task;
+  const { startedAt, endedAt, stop, origin, ...rest } = task;
   return {
     ...rest,
+    origin: origin && { ...origin, group: templateKey(task.incarnation, origin) },
     startedAtMs: startedAt?.wallMs ?? null,
     endedAtMs: endedAt?.wallMs ?? null,
     stop: stop && {
@@ -191,11 +292,14 @@ function compact(task: LocalTask): CompactTask {
   };
 }
 
-function expand(task: CompactTask, now: Moment): LocalTask {
-  const { startedAtMs, endedAtMs, stop, stopAfterMs = null, ...rest } = task;
+/** A journal of an older agent leaves members out. */
+function expand(task: CompactTask, templates: Templates, now: Moment): LocalTask {
+  const { startedAtMs, endedAtMs, stop, origin, stopAfterMs = null, ...rest } = task;
   return {
+    ...unseen(task.id),
     ...rest,
     stopAfterMs,
+    origin: resolved(origin ?? null, templates),
     startedAt: startedAtMs === null ? null : momentAt(startedAtMs, now),
     endedAt: endedAtMs === null ? null : momentAt(endedAtMs, now),
     stop: stop && {

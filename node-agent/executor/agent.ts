@@ -228,7 +228,7 @@ class AssembledAgent implements Agent {
   #sayWishes(): void {
     this.#conductor.want({
       assignment: this.#assignment,
-      session: this.#session.isLive || this.#isGone ? 'live' : 'offline',
+      session: this.#session.isLive || this.#isGone ? 'live' : this.#session.isRefused ? 'refused' : 'offline',
       epoch: this.#session.epoch,
     });
   }

@@ -5,18 +5,21 @@
 
 import type { TaskId } from '../../shared/domain/ids.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
+import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask, TaskStatus } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
-import { diff, isKeptAside, type Step } from '../core/diff.ts';
-import { type Assignment, clipMessage, type Ending } from '../core/model.ts';
+import { couldBeginAgain } from '../core/alone.ts';
+import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
+import { type Assignment, type Boot, clipMessage, type Ending } from '../core/model.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
 import { type Fence, FenceFault, JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
 import { ENGINE_BACKOFF, type EngineView } from './engine-view.ts';
 import { Guard } from './guard.ts';
+import { type EngineStep, Holds } from './holds.ts';
 import { Limiter } from './limiter.ts';
 import { ImagePulls } from './pulls.ts';
 import { startTask } from './start-task.ts';
@@ -25,6 +28,8 @@ import { startTask } from './start-task.ts';
 const STARTS_UNDER_WAY_MAX = 500;
 /** A container that outlives its kill is stuck in the kernel; it is killed again after this pause. */
 const KILL_AGAIN_MS = 10_000;
+/** Before a start that needs what can't be had without an uplink is tried again. */
+const POSTPONED_MS = 15_000;
 
 export interface ConductorParts {
   readonly book: Book;
@@ -36,6 +41,7 @@ export interface ConductorParts {
   readonly log: Log;
   readonly consent: NodeConsent;
   readonly retention: Retention;
+  readonly boot: Boot;
   readonly startConcurrency: number;
   /** A status, or a release, is on record and waits to be told to the control plane. */
   readonly onStatus: (status: TaskStatus) => void;
@@ -47,16 +53,8 @@ export interface ConductorParts {
 /** What the session says about the control plane's wishes. */
 export interface Wishes {
   readonly assignment: Assignment | null;
-  readonly session: 'live' | 'offline';
+  readonly session: DiffInput['session'];
   readonly epoch: number;
-}
-
-type EngineStep = Extract<Step, { readonly type: 'start' | 'stop' | 'kill' | 'remove' }>;
-
-/** No further step of the task at the engine until then. What only goes on record is never held back. */
-interface Hold {
-  readonly untilMs: number;
-  readonly isKillOnly: boolean;
 }
 
 interface Busy {
@@ -67,13 +65,13 @@ interface Busy {
 export class Conductor {
   readonly #parts: ConductorParts;
   readonly #busy = new Map<TaskId, Busy>();
-  readonly #held = new Map<TaskId, Hold>();
-  readonly #faults = new Map<TaskId, number>();
+  readonly #holds = new Holds();
   readonly #startSlots: Limiter;
   readonly #pulls: ImagePulls;
   readonly #guard: Guard;
   readonly #keptAside = new Set<TaskId>();
   readonly #underWay = new Set<Promise<void>>();
+  readonly #begunAtMs: number;
   #wishes: Wishes = { assignment: null, session: 'offline', epoch: 0 };
   #wake: Timer | null = null;
   #isLookDue = false;
@@ -88,6 +86,7 @@ export class Conductor {
       isWanted: (task) => this.#wishes.session === 'live' && this.#unwanted(task) === null,
       onEscape: (task, why) => this.#escaped(task, why),
     });
+    this.#begunAtMs = parts.clock.monotonicMs();
   }
 
   isBusy(task: TaskId): boolean {
@@ -125,20 +124,29 @@ export class Conductor {
   }
 
   #lookNow(): void {
-    const { book, engine, clock, fence, retention } = this.#parts;
+    const { book, engine, clock, boot, fence, retention } = this.#parts;
     this.#wake?.cancel();
     if (!engine.isKnown) return;
     this.#parts.onSeen();
     const nowMs = clock.monotonicMs();
     const { assignment, session } = this.#wishes;
-    const contact = { contactAgeMs: fence.contactAgeMs(), fenced: this.#guard.fenced() };
-    const known = { assignment, journal: book.tasks, running: engine.containers, retention };
-    const plan = diff({ nowMs, session, ...known, ...contact });
+    const plan = diff({
+      contactAgeMs: fence.contactAgeMs(),
+      fenced: this.#guard.fenced(),
+      nowMs,
+      begunAtMs: this.#begunAtMs,
+      session,
+      assignment,
+      journal: book.tasks,
+      running: engine.containers,
+      boot,
+      retention,
+    });
     let wakeAtMs = plan.wakeAtMs ?? Number.POSITIVE_INFINITY;
     let changed = false;
     for (const step of plan.steps) {
       if (this.#busy.has(step.task)) continue;
-      const heldUntilMs = this.#heldUntilMs(step);
+      const heldUntilMs = this.#holds.untilMs(step);
       if (heldUntilMs > nowMs) wakeAtMs = Math.min(wakeAtMs, heldUntilMs);
       else changed = this.#take(step) || changed;
     }
@@ -160,14 +168,20 @@ export class Conductor {
       case 'report':
         this.#reportEnding(step.task, step.ending, step.endedAtMs);
         return true;
+      case 'restart':
+        book.write({ kind: 'run', task: step.task, run: step.run });
+        return true;
+      case 'lasted':
+        // Should a power cut take this with it, the run counts once more, and no harm is done.
+        book.write({ kind: 'lasted', task: step.task });
+        return true;
       case 'release':
         book.write({ kind: 'release', task: step.task, answered: false });
-        this.#parts.onRelease(step.task);
+        this.#tellOnceDurable(() => this.#parts.onRelease(step.task));
         return true;
       case 'forget':
         book.write({ kind: 'forgotten', task: step.task });
-        this.#faults.delete(step.task);
-        this.#held.delete(step.task);
+        this.#holds.forget(step.task);
         return true;
       case 'start':
         if (this.#startsUnderWay() < STARTS_UNDER_WAY_MAX) this.#begin(step);
@@ -189,7 +203,7 @@ export class Conductor {
     engine.touch(step.task);
     const work = this.#perform(step, abort.signal).then(
       () => {
-        this.#faults.delete(step.task);
+        this.#holds.succeeded(step.task);
       },
       (cause: unknown) => this.#failed(step, cause),
     );
@@ -219,31 +233,41 @@ export class Conductor {
   }
 
   async #start(assigned: AssignedTask, signal: AbortSignal): Promise<void> {
-    const { book, engine, runtime, consent } = this.#parts;
+    const { book, engine, runtime, consent, boot } = this.#parts;
+    const known = book.tasks.get(assigned.id);
+    const run = known?.run ?? 0;
     const result = await startTask(assigned, {
       runtime,
       consent,
       startSlots: this.#startSlots,
       pull: (image, pullSignal) => this.#pulls.pull(image, pullSignal),
-      writeStarting: () => book.write(this.#startingRecord(assigned)),
+      writeStarting: () => {
+        if (!known?.origin) this.#writeStarting(assigned);
+      },
       durable: () => book.durable(),
       guardRefusal: () => this.#guard.refusalOf(assigned),
       beforeStart: async (container) => {
-        book.write({ kind: 'launch', task: assigned.id, isSent: true });
+        book.write({ kind: 'launch', task: assigned.id, isSent: true, boot: boot.id });
         await book.durable();
         // Last, so that nothing takes time between its look at the clock and the start.
         await this.#guard.beforeStart(assigned, container);
       },
       reportStarting: (reason, message) => {
-        this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
+        // Of a further run only that it runs is told: its task is on record as running already.
+        if (run === 0) this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
       },
       unwanted: () => this.#unwanted(assigned.id),
-      epoch: this.#wishes.epoch,
+      isAlone: () => this.#wishes.session !== 'live',
+      epoch: this.#wishes.assignment === null ? (known?.epoch ?? 0) : this.#wishes.epoch,
+      run,
       signal,
     });
+    // A start that was broken off because the agent ends says nothing about the task: the next agent takes it up.
+    if (this.#isClosed && result.type !== 'started') return;
     if (result.type === 'ended') return this.#reportEnding(assigned.id, result.ending, null);
+    if (result.type === 'postponed') return this.#postpone(assigned.id, result.why);
     engine.see(result.container);
-    this.#report({ task: assigned.id, state: 'running', reason: 'started', message: 'started', exitCode: null });
+    this.#reportRunning(assigned.id, 'started', null);
   }
 
   async #stop(step: Extract<Step, { readonly type: 'stop' }>): Promise<void> {
@@ -256,7 +280,7 @@ export class Conductor {
 
   async #kill(step: Extract<Step, { readonly type: 'kill' }>): Promise<void> {
     await this.#parts.runtime.signal(step.container, 'SIGKILL');
-    this.#held.set(step.task, { untilMs: this.#parts.clock.monotonicMs() + KILL_AGAIN_MS, isKillOnly: true });
+    this.#holds.holdKill(step.task, this.#parts.clock.monotonicMs() + KILL_AGAIN_MS);
   }
 
   async #remove(step: Extract<Step, { readonly type: 'remove' }>): Promise<void> {
@@ -273,7 +297,7 @@ export class Conductor {
     const { book, runtime, engine } = this.#parts;
     const seen = await runtime.inspect(container);
     if (seen?.state === 'created') {
-      if (book.tasks.has(task)) book.write({ kind: 'launch', task, isSent: false });
+      if (book.tasks.has(task)) book.write({ kind: 'launch', task, isSent: false, boot: null });
       return true;
     }
     if (seen === null) engine.miss(task, container);
@@ -281,15 +305,20 @@ export class Conductor {
     return false;
   }
 
+  /** It can't be done for now, and that is no fault of the engine's. */
+  #postpone(task: TaskId, why: string): void {
+    const { clock, log } = this.#parts;
+    this.#holds.hold(task, clock.monotonicMs() + POSTPONED_MS);
+    log.warn('could not start a task while nobody can be asked; it will be tried again', { task, why });
+  }
+
   /** Nothing is known about how far the step has come: look at the engine again before the next one. */
   #failed(step: EngineStep, cause: unknown): void {
     const { clock, random, log, engine } = this.#parts;
     if (this.#isClosed) return;
     if (!(cause instanceof RuntimeFault || cause instanceof JournalFault || cause instanceof FenceFault)) throw cause;
-    const faults = (this.#faults.get(step.task) ?? 0) + 1;
-    this.#faults.set(step.task, faults);
-    const waitMs = jitteredBackoffMs(ENGINE_BACKOFF, faults - 1, random.next());
-    this.#held.set(step.task, { untilMs: clock.monotonicMs() + waitMs, isKillOnly: false });
+    const waitMs = jitteredBackoffMs(ENGINE_BACKOFF, this.#holds.failed(step.task) - 1, random.next());
+    this.#holds.hold(step.task, clock.monotonicMs() + waitMs);
     log.warn(`could not ${step.type} a task; it will be tried again`, {
       task: step.task,
       waitMs,
@@ -299,36 +328,47 @@ export class Conductor {
   }
 
   #adopt(step: Extract<Step, { readonly type: 'adopt' }>): void {
-    const { book, log } = this.#parts;
+    const { book, log, boot } = this.#parts;
     const { task, assigned, container } = step;
     const known = book.tasks.get(task);
-    if (known === undefined && assigned !== null) book.write(this.#startingRecord(assigned));
+    if (known === undefined && assigned !== null) this.#writeStarting(assigned);
+    if (container.run > (known?.run ?? 0)) book.write({ kind: 'run', task, run: container.run });
+    // What runs was launched in this boot, whoever launched it.
+    book.write({ kind: 'launch', task, isSent: true, boot: boot.id });
     log.info('adopted a running container', { task, container: container.id });
-    const message = 'found running by the agent';
-    this.#report({ task, state: 'running', reason: 'started', message, exitCode: null }, container.startedAtMs);
+    this.#reportRunning(task, 'found running by the agent', container.startedAtMs);
+  }
+
+  #reportRunning(task: TaskId, message: string, atMs: number | null): void {
+    const run = this.#parts.book.tasks.get(task)?.run ?? 0;
+    const again = `started again after its node had gone down under it, as run ${run + 1}`;
+    const why =
+      run === 0
+        ? ({ reason: 'started', message } as const)
+        : { reason: 'restarted-after-reboot' as const, message: again };
+    this.#report({ task, state: 'running', ...why, exitCode: null }, atMs);
   }
 
   #reportEnding(task: TaskId, ending: Ending, endedAtMs: number | null): void {
     this.#report({ task, ...ending, message: clipMessage(ending.message) }, endedAtMs);
   }
 
-  #report(status: Omit<TaskStatus, 'atMs'>, atMs: number | null = null): void {
+  #report(about: Omit<TaskStatus, 'atMs' | 'run'>, atMs: number | null = null): void {
     const { book, onStatus } = this.#parts;
-    const timed = { ...status, atMs: atMs ?? book.now().wallMs };
-    book.write({ kind: 'status', status: timed });
-    onStatus(timed);
+    const { task } = about;
+    const known = book.tasks.get(task);
+    // Where the journal knows less than the control plane has been told, what was told last is meant.
+    const run = Math.max(known?.run ?? 0, this.#wishes.assignment?.tasks.get(task)?.run ?? 0);
+    const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
+    book.write({ kind: 'status', status });
+    const tell = () => onStatus(status);
+    if (isTerminal(status.state) && known !== undefined && couldBeginAgain(known)) this.#tellOnceDurable(tell);
+    else tell();
   }
 
-  #startingRecord(assigned: AssignedTask) {
-    const { timeoutSeconds, killGraceSeconds } = assigned.group;
-    return {
-      kind: 'starting',
-      task: assigned.id,
-      incarnation: this.#wishes.assignment?.position.incarnation ?? 0,
-      timeoutMs: timeoutSeconds === undefined ? null : timeoutSeconds * 1000,
-      graceMs: killGraceSeconds * 1000,
-      stopAfterMs: assigned.stopAfterDisconnectMs,
-    } as const;
+  /** A journal that can't be written must not keep it back: nothing is begun with such a one either. */
+  #tellOnceDurable(tell: () => void): void {
+    this.#parts.book.durable().then(tell, tell);
   }
 
   /** It is ended at once: nothing else would when it has to be. */
@@ -340,16 +380,18 @@ export class Conductor {
     this.look();
   }
 
-  #unwanted(task: TaskId): AssignedTask | 'gone' | null {
-    const assigned = this.#wishes.assignment?.tasks.get(task);
-    if (assigned === undefined) return 'gone';
-    return assigned.stop !== null || assigned.disowned ? assigned : null;
+  #writeStarting(assigned: AssignedTask): void {
+    const { assignment, epoch } = this.#wishes;
+    this.#parts.book.writeStarting(assigned, { incarnation: assignment?.position.incarnation ?? 0, epoch });
   }
 
-  #heldUntilMs(step: Step): number {
-    const hold = this.#held.get(step.task);
-    if (hold === undefined || !isEngineStep(step)) return 0;
-    return hold.isKillOnly && step.type !== 'kill' ? 0 : hold.untilMs;
+  /** As long as nobody has said anything, what the journal holds is wanted. */
+  #unwanted(task: TaskId): AssignedTask | 'gone' | null {
+    const { assignment } = this.#wishes;
+    if (assignment === null) return null;
+    const assigned = assignment.tasks.get(task);
+    if (assigned === undefined) return 'gone';
+    return assigned.stop !== null || assigned.disowned ? assigned : null;
   }
 
   #startsUnderWay(): number {
@@ -366,8 +408,4 @@ export class Conductor {
       this.#parts.log.warn('runs, but the restored state does not know it: kept aside', { task: local.id });
     }
   }
-}
-
-function isEngineStep(step: Step): step is EngineStep {
-  return step.type === 'start' || step.type === 'stop' || step.type === 'kill' || step.type === 'remove';
 }

@@ -28,6 +28,7 @@ export class Connection {
   readonly #wakers = new Set<() => void>();
   #isReachable = false;
   #isAwayTold = false;
+  #isRefused = false;
   #refusalTold: string | null = null;
 
   constructor(parts: ConnectionParts) {
@@ -36,6 +37,11 @@ export class Connection {
 
   get isReachable(): boolean {
     return this.#isReachable;
+  }
+
+  /** Whether it was last heard to refuse this node: until it takes a call, however long it is away meanwhile. */
+  get isRefused(): boolean {
+    return this.#isRefused;
   }
 
   /** Calls `listener` whenever the control plane has come back, until the returned function is called. */
@@ -48,6 +54,7 @@ export class Connection {
   answered(): void {
     if (this.#isAwayTold) this.#parts.log.info('the control plane answers again');
     this.#isAwayTold = false;
+    this.#isRefused = false;
     if (this.#isReachable) return;
     this.#isReachable = true;
     for (const wake of [...this.#wakers]) wake();
@@ -58,6 +65,9 @@ export class Connection {
   failed(fault: ControlPlaneFault): void {
     if (fault.kind !== 'away') {
       this.#tellRefusal(fault);
+      if (this.#isRefused) return;
+      this.#isRefused = true;
+      this.#parts.onChange();
       return;
     }
     if (!this.#isAwayTold) {

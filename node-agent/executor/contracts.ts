@@ -13,7 +13,7 @@ import type {
   StatusesRequest,
   StatusesResponse,
 } from '../../shared/protocol/agent.ts';
-import type { Container } from '../core/model.ts';
+import type { Boot, Container } from '../core/model.ts';
 import type { JournalRecord } from '../core/records.ts';
 import type { Retention } from '../core/retention.ts';
 
@@ -21,6 +21,8 @@ import type { Retention } from '../core/retention.ts';
 export interface ContainerRequest {
   readonly assigned: AssignedTask;
   readonly epoch: number;
+  /** Which of the task's runs it is for. A task has one container at a time, whichever run it is of. */
+  readonly run: number;
   /** Where bind mounts really lead, by their source. */
   readonly mountSources: ReadonlyMap<string, string>;
 }
@@ -195,4 +197,5 @@ export interface AgentConfig {
   /** Containers being created or started at a time. */
   readonly startConcurrency: number;
   readonly retention: Retention;
+  readonly boot: Boot;
 }

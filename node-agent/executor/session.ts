@@ -82,6 +82,11 @@ export class Session {
     return this.#hasAssignment && this.#connection.isReachable;
   }
 
+  /** Whether the control plane was last heard to say that it doesn't take this node. */
+  get isRefused(): boolean {
+    return this.#connection.isRefused;
+  }
+
   open(): void {
     this.#running = this.#run(this.#closed.signal);
   }

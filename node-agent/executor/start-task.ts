@@ -28,14 +28,19 @@ export interface StartContext {
   readonly reportStarting: (reason: 'accepted' | 'pulling-image', message: string) => void;
   /** Null: still wanted. Asked again after each wait. */
   readonly unwanted: () => AssignedTask | 'gone' | null;
+  /** Whether the node is without an uplink, so that what can't be had now says nothing about the task. */
+  readonly isAlone: () => boolean;
   readonly epoch: number;
+  /** 0 is the first. */
+  readonly run: number;
   /** Aborted when the task is no longer wanted. */
   readonly signal: AbortSignal;
 }
 
 export type StartResult =
   | { readonly type: 'started'; readonly container: Container }
-  | { readonly type: 'ended'; readonly ending: Ending };
+  | { readonly type: 'ended'; readonly ending: Ending }
+  | { readonly type: 'postponed'; readonly why: string };
 
 export async function startTask(assigned: AssignedTask, context: StartContext): Promise<StartResult> {
   context.writeStarting();
@@ -57,7 +62,8 @@ export async function startTask(assigned: AssignedTask, context: StartContext): 
 /** Null: the image is there. */
 async function ensureImage(assigned: AssignedTask, context: StartContext): Promise<StartResult | null> {
   const { image, pullPolicy } = assigned.group;
-  const mayUseOwn = pullPolicy !== 'always';
+  // A further run is of the same image as the first, whatever its name has come to mean since.
+  const mayUseOwn = pullPolicy !== 'always' || context.run > 0;
   if (mayUseOwn && (await context.runtime.hasImage(image))) {
     context.reportStarting('accepted', 'accepted by the node');
     return null;
@@ -74,7 +80,10 @@ async function pullMissing(assigned: AssignedTask, context: StartContext): Promi
   const pulled = await context.pull(image, context.signal);
   const unwanted = notWanted(context);
   if (unwanted !== null) return unwanted;
-  return pulled.type === 'pulled' ? null : imageUnavailable(assigned, pulled.message);
+  if (pulled.type === 'pulled') return null;
+  return context.isAlone()
+    ? { type: 'postponed', why: `the image ${image} can't be had: ${pulled.message}` }
+    : imageUnavailable(assigned, pulled.message);
 }
 
 type Turn = RunResult | Extract<StartResult, { readonly type: 'ended' }>;
@@ -83,7 +92,7 @@ function runInTurn(assigned: AssignedTask, context: StartContext, paths: Resolve
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
-    const request = { assigned, epoch: context.epoch, mountSources: existing(paths) };
+    const request = { assigned, epoch: context.epoch, run: context.run, mountSources: existing(paths) };
     return context.runtime.run(request, context.beforeStart);
   });
 }

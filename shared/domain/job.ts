@@ -57,7 +57,8 @@ export interface GroupSpec {
   readonly capAdd: readonly string[];
   readonly constraints: readonly Constraint[];
   readonly retries: RetryPolicy;
-  /** The task is stopped and fails when it has run for this long. Absent: no bound. */
+  readonly restart: RestartPolicy;
+  /** The task is stopped and fails when it has run for this long, counted anew for each run. Absent: no bound. */
   readonly timeoutSeconds?: number | undefined;
   /** Between the polite signal and the kill. */
   readonly killGraceSeconds: number;
@@ -100,6 +101,12 @@ export interface RetryPolicy {
   readonly delaySeconds: number;
   readonly factor: number;
   readonly maxDelaySeconds: number;
+}
+
+/** When a task is started again where it was, as a new run of it, rather than replaced by another attempt. */
+export interface RestartPolicy {
+  /** After its node went down under it, by a power cut or a reboot; with or without an uplink. */
+  readonly afterReboot: boolean;
 }
 
 /** Who asked for something to end, when and why. */

@@ -47,6 +47,21 @@ export function mayFollow(from: TaskState, to: TaskState): boolean {
   return RANK[to] > RANK[from];
 }
 
+/** Where a task stands: its state, in which of its runs. */
+export interface Standing {
+  readonly state: TaskState;
+  readonly run: number;
+}
+
+/**
+ * Whether word of `to` is news to whoever knows of `from`. A later run may begin while an earlier one is on record as running;
+ * of an earlier one nothing is news any more.
+ */
+export function isNewer(from: Standing, to: Standing): boolean {
+  if (isTerminal(from.state) || to.run < from.run) return false;
+  return to.run === from.run ? mayFollow(from.state, to.state) : to.state === 'running' || isTerminal(to.state);
+}
+
 /** Why a task changed its state: a stable word for programs. The sentence beside it is for people. */
 export const TASK_REASONS = [
   'submitted',
@@ -55,6 +70,7 @@ export const TASK_REASONS = [
   'accepted',
   'pulling-image',
   'started',
+  'restarted-after-reboot',
   'exited',
   'out-of-memory',
   'timed-out',
@@ -63,6 +79,7 @@ export const TASK_REASONS = [
   'command-unusable',
   'refused-by-node',
   'engine-error',
+  'node-rebooted',
   'node-lost',
   'disconnected',
   'not-found-on-node',
@@ -78,6 +95,17 @@ export interface TaskTransition {
   readonly message: string;
 }
 
+/** The beginning of a further run. */
+export interface TaskRestart {
+  readonly run: number;
+  readonly atMs: number;
+  readonly reason: TaskReason;
+  readonly message: string;
+}
+
+/** The latest so many are kept. */
+export const RESTARTS_KEPT_MAX = 20;
+
 export interface Task {
   readonly id: TaskId;
   readonly jobUid: JobUid;
@@ -88,6 +116,10 @@ export interface Task {
   readonly index: number;
   /** 0 for the first; each retry is a new task with the next number. */
   readonly attempt: number;
+  /** 0 for the first; each time that the task is started again in place it is the next one. */
+  readonly run: number;
+  /** How its further runs began, oldest first. They change nothing about its state. */
+  readonly restarts: readonly TaskRestart[];
   readonly state: TaskState;
   /** Every transition so far, oldest first. */
   readonly history: readonly TaskTransition[];
@@ -104,6 +136,11 @@ export interface Task {
 /** The task after one more transition. The caller has checked {@link mayFollow}. */
 export function advance(task: Task, transition: TaskTransition, change: Partial<Task> = {}): Task {
   return { ...task, ...change, state: transition.state, history: [...task.history, transition] };
+}
+
+/** The task in a further run, while it goes on to be running. */
+export function restarted(task: Task, restart: TaskRestart): Task {
+  return { ...task, run: restart.run, restarts: [...task.restarts, restart].slice(-RESTARTS_KEPT_MAX) };
 }
 
 /** When the task entered `state`, or null if it never did. */

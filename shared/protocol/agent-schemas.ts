@@ -112,6 +112,7 @@ export const heartbeatResponseSchema = z
 export const taskStatusSchema = z
   .strictObject({
     task: taskIdSchema,
+    run: whole.default(0).describe('Which of its runs this is about, counted from 0.'),
     state: z.enum(['starting', 'running', 'finished', 'failed', 'killed', 'error', 'lost']),
     atMs: timeMs,
     reason: z.enum(TASK_REASONS),

@@ -102,6 +102,8 @@ export interface AssignedTask {
   readonly groupName: string;
   readonly index: number;
   readonly attempt: number;
+  /** The last run that the control plane knows of. */
+  readonly run: number;
   /** What the task's record says. Only one that is still `staging` may be started by an agent that doesn't know it. */
   readonly state: TaskState;
   readonly group: GroupSpec;
@@ -151,6 +153,8 @@ export interface HeartbeatResponse {
 
 export interface TaskStatus {
   readonly task: string;
+  /** Which of its runs this is about. */
+  readonly run: number;
   readonly state: Extract<TaskState, 'starting' | 'running' | 'finished' | 'failed' | 'killed' | 'error' | 'lost'>;
   readonly atMs: number;
   readonly reason: TaskReason;

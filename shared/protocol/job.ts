@@ -115,6 +115,17 @@ export const retriesSchema = z
   })
   .meta({ id: 'Retries' });
 
+export const restartSchema = z
+  .strictObject({
+    afterReboot: z
+      .boolean()
+      .default(false)
+      .describe(
+        'When its node went down under it (power cut, reboot), the task is started again there as a new run, with or without an uplink. Otherwise it has ended, and retries apply.',
+      ),
+  })
+  .meta({ id: 'RestartPolicy' });
+
 export const groupSchema = z
   .strictObject({
     name: nameSchema.default('main'),
@@ -146,7 +157,13 @@ export const groupSchema = z
       .default([]),
     constraints: z.array(constraintSchema).max(100).default([]),
     retries: retriesSchema.prefault({}),
-    timeoutSeconds: z.number().positive().max(SECONDS_PER_YEAR).optional(),
+    restart: restartSchema.prefault({}),
+    timeoutSeconds: z
+      .number()
+      .positive()
+      .max(SECONDS_PER_YEAR)
+      .optional()
+      .describe('How long it may run before it is stopped and fails; counted anew for each run.'),
     killGraceSeconds: seconds(3600).default(10).describe('Between the polite signal and the kill.'),
   })
   .superRefine((group, context) => {

@@ -72,6 +72,10 @@ export const transitionViewSchema = z
   .object({ state: z.enum(TASK_STATES), at: time, reason: z.enum(TASK_REASONS), message: z.string() })
   .meta({ id: 'Transition' });
 
+export const restartViewSchema = z
+  .object({ run: count, at: time, reason: z.enum(TASK_REASONS), message: z.string() })
+  .meta({ id: 'Restart', description: 'The beginning of a further run of a task.' });
+
 /** Why a task has no place, or that it would get one. */
 export const explanationViewSchema = z
   .object({
@@ -90,6 +94,8 @@ export const taskViewSchema = z
     group: z.string(),
     index: count,
     attempt: count,
+    run: count.describe('How often it has been started again in place.'),
+    restarts: z.array(restartViewSchema).describe('How its latest further runs began, oldest first.'),
     state: z.enum(TASK_STATES),
     unreachable: z.boolean().describe('It is live, but its node has not been heard of.'),
     node: z.string().nullable(),
@@ -97,7 +103,7 @@ export const taskViewSchema = z
     ports: z.record(z.string(), z.number().int()),
     exitCode: z.number().int().nullable(),
     reason: z.enum(TASK_REASONS),
-    message: z.string().describe('What the last transition says.'),
+    message: z.string().describe('What the last transition says, or the last restart since.'),
     createdAt: time,
     notBefore: time.nullable().describe('A retry waits until then.'),
     placedAt: time.nullable(),
@@ -174,6 +180,7 @@ export const EVENT_TYPES = [
   'task.staging',
   'task.starting',
   'task.running',
+  'task.restarted',
   'task.finished',
   'task.failed',
   'task.killed',

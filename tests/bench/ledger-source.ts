@@ -91,6 +91,7 @@ export class LedgerSource {
       ...{
         index: 0,
         attempt: 0,
+        run: 0,
         state: 'staging',
         group: this.#group,
         stopAfterDisconnectMs: null,

@@ -36,6 +36,7 @@ export function containersOf(workload: Workload): ContainerBody[] {
           groupName: group.name,
           index,
           attempt: 0,
+          run: 0,
           group,
           ports: {},
           stopAfterDisconnectMs: null,
@@ -45,7 +46,7 @@ export function containersOf(workload: Workload): ContainerBody[] {
         state: 'staging',
       };
       const owner = { nodeId: BARE_NODE, hostname: hostname() };
-      const options = containerOptions(owner, { assigned, epoch: 1, mountSources: new Map() });
+      const options = containerOptions(owner, { assigned, epoch: 1, run: 0, mountSources: new Map() });
       return { ...options, name: `${BARE_NODE}-${assigned.id}` };
     }),
   );

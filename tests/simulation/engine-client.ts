@@ -63,12 +63,12 @@ export class EngineClient implements Runtime {
 
   /** Two requests: the second is sent only by an agent that lives to hear of the first. */
   async run(
-    { assigned, epoch }: ContainerRequest,
+    { assigned, epoch, run }: ContainerRequest,
     beforeStart: (container: string) => Promise<void>,
   ): Promise<RunResult> {
     const created = await this.#call('create', (engine) => {
       if (!engine.hasImage(assigned.group.image)) return null;
-      const container = engine.create(assigned, epoch);
+      const container = engine.create(assigned, { epoch, run });
       if (container === null) throw new RuntimeFault(`create: there is a container for task ${assigned.id} already`);
       return container.id;
     });
@@ -158,6 +158,6 @@ export class EngineClient implements Runtime {
   }
 }
 
-function view({ id, task, state, exitCode, startedAtMs, endedAtMs }: SimulatedContainer): Container {
-  return { id, task, state, exitCode, outOfMemory: false, error: '', startedAtMs, endedAtMs };
+function view({ id, task, run, state, exitCode, startedAtMs, endedAtMs }: SimulatedContainer): Container {
+  return { id, task, run, state, exitCode, outOfMemory: false, error: '', startedAtMs, endedAtMs };
 }

@@ -2,6 +2,7 @@
  * A machine with an agent: the real agent over a simulated engine and disk. The agent's process may crash or be held up
  * while the machine goes on; the machine may lose its power, and everything that ran with it.
  */
+import type { Boot } from '../../node-agent/core/model.ts';
 import { type Agent, createAgent } from '../../node-agent/executor/agent.ts';
 import type { AgentConfig } from '../../node-agent/executor/contracts.ts';
 import { NO_CONSENT, type Node } from '../../shared/domain/node.ts';
@@ -94,7 +95,7 @@ export class Machine {
       ...(this.#parts.plant.agent?.(seams) ?? seams),
       clock: process.clock,
       random: chance,
-      config: configOf(name, this.#parts.zone),
+      config: configOf(name, this.#parts.zone, this.engine.boot),
       log: { debug: () => undefined, info: tell, warn: tell, error: tell },
     });
     this.#life = { process, agent };
@@ -115,7 +116,7 @@ export class Machine {
   }
 }
 
-function configOf(name: string, zone: string): AgentConfig {
+function configOf(name: string, zone: string, boot: Boot): AgentConfig {
   const node: Omit<Node, 'registeredAtMs'> = {
     id: name,
     hostname: name,
@@ -132,5 +133,5 @@ function configOf(name: string, zone: string): AgentConfig {
     agentVersion: '0.0.0-simulated',
     engine: 'simulated 1',
   };
-  return { node, startConcurrency: 3, retention: { keepMs: 10_000, keepMax: 3 } };
+  return { node, startConcurrency: 3, retention: { keepMs: 10_000, keepMax: 3 }, boot };
 }

@@ -66,6 +66,7 @@ function randomGroup(
     retries: { max: random.between(0, 2), delaySeconds: random.between(0, 2), factor: 2, maxDelaySeconds: 4 },
     ...(random.chance(lifeMs === null ? 0.6 : 0.2) ? { timeoutSeconds: random.between(1, 20) } : {}),
     killGraceSeconds: random.between(0, 4),
+    restart: { afterReboot: random.split(`restart ${JSON.stringify(behaviour)}`).chance(0.6) },
   };
 }
 

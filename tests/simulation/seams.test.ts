@@ -151,7 +151,10 @@ describe('a simulated engine', () => {
       isUnusable: false,
       ...behaviour,
     };
-    const container = engine.create({ id: 'task-1', group: aGroup({ env: environmentOf(whole) }) }, 1);
+    const container = engine.create(
+      { id: 'task-1', group: aGroup({ env: environmentOf(whole) }) },
+      { epoch: 1, run: 0 },
+    );
     if (container === null) throw new Error('the engine has it already');
     engine.start(container);
     return { clock, engine, container, ends };

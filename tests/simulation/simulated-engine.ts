@@ -2,7 +2,7 @@
  * A machine's container engine. It belongs to the machine: agents come and go, and a call that an agent made before it died
  * takes effect all the same. Every start and every end is announced to the world at the moment when it happens.
  */
-import type { Container } from '../../node-agent/core/model.ts';
+import type { Boot, Container, Moment } from '../../node-agent/core/model.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import { type Behaviour, behaviourOf, isLocalImage } from './behaviour.ts';
@@ -16,6 +16,11 @@ export interface EngineWitness {
 export interface SimulatedContainer {
   readonly id: string;
   readonly task: string;
+  readonly run: number;
+  /** Of the machine, when it was made. */
+  readonly life: number;
+  /** Its group asks for a further run after a reboot. */
+  readonly mayRestart: boolean;
   readonly epoch: number;
   readonly behaviour: Behaviour;
   state: Container['state'];
@@ -49,11 +54,18 @@ export class SimulatedEngine {
   #created = 0;
   /** Rises with every power cut: what was under way before comes to nothing. */
   #life = 0;
+  #bootedAt: Moment;
   /** It answers nobody and tells nothing; containers run on. */
   isAway = false;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    this.#bootedAt = this.#now();
+  }
+
+  /** The machine's present life, as its kernel names it. */
+  get boot(): Boot {
+    return { id: `${this.#parts.node}-boot-${this.#life}`, startedAt: this.#bootedAt };
   }
 
   get life(): number {
@@ -77,12 +89,18 @@ export class SimulatedEngine {
   }
 
   /** Null: there is one for this task already. */
-  create(assigned: Pick<AssignedTask, 'id' | 'group'>, epoch: number): SimulatedContainer | null {
+  create(
+    assigned: Pick<AssignedTask, 'id' | 'group'>,
+    { epoch, run }: { readonly epoch: number; readonly run: number },
+  ): SimulatedContainer | null {
     if (this.containers.some((container) => container.task === assigned.id)) return null;
     this.#created += 1;
     const container: SimulatedContainer = {
       id: `${this.#parts.node}-c${this.#created}`,
       task: assigned.id,
+      run,
+      life: this.#life,
+      mayRestart: assigned.group.restart.afterReboot,
       epoch,
       behaviour: behaviourOf(assigned.group),
       state: 'created',
@@ -147,6 +165,7 @@ export class SimulatedEngine {
   /** Everything stops at once, and nobody is told. */
   powerCut(): void {
     this.#life += 1;
+    this.#bootedAt = this.#now();
     this.#listeners.clear();
     for (const container of this.containers) this.#end(container, POWER_CUT_EXIT_CODE);
   }
@@ -155,6 +174,11 @@ export class SimulatedEngine {
   listen(listener: (container: SimulatedContainer) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #now(): Moment {
+    const { clock } = this.#parts;
+    return { wallMs: clock.now(), steadyMs: clock.monotonicMs() };
   }
 
   #endAfter(container: SimulatedContainer, delayMs: number, exitCode: number): void {

@@ -11,7 +11,7 @@ import type { Decisions } from './decisions.ts';
 import { EventReader } from './event-reader.ts';
 import { MACHINE_SKEWS_MS, REPLICA_SKEW_MAX_MS } from './faults.ts';
 import { DRIFT_MAX, HostClock } from './host-clock.ts';
-import { checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
+import { checkAlone, checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
 import { checkJobs } from './invariants/jobs.ts';
 import { checkLedgers } from './invariants/ledgers.ts';
@@ -323,11 +323,15 @@ export class World {
   }
 
   #started(container: SimulatedContainer, node: string): void {
-    this.#parts.trace.add(node, `${container.id} for ${container.task} starts under epoch ${container.epoch}`);
-    this.#foundAll(checkStart(container, node, this.#past));
+    this.#parts.trace.add(
+      node,
+      `${container.id} for ${container.task} starts as run ${container.run} under epoch ${container.epoch}`,
+    );
+    const all = this.#machines.flatMap(({ engine }) => engine.containers);
+    this.#foundAll([...checkStart(container, node, this.#past, this.#truth.snapshot), ...checkAlone(container, all)]);
     this.#foundAll(checkNeverTwo(container, this.#machines, this.#truth.snapshot));
     const atMs = this.#parts.clock.monotonicMs();
-    this.#past.starts.set(container.task, { node, container: container.id, atMs });
+    this.#past.starts.set(container.task, { node, container, atMs });
   }
 
   #foundAll(violations: readonly Violation[]): void {

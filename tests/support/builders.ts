@@ -35,6 +35,7 @@ export function aGroup({ resources, retries, ...change }: GroupChange = {}): Gro
     capAdd: [],
     constraints: [],
     retries: { max: 0, delaySeconds: 1, factor: 2, maxDelaySeconds: 300, ...retries },
+    restart: { afterReboot: false },
     killGraceSeconds: 10,
     ...change,
   };
@@ -99,6 +100,8 @@ export function aTask(job: Job, { atMs = T0, ...change }: TaskChange = {}): Task
     node: null,
     ports: {},
     exitCode: null,
+    run: 0,
+    restarts: [],
     stop: null,
     ...change,
   };

@@ -8,7 +8,7 @@ import {
   ControlPlaneFault,
   type ControlPlaneFaultKind,
 } from '../../node-agent/executor/contracts.ts';
-import { isTerminal, mayFollow } from '../../shared/domain/task.ts';
+import { isNewer, isTerminal, type Standing } from '../../shared/domain/task.ts';
 import type {
   AssignedTask,
   AssignmentResponse,
@@ -110,10 +110,10 @@ export class FakeControlPlane implements ControlPlane {
   /** Every status of the task that changed something, in order. */
   historyOf(id: string): readonly TaskStatus[] {
     const history: TaskStatus[] = [];
-    let state: AssignedTask['state'] = 'staging';
+    let known: Standing = { state: 'staging', run: 0 };
     for (const status of this.received.statuses) {
-      if (status.task !== id || !mayFollow(state, status.state)) continue;
-      state = status.state;
+      if (status.task !== id || !isNewer(known, status)) continue;
+      known = status;
       history.push(status);
     }
     return history;
@@ -185,9 +185,9 @@ export class FakeControlPlane implements ControlPlane {
     this.received.statuses.push(status);
     const task = this.#tasks.get(status.task);
     if (task === undefined) return 'unknown';
-    if (!mayFollow(task.state, status.state)) return 'known';
+    if (!isNewer(task, status)) return 'known';
     // As with the real one: a status changes the task's record, not the ledger's generation.
-    this.#tasks.set(status.task, { ...task, state: status.state });
+    this.#tasks.set(status.task, { ...task, state: status.state, run: status.run });
     return 'committed';
   }
 

@@ -70,12 +70,16 @@ export class FakeRuntime implements Runtime {
   readonly #images: Set<string>;
   readonly #faults: { readonly call: EngineCall; readonly after: boolean }[] = [];
   #created = 0;
+  /** Rises with every power cut: what was under way before comes to nothing. */
+  #life = 0;
   /** While true every call fails and no event is told. */
   isAway = false;
   /** How long the answer to a listing takes; it says what there was when it was asked for. */
   listMs = 0;
   /** Task ids, one for each container that was started, in order. */
   readonly started: string[] = [];
+  /** The same, with the run that each was for: `t1 run 0`. */
+  readonly startedRuns: string[] = [];
   readonly signals: { readonly task: string; readonly signal: string; readonly atMs: number }[] = [];
   readonly pulls: string[] = [];
   /** Most containers that were being started at one time. */
@@ -125,6 +129,7 @@ export class FakeRuntime implements Runtime {
 
   /** The power fails: whatever ran has ended when the machine is back, with the engine's exit code for that. */
   powerCut(): void {
+    this.#life += 1;
     for (const id of [...this.#containers.keys()]) this.#end(id, { exitCode: 255 });
     for (const listener of [...this.#listeners]) this.#listeners.delete(listener);
   }
@@ -165,15 +170,20 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async run({ assigned }: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult> {
+  async run(
+    { assigned, run }: ContainerRequest,
+    beforeStart: (container: string) => Promise<void>,
+  ): Promise<RunResult> {
     this.#throwIfFaulty('run', false);
     if (!this.#images.has(assigned.group.image)) return { type: 'image-missing' };
     if (this.containerOf(assigned.id) !== undefined) throw new Error(`two containers for task ${assigned.id}`);
     const behaviour = this.#options.behaviour?.(assigned) ?? LONG_RUNNING;
     const id = this.#nextId();
-    this.#containers.set(id, { container: created(id, assigned.id), behaviour, timer: null });
+    this.#containers.set(id, { container: created(id, assigned.id, run), behaviour, timer: null });
+    const life = this.#life;
     await beforeStart(id);
     await this.#startTakes(behaviour.startMs);
+    if (life !== this.#life) throw new RuntimeFault('start: the machine lost its power');
     this.#throwIfFaulty('run', false);
     if (behaviour.refusal !== null) {
       this.#delete(id);
@@ -254,6 +264,7 @@ export class FakeRuntime implements Runtime {
     const startedAtMs = this.#options.clock.now();
     entry.container = { ...entry.container, state: 'running', startedAtMs };
     this.started.push(entry.container.task);
+    this.startedRuns.push(`${entry.container.task} run ${entry.container.run}`);
     const { lifeMs, exitCode } = entry.behaviour;
     if (lifeMs !== null) this.#endAfter(id, lifeMs, exitCode);
     return entry.container;
@@ -294,9 +305,9 @@ export class FakeRuntime implements Runtime {
   }
 }
 
-function created(id: string, task: string): Container {
+function created(id: string, task: string, run: number): Container {
   const unknown = { exitCode: null, outOfMemory: false, error: '', startedAtMs: null, endedAtMs: null };
-  return { id, task, state: 'created', ...unknown };
+  return { id, task, run, state: 'created', ...unknown };
 }
 
 function lineTime(index: number): string {

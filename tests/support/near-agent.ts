@@ -17,6 +17,9 @@ import { FakeRuntime } from './fake-runtime.ts';
 import { MemoryJournal } from './memory-journal.ts';
 import { JOINER, nodeOf, nodePrincipal } from './replica.ts';
 
+/** The machine under it stays up. */
+const BOOT = { id: 'boot', startedAt: { wallMs: 0, steadyMs: 0 } };
+
 export class NearAgent {
   readonly node: string;
   readonly runtime: FakeRuntime;
@@ -44,7 +47,7 @@ export class NearAgent {
       fence: this.#fence,
       clock: new SystemClock(),
       random: new CryptoRandom(),
-      config: { node: nodeOf(this.node), startConcurrency: 4, retention: DEFAULT_RETENTION },
+      config: { node: nodeOf(this.node), startConcurrency: 4, retention: DEFAULT_RETENTION, boot: BOOT },
       log,
     });
     await this.#agent.start();

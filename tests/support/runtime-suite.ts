@@ -43,7 +43,7 @@ export function describeRuntime(name: string, make: () => Promise<RuntimeUnderTe
     });
 
     const run = async (id: string, kind: TaskKind, beforeStart = async () => {}): Promise<RunResult> => {
-      const request = { assigned: under.task(id, kind), epoch: 1, mountSources: new Map() };
+      const request = { assigned: under.task(id, kind), epoch: 1, run: 0, mountSources: new Map() };
       const running = under.runtime.run(request, beforeStart);
       let isDone = false;
       const done = () => {

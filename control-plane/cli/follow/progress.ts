@@ -15,14 +15,16 @@ export function progressLines(before: JobSnapshot | null, after: JobSnapshot, pa
 }
 
 function stepLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
-  const known = new Map(before?.tasks.map((task) => [task.id, task.history.length]) ?? []);
+  const known = new Map(before?.tasks.map((task) => [task.id, task]) ?? []);
   return after.tasks.flatMap((task) => {
-    const from = known.get(task.id) ?? 0;
-    return task.history.slice(from).flatMap((step, at) => {
+    const { history, run } = known.get(task.id) ?? { history: [], run: 0 };
+    const lines = task.history.slice(history.length).flatMap((step, at) => {
       // That it was submitted is no news to who submitted it.
       if (step.reason === 'submitted') return [];
-      return [stepLine(task, step, task.history[from + at - 1], paint)];
+      return [stepLine(task, step, task.history[history.length + at - 1], paint)];
     });
+    const restarts = task.restarts.filter((restart) => restart.run > run);
+    return [...restarts.map(({ message }) => `${taskLabel(task)} ${printable(message)}`), ...lines];
   });
 }
 

@@ -143,6 +143,7 @@ export function renderTask(task: TaskView, { paint, width }: RenderOptions): str
       ['Id', task.id],
       ['Job', `${jobName({ role: task.role, name: task.job.name })} version ${task.job.version}`],
       ['Group', `${task.group}[${task.index}], attempt ${task.attempt + 1}`],
+      ...(task.run === 0 ? [] : [['Run', `${task.run + 1}, started again in place`] as const]),
       ['State', `${paint(taskColour(task), taskStateText(task))}: ${printable(task.message)}`],
       ['Node', task.node === null ? '-' : `${task.node}${task.host === null ? '' : ` (${printable(task.host)})`}`],
       ...(ports.length === 0 ? [] : [['Ports', ports.join(' ')] as const]),
@@ -156,10 +157,13 @@ export function renderTask(task: TaskView, { paint, width }: RenderOptions): str
   return `${head}${why}\n${renderHistory(task, { paint, width })}`;
 }
 
-/** The table of what happened to the task, with the time that each step took. */
+/** The table of what happened to the task, its further runs too, with the time that each step took. */
 export function renderHistory(task: TaskView, options: { paint: Paint; width: number | null }): string {
-  const steps = task.history.map((step, at) => {
-    const before = task.history[at - 1];
+  const restarts = task.restarts.map((restart) => ({ ...restart, state: 'running' as const }));
+  const begun = task.history.findIndex((step) => step.state === 'running') + 1;
+  const all = [...task.history.slice(0, begun), ...restarts, ...task.history.slice(begun)];
+  const steps = all.map((step, at) => {
+    const before = all[at - 1];
     return { ...step, tookMs: before === undefined ? null : Date.parse(step.at) - Date.parse(before.at) };
   });
   return renderTable(

@@ -10,6 +10,7 @@ export const LABELS = {
   epoch: 'io.berth.epoch',
   job: 'io.berth.job',
   attempt: 'io.berth.attempt',
+  run: 'io.berth.run',
 } as const;
 
 /** Who the containers belong to. */
@@ -33,6 +34,7 @@ const CPU_QUOTA_US_MIN = 1000;
 export const LOG_MAX_MIB_DEFAULT = 96;
 const LOG_FILES_MAX = 3;
 
+/** The same for every run of the task, so that the engine itself sees to it that there is only one at a time. */
 export function containerName(owner: Owner, task: string): string {
   return `berth-${owner.nodeId}-${task}`;
 }
@@ -45,7 +47,7 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
     Image: group.image,
     ...(group.command === undefined ? {} : { Entrypoint: [...group.command] }),
     ...(group.args === undefined ? {} : { Cmd: [...group.args] }),
-    Env: environment(owner, assigned),
+    Env: environment(owner, request),
     ...(group.user === undefined ? {} : { User: group.user }),
     ...(group.workingDir === undefined ? {} : { WorkingDir: group.workingDir }),
     Labels: {
@@ -54,6 +56,7 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
       [LABELS.epoch]: String(request.epoch),
       [LABELS.job]: assigned.jobName,
       [LABELS.attempt]: String(assigned.attempt),
+      [LABELS.run]: String(request.run),
     },
     ...(group.network === 'bridge' ? { ExposedPorts: exposedPorts(assigned) } : {}),
     HostConfig: hostConfig(request, owner.logMaxMiB ?? LOG_MAX_MIB_DEFAULT),
@@ -102,7 +105,7 @@ function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
 }
 
 /** The job's own variables, then ours: what Berth says about a task can't be faked by the job. */
-function environment(owner: Owner, assigned: AssignedTask): string[] {
+function environment(owner: Owner, { assigned, run }: ContainerRequest): string[] {
   const ports = Object.entries(assigned.ports).map(
     ([name, port]) => [`BERTH_PORT_${name.toUpperCase().replaceAll('-', '_')}`, String(port)] as const,
   );
@@ -115,6 +118,7 @@ function environment(owner: Owner, assigned: AssignedTask): string[] {
     BERTH_GROUP: assigned.groupName,
     BERTH_INDEX: String(assigned.index),
     BERTH_ATTEMPT: String(assigned.attempt),
+    BERTH_RUN: String(run),
     BERTH_NODE: owner.nodeId,
     BERTH_HOST: owner.hostname,
     ...Object.fromEntries(ports),

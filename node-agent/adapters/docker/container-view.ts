@@ -13,6 +13,7 @@ export function containerOf(info: ContainerInspectInfo): Container | null {
   return {
     id: info.Id,
     task,
+    run: runOf(info.Config.Labels),
     state,
     exitCode: state === 'exited' ? State.ExitCode : null,
     outOfMemory: State.OOMKilled,
@@ -30,6 +31,7 @@ export function listedContainer(info: ContainerInfo): Container | null {
   return {
     id: info.Id,
     task,
+    run: runOf(info.Labels),
     state,
     exitCode: null,
     outOfMemory: false,
@@ -44,6 +46,12 @@ export function listedContainer(info: ContainerInfo): Container | null {
 function taskOf(labels: Readonly<Record<string, string>>): TaskId | null {
   const task = labels[LABELS.task];
   return task !== undefined && TASK_ID_PATTERN.test(task) ? task : null;
+}
+
+/** A container that an older agent made has no such label; it is of a first run. */
+function runOf(labels: Readonly<Record<string, string>>): number {
+  const run = labels[LABELS.run] ?? '';
+  return /^\d{1,9}$/.test(run) ? Number(run) : 0;
 }
 
 function stateOf(status: string): Container['state'] {

@@ -127,6 +127,7 @@ export class DockerRuntime implements Runtime {
       container: {
         id: created,
         task: request.assigned.id,
+        run: request.run,
         state: 'running',
         exitCode: null,
         outOfMemory: false,

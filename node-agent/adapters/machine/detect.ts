@@ -1,7 +1,9 @@
 /** What this machine has. In a container that is itself limited, the limit counts and not the machine around it. */
 import { readFile, statfs } from 'node:fs/promises';
-import { arch, availableParallelism, hostname, platform, totalmem } from 'node:os';
+import { arch, availableParallelism, hostname, platform, totalmem, uptime } from 'node:os';
 import type { PortRange } from '../../../shared/domain/resources.ts';
+import type { Clock } from '../../../shared/util/clock.ts';
+import type { Boot } from '../../core/model.ts';
 
 const MIB = 1024 * 1024;
 
@@ -29,6 +31,13 @@ export async function detectMachine(diskPath: string): Promise<Machine> {
     memMiB: Math.floor(Math.min(totalmem(), limitBytes ?? Number.POSITIVE_INFINITY) / MIB),
     diskMiB,
   };
+}
+
+/** Another one after each power cut and reboot, and the same for as long as the machine stays up. */
+export async function detectBoot(clock: Clock): Promise<Boot> {
+  const id = await readText('/proc/sys/kernel/random/boot_id');
+  const upMs = uptime() * 1000;
+  return { id, startedAt: { wallMs: clock.now() - upMs, steadyMs: clock.monotonicMs() - upMs } };
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' };

@@ -116,6 +116,7 @@ export class AgentUnderTest {
       groupName: 'main',
       index: 3,
       attempt: 0,
+      run: 0,
       state: 'staging',
       group: { ...aGroup({ image: IMAGE, network: 'none', resources: { cpus: 0.5, memMiB: 32 } }), ...group },
       stopAfterDisconnectMs: null,

@@ -44,6 +44,7 @@ describeRuntime('Docker', async () => {
       groupName: 'main',
       index: 0,
       attempt: 0,
+      run: 0,
       state: 'staging',
       group: { ...aGroup({ image: IMAGE, network: 'none' }), ...GROUPS[kind] },
       stopAfterDisconnectMs: null,

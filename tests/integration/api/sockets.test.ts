@@ -128,7 +128,7 @@ describe("the agent's own client", () => {
     const { nodeOf } = await import('../../support/replica.ts');
     ({ epoch } = await agent.register({ node: nodeOf('edge-1'), seen: null, tasks: [] }, stopping.signal));
     const task = await placeTask(berth);
-    const status = { task, state: 'running', atMs: 1, reason: 'started', message: '', exitCode: null } as const;
+    const status = { task, state: 'running', atMs: 1, reason: 'started', message: '', exitCode: null, run: 0 } as const;
     expect(await agent.statuses(epoch, { statuses: [status], released: [] }, stopping.signal)).toEqual({
       results: ['committed'],
     });

@@ -90,6 +90,7 @@ async function run(ctx: ServiceContext, { node, epoch }: BeatingAgent): Promise<
   const statuses = tasks.map(({ id: task }) => {
     return {
       task,
+      run: 0,
       state: 'running' as const,
       atMs: Date.now(),
       reason: 'started' as const,

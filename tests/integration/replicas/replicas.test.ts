@@ -131,7 +131,7 @@ describe('replicas over one etcd', () => {
     await caughtUp(a.ctx);
     await a.settle();
     const statuses = [...a.ctx.mirror.snapshot.tasks.keys()].map((task) => ({
-      ...{ task, state: 'finished' as const, atMs: 1, reason: 'exited' as const, message: '', exitCode: 0 },
+      ...{ task, run: 0, state: 'finished' as const, atMs: 1, reason: 'exited' as const, message: '', exitCode: 0 },
     }));
     await commitStatuses(a.ctx, { node: 'edge-1', epoch }, { statuses, released: [] });
     await caughtUp(a.ctx);

@@ -54,7 +54,15 @@ async function endedJobs(a: TestReplica): Promise<void> {
   await caughtUp(a.ctx);
   await a.settle();
   const statuses = [...a.ctx.mirror.snapshot.tasks.keys()].map((task) => ({
-    ...{ task, state: 'finished' as const, atMs: Date.now(), reason: 'exited' as const, message: '', exitCode: 0 },
+    ...{
+      task,
+      run: 0,
+      state: 'finished' as const,
+      atMs: Date.now(),
+      reason: 'exited' as const,
+      message: '',
+      exitCode: 0,
+    },
   }));
   await commitStatuses(a.ctx, { node: 'edge-1', epoch }, { statuses: statuses.slice(0, 100), released: [] });
   await commitStatuses(a.ctx, { node: 'edge-1', epoch }, { statuses: statuses.slice(100), released: [] });

@@ -6,26 +6,46 @@ import type { Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Machine } from '../machine.ts';
 import type { SimulatedContainer } from '../simulated-engine.ts';
 import type { Revision } from '../truth.ts';
-import { entryChanges, type Past } from './past.ts';
+import { entryChanges, type Past, type StartedContainer } from './past.ts';
 import { hasEnded } from './tasks.ts';
 import { type Violation, violation } from './violation.ts';
 
 /** Asked at the moment when the container starts. */
-export function checkStart(
-  { task, id }: Pick<SimulatedContainer, 'task' | 'id'>,
-  node: string,
-  past: Past,
-): Violation[] {
-  const violations: Violation[] = [];
-  const earlier = past.starts.get(task);
-  if (earlier !== undefined) {
-    violations.push(violation(4, `${task} ran in ${earlier.container} on ${earlier.node}, and runs again in ${id}`));
-  }
+export function checkStart(container: StartedContainer, node: string, past: Past, now: Snapshot): Violation[] {
+  const { task } = container;
+  const violations = [...checkRun(container, node, past), ...checkLive(container, now)];
   const placement = past.placements.get(task);
   if (placement?.node !== node) {
     violations.push(violation(6, `${task} runs on ${node}, though its place is ${placement?.node ?? 'nowhere'}`));
   }
   return violations;
+}
+
+/** A task runs again only as a further run, after a power cut of its node, and where its group asks for that. */
+function checkRun({ task, id, run, life, mayRestart }: StartedContainer, node: string, past: Past): Violation[] {
+  const earlier = past.starts.get(task);
+  if (earlier === undefined) return [];
+  const again = `${task} ran in ${earlier.container.id} on ${earlier.node}, and runs again in ${id}`;
+  if (run <= earlier.container.run) return [violation(4, `${again}, as run ${run}`)];
+  if (node !== earlier.node || life === earlier.container.life) return [violation(4, `${again} without a power cut`)];
+  return mayRestart ? [] : [violation(4, `${again}, though its group does not ask for that`)];
+}
+
+/** What the node itself has said to be over stays so. Who gave it up while the node was away may have been wrong. */
+function checkLive({ task, id }: StartedContainer, now: Snapshot): Violation[] {
+  const record = now.tasks.get(task);
+  const reason = record?.history.at(-1)?.reason;
+  if (record === undefined || !hasEnded(record) || reason === 'node-lost') return [];
+  return [violation(4, `${task} starts in ${id}, though it is ${record.state} (${reason})`)];
+}
+
+/** Asked at the same moment, of all containers that there are. */
+export function checkAlone(
+  { task, id }: Pick<SimulatedContainer, 'task' | 'id'>,
+  all: readonly Pick<SimulatedContainer, 'task' | 'id' | 'state'>[],
+): Violation[] {
+  const other = all.find((one) => one.task === task && one.id !== id && one.state === 'running');
+  return other === undefined ? [] : [violation(4, `${task} starts in ${id} while it runs in ${other.id}`)];
 }
 
 /** A machine, as far as what it runs. */

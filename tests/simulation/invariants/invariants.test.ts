@@ -5,11 +5,11 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord, type RecordOf } from '../../../control-plane/store/records.ts';
 import { type Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
-import type { Task } from '../../../shared/domain/task.ts';
+import type { Task, TaskReason } from '../../../shared/domain/task.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../../support/builders.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
-import { checkFreed, checkStart } from './containers.ts';
+import { checkAlone, checkFreed, checkStart } from './containers.ts';
 import { unsettled } from './convergence.ts';
 import { checkEvents } from './events.ts';
 import { checkJobs } from './jobs.ts';
@@ -137,14 +137,29 @@ describe('tasks', () => {
   });
 
   it('run once, and only where they were placed', () => {
-    const container = { id: 'c1', task: running.id };
-    const start = (node: string, past: Past) => checkStart(container, node, past).map(({ invariant }) => invariant);
+    const container = { id: 'c1', task: running.id, run: 0, life: 0, mayRestart: false };
+    const start = (node: string, past: Past, change = {}, now = snapshotOf({})) =>
+      checkStart({ ...container, ...change }, node, past, now).map(({ invariant }) => invariant);
     const past = emptyPast();
     past.placements.set(running.id, { node: NODE.id, revision: 3 });
     expect(start(NODE.id, past)).toEqual([]);
     expect(start('edge-2', past)).toEqual([6]);
-    past.starts.set(running.id, { node: NODE.id, container: 'c0', atMs: 0 });
+    const given = (change: Partial<Task>) => snapshotOf({ tasks: [{ ...running, state: 'lost', ...change }] });
+    const by = (reason: TaskReason) => [{ state: 'lost', atMs: 0, reason, message: '' } as const];
+    expect(start(NODE.id, past, {}, given({ history: by('not-found-on-node') }))).toEqual([4]);
+    expect(start(NODE.id, past, {}, given({ history: by('node-lost') }))).toEqual([]);
+    past.starts.set(running.id, { node: NODE.id, container, atMs: 0 });
     expect(start(NODE.id, past)).toEqual([4]);
+    expect(start(NODE.id, past, { run: 1, life: 1, mayRestart: true })).toEqual([]);
+    expect(start(NODE.id, past, { run: 1, life: 0, mayRestart: true })).toEqual([4]);
+    expect(start(NODE.id, past, { run: 1, life: 1, mayRestart: false })).toEqual([4]);
+    expect(start(NODE.id, past, { run: 0, life: 1, mayRestart: true })).toEqual([4]);
+  });
+
+  it('have one live container at a time', () => {
+    const at = (id: string, state: 'running' | 'exited') => ({ id, task: running.id, state });
+    expect(checkAlone(at('c1', 'running'), [at('c1', 'running'), at('c0', 'exited')])).toEqual([]);
+    expect(checkAlone(at('c1', 'running'), [at('c1', 'running'), at('c0', 'running')])).toHaveLength(1);
   });
 });
 

@@ -6,6 +6,7 @@
 import type { Change } from '../../../control-plane/store/snapshot.ts';
 import type { JobUid, NodeId, TaskId } from '../../../shared/domain/ids.ts';
 import type { Task } from '../../../shared/domain/task.ts';
+import type { SimulatedContainer } from '../simulated-engine.ts';
 import type { Revision } from '../truth.ts';
 
 export interface MadeVersion {
@@ -14,6 +15,8 @@ export interface MadeVersion {
   /** At which it was made. */
   readonly revision: number;
 }
+
+export type StartedContainer = Pick<SimulatedContainer, 'id' | 'task' | 'run' | 'life' | 'mayRestart'>;
 
 export interface Past {
   /** The revision at which a job came to be, by its uid. Never forgotten. */
@@ -29,8 +32,8 @@ export interface Past {
   /** The claim of the present round: its number, who made it, and at which revision. */
   round: { readonly number: number; readonly owner: string; readonly revision: number } | null;
   readonly epochs: Map<NodeId, number>;
-  /** Containers that were started, by task. */
-  readonly starts: Map<TaskId, { readonly node: NodeId; readonly container: string; readonly atMs: number }>;
+  /** The container that was started last, by task. */
+  readonly starts: Map<TaskId, { readonly node: NodeId; readonly container: StartedContainer; readonly atMs: number }>;
 }
 
 export function emptyPast(): Past {

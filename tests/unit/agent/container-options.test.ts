@@ -16,7 +16,7 @@ const owner = { nodeId: 'n1', hostname: 'box' };
 
 function optionsFor(group: Partial<GroupSpec>, ports: Readonly<Record<string, number>> = {}) {
   const assigned = anAssigned('t1', { group, ports });
-  return containerOptions(owner, { assigned, epoch: 7, mountSources: new Map([['/srv', '/mnt/srv']]) });
+  return containerOptions(owner, { assigned, epoch: 7, run: 2, mountSources: new Map([['/srv', '/mnt/srv']]) });
 }
 
 const limits = (change: Partial<GroupSpec['resources']>) =>
@@ -27,6 +27,13 @@ describe('a container', () => {
     const { name, Labels } = optionsFor({});
     expect(name).toBe('berth-n1-t1');
     expect(Labels).toMatchObject({ 'io.berth.task': 't1', 'io.berth.node': 'n1', 'io.berth.epoch': '7' });
+  });
+
+  it('says which run of its task it is for, but not in its name, which two may never have at once', () => {
+    const { name, Labels, Env } = optionsFor({});
+    expect(name).not.toContain('2');
+    expect(Labels?.['io.berth.run']).toBe('2');
+    expect(Env).toContain('BERTH_RUN=2');
   });
 
   it.each([

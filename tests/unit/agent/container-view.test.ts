@@ -16,6 +16,18 @@ it.each([listed, inspected])('a container of a task is shown', (show) => {
   expect(show('web-1-main-0')).toMatchObject({ id: 'c1', task: 'web-1-main-0', state: 'running' });
 });
 
+it.each([
+  ['3', 3],
+  ['', 0],
+  ['-1', 0],
+  ['1e3', 0],
+  [undefined, 0],
+])('with the label "%s" it is of run %s', (run, expected) => {
+  const Labels = { ...labelled('t1'), ...(run === undefined ? {} : { [LABELS.run]: run }) };
+  const container = listedContainer({ Id: 'c1', Labels, State: 'running', Created: 5 } as unknown as ContainerInfo);
+  expect(container?.run).toBe(expected);
+});
+
 it.each(['My_App', '', '../x', 'a'.repeat(251)])('one whose label "%s" names no task is not ours', (task) => {
   expect([listed(task), inspected(task)]).toEqual([null, null]);
 });

@@ -1,21 +1,29 @@
 /** The agent's decision: a table of cases, and the laws that hold in all of them. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ALONE_AFTER_MS } from '../../../node-agent/core/alone.ts';
 import { type DiffInput, diff, type Step } from '../../../node-agent/core/diff.ts';
 import type { Assignment, Container, LocalTask } from '../../../node-agent/core/model.ts';
+import { RUN_LASTS_MS } from '../../../node-agent/core/restart.ts';
 import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
 import { TASK_STATES, type TaskState } from '../../../shared/domain/task.ts';
 import type { AssignedTask, TaskStatus } from '../../../shared/protocol/agent.ts';
 import { anAssigned } from './world.ts';
 
 const NOW = 1_000_000;
+const BOOT_AGE_MS = 100_000;
 const moment = (steadyMs: number) => ({ wallMs: steadyMs, steadyMs });
 
 function aLocal(change: Partial<LocalTask> = {}): LocalTask {
   return {
     id: 't',
+    run: 0,
+    boot: 'now',
+    restarts: 0,
     phase: 'running',
     incarnation: 1,
+    epoch: 1,
+    origin: anAssigned('t'),
     timeoutMs: null,
     graceMs: 5000,
     stopAfterMs: null,
@@ -33,6 +41,7 @@ function aContainer(change: Partial<Container> = {}): Container {
   return {
     id: 'c',
     task: 't',
+    run: 0,
     state: 'running',
     exitCode: null,
     outOfMemory: false,
@@ -44,7 +53,10 @@ function aContainer(change: Partial<Container> = {}): Container {
 }
 
 interface Case {
-  readonly session?: 'live' | 'offline';
+  readonly session?: DiffInput['session'];
+  /** How long ago the agent began. */
+  readonly agentAgeMs?: number;
+  readonly bootAgeMs?: number;
   /** Null: no assignment has been seen. Undefined: one that doesn't hold the task. */
   readonly assigned?: Partial<AssignedTask> | null | undefined;
   readonly local?: Partial<LocalTask>;
@@ -57,6 +69,8 @@ interface Case {
 
 function inputOf({
   session = 'live',
+  agentAgeMs = 60_000,
+  bootAgeMs = BOOT_AGE_MS,
   assigned,
   local,
   container,
@@ -72,10 +86,12 @@ function inputOf({
   };
   return {
     nowMs: NOW,
+    begunAtMs: NOW - agentAgeMs,
     session,
     assignment: assigned === null ? null : assignment,
     journal: new Map(local ? [['t', aLocal(local)]] : []),
     running: new Map(container ? [['t', aContainer(container)]] : []),
+    boot: { id: 'now', startedAt: moment(NOW - bootAgeMs) },
     retention: DEFAULT_RETENTION,
     contactAgeMs,
     fenced: new Set(isFenced ? ['c'] : []),
@@ -92,7 +108,15 @@ function outline(step: Step | undefined): string {
 const stop = { atMs: 0, graceMs: 3000, reason: 'enough' };
 const ended = { phase: 'ended', endedAt: moment(NOW - 1000) } as const;
 const exited = { state: 'exited', exitCode: 0 } as const;
-const waiting: TaskStatus = { task: 't', state: 'finished', atMs: 1, reason: 'exited', message: '', exitCode: 0 };
+const waiting: TaskStatus = {
+  task: 't',
+  run: 0,
+  state: 'finished',
+  atMs: 1,
+  reason: 'exited',
+  message: '',
+  exitCode: 0,
+};
 const stopping = { since: moment(NOW - 4000), graceMs: 5000, cause: 'stop-requested', message: 'enough' } as const;
 
 describe('a task that nothing here has ever heard of', () => {
@@ -132,11 +156,28 @@ describe('a task that was being started when the agent went down', () => {
   const local = { phase: 'starting' } as const;
   it.each<[string, Case, string]>([
     ['is started now', { local, assigned: { state: 'starting' } }, 'start'],
-    ['waits while there is no session', { local, assigned: {}, session: 'offline' }, 'nothing'],
-    ['waits while nothing is known of what is wanted', { local, assigned: null }, 'nothing'],
+    ['is started without a session too', { local, assigned: {}, session: 'offline' }, 'start'],
+    ['is started with no word from anyone', { local, assigned: null, session: 'offline' }, 'start'],
+    ['waits for such a word first', { local, assigned: null, session: 'offline', agentAgeMs: 9999 }, 'nothing'],
+    ['waits while the node is refused', { local, assigned: null, session: 'refused' }, 'nothing'],
+    [
+      'waits when the journal does not say what it was started from',
+      { local: { ...local, origin: null }, assigned: null, session: 'offline' },
+      'nothing',
+    ],
+    [
+      'is not started without a session when its journal says stop',
+      { local: { ...local, stop: stopping }, assigned: null, session: 'offline' },
+      'nothing',
+    ],
+    [
+      'is not started without a session when its record says that it ran',
+      { local, assigned: { state: 'running' }, session: 'offline' },
+      'nothing',
+    ],
+    ['is not started without a session when its place is gone', { local, session: 'offline' }, 'nothing'],
     ['is not started when it is to stop', { local, assigned: { stop } }, 'report killed stop-requested'],
     ['is forgotten when its place is gone', { local }, 'forget'],
-    ['is not forgotten without a session', { local, session: 'offline' }, 'nothing'],
     ['is released when it was given up', { local, assigned: { disowned: true } }, 'release'],
     ['has no second end when its end is known', { local, assigned: { state: 'error' } }, 'nothing'],
     [
@@ -151,6 +192,11 @@ describe('a task that was being started when the agent went down', () => {
   ])('%s', (_, given, expected) => {
     expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
   });
+});
+
+it('says when the journal alone is enough to start a task', () => {
+  const given: Case = { local: { phase: 'starting' }, assigned: null, session: 'offline', agentAgeMs: 4000 };
+  expect(diff(inputOf(given)).wakeAtMs).toBe(NOW + 6000);
 });
 
 describe('a task whose start had been asked for when the agent went down', () => {
@@ -208,6 +254,90 @@ describe('a task that runs', () => {
   it('says when to look again for its timeout', () => {
     const { wakeAtMs } = diff(inputOf({ local: { timeoutMs: 1500 }, container, assigned: {} }));
     expect(wakeAtMs).toBe(NOW + 500);
+  });
+});
+
+describe('a task whose node went down under it', () => {
+  const origin = anAssigned('t', { group: { restart: { afterReboot: true } } });
+  const local = { boot: 'before', origin } as const;
+  const container = { state: 'exited', exitCode: 255, endedAtMs: NOW } as const;
+  const failed = 'report failed node-rebooted';
+  it.each<[string, Case, string]>([
+    ['runs again', { local, container, assigned: { state: 'running' } }, 'restart'],
+    ['runs again when nothing is left of it', { local, assigned: { state: 'running' } }, 'restart'],
+    [
+      'runs again when it had only been launched',
+      { local: { ...local, phase: 'launched' }, container, assigned: {} },
+      'restart',
+    ],
+    ['runs again with no word from anyone', { local, container, assigned: null, session: 'offline' }, 'restart'],
+    ['waits for it first', { local, container, assigned: null, session: 'offline', agentAgeMs: 9999 }, 'nothing'],
+    ['waits while the node is refused', { local, container, assigned: null, session: 'refused' }, 'nothing'],
+    ['waits longer after each restart', { local: { ...local, restarts: 5 - 1 }, container, assigned: {} }, 'restart'],
+    ['has ended when there were too many', { local: { ...local, restarts: 5 }, container, assigned: {} }, failed],
+    ['has ended when it was not to run again', { local: { boot: 'before' }, container, assigned: {} }, failed],
+    ['has ended when it is to stop', { local, container, assigned: { stop } }, failed],
+    ['has ended when it was given up', { local, container, assigned: { disowned: true } }, failed],
+    ['has ended when its place is gone', { local, container }, failed],
+    ['has ended when its record has', { local, container, assigned: { state: 'lost' } }, failed],
+    [
+      'has been stopped when it was being stopped',
+      { local: { ...local, stop: stopping }, container, assigned: null },
+      'report killed stop-requested',
+    ],
+    [
+      'has its own end reported',
+      { local, container: { ...container, exitCode: 3 }, assigned: {} },
+      'report failed exited',
+    ],
+    ['is left alone when it runs', { local, container: {}, assigned: {} }, 'nothing'],
+    [
+      'is cleared away when it may not even have begun',
+      { local: { ...local, phase: 'launched' }, container: { state: 'created' }, assigned: {} },
+      'remove',
+    ],
+    [
+      'makes way for its next run',
+      { local: { ...local, phase: 'starting', run: 1 }, container, assigned: {} },
+      'remove',
+    ],
+    ['is killed when an earlier run is alive', { local: { ...local, run: 1 }, container: {}, assigned: {} }, 'kill'],
+    [
+      'is started as its next run',
+      { local: { ...local, phase: 'starting', run: 1 }, assigned: { state: 'running', run: 0 } },
+      'start',
+    ],
+    [
+      'is lost when that run was told, and is gone',
+      { local: { ...local, phase: 'starting', run: 1 }, assigned: { state: 'running', run: 1 } },
+      'report lost not-found-on-node',
+    ],
+  ])('%s', (_, given, expected) => {
+    expect(outline(diff(inputOf(given)).steps[0])).toBe(expected);
+  });
+
+  it('gets a run that nobody has heard of', () => {
+    const given = { local: { ...local, run: 1 }, container: { ...container, run: 1 }, assigned: { run: 4 } };
+    expect(diff(inputOf(given)).steps).toEqual([{ type: 'restart', task: 't', run: 5 }]);
+  });
+
+  it('has its old container removed as one that has run, so that no launch is undone', () => {
+    const old = { container: { state: 'created' } as const, assigned: {} };
+    for (const change of [{ phase: 'launched' }, { phase: 'starting', run: 1 }] as const) {
+      expect(diff(inputOf({ local: { ...local, ...change }, ...old })).steps[0]).toMatchObject({ isUnused: false });
+    }
+  });
+
+  it('says when its pause is over, counted from the boot', () => {
+    const given = { local: { ...local, restarts: 5 - 1 }, container, assigned: {}, bootAgeMs: 20_000 };
+    expect(diff(inputOf(given))).toEqual({ steps: [], wakeAtMs: NOW + 60_000 });
+  });
+
+  it('says when its further run has lasted', () => {
+    const given = { local: { restarts: 1, startedAt: moment(NOW - RUN_LASTS_MS + 5) }, container: {}, assigned: {} };
+    expect(diff(inputOf(given))).toEqual({ steps: [], wakeAtMs: NOW + 5 });
+    const later = { ...given, local: { ...given.local, startedAt: moment(NOW - RUN_LASTS_MS) } };
+    expect(outline(diff(inputOf(later)).steps[0])).toBe('lasted');
   });
 });
 
@@ -347,7 +477,15 @@ describe('a task that may not run without contact', () => {
 
 const anyInput: fc.Arbitrary<DiffInput> = fc
   .record({
-    session: fc.constantFrom<'live' | 'offline'>('live', 'offline'),
+    session: fc.constantFrom<DiffInput['session']>('live', 'offline', 'refused'),
+    agentAgeMs: fc.constantFrom(0, 60_000),
+    hasOrigin: fc.boolean(),
+    boot: fc.constantFrom('now', 'before', null),
+    afterReboot: fc.boolean(),
+    run: fc.constantFrom(0, 1),
+    restarts: fc.constantFrom(0, 5),
+    containerRun: fc.constantFrom(0, 1),
+    exitCode: fc.constantFrom(0, 255),
     isAssigned: fc.boolean(),
     isAssignmentKnown: fc.boolean(),
     state: fc.constantFrom<TaskState>(...TASK_STATES),
@@ -368,6 +506,7 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
       session: any.session,
       contactAgeMs: any.contactAgeMs,
       isFenced: any.isFenced,
+      agentAgeMs: any.agentAgeMs,
       assigned: !any.isAssignmentKnown
         ? null
         : any.isAssigned
@@ -379,6 +518,10 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
             local: {
               phase: any.phase as LocalTask['phase'],
               incarnation: any.incarnation,
+              origin: any.hasOrigin ? anAssigned('t', { group: { restart: { afterReboot: any.afterReboot } } }) : null,
+              boot: any.phase === 'starting' ? null : any.boot,
+              run: any.run,
+              restarts: any.restarts,
               stop: any.isStopping ? stopping : null,
               timeoutMs: any.hasTimeout ? 500 : null,
               stopAfterMs: any.stopAfterMs,
@@ -386,7 +529,15 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
               endedAt: any.phase === 'ended' ? moment(NOW) : null,
             },
           }),
-      ...(any.container === 'none' ? {} : { container: { state: any.container as Container['state'], exitCode: 0 } }),
+      ...(any.container === 'none'
+        ? {}
+        : {
+            container: {
+              state: any.container as Container['state'],
+              exitCode: any.container === 'exited' ? any.exitCode : null,
+              run: any.containerRun,
+            },
+          }),
     }),
   );
 
@@ -411,11 +562,33 @@ describe('whatever is wanted, known and running', () => {
     });
   });
 
-  it('nothing is started outside of a live session, against a stop, or for a place that is gone', () => {
+  it('nothing is started against a stop, or for a place that is gone', () => {
     holds((step, input) => {
-      if (step?.type !== 'start') return true;
+      if (step?.type !== 'start' || input.assignment === null) return true;
+      const assigned = input.assignment.tasks.get('t');
+      return assigned !== undefined && assigned.stop === null && !assigned.disowned;
+    });
+  });
+
+  it('outside of a live session nothing is started but what the journal holds, is not to stop, and has not been asked for', () => {
+    holds((step, input) => {
+      if (step?.type !== 'start' || input.session === 'live') return true;
+      const local = input.journal.get('t');
+      const isHeld = local?.phase === 'starting' && local.stop === null && local.origin === step.assigned;
+      return isHeld && input.session === 'offline' && input.nowMs >= input.begunAtMs + ALONE_AFTER_MS;
+    });
+  });
+
+  it('a further run begins only for what was launched in an earlier boot, does not run, and asks for it', () => {
+    holds((step, input) => {
+      if (step?.type !== 'restart') return true;
+      const local = input.journal.get('t');
       const assigned = input.assignment?.tasks.get('t');
-      return input.session === 'live' && assigned !== undefined && assigned.stop === null && !assigned.disowned;
+      const isAsked = local?.origin?.group.restart.afterReboot === true && local.stop === null;
+      const isWanted = input.assignment === null || (assigned?.stop === null && !assigned.disowned);
+      const hasFallen = local?.boot === 'before' && ['launched', 'running'].includes(local.phase);
+      const isAllowed = input.session === 'live' || input.session === 'offline';
+      return isAsked && isWanted && hasFallen && isAllowed && input.running.get('t')?.state !== 'running';
     });
   });
 
@@ -445,8 +618,9 @@ describe('whatever is wanted, known and running', () => {
       const isWanted = assigned !== undefined && assigned.stop === null && !assigned.disowned;
       const isFree = local?.timeoutMs === null && local.stopAfterMs === null;
       const isFine = isFree && local.phase !== 'ended' && local.stop === null;
-      if (!isWanted || !isFine || input.running.get('t')?.state !== 'running') return true;
-      return step === undefined || step.type === 'adopt';
+      const container = input.running.get('t');
+      if (!isWanted || !isFine || container?.state !== 'running' || container.run < local.run) return true;
+      return step === undefined || step.type === 'adopt' || step.type === 'lasted';
     });
   });
 
@@ -469,9 +643,10 @@ describe('whatever is wanted, known and running', () => {
     });
   });
 
-  it('without any word from the control plane, only ends are seen to', () => {
+  it('without any word from the control plane, only ends and unfinished starts are seen to', () => {
     holds((step, input) => {
       if (input.assignment !== null || step === undefined) return true;
+      if (['start', 'restart', 'lasted'].includes(step.type)) return true;
       const isOwn =
         step.type === 'stop'
           ? ['timed-out', 'disconnected'].includes(step.cause)

@@ -2,7 +2,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { momentAt } from '../../../node-agent/core/model.ts';
-import { applyRecord, compactBook, emptyBook, type JournalRecord } from '../../../node-agent/core/records.ts';
+import {
+  applyRecord,
+  compactBook,
+  dropUnusedTemplates,
+  emptyBook,
+  type JournalRecord,
+  startingRecords,
+} from '../../../node-agent/core/records.ts';
+import { anAssigned } from './world.ts';
 
 const now = { wallMs: 5_000_000, steadyMs: 1000 };
 
@@ -18,17 +26,10 @@ const states = ['starting', 'running', 'finished', 'failed', 'killed', 'error', 
 
 const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   fc.record({
-    kind: fc.constant('starting' as const),
-    task,
-    incarnation: fc.nat(3),
-    timeoutMs: fc.option(fc.nat(1000)),
-    graceMs: fc.nat(1000),
-    stopAfterMs: fc.option(fc.nat(1000)),
-  }),
-  fc.record({
     kind: fc.constant('status' as const),
     status: fc.record({
       task,
+      run: fc.nat(2),
       state: fc.constantFrom(...states),
       atMs,
       reason: fc.constant('exited' as const),
@@ -45,6 +46,9 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
     cause: fc.constantFrom('stop-requested' as const, 'timed-out' as const, 'unassigned' as const),
     message: fc.string(),
   }),
+  fc.record({ kind: fc.constant('launch' as const), task, isSent: fc.boolean(), boot: fc.constantFrom('b1', 'b2') }),
+  fc.record({ kind: fc.constant('run' as const), task, run: fc.nat(3) }),
+  fc.record({ kind: fc.constant('lasted' as const), task }),
   fc.record({ kind: fc.constant('release' as const), task, answered: fc.boolean() }),
   fc.record({ kind: fc.constant('forgotten' as const), task }),
   fc.record({
@@ -53,10 +57,24 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   }),
 );
 
+/** A task is being started, with its template or, as if that line were damaged, without. */
+const anyStart: fc.Arbitrary<readonly JournalRecord[]> = fc
+  .record({ task, version: fc.nat(2), incarnation: fc.nat(3), epoch: fc.nat(9), isWhole: fc.boolean() })
+  .map(({ task, version, isWhole, ...stamp }) => {
+    const records = startingRecords(emptyBook(), anAssigned(task, { jobVersion: version }), stamp);
+    return isWhole ? records : records.slice(1);
+  });
+
+const anyRecords: fc.Arbitrary<readonly JournalRecord[]> = fc
+  .array(fc.oneof({ weight: 3, arbitrary: anyRecord.map((record) => [record]) }, { weight: 1, arbitrary: anyStart }), {
+    maxLength: 40,
+  })
+  .map((records) => records.flat());
+
 describe('the journal', () => {
   it('says the same after it has been compacted, through JSON', () => {
     fc.assert(
-      fc.property(fc.array(anyRecord, { maxLength: 40 }), (records) => {
+      fc.property(anyRecords, (records) => {
         const book = added(records);
         const read = JSON.parse(JSON.stringify(compactBook(book))) as JournalRecord[];
         expect(added(read)).toEqual(book);
@@ -64,9 +82,63 @@ describe('the journal', () => {
     );
   });
 
+  it('keeps the templates of what may yet be started, each once, and no others', () => {
+    fc.assert(
+      fc.property(anyRecords, (records) => {
+        const book = added(records);
+        dropUnusedTemplates(book);
+        const origins = [...book.tasks.values()].flatMap(({ origin, incarnation }) =>
+          origin === null ? [] : [`${incarnation}/${origin.jobUid}/${origin.jobVersion}/${origin.groupName}`],
+        );
+        expect([...book.templates.keys()].sort()).toEqual([...new Set(origins)].sort());
+      }),
+    );
+  });
+
+  it('knows what a task was started from until that has ended', () => {
+    const assigned = anAssigned('a', { ports: { http: 20_000 }, attempt: 2 });
+    const book = added(startingRecords(emptyBook(), assigned, { incarnation: 1, epoch: 7 }));
+    expect(book.tasks.get('a')).toMatchObject({ origin: assigned, epoch: 7, incarnation: 1 });
+    expect(
+      startingRecords(book, anAssigned('b', { jobUid: assigned.jobUid }), { incarnation: 1, epoch: 7 }).map(
+        ({ kind }) => kind,
+      ),
+    ).toEqual(['starting']);
+    applyRecord(book, { kind: 'release', task: 'a', answered: false }, now);
+    expect(book.tasks.get('a')?.origin).toBeNull();
+    expect(book.templates.size).toBe(0);
+  });
+
+  it('numbers runs upwards only, and each begins afresh', () => {
+    fc.assert(
+      fc.property(anyRecords, (records) => {
+        const book = emptyBook();
+        const runs = new Map<string, number>();
+        for (const record of records) {
+          applyRecord(book, record, now);
+          if (record.kind === 'forgotten') runs.delete(record.task);
+          for (const { id, run, phase, startedAt, boot } of book.tasks.values()) {
+            const before = runs.get(id) ?? 0;
+            expect(run).toBeGreaterThanOrEqual(before);
+            if (run > before)
+              expect({ phase, startedAt, boot }).toEqual({ phase: 'starting', startedAt: null, boot: null });
+            runs.set(id, run);
+          }
+        }
+      }),
+    );
+  });
+
+  it('of an agent that kept less is read all the same', () => {
+    const [task] = compactBook(added([{ kind: 'launch', task: 'a', isSent: true, boot: 'b1' }]));
+    const { origin: _origin, epoch: _epoch, ...old } = task?.kind === 'task' ? task.task : {};
+    const book = added([{ kind: 'task', task: old } as JournalRecord]);
+    expect(book.tasks.get('a')).toMatchObject({ phase: 'launched', origin: null, epoch: null });
+  });
+
   it('never lets an end be undone', () => {
     fc.assert(
-      fc.property(fc.array(anyRecord, { maxLength: 40 }), (records) => {
+      fc.property(anyRecords, (records) => {
         const book = emptyBook();
         const over = new Set<string>();
         for (const record of records) {
@@ -97,7 +169,7 @@ describe('the journal', () => {
   it('keeps what is unanswered in its order, and drops each when it is answered', () => {
     const status = (state: (typeof states)[number]): JournalRecord => ({
       kind: 'status',
-      status: { task: 'a', state, atMs: 4_500_000, reason: 'exited', message: '', exitCode: null },
+      status: { task: 'a', run: 0, state, atMs: 4_500_000, reason: 'exited', message: '', exitCode: null },
     });
     const book = added([status('starting'), status('running'), status('finished')]);
     expect(book.tasks.get('a')?.unanswered.map((each) => each.state)).toEqual(['starting', 'running', 'finished']);

@@ -83,6 +83,7 @@ describe('after a crash of the agent', () => {
     const { id: _, ...state } = {
       id: '',
       task: 't1',
+      run: 0,
       state: 'created' as const,
       exitCode: null,
       outOfMemory: false,
@@ -282,7 +283,7 @@ describe('a session', () => {
 
   it('ends orphans only after the control plane has said that they are not wanted', async () => {
     const world = new World();
-    const running = { exitCode: null, outOfMemory: false, error: '', startedAtMs: 0, endedAtMs: null };
+    const running = { run: 0, exitCode: null, outOfMemory: false, error: '', startedAtMs: 0, endedAtMs: null };
     world.runtime.plant({ task: 'stray', state: 'running', ...running });
     world.controlPlane.fault = 'away';
     await world.startAgent();

@@ -1,5 +1,6 @@
 /** An agent in a world that exists only in memory and in virtual time. */
 
+import type { Boot } from '../../../node-agent/core/model.ts';
 import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
 import type { Agent, AgentParts } from '../../../node-agent/executor/agent.ts';
 import { createAgent } from '../../../node-agent/executor/agent.ts';
@@ -72,13 +73,15 @@ type AssignedChange = Omit<Partial<AssignedTask>, 'group'> & { readonly group?: 
 export function anAssigned(id: string, { group, ...change }: AssignedChange = {}): AssignedTask {
   return {
     id,
-    jobUid: 'u1',
+    // Each its own: two tasks of one version of a job are made from the same template.
+    jobUid: `u-${id}`,
     jobName: 'demo',
     jobVersion: 1,
     role: 'default',
     groupName: 'main',
     index: 0,
     attempt: 0,
+    run: 0,
     state: 'staging',
     group: { ...aGroup({ image: IMAGE }), ...group },
     stopAfterDisconnectMs: null,
@@ -102,8 +105,11 @@ export class World {
   readonly logged: LogEntry[] = [];
   readonly runtime: FakeRuntime;
   readonly fence: FakeFence;
-  readonly #config: AgentConfig;
+  readonly #config: Omit<AgentConfig, 'boot'>;
   #agent: Agent | null = null;
+  #boot: Boot = { id: 'boot-0', startedAt: { wallMs: T0, steadyMs: 0 } };
+  #powerCuts = 0;
+  #life = { isOver: false };
 
   constructor(
     options: { readonly engine?: Omit<FakeRuntimeOptions, 'clock'>; readonly config?: Partial<AgentConfig> } = {},
@@ -119,7 +125,10 @@ export class World {
   }
 
   async startAgent(change: Partial<AgentParts> = {}): Promise<Agent> {
-    const { clock, controlPlane, journal, runtime, fence } = this;
+    const life = { isOver: false };
+    this.#life = life;
+    const { clock, controlPlane, fence } = this;
+    const [journal, runtime] = [whileAlive(this.journal, life), whileAlive(this.runtime, life)];
     const parts = {
       clock,
       controlPlane,
@@ -127,7 +136,7 @@ export class World {
       runtime,
       fence,
       random: evenChance,
-      config: this.#config,
+      config: { boot: this.#boot, ...this.#config },
       log: this.#log(),
     };
     this.#agent = createAgent({ ...parts, ...change });
@@ -139,8 +148,19 @@ export class World {
   /** The agent's process dies: nothing of it acts any more. Its journal keeps what was made durable. */
   async crash(): Promise<void> {
     this.agent.halt();
+    this.#life.isOver = true;
     this.journal.crash();
     await this.clock.advance(0);
+  }
+
+  /** The agent and whatever ran are gone, and the machine comes up again. */
+  async powerCut(): Promise<void> {
+    await this.crash();
+    this.runtime.powerCut();
+    this.fence.reboot();
+    this.#powerCuts += 1;
+    const startedAt = { wallMs: this.clock.now(), steadyMs: this.clock.monotonicMs() };
+    this.#boot = { id: `boot-${this.#powerCuts}`, startedAt };
   }
 
   #log(): Log {
@@ -149,7 +169,28 @@ export class World {
   }
 }
 
-const defaultConfig: AgentConfig = {
+/** What a process calls while it lives. After its death it makes no call, and learns of no answer. */
+function whileAlive<T extends object>(target: T, life: { readonly isOver: boolean }): T {
+  return new Proxy(target, {
+    get: (_, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        if (life.isOver) return new Promise(() => {});
+        const answer: unknown = Reflect.apply(member, target, args);
+        if (!(answer instanceof Promise)) return answer;
+        return new Promise((resolve, reject) => {
+          answer.then(
+            (value) => life.isOver || resolve(value),
+            (cause: unknown) => life.isOver || reject(cause),
+          );
+        });
+      };
+    },
+  });
+}
+
+const defaultConfig: Omit<AgentConfig, 'boot'> = {
   node: {
     id: 'node-1',
     hostname: 'host-1',

@@ -49,7 +49,7 @@ export function aTaskView(change: Partial<TaskView> = {}): TaskView {
     ...{ id: 'task-1', job: { uid: 'uid-1', name: 'job-1', version: 1 }, role: 'default', group: 'main', index: 0 },
     ...{ attempt: 0, state, unreachable: false, node: NODE, host: 'host', ports: {}, exitCode: 0, reason: 'exited' },
     ...{ message: '', createdAt: TIME, notBefore: null, placedAt: TIME, startedAt: TIME, endedAt: TIME, stop: null },
-    ...{ explanation: null, history, ...change },
+    ...{ run: 0, restarts: [], explanation: null, history, ...change },
   };
 }
 

@@ -28,6 +28,8 @@ function task(change: Partial<TaskView> = {}): TaskView {
     group,
     index,
     attempt,
+    run: 0,
+    restarts: [],
     state: history.at(-1)?.state ?? 'pending',
     unreachable: false,
     node: null,
@@ -162,6 +164,15 @@ describe('progress', () => {
     expect(progressLines(null, snapshot([task({ attempt: 1, history: [retried] })]), plain)).toEqual([
       'main[0] (attempt 2) pending: again in 1 s',
     ]);
+  });
+
+  it('tells a restart once', () => {
+    const history = [step('pending', 0), step('running', 1)];
+    const restarts = [{ run: 1, at: at(30), reason: 'restarted-after-reboot' as const, message: 'started again' }];
+    const before = snapshot([task({ history })]);
+    const after = snapshot([task({ history, run: 1, restarts })]);
+    expect(progressLines(before, after, plain)).toEqual(['main[0] started again']);
+    expect(progressLines(after, after, plain)).toEqual([]);
   });
 
   it('says why a group waits, and again only when the reason changes', () => {

@@ -3,8 +3,12 @@ import {
   advance,
   createdAtMs,
   enteredAtMs,
+  isNewer,
   isTerminal,
   mayFollow,
+  RESTARTS_KEPT_MAX,
+  restarted,
+  type Standing,
   TASK_STATES,
   type TaskState,
   TERMINAL_STATES,
@@ -23,6 +27,34 @@ describe('states', () => {
     const following = TASK_STATES.filter((to) => mayFollow(from, to));
     const place = LIVE.indexOf(from);
     expect(following).toEqual(place < 0 ? [] : [...LIVE.slice(place + 1), ...TERMINAL_STATES]);
+  });
+});
+
+describe('word of a task', () => {
+  const running = { state: 'running', run: 1 } as const;
+  it.each<[string, Standing, Standing, boolean]>([
+    ['is news when it is further', { state: 'starting', run: 1 }, running, true],
+    ['is none when it repeats what is known', running, running, false],
+    ['is news when a further run has begun', running, { state: 'running', run: 2 }, true],
+    ['is news when a further run is over before its beginning was told', running, { state: 'failed', run: 3 }, true],
+    ['is none when a further run is only being started', running, { state: 'starting', run: 2 }, false],
+    ['is none when it is of an earlier run', running, { state: 'running', run: 0 }, false],
+    ['is none when it is of the end of an earlier run', running, { state: 'failed', run: 0 }, false],
+    ['is none of a further run once all is over', { state: 'failed', run: 1 }, { state: 'running', run: 2 }, false],
+    ['is none of another end', { state: 'failed', run: 1 }, { state: 'killed', run: 1 }, false],
+  ])('%s', (_, from, to, expected) => {
+    expect(isNewer(from, to)).toBe(expected);
+  });
+});
+
+describe('a restart', () => {
+  it('counts runs, changes no state, and is kept among the latest', () => {
+    let task = aTask(aJob(), { state: 'running' });
+    for (let run = 1; run <= RESTARTS_KEPT_MAX + 2; run += 1) {
+      task = restarted(task, { run, atMs: run, reason: 'restarted-after-reboot', message: 'again' });
+    }
+    expect(task).toMatchObject({ state: 'running', run: RESTARTS_KEPT_MAX + 2, history: { length: 2 } });
+    expect(task.restarts.map(({ run }) => run)).toEqual(Array.from({ length: RESTARTS_KEPT_MAX }, (_, at) => at + 3));
   });
 });
 

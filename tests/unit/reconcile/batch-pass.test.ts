@@ -63,6 +63,8 @@ describe('tasks that a job lacks', () => {
       node: null,
       ports: {},
       exitCode: null,
+      run: 0,
+      restarts: [],
       stop: null,
     });
   });

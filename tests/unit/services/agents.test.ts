@@ -4,9 +4,11 @@ import { waitForAssignment } from '../../../control-plane/services/assignments.t
 import { submitJob, updateJob } from '../../../control-plane/services/jobs.ts';
 import { drainNode, getNode, setEligibility } from '../../../control-plane/services/nodes.ts';
 import { stopTask } from '../../../control-plane/services/tasks.ts';
+import { taskView } from '../../../control-plane/services/views.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { TaskStatus } from '../../../shared/protocol/agent.ts';
+import { present } from '../../../shared/util/assert.ts';
 import {
   ADMIN,
   callOf,
@@ -35,7 +37,7 @@ async function session(id = 'edge-1') {
 }
 
 function status(task: string, state: TaskStatus['state'], change: Partial<TaskStatus> = {}): TaskStatus {
-  return { task, state, atMs: 1, reason: 'started', message: state, exitCode: null, ...change };
+  return { task, run: 0, state, atMs: 1, reason: 'started', message: state, exitCode: null, ...change };
 }
 
 async function placedTask(): Promise<string> {
@@ -191,6 +193,28 @@ describe('statuses', () => {
     const late = { statuses: [status(task, 'failed', { exitCode: 1 })], released: [] };
     expect((await commitStatuses(replica.ctx, held, late)).results).toEqual(['known']);
     expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'finished', exitCode: 0 });
+  });
+
+  it('tell of further runs, each once, and nothing of earlier ones', async () => {
+    const agent = await session();
+    const task = await placedTask();
+    const again = (run: number, change: Partial<TaskStatus> = {}) =>
+      status(task, 'running', { run, reason: 'restarted-after-reboot', atMs: Date.now() + run, ...change });
+    const statuses = [status(task, 'running'), again(1), again(1), again(2), again(1), status(task, 'failed')];
+    const { results } = await commitStatuses(replica.ctx, agent, { statuses, released: [] });
+    expect(results).toEqual(['committed', 'committed', 'known', 'committed', 'known', 'known']);
+    await caughtUp(replica.ctx);
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'running', run: 2 });
+    const { snapshot } = replica.ctx.mirror;
+    const view = taskView(snapshot, present(snapshot.tasks.get(task), 'the task'));
+    expect(view).toMatchObject({ run: 2, reason: 'restarted-after-reboot', restarts: [{ run: 1 }, { run: 2 }] });
+    expect(view.history.map((step) => step.state)).toEqual(['pending', 'staging', 'running']);
+    const assignment = await waitForAssignment(replica.ctx, agent, nothingYet());
+    expect(assignment?.tasks[0]).toMatchObject({ id: task, run: 2 });
+    const end = status(task, 'finished', { run: 2, exitCode: 0 });
+    await commitStatuses(replica.ctx, agent, { statuses: [end, again(3)], released: [] });
+    await caughtUp(replica.ctx);
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'finished', run: 2, exitCode: 0 });
   });
 
   it('of an old session are refused', async () => {

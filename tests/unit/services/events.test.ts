@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { eventsOf } from '../../../control-plane/services/event-views.ts';
 import { type EventBatch, watchEvents } from '../../../control-plane/services/events.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { restarted } from '../../../shared/domain/task.ts';
+import { aJob, aTask, T0 } from '../../support/builders.ts';
 import { ADMIN, callOf, caughtUp, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
 
 const ALL = { types: null, role: null, job: null, task: null, node: null };
@@ -26,6 +30,26 @@ async function submit(name: string): Promise<void> {
   await submitJob(replica.ctx, callOf(), specOf({ name }));
   await caughtUp(replica.ctx);
 }
+
+describe('a change of a task', () => {
+  it('is told as a restart for each run that has begun, and for no run twice', () => {
+    const job = aJob();
+    const again = (run: number) => ({
+      run,
+      atMs: T0 + run,
+      reason: 'restarted-after-reboot' as const,
+      message: 'again',
+    });
+    const before = restarted(aTask(job, { state: 'running' }), again(1));
+    const after = restarted(restarted(before, again(2)), again(3));
+    const change = { kind: 'tasks', key: keys.task(after.id), id: after.id, before, after, revision: 9 } as const;
+    expect(eventsOf(change)).toMatchObject([
+      { type: 'task.restarted', reason: 'restarted-after-reboot', task: after.id },
+      { type: 'task.restarted', at: '2026-01-01T00:00:00.003Z' },
+    ]);
+    expect(eventsOf({ ...change, before: after })).toEqual([]);
+  });
+});
 
 describe('a stream of events', () => {
   it('tells a reader that was cut off nothing beyond what it has missed', async () => {

@@ -76,7 +76,7 @@ describe('a node that is declared gone', () => {
     expect(replica.ctx.mirror.snapshot.ledgers.size).toBe(0);
     const session = { node: NODE, epoch };
     await expect(heartbeat(replica.ctx, session)).rejects.toMatchObject({ code: 'stale-epoch' });
-    const report = { task, state: 'running', atMs: 1, reason: 'started', message: '', exitCode: null } as const;
+    const report = { task, run: 0, state: 'running', atMs: 1, reason: 'started', message: '', exitCode: null } as const;
     const late = commitStatuses(replica.ctx, session, { statuses: [report], released: [task] });
     await expect(late).rejects.toMatchObject({ code: 'stale-epoch' });
   });

@@ -61,7 +61,7 @@ async function placedBehindItsBack(): Promise<{ epoch: number; task: string }> {
 }
 
 function running(task: string): TaskStatus {
-  return { task, state: 'running', atMs: 1, reason: 'started', message: 'started', exitCode: null };
+  return { task, run: 0, state: 'running', atMs: 1, reason: 'started', message: 'started', exitCode: null };
 }
 
 it('takes in the status of a task that it has not seen yet', async () => {

@@ -56,7 +56,7 @@ function look({ ctx }: TestReplica, epoch: number, position: AssignmentPosition 
 }
 
 function status(task: string, state: TaskStatus['state']): TaskStatus {
-  return { task, state, atMs: 1, reason: 'started', message: state, exitCode: null };
+  return { task, run: 0, state, atMs: 1, reason: 'started', message: state, exitCode: null };
 }
 
 async function place(replica: TestReplica, name: string): Promise<string> {
