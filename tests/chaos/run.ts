@@ -75,7 +75,7 @@ async function drive(
     options.tell(`[${((steadyMs() - beganAtMs) / 1000).toFixed(1).padStart(6)} s] ${line}`);
   const workload = new Workload(world, random.split('workload'));
   const feed = new Feed(world, random.split('feed'), await currentRevision(world));
-  const observer = new Observer(world, random.split('observer'));
+  const observer = new Observer(world);
   const supervisor = new Supervisor(world);
   tell(`three members, three replicas and three machines are up; everything lies in ${world.folder}`);
   for (const part of [supervisor, feed, observer, workload]) part.start();

@@ -1,11 +1,10 @@
-/** Looks at the cluster now and then, through whichever replica answers: how far its rounds are, and what its ledgers hold. */
+/** Looks at the cluster now and then, through whichever replica answers first: how far its rounds are, and what its ledgers hold. */
 
 import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
 import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-random.ts';
 import { createClient } from '../../../shared/client/client.ts';
-import type { SeededRandom } from '../../simulation/seeded-random.ts';
 import { type ClusterSample, steadyMs } from '../history.ts';
-import type { World } from '../world/world.ts';
+import type { Replica, World } from '../world/world.ts';
 import { pause } from './client.ts';
 
 const LOOK_MS = 500;
@@ -14,13 +13,11 @@ const PATIENCE_MS = 2000;
 export class Observer {
   readonly samples: ClusterSample[] = [];
   readonly #world: World;
-  readonly #random: SeededRandom;
   readonly #closing = new AbortController();
   #watching: Promise<void> = Promise.resolve();
 
-  constructor(world: World, random: SeededRandom) {
+  constructor(world: World) {
     this.#world = world;
-    this.#random = random;
   }
 
   start(): void {
@@ -40,10 +37,14 @@ export class Observer {
     }
   }
 
-  async #look(): Promise<ClusterSample> {
+  #look(): Promise<ClusterSample> {
+    return Promise.any(this.#world.replicas.map((replica) => this.#ask(replica)));
+  }
+
+  async #ask({ url: address }: Replica): Promise<ClusterSample> {
     const client = createClient({
-      ...{ address: this.#random.pick(this.#world.replicas).url, token: this.#world.token, fetch },
-      ...{ clock: new SystemClock(), random: new CryptoRandom(), timeoutMs: PATIENCE_MS, attemptsMax: 1 },
+      ...{ address, token: this.#world.token, fetch, clock: new SystemClock(), random: new CryptoRandom() },
+      ...{ timeoutMs: PATIENCE_MS, attemptsMax: 1 },
     });
     const { round } = await client.status();
     const { items } = await client.nodes.list();
