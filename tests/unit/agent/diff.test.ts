@@ -626,8 +626,10 @@ describe('whatever is wanted, known and running', () => {
 
   it('what may not run without contact is being ended by the end of its time, and not before half of it', () => {
     holds((step, input) => {
-      const { stopAfterMs = null, phase, stop: begun = null } = input.journal.get('t') ?? {};
-      const runs = phase === 'running' && input.running.get('t')?.state === 'running';
+      const { stopAfterMs = null, phase, run = 0, stop: begun = null } = input.journal.get('t') ?? {};
+      const container = input.running.get('t');
+      // What is left of a former run is killed, whatever else holds.
+      const runs = phase === 'running' && container?.state === 'running' && container.run >= run;
       if (!runs || begun !== null) return true;
       const isOver = stopAfterMs !== null && input.contactAgeMs >= stopAfterMs;
       const isCutOff = step?.type === 'stop' && step.cause === 'disconnected';
