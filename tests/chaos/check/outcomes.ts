@@ -187,6 +187,7 @@ function wrongEnd(
       return group.exitCode === 0 && task.exitCode === 0 ? null : `it is ${said}, and its code was ${group.exitCode}`;
     case 'failed':
       if (task.reason === 'exited' && task.exitCode === group.exitCode && group.exitCode !== 0) return null;
+      if (task.reason === 'disconnected') return wrongFence(task, planned, faults, said);
       if (isExplained(task, faults, task.exitCode)) return null;
       return `it is ${said}, and no fault explains that`;
     case 'lost':
@@ -197,15 +198,24 @@ function wrongEnd(
   }
 }
 
+/** Whatever keeps heartbeats from being confirmed may have cut the node off; but only what may never run twice ends for that. */
+function wrongFence(task: TaskView, planned: PlannedJob, faults: readonly FaultRecord[], said: string): string | null {
+  if (!planned.promises.neverTwo) return `it is ${said}, and nobody asked for that`;
+  return faults.some((fault) => isFelt(task, fault)) ? null : `it is ${said}, and no fault explains that`;
+}
+
 /** `exitCode`: on record; null: none is. */
 function isExplained(task: TaskView, faults: readonly FaultRecord[], exitCode: number | null): boolean {
+  return faults.some(
+    (fault) =>
+      (exitCode === null ? fault.kind in COSTS : COSTS[fault.kind]?.includes(exitCode) === true) &&
+      fault.targets.some((target) => target === task.node || target === task.id) &&
+      isFelt(task, fault),
+  );
+}
+
+function isFelt(task: TaskView, { beganAtMs, endedAtMs }: FaultRecord): boolean {
   const from = Date.parse(task.placedAt ?? task.createdAt) - FELT_MS;
   const to = Date.parse(task.endedAt ?? task.createdAt) + FELT_MS;
-  return faults.some(
-    ({ kind, targets, beganAtMs, endedAtMs }) =>
-      (exitCode === null ? kind in COSTS : COSTS[kind]?.includes(exitCode) === true) &&
-      targets.some((target) => target === task.node || target === task.id) &&
-      beganAtMs <= to &&
-      endedAtMs >= from,
-  );
+  return beganAtMs <= to && endedAtMs >= from;
 }

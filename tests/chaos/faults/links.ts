@@ -9,6 +9,7 @@ type Wire = Pick<Fault, 'begin' | 'end'>;
 
 export const LINK_FAULTS: readonly FaultKind[] = [
   { name: 'uplink-cut', weight: 8, make: async (world, random) => lasting(uplinkOf(world, random), random, 'both') },
+  { name: 'uplink-gone', weight: 3, make: async (world, random) => gone(world, random) },
   {
     name: 'uplink-deaf',
     weight: 4,
@@ -83,6 +84,15 @@ function line(
 
 function lasting({ wires, ...what }: Line, random: SeededRandom, direction: Direction | 'both'): Fault {
   return { ...what, ...heldLink(wires, direction), durationMs: seconds(random, 0.5, 14) };
+}
+
+/** A machine that nobody hears of for so long that what may not run in two places is replaced elsewhere while it is away. */
+function gone({ machines }: World, random: SeededRandom): Fault {
+  const { name, uplinks } = random.pick(machines);
+  return {
+    ...{ targets: [name], claims: [`uplink of ${name}`], durationMs: seconds(random, 22, 32) },
+    ...heldLink(uplinks, 'both'),
+  };
 }
 
 export function heldLink(wires: readonly TcpProxy[], direction: Direction | 'both'): Wire {

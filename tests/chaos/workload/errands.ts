@@ -9,10 +9,27 @@ import { IMAGE } from '../world/private-engine.ts';
 import { type Client, pause } from './client.ts';
 import { type Behaviour, commandOf, witnessMount } from './script.ts';
 
-const ERRANDS = { short: 8, failing: 4, long: 5, groups: 3, stopped: 4, stubborn: 2, changed: 3, deleted: 3, once: 4 };
+const ERRANDS = {
+  short: 8,
+  failing: 4,
+  long: 5,
+  groups: 3,
+  stopped: 4,
+  stubborn: 2,
+  changed: 3,
+  deleted: 3,
+  once: 4,
+  single: 5,
+};
 export type Errand = keyof typeof ERRANDS;
 
 const NO_PROMISES: Promises = { neverAgain: false, neverTwo: false };
+const PROMISES: Partial<Readonly<Record<Errand, Promises>>> = {
+  once: { neverAgain: true, neverTwo: true },
+  single: { neverAgain: false, neverTwo: true },
+};
+/** The shortest that there is. */
+const STOP_AFTER_DISCONNECT_SECONDS = 10;
 
 export interface ErrandContext {
   readonly client: Client;
@@ -26,8 +43,8 @@ export async function runErrand(name: string, context: ErrandContext): Promise<v
   const { client, random, signal } = context;
   const errand = random.weighted(ERRANDS);
   const versions = versionsOf(errand, random);
-  const promises = errand === 'once' ? { neverAgain: true, neverTwo: true } : NO_PROMISES;
-  context.plan({ name: name, versions: versions.map((groups) => groups.map(({ planned }) => planned)), promises });
+  const promises = PROMISES[errand] ?? NO_PROMISES;
+  context.plan({ name, versions: versions.map((groups) => groups.map(({ planned }) => planned)), promises });
   const [spec, next] = versions.map((groups) => specOf(name, groups, promises, context.witnessFolder));
   if (spec === undefined) return;
   if ((await client.submit(spec))?.type !== 'accepted') return;
@@ -81,6 +98,8 @@ function versionsOf(errand: Errand, random: SeededRandom): GroupOfErrand[][] {
       return [[one({ seconds: random.between(1, 20) })]];
     case 'once':
       return [[one({ seconds: random.between(1, 12) }, { retriesMax: 0 })]];
+    case 'single':
+      return [[one({ seconds: random.between(15, 40), obeys: random.chance(0.5) }, { retriesMax: 2 })]];
   }
 }
 
@@ -93,6 +112,7 @@ function specOf(
   return {
     name,
     replaceAfterSeconds: promises.neverAgain ? 'never' : 2,
+    ...(promises.neverTwo && !promises.neverAgain && { stopAfterDisconnectSeconds: STOP_AFTER_DISCONNECT_SECONDS }),
     groups: groups.map(({ planned, behaviour }) => ({
       ...{ name: planned.name, count: planned.count, image: IMAGE, pullPolicy: 'never', network: 'none' },
       command: commandOf(behaviour),

@@ -34,6 +34,25 @@ const retry = aTaskView({ id: 'task-2', attempt: 1 });
 const feedOf = (state: string) => events(['pending', 'staging', 'starting', 'running', state]);
 const overcommitted = aNodeView({ used: { ...aNodeView().total, cpus: 4 } });
 
+/** Its node stopped it for want of contact, and another attempt took its place. */
+const fenced = (change: Partial<Parameters<typeof aHistory>[0]> = {}): History =>
+  aHistory({
+    jobs: planned({ retriesMax: 1 }, { neverTwo: true }),
+    faults: [aFault({ kind: 'uplink-gone' })],
+    witness: [
+      ...aLife({}, { isKilled: true }),
+      ...aLife({ task: 'task-2', container: 'c-2' }, { from: 3000, to: 4000 }),
+    ],
+    feed: [
+      ...feedOf('failed'),
+      ...['pending', 'staging', 'starting', 'running', 'finished'].map((state, at) =>
+        anEvent(state, 20 + at, 'task-2'),
+      ),
+    ],
+    final: { tasks: [aTaskView({ state: 'failed', reason: 'disconnected', exitCode: 143 }), retry] },
+    ...change,
+  });
+
 const SOUND: Record<string, History> = {
   'a job that finished': aHistory(),
   'a job that failed with its own code': aHistory({
@@ -57,6 +76,7 @@ const SOUND: Record<string, History> = {
     ],
     final: { tasks: [killedTask, retry] },
   }),
+  'a task that its node stopped while it was cut off': fenced(),
   'a job whose stop was answered before its end': aHistory({
     requests: [aRequest(), aRequest({ id: 2, kind: 'stop', answer: accepted({}) })],
     witness: aLife({}, { isKilled: true }),
@@ -130,6 +150,16 @@ const BROKEN: readonly [rule: string, what: string, history: History][] = [
     'no answered stop is undone',
     'it succeeded after its stop',
     aHistory({ requests: [aRequest(), aRequest({ kind: 'stop', answer: accepted({ state: 'running' }) })] }),
+  ],
+  [
+    'a task ends as it was meant to, or as a fault explains',
+    'a node stops what may run on while it is cut off',
+    fenced({ jobs: planned({ retriesMax: 1 }) }),
+  ],
+  [
+    'a task ends as it was meant to, or as a fault explains',
+    'a node stops something for want of contact although nothing went wrong',
+    fenced({ faults: [] }),
   ],
   ['nobody stops unasked', 'it was stopped by nobody', aHistory({ final: { jobs: [aSummary({ state: 'stopped' })] } })],
   [
