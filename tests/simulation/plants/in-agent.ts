@@ -49,10 +49,16 @@ export function withAssignment(seams: AgentSeams, change: (task: AssignedTask) =
   });
 }
 
-/** After its own restart it takes whatever it is assigned for new, unless it runs: its journal is empty, and what has ended isn't listed. */
+/**
+ * After its own restart it takes whatever it is assigned for new, unless it runs: its journal holds nothing but who it is, and what has
+ * ended isn't listed.
+ */
 export function startingAnew(seams: AgentSeams): AgentSeams {
   const { runtime, journal } = seams;
-  const forgetful: Journal = { ...journal, load: async () => (await journal.load()).slice(0, 0) };
+  const forgetful: Journal = {
+    ...journal,
+    load: async () => (await journal.load()).filter(({ kind }) => kind === 'stamp'),
+  };
   const blind = withRuntime(seams, {
     list: async () => (await runtime.list()).filter(isRunning),
     run: async (request, beforeStart) => {
