@@ -92,6 +92,26 @@ describe('a replica that is killed', () => {
   });
 });
 
+describe('a replica that stands still', () => {
+  it('is stood in for while it drives, and does no harm when it goes on', async () => {
+    const { driver, replicas } = await client().status();
+    const url = replicas.find(({ id }) => id === driver)?.url;
+    const stopped = cluster.replicas.find((replica) => replica.url === url);
+    const other = cluster.replicas.find((replica) => replica.url !== url);
+    stopped?.process.signal('SIGSTOP');
+    await other?.client.jobs.submit({ name: 'meanwhile', groups: [{ image: IMAGE, command: ['true'] }] });
+    const finished = async () => (await other?.client.tasks.list({ job: 'meanwhile' }))?.items[0]?.state === 'finished';
+    await eventually('the job to be run without it', finished);
+    expect((await other?.client.status())?.driver).not.toBe(driver);
+    stopped?.process.signal('SIGCONT');
+    await eventually('both to say the same', async () => {
+      const [a, b] = await Promise.all([stopped?.client.status(), other?.client.status()]);
+      return a !== undefined && a.revision === b?.revision && a.driver === b?.driver && a.driver !== driver;
+    });
+    expect((await other?.client.tasks.list({ job: 'meanwhile' }))?.items).toHaveLength(1);
+  });
+});
+
 describe('etcd that is killed', () => {
   it('loses nothing that was accepted, and everything goes on when it is back', async () => {
     await client().jobs.submit({ name: 'before-etcd', groups: [{ image: IMAGE, command: ['sleep', '2'] }] });

@@ -99,7 +99,7 @@ describe('a node that is declared gone', () => {
     const task = await running('survives-a-disk', agent.node);
     await agent.process.stop();
     for (const name of await readdir(agent.stateDir)) {
-      if (name !== 'node-id') await rm(join(agent.stateDir, name));
+      if (name !== 'node-id') await rm(join(agent.stateDir, name), { recursive: true, force: true });
     }
     await stateOf(agent.node, 'unreachable');
     agent.process.start();
