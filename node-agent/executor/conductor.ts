@@ -5,15 +5,13 @@
 
 import type { TaskId } from '../../shared/domain/ids.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
-import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask, TaskStatus } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
-import { couldBeginAgain } from '../core/alone.ts';
 import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
-import { type Assignment, type Boot, clipMessage, type Ending } from '../core/model.ts';
+import { type Assignment, type Boot, clipMessage } from '../core/model.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
 import { type Fence, FenceFault, JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
@@ -23,6 +21,7 @@ import { type EngineStep, Holds } from './holds.ts';
 import { Limiter } from './limiter.ts';
 import { ImagePulls } from './pulls.ts';
 import { startTask } from './start-task.ts';
+import { Statuses } from './statuses.ts';
 
 /** Tasks whose start is under way, most of them waiting for an image or their turn at the engine. */
 const STARTS_UNDER_WAY_MAX = 500;
@@ -69,6 +68,7 @@ export class Conductor {
   readonly #startSlots: Limiter;
   readonly #pulls: ImagePulls;
   readonly #guard: Guard;
+  readonly #statuses: Statuses;
   readonly #keptAside = new Set<TaskId>();
   readonly #underWay = new Set<Promise<void>>();
   readonly #begunAtMs: number;
@@ -81,6 +81,10 @@ export class Conductor {
     this.#parts = parts;
     this.#startSlots = new Limiter(parts.startConcurrency);
     this.#pulls = new ImagePulls(parts.runtime);
+    this.#statuses = new Statuses({
+      ...parts,
+      toldRun: (task) => this.#wishes.assignment?.tasks.get(task)?.run ?? 0,
+    });
     this.#guard = new Guard({
       ...parts,
       isWanted: (task) => this.#wishes.session === 'live' && this.#unwanted(task) === null,
@@ -166,7 +170,7 @@ export class Conductor {
         this.#adopt(step);
         return true;
       case 'report':
-        this.#reportEnding(step.task, step.ending, step.endedAtMs);
+        this.#statuses.ended(step.task, step.ending, step.endedAtMs);
         return true;
       case 'restart':
         book.write({ kind: 'run', task: step.task, run: step.run });
@@ -177,7 +181,7 @@ export class Conductor {
         return true;
       case 'release':
         book.write({ kind: 'release', task: step.task, answered: false });
-        this.#tellOnceDurable(() => this.#parts.onRelease(step.task));
+        this.#statuses.onceDurable(() => this.#parts.onRelease(step.task));
         return true;
       case 'forget':
         book.write({ kind: 'forgotten', task: step.task });
@@ -254,7 +258,7 @@ export class Conductor {
       },
       reportStarting: (reason, message) => {
         // Of a further run only that it runs is told: its task is on record as running already.
-        if (run === 0) this.#report({ task: assigned.id, state: 'starting', reason, message, exitCode: null });
+        if (run === 0) this.#statuses.starting(assigned.id, reason, message);
       },
       unwanted: () => this.#unwanted(assigned.id),
       isAlone: () => this.#wishes.session !== 'live',
@@ -264,10 +268,10 @@ export class Conductor {
     });
     // A start that was broken off because the agent ends says nothing about the task: the next agent takes it up.
     if (this.#isClosed && result.type !== 'started') return;
-    if (result.type === 'ended') return this.#reportEnding(assigned.id, result.ending, null);
+    if (result.type === 'ended') return this.#statuses.ended(assigned.id, result.ending, null);
     if (result.type === 'postponed') return this.#postpone(assigned.id, result.why);
     engine.see(result.container);
-    this.#reportRunning(assigned.id, 'started', null);
+    this.#statuses.running(assigned.id, 'started', null);
   }
 
   async #stop(step: Extract<Step, { readonly type: 'stop' }>): Promise<void> {
@@ -336,39 +340,7 @@ export class Conductor {
     // What runs was launched in this boot, whoever launched it.
     book.write({ kind: 'launch', task, isSent: true, boot: boot.id });
     log.info('adopted a running container', { task, container: container.id });
-    this.#reportRunning(task, 'found running by the agent', container.startedAtMs);
-  }
-
-  #reportRunning(task: TaskId, message: string, atMs: number | null): void {
-    const run = this.#parts.book.tasks.get(task)?.run ?? 0;
-    const again = `started again after its node had gone down under it, as run ${run + 1}`;
-    const why =
-      run === 0
-        ? ({ reason: 'started', message } as const)
-        : { reason: 'restarted-after-reboot' as const, message: again };
-    this.#report({ task, state: 'running', ...why, exitCode: null }, atMs);
-  }
-
-  #reportEnding(task: TaskId, ending: Ending, endedAtMs: number | null): void {
-    this.#report({ task, ...ending, message: clipMessage(ending.message) }, endedAtMs);
-  }
-
-  #report(about: Omit<TaskStatus, 'atMs' | 'run'>, atMs: number | null = null): void {
-    const { book, onStatus } = this.#parts;
-    const { task } = about;
-    const known = book.tasks.get(task);
-    // Where the journal knows less than the control plane has been told, what was told last is meant.
-    const run = Math.max(known?.run ?? 0, this.#wishes.assignment?.tasks.get(task)?.run ?? 0);
-    const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
-    book.write({ kind: 'status', status });
-    const tell = () => onStatus(status);
-    if (isTerminal(status.state) && known !== undefined && couldBeginAgain(known)) this.#tellOnceDurable(tell);
-    else tell();
-  }
-
-  /** A journal that can't be written must not keep it back: nothing is begun with such a one either. */
-  #tellOnceDurable(tell: () => void): void {
-    this.#parts.book.durable().then(tell, tell);
+    this.#statuses.running(task, 'found running by the agent', container.startedAtMs);
   }
 
   /** It is ended at once: nothing else would when it has to be. */

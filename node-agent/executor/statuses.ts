@@ -1,0 +1,62 @@
+/**
+ * What has become of a task: put on record here, and then told. An end that the journal could forget over a power cut is on disk
+ * before anybody hears of it, since an end is final.
+ */
+import type { TaskId } from '../../shared/domain/ids.ts';
+import { isTerminal } from '../../shared/domain/task.ts';
+import type { TaskStatus } from '../../shared/protocol/agent.ts';
+import { couldBeginAgain } from '../core/alone.ts';
+import { clipMessage, type Ending } from '../core/model.ts';
+import type { Book } from './book.ts';
+
+export interface StatusesParts {
+  readonly book: Book;
+  /** A status was put on record: tell it. */
+  readonly onStatus: (status: TaskStatus) => void;
+  /** Of the task, as the control plane has told it last; 0: it has told of none. */
+  readonly toldRun: (task: TaskId) => number;
+}
+
+export class Statuses {
+  readonly #parts: StatusesParts;
+
+  constructor(parts: StatusesParts) {
+    this.#parts = parts;
+  }
+
+  starting(task: TaskId, reason: 'accepted' | 'pulling-image', message: string): void {
+    this.#put({ task, state: 'starting', reason, message, exitCode: null }, null);
+  }
+
+  /** `message` is about a first run. `atMs`: when it began, where that is known, on the wall clock. */
+  running(task: TaskId, message: string, atMs: number | null): void {
+    const run = this.#parts.book.tasks.get(task)?.run ?? 0;
+    const again = `started again after its node had gone down under it, as run ${run + 1}`;
+    const why =
+      run === 0
+        ? ({ reason: 'started', message } as const)
+        : ({ reason: 'restarted-after-reboot', message: again } as const);
+    this.#put({ task, state: 'running', ...why, exitCode: null }, atMs);
+  }
+
+  ended(task: TaskId, ending: Ending, atMs: number | null): void {
+    this.#put({ task, ...ending, message: clipMessage(ending.message) }, atMs);
+  }
+
+  /** A journal that can't be written must not keep it back: nothing is begun with such a one either. */
+  onceDurable(tell: () => void): void {
+    this.#parts.book.durable().then(tell, tell);
+  }
+
+  #put(about: Omit<TaskStatus, 'atMs' | 'run'>, atMs: number | null): void {
+    const { book, onStatus, toldRun } = this.#parts;
+    const known = book.tasks.get(about.task);
+    // Where the journal knows less than the control plane has been told, what was told last is meant.
+    const run = Math.max(known?.run ?? 0, toldRun(about.task));
+    const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
+    book.write({ kind: 'status', status });
+    const tell = () => onStatus(status);
+    if (isTerminal(status.state) && known !== undefined && couldBeginAgain(known)) this.onceDurable(tell);
+    else tell();
+  }
+}
