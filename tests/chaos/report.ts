@@ -21,6 +21,7 @@ export function summaryOf({ history, longestOutageMs, tookMs }: RunResult): stri
     ],
     ['requests', `${requests.length}, ${again} of them sent more than once, ${unanswered} never answered`],
     ['tasks', `${tasks.length}: ${counted(tasks.map(({ state }) => state))}`],
+    ['why they ended', counted(tasks.flatMap(({ reason, endedAt }) => (endedAt === null ? [] : [reason])))],
     ['containers', `${new Set(witness.map(({ container }) => container)).size} ran, ${ends} of them to their own end`],
     ['events', `${feed.length - resets}, read anew ${resets} times`],
     ['longest time without a round', seconds(longestRoundGapMs(samples))],

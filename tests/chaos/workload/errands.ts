@@ -19,7 +19,7 @@ const ERRANDS = {
   changed: 3,
   deleted: 3,
   once: 4,
-  single: 5,
+  single: 3,
 };
 export type Errand = keyof typeof ERRANDS;
 
@@ -99,7 +99,7 @@ function versionsOf(errand: Errand, random: SeededRandom): GroupOfErrand[][] {
     case 'once':
       return [[one({ seconds: random.between(1, 12) }, { retriesMax: 0 })]];
     case 'single':
-      return [[one({ seconds: random.between(15, 40), obeys: random.chance(0.5) }, { retriesMax: 2 })]];
+      return [[one({ seconds: random.between(12, 30), obeys: random.chance(0.5) }, { retriesMax: 2 })]];
   }
 }
 

@@ -1,4 +1,5 @@
 /** Clients that come and go all the while, a bounded number at a time. */
+import { statusViewSchema } from '../../../shared/protocol/views.ts';
 import type { SeededRandom } from '../../simulation/seeded-random.ts';
 import { type PlannedJob, type RequestRecord, steadyMs } from '../history.ts';
 import type { World } from '../world/world.ts';
@@ -9,6 +10,10 @@ const CLIENTS = 6;
 /** Between two errands of one client. */
 const PAUSE_MIN_MS = 1000;
 const PAUSE_MAX_MS = 6000;
+/** Nobody comes while so many tasks wait for a place: what is asked for has to be done soon after the faults are over. */
+const WAITING_TASKS_MAX = 6;
+const LOOK_AGAIN_MS = 1000;
+const LOOK_TIMEOUT_MS = 2000;
 
 export class Workload {
   readonly jobs: PlannedJob[] = [];
@@ -58,7 +63,11 @@ export class Workload {
       onAsk: () => this.#asked(),
       onAnswer: () => this.#answered(),
     });
-    while (!this.#closing.signal.aborted) {
+    for (;;) {
+      while (!this.#closing.signal.aborted && (await this.#isCrowded(random))) {
+        await pause(LOOK_AGAIN_MS, this.#closing.signal);
+      }
+      if (this.#closing.signal.aborted) return;
       this.#jobNumbers += 1;
       await runErrand(`job-${this.#jobNumbers}`, {
         ...{ client, random, witnessFolder: this.#world.witnessFolder, signal: this.#closing.signal },
@@ -66,6 +75,18 @@ export class Workload {
       });
       await pause(random.between(PAUSE_MIN_MS, PAUSE_MAX_MS), this.#closing.signal);
     }
+  }
+
+  /** Where nobody says, it isn't: trouble is when clients are wanted most. */
+  async #isCrowded(random: SeededRandom): Promise<boolean> {
+    const { url } = random.pick(this.#world.replicas);
+    const answer = await fetch(`${url}/v1/status`, {
+      headers: { Authorization: `Bearer ${this.#world.token}` },
+      signal: AbortSignal.timeout(LOOK_TIMEOUT_MS),
+    }).catch(() => null);
+    if (answer === null || !answer.ok) return false;
+    const { tasks } = statusViewSchema.parse(await answer.json());
+    return tasks.pending > WAITING_TASKS_MAX;
   }
 
   #asked(): void {
