@@ -27,12 +27,14 @@ export function fenceWaitMs(cluster: ClusterView, task: Task): number | null {
   return seconds === undefined ? null : seconds * 1000 * (1 + CLOCK_DRIFT_MAX) + FENCE_MARGIN_MS;
 }
 
+type OfVersion = Pick<Task, 'jobUid' | 'jobVersion'>;
+
 /** Whether the task was made to never run twice at a time. */
-export function isFenced(cluster: ClusterView, task: Task): boolean {
+export function isFenced(cluster: ClusterView, task: OfVersion): boolean {
   return specOf(cluster, task)?.stopAfterDisconnectSeconds !== undefined;
 }
 
 /** The version's word, since that is what the node goes by: the job may say something else by now. */
-function specOf(cluster: ClusterView, task: Task): JobSpec | undefined {
+function specOf(cluster: ClusterView, task: OfVersion): JobSpec | undefined {
   return cluster.version(task.jobUid, task.jobVersion)?.spec ?? cluster.jobs.get(task.jobUid)?.spec;
 }

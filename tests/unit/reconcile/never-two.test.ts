@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest';
 import type { PassAction } from '../../../control-plane/reconcile/actions.ts';
 import { planBatchPass } from '../../../control-plane/reconcile/batch-pass.ts';
 import { CLOCK_DRIFT_MAX, FENCE_MARGIN_MS } from '../../../control-plane/reconcile/fence-wait.ts';
+import { planKeptAside } from '../../../control-plane/reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../../../control-plane/reconcile/node-health-pass.ts';
 import type { Job, JobSpec, JobVersion } from '../../../shared/domain/job.ts';
 import type { Task, TaskState } from '../../../shared/domain/task.ts';
+import { applyPass } from '../../support/apply-plan.ts';
 import {
   aGroup,
   aJob,
@@ -144,6 +146,67 @@ describe('a new version of a job', () => {
     };
     return { literal, job };
   }
+});
+
+describe('a slot of which a node keeps something aside, after a restore', () => {
+  const FENCED = { stopAfterDisconnectSeconds: 20, groups: [aGroup({ count: 2, retries: { max: 3 } })] };
+
+  function restored(spec: Partial<JobSpec>, kept: { readonly attempt: number; readonly version?: number }) {
+    const job = aJob({ version: 2, spec });
+    const { id } = aTask(job, { attempt: kept.attempt, jobVersion: kept.version ?? 2 });
+    const epochs = { 'edge-1': { epoch: 7, unreachableSinceMs: null, keptAside: [{ task: id, stop: null }] } };
+    const other = aTask(job, { index: 1, state: 'running', node: 'edge-2' });
+    const literal: ClusterLiteral = { nodes: [aNode(), aNode({ id: 'edge-2' })], epochs, jobs: [job] };
+    return { job, literal, other };
+  }
+
+  function passed(literal: ClusterLiteral): PassAction[] {
+    const cluster = clusterOf(literal);
+    const after = applyPass(cluster, planKeptAside({ cluster, nowMs: T0 }));
+    return [...planBatchPass({ cluster: after, nowMs: T0 + 10_000 }).actions];
+  }
+
+  it.each([
+    { name: 'two must never run', spec: FENCED, made: [] },
+    { name: 'two may run', spec: { ...FENCED, stopAfterDisconnectSeconds: undefined }, made: ['2/0'] },
+  ])('is not filled a second time when $name: $made', ({ spec, made: expected }) => {
+    const { job, literal, other } = restored(spec, { attempt: 0 });
+    const actions = passed({ ...literal, tasks: [aTask(job), other] });
+    expect(made(actions)).toEqual(expected);
+    expect(actions.some(({ type }) => type === 'conclude-job')).toBe(false);
+  });
+
+  it('is free once the node has no more of it', () => {
+    const { job, literal, other } = restored(FENCED, { attempt: 0 });
+    const tasks = [aTask(job, { state: 'lost' }), other];
+    expect(made(passed({ ...literal, tasks, epochs: {} }))).toEqual(['2/0']);
+  });
+
+  it.each([
+    { name: 'a later attempt', kept: { attempt: 1 } },
+    { name: 'an attempt of an earlier version', kept: { attempt: 4, version: 1 } },
+    { name: 'an attempt of a version that is lost', kept: { attempt: 0, version: 3 } },
+  ])('is taken by $name that the state does not know', ({ kept }) => {
+    const { job, literal, other } = restored(FENCED, kept);
+    expect(made(passed({ ...literal, tasks: [aTask(job, { state: 'lost', node: 'edge-2' }), other] }))).toEqual([]);
+  });
+
+  it('loses what the state runs there itself, which comes again once the slot is free', () => {
+    const { job, literal, other } = restored(FENCED, { attempt: 1 });
+    const first = aTask(job, { state: 'running', node: 'edge-2' });
+    const ledgers = [aLedger({ node: 'edge-2', entries: [anEntry(job, first), anEntry(job, other)] })];
+    const [stop, ...rest] = passed({ ...literal, ledgers, tasks: [first, other] });
+    expect(stop).toMatchObject({ type: 'stop-task', task: first.id, stop: { displaced: true } });
+    expect(rest).toEqual([]);
+    const killed = { ...first, state: 'killed', stop: stop?.type === 'stop-task' ? stop.stop : null } as const;
+    expect(made(passed({ ...literal, tasks: [killed, other] }))).toEqual([]);
+    expect(made(passed({ ...literal, epochs: {}, tasks: [killed, other] }))).toEqual(['2/0']);
+  });
+
+  it('keeps what may run twice', () => {
+    const { job, literal, other } = restored({ groups: FENCED.groups }, { attempt: 1 });
+    expect(passed({ ...literal, tasks: [aTask(job, { state: 'running', node: 'edge-2' }), other] })).toEqual([]);
+  });
 });
 
 function made(actions: readonly PassAction[]): string[] {
