@@ -13,12 +13,14 @@ import { nextTask, slotKey, slotsOf } from './batch-tasks.ts';
 import { bounded, chunks } from './bounds.ts';
 import { keptAsideByJob } from './kept-aside-slots.ts';
 import { holdsPlace } from './places.ts';
-import { type SlotFacts, type TakenSlot, takenSlots } from './taken-slots.ts';
+import { type SlotFacts, type TakenSlot, takenSlots, unseenEndsWakeMs } from './taken-slots.ts';
 
-export function planBatchPass({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'nowMs'>): PassPlan {
+export function planBatchPass(input: Pick<PassInput, 'cluster' | 'nowMs' | 'unseenEndsForMs'>): PassPlan {
+  const { cluster, nowMs, unseenEndsForMs } = input;
   const jobs = [...cluster.unsettledJobs()].sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
-  const facts = { cluster, keptAside: keptAsideByJob(cluster) };
-  return bounded(jobs, (job) => jobActions(facts, job, nowMs), { wakeAtMs: null, nowMs });
+  const facts = { cluster, unseenEndsForMs, keptAside: keptAsideByJob(cluster) };
+  const wakeAtMs = unseenEndsWakeMs(facts, nowMs);
+  return bounded(jobs, (job) => jobActions(facts, job, nowMs), { wakeAtMs, nowMs });
 }
 
 function jobActions(facts: SlotFacts, job: Job, nowMs: number): PassAction[] {

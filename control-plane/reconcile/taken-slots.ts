@@ -4,38 +4,36 @@
  * version says so, the new one waits for the end of whatever else may run of the slot:
  *
  * - a task of another version;
- * - any attempt that a node keeps aside, of whatever version: it runs there, though the state may call it lost or not know it.
+ * - any attempt that a node keeps aside, of whatever version: it runs there, though the state may call it lost or not know it;
+ * - one that ended without anybody seeing it, until it must have ended wherever it ran.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import type { PassInput } from './actions.ts';
 import { slotKey } from './batch-tasks.ts';
-import { isFenced } from './fence-wait.ts';
+import { fenceWaitMs, isFenced, isUnseenEnd } from './fence-wait.ts';
 import type { KeptAsideTask, keptAsideByJob } from './kept-aside-slots.ts';
 import { holdsPlace } from './places.ts';
 
 /** What a slot waits for. `node`: null where it waits for a task that has no place. */
 export interface TakenSlot {
-  readonly why: 'other-version' | 'kept-aside';
+  readonly why: 'other-version' | 'kept-aside' | 'unseen-end';
   readonly task: TaskId;
   readonly node: NodeId | null;
   readonly group: string;
   readonly index: number;
 }
 
-export interface SlotFacts {
-  readonly cluster: ClusterView;
+export interface SlotFacts extends Pick<PassInput, 'cluster' | 'unseenEndsForMs'> {
   /** As {@link keptAsideByJob} tells: looked up once for all jobs. */
   readonly keptAside: ReturnType<typeof keptAsideByJob>;
 }
 
 /** By `slotKey`. `tasks` are all of the job. */
-export function takenSlots(
-  { cluster, keptAside }: SlotFacts,
-  job: Job,
-  tasks: readonly Task[],
-): Map<string, TakenSlot> {
+export function takenSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): Map<string, TakenSlot> {
+  const { cluster, keptAside } = facts;
   const isExclusive = job.spec.stopAfterDisconnectSeconds !== undefined;
   const aside = (keptAside.get(job.uid) ?? []).filter((one) => isExclusive || isFenced(cluster, one));
   const others = tasks.filter((task) => {
@@ -43,11 +41,27 @@ export function takenSlots(
     const fenced = isFenced(cluster, task);
     return (isExclusive || fenced) && mayRun(cluster, task, fenced);
   });
+  const unseen = tasks.filter((task) => unseenEndLeftMs(facts, task) > 0);
   const taken = [
+    ...unseen.map((task) => takenBy('unseen-end', task)),
     ...others.map((task) => takenBy('other-version', task)),
     ...aside.map((task) => takenBy('kept-aside', task)),
   ];
   return new Map(taken.map((slot) => [slotKey(slot), slot]));
+}
+
+/** When the first of those waits is over; null: there is none. */
+export function unseenEndsWakeMs(facts: SlotFacts, nowMs: number): number | null {
+  const left = [...facts.unseenEndsForMs.keys()]
+    .flatMap((id) => facts.cluster.tasks.get(id) ?? [])
+    .map((task) => unseenEndLeftMs(facts, task))
+    .filter((ms) => ms > 0);
+  return left.length === 0 ? null : nowMs + left.reduce((a, b) => Math.min(a, b));
+}
+
+function unseenEndLeftMs({ cluster, unseenEndsForMs }: SlotFacts, task: Task): number {
+  if (!isUnseenEnd(task)) return 0;
+  return (fenceWaitMs(cluster, task) ?? 0) - (unseenEndsForMs.get(task.id) ?? 0);
 }
 
 function takenBy(why: TakenSlot['why'], { id, node, group, index }: Task | KeptAsideTask): TakenSlot {
