@@ -12,7 +12,7 @@ import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import type { PassInput } from './actions.ts';
-import { slotKey } from './batch-tasks.ts';
+import { lacksTask, slotKey, slotsOf } from './batch-tasks.ts';
 import { fenceWaitMs, isFenced, isUnseenEnd } from './fence-wait.ts';
 import type { KeptAsideTask, keptAsideByJob } from './kept-aside-slots.ts';
 import { holdsPlace } from './places.ts';
@@ -48,6 +48,16 @@ export function takenSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): 
     ...aside.map((task) => takenBy('kept-aside', task)),
   ];
   return new Map(taken.map((slot) => [slotKey(slot), slot]));
+}
+
+/** The slots that lack a task and can't have it yet, in the order of the spec's groups and of indexes. */
+export function waitingSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): TakenSlot[] {
+  if (job.deleted || job.stop !== null || job.outcome !== null) return [];
+  const taken = takenSlots(facts, job, tasks);
+  if (taken.size === 0) return [];
+  return slotsOf(job, tasks)
+    .filter(lacksTask)
+    .flatMap(({ group, index }) => taken.get(slotKey({ group: group.name, index })) ?? []);
 }
 
 /** When the first of those waits is over; null: there is none. */
