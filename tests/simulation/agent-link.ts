@@ -38,6 +38,8 @@ export interface AgentLinkParts {
   readonly random: SeededRandom;
   /** Whether the node has a token of its own; survives the agent. */
   readonly admission: { isAdmitted: boolean };
+  /** Whether disks are copied in this world, so that agents may be taken for others and be refused. */
+  readonly areDisksCopied?: boolean;
   readonly trace: (what: string) => void;
   readonly onBug: (name: string, error: unknown) => void;
 }
@@ -67,9 +69,10 @@ export class AgentLink implements ControlPlane {
     return { ...registered, nodeToken: `token of ${node}` };
   }
 
-  /** Nobody copies a disk here, or declares a node gone: no agent may be taken for another, whatever has been lost or repeated. */
+  /** Where nobody copies a disk or declares a node gone no agent may be taken for another, whatever has been lost or repeated. */
   #tellIfForeign(error: unknown): never {
-    const { node, onBug } = this.#parts;
+    const { node, areDisksCopied = false, onBug } = this.#parts;
+    if (areDisksCopied) throw error;
     if (error instanceof ControlPlaneFault && (error.kind === 'mismatch' || error.kind === 'gone')) onBug(node, error);
     throw error;
   }

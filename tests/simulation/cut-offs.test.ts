@@ -19,6 +19,7 @@ describe('nodes that are cut off for long', () => {
     const sum = (pick: (result: CutOffResult) => number) => results.reduce((total, result) => total + pick(result), 0);
     expect(sum(({ givenUp }) => givenUp)).toBeGreaterThan(20);
     expect(sum(({ stoppedByNode }) => stoppedByNode)).toBeGreaterThan(20);
+    expect(sum(({ unseen }) => unseen)).toBeGreaterThan(5);
     expect(sum(({ starts }) => starts)).toBeGreaterThan(100);
   });
 

@@ -1,9 +1,11 @@
 /**
  * A world in which nodes are cut off for longer than their tasks may run without contact: the one thing that the larger world, where
- * everything goes wrong in short turns, hardly ever comes to. All jobs ask for never two at a time, nothing ends by itself, and
+ * everything goes wrong in short turns, hardly ever comes to. In some, machines that are cut off run on while a copy of their disk comes
+ * up elsewhere. All jobs ask for never two at a time, nothing ends by itself, and
  * versions change now and then, also to one that doesn't ask for it.
  */
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
+import { isUnseenEnd } from '../../control-plane/reconcile/fence-wait.ts';
 import type { Call, ServiceContext } from '../../control-plane/services/context.ts';
 import { submitJob, updateJob } from '../../control-plane/services/jobs.ts';
 import type { JobSpec } from '../../shared/domain/job.ts';
@@ -31,11 +33,15 @@ export interface CutOffResult {
   /** Tasks that were given up with their node, and tasks that their node has stopped by itself. */
   readonly givenUp: number;
   readonly stoppedByNode: number;
+  /** Tasks whose end nobody saw: a copy came up in the place of the machine that ran them. */
+  readonly unseen: number;
 }
 
 const CONFIG = { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-simulated' } as const;
 const START_MS = Date.UTC(2026, 0, 1);
 const JOBS = 4;
+/** Machines whose place was taken stay: what they still run counts. */
+const MACHINES_MAX = 9;
 const CALLER: Call = {
   principal: { kind: 'user', subject: 'tester', tokenId: 't', roles: ['*'], actions: ['*'], node: null },
   idempotency: null,
@@ -54,7 +60,8 @@ class CutOffWorld {
   readonly #weather: Weather;
   readonly #network: Network;
   readonly #replicas: readonly Replica[];
-  readonly #machines: readonly Machine[];
+  readonly #machines: Machine[];
+  readonly #areDisksCopied: boolean;
   readonly #violations: Violation[] = [];
   #starts = 0;
 
@@ -62,6 +69,7 @@ class CutOffWorld {
     this.#random = new SeededRandom(seed);
     this.#weather = new Weather(this.#random.split('weather'));
     if (this.#random.chance(0.5)) this.#weather.calm();
+    this.#areDisksCopied = this.#random.split('copies').chance(0.5);
     this.#network = new Network(this.#clock, this.#random.split('network'), this.#weather);
     this.#replicas = ['replica-1', 'replica-2'].map((name) => this.#replica(name, plant));
     this.#machines = ['node-1', 'node-2', 'node-3'].map((name) => this.#machine(name, plant));
@@ -82,6 +90,7 @@ class CutOffWorld {
       starts: this.#starts,
       givenUp: ends.filter((reason) => reason === 'node-lost').length,
       stoppedByNode: ends.filter((reason) => reason === 'disconnected').length,
+      unseen: [...this.#truth.snapshot.tasks.values()].filter(isUnseenEnd).length,
     };
   }
 
@@ -89,13 +98,18 @@ class CutOffWorld {
     const random = this.#random.split('jobs');
     for (let made = 0; made < JOBS; ) {
       await sleep(this.#clock, 1000);
-      if (await this.#asked((ctx) => submitJob(ctx, CALLER, specOf(made, 0, random)))) made += 1;
+      if (await this.#asked((ctx) => submitJob(ctx, CALLER, this.#specOf(made, 0, random)))) made += 1;
     }
     for (let change = 1; ; change += 1) {
       await sleep(this.#clock, random.between(5000, 120_000));
-      const spec = specOf(random.between(0, JOBS - 1), change, random);
+      const spec = this.#specOf(random.between(0, JOBS - 1), change, random);
       await this.#asked((ctx) => updateJob(ctx, CALLER, spec, { ifVersion: null, onlyCreate: false }));
     }
+  }
+
+  /** Nothing stops what runs on a machine whose place was taken unless its version asks for it: then every version has to. */
+  #specOf(job: number, change: number, random: SeededRandom): JobSpec {
+    return specOf(job, change, { random, isAloneAlways: this.#areDisksCopied });
   }
 
   /** False: no replica would. */
@@ -136,9 +150,22 @@ class CutOffWorld {
           replica.kill();
           this.#clock.setTimer(2000, () => replica.start());
         },
+        () => this.#copy(machine, random.split(`copy at ${this.#clock.monotonicMs()}`), later),
       ];
       random.pick(faults)();
     }
+  }
+
+  /** The machine is cut off and runs on, while another one comes up from a copy of its disk and takes its place. */
+  #copy(machine: Machine, random: SeededRandom, later: (work: () => void) => void): void {
+    if (!this.#areDisksCopied || this.#machines.length >= MACHINES_MAX) return;
+    for (const { name } of this.#replicas) this.#network.cut(machine.name, name);
+    later(() => {
+      for (const { name } of this.#replicas) this.#network.join(machine.name, name);
+    });
+    const copy = machine.copy(`${machine.name}-copy-${this.#machines.length}`, random);
+    this.#machines.push(copy);
+    copy.start();
   }
 
   #replica(name: string, plant: Plant): Replica {
@@ -170,6 +197,7 @@ class CutOffWorld {
       replicas: this.#replicas,
       witness: { onStart: (container) => this.#started(container), onEnd: () => undefined },
       plant,
+      areDisksCopied: this.#areDisksCopied,
       trace: () => undefined,
       onBug: this.#bug,
     });
@@ -195,14 +223,18 @@ class CutOffWorld {
 }
 
 /** `change` makes it another version. */
-function specOf(job: number, change: number, random: SeededRandom): JobSpec {
+function specOf(
+  job: number,
+  change: number,
+  { random, isAloneAlways }: { readonly random: SeededRandom; readonly isAloneAlways: boolean },
+): JobSpec {
   const behaviour = { lifeMs: null, exitCode: 0, failurePercent: 0, isUnusable: false } as const;
   return jobSpecSchema.parse({
     name: `job-${job}`,
     labels: { change: String(change) },
     placement: 'spread',
     replaceAfterSeconds: random.pick([0, 2, 20]),
-    ...(random.chance(0.8) ? { stopAfterDisconnectSeconds: random.pick([10, 15, 30]) } : {}),
+    ...(random.chance(0.8) || isAloneAlways ? { stopAfterDisconnectSeconds: random.pick([10, 15, 30]) } : {}),
     groups: [
       {
         image: IMAGES[0],

@@ -22,6 +22,11 @@ import type { Weather } from './weather.ts';
 
 export interface MachineParts {
   readonly name: string;
+  /** The node that its agent says it is; the machine's name where it is left out. */
+  readonly node?: string;
+  /** What its disk holds from the start; nothing where it is left out. */
+  readonly disk?: SimulatedDisk;
+  readonly areDisksCopied?: boolean;
   readonly zone: string;
   /** The world's. */
   readonly clock: Clock;
@@ -49,7 +54,7 @@ export class Machine {
   readonly host: HostClock;
   readonly #disk: SimulatedDisk;
   readonly #fence: SimulatedFence;
-  readonly #admission = { isAdmitted: false };
+  readonly #admission: { isAdmitted: boolean };
   readonly #parts: MachineParts;
   #life: Life | null = null;
   #starts = 0;
@@ -60,7 +65,8 @@ export class Machine {
     this.host = parts.host ?? new HostClock(parts.clock);
     this.#parts = parts;
     this.engine = new SimulatedEngine({ node: name, clock: this.host, random: random.split('engine'), witness });
-    this.#disk = new SimulatedDisk(random.split('disk'));
+    this.#disk = parts.disk ?? new SimulatedDisk(random.split('disk'));
+    this.#admission = { isAdmitted: parts.disk !== undefined };
     const { engine, host } = this;
     this.#fence = new SimulatedFence({ engine, disk: this.#disk, clock: host, random: random.split('fence') });
   }
@@ -80,11 +86,11 @@ export class Machine {
   start(): void {
     if (this.#life !== null) return;
     this.#starts += 1;
-    const { name, clock, random, weather, trace, onBug } = this.#parts;
+    const { name, node = name, clock, random, weather, trace, onBug } = this.#parts;
     const chance = random.split(`start ${this.#starts}`);
     const process = new SimulatedProcess(name, this.host);
     const tell = (what: string) => trace(name, what);
-    const link = { node: name, process, random: chance.split('link'), admission: this.#admission, trace: tell };
+    const link = { node, process, random: chance.split('link'), admission: this.#admission, trace: tell };
     const seams = {
       controlPlane: new AgentLink({ ...this.#parts, ...link }),
       runtime: new EngineClient({ engine: this.engine, process, clock, random: chance.split('calls'), weather }),
@@ -95,11 +101,18 @@ export class Machine {
       ...(this.#parts.plant.agent?.(seams) ?? seams),
       clock: process.clock,
       random: chance,
-      config: configOf(name, this.#parts.zone, this.engine.boot),
+      config: configOf(node, this.#parts.zone, this.engine.boot),
       log: { debug: () => undefined, info: tell, warn: tell, error: tell },
     });
     this.#life = { process, agent };
     agent.start().catch((error: unknown) => onBug(name, error));
+  }
+
+  /** Another machine with a copy of the disk, token and all, on which nothing runs. */
+  copy(name: string, random: SeededRandom): Machine {
+    const { node = this.name } = this.#parts;
+    const disk = this.#disk.copy(random.split('disk'));
+    return new Machine({ ...this.#parts, name, node, disk, random, host: this.host });
   }
 
   /** The agent's process is gone from one moment to the next; containers run on. */

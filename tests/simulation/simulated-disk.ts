@@ -62,6 +62,15 @@ export class SimulatedDisk {
     this.#flushed = this.#written;
   }
 
+  /** Another disk with the same on it: an image that was restored on a second machine. */
+  copy(random: SeededRandom): SimulatedDisk {
+    const copy = new SimulatedDisk(random);
+    copy.#lines = [...this.#lines];
+    copy.#written = this.#written;
+    copy.#flushed = this.#written;
+    return copy;
+  }
+
   #line(record: JournalRecord): Line {
     this.#written += 1;
     return { number: this.#written, text: JSON.stringify(record) };
