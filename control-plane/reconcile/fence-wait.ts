@@ -35,11 +35,18 @@ export function fenceWaitMs(cluster: ClusterView, task: Task): number | null {
   return seconds === undefined ? null : seconds * 1000 * (1 + CLOCK_DRIFT_MAX) + FENCE_MARGIN_MS;
 }
 
-/** Whether its node only found it no longer there: if that agent is not the one that ran it, it may run on elsewhere. */
-export function isUnseenEnd({ state, history }: Pick<Task, 'state' | 'history'>): boolean {
+/**
+ * Whether its node only found it no longer there: if that agent is not the one that ran it, it may run on elsewhere. One that was asked
+ * to end ends as asked then, but without an exit code.
+ */
+export function isUnseenEnd({ state, node, exitCode, history }: EndOfTask): boolean {
   const reason = history.at(-1)?.reason;
-  return isTerminal(state) && (reason === 'not-found-on-node' || reason === 'node-rebooted');
+  if (!isTerminal(state) || node === null) return false;
+  if (reason === 'not-found-on-node' || reason === 'node-rebooted') return true;
+  return (state === 'killed' || state === 'failed') && exitCode === null;
 }
+
+type EndOfTask = Pick<Task, 'state' | 'node' | 'exitCode' | 'history'>;
 
 type OfVersion = Pick<Task, 'jobUid' | 'jobVersion'>;
 

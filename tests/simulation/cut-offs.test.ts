@@ -4,7 +4,8 @@ import { SLEEPING_DEAD_MAN } from './planted-bugs.ts';
 import { NO_BUG } from './plants/plant.ts';
 
 const RUN_MS = 900_000;
-const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
+/** In the last one a copy reports a task as killed that runs on. */
+const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8, 26];
 /** A planted bug has to show in one of so many seeds. */
 const SEEDS_TO_FIND_MAX = 4;
 

@@ -204,7 +204,12 @@ describe('a slot of which a node keeps something aside, after a restore', () => 
     const [stop, ...rest] = passed({ ...literal, ledgers, tasks: [first, other] });
     expect(stop).toMatchObject({ type: 'stop-task', task: first.id, stop: { displaced: true } });
     expect(rest).toEqual([]);
-    const killed = { ...first, state: 'killed', stop: stop?.type === 'stop-task' ? stop.stop : null } as const;
+    const killed = {
+      ...first,
+      state: 'killed',
+      exitCode: 143,
+      stop: stop?.type === 'stop-task' ? stop.stop : null,
+    } as const;
     expect(made(passed({ ...literal, tasks: [killed, other] }))).toEqual([]);
     expect(made(passed({ ...literal, epochs: {}, tasks: [killed, other] }))).toEqual(['2/0']);
   });
@@ -218,18 +223,23 @@ describe('a slot of which a node keeps something aside, after a restore', () => 
 describe('a slot whose task ended without anybody seeing it', () => {
   const group = aGroup({ retries: { max: 3, delaySeconds: 1 } });
 
+  const KILLED = { state: 'killed', reason: 'stop-requested', jobVersion: 1 } as const;
+
   interface Ended {
     readonly state?: TaskState;
     readonly reason: TaskReason;
     readonly stopAfterSeconds?: number | undefined;
     readonly jobVersion?: number;
+    readonly exitCode?: number;
+    readonly node?: null;
   }
 
-  function ended({ state = 'lost', reason, stopAfterSeconds = 20, jobVersion = 2 }: Ended) {
+  function ended({ state = 'lost', reason, stopAfterSeconds = 20, jobVersion = 2, ...rest }: Ended) {
+    const { exitCode = null, node = 'edge-1' } = rest;
     const fenced = stopAfterSeconds === 0 ? {} : { stopAfterDisconnectSeconds: stopAfterSeconds };
     const job = aJob({ version: 2, spec: { groups: [group], ...fenced } });
     const history = [{ state, atMs: T0, reason, message: 'it is no longer there' }];
-    return { job, task: aTask(job, { jobVersion, state, node: 'edge-1', history }) };
+    return { job, task: aTask(job, { jobVersion, state, node, exitCode, history }) };
   }
 
   function passed({ job, task }: ReturnType<typeof ended>, knownForMs: number | null) {
@@ -254,9 +264,21 @@ describe('a slot whose task ended without anybody seeing it', () => {
   it.each<{ name: string; end: Ended; isMade: boolean }>([
     { name: 'found gone', end: { reason: 'not-found-on-node' }, isMade: false },
     { name: 'found gone after a reboot', end: { reason: 'node-rebooted' }, isMade: false },
-    { name: 'found ended after a reboot', end: { state: 'failed', reason: 'node-rebooted' }, isMade: false },
-    { name: 'seen to end', end: { state: 'failed', reason: 'exited' }, isMade: true },
-    { name: 'stopped by its node', end: { state: 'failed', reason: 'disconnected' }, isMade: true },
+    {
+      name: 'found ended after a reboot',
+      end: { state: 'failed', reason: 'node-rebooted', exitCode: 255 },
+      isMade: false,
+    },
+    { name: 'seen to end', end: { state: 'failed', reason: 'exited', exitCode: 1 }, isMade: true },
+    { name: 'stopped by its node', end: { state: 'failed', reason: 'disconnected', exitCode: 137 }, isMade: true },
+    { name: 'asked to end, and found gone', end: { ...KILLED }, isMade: false },
+    { name: 'asked to end, and seen to', end: { ...KILLED, exitCode: 137 }, isMade: true },
+    { name: 'asked to end without a place', end: { ...KILLED, node: null }, isMade: true },
+    {
+      name: 'one that never came to run',
+      end: { state: 'error', reason: 'image-unavailable', jobVersion: 2 },
+      isMade: true,
+    },
     { name: 'given up with its node', end: { reason: 'node-lost' }, isMade: true },
     { name: 'one that may run twice', end: { reason: 'not-found-on-node', stopAfterSeconds: 0 }, isMade: true },
   ])('of $name: filled at once: $isMade', ({ end, isMade }) => {
