@@ -44,11 +44,11 @@ export class FencedMachine implements FenceUnderTest {
     return machine;
   }
 
-  open(): Promise<FileFence> {
+  open(shell = '/bin/sh'): Promise<FileFence> {
     const warn = (message: string) => void this.warnings.push(message);
     const log = { debug: () => undefined, info: () => undefined, warn, error: warn };
     const path = process.env['PATH'] ?? '';
-    return FileFence.open({ dir: this.dir, procDir: this.procDir, pid: process.pid, path, log });
+    return FileFence.open({ dir: this.dir, procDir: this.procDir, pid: process.pid, shell, path, log });
   }
 
   async boot(id: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** The real fence, with a real dead-man that kills real processes; containers and the machine's time are the test's. */
-import { rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -90,6 +90,15 @@ describe('the fence of a machine', () => {
   });
   afterEach(() => machine.dispose());
 
+  /** A shell that runs nothing, and counts how often it is asked to. */
+  async function failingShell() {
+    const shell = join(machine.procDir, 'failing-shell');
+    await writeFile(shell, '#!/bin/sh\necho call >>"$(dirname "$0")/calls"\nexit 1\n');
+    await chmod(shell, 0o700);
+    const calls = async () => (await readFile(join(machine.procDir, 'calls'), 'utf8')).split('\n').length - 1;
+    return { shell, calls };
+  }
+
   it('knows nothing of the time before the machine was off', async () => {
     const before = await machine.open();
     before.confirmed(before.nowMs());
@@ -117,6 +126,37 @@ describe('the fence of a machine', () => {
     await expect(blind.arm(CONTAINER, 20_000)).rejects.toThrow(FenceFault);
     blind.confirmed(blind.nowMs());
     expect(blind.contactAgeMs()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it.each(['/bin/false', '/bin/no-shell', '/bin/cat'])('refuses where no dead-man can begin (%s)', async (shell) => {
+    const fence = await machine.open(shell);
+    expect(await fence.refusal()).toContain(`${shell} runs scripts`);
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow(FenceFault);
+  });
+
+  it('tries once whether a dead-man can begin, and again after a while where none could', async () => {
+    const { shell, calls } = await failingShell();
+    const fence = await machine.open(shell);
+    for (let asked = 0; asked < 3; asked += 1) expect(await fence.refusal()).toContain("can't begin");
+    expect(await calls()).toBe(1);
+    await writeFile(shell, '#!/bin/sh\nexec /bin/sh "$@"\n');
+    await machine.advance(60_000);
+    expect(await fence.refusal()).toBeNull();
+    await writeFile(shell, '#!/bin/sh\nexit 1\n');
+    await machine.advance(60_000);
+    expect(await fence.refusal()).toBeNull();
+  });
+
+  it('has one write under way and one to come, however many heartbeats there are', async () => {
+    const { shell, calls } = await failingShell();
+    const fence = await machine.open(shell);
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow(FenceFault);
+    const before = await calls();
+    for (let beat = 1; beat <= 50; beat += 1) fence.confirmed(fence.nowMs() + beat);
+    await expect(fence.arm('container-two-2', 20_000)).rejects.toThrow(FenceFault);
+    const tries = (await calls()) - before;
+    expect(tries).toBeGreaterThan(0);
+    expect(tries).toBeLessThanOrEqual(2);
   });
 
   it('arms nothing under a name that could be part of another', async () => {
