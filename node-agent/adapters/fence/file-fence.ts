@@ -5,6 +5,7 @@
  * Nothing is flushed to disk: the file has to survive this process, not the machine; a machine that was off runs nothing.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -39,6 +40,8 @@ export class FileFence implements Fence {
   readonly #options: FileFenceOptions;
   readonly #armed = new Map<string, number>();
   #bootId = '';
+  /** Of the folder: a dead-man that was started for another one doesn't obey. */
+  #life: string = randomUUID();
   #confirmedAtMs: number | null = null;
   #keeper = 0;
   /** Why this machine can't be relied on. */
@@ -153,6 +156,7 @@ export class FileFence implements Fence {
     const left = decodeFenceState(text);
     const isOurs = left !== null && left.bootId === this.#bootId && (left.confirmedAtMs ?? 0) <= nowMs;
     if (isOurs) {
+      this.#life = left.life;
       this.#confirmedAtMs = left.confirmedAtMs;
       this.#keeper = left.keeper;
       for (const [container, stopAfterMs] of left.armed) this.#armed.set(container, stopAfterMs);
@@ -210,6 +214,7 @@ export class FileFence implements Fence {
       join(this.#options.dir, 'state'),
       encodeFenceState({
         bootId: this.#bootId,
+        life: this.#life,
         agent: this.#options.pid,
         keeper: this.#keeper,
         confirmedAtMs: this.#confirmedAtMs,
@@ -227,7 +232,7 @@ export class FileFence implements Fence {
 
   /** Its process id, once it has read what it is to watch. */
   async #startDeadMan(): Promise<number> {
-    const child = this.#beginner ?? this.#spawnDeadMan();
+    const child = this.#beginner ?? this.#spawnDeadMan(this.#life);
     this.#beginner = child;
     await begun(child, async () => {
       const watching = await readFile(join(this.#options.dir, 'watching'), 'utf8').catch(() => '');
@@ -249,13 +254,13 @@ export class FileFence implements Fence {
     } catch (cause) {
       child.kill('SIGKILL');
       const { shell } = this.#options;
-      return `${words(cause)}; see to it that ${shell} runs scripts, that there is a \`sleep\`, and that processes may be started, and start the agent again`;
+      return `${words(cause)}; see to it that ${shell} runs scripts, that there is a \`sleep\`, and that processes may be started`;
     }
   }
 
-  #spawnDeadMan(...more: readonly string[]): ChildProcess {
+  #spawnDeadMan(life: string): ChildProcess {
     const { dir, procDir, path, shell } = this.#options;
-    const child = spawn(shell, [this.#program, dir, procDir, ...more], {
+    const child = spawn(shell, [this.#program, dir, procDir, life], {
       detached: true,
       stdio: 'ignore',
       cwd: '/',
