@@ -17,6 +17,7 @@ import { type RoundOutcome, runRound } from './round.ts';
 import { Settling } from './settling.ts';
 import { StoreContact } from './store-contact.ts';
 import { UnreachableNodes } from './unreachable-nodes.ts';
+import { UnseenEnds } from './unseen-ends.ts';
 
 export interface DriverOptions {
   readonly seat: DriverSeatOptions;
@@ -50,6 +51,7 @@ export class Driver {
   readonly #housekeeper: Housekeeper;
   readonly #contact: StoreContact;
   readonly #unreachable: UnreachableNodes;
+  readonly #unseenEnds: UnseenEnds;
   readonly #settling: Settling;
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
@@ -67,6 +69,7 @@ export class Driver {
     this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
     this.#unreachable = new UnreachableNodes(ctx.clock);
+    this.#unseenEnds = new UnseenEnds(ctx.clock);
     this.#settling = new Settling(ctx, options.nodes.leaseTtlMs);
   }
 
@@ -81,7 +84,7 @@ export class Driver {
       this.#settling.moved(revision, reset);
       this.nudge();
     });
-    const unfollow = this.#unreachable.follow(this.#ctx.mirror);
+    const unfollow = [this.#unreachable, this.#unseenEnds].map((facts) => facts.follow(this.#ctx.mirror));
     const stop = () => this.nudge();
     signal.addEventListener('abort', stop);
     const contact = this.#contact.keep(this.#ctx.store, signal);
@@ -95,7 +98,7 @@ export class Driver {
     } finally {
       signal.removeEventListener('abort', stop);
       unsubscribe();
-      unfollow();
+      for (const stopFollowing of unfollow) stopFollowing();
     }
     await contact;
   }
@@ -167,7 +170,11 @@ export class Driver {
   #facts(settlingMs: number): PassFacts {
     const graceMs = Math.max(0, this.#options.nodes.leaseTtlMs - this.#contact.unbrokenMs(), settlingMs);
     const leasesCountFromMs = this.#ctx.clock.now() + graceMs;
-    return { leasesCountFromMs, unreachableForMs: this.#unreachable.seenForMs() };
+    return {
+      leasesCountFromMs,
+      unreachableForMs: this.#unreachable.seenForMs(),
+      unseenEndsForMs: this.#unseenEnds.knownForMs(),
+    };
   }
 
   async #round(settlingMs: number): Promise<RoundOutcome> {

@@ -21,6 +21,11 @@ export interface PassInput {
    * early, only this counts. A node that is missing has been seen for no time at all.
    */
   readonly unreachableForMs: ReadonlyMap<NodeId, number>;
+  /**
+   * For how long this replica itself has known of each end that nobody saw (`isUnseenEnd`), on its own steady clock. One that is missing
+   * has been known for no time at all.
+   */
+  readonly unseenEndsForMs: ReadonlyMap<TaskId, number>;
 }
 
 /** What passes have to know beside the state and the time. */

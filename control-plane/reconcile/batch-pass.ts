@@ -11,20 +11,25 @@ import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from
 import { outcomeOf } from './batch-outcome.ts';
 import { nextTask, slotKey, slotsOf } from './batch-tasks.ts';
 import { bounded, chunks } from './bounds.ts';
+import { keptAsideByJob } from './kept-aside-slots.ts';
 import { holdsPlace } from './places.ts';
-import { takenSlots } from './taken-slots.ts';
+import { type SlotFacts, type TakenSlot, takenSlots, unseenEndsWakeMs } from './taken-slots.ts';
 
-export function planBatchPass({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'nowMs'>): PassPlan {
+export function planBatchPass(input: Pick<PassInput, 'cluster' | 'nowMs' | 'unseenEndsForMs'>): PassPlan {
+  const { cluster, nowMs, unseenEndsForMs } = input;
   const jobs = [...cluster.unsettledJobs()].sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
-  return bounded(jobs, (job) => jobActions(cluster, job, nowMs), { wakeAtMs: null, nowMs });
+  const facts = { cluster, unseenEndsForMs, keptAside: keptAsideByJob(cluster) };
+  const wakeAtMs = unseenEndsWakeMs(facts, nowMs);
+  return bounded(jobs, (job) => jobActions(facts, job, nowMs), { wakeAtMs, nowMs });
 }
 
-function jobActions(cluster: ClusterView, job: Job, nowMs: number): PassAction[] {
+function jobActions(facts: SlotFacts, job: Job, nowMs: number): PassAction[] {
+  const { cluster } = facts;
   const tasks = [...cluster.tasksOfJob(job.uid)].sort(byPlace);
   if (job.deleted) return removal(cluster, job, tasks, nowMs);
   if (job.outcome !== null) return [];
   if (job.stop !== null) return ending(job, tasks, job.stop, nowMs);
-  return running(cluster, job, tasks, nowMs);
+  return running(facts, job, tasks, nowMs);
 }
 
 function byPlace(a: Task, b: Task): number {
@@ -45,18 +50,32 @@ function ending(job: Job, tasks: readonly Task[], stop: StopRequest, nowMs: numb
   return live.length > 0 ? stops(live, stop) : [conclusion(job, tasks, nowMs)];
 }
 
-function running(cluster: ClusterView, job: Job, tasks: readonly Task[], nowMs: number): PassAction[] {
+function running(facts: SlotFacts, job: Job, tasks: readonly Task[], nowMs: number): PassAction[] {
   const live = tasks.filter(isLive);
   const outdated = live.filter((task) => task.jobVersion !== job.version);
   const reason = `version ${job.version} of the job has taken its place`;
   const owed = slotsOf(job, tasks).flatMap((slot) => nextTask(job, slot, nowMs) ?? []);
-  const taken = takenSlots(cluster, job, tasks);
+  const taken = takenSlots(facts, job, tasks);
   const lacking = owed.filter((task) => !taken.has(slotKey(task)));
   const actions: PassAction[] = [
     ...stops(outdated, { atMs: nowMs, by: 'berth', reason }),
+    ...doubled(live, taken, nowMs),
     ...chunks(lacking, ACTION_TASKS_MAX).map((some) => ({ type: 'create-tasks', job: job.uid, tasks: some }) as const),
   ];
   return live.length === 0 && owed.length === 0 ? [conclusion(job, tasks, nowMs)] : actions;
+}
+
+/**
+ * What lives in a slot of which a node keeps something aside, where two must never run at a time: one of both has to go, and what is
+ * kept aside goes only when somebody says so. It has to make room, so that another one follows once the slot is free.
+ */
+function doubled(live: readonly Task[], taken: ReadonlyMap<string, TakenSlot>, nowMs: number): PassAction[] {
+  return live.flatMap((task) => {
+    const slot = taken.get(slotKey(task));
+    if (slot?.why !== 'kept-aside') return [];
+    const reason = `${slot.task} runs on node ${slot.node} from a part of history that is lost, and two must never run at a time`;
+    return stops([task], { atMs: nowMs, by: 'berth', reason, displaced: true });
+  });
 }
 
 function conclusion(job: Job, tasks: readonly Task[], nowMs: number): PassAction {

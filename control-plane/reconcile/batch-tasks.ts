@@ -37,11 +37,16 @@ export function slotKey({ group, index }: Pick<Task, 'group' | 'index'>): string
   return `${group}/${index}`;
 }
 
-/** The task that the slot lacks: its first attempt, or a retry that its last one has earned. Null: it lacks none. */
+/** Whether another task is owed: the slot's first attempt, one in the place of a displaced one, or a retry that its last has earned. */
+export function lacksTask(slot: Slot): boolean {
+  return slot.last === null || isDisplaced(slot.last) || isRetryOwed(slot, slot.last);
+}
+
+/** The task that the slot lacks; null: it lacks none. */
 export function nextTask(job: Job, slot: Slot, nowMs: number): Task | null {
+  if (!lacksTask(slot)) return null;
   if (slot.last === null) return firstTask(job, slot, nowMs);
-  if (isDisplaced(slot.last)) return successorOf(job, slot.last, nowMs);
-  return isRetryOwed(slot, slot.last) ? retryOf(job, slot, slot.last, nowMs) : null;
+  return isDisplaced(slot.last) ? successorOf(job, slot.last, nowMs) : retryOf(job, slot, slot.last, nowMs);
 }
 
 /** What was asked to end isn't tried again, however it ended. */

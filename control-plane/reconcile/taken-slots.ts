@@ -1,24 +1,81 @@
 /**
- * Slots of a job that its new version has to wait for. As a rule a new version's tasks are made at once, beside those of the old one
- * that are being stopped. Where two must never run at a time, because either version says so, the new one waits for the end of
- * the old one.
+ * Slots of a job in which no task may be made yet. As a rule a new version's tasks are made at once, beside those of the old one
+ * that are being stopped, and a retry as soon as the attempt before has ended. Where two must never run at a time, because either
+ * version says so, the new one waits for the end of whatever else may run of the slot:
+ *
+ * - a task of another version;
+ * - any attempt that a node keeps aside, of whatever version: it runs there, though the state may call it lost or not know it;
+ * - one that ended without anybody seeing it, until it must have ended wherever it ran.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
-import { slotKey } from './batch-tasks.ts';
-import { isFenced } from './fence-wait.ts';
+import type { PassInput } from './actions.ts';
+import { lacksTask, slotKey, slotsOf } from './batch-tasks.ts';
+import { fenceWaitMs, isFenced, isUnseenEnd } from './fence-wait.ts';
+import type { KeptAsideTask, keptAsideByJob } from './kept-aside-slots.ts';
 import { holdsPlace } from './places.ts';
 
-/** `tasks` are all of the job. */
-export function takenSlots(cluster: ClusterView, job: Job, tasks: readonly Task[]): ReadonlySet<string> {
+/** What a slot waits for. `node`: null where it waits for a task that has no place. */
+export interface TakenSlot {
+  readonly why: 'other-version' | 'kept-aside' | 'unseen-end';
+  readonly task: TaskId;
+  readonly node: NodeId | null;
+  readonly group: string;
+  readonly index: number;
+}
+
+export interface SlotFacts extends Pick<PassInput, 'cluster' | 'unseenEndsForMs'> {
+  /** As {@link keptAsideByJob} tells: looked up once for all jobs. */
+  readonly keptAside: ReturnType<typeof keptAsideByJob>;
+}
+
+/** By `slotKey`. `tasks` are all of the job. */
+export function takenSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): Map<string, TakenSlot> {
+  const { cluster, keptAside } = facts;
   const isExclusive = job.spec.stopAfterDisconnectSeconds !== undefined;
-  const taking = tasks.filter((task) => {
+  const aside = (keptAside.get(job.uid) ?? []).filter((one) => isExclusive || isFenced(cluster, one));
+  const others = tasks.filter((task) => {
     if (task.jobVersion === job.version) return false;
     const fenced = isFenced(cluster, task);
     return (isExclusive || fenced) && mayRun(cluster, task, fenced);
   });
-  return new Set(taking.map(slotKey));
+  const unseen = tasks.filter((task) => unseenEndLeftMs(facts, task) > 0);
+  const taken = [
+    ...unseen.map((task) => takenBy('unseen-end', task)),
+    ...others.map((task) => takenBy('other-version', task)),
+    ...aside.map((task) => takenBy('kept-aside', task)),
+  ];
+  return new Map(taken.map((slot) => [slotKey(slot), slot]));
+}
+
+/** The slots that lack a task and can't have it yet, in the order of the spec's groups and of indexes. */
+export function waitingSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): TakenSlot[] {
+  if (job.deleted || job.stop !== null || job.outcome !== null) return [];
+  const taken = takenSlots(facts, job, tasks);
+  if (taken.size === 0) return [];
+  return slotsOf(job, tasks)
+    .filter(lacksTask)
+    .flatMap(({ group, index }) => taken.get(slotKey({ group: group.name, index })) ?? []);
+}
+
+/** When the first of those waits is over; null: there is none. */
+export function unseenEndsWakeMs(facts: SlotFacts, nowMs: number): number | null {
+  const left = [...facts.unseenEndsForMs.keys()]
+    .flatMap((id) => facts.cluster.tasks.get(id) ?? [])
+    .map((task) => unseenEndLeftMs(facts, task))
+    .filter((ms) => ms > 0);
+  return left.length === 0 ? null : nowMs + left.reduce((a, b) => Math.min(a, b));
+}
+
+function unseenEndLeftMs({ cluster, unseenEndsForMs }: SlotFacts, task: Task): number {
+  if (!isUnseenEnd(task)) return 0;
+  return (fenceWaitMs(cluster, task) ?? 0) - (unseenEndsForMs.get(task.id) ?? 0);
+}
+
+function takenBy(why: TakenSlot['why'], { id, node, group, index }: Task | KeptAsideTask): TakenSlot {
+  return { why, task: id, node, group, index };
 }
 
 /**

@@ -68,6 +68,8 @@ export interface DryRunInput {
   readonly cluster: ClusterView;
   readonly nowMs: number;
   readonly spec: JobSpec;
+  /** Whether a task would not be made yet, so that it is neither placed nor left without a place. Absent: all would be. */
+  readonly isTaken?: (slot: Pick<Task, 'group' | 'index'>) => boolean;
 }
 
 export interface DryRun {
@@ -97,9 +99,10 @@ export interface DryRunPlacement {
  * job that exists already, pending tasks count as replaced, while running ones keep their places: they would be stopped,
  * but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
  */
-export function planDryRun({ cluster, nowMs, spec }: DryRunInput): DryRun {
+export function planDryRun({ cluster, nowMs, spec, isTaken = () => false }: DryRunInput): DryRun {
   const rooms = roomsOf(cluster, planSweeps(cluster));
-  const own = imaginedTasks(imaginedJob(spec, nowMs));
+  const imagined = imaginedTasks(imaginedJob(spec, nowMs));
+  const own = imagined.filter(({ task }) => !isTaken(task));
   const ahead = tasksAhead(cluster, { nowMs, spec, own });
   const placed = batchFramework(
     { rooms: openRooms(rooms), nodesTotal: rooms.length, placementsMax: DRY_RUN_AHEAD_MAX + DRY_RUN_TASKS_MAX },
@@ -118,7 +121,7 @@ export function planDryRun({ cluster, nowMs, spec }: DryRunInput): DryRun {
       if (first === undefined) return [];
       return [{ group: group.name, count: left.length, explanation: explainWanted(rooms, first) }];
     }),
-    leftOut: describeLeftOut({ spec, planned: own.length, ahead: ahead.length }),
+    leftOut: describeLeftOut({ spec, planned: imagined.length, ahead: ahead.length }),
   };
 }
 

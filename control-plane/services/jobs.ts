@@ -6,11 +6,13 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { type JobKey, roleWithin } from '../../shared/domain/ids.ts';
 import type { Job, JobSpec, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
+import type { Task } from '../../shared/domain/task.ts';
 import type { JobSummary, JobVersionView, JobView, Page, PlanView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import { randomId } from '../../shared/util/random.ts';
 import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
+import { slotKey } from '../reconcile/batch-tasks.ts';
 import { planDryRun } from '../scheduler/explain.ts';
 import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
@@ -21,6 +23,7 @@ import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { explanationView } from './explanation-view.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
+import { slotWaitsWith } from './slot-waits.ts';
 import { demandRoom } from './store-room.ts';
 import { jobSummary, jobVersionView, jobView } from './views.ts';
 
@@ -172,8 +175,11 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
   demandToRun(principal, spec);
   demandContact(ctx, spec);
   const { snapshot } = ctx.mirror;
-  const dryRun = planDryRun({ cluster: snapshot, nowMs: ctx.clock.now(), spec });
   const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
+  const waiting = job === undefined ? [] : slotWaitsWith(snapshot, job, spec);
+  const taken = new Set(waiting.map(slotKey));
+  const isTaken = (slot: Pick<Task, 'group' | 'index'>) => taken.has(slotKey(slot));
+  const dryRun = planDryRun({ cluster: snapshot, nowMs: ctx.clock.now(), spec, isTaken });
   return {
     placements: dryRun.placements.map(({ group, index, node, why }) => ({ group, index, node, why })),
     unplaced: dryRun.unplaced.map(({ group, count, explanation }) => ({
@@ -181,6 +187,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
       count,
       explanation: explanationView(explanation),
     })),
+    waiting,
     leftOut: dryRun.leftOut,
     changes: job === undefined ? null : specChanges(job.spec, spec),
   };

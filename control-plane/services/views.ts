@@ -13,10 +13,12 @@ import type {
   JobVersionView,
   JobView,
   NodeView,
+  SlotWaitView,
   TaskCounts,
   TaskView,
 } from '../../shared/protocol/views.ts';
 import { present } from '../../shared/util/assert.ts';
+import { slotWaits } from './slot-waits.ts';
 
 export function timeView(atMs: number): string {
   return new Date(atMs).toISOString();
@@ -49,7 +51,7 @@ function currentTasks(cluster: ClusterView, job: Job): Task[] {
   return [...cluster.tasksOfJob(job.uid)].filter((task) => task.jobVersion === job.version);
 }
 
-export function jobSummary(cluster: ClusterView, job: Job): JobSummary {
+export function jobSummary(cluster: ClusterView, job: Job, waiting: readonly SlotWaitView[] = []): JobSummary {
   const counts = countTasks(currentTasks(cluster, job));
   return {
     uid: job.uid,
@@ -58,7 +60,7 @@ export function jobSummary(cluster: ClusterView, job: Job): JobSummary {
     kind: job.spec.kind,
     version: job.version,
     priority: job.spec.priority,
-    ...jobState(job, counts),
+    ...jobState(job, counts, waiting),
     createdAt: timeView(job.createdAtMs),
     updatedAt: timeView(job.updatedAtMs),
     createdBy: job.createdBy,
@@ -67,7 +69,11 @@ export function jobSummary(cluster: ClusterView, job: Job): JobSummary {
   };
 }
 
-function jobState(job: Job, counts: TaskCounts): Pick<JobSummary, 'state' | 'message'> {
+function jobState(
+  job: Job,
+  counts: TaskCounts,
+  waiting: readonly SlotWaitView[],
+): Pick<JobSummary, 'state' | 'message'> {
   if (job.outcome !== null) return { state: job.outcome.state, message: job.outcome.message };
   const live = liveCount(counts);
   if (job.stop !== null || job.deleted) {
@@ -76,17 +82,24 @@ function jobState(job: Job, counts: TaskCounts): Pick<JobSummary, 'state' | 'mes
   const placed = live - counts.pending;
   if (placed === 0 && counts.finished === 0) {
     // Right after its submission, no pass has made its tasks yet.
-    const waiting = counts.pending || job.spec.groups.reduce((sum, group) => sum + group.count, 0);
-    return { state: 'pending', message: `${waiting} ${waiting === 1 ? 'task waits' : 'tasks wait'} for a place` };
+    const slots = job.spec.groups.reduce((sum, group) => sum + group.count, 0);
+    const placeless = counts.pending || slots - waiting.length;
+    const sentence = `${placeless} ${placeless === 1 ? 'task waits' : 'tasks wait'} for a place`;
+    return { state: 'pending', message: withWaits(placeless === 0 ? [] : [sentence], waiting) };
   }
-  return {
-    state: 'running',
-    message: `${counts.running} running, ${counts.pending} waiting for a place, ${counts.finished} finished`,
-  };
+  const running = `${counts.running} running, ${counts.pending} waiting for a place, ${counts.finished} finished`;
+  return { state: 'running', message: withWaits([running], waiting) };
+}
+
+/** The first of what waits in full: the others mostly wait for the same. */
+function withWaits(sentences: readonly string[], [first, ...others]: readonly SlotWaitView[]): string {
+  const more = others.length === 0 ? [] : [`${others.length} more wait like that`];
+  return [...sentences, ...(first === undefined ? [] : [first.message]), ...more].join('; ');
 }
 
 export function jobView(cluster: ClusterView, job: Job): JobView {
-  return { ...jobSummary(cluster, job), stop: stopView(job.stop), spec: mutable(job.spec) };
+  const waiting = slotWaits(cluster, job);
+  return { ...jobSummary(cluster, job, waiting), waiting, stop: stopView(job.stop), spec: mutable(job.spec) };
 }
 
 export function jobVersionView(version: JobVersion): JobVersionView {

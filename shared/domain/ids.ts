@@ -46,6 +46,27 @@ export function taskId(task: TaskCoordinates): TaskId {
   return `${task.jobName}-${task.group}-${task.index}-${task.jobUid}-v${task.jobVersion}a${task.attempt}`;
 }
 
+const TASK_TAIL_PATTERN = /^(.+)-(0|[1-9][0-9]*)-([a-z0-9]+)-v([1-9][0-9]*)a(0|[1-9][0-9]*)$/;
+
+/** The uid of the job that a task is of, by its id; null for what is no task's id. */
+export function jobUidOf(id: TaskId): JobUid | null {
+  return TASK_TAIL_PATTERN.exec(id)?.[3] ?? null;
+}
+
+/**
+ * The coordinates that the id was made of; null where it isn't one of that job. The job's name has to be given, since names may
+ * hold hyphens: where it ends and the group's begins can't be told from the id.
+ */
+export function taskCoordinates(
+  id: TaskId,
+  { jobName, jobUid }: Pick<TaskCoordinates, 'jobName' | 'jobUid'>,
+): TaskCoordinates | null {
+  if (!id.startsWith(`${jobName}-`)) return null;
+  const [, group, index, uid, version, attempt] = TASK_TAIL_PATTERN.exec(id.slice(jobName.length + 1)) ?? [];
+  if (group === undefined || uid !== jobUid) return null;
+  return { jobName, jobUid, group, index: Number(index), jobVersion: Number(version), attempt: Number(attempt) };
+}
+
 /** Whether `role` is `scope` or lies below it. `*` is every role. */
 export function roleWithin(role: RolePath, scope: RolePath): boolean {
   return scope === '*' || role === scope || role.startsWith(`${scope}/`);

@@ -52,8 +52,22 @@ export const jobSummarySchema = z
   })
   .meta({ id: 'JobSummary' });
 
+const slotWaitViewSchema = z
+  .object({
+    group: z.string(),
+    index: count,
+    task: z.string().describe('What it waits for: another task of the same group and index.'),
+    node: z.string().nullable().describe('Where that one runs, or may run; null where it has no place.'),
+    message: z.string(),
+  })
+  .meta({ id: 'SlotWait', description: 'A task that is not made yet, since two must never run at a time.' });
+
+/** Left out by replicas of the version before, which may still answer. */
+const slotWaitsSchema = z.array(slotWaitViewSchema).default([]);
+
 export const jobViewSchema = jobSummarySchema
   .extend({
+    waiting: slotWaitsSchema.describe('What is not made yet because something else must have ended first.'),
     stop: stopViewSchema.nullable(),
     spec: jobSpecSchema,
   })
@@ -226,6 +240,7 @@ export const planViewSchema = z
   .object({
     placements: z.array(z.object({ group: z.string(), index: count, node: z.string(), why: z.string() })),
     unplaced: z.array(z.object({ group: z.string(), count, explanation: explanationViewSchema })),
+    waiting: slotWaitsSchema.describe('What would not be made yet, and is therefore not placed here.'),
     leftOut: z
       .string()
       .nullable()
@@ -316,6 +331,7 @@ export const problemSchema = z
 export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().nullable() });
 
 export type JobSummary = z.output<typeof jobSummarySchema>;
+export type SlotWaitView = z.output<typeof slotWaitViewSchema>;
 export type JobView = z.output<typeof jobViewSchema>;
 export type JobVersionView = z.output<typeof jobVersionViewSchema>;
 export type TaskView = z.output<typeof taskViewSchema>;

@@ -56,7 +56,7 @@ export async function startReplica(
 }
 
 /** The store has been in reach all the time. */
-export const NO_OUTAGE: PassFacts = { leasesCountFromMs: 0, unreachableForMs: new Map() };
+export const NO_OUTAGE: PassFacts = { leasesCountFromMs: 0, unreachableForMs: new Map(), unseenEndsForMs: new Map() };
 
 async function settle(ctx: ServiceContext): Promise<void> {
   for (let looks = 0; looks < 1000; looks++) {

@@ -78,7 +78,7 @@ function addPlan(job: Command, io: Io, finish: (exitCode: number) => void): void
         const key = documents[index]?.key ?? { name: '', role: 'default' };
         session.printer.one(plan, { name: jobName(key), render: (paint) => renderPlan(key, plan, paint) });
       }
-      finish(plans.some((plan) => plan.unplaced.length > 0) ? EXIT.failed : EXIT.ok);
+      finish(plans.some((plan) => plan.unplaced.length + plan.waiting.length > 0) ? EXIT.failed : EXIT.ok);
     });
 }
 
@@ -156,7 +156,7 @@ async function waitForJobs(
 }
 
 function renderPlan(key: JobKey, plan: PlanView, paint: Paint): string {
-  const { changes, placements, unplaced, leftOut } = plan;
+  const { changes, placements, waiting, unplaced, leftOut } = plan;
   const lines = [paint('bold', `job ${jobName(key)}`)];
   if (changes === null) lines.push('  would be created');
   else if (changes.length === 0) lines.push('  no changes');
@@ -166,6 +166,7 @@ function renderPlan(key: JobKey, plan: PlanView, paint: Paint): string {
       `  ${paint('green', `${placement.group}[${placement.index}]`)} → ${placement.node}: ${printable(placement.why)}`,
     );
   }
+  lines.push(...waiting.map(({ message }) => `  ${paint('yellow', 'would wait')}: ${printable(message)}`));
   for (const { group, count, explanation } of unplaced) {
     const [summary = '', ...reasons] = explanationLines(explanation);
     lines.push(

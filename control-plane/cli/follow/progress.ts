@@ -11,12 +11,22 @@ const TOLD_ONE_BY_ONE_MAX = 8;
 export function progressLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
   const wanted = after.job.spec.groups.reduce((sum, group) => sum + group.count, 0);
   const steps = wanted > TOLD_ONE_BY_ONE_MAX ? countLines(before, after) : stepLines(before, after, paint);
-  return [...steps, ...waitingLines(before, after, paint)];
+  return [...steps, ...slotWaitLines(before, after), ...waitingLines(before, after, paint)];
+}
+
+/** What can't be made yet, since something of an earlier version (or attempt) must have ended first: told when it is news. */
+function slotWaitLines(before: JobSnapshot | null, { job }: JobSnapshot): string[] {
+  const told = new Set(before?.job.waiting.map(({ message }) => message));
+  const news = job.waiting.filter(({ message }) => !told.has(message)).map(({ message }) => printable(message));
+  const rest = news.length - TOLD_ONE_BY_ONE_MAX;
+  return [...news.slice(0, TOLD_ONE_BY_ONE_MAX), ...(rest > 0 ? [`${rest} more wait like that`] : [])];
 }
 
 function stepLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
   const known = new Map(before?.tasks.map((task) => [task.id, task]) ?? []);
-  return after.tasks.flatMap((task) => {
+  // What becomes of an older version's tasks is not what was asked for.
+  const wanted = after.tasks.filter((task) => task.job.version === after.job.version);
+  return wanted.flatMap((task) => {
     const { history, run } = known.get(task.id) ?? { history: [], run: 0 };
     const lines = task.history.slice(history.length).flatMap((step, at) => {
       // That it was submitted is no news to who submitted it.

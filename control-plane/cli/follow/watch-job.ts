@@ -95,7 +95,7 @@ async function readSnapshot(client: BerthClient, key: JobKey, explain: boolean):
   const tasks = all.filter((task) => task.job.uid === job.uid).sort((a, b) => byPlaceInJob(job, a, b));
   const explanations = new Map<string, ExplanationView>();
   if (explain) {
-    for (const task of firstPendingOfGroups(tasks)) {
+    for (const task of firstPendingOfGroups(tasks.filter(({ job: { version } }) => version === job.version))) {
       const { explanation } = await client.tasks.get(task.id);
       if (explanation !== null) explanations.set(task.group, explanation);
     }

@@ -106,6 +106,7 @@ export function renderJob(job: JobView, tasks: readonly TaskView[], options: Ren
       ['Kind', job.kind],
       ['Version', String(job.version)],
       ['State', `${paint(stateColour(job.state), job.state)}: ${printable(job.message)}`],
+      ...job.waiting.slice(1).map(({ message }) => ['Waits', printable(message)] as const),
       ['Priority', String(job.priority)],
       ['Created', `${job.createdAt} (${ageText(job.createdAt, nowMs)}) by ${printable(job.createdBy)}`],
       ...(job.endedAt === null ? [] : [['Ended', `${job.endedAt} (${ageText(job.endedAt, nowMs)})`] as const]),

@@ -77,7 +77,16 @@ function snapshot(
   };
   const job: JobView = {
     ...{ uid: 'u1', name: 'hello', role: 'default', kind: 'batch', version: 1, priority: 50, state: 'running' },
-    ...{ message: '', createdAt: at(0), updatedAt: at(0), createdBy: 'ci', endedAt: null, stop: null, tasks: zero },
+    ...{
+      message: '',
+      createdAt: at(0),
+      updatedAt: at(0),
+      createdBy: 'ci',
+      endedAt: null,
+      stop: null,
+      tasks: zero,
+      waiting: [],
+    },
     spec: jobSpecSchema.parse({ name: 'hello', groups }),
     ...change,
   };
@@ -181,6 +190,24 @@ describe('progress', () => {
     expect(progressLines(null, waiting, plain)).toEqual(['main waits: no node has 4 CPUs']);
     expect(progressLines(waiting, waiting, plain)).toEqual([]);
     expect(progressLines(waiting, changed, plain)).toEqual(['main waits: no node is ready']);
+  });
+
+  it('tells only of the wanted version, and what its slots wait for when that is news', () => {
+    const old = ended('running', { job: { uid: 'u1', name: 'hello', version: 1 } });
+    const wait = (index: number, message = `main[${index}] waits until old ${index} has ended`) => {
+      return { group: 'main', index, task: `old ${index}`, node: 'edge-1', message };
+    };
+    const of = (count: number) =>
+      snapshot([old], { version: 2, waiting: Array.from({ length: count }, (_, at) => wait(at)) });
+    expect(progressLines(null, of(1), plain)).toEqual(['main[0] waits until old 0 has ended']);
+    expect(progressLines(of(1), of(2), plain)).toEqual(['main[1] waits until old 1 has ended']);
+    expect(progressLines(of(2), of(2), plain)).toEqual([]);
+    expect(progressLines(null, of(11), plain)).toHaveLength(9);
+    expect(progressLines(null, of(11), plain).at(-1)).toBe('3 more wait like that');
+    expect(progressLines(of(1), snapshot([old], { version: 1 }), plain)).toEqual([]);
+    expect(progressLines(null, snapshot([old], { version: 1 }), plain)).toEqual([
+      'main[0] running: it is running (+10ms)',
+    ]);
   });
 
   it('counts instead where there are many tasks', () => {

@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  jobUidOf,
   NAME_PATTERN,
   NODE_ID_PATTERN,
   ROLE_PATTERN,
   roleWithin,
   TASK_ID_PATTERN,
   type TaskCoordinates,
+  taskCoordinates,
   taskId,
 } from '../../../shared/domain/ids.ts';
 
@@ -35,6 +37,24 @@ describe('task ids', () => {
         expect(id).toMatch(TASK_ID_PATTERN);
       }),
     );
+  });
+
+  it('tell their coordinates to who knows the job', () => {
+    fc.assert(
+      fc.property(name, name, fc.nat(9999), fc.nat(12), (jobName, group, index, attempt) => {
+        const place = { ...coordinates, jobName, group, index, attempt };
+        const id = taskId(place);
+        expect(taskCoordinates(id, place)).toEqual(place);
+        expect(jobUidOf(id)).toBe('u1');
+        expect(taskCoordinates(id, { jobName, jobUid: 'u2' })).toBeNull();
+        expect(taskCoordinates(id, { jobName: `${jobName}x`, jobUid: 'u1' })).toBeNull();
+      }),
+    );
+  });
+
+  it.each(['unknown', 'demo-main-4-u1-v3', 'demo-main-x-u1-v3a2', 'u1-v3a2'])('are not found in %s', (id) => {
+    expect(jobUidOf(id)).toBeNull();
+    expect(taskCoordinates(id, coordinates)).toBeNull();
   });
 
   it('differ within a job whenever the places differ', () => {

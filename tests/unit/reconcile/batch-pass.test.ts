@@ -20,7 +20,8 @@ import {
 const NOW = T0 + 60_000;
 const stop = { atMs: T0, by: 'alice', reason: 'enough' };
 
-const plan = (literal: ClusterLiteral, nowMs = NOW) => planBatchPass({ cluster: clusterOf(literal), nowMs });
+const plan = (literal: ClusterLiteral, nowMs = NOW) =>
+  planBatchPass({ cluster: clusterOf(literal), nowMs, unseenEndsForMs: new Map() });
 const actionsFor = (job: Job, tasks: readonly Task[] = [], more: ClusterLiteral = {}) =>
   plan({ jobs: [job], tasks, ...more }).actions;
 
@@ -286,7 +287,11 @@ describe('conclusions', () => {
   it('are drawn once', () => {
     const over = aJob({ outcome: { state: 'succeeded', atMs: T0, message: '' } });
     expect(
-      planBatchPass({ cluster: { ...clusterOf({ jobs: [over] }), unsettledJobs: () => [over] }, nowMs: NOW }).actions,
+      planBatchPass({
+        cluster: { ...clusterOf({ jobs: [over] }), unsettledJobs: () => [over] },
+        nowMs: NOW,
+        unseenEndsForMs: new Map(),
+      }).actions,
     ).toEqual([]);
   });
 });
@@ -316,7 +321,7 @@ describe('a pass', () => {
     expect(first.actions).toHaveLength(PASS_ACTIONS_MAX);
     expect(first.wakeAtMs).toBe(NOW);
     const after = applyPass(clusterOf({ jobs: [job], tasks: running }), first);
-    const second = planBatchPass({ cluster: after, nowMs: NOW });
+    const second = planBatchPass({ cluster: after, nowMs: NOW, unseenEndsForMs: new Map() });
     expect(second.actions).toHaveLength(1);
     expect(plan({ jobs: [job], tasks: running.slice(1) })).toMatchObject({ wakeAtMs: null });
     expect(second.wakeAtMs).toBeNull();
@@ -339,8 +344,10 @@ describe('a pass', () => {
       jobs: [job],
       tasks: [aTask(job, { jobVersion: 1, state: 'running', node: 'a' }), aTask(job, { state: 'failed' })],
     });
-    const first = planBatchPass({ cluster, nowMs: NOW });
+    const first = planBatchPass({ cluster, nowMs: NOW, unseenEndsForMs: new Map() });
     expect(first.actions.length).toBeGreaterThan(1);
-    expect(planBatchPass({ cluster: applyPass(cluster, first), nowMs: NOW }).actions).toEqual([]);
+    expect(
+      planBatchPass({ cluster: applyPass(cluster, first), nowMs: NOW, unseenEndsForMs: new Map() }).actions,
+    ).toEqual([]);
   });
 });

@@ -40,7 +40,10 @@ function step(cluster: ClusterView, run: Scenario, at: number): ClusterView {
   const nowMs = T0 + at * STEP_MS;
   let next = happen(cluster, run, at, nowMs);
   for (const planPass of [planBatchPass, planNodeHealth]) {
-    next = applyPass(next, planPass({ cluster: next, nowMs, leasesCountFromMs: 0, unreachableForMs: new Map() }));
+    next = applyPass(
+      next,
+      planPass({ cluster: next, nowMs, leasesCountFromMs: 0, unreachableForMs: new Map(), unseenEndsForMs: new Map() }),
+    );
   }
   return applyRound(next, planRound({ cluster: next, nowMs }), nowMs);
 }

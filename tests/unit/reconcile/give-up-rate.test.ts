@@ -112,10 +112,22 @@ describe('a fleet of which most is gone at once', () => {
     const lost: number[] = [];
     let nowMs = T0;
     for (let looks = 0; looks < 40 && lostIn(cluster) < 9; looks++) {
-      const plan = planNodeHealth({ cluster, nowMs, leasesCountFromMs: 0, unreachableForMs: new Map() });
+      const plan = planNodeHealth({
+        cluster,
+        nowMs,
+        leasesCountFromMs: 0,
+        unreachableForMs: new Map(),
+        unseenEndsForMs: new Map(),
+      });
       cluster = applyPass(cluster, plan);
       lost.push(lostIn(cluster));
-      const again = planNodeHealth({ cluster, nowMs, leasesCountFromMs: 0, unreachableForMs: new Map() });
+      const again = planNodeHealth({
+        cluster,
+        nowMs,
+        leasesCountFromMs: 0,
+        unreachableForMs: new Map(),
+        unseenEndsForMs: new Map(),
+      });
       expect(again.actions).toEqual([]);
       nowMs = again.wakeAtMs ?? nowMs;
     }
@@ -128,7 +140,13 @@ describe('a fleet of which most is gone at once', () => {
     const first = runningOn(nodes, nodes.slice(0, 9));
     const after = applyPass(
       first,
-      planNodeHealth({ cluster: first, nowMs: T0, leasesCountFromMs: 0, unreachableForMs: new Map() }),
+      planNodeHealth({
+        cluster: first,
+        nowMs: T0,
+        leasesCountFromMs: 0,
+        unreachableForMs: new Map(),
+        unseenEndsForMs: new Map(),
+      }),
     );
     const back = clusterOf({ ...literalOf(after), dead: [] });
     const plan = planNodeHealth({
@@ -136,6 +154,7 @@ describe('a fleet of which most is gone at once', () => {
       nowMs: T0 + 3_600_000,
       leasesCountFromMs: 0,
       unreachableForMs: new Map(),
+      unseenEndsForMs: new Map(),
     });
     expect(new Set(plan.actions.map(({ type }) => type))).toEqual(new Set(['mark-reachable']));
     expect(lostIn(applyPass(back, plan))).toBe(1);
@@ -149,17 +168,35 @@ describe('leases that say nothing yet', () => {
     const unmarked = clusterOf({ nodes: [aNode({ id: 'a' })], dead: ['a'] });
     const marked = runningOn(nodes, nodes);
     for (const cluster of [unmarked, marked]) {
-      const waiting = planNodeHealth({ cluster, nowMs: NOW, leasesCountFromMs: NOW + 1, unreachableForMs: new Map() });
+      const waiting = planNodeHealth({
+        cluster,
+        nowMs: NOW,
+        leasesCountFromMs: NOW + 1,
+        unreachableForMs: new Map(),
+        unseenEndsForMs: new Map(),
+      });
       expect(waiting).toEqual({ actions: [], wakeAtMs: NOW + 1 });
       expect(
-        planNodeHealth({ cluster, nowMs: NOW, leasesCountFromMs: NOW, unreachableForMs: new Map() }).actions,
+        planNodeHealth({
+          cluster,
+          nowMs: NOW,
+          leasesCountFromMs: NOW,
+          unreachableForMs: new Map(),
+          unseenEndsForMs: new Map(),
+        }).actions,
       ).not.toEqual([]);
     }
   });
 
   it('hold nobody up who is heard of', () => {
     const back = { ...runningOn(nodes, nodes), isAlive: () => true };
-    const plan = planNodeHealth({ cluster: back, nowMs: NOW, leasesCountFromMs: NOW + 1, unreachableForMs: new Map() });
+    const plan = planNodeHealth({
+      cluster: back,
+      nowMs: NOW,
+      leasesCountFromMs: NOW + 1,
+      unreachableForMs: new Map(),
+      unseenEndsForMs: new Map(),
+    });
     expect(plan.actions).toHaveLength(3);
     expect(plan.wakeAtMs).toBeNull();
   });

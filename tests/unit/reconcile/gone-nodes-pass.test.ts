@@ -42,7 +42,7 @@ describe('a node that was declared gone', () => {
       reason: 'node-lost',
       message: 'node edge-1 was declared gone by admin',
     });
-    const next = planBatchPass({ cluster: after, nowMs: T0 + 5 });
+    const next = planBatchPass({ cluster: after, nowMs: T0 + 5, unseenEndsForMs: new Map() });
     expect(next.actions).toMatchObject([{ type: 'create-tasks', tasks: [{ attempt: 1 }] }]);
     expect(planGoneNodes({ cluster: after, nowMs: T0 + 6 }).actions).toEqual([]);
   });
@@ -52,11 +52,13 @@ describe('a node that was declared gone', () => {
     const task = aTask(job, { state: 'lost', node: 'edge-1' });
     const entries = [anEntry(job, task, { disowned: true, stop: { atMs: T0, graceMs: 1, reason: 'given up' } })];
     const literal = goneWith({ ledgers: [aLedger({ entries })], jobs: [job], tasks: [task] });
-    expect(planBatchPass({ cluster: clusterOf(literal), nowMs: T0 }).actions).toEqual([]);
+    expect(planBatchPass({ cluster: clusterOf(literal), nowMs: T0, unseenEndsForMs: new Map() }).actions).toEqual([]);
     const planned = plan(literal);
     expect(planned.actions).toMatchObject([{ type: 'clear-node', tasks: [] }]);
     const after = applyPass(clusterOf(literal), planned);
-    expect(planBatchPass({ cluster: after, nowMs: T0 }).actions).toEqual([{ type: 'remove-job', job: job.uid }]);
+    expect(planBatchPass({ cluster: after, nowMs: T0, unseenEndsForMs: new Map() }).actions).toEqual([
+      { type: 'remove-job', job: job.uid },
+    ]);
   });
 
   it('gives its tasks up in steps that fit a transaction', () => {
@@ -77,7 +79,15 @@ describe('a node that was declared gone', () => {
     const drain = { startedAtMs: T0, deadlineMs: T0, by: 'admin' };
     const ledgers = [aLedger({ drain, entries: [anEntry(job, task)] })];
     const cluster = clusterOf(goneWith({ ledgers, jobs: [job], tasks: [task] }));
-    expect(planNodeHealth({ cluster, nowMs: T0 + 5, leasesCountFromMs: 0, unreachableForMs: new Map() })).toEqual({
+    expect(
+      planNodeHealth({
+        cluster,
+        nowMs: T0 + 5,
+        leasesCountFromMs: 0,
+        unreachableForMs: new Map(),
+        unseenEndsForMs: new Map(),
+      }),
+    ).toEqual({
       actions: [],
       wakeAtMs: null,
     });

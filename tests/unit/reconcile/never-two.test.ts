@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest';
 import type { PassAction } from '../../../control-plane/reconcile/actions.ts';
 import { planBatchPass } from '../../../control-plane/reconcile/batch-pass.ts';
 import { CLOCK_DRIFT_MAX, FENCE_MARGIN_MS } from '../../../control-plane/reconcile/fence-wait.ts';
+import { planKeptAside } from '../../../control-plane/reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../../../control-plane/reconcile/node-health-pass.ts';
 import type { Job, JobSpec, JobVersion } from '../../../shared/domain/job.ts';
-import type { Task, TaskState } from '../../../shared/domain/task.ts';
+import type { Task, TaskReason, TaskState } from '../../../shared/domain/task.ts';
+import { applyPass } from '../../support/apply-plan.ts';
 import {
   aGroup,
   aJob,
@@ -39,7 +41,13 @@ function away(spec: Partial<JobSpec>, more: ClusterLiteral = {}): ClusterLiteral
 
 function health(literal: ClusterLiteral, at: { readonly nowMs: number; readonly seenForMs: number | null }) {
   const unreachableForMs = new Map(at.seenForMs === null ? [] : [['edge-1', at.seenForMs]]);
-  return planNodeHealth({ cluster: clusterOf(literal), nowMs: at.nowMs, leasesCountFromMs: 0, unreachableForMs });
+  return planNodeHealth({
+    cluster: clusterOf(literal),
+    nowMs: at.nowMs,
+    leasesCountFromMs: 0,
+    unreachableForMs,
+    unseenEndsForMs: new Map(),
+  });
 }
 
 describe('a task of an unreachable node that must not run twice at a time', () => {
@@ -116,7 +124,7 @@ describe('a new version of a job', () => {
     { name: 'it may run on, and so may the new', before: undefined, now: undefined, old: GIVEN_UP, isMade: true },
   ])('when $name: its task is made: $isMade', ({ before, now, old, isMade }) => {
     const { literal, job } = twoVersions({ before, now, old });
-    const { actions } = planBatchPass({ cluster: clusterOf(literal), nowMs: T0 + 1000 });
+    const { actions } = planBatchPass({ cluster: clusterOf(literal), nowMs: T0 + 1000, unseenEndsForMs: new Map() });
     expect(made(actions)).toEqual(isMade ? [`${job.version}/0`] : []);
     expect(actions.filter(({ type }) => type === 'conclude-job')).toEqual([]);
     expect(actions.filter(({ type }) => type === 'stop-task')).toHaveLength(old.state === 'running' ? 1 : 0);
@@ -124,7 +132,7 @@ describe('a new version of a job', () => {
 
   it('waits for nothing but the slot that is taken', () => {
     const { literal, job } = twoVersions({ before: 20, now: 20, old: RUNS, count: 3 });
-    const { actions } = planBatchPass({ cluster: clusterOf(literal), nowMs: T0 + 1000 });
+    const { actions } = planBatchPass({ cluster: clusterOf(literal), nowMs: T0 + 1000, unseenEndsForMs: new Map() });
     expect(made(actions)).toEqual([`${job.version}/1`, `${job.version}/2`]);
   });
 
@@ -144,6 +152,116 @@ describe('a new version of a job', () => {
     };
     return { literal, job };
   }
+});
+
+describe('a slot of which a node keeps something aside, after a restore', () => {
+  const FENCED = { stopAfterDisconnectSeconds: 20, groups: [aGroup({ count: 2, retries: { max: 3 } })] };
+
+  function restored(spec: Partial<JobSpec>, kept: { readonly attempt: number; readonly version?: number }) {
+    const job = aJob({ version: 2, spec });
+    const { id } = aTask(job, { attempt: kept.attempt, jobVersion: kept.version ?? 2 });
+    const epochs = { 'edge-1': { epoch: 7, unreachableSinceMs: null, keptAside: [{ task: id, stop: null }] } };
+    const other = aTask(job, { index: 1, state: 'running', node: 'edge-2' });
+    const literal: ClusterLiteral = { nodes: [aNode(), aNode({ id: 'edge-2' })], epochs, jobs: [job] };
+    return { job, literal, other };
+  }
+
+  function passed(literal: ClusterLiteral): PassAction[] {
+    const cluster = clusterOf(literal);
+    const after = applyPass(cluster, planKeptAside({ cluster, nowMs: T0 }));
+    return [...planBatchPass({ cluster: after, nowMs: T0 + 10_000, unseenEndsForMs: new Map() }).actions];
+  }
+
+  it.each([
+    { name: 'two must never run', spec: FENCED, made: [] },
+    { name: 'two may run', spec: { ...FENCED, stopAfterDisconnectSeconds: undefined }, made: ['2/0'] },
+  ])('is not filled a second time when $name: $made', ({ spec, made: expected }) => {
+    const { job, literal, other } = restored(spec, { attempt: 0 });
+    const actions = passed({ ...literal, tasks: [aTask(job), other] });
+    expect(made(actions)).toEqual(expected);
+    expect(actions.some(({ type }) => type === 'conclude-job')).toBe(false);
+  });
+
+  it('is free once the node has no more of it', () => {
+    const { job, literal, other } = restored(FENCED, { attempt: 0 });
+    const tasks = [aTask(job, { state: 'lost' }), other];
+    expect(made(passed({ ...literal, tasks, epochs: {} }))).toEqual(['2/0']);
+  });
+
+  it.each([
+    { name: 'a later attempt', kept: { attempt: 1 } },
+    { name: 'an attempt of an earlier version', kept: { attempt: 4, version: 1 } },
+    { name: 'an attempt of a version that is lost', kept: { attempt: 0, version: 3 } },
+  ])('is taken by $name that the state does not know', ({ kept }) => {
+    const { job, literal, other } = restored(FENCED, kept);
+    expect(made(passed({ ...literal, tasks: [aTask(job, { state: 'lost', node: 'edge-2' }), other] }))).toEqual([]);
+  });
+
+  it('loses what the state runs there itself, which comes again once the slot is free', () => {
+    const { job, literal, other } = restored(FENCED, { attempt: 1 });
+    const first = aTask(job, { state: 'running', node: 'edge-2' });
+    const ledgers = [aLedger({ node: 'edge-2', entries: [anEntry(job, first), anEntry(job, other)] })];
+    const [stop, ...rest] = passed({ ...literal, ledgers, tasks: [first, other] });
+    expect(stop).toMatchObject({ type: 'stop-task', task: first.id, stop: { displaced: true } });
+    expect(rest).toEqual([]);
+    const killed = { ...first, state: 'killed', stop: stop?.type === 'stop-task' ? stop.stop : null } as const;
+    expect(made(passed({ ...literal, tasks: [killed, other] }))).toEqual([]);
+    expect(made(passed({ ...literal, epochs: {}, tasks: [killed, other] }))).toEqual(['2/0']);
+  });
+
+  it('keeps what may run twice', () => {
+    const { job, literal, other } = restored({ groups: FENCED.groups }, { attempt: 1 });
+    expect(passed({ ...literal, tasks: [aTask(job, { state: 'running', node: 'edge-2' }), other] })).toEqual([]);
+  });
+});
+
+describe('a slot whose task ended without anybody seeing it', () => {
+  const group = aGroup({ retries: { max: 3, delaySeconds: 1 } });
+
+  interface Ended {
+    readonly state?: TaskState;
+    readonly reason: TaskReason;
+    readonly stopAfterSeconds?: number | undefined;
+    readonly jobVersion?: number;
+  }
+
+  function ended({ state = 'lost', reason, stopAfterSeconds = 20, jobVersion = 2 }: Ended) {
+    const fenced = stopAfterSeconds === 0 ? {} : { stopAfterDisconnectSeconds: stopAfterSeconds };
+    const job = aJob({ version: 2, spec: { groups: [group], ...fenced } });
+    const history = [{ state, atMs: T0, reason, message: 'it is no longer there' }];
+    return { job, task: aTask(job, { jobVersion, state, node: 'edge-1', history }) };
+  }
+
+  function passed({ job, task }: ReturnType<typeof ended>, knownForMs: number | null) {
+    const cluster = clusterOf({ nodes: [aNode()], jobs: [job], tasks: [task] });
+    const unseenEndsForMs = new Map(knownForMs === null ? [] : [[task.id, knownForMs]]);
+    return planBatchPass({ cluster, nowMs: T0 + 1e9, unseenEndsForMs });
+  }
+
+  it.each([
+    { name: 'this replica has not seen the end', knownForMs: null, wakeAtMs: null, made: [] },
+    { name: 'it has known of it for too short', knownForMs: WAIT_MS - 10, wakeAtMs: T0 + 1e9 + 10, made: [] },
+    { name: 'wherever it ran it is over', knownForMs: WAIT_MS, wakeAtMs: null, made: ['2/0'] },
+  ])('when $name: filled with $made', ({ knownForMs, wakeAtMs, made: expected }) => {
+    for (const jobVersion of [1, 2]) {
+      const plan = passed(ended({ reason: 'not-found-on-node', jobVersion }), knownForMs);
+      expect(made(plan.actions)).toEqual(expected);
+      expect(plan.actions.some(({ type }) => type === 'conclude-job')).toBe(false);
+      expect(plan.wakeAtMs).toBe(wakeAtMs);
+    }
+  });
+
+  it.each<{ name: string; end: Ended; isMade: boolean }>([
+    { name: 'found gone', end: { reason: 'not-found-on-node' }, isMade: false },
+    { name: 'found gone after a reboot', end: { reason: 'node-rebooted' }, isMade: false },
+    { name: 'found ended after a reboot', end: { state: 'failed', reason: 'node-rebooted' }, isMade: false },
+    { name: 'seen to end', end: { state: 'failed', reason: 'exited' }, isMade: true },
+    { name: 'stopped by its node', end: { state: 'failed', reason: 'disconnected' }, isMade: true },
+    { name: 'given up with its node', end: { reason: 'node-lost' }, isMade: true },
+    { name: 'one that may run twice', end: { reason: 'not-found-on-node', stopAfterSeconds: 0 }, isMade: true },
+  ])('of $name: filled at once: $isMade', ({ end, isMade }) => {
+    expect(made(passed(ended(end), 0).actions)).toEqual(isMade ? ['2/0'] : []);
+  });
 });
 
 function made(actions: readonly PassAction[]): string[] {

@@ -19,7 +19,13 @@ import {
 } from '../../support/builders.ts';
 
 const plan = (literal: ClusterLiteral, nowMs: number) =>
-  planNodeHealth({ cluster: clusterOf(literal), nowMs, leasesCountFromMs: 0, unreachableForMs: new Map() });
+  planNodeHealth({
+    cluster: clusterOf(literal),
+    nowMs,
+    leasesCountFromMs: 0,
+    unreachableForMs: new Map(),
+    unseenEndsForMs: new Map(),
+  });
 
 /** One node, away since T0, on which the jobs' tasks run. */
 function away(running: readonly (readonly [Job, Task])[], more: ClusterLiteral = {}): ClusterLiteral {
@@ -53,7 +59,15 @@ describe('a node', () => {
 
   it('that has no epoch yet is left alone', () => {
     const cluster = { ...clusterOf({ nodes: [aNode()], dead: ['edge-1'] }), epochs: new Map() };
-    expect(planNodeHealth({ cluster, nowMs: T0, leasesCountFromMs: 0, unreachableForMs: new Map() })).toEqual({
+    expect(
+      planNodeHealth({
+        cluster,
+        nowMs: T0,
+        leasesCountFromMs: 0,
+        unreachableForMs: new Map(),
+        unseenEndsForMs: new Map(),
+      }),
+    ).toEqual({
       actions: [],
       wakeAtMs: null,
     });
@@ -119,12 +133,24 @@ describe('tasks of an unreachable node', () => {
       return [job, aTask(job, { index, state: 'running', node: 'edge-1' })] as const;
     });
     const cluster = clusterOf(away(all, { jobs: [job] }));
-    const first = planNodeHealth({ cluster, nowMs: T0 + 60_000, leasesCountFromMs: 0, unreachableForMs: new Map() });
+    const first = planNodeHealth({
+      cluster,
+      nowMs: T0 + 60_000,
+      leasesCountFromMs: 0,
+      unreachableForMs: new Map(),
+      unseenEndsForMs: new Map(),
+    });
     expect(first.actions.map((action) => 'tasks' in action && action.tasks.length)).toEqual([ACTION_TASKS_MAX, 1]);
     const after = applyPass(cluster, first);
     expect([...after.tasks.values()].every(({ state }) => state === 'lost')).toBe(true);
     expect(
-      planNodeHealth({ cluster: after, nowMs: T0 + 60_000, leasesCountFromMs: 0, unreachableForMs: new Map() }).actions,
+      planNodeHealth({
+        cluster: after,
+        nowMs: T0 + 60_000,
+        leasesCountFromMs: 0,
+        unreachableForMs: new Map(),
+        unseenEndsForMs: new Map(),
+      }).actions,
     ).toEqual([]);
   });
 });

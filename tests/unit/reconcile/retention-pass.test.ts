@@ -235,9 +235,17 @@ describe('forgetting', () => {
           ...planRetention({ cluster: before, nowMs, policy: NOTHING }),
           wakeAtMs: null,
         });
-        expect(planBatchPass({ cluster: after, nowMs })).toEqual(planBatchPass({ cluster: before, nowMs }));
+        expect(planBatchPass({ cluster: after, nowMs, unseenEndsForMs: new Map() })).toEqual(
+          planBatchPass({ cluster: before, nowMs, unseenEndsForMs: new Map() }),
+        );
         const health = (seen: ClusterView) =>
-          planNodeHealth({ cluster: seen, nowMs, leasesCountFromMs: 0, unreachableForMs: new Map() });
+          planNodeHealth({
+            cluster: seen,
+            nowMs,
+            leasesCountFromMs: 0,
+            unreachableForMs: new Map(),
+            unseenEndsForMs: new Map(),
+          });
         expect(health(after)).toEqual(health(before));
         const round = (seen: ClusterView) => planRound({ cluster: seen, nowMs });
         expect(round(after)).toEqual(round(before));

@@ -156,6 +156,15 @@ describe('planDryRun', () => {
     expect(unplaced).toMatchObject([{ group: 'large', count: 1 }]);
   });
 
+  it('leaves out what would not be made yet, and gives its room to the others', () => {
+    const cluster = clusterOf({ nodes: [sized('a', 2600)] });
+    const isTaken = ({ group, index }: { group: string; index: number }) => group === 'large' && index < 2;
+    const { placements, unplaced, leftOut } = planDryRun({ cluster, nowMs: T0, spec: two, isTaken });
+    expect(placements.map(({ group, index }) => `${group}/${index}`)).toEqual(['small/0', 'large/2']);
+    expect(unplaced).toMatchObject([{ group: 'small', count: 1 }]);
+    expect(leftOut).toBeNull();
+  });
+
   it('comes after everything that is pending already', () => {
     const cluster = clusterOf({ nodes: [sized('a', 2048)], jobs: [job], tasks: [task] });
     const { placements, unplaced } = planDryRun({ cluster, nowMs: T0 + 1, spec: two });
