@@ -141,8 +141,8 @@ async function checkMachine({ isStateDirMoved, stateDir: path }: AgentOptions, s
 }
 
 async function openFence(stateDir: StateDir, log: Log): Promise<FileFence> {
-  const path = process.env['PATH'] ?? '';
-  const fence = await FileFence.open({ dir: stateDir.fenceDir, procDir: '/proc', pid: process.pid, path, log });
+  const machine = { procDir: '/proc', shell: '/bin/sh', path: process.env['PATH'] ?? '' };
+  const fence = await FileFence.open({ dir: stateDir.fenceDir, pid: process.pid, ...machine, log });
   const cause = await fence.refusal();
   if (cause !== null) log.info('the node takes no tasks with stopAfterDisconnectSeconds', { cause });
   return fence;

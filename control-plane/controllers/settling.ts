@@ -8,10 +8,19 @@ import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import type { ControllerContext } from './context.ts';
 
+/**
+ * How far the wall clocks of two replicas may lie apart for one that begins only after a recovery to tell that it was of late. Those
+ * that were there measure by themselves.
+ */
+export const REPLICA_CLOCKS_APART_MAX_MS = 60_000;
+
 export class Settling {
   readonly #ctx: ControllerContext;
   readonly #leaseTtlMs: number;
   #revision: number;
+  #incarnation: number;
+  /** When this replica saw the present incarnation first, on the steady clock; null: so long ago that it makes no difference. */
+  #recoverySeenMs: number | null;
   /** When it was found that nodes may know more than the state, on the steady clock; null: nothing of the kind. */
   #foundMs: number | null = null;
   /** Whether the store has been compared with the one on record. */
@@ -21,6 +30,8 @@ export class Settling {
     this.#ctx = ctx;
     this.#leaseTtlMs = leaseTtlMs;
     this.#revision = ctx.mirror.revision;
+    this.#incarnation = ctx.mirror.snapshot.incarnation;
+    this.#recoverySeenMs = isRecent(ctx, leaseTtlMs) ? ctx.clock.monotonicMs() : null;
   }
 
   /** The mirror has moved. `reset`: it has listed again, perhaps another store. */
@@ -28,6 +39,7 @@ export class Settling {
     if (revision < this.#revision) this.#begin('the store has gone back in time');
     if (reset) this.#isCompared = false;
     this.#revision = revision;
+    this.#lookForRecovery();
   }
 
   /** Throws what asking the store throws. */
@@ -36,11 +48,17 @@ export class Settling {
   }
 
   #afterRecoveryMs(): number {
+    this.#lookForRecovery();
+    if (this.#recoverySeenMs === null) return 0;
+    return Math.max(0, this.#recoverySeenMs + this.#leaseTtlMs - this.#ctx.clock.monotonicMs());
+  }
+
+  #lookForRecovery(): void {
     const { mirror, clock } = this.#ctx;
-    const recoveredAtMs = mirror.snapshot.cluster?.recoveredAtMs;
-    if (recoveredAtMs === undefined) return 0;
-    // Another replica's clock may be ahead; nobody waits longer for that.
-    return Math.min(this.#leaseTtlMs, Math.max(0, recoveredAtMs + this.#leaseTtlMs - clock.now()));
+    const { incarnation } = mirror.snapshot;
+    if (incarnation === this.#incarnation) return;
+    this.#incarnation = incarnation;
+    this.#recoverySeenMs = clock.monotonicMs();
   }
 
   async #afterChangeMs(): Promise<number> {
@@ -77,4 +95,10 @@ export class Settling {
       writes: [putRecord('cluster', keys.cluster, { ...cluster, storeId })],
     });
   }
+}
+
+/** By the wall clock, which is all that a replica has to go by that wasn't there. */
+function isRecent({ mirror, clock }: ControllerContext, leaseTtlMs: number): boolean {
+  const recoveredAtMs = mirror.snapshot.cluster?.recoveredAtMs;
+  return recoveredAtMs !== undefined && clock.now() - recoveredAtMs < leaseTtlMs + REPLICA_CLOCKS_APART_MAX_MS;
 }

@@ -71,7 +71,7 @@ function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId)
   if (principal.kind !== 'join') {
     throw new Refusal(
       'forbidden',
-      'a node registers with a join token; make one with `berth token create --kind join`',
+      'a node registers with a join token; make one with `berth token create NAME --join`',
     );
   }
   if (ctx.mirror.snapshot.isAlive(id)) {

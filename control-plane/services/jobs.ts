@@ -18,6 +18,7 @@ import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { demandOf, demandToRun, mayRead } from './access.ts';
+import { demandContact } from './contact-limit.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { explanationView } from './explanation-view.ts';
 import { type Draft, mutate } from './mutation.ts';
@@ -35,6 +36,7 @@ const VERSIONS_MAX = 100_000;
 /** Accepts a new job. Throws `already-exists` when its name is taken within its role. */
 export async function submitJob(ctx: ServiceContext, call: Call, spec: JobSpec): Promise<Answer<JobView>> {
   demandToRun(call.principal, spec);
+  demandContact(ctx, spec);
   return mutate(ctx, call, () => {
     const existing = ctx.mirror.snapshot.jobByKey(spec);
     if (existing !== undefined) throw new Refusal('already-exists', alreadyExists(existing));
@@ -64,6 +66,7 @@ export async function updateJob(
   { ifVersion, onlyCreate }: UpdateOptions,
 ): Promise<Answer<JobView>> {
   demandToRun(call.principal, spec);
+  demandContact(ctx, spec);
   return mutate(ctx, call, () => {
     const job = ctx.mirror.snapshot.jobByKey(spec);
     if (job === undefined) {
@@ -170,6 +173,7 @@ export function getVersion(ctx: ServiceContext, principal: Principal, key: JobKe
 /** What would be placed where if the job were submitted now, and why not. Writes nothing. */
 export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec): PlanView {
   demandToRun(principal, spec);
+  demandContact(ctx, spec);
   const { snapshot } = ctx.mirror;
   const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
   const waiting = job === undefined ? [] : slotWaitsWith(snapshot, job, spec);

@@ -33,6 +33,7 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
     nodes: {
       total: states.length,
       ready: count('ready'),
+      ineligible: count('ineligible'),
       unreachable: count('unreachable'),
       draining: count('draining') + count('drained'),
       ahead: count('ahead'),

@@ -75,14 +75,20 @@ export class Guard {
     return new Set(ended.map(({ container }) => container.id).filter((id) => fence.hasStopped(id)));
   }
 
-  /** Takes into care and lets go, by what the engine shows. To be called only where that is known. */
+  /**
+   * Takes into care and lets go, by what the engine shows. To be called only where that is known. What is in care stays there until it
+   * has ended or is gone, whether or not the book knows it: an agent that has lost its journal must not set free what it doesn't
+   * remember. Where the book does know it, until the end is on record.
+   */
   look(): void {
-    const { fence } = this.#parts;
-    const ours = this.#ours().filter(({ container, local }) => container.state !== 'exited' || local.phase !== 'ended');
-    const ids = new Set(ours.map(({ container }) => container.id));
+    const { fence, book, engine } = this.#parts;
+    const isOver = ({ state, task }: Container) =>
+      state === 'exited' && (book.tasks.get(task)?.phase ?? 'ended') === 'ended';
+    const kept = [...engine.containers.values()].filter((container) => !isOver(container));
+    const ids = new Set(kept.map(({ id }) => id));
     fence.keepOnly(new Set([...this.#starting.values(), ...ids]));
     for (const id of this.#checked) if (!ids.has(id)) this.#checked.delete(id);
-    for (const { container, local } of ours) if (container.state === 'running') this.#watch(container, local);
+    for (const { container, local } of this.#ours()) if (container.state === 'running') this.#watch(container, local);
   }
 
   #watch({ id, task }: Container, { stopAfterMs, stop }: LocalTask): void {

@@ -265,6 +265,7 @@ export const statusViewSchema = z
     nodes: z.object({
       total: count,
       ready: count,
+      ineligible: count.describe('Take no new tasks, since somebody said so.'),
       unreachable: count,
       draining: count,
       ahead: count.describe('Have seen a later state than this one: was the store restored?'),

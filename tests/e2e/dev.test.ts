@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,10 +46,12 @@ describe('berth dev', () => {
 
       await berth(['run', '--detach', '--name', 'left', IMAGE, '--', 'sleep', '1000'], dev.env);
       await vi.waitFor(async () => expect(await containers(`${markOf(dev.dataDir)}-left`)).toHaveLength(1), ENDING_MS);
+      const deadMan = await runGuarded(dev);
+      expect(isRunning(deadMan)).toBe(true);
       const { code, err } = await dev.stop();
       expect(err).toMatch(/stopping\n$/);
       expect(code).toBe(0);
-      expect([...pids.values()].filter(isRunning)).toEqual([]);
+      expect([...pids.values(), deadMan].filter(isRunning)).toEqual([]);
       expect(await containers(markOf(dev.dataDir))).toEqual([]);
       expect(existsSync(join(home, 'config/berth/config.json'))).toBe(false);
     },
@@ -146,6 +148,18 @@ async function useFromAnotherTerminal(dev: DevCluster): Promise<void> {
   const { code, out } = await berth(['status'], dev.env);
   expect(out).toMatch(/^Nodes +2: 2 ready$/m);
   expect(code).toBe(0);
+}
+
+/** A task that has a dead-man beside it, whose process id it resolves with. */
+async function runGuarded({ dataDir, env, home: folder }: DevCluster): Promise<number> {
+  const file = join(folder, 'guarded.json');
+  const groups = [{ image: IMAGE, command: ['sleep', '1000'] }];
+  await writeFile(file, JSON.stringify({ name: 'guarded', stopAfterDisconnectSeconds: 60, groups }));
+  const { code, err } = await berth(['job', 'apply', file], env);
+  expect(code, err).toBe(0);
+  const states = [1, 2].map((node) => join(dataDir, 'agents', `edge-${node}-${markOf(dataDir)}`, 'fence', 'state'));
+  const texts = await Promise.all(states.map((state) => readFile(state, 'utf8').catch(() => '')));
+  return Number(/^keeper ([1-9]\d*)$/m.exec(texts.join(''))?.[1] ?? 'none');
 }
 
 async function refuseASecond(dev: DevCluster): Promise<void> {

@@ -13,6 +13,7 @@ import { shrink } from './shrink.ts';
 import { type SimulationOptions, simulate } from './simulate.ts';
 
 const STEPS_DEFAULT = 6000;
+const EXIT_USAGE = 2;
 /** More violations than these tell nothing new. */
 const VIOLATIONS_MAX = 20;
 /** So many runs are told one by one; of more there is one line that says how far they are. */
@@ -100,4 +101,9 @@ async function traceOne(given: Arguments): Promise<number> {
   return 1;
 }
 
-process.exitCode = await main();
+process.exitCode = await main().catch((error: unknown) => {
+  // What was asked for can't be done; anything else is a bug, and needs its stack.
+  if (!(error instanceof RangeError || (error instanceof TypeError && 'code' in error))) throw error;
+  console.error(error.message);
+  return EXIT_USAGE;
+});

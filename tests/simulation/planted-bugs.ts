@@ -2,6 +2,7 @@
  * Bugs that are put in on purpose, to prove that the simulator finds their like. Each sits in a seam between the product
  * and the world, never in the product's code, and makes it behave as if a line of it had been forgotten.
  */
+import { changed } from '../support/changed-store.ts';
 import { forgettingContainers, releasingAtOnce, startingAnew, unguarded, withAssignment } from './plants/in-agent.ts';
 import {
   answerLater,
@@ -14,7 +15,6 @@ import {
   withoutLedgerCompares,
   withoutStatusCompares,
   withTransact,
-  wrapped,
 } from './plants/in-store.ts';
 import type { Plant } from './plants/plant.ts';
 
@@ -36,7 +36,7 @@ export const PLANTED_BUGS = {
   'early-plan': {
     breaks: [3],
     seedsMax: 25,
-    store: (store, place) => wrapped(store, { transact: (each) => planAtOnce(store, each, place) }),
+    store: (store, place) => changed(store, { transact: (each) => planAtOnce(store, each, place) }),
   },
   /** A round puts ledgers without comparing that they are as it saw them. */
   'blind-ledger': {
@@ -48,7 +48,7 @@ export const PLANTED_BUGS = {
   'split-placement': {
     breaks: [4],
     seedsMax: 25,
-    store: (store) => wrapped(store, { transact: (each) => placeInTwo(store, each) }),
+    store: (store) => changed(store, { transact: (each) => placeInTwo(store, each) }),
   },
   /** Statuses are committed without comparing the epoch or the task's record. */
   'blind-status': {
@@ -78,7 +78,7 @@ export const PLANTED_BUGS = {
   'late-answer': {
     breaks: [1],
     seedsMax: 25,
-    store: (store) => wrapped(store, { transact: (each) => answerLater(store, each) }),
+    store: (store) => changed(store, { transact: (each) => answerLater(store, each) }),
   },
   /** A watch that broke off is taken up again one revision too late. */
   'watch-off-by-one': {
@@ -90,7 +90,7 @@ export const PLANTED_BUGS = {
   'skipped-event': {
     breaks: [7],
     seedsMax: 25,
-    store: (store, { random }) => wrapped(store, { watch: (request) => skipping(store.watch(request), random) }),
+    store: (store, { random }) => changed(store, { watch: (request) => skipping(store.watch(request), random) }),
   },
   /** A replica answers a client that has seen more than the replica has. */
   'answer-from-the-past': { breaks: [8], seedsMax: 25, catchesUp: false },

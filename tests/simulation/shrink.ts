@@ -78,12 +78,12 @@ class Search {
     return this.result.decisions.filter(isOfKind);
   }
 
-  /** Takes the trial for the best so far if it violates the same invariant. */
+  /** Takes the trial for the best so far if it violates the same invariant, and no later. */
   async #try(options: SimulationOptions): Promise<boolean> {
     if (this.trials >= this.#trialsMax) return false;
     this.trials += 1;
     const result = await simulate(options);
-    if (result.violation?.invariant !== this.#invariant) return false;
+    if (result.violation?.invariant !== this.#invariant || result.steps > this.result.steps) return false;
     // In the time of faults everything after the violation is of no use.
     const steps = Math.min(options.steps, result.steps);
     this.options = { ...options, steps };

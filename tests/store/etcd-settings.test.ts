@@ -12,9 +12,9 @@ import { Mirror } from '../../control-plane/store/mirror.ts';
 import { putRecord } from '../../control-plane/store/records.ts';
 import { commitOnce, OpLeases } from '../../control-plane/store/transact.ts';
 import { SILENT_LOGGER } from '../../shared/util/log.ts';
+import { changed } from '../support/changed-store.ts';
 import { freePort, startEtcd, type TestEtcd } from '../support/etcd.ts';
 import { Collector, eventually, put, type Subject, write } from './conformance/harness.ts';
-import { changed } from './faults/changed-store.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const PREFIX = '/settings/';

@@ -44,11 +44,12 @@ export class FencedMachine implements FenceUnderTest {
     return machine;
   }
 
-  open(): Promise<FileFence> {
+  /** `agent`: its process id; this process if it isn't given. `path`: where programs are looked for first. */
+  open(agent: { readonly shell?: string; readonly pid?: number; readonly path?: string } = {}): Promise<FileFence> {
     const warn = (message: string) => void this.warnings.push(message);
     const log = { debug: () => undefined, info: () => undefined, warn, error: warn };
-    const path = process.env['PATH'] ?? '';
-    return FileFence.open({ dir: this.dir, procDir: this.procDir, pid: process.pid, path, log });
+    const around = { shell: '/bin/sh', pid: process.pid, path: process.env['PATH'] ?? '', ...agent };
+    return FileFence.open({ dir: this.dir, procDir: this.procDir, ...around, log });
   }
 
   async boot(id: string): Promise<void> {

@@ -127,8 +127,11 @@ function addStopKeptAside(node: Command, io: Io): void {
     .option('--reason <text>', 'why, as it will stand in records')
     .addHelpText('after', KEPT_ASIDE_HELP)
     .action(async (id: string, texts: string[], flags: { all?: boolean; reason?: string }, self: Command) => {
-      if ((texts.length === 0) !== (flags.all === true)) {
+      if (texts.length === 0 && flags.all !== true) {
         throw new CliError('name the tasks, or give --all', { exitCode: EXIT.usage });
+      }
+      if (texts.length > 0 && flags.all === true) {
+        throw new CliError('name the tasks or give --all, not both', { exitCode: EXIT.usage });
       }
       const { client, printer } = await openSession(io, self);
       const found = await client.nodes.get(id);

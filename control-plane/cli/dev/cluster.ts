@@ -13,6 +13,7 @@ import type { Io } from '../io.ts';
 import { counted } from '../output/text.ts';
 import { type Child, type ChildCommand, type ChildEnd, logTail, startChild } from './child.ts';
 import { type DataDir, defaultDataDir, openDataDir, startTicksOf } from './data-dir.ts';
+import { endDeadMen } from './dead-men.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { checkEtcd, planEtcd } from './etcd.ts';
 import { takePort } from './ports.ts';
@@ -62,12 +63,14 @@ export async function startCluster(io: Io, options: ClusterOptions): Promise<Clu
   const dataDir = await openDataDir({ path: options.dataDir, clock: io.clock, note: options.onStep });
   const crew = createCrew(io, dataDir);
   const nodes = Array.from({ length: options.agents }, (_, at) => `edge-${at + 1}${dataDir.nodeSuffix}`);
-  const stop = async () => {
+  const end = async (left: { readonly keep: boolean }) => {
     await crew.stopAgents();
     await engine.removeContainersOf(nodes);
+    await endDeadMen(join(dataDir.path, 'agents'), io.clock);
     await crew.stopRest();
-    await dataDir.release({ keep: false });
+    await dataDir.release(left);
   };
+  const stop = () => end({ keep: false });
   try {
     // Only now: an earlier cluster that was killed may have held the port, and what it left has been ended.
     const port = await takePort(options.port);
@@ -86,11 +89,8 @@ export async function startCluster(io: Io, options: ClusterOptions): Promise<Clu
       kill: () => crew.kill(),
     };
   } catch (error) {
-    await crew.stopAgents();
-    await engine.removeContainersOf(nodes);
-    await crew.stopRest();
     // Its logs are what the message points to.
-    await dataDir.release({ keep: true });
+    await end({ keep: true });
     throw error;
   }
 }

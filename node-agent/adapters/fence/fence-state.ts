@@ -3,6 +3,7 @@
  * can read it:
  *
  *     boot <the machine's boot id>     anything else belongs to a machine that has been off since, and so does nothing of it run
+ *     life <id>                        of the folder: one that was made anew, in the same place too, has another
  *     agent <process id>
  *     keeper <process id>              the dead-man in charge; 0: none
  *     confirmed <ms>                   when the last confirmed heartbeat was sent, since the machine started
@@ -12,6 +13,7 @@
 
 export interface FenceState {
   readonly bootId: string;
+  readonly life: string;
   readonly agent: number;
   readonly keeper: number;
   /** Null: none since the machine started. */
@@ -26,10 +28,12 @@ const NEVER_MS = -1e14;
 /** As engines spell them, and never so short that one could be part of another name. */
 export const CONTAINER_ID_PATTERN = /^[A-Za-z0-9_.-]{12,128}$/;
 
-export function encodeFenceState({ bootId, agent, keeper, confirmedAtMs, armed }: FenceState): string {
+export function encodeFenceState({ bootId, life, agent, keeper, confirmedAtMs, armed }: FenceState): string {
   const stops = [...armed].map(([container, stopAfterMs]) => `stop ${Math.round(stopAfterMs)} ${container}`);
   const confirmed = `confirmed ${Math.round(confirmedAtMs ?? NEVER_MS)}`;
-  return [`boot ${bootId}`, `agent ${agent}`, `keeper ${keeper}`, confirmed, ...stops, 'end', ''].join('\n');
+  return [`boot ${bootId}`, `life ${life}`, `agent ${agent}`, `keeper ${keeper}`, confirmed, ...stops, 'end', ''].join(
+    '\n',
+  );
 }
 
 /** Null: it isn't whole. */
@@ -43,6 +47,7 @@ export function decodeFenceState(text: string): FenceState | null {
   });
   const state = {
     bootId: wordAfter('boot'),
+    life: wordAfter('life'),
     agent: Number(wordAfter('agent')),
     keeper: Number(wordAfter('keeper')),
     confirmedAtMs: confirmedAtMs === NEVER_MS ? null : confirmedAtMs,

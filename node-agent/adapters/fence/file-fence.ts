@@ -4,28 +4,32 @@
  *
  * Nothing is flushed to disk: the file has to survive this process, not the machine; a machine that was off runs nothing.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Fence, FenceFault, type Log } from '../../executor/contracts.ts';
 import { processesOf } from './container-processes.ts';
-import { DEAD_MAN_PROGRAM } from './dead-man.ts';
+import { DEAD_MAN_PROGRAM, TRIAL_ARGUMENT } from './dead-man.ts';
 import { CONTAINER_ID_PATTERN, decodeFenceState, encodeFenceState } from './fence-state.ts';
 
 export interface FileFenceOptions {
-  /** A folder of its own. */
+  /** A folder of its own, by its absolute path: the dead-man stands elsewhere. */
   readonly dir: string;
   /** Where the kernel shows processes: `/proc`. */
   readonly procDir: string;
   /** Of this process. */
   readonly pid: number;
+  /** Runs the dead-man: `/bin/sh`. */
+  readonly shell: string;
   /** Where the dead-man finds `sleep`. */
   readonly path: string;
   readonly log: Log;
 }
 
-const SHELL = '/bin/sh';
+/** That no dead-man can begin is believed for so long: what it lacked may be there again. */
+const TRIAL_COUNTS_MS = 60_000;
 /** How long a dead-man may take to begin: a shell on a busy machine. */
 const BEGIN_LOOKS_MAX = 500;
 const BEGIN_LOOK_MS = 10;
@@ -36,12 +40,20 @@ export class FileFence implements Fence {
   readonly #options: FileFenceOptions;
   readonly #armed = new Map<string, number>();
   #bootId = '';
+  /** Of the folder: a dead-man that was started for another one doesn't obey. */
+  #life: string = randomUUID();
   #confirmedAtMs: number | null = null;
   #keeper = 0;
   /** Why this machine can't be relied on. */
   #unfit: string | null = null;
+  /** Whether a dead-man could begin when that was tried last, and when that was. */
+  #trial: { readonly why: Promise<string | null>; readonly atMs: number } | null = null;
+  /** One that takes long to begin. Another one beside it would take no less. */
+  #beginner: ChildProcess | null = null;
   /** Writes one after the other. */
   #saving: Promise<void> = Promise.resolve();
+  /** The write that has yet to begin: it will hold all that is known by then, so nobody needs another one. */
+  #pending: Promise<void> | null = null;
   #isWarned = false;
 
   private constructor(options: FileFenceOptions) {
@@ -79,11 +91,16 @@ export class FileFence implements Fence {
 
   async refusal(): Promise<string | null> {
     if (this.#unfit !== null) return this.#unfit;
-    if (!existsSync(SHELL)) return `the dead-man needs a shell, and this machine has no ${SHELL}`;
     const status = await readFile(this.#proc('self', 'status'), 'utf8').catch(() => '');
     const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
-    if ((BigInt(`0x${effective}`) >> CAP_KILL) & 1n) return null;
-    return 'the agent may not signal the processes of containers; run it as root, or with the capability KILL';
+    if (((BigInt(`0x${effective}`) >> CAP_KILL) & 1n) === 0n) {
+      return 'the agent may not signal the processes of containers; run it as root, or with the capability KILL';
+    }
+    const atMs = this.nowMs();
+    const last = this.#trial;
+    if (last !== null && ((await last.why) === null || atMs - last.atMs < TRIAL_COUNTS_MS)) return last.why;
+    this.#trial = { why: this.#tryDeadMan(), atMs };
+    return this.#trial.why;
   }
 
   async arm(container: string, stopAfterMs: number): Promise<void> {
@@ -139,6 +156,7 @@ export class FileFence implements Fence {
     const left = decodeFenceState(text);
     const isOurs = left !== null && left.bootId === this.#bootId && (left.confirmedAtMs ?? 0) <= nowMs;
     if (isOurs) {
+      this.#life = left.life;
       this.#confirmedAtMs = left.confirmedAtMs;
       this.#keeper = left.keeper;
       for (const [container, stopAfterMs] of left.armed) this.#armed.set(container, stopAfterMs);
@@ -156,7 +174,12 @@ export class FileFence implements Fence {
   }
 
   #save(): Promise<void> {
-    const saved = this.#saving.then(() => this.#saveNow());
+    if (this.#pending !== null) return this.#pending;
+    const saved = this.#saving.then(() => {
+      this.#pending = null;
+      return this.#saveNow();
+    });
+    this.#pending = saved;
     this.#saving = saved.catch(() => undefined);
     return saved;
   }
@@ -191,6 +214,7 @@ export class FileFence implements Fence {
       join(this.#options.dir, 'state'),
       encodeFenceState({
         bootId: this.#bootId,
+        life: this.#life,
         agent: this.#options.pid,
         keeper: this.#keeper,
         confirmedAtMs: this.#confirmedAtMs,
@@ -208,18 +232,35 @@ export class FileFence implements Fence {
 
   /** Its process id, once it has read what it is to watch. */
   async #startDeadMan(): Promise<number> {
-    const pid = this.#spawnDeadMan();
-    for (let looks = 0; looks < BEGIN_LOOKS_MAX; looks += 1) {
+    const child = this.#beginner ?? this.#spawnDeadMan(this.#life);
+    this.#beginner = child;
+    await begun(child, async () => {
       const watching = await readFile(join(this.#options.dir, 'watching'), 'utf8').catch(() => '');
-      if (Number(watching) === pid) return pid;
-      await new Promise((resolve) => setTimeout(resolve, BEGIN_LOOK_MS));
-    }
-    throw new FenceFault(`the dead-man (process ${pid}) does not begin`);
+      return Number(watching) === child.pid;
+    }).catch((cause: unknown) => {
+      if (hasEnded(child)) this.#beginner = null;
+      throw cause;
+    });
+    this.#beginner = null;
+    return child.pid ?? 0;
   }
 
-  #spawnDeadMan(): number {
-    const { dir, procDir, path } = this.#options;
-    const child = spawn(SHELL, [this.#program, dir, procDir], {
+  /** Why a dead-man can't begin on this machine; null: it can. */
+  async #tryDeadMan(): Promise<string | null> {
+    const child = this.#spawnDeadMan(TRIAL_ARGUMENT);
+    try {
+      await begun(child, () => child.exitCode === 0);
+      return null;
+    } catch (cause) {
+      child.kill('SIGKILL');
+      const { shell } = this.#options;
+      return `${words(cause)}; see to it that ${shell} runs scripts, that there is a \`sleep\`, and that processes may be started`;
+    }
+  }
+
+  #spawnDeadMan(life: string): ChildProcess {
+    const { dir, procDir, path, shell } = this.#options;
+    const child = spawn(shell, [this.#program, dir, procDir, life], {
       detached: true,
       stdio: 'ignore',
       cwd: '/',
@@ -228,8 +269,7 @@ export class FileFence implements Fence {
     // Told by the missing process id as well.
     child.on('error', () => undefined);
     child.unref();
-    if (child.pid === undefined) throw new FenceFault(`${SHELL} can't be started`);
-    return child.pid;
+    return child;
   }
 
   get #program(): string {
@@ -249,6 +289,25 @@ export class FileFence implements Fence {
 async function replace(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text, { mode: 0o600 });
   await rename(`${path}.new`, path);
+}
+
+/** Resolves when `isBegun` says so. Throws a {@link FenceFault} when it has ended instead, or takes too long. */
+async function begun(child: ChildProcess, isBegun: () => boolean | Promise<boolean>): Promise<void> {
+  if (child.pid === undefined) throw new FenceFault(`the dead-man can't begin: ${child.spawnfile} can't be started`);
+  for (let looks = 0; looks < BEGIN_LOOKS_MAX; looks += 1) {
+    const isOver = hasEnded(child);
+    if (await isBegun()) return;
+    if (isOver)
+      throw new FenceFault(
+        `the dead-man can't begin: ${child.spawnfile} ends with ${child.exitCode ?? child.signalCode}`,
+      );
+    await new Promise((resolve) => setTimeout(resolve, BEGIN_LOOK_MS));
+  }
+  throw new FenceFault(`the dead-man (process ${child.pid}) does not begin`);
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
 }
 
 function maySignal(pid: number): boolean {

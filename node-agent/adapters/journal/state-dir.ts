@@ -3,7 +3,7 @@
  * with the same folder would be a second mouth of the same node.
  */
 import { access, link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { MachineIdentity } from '../machine/machine-identity.ts';
 
 /** How often a lock that its owner left behind is fought over with others who start at the same time. */
@@ -14,6 +14,7 @@ export class StateDirError extends Error {
 }
 
 export interface StateDirOptions {
+  /** Relative to where this process was started, or absolute. */
   readonly path: string;
   /** Of this process. */
   readonly pid: number;
@@ -30,9 +31,10 @@ export class StateDir {
 
   /** Makes the folder where it is missing, and locks it. Throws a {@link StateDirError} that says what to do. */
   static async open(options: StateDirOptions): Promise<StateDir> {
-    const dir = new StateDir(options);
+    // What is told to other processes has to mean the same wherever they stand.
+    const dir = new StateDir({ ...options, path: resolve(options.path) });
     try {
-      await makeFolder(options.path);
+      await makeFolder(dir.#options.path);
       await dir.#lock();
     } catch (cause) {
       if (cause instanceof StateDirError) throw cause;

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import Docker from 'dockerode';
 import { systemClock } from '../../../node-agent/adapters/system/system-clock.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
@@ -60,12 +60,12 @@ export class AgentUnderTest {
       '--join-token',
       JOIN_TOKEN,
       '--state-dir',
-      this.stateDir,
+      basename(this.stateDir),
       '--node-id',
       this.nodeId,
       ...args,
     ];
-    const child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
+    const child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'], cwd: dirname(this.stateDir) });
     child.stderr?.on('data', (chunk: Buffer) => {
       this.log += chunk.toString('utf8');
     });

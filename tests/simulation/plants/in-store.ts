@@ -8,29 +8,12 @@ import type {
 } from '../../../control-plane/store/contract.ts';
 import { keys, parseKey, type RecordKind } from '../../../control-plane/store/keys.ts';
 import { decodeRecord, putRecord } from '../../../control-plane/store/records.ts';
+import { changed } from '../../support/changed-store.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { StorePlace } from './plant.ts';
 
-/** The store with some of its calls replaced. */
-export function wrapped(store: Store, changed: Partial<Store>): Store {
-  return {
-    get: (key) => store.get(key),
-    range: (request) => store.range(request),
-    transact: (transaction) => store.transact(transaction),
-    watch: (request) => store.watch(request),
-    grantLease: (ttlSeconds) => store.grantLease(ttlSeconds),
-    keepLeaseAlive: (lease) => store.keepLeaseAlive(lease),
-    leaseSilenceSeconds: (lease) => store.leaseSilenceSeconds(lease),
-    revokeLease: (lease) => store.revokeLease(lease),
-    status: () => store.status(),
-    compact: (revision) => store.compact(revision),
-    close: () => store.close(),
-    ...changed,
-  };
-}
-
 export function withTransact(store: Store, change: (transaction: Transaction) => Transaction): Store {
-  return wrapped(store, { transact: (transaction) => store.transact(change(transaction)) });
+  return changed(store, { transact: (transaction) => store.transact(change(transaction)) });
 }
 
 function kindOf(key: string): RecordKind | null {

@@ -25,7 +25,7 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { Mirror } from '../../../control-plane/store/mirror.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Operation } from '../../../control-plane/store/transact.ts';
-import { changed } from './changed-store.ts';
+import { changed } from '../../support/changed-store.ts';
 import { insist, pause, type Subject, subjectOf, type Timing } from './place.ts';
 import { revisionOf } from './watches.ts';
 

@@ -95,6 +95,33 @@ describe('a task that must not run while its node is cut off', () => {
     expect(world.controlPlane.historyOf('a').at(-1)).toMatchObject({ state: 'failed', reason: 'disconnected' });
   });
 
+  it('stays under watch where the agent has lost its journal and is refused, and is killed by the deadline', async () => {
+    const world = new World();
+    await running(world);
+    const armed = [...world.fence.armed];
+    await world.crash();
+    await world.journal.compact([]);
+    world.controlPlane.fault = 'away';
+    await world.startAgent();
+    await world.clock.advance(2000);
+    expect([...world.fence.armed]).toEqual(armed);
+    expect(world.runtime.containerOf('a')?.state).toBe('running');
+    await world.clock.advance(STOP_AFTER_MS);
+    expect(world.runtime.containerOf('a')?.state ?? 'exited').toBe('exited');
+    await world.clock.advance(2000);
+    expect([...world.fence.armed]).toEqual([]);
+  });
+
+  it('stays under watch for as long as the engine says nothing', async () => {
+    const world = new World();
+    await running(world);
+    await world.crash();
+    world.runtime.goAway();
+    await world.startAgent();
+    await world.clock.advance(5000);
+    expect(world.fence.armed.size).toBe(1);
+  });
+
   it('others run on beside it', async () => {
     const world = new World();
     world.controlPlane.assign(anAssigned('free'));

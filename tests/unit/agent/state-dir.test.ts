@@ -1,7 +1,7 @@
 /** The agent's own folder: one owner at a time, and what is in it survives. */
 import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FileJournal } from '../../../node-agent/adapters/journal/file-journal.ts';
 import { decodeLine, encodeLine } from '../../../node-agent/adapters/journal/record-line.ts';
@@ -30,6 +30,11 @@ describe('the state folder', () => {
     expect([await again.readNodeId(), await again.readNodeToken()]).toEqual(['n1', 'secret']);
     await again.writeNodeToken(null);
     expect(await again.readNodeToken()).toBeNull();
+  });
+
+  it('names its files so that they mean the same to a process that stands elsewhere', async () => {
+    const dir = await StateDir.open({ path: relative(process.cwd(), path), pid: process.pid, ...running });
+    expect([dir.fenceDir, dir.journalPath]).toEqual([join(path, 'fence'), join(path, 'journal')]);
   });
 
   it('refuses a second owner while the first one lives', async () => {

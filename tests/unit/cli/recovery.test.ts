@@ -52,7 +52,7 @@ describe('after a restore', () => {
 
   it.each([
     [['edge-1'], 2, 'name the tasks, or give --all'],
-    [['edge-1', 'lost-main-0', '--all'], 2, 'name the tasks, or give --all'],
+    [['edge-1', 'lost-main-0', '--all'], 2, 'name the tasks or give --all, not both'],
     [['edge-1', 'lost-main'], 2, '2 tasks start with "lost-main"'],
     [['edge-1', 'other'], 1, 'keeps no task aside whose id starts with "other"'],
     [['nowhere', '--all'], 1, 'there is no node "nowhere"'],

@@ -230,3 +230,25 @@ describe('a dry run', () => {
     ]);
   });
 });
+
+describe('a time without contact', () => {
+  const fenced = (stopAfterDisconnectSeconds: number) => specOf({ stopAfterDisconnectSeconds });
+  const long = () => ({ ...replica.ctx, config: { ...replica.ctx.config, leaseTtlMs: 60_000 } });
+
+  it('that is shorter than a lease is refused, with the least that may be asked for', async () => {
+    const refusal = {
+      code: 'invalid-request',
+      faults: [{ path: '/stopAfterDisconnectSeconds', message: expect.stringContaining('must be 60 or more here') }],
+    };
+    await expect(submitJob(long(), callOf(), fenced(59))).rejects.toMatchObject(refusal);
+    await expect(updateJob(long(), callOf(), fenced(59), ANY_VERSION)).rejects.toMatchObject(refusal);
+    expect(() => planJob(long(), ADMIN, fenced(59))).toThrow('/stopAfterDisconnectSeconds must be 60 or more');
+    expect(replica.ctx.mirror.snapshot.jobs.size).toBe(0);
+  });
+
+  it('of a lease or more is accepted', async () => {
+    await submitJob(long(), callOf(), fenced(60));
+    await caughtUp(replica.ctx);
+    expect(replica.ctx.mirror.snapshot.jobs.size).toBe(1);
+  });
+});

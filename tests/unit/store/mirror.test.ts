@@ -5,9 +5,9 @@ import { Mirror, type MirrorOptions } from '../../../control-plane/store/mirror.
 import { putRecord, RecordError } from '../../../control-plane/store/records.ts';
 import { Snapshot } from '../../../control-plane/store/snapshot.ts';
 import { SILENT_LOGGER } from '../../../shared/util/log.ts';
-import { changed } from '../../store/faults/changed-store.ts';
 import { revisionOf } from '../../store/faults/watches.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
+import { changed } from '../../support/changed-store.ts';
 import { UnreliableStore } from './unreliable-store.ts';
 
 let clock: ManualClock;

@@ -1,4 +1,4 @@
-import type { Store } from '../../../control-plane/store/contract.ts';
+import type { Store } from '../../control-plane/store/contract.ts';
 
 /** A store with something else in place of some of its calls. */
 export function changed(store: Store, changes: Partial<Store>): Store {
