@@ -252,6 +252,30 @@ describe('the fence of a machine', () => {
     expect(await fence.refusal()).toBeNull();
   });
 
+  it('arms again as soon as a dead-man can begin', async () => {
+    const shell = join(machine.procDir, 'late-shell');
+    const fence = await machine.open({ shell });
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow("can't be started");
+    await writeFile(shell, '#!/bin/sh\nexit 3\n', { mode: 0o700 });
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow('ends with 3');
+    await writeFile(shell, '#!/bin/sh\nexec /bin/sh "$@"\n');
+    await fence.arm(CONTAINER, 20_000);
+    expect(isProcess((await machine.state()).keeper)).toBe(true);
+  });
+
+  it('waits for a dead-man that is slow to begin, instead of starting a second one', async () => {
+    const shell = join(machine.procDir, 'slow-shell');
+    const [calls, go] = [join(machine.procDir, 'calls'), join(machine.procDir, 'go')];
+    const lines = [`echo call >>${calls}`, `while [ ! -e ${go} ]; do sleep 0.1; done`, 'exec /bin/sh "$@"', ''];
+    await writeFile(shell, ['#!/bin/sh', ...lines].join('\n'), { mode: 0o700 });
+    const fence = await machine.open({ shell });
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow('does not begin');
+    await writeFile(go, '');
+    await fence.arm(CONTAINER, 20_000);
+    expect(isProcess((await machine.state()).keeper)).toBe(true);
+    expect(await readFile(calls, 'utf8')).toBe('call\n');
+  });
+
   it('has one write under way and one to come, however many heartbeats there are', async () => {
     const { shell, calls } = await failingShell();
     const fence = await machine.open({ shell });
