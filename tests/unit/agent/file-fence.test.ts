@@ -139,6 +139,13 @@ describe('the dead-man', () => {
     await machine.until('it to be gone', () => !isProcess(keeper));
   });
 
+  it('stays for a while without an agent, too, where all was over before it began', async () => {
+    const fence = await machine.open({ pid: await endedProcess() });
+    fence.confirmed(fence.nowMs() - DEAD_MAN_STAYS_MS);
+    await fence.arm(WITNESS, 1);
+    for (let look = 0; look < 2; look += 1) await untilLooked(machine);
+  });
+
   it('stays for as long as its agent lives', async () => {
     const { path, last } = await notedSleeps(machine);
     const fence = await machine.open({ path });
