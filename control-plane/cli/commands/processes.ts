@@ -32,9 +32,18 @@ export function addProcessCommands(program: Command): void {
     .allowUnknownOption();
 }
 
-/** Runs the program in the foreground and resolves with what it exits with. It gets the signals that we get. */
+/**
+ * Becomes the program, or where a process can't, runs it in the foreground and resolves with what it exits with. Becoming it leaves one
+ * process: whoever kills the one that they started has killed the program, and not a parent without which it runs on.
+ */
 export function runProgram(name: ProgramName, args: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, [programPath(name), ...args], { stdio: 'inherit' });
+  const command = [programPath(name), ...args];
+  return process.execve?.(process.execPath, [process.execPath, ...command]) ?? runChild(command);
+}
+
+/** It gets the signals that we get. */
+function runChild(command: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, command, { stdio: 'inherit' });
   const pass = (signal: NodeJS.Signals) => child.kill(signal);
   // A terminal's Ctrl-C reaches the child by itself; what is sent to this process alone has to be passed on.
   const ignore = () => {};

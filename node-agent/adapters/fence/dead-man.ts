@@ -24,8 +24,8 @@ export const DEAD_MAN_STAYS_MS = 600_000;
 const DEAD_MAN_IDLE_MS = 60_000;
 
 /**
- * Arguments: the fence's folder, where the kernel shows processes (`/proc`), and the life of the folder. The folder's files are described in `fence-state.ts`.
- * The whole of it is a function, so that it is read whole before anything is done.
+ * Arguments: the fence's folder, where the kernel shows processes (`/proc`), and the life of the folder. The folder's files are
+ * described in `fence-state.ts`. The whole of it is a function, so that it is read whole before anything is done.
  */
 export const DEAD_MAN_PROGRAM = `#!/bin/sh
 # Berth's dead-man: kills containers that may not run while their node is cut off from the control plane.
@@ -40,7 +40,7 @@ whole=
 owned=
 begun=
 now=0
-since=0
+since=
 quiet=0
 
 # What the agent wrote last. A file that is missing, not whole, or of another life of the folder changes nothing but who is in charge.
@@ -68,7 +68,7 @@ read_state() {
     return 0
   fi
   owned=yes
-  if [ "$new_armed" != "$armed" ]; then since=$now; fi
+  if [ "$new_armed" != "$armed" ]; then since=; fi
   keeper=$new_keeper agent=$new_agent confirmed=$new_confirmed armed=$new_armed
 }
 
@@ -111,7 +111,7 @@ kill_expired() {
 
 # For how long every deadline has been past, and nothing was found.
 measure_quiet() {
-  if [ -n "$pending" ] || [ -n "$found" ] || [ "$now" -lt "$since" ]; then since=$now; fi
+  if [ -n "$pending" ] || [ -n "$found" ] || [ -z "$since" ] || [ "$now" -lt "$since" ]; then since=$now; fi
   quiet=$((now - since))
 }
 

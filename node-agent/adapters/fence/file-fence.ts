@@ -238,7 +238,7 @@ export class FileFence implements Fence {
       const watching = await readFile(join(this.#options.dir, 'watching'), 'utf8').catch(() => '');
       return Number(watching) === child.pid;
     }).catch((cause: unknown) => {
-      if (hasEnded(child)) this.#beginner = null;
+      if (child.pid === undefined || hasEnded(child)) this.#beginner = null;
       throw cause;
     });
     this.#beginner = null;
@@ -297,10 +297,8 @@ async function begun(child: ChildProcess, isBegun: () => boolean | Promise<boole
   for (let looks = 0; looks < BEGIN_LOOKS_MAX; looks += 1) {
     const isOver = hasEnded(child);
     if (await isBegun()) return;
-    if (isOver)
-      throw new FenceFault(
-        `the dead-man can't begin: ${child.spawnfile} ends with ${child.exitCode ?? child.signalCode}`,
-      );
+    const how = child.exitCode ?? child.signalCode;
+    if (isOver) throw new FenceFault(`the dead-man can't begin: ${child.spawnfile} ends with ${how}`);
     await new Promise((resolve) => setTimeout(resolve, BEGIN_LOOK_MS));
   }
   throw new FenceFault(`the dead-man (process ${child.pid}) does not begin`);

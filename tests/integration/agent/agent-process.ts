@@ -1,5 +1,6 @@
 /** A real agent process, the real container engine, and a control plane that a test scripts. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -38,8 +39,9 @@ export class AgentUnderTest {
     this.nodeId = `test-${process.pid}-${made}`;
   }
 
-  static async make(): Promise<AgentUnderTest> {
-    const stateDir = await mkdtemp(join(tmpdir(), 'berth-agent-'));
+  /** `at`: its state folder, where another one has been before. */
+  static async make(at: string | null = null): Promise<AgentUnderTest> {
+    const stateDir = at ?? (await mkdtemp(join(tmpdir(), 'berth-agent-')));
     const controlPlane = new FakeControlPlane({ clock: systemClock, heartbeatIntervalMs: 500 });
     return new AgentUnderTest(controlPlane, await serveControlPlane(controlPlane), stateDir);
   }
@@ -88,9 +90,18 @@ export class AgentUnderTest {
     if (this.#process !== null && this.#process.exitCode === null && this.#process.signalCode === null) {
       await this.end('SIGKILL');
     }
+    this.#endDeadMen();
     for (const { Id } of await this.containers()) await this.docker.getContainer(Id).remove({ force: true });
     await this.#server.close();
     await rm(this.stateDir, { recursive: true, force: true });
+  }
+
+  /** Those whose program lies in the state folder. */
+  #endDeadMen(): void {
+    for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+      const command = readCommand(Number(name));
+      if (command[1] === join(this.stateDir, 'fence', 'dead-man.sh')) process.kill(Number(name), 'SIGKILL');
+    }
   }
 
   /** Every container of this node. */
@@ -149,5 +160,13 @@ export class AgentUnderTest {
       if (performance.now() > deadlineMs) throw new Error(`waited in vain for ${what}\n${this.log}`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
+  }
+}
+
+function readCommand(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
   }
 }

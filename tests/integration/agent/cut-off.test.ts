@@ -1,5 +1,5 @@
 /** Tasks that must not run while their node is cut off, in the real engine: whatever has become of the agent. */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FENCE_MARGIN_MS } from '../../../control-plane/reconcile/fence-wait.ts';
@@ -70,6 +70,37 @@ describe('a task that must not run while its node is cut off', () => {
     if (row.back === null) agent.start();
     else process.kill(agent.pid ?? 0, row.back);
     expect(await agent.ended(task)).toMatchObject({ state: 'failed', reason: 'disconnected', exitCode: 137 });
+  });
+
+  it('is killed in time when the agent has lost its journal', async () => {
+    const task = await runningGuarded(STUBBORN);
+    const cutOffAtMs = Date.now();
+    await agent.end('SIGKILL');
+    agent.controlPlane.fault = 'away';
+    await rm(join(agent.stateDir, 'journal'));
+    agent.start();
+    const { atMs, exitCode } = await ends(task);
+    expect(exitCode).toBe(137);
+    expect(atMs - cutOffAtMs).toBeLessThan(STOP_AFTER_MS + LATE_MS);
+  });
+
+  it('is killed in time when another agent has begun anew in the same folder, whose task runs on', async () => {
+    const task = await runningGuarded(STUBBORN);
+    const cutOffAtMs = Date.now();
+    await agent.end('SIGKILL');
+    await rm(agent.stateDir, { recursive: true });
+    const other = await AgentUnderTest.make(agent.stateDir);
+    try {
+      const next = other.assign('next', STUBBORN, guarded);
+      other.start();
+      await other.running(next);
+      const { atMs, exitCode } = await ends(task);
+      expect(exitCode).toBe(137);
+      expect(atMs - cutOffAtMs).toBeLessThan(STOP_AFTER_MS + LATE_MS);
+      expect((await other.containerOf(next)).State.Running).toBe(true);
+    } finally {
+      await other.dispose();
+    }
   });
 
   it('is told to end before that by an agent that lives', async () => {

@@ -139,16 +139,22 @@ describe('the dead-man', () => {
     await machine.until('it to be gone', () => !isProcess(keeper));
   });
 
+  it('stays for a while without an agent, too, where all was over before it began', async () => {
+    const fence = await machine.open({ pid: await endedProcess() });
+    fence.confirmed(fence.nowMs() - DEAD_MAN_STAYS_MS);
+    await fence.arm(WITNESS, 1);
+    for (let look = 0; look < 2; look += 1) await untilLooked(machine);
+  });
+
   it('stays for as long as its agent lives', async () => {
-    const fence = await machine.open();
+    const { path, last } = await notedSleeps(machine);
+    const fence = await machine.open({ path });
     fence.confirmed(fence.nowMs());
     await fence.arm(WITNESS, 1);
-    const { keeper } = await machine.state();
-    for (let look = 0; look < 2; look += 1) {
-      await machine.advance(DEAD_MAN_STAYS_MS);
-      await untilLooked(machine);
-    }
-    expect(isProcess(keeper)).toBe(true);
+    await machine.advance(2 * DEAD_MAN_STAYS_MS);
+    const { length } = await last();
+    await machine.until('some looks', async () => (await last()).length > length + 2);
+    expect(isProcess((await machine.state()).keeper)).toBe(true);
   });
 
   it.each([
@@ -250,6 +256,30 @@ describe('the fence of a machine', () => {
     await writeFile(shell, '#!/bin/sh\nexit 1\n');
     await machine.advance(60_000);
     expect(await fence.refusal()).toBeNull();
+  });
+
+  it('arms again as soon as a dead-man can begin', async () => {
+    const shell = join(machine.procDir, 'late-shell');
+    const fence = await machine.open({ shell });
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow("can't be started");
+    await writeFile(shell, '#!/bin/sh\nexit 3\n', { mode: 0o700 });
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow('ends with 3');
+    await writeFile(shell, '#!/bin/sh\nexec /bin/sh "$@"\n');
+    await fence.arm(CONTAINER, 20_000);
+    expect(isProcess((await machine.state()).keeper)).toBe(true);
+  });
+
+  it('waits for a dead-man that is slow to begin, instead of starting a second one', async () => {
+    const shell = join(machine.procDir, 'slow-shell');
+    const [calls, go] = [join(machine.procDir, 'calls'), join(machine.procDir, 'go')];
+    const lines = [`echo call >>${calls}`, `while [ ! -e ${go} ]; do sleep 0.1; done`, 'exec /bin/sh "$@"', ''];
+    await writeFile(shell, ['#!/bin/sh', ...lines].join('\n'), { mode: 0o700 });
+    const fence = await machine.open({ shell });
+    await expect(fence.arm(CONTAINER, 20_000)).rejects.toThrow('does not begin');
+    await writeFile(go, '');
+    await fence.arm(CONTAINER, 20_000);
+    expect(isProcess((await machine.state()).keeper)).toBe(true);
+    expect(await readFile(calls, 'utf8')).toBe('call\n');
   });
 
   it('has one write under way and one to come, however many heartbeats there are', async () => {
