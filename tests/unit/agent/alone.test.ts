@@ -1,5 +1,6 @@
 /** An agent that comes back while nobody can be asked: what its journal says is enough to go on. */
 import { describe, expect, it } from 'vitest';
+import { mayStartOffline } from '../../../node-agent/core/alone.ts';
 import { anAssigned, World } from './world.ts';
 
 const FAR = 'far/tool:1';
@@ -59,6 +60,30 @@ describe('a start that a power cut came into', () => {
     await world.clock.advance(60_000);
     expect(world.runtime.started).toEqual([]);
     expect(world.agent.inspect().tasks.has('t1')).toBe(false);
+  });
+});
+
+describe('a task of which two must never run at a time', () => {
+  it('may not be started by an agent that can ask nobody', () => {
+    expect(mayStartOffline(anAssigned('t1', { stopAfterDisconnectMs: 20_000 }))).toBe(false);
+    expect(mayStartOffline(anAssigned('t1', { stopAfterDisconnectMs: null }))).toBe(true);
+  });
+
+  it('is not even prepared after a power cut, until there is a session', async () => {
+    const world = new World({ engine: { pullable: [FAR], pullMs: 500 } });
+    await world.startAgent();
+    world.controlPlane.assign(anAssigned('t1', { group: { image: FAR }, stopAfterDisconnectMs: 20_000 }));
+    await world.clock.advance(100);
+    await world.powerCut();
+    const pulls = world.runtime.pulls.length;
+    world.controlPlane.fault = 'away';
+    await world.startAgent();
+    await world.clock.advance(120_000);
+    expect(world.runtime.started).toEqual([]);
+    expect(world.runtime.pulls).toHaveLength(pulls);
+    world.controlPlane.fault = null;
+    await world.clock.advance(10_000);
+    expect(world.runtime.started).toEqual(['t1']);
   });
 });
 
