@@ -121,5 +121,7 @@ function newTask(job: Job, place: Place, born: { atMs: number; notBeforeMs: numb
     run: 0,
     restarts: [],
     stop: null,
+    framework: null,
+    template: null,
   };
 }

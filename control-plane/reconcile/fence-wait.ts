@@ -48,7 +48,7 @@ export function isUnseenEnd({ state, node, exitCode, history }: EndOfTask): bool
 
 type EndOfTask = Pick<Task, 'state' | 'node' | 'exitCode' | 'history'>;
 
-type OfVersion = Pick<Task, 'jobUid' | 'jobVersion'>;
+type OfVersion = Pick<Task, 'jobUid' | 'jobVersion'> & Partial<Pick<Task, 'template'>>;
 
 /** Whether the task was made to never run twice at a time. */
 export function isFenced(cluster: ClusterView, task: OfVersion): boolean {
@@ -56,6 +56,6 @@ export function isFenced(cluster: ClusterView, task: OfVersion): boolean {
 }
 
 /** The version's word, since that is what the node goes by: the job may say something else by now. */
-function specOf(cluster: ClusterView, task: OfVersion): JobSpec | undefined {
-  return cluster.version(task.jobUid, task.jobVersion)?.spec ?? cluster.jobs.get(task.jobUid)?.spec;
+function specOf(cluster: ClusterView, task: OfVersion): Pick<JobSpec, 'stopAfterDisconnectSeconds'> | undefined {
+  return task.template ?? cluster.version(task.jobUid, task.jobVersion)?.spec ?? cluster.jobs.get(task.jobUid)?.spec;
 }

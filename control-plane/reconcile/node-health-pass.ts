@@ -6,7 +6,7 @@
  * ended because nobody could keep it, since the store or the whole control plane was away, says nothing: every node is then
  * given time to be heard of again before it counts as gone.
  */
-import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
 import type { StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { Task } from '../../shared/domain/task.ts';
@@ -109,7 +109,7 @@ function fencedUntilMs(
 
 /** The job's word as it stands now counts, so that an operator can change it while a node is away. Infinity: never. */
 function replaceAfterMs(cluster: ClusterView, task: Task): number {
-  const spec = cluster.jobs.get(task.jobUid)?.spec ?? cluster.version(task.jobUid, task.jobVersion)?.spec;
+  const spec = cluster.jobs.get(task.jobUid)?.spec ?? templateOf(cluster, task);
   const seconds = spec?.replaceAfterSeconds ?? REPLACE_AFTER_DEFAULT_SECONDS;
   return seconds === 'never' ? Number.POSITIVE_INFINITY : Math.round(seconds * 1000);
 }

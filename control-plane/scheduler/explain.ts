@@ -201,5 +201,7 @@ function imaginedTask(job: Job, group: GroupSpec, index: number): Task {
     run: 0,
     restarts: [],
     stop: null,
+    framework: null,
+    template: null,
   };
 }

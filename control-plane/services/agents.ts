@@ -4,7 +4,7 @@
  */
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
-import { type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
+import { emptyLedger, type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
 import { advance, isNewer, isTerminal, mayFollow, restarted, type Task } from '../../shared/domain/task.ts';
 import type { RegisterRequest, StatusesRequest, StatusesResponse, TaskStatus } from '../../shared/protocol/agent.ts';
@@ -106,14 +106,7 @@ function registration(
 ): { compares: Compare[]; writes: Write[] } {
   const { snapshot } = ctx.mirror;
   const before = snapshot.ledgers.get(node.id);
-  const ledger: Ledger = before ?? {
-    node: node.id,
-    total: node.resources,
-    eligible: true,
-    drain: null,
-    entries: {},
-    assignmentGeneration: 1,
-  };
+  const ledger: Ledger = before ?? { ...emptyLedger(node.id, node.resources), assignmentGeneration: 1 };
   const same = before !== undefined && canonicalJson(before.total) === canonicalJson(node.resources);
   const compared = [keys.cluster, keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
   return {

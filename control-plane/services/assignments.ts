@@ -1,8 +1,9 @@
 /** What each node is to run, as its agent is told: followed by position, so that nothing is sent twice and nothing goes back. */
 import { sha256 } from '@noble/hashes/sha2.js';
+import { templateOf } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
-import type { JobSpec } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { TaskTemplate } from '../../shared/domain/task.ts';
 import type { AssignedTask, AssignmentPosition, AssignmentResponse } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
 import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
@@ -134,9 +135,8 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
   const { snapshot } = ctx.mirror;
   const entry = ledger.entries[id];
   const task = snapshot.tasks.get(id);
-  const version = entry === undefined ? undefined : snapshot.version(entry.jobUid, entry.jobVersion);
-  const group = version?.spec.groups.find((candidate) => candidate.name === entry?.group);
-  if (entry === undefined || task === undefined || group === undefined) return [];
+  const template = task === undefined ? undefined : templateOf(snapshot, task);
+  if (entry === undefined || task === undefined || template === undefined) return [];
   return [
     {
       id,
@@ -149,8 +149,8 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       attempt: task.attempt,
       run: task.run,
       state: task.state,
-      group,
-      stopAfterDisconnectMs: stopAfterDisconnectMs(version?.spec),
+      group: template.group,
+      stopAfterDisconnectMs: stopAfterDisconnectMs(template),
       ports: entry.ports,
       stop: entry.stop,
       disowned: entry.disowned,
@@ -158,8 +158,7 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
   ];
 }
 
-/** As the version says that the task was made from: what it promises stands for as long as the task lives. */
-function stopAfterDisconnectMs(spec: JobSpec | undefined): number | null {
-  const seconds = spec?.stopAfterDisconnectSeconds;
+/** As what the task was made from says: what that promises stands for as long as the task lives. */
+function stopAfterDisconnectMs({ stopAfterDisconnectSeconds: seconds }: TaskTemplate): number | null {
   return seconds === undefined ? null : Math.round(seconds * 1000);
 }

@@ -27,6 +27,10 @@ export function eventsOf(change: Change): EventView[] {
     case 'versions':
     case 'replicas':
     case 'streams':
+    case 'connections':
+    case 'frameworks':
+    case 'roles':
+    case 'settings':
       return [];
   }
 }

@@ -3,7 +3,7 @@
  * several clusters can share an etcd.
  */
 
-import type { JobKey, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 
 export const PREFIX = '/berth/';
@@ -25,6 +25,11 @@ export const keys = {
   job: (job: JobKey) => `${PREFIX}jobs/${escapeRole(job.role)}/${job.name}`,
   version: (uid: JobUid, version: number) => `${PREFIX}versions/${uid}/${version}`,
   task: (id: TaskId) => `${PREFIX}tasks/${id}`,
+  framework: (id: FrameworkId) => `${PREFIX}frameworks/${id}`,
+  /** A replica holds a stream to the framework; bound to its lease. */
+  connection: (id: FrameworkId) => `${PREFIX}connections/${id}`,
+  role: (path: RolePath) => `${PREFIX}roles/${escapeRole(path)}`,
+  settings: `${PREFIX}settings`,
   replica: (id: string) => `${PREFIX}replicas/${id}`,
   /** A client waits on a replica for something that the node's agent is to dial out with. */
   stream: (node: NodeId, id: string) => `${PREFIX}streams/${node}/${id}`,
@@ -32,6 +37,11 @@ export const keys = {
   idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
   signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
 } as const;
+
+/** The role that a segment stands for: undoes {@link escapeRole}. */
+export function unescapeRole(segment: string): RolePath {
+  return segment.replaceAll('+', '/');
+}
 
 /** The kinds of record, by the segment that follows the prefix. */
 export const RECORD_KINDS = [
@@ -45,6 +55,10 @@ export const RECORD_KINDS = [
   'jobs',
   'versions',
   'tasks',
+  'frameworks',
+  'connections',
+  'roles',
+  'settings',
   'replicas',
   'streams',
   'ops',

@@ -1,8 +1,11 @@
 /** The type of the value under each kind of key. The domain's types are the truth; what only the store knows is here. */
+import type { Framework } from '../../shared/domain/framework.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { Epoch, Node } from '../../shared/domain/node.ts';
+import type { Role } from '../../shared/domain/role.ts';
+import type { Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { StreamRequest } from '../../shared/protocol/agent.ts';
 
@@ -36,6 +39,12 @@ export interface RoundRecord {
 /** The session that the node's lease belongs to. */
 export interface AliveRecord {
   readonly epoch: number;
+}
+
+/** A replica holds a framework's stream. */
+export interface ConnectionRecord {
+  readonly session: number;
+  readonly replica: string;
 }
 
 export interface ReplicaRecord {
@@ -90,6 +99,10 @@ export type RecordOf = {
   jobs: Job;
   versions: JobVersion;
   tasks: Task;
+  frameworks: Framework;
+  connections: ConnectionRecord;
+  roles: Role;
+  settings: Settings;
   replicas: ReplicaRecord;
   streams: StreamRecord;
   ops: OpRecord;

@@ -4,7 +4,19 @@
  */
 import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../../shared/domain/constraint.ts';
-import { JOB_KINDS, MOUNT_TYPES, NETWORK_MODES, PLACEMENTS, PULL_POLICIES } from '../../shared/domain/job.ts';
+import { FRAMEWORK_CAPABILITIES } from '../../shared/domain/framework.ts';
+import {
+  DISPLACEMENT_CAUSES,
+  JOB_KINDS,
+  MOUNT_TYPES,
+  NETWORK_MODES,
+  PLACEMENTS,
+  PULL_POLICIES,
+  TASK_RUNTIMES,
+} from '../../shared/domain/job.ts';
+import { FILTER_CAUSES } from '../../shared/domain/offer.ts';
+import { RESERVATION_SOURCES } from '../../shared/domain/reservation.ts';
+import { GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
 import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
 import type { RecordKind } from './keys.ts';
 import { FORMAT_VERSION, type RecordOf } from './record-types.ts';
@@ -16,7 +28,10 @@ const textByName = z.record(z.string(), z.string());
 const numberByName = z.record(z.string(), z.number());
 
 const scalars = { cpus: z.number(), memMiB: z.number(), diskMiB: z.number(), gpus: z.number(), custom: numberByName };
+const scalarsOnly = z.object(scalars);
 const resources = z.object({ ...scalars, ports: z.array(z.object({ first: count, last: count })) });
+
+const scalarsByName = z.record(z.string(), scalarsOnly);
 
 const constraint = z.object({
   attribute: z.string(),
@@ -30,11 +45,13 @@ const stopRequest = z.object({
   by: z.string(),
   reason: z.string(),
   displaced: z.literal(true).optional(),
+  displacedBy: z.object({ because: z.enum(DISPLACEMENT_CAUSES), role: z.string(), task: z.string() }).optional(),
 });
 
 const group = z.object({
   name: z.string(),
   count,
+  runtime: z.enum(TASK_RUNTIMES).default('docker'),
   image: z.string(),
   command: texts.optional(),
   args: texts.optional(),
@@ -80,6 +97,7 @@ const jobSpec = z.object({
   constraints: z.array(constraint),
   replaceAfterSeconds: z.union([z.number(), z.literal('never')]),
   stopAfterDisconnectSeconds: z.number().optional(),
+  gpuNodes: z.enum(GPU_NODE_POLICIES).optional(),
   groups: z.array(group),
 });
 
@@ -94,7 +112,19 @@ const node = z.object({
     privileged: z.boolean(),
     devices: texts,
     capabilities: texts,
+    processRuntime: z.boolean().default(false),
   }),
+  gpus: z
+    .array(
+      z.object({
+        id: z.string(),
+        product: z.string(),
+        memoryMiB: z.number(),
+        driver: z.string(),
+        parent: z.string().nullable(),
+      }),
+    )
+    .default([]),
   agentVersion: z.string(),
   engine: z.string(),
   registeredAtMs: timeMs,
@@ -109,9 +139,53 @@ const taskEntry = z.object({
   group: z.string(),
   resources,
   ports: numberByName,
+  reserved: scalarsByName.default({}),
+  devices: texts.default([]),
+  framework: z.string().nullable().default(null),
   templateBytes: count.default(0),
   stop: z.object({ atMs: timeMs, graceMs: z.number(), reason: z.string() }).nullable(),
   disowned: z.boolean(),
+});
+
+const offer = z.object({
+  id: z.string(),
+  framework: z.string(),
+  role: z.string(),
+  resources,
+  reserved: scalarsByName,
+  madeAtMs: timeMs,
+  expiresAtMs: timeMs,
+});
+
+const offerFilter = z.object({
+  framework: z.string(),
+  role: z.string(),
+  generation: count,
+  offer: z.string(),
+  refused: resources,
+  sinceMs: timeMs,
+  untilMs: timeMs,
+  because: z.enum(FILTER_CAUSES),
+  times: count,
+});
+
+const reservation = z.object({
+  id: z.string(),
+  role: z.string(),
+  scalars: scalarsOnly,
+  source: z.enum(RESERVATION_SOURCES),
+  by: z.string(),
+  atMs: timeMs,
+  labels: textByName,
+});
+
+const volume = z.object({
+  id: z.string(),
+  reservation: z.string(),
+  sizeMiB: z.number(),
+  by: z.string(),
+  atMs: timeMs,
+  removing: z.boolean(),
 });
 
 const ledger = z.object({
@@ -120,6 +194,10 @@ const ledger = z.object({
   eligible: z.boolean(),
   drain: z.object({ startedAtMs: timeMs, deadlineMs: timeMs.nullable(), by: z.string() }).nullable(),
   entries: z.record(z.string(), taskEntry),
+  offers: z.record(z.string(), offer).default({}),
+  filters: z.array(offerFilter).default([]),
+  reservations: z.record(z.string(), reservation).default({}),
+  volumes: z.record(z.string(), volume).default({}),
   assignmentGeneration: count,
 });
 
@@ -143,6 +221,52 @@ const task = z.object({
   ports: numberByName,
   exitCode: z.int().nullable(),
   stop: stopRequest.nullable(),
+  framework: z
+    .object({ id: z.string(), name: z.string(), acknowledged: count, labels: textByName })
+    .nullable()
+    .default(null),
+  template: z
+    .object({
+      group,
+      priority: z.number(),
+      replaceAfterSeconds: z.union([z.number(), z.literal('never')]),
+      stopAfterDisconnectSeconds: z.number().optional(),
+    })
+    .nullable()
+    .default(null),
+});
+
+const framework = z.object({
+  id: z.string(),
+  name: z.string(),
+  principal: z.string(),
+  roles: texts,
+  capabilities: z.array(z.enum(FRAMEWORK_CAPABILITIES)),
+  failoverTimeoutSeconds: z.number(),
+  minAllocatable: z.record(z.string(), z.array(numberByName)),
+  suppressed: texts,
+  filterGenerations: z.record(z.string(), count),
+  session: count,
+  registeredAtMs: timeMs,
+  subscribedAtMs: timeMs,
+  disconnectedSinceMs: timeMs.nullable(),
+  teardown: stopRequest.nullable(),
+});
+
+const role = z.object({
+  path: z.string(),
+  weight: z.number(),
+  limit: numberByName,
+  guarantee: numberByName,
+  updatedAtMs: timeMs,
+  updatedBy: z.string(),
+});
+
+const settings = z.object({
+  gpuNodes: z.enum(GPU_NODE_POLICIES),
+  offerTimeoutSeconds: z.number(),
+  minAllocatable: z.array(numberByName),
+  excludedFromShares: texts,
 });
 
 const job = z.object({
@@ -207,6 +331,10 @@ export const RECORD_SCHEMAS = {
   jobs: job,
   versions: jobVersion,
   tasks: task,
+  frameworks: framework,
+  connections: z.object({ session: count, replica: z.string() }),
+  roles: role,
+  settings,
   replicas: z.object({ id: z.string(), url: z.string(), startedAtMs: timeMs }),
   streams: stream,
   ops: z.object({ by: z.string(), aborted: z.boolean() }),
@@ -237,6 +365,10 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   jobs: true,
   versions: true,
   tasks: true,
+  frameworks: true,
+  connections: true,
+  roles: true,
+  settings: true,
   replicas: true,
   streams: true,
   ops: true,

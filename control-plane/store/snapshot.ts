@@ -9,18 +9,22 @@
  * orders. Code whose outcome depends on order sorts.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { JobKey, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import { type Epoch, FIRST_INCARNATION, type Node } from '../../shared/domain/node.ts';
+import type { Role } from '../../shared/domain/role.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { invariant, unreachable } from '../../shared/util/assert.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { KeyValue, LeaseId, Store, WatchBatch } from './contract.ts';
-import { keys, PREFIX, parseKey, RECORD_KINDS, type RecordKind } from './keys.ts';
+import { keys, PREFIX, parseKey, RECORD_KINDS, type RecordKind, unescapeRole } from './keys.ts';
 import type {
   AliveRecord,
   ClusterRecord,
+  ConnectionRecord,
   DriverRecord,
   RecordOf,
   ReplicaRecord,
@@ -71,12 +75,17 @@ export class Snapshot implements ClusterView {
   readonly #pendingTasks = new Map<TaskId, Task>();
   readonly #tasksByJob = new Map<JobUid, Map<TaskId, Task>>();
   readonly #tasksByNode = new Map<NodeId, Map<TaskId, Task>>();
+  readonly #tasksByFramework = new Map<FrameworkId, Map<TaskId, Task>>();
+  readonly #frameworks = new Map<FrameworkId, Framework>();
+  readonly #connections = new Map<FrameworkId, ConnectionRecord>();
+  readonly #roles = new Map<RolePath, Role>();
   readonly #replicas = new Map<string, ReplicaRecord>();
   readonly #streams = new Map<string, StreamRecord>();
   #revision: number;
   #cluster: ClusterRecord | null = null;
   #driver: DriverRecord | null = null;
   #round: RoundRecord | null = null;
+  #settings: Settings = DEFAULT_SETTINGS;
 
   /** Throws a `RecordError` when a value can't be read. */
   constructor(revision: number, keyValues: Iterable<KeyValue> = []) {
@@ -119,6 +128,22 @@ export class Snapshot implements ClusterView {
     return this.#tasks;
   }
 
+  get frameworks(): ReadonlyMap<FrameworkId, Framework> {
+    return this.#frameworks;
+  }
+
+  get connections(): ReadonlyMap<FrameworkId, ConnectionRecord> {
+    return this.#connections;
+  }
+
+  get roles(): ReadonlyMap<RolePath, Role> {
+    return this.#roles;
+  }
+
+  get settings(): Settings {
+    return this.#settings;
+  }
+
   get replicas(): ReadonlyMap<string, ReplicaRecord> {
     return this.#replicas;
   }
@@ -141,6 +166,15 @@ export class Snapshot implements ClusterView {
   /** The round that was claimed last; null before the first. */
   get round(): RoundRecord | null {
     return this.#round;
+  }
+
+  get roundNumber(): number {
+    return this.#round?.number ?? 0;
+  }
+
+  isConnected(framework: FrameworkId): boolean {
+    const connection = this.#connections.get(framework);
+    return connection !== undefined && connection.session === this.#frameworks.get(framework)?.session;
   }
 
   isAlive(node: NodeId): boolean {
@@ -180,6 +214,10 @@ export class Snapshot implements ClusterView {
   /** Every task on record that holds or held a place on the node. */
   tasksOnNode(node: NodeId): Iterable<Task> {
     return this.#tasksByNode.get(node)?.values() ?? [];
+  }
+
+  tasksOfFramework(framework: FrameworkId): Iterable<Task> {
+    return this.#tasksByFramework.get(framework)?.values() ?? [];
   }
 
   pendingTasks(): Iterable<Task> {
@@ -292,6 +330,18 @@ export class Snapshot implements ClusterView {
       case 'tasks':
         this.#indexTask(change);
         return;
+      case 'frameworks':
+        setOrDelete(this.#frameworks, change.id, change.after);
+        return;
+      case 'connections':
+        setOrDelete(this.#connections, change.id, change.after);
+        return;
+      case 'roles':
+        setOrDelete(this.#roles, change.id, change.after);
+        return;
+      case 'settings':
+        this.#settings = change.after ?? DEFAULT_SETTINGS;
+        return;
       case 'replicas':
         setOrDelete(this.#replicas, change.id, change.after);
         return;
@@ -323,11 +373,15 @@ export class Snapshot implements ClusterView {
   #indexTask({ id, before, after }: ChangeOf<'tasks'>): void {
     if (before !== null && before.jobUid !== after?.jobUid) removeFrom(this.#tasksByJob, before.jobUid, id);
     if (before?.node && before.node !== after?.node) removeFrom(this.#tasksByNode, before.node, id);
+    if (before?.framework && before.framework.id !== after?.framework?.id) {
+      removeFrom(this.#tasksByFramework, before.framework.id, id);
+    }
     setOrDelete(this.#tasks, id, after);
     setOrDelete(this.#pendingTasks, id, after?.state === 'pending' ? after : null);
     if (after === null) return;
     addTo(this.#tasksByJob, after.jobUid, id, after);
     if (after.node !== null) addTo(this.#tasksByNode, after.node, id, after);
+    if (after.framework !== null) addTo(this.#tasksByFramework, after.framework.id, id, after);
   }
 }
 
@@ -369,6 +423,7 @@ function sameKept(a: Kept | undefined, b: Kept | undefined): boolean {
 function idOf(kind: MirroredKind, key: string, value: RecordOf[MirroredKind] | null): string {
   const path = parseKey(key)?.[1] ?? '';
   if (kind === 'jobs' && value !== null && 'uid' in value) return value.uid;
+  if (kind === 'roles') return unescapeRole(path);
   return kind === 'streams' ? path.slice(path.lastIndexOf('/') + 1) : path;
 }
 

@@ -2,6 +2,7 @@
  * Turns what was decided into writes under compares. A unit is the smallest thing that is committed whole: it compares the
  * revisions, in the snapshot that the decision was made from, of every record that the decision rests on.
  */
+import { templateOf } from '../../shared/domain/cluster.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import {
@@ -153,9 +154,7 @@ function markOf(snapshot: Snapshot, task: Task, { atMs, reason }: { atMs: number
 
 /** The group's grace between signal and kill. */
 function killGraceMs(snapshot: Snapshot, task: Task): number {
-  const version = snapshot.version(task.jobUid, task.jobVersion);
-  const group = version?.spec.groups.find((candidate) => candidate.name === task.group);
-  return Math.round((group?.killGraceSeconds ?? KILL_GRACE_DEFAULT_SECONDS) * 1000);
+  return Math.round((templateOf(snapshot, task)?.group.killGraceSeconds ?? KILL_GRACE_DEFAULT_SECONDS) * 1000);
 }
 
 /** For a task whose version is on record no more. */

@@ -48,6 +48,7 @@ export function describeNode(description: NodeDescription): {
       resources: left,
       attributes: { ...options.attributes, hostname, arch: found.arch, os: found.os, node: nodeId },
       consent: options.consent,
+      gpus: [],
       agentVersion: description.agentVersion,
       engine: description.engine,
     },

@@ -109,6 +109,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
       privileged: checks.flag('allow-privileged'),
       devices: checks.paths('allow-device'),
       capabilities: checks.capabilities('allow-capability'),
+      processRuntime: false,
     },
     startConcurrency: checks.whole('start-concurrency', { least: 1, most: 64, otherwise: 4 }),
     retention: {

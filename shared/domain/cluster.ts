@@ -2,11 +2,14 @@
  * The whole state at one revision, as deciding code sees it. The store's snapshot implements it; tests build it from
  * literals. Reading is all that it offers.
  */
-import type { JobKey, JobUid, NodeId, TaskId } from './ids.ts';
+import type { Framework } from './framework.ts';
+import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from './ids.ts';
 import type { Job, JobVersion } from './job.ts';
 import type { Ledger } from './ledger.ts';
 import type { Epoch, Node } from './node.ts';
-import type { Task } from './task.ts';
+import type { Role } from './role.ts';
+import type { Settings } from './settings.ts';
+import type { Task, TaskTemplate } from './task.ts';
 
 export interface ClusterView {
   readonly revision: number;
@@ -15,16 +18,37 @@ export interface ClusterView {
   readonly ledgers: ReadonlyMap<NodeId, Ledger>;
   readonly jobs: ReadonlyMap<JobUid, Job>;
   readonly tasks: ReadonlyMap<TaskId, Task>;
+  readonly frameworks: ReadonlyMap<FrameworkId, Framework>;
+  /** Those that have a record; any other one has no limit, no guarantee and the weight 1. */
+  readonly roles: ReadonlyMap<RolePath, Role>;
+  readonly settings: Settings;
+  readonly incarnation: number;
+  /** The number of the round that was claimed last; 0 before the first. */
+  readonly roundNumber: number;
   /** Whether the node's lease is held, by a session that counts. */
   isAlive(node: NodeId): boolean;
+  /** Whether a replica holds a stream to the framework, in its present session. */
+  isConnected(framework: FrameworkId): boolean;
   jobByKey(key: JobKey): Job | undefined;
   version(job: JobUid, version: number): JobVersion | undefined;
   /** Every version of the job that is on record. */
   versionsOfJob(job: JobUid): Iterable<JobVersion>;
   /** Every task of the job that is on record, of all versions. */
   tasksOfJob(job: JobUid): Iterable<Task>;
+  /** Every task on record that the framework has launched. */
+  tasksOfFramework(framework: FrameworkId): Iterable<Task>;
   /** Every task in the state `pending`. */
   pendingTasks(): Iterable<Task>;
   /** Jobs that have no outcome yet or are to be deleted. */
   unsettledJobs(): Iterable<Job>;
+}
+
+/** What the task is made from; undefined where the version of its job is on record no more. */
+export function templateOf(cluster: Pick<ClusterView, 'version'>, task: Task): TaskTemplate | undefined {
+  if (task.template !== null) return task.template;
+  const spec = cluster.version(task.jobUid, task.jobVersion)?.spec;
+  const group = spec?.groups.find(({ name }) => name === task.group);
+  if (spec === undefined || group === undefined) return undefined;
+  const { priority, replaceAfterSeconds, stopAfterDisconnectSeconds } = spec;
+  return { group, priority, replaceAfterSeconds, stopAfterDisconnectSeconds };
 }

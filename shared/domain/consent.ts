@@ -27,6 +27,8 @@ function missingFor(danger: Danger, group: GroupSpec, consent: NodeConsent): str
       return group.capAdd
         .filter((name) => !consent.capabilities.includes(name))
         .map((name) => `the capability ${name}`);
+    case 'process-runtime':
+      return consent.processRuntime ? [] : ['processes outside of containers'];
     default:
       return unreachable(danger);
   }

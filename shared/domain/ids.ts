@@ -14,6 +14,15 @@ export const ROLE_RULE = 'up to 8 names joined by "/", such as "eng/ml"';
 /** Ids of nodes: what an agent makes for itself, or its operator chooses. */
 export const NODE_ID_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** Ids of frameworks, as Berth makes them: they stand in ids of tasks where those of jobs have their job's uid. */
+export const FRAMEWORK_ID_PATTERN = /^f[a-z0-9]{12,32}$/;
+
+/** Ids of offers: the incarnation and the round that it was made in, and its number in that round. */
+export const OFFER_ID_PATTERN = /^[0-9]{1,15}-[0-9]{1,15}-[0-9]{1,9}$/;
+
+/** Ids of reservations and volumes. */
+export const RESERVATION_ID_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
 /** Ids of tasks, as {@link taskId} spells them. */
 export const TASK_ID_PATTERN = /^[a-z0-9][a-z0-9-]{0,249}$/;
 
@@ -21,6 +30,10 @@ export type NodeId = string;
 export type TaskId = string;
 export type JobUid = string;
 export type RolePath = string;
+export type FrameworkId = string;
+export type OfferId = string;
+export type ReservationId = string;
+export type VolumeId = string;
 
 /** Where a job stands: its role and its name. Names are unique within a role; uids are unique for ever. */
 export interface JobKey {

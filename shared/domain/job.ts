@@ -3,8 +3,9 @@
  * says which version is wanted now, and whether it should run at all.
  */
 import type { Constraint } from './constraint.ts';
-import type { JobUid, RolePath } from './ids.ts';
+import type { JobUid, RolePath, TaskId } from './ids.ts';
 import type { Scalars } from './resources.ts';
+import type { GpuNodePolicy } from './settings.ts';
 
 export const JOB_KINDS = ['batch'] as const;
 export type JobKind = (typeof JOB_KINDS)[number];
@@ -32,12 +33,16 @@ export interface JobSpec {
    * then does another one take their place. Absent: they run on for as long as the node is cut off.
    */
   readonly stopAfterDisconnectSeconds?: number | undefined;
+  /** In place of the cluster's setting, for its tasks that ask for no GPU. */
+  readonly gpuNodes?: GpuNodePolicy | undefined;
   readonly groups: readonly GroupSpec[];
 }
 
 export interface GroupSpec {
   readonly name: string;
   readonly count: number;
+  readonly runtime: TaskRuntime;
+  /** Empty where there is no container. */
   readonly image: string;
   /** Replaces the image's entrypoint. */
   readonly command?: readonly string[] | undefined;
@@ -68,6 +73,10 @@ export interface GroupSpec {
 export interface GroupResources extends Scalars {
   readonly pids: number;
 }
+
+/** `docker`: a container. `process`: a process of the machine, without an image. */
+export const TASK_RUNTIMES = ['docker', 'process'] as const;
+export type TaskRuntime = (typeof TASK_RUNTIMES)[number];
 
 export const NETWORK_MODES = ['bridge', 'host', 'none'] as const;
 export type NetworkMode = (typeof NETWORK_MODES)[number];
@@ -119,6 +128,19 @@ export interface StopRequest {
    * its place, and none of its retries is used up.
    */
   readonly displaced?: true | undefined;
+  /** Who gets what a displaced task held, where that was the reason. */
+  readonly displacedBy?: Displacer | undefined;
+}
+
+/** `guarantee`: the role has less than it is promised. `priority`: the task comes before those of its role that have a lower one. */
+export const DISPLACEMENT_CAUSES = ['guarantee', 'priority'] as const;
+export type DisplacementCause = (typeof DISPLACEMENT_CAUSES)[number];
+
+export interface Displacer {
+  readonly because: DisplacementCause;
+  readonly role: RolePath;
+  /** The task that is to have the place. */
+  readonly task: TaskId;
 }
 
 /** How a batch job came out, once every task of it has ended for good. */
@@ -151,7 +173,14 @@ export interface JobVersion {
 }
 
 /** What a field of a group demands beyond the ordinary: its own action of the caller, and the node's consent. */
-export const DANGERS = ['host-network', 'host-mounts', 'privileged', 'devices', 'capabilities'] as const;
+export const DANGERS = [
+  'host-network',
+  'host-mounts',
+  'privileged',
+  'devices',
+  'capabilities',
+  'process-runtime',
+] as const;
 export type Danger = (typeof DANGERS)[number];
 
 export function dangersOf(group: GroupSpec): Danger[] {
@@ -161,5 +190,6 @@ export function dangersOf(group: GroupSpec): Danger[] {
   if (group.privileged) dangers.push('privileged');
   if (group.devices.length > 0) dangers.push('devices');
   if (group.capAdd.length > 0) dangers.push('capabilities');
+  if (group.runtime === 'process') dangers.push('process-runtime');
   return dangers;
 }

@@ -4,8 +4,18 @@
  */
 import { invariant } from '../util/assert.ts';
 import { utf8Length } from '../util/codec.ts';
-import type { JobUid, NodeId, RolePath, TaskId } from './ids.ts';
-import { type Resources, subtractResources, sumResources } from './resources.ts';
+import type { FrameworkId, JobUid, NodeId, OfferId, ReservationId, RolePath, TaskId, VolumeId } from './ids.ts';
+import type { Offer, OfferFilter } from './offer.ts';
+import type { Reservation, Volume } from './reservation.ts';
+import {
+  addScalars,
+  NO_SCALARS,
+  type Resources,
+  type Scalars,
+  subtractResources,
+  subtractScalars,
+  sumResources,
+} from './resources.ts';
 
 /** Keeps the agent's work bounded. */
 export const LEDGER_ENTRIES_MAX = 1000;
@@ -43,6 +53,12 @@ export interface TaskEntry {
   readonly resources: Resources;
   /** Host ports by the names that the group gives them; `resources.ports` holds the same numbers. */
   readonly ports: Readonly<Record<string, number>>;
+  /** How much of `resources` comes from which reservation. */
+  readonly reserved: Readonly<Record<ReservationId, Scalars>>;
+  /** Ids of the GPUs that it holds, as many as `resources.gpus`; empty where the node doesn't name its devices. */
+  readonly devices: readonly string[];
+  /** Who launched it; null: a scheduler of Berth's own. */
+  readonly framework: FrameworkId | null;
   /** What the template takes as JSON: the group, in that version of the job. */
   readonly templateBytes: number;
   readonly stop: StopMark | null;
@@ -70,17 +86,79 @@ export interface Ledger {
   readonly eligible: boolean;
   readonly drain: Drain | null;
   readonly entries: Readonly<Record<TaskId, LedgerEntry>>;
+  readonly offers: Readonly<Record<OfferId, Offer>>;
+  /** What frameworks don't want to be offered again for a while. */
+  readonly filters: readonly OfferFilter[];
+  readonly reservations: Readonly<Record<ReservationId, Reservation>>;
+  readonly volumes: Readonly<Record<VolumeId, Volume>>;
   /** Rises when something changes that the agent has to act on. */
   readonly assignmentGeneration: number;
 }
 
+/** What tasks hold, of reservations or not. Offers hold nothing that is in use yet. */
 export function usedResources(ledger: Ledger): Resources {
   return sumResources(Object.values(ledger.entries).map((entry) => entry.resources));
 }
 
-/** What can still be given away. Scalars are negative where the node shrank under what it holds. */
+/**
+ * What can still be given to any role: neither held by tasks or offers, nor reserved. Scalars are negative where the node
+ * shrank under what it holds.
+ */
 export function freeResources(ledger: Ledger): Resources {
-  return subtractResources(ledger.total, usedResources(ledger));
+  const held = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].map(unreservedPart);
+  const reserved = Object.values(ledger.reservations).map(({ scalars }) => ({ ...scalars, ports: [] }));
+  return subtractResources(ledger.total, sumResources([...held, ...reserved]));
+}
+
+/** What is left of a reservation: neither held by tasks nor offered. */
+export function freeReserved(ledger: Ledger, { id, scalars }: Reservation): Scalars {
+  const drawn = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].flatMap(
+    ({ reserved }) => reserved[id] ?? [],
+  );
+  return subtractScalars(scalars, drawn.reduce(addScalars, NO_SCALARS));
+}
+
+/** What a task or an offer holds beside what comes from reservations. */
+export function unreservedPart({ resources, reserved }: Pick<Offer, 'resources' | 'reserved'>): Resources {
+  const parts = Object.values(reserved);
+  if (parts.length === 0) return resources;
+  return { ...subtractScalars(resources, parts.reduce(addScalars, NO_SCALARS)), ports: resources.ports };
+}
+
+/** A ledger of which nothing is held yet. */
+export function emptyLedger(node: NodeId, total: Resources): Ledger {
+  return {
+    node,
+    total,
+    eligible: true,
+    drain: null,
+    entries: {},
+    offers: {},
+    filters: [],
+    reservations: {},
+    volumes: {},
+    assignmentGeneration: 0,
+  };
+}
+
+/** Takes offers away, and puts filters in their place. The agent has nothing to do about either. */
+export function endOffers(ledger: Ledger, offers: readonly OfferId[], filters: readonly OfferFilter[] = []): Ledger {
+  const gone = new Set(offers);
+  return {
+    ...ledger,
+    offers: Object.fromEntries(Object.entries(ledger.offers).filter(([id]) => !gone.has(id))),
+    filters: [...ledger.filters, ...filters],
+  };
+}
+
+export function addOffers(ledger: Ledger, offers: readonly Offer[]): Ledger {
+  if (offers.length === 0) return ledger;
+  const next: Record<OfferId, Offer> = { ...ledger.offers };
+  for (const offer of offers) {
+    invariant(next[offer.id] === undefined, `offer ${offer.id} stands already on node ${ledger.node}`);
+    next[offer.id] = offer;
+  }
+  return { ...ledger, offers: next };
 }
 
 /** Whether the node takes new tasks at all. */

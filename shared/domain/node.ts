@@ -13,6 +13,8 @@ export interface NodeConsent {
   readonly devices: readonly string[];
   /** Names of capabilities, without the prefix CAP_. */
   readonly capabilities: readonly string[];
+  /** Tasks without a container, as processes of the machine. */
+  readonly processRuntime: boolean;
 }
 
 export const NO_CONSENT: NodeConsent = {
@@ -21,7 +23,20 @@ export const NO_CONSENT: NodeConsent = {
   privileged: false,
   devices: [],
   capabilities: [],
+  processRuntime: false,
 };
+
+/** A whole device that a task can be given. */
+export interface GpuDevice {
+  /** What tells it from all others, in this machine and any: its UUID. */
+  readonly id: string;
+  readonly product: string;
+  readonly memoryMiB: number;
+  /** Version of the driver. */
+  readonly driver: string;
+  /** The card that it is a part of, by UUID; null: it is a card. */
+  readonly parent: string | null;
+}
 
 export interface Node {
   readonly id: NodeId;
@@ -31,6 +46,8 @@ export interface Node {
   /** Among them always `hostname`, `arch`, `os` and `node`. */
   readonly attributes: Readonly<Record<string, string>>;
   readonly consent: NodeConsent;
+  /** The devices behind `resources.gpus`, one for each; empty where the operator only states a number. */
+  readonly gpus: readonly GpuDevice[];
   readonly agentVersion: string;
   /** Name and version of the container engine, such as `docker 20.10.24`. */
   readonly engine: string;

@@ -2,8 +2,8 @@
  * One instance of a group, and the states that it passes through. The table of transitions is the only place that says
  * what may follow what; terminal states are final.
  */
-import type { JobUid, NodeId, RolePath, TaskId } from './ids.ts';
-import type { StopRequest } from './job.ts';
+import type { FrameworkId, JobUid, NodeId, RolePath, TaskId } from './ids.ts';
+import type { GroupSpec, JobSpec, StopRequest } from './job.ts';
 
 export const TASK_STATES = [
   'pending',
@@ -67,6 +67,7 @@ export const TASK_REASONS = [
   'submitted',
   'retried',
   'placed',
+  'launched',
   'accepted',
   'pulling-image',
   'started',
@@ -106,6 +107,22 @@ export interface TaskRestart {
 /** The latest so many are kept. */
 export const RESTARTS_KEPT_MAX = 20;
 
+/** What a task is made from: one group of its job's version, or what its framework launched it with. */
+export interface TaskTemplate extends Pick<JobSpec, 'priority' | 'replaceAfterSeconds' | 'stopAfterDisconnectSeconds'> {
+  readonly group: GroupSpec;
+}
+
+/** What a framework knows about a task that it has launched, and what the task's record keeps for it. */
+export interface LaunchedTask {
+  readonly id: FrameworkId;
+  /** What the framework itself calls the task. */
+  readonly name: string;
+  /** How many transitions of the task's history it has acknowledged, from the first: `staging`, which is its own doing, counts. */
+  readonly acknowledged: number;
+  /** For the framework alone. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 export interface Task {
   readonly id: TaskId;
   readonly jobUid: JobUid;
@@ -131,6 +148,10 @@ export interface Task {
   readonly ports: Readonly<Record<string, number>>;
   readonly exitCode: number | null;
   readonly stop: StopRequest | null;
+  /** Null: it is of a job. */
+  readonly framework: LaunchedTask | null;
+  /** Of a task that a framework has launched; null: it stands in a version of the job. */
+  readonly template: TaskTemplate | null;
 }
 
 /** The task after one more transition. The caller has checked {@link mayFollow}. */

@@ -74,7 +74,20 @@ const describedNode = z.strictObject({
     privileged: z.boolean(),
     devices: z.array(text(4096)).max(PATHS_MAX),
     capabilities: z.array(text(64)).max(PATHS_MAX),
+    processRuntime: z.boolean().default(false),
   }),
+  gpus: z
+    .array(
+      z.strictObject({
+        id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, 'must be the UUID of a device'),
+        product: text(256),
+        memoryMiB: amount,
+        driver: text(64),
+        parent: z.string().max(128).nullable(),
+      }),
+    )
+    .max(1024)
+    .default([]),
   agentVersion: text(128),
   engine: text(256),
 });

@@ -5,7 +5,16 @@
 import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
 import { NAME_PATTERN, NAME_RULE, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
-import { JOB_KINDS, type JobSpec, MOUNT_TYPES, NETWORK_MODES, PLACEMENTS, PULL_POLICIES } from '../domain/job.ts';
+import {
+  JOB_KINDS,
+  type JobSpec,
+  MOUNT_TYPES,
+  NETWORK_MODES,
+  PLACEMENTS,
+  PULL_POLICIES,
+  TASK_RUNTIMES,
+} from '../domain/job.ts';
+import { GPU_NODE_POLICIES } from '../domain/settings.ts';
 
 export const GROUPS_MAX = 50;
 export const COUNT_MAX = 10_000;
@@ -130,6 +139,7 @@ export const groupSchema = z
   .strictObject({
     name: nameSchema.default('main'),
     count: z.number().int().min(1).max(COUNT_MAX).default(1).describe('How many tasks.'),
+    runtime: z.enum(TASK_RUNTIMES).default('docker'),
     image: z
       .string()
       .max(512)
@@ -210,6 +220,10 @@ export const jobSpecSchema = z
       .describe(
         'Never two at a time: a node that has been cut off for so long stops the tasks by itself, and none is replaced before that moment must have passed. Absent: they run on.',
       ),
+    gpuNodes: z
+      .enum(GPU_NODE_POLICIES)
+      .optional()
+      .describe("In place of the cluster's setting: whether tasks that ask for no GPU may use nodes that have some."),
     groups: z.array(groupSchema).min(1).max(GROUPS_MAX),
   })
   .superRefine((job, context) => {

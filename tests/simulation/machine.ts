@@ -143,6 +143,7 @@ function configOf(name: string, zone: string, boot: Boot): AgentConfig {
     },
     attributes: { hostname: name, arch: 'x64', os: 'linux', node: name, zone },
     consent: NO_CONSENT,
+    gpus: [],
     agentVersion: '0.0.0-simulated',
     engine: 'simulated 1',
   };

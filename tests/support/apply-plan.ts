@@ -18,6 +18,12 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
     dead: [...cluster.ledgers.keys()].filter((node) => !cluster.isAlive(node)),
     jobs: [...cluster.jobs.values()],
     tasks: [...cluster.tasks.values()],
+    frameworks: [...cluster.frameworks.values()],
+    disconnected: [...cluster.frameworks.keys()].filter((id) => !cluster.isConnected(id)),
+    roles: [...cluster.roles.values()],
+    settings: cluster.settings,
+    incarnation: cluster.incarnation,
+    roundNumber: cluster.roundNumber,
   };
 }
 

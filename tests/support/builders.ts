@@ -3,11 +3,16 @@
  * matters; nothing here is clever, and nothing is shared between calls.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
 import { type TaskCoordinates, taskId } from '../../shared/domain/ids.ts';
 import type { GroupResources, GroupSpec, Job, JobSpec, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger, TaskEntry } from '../../shared/domain/ledger.ts';
 import { type Epoch, NO_CONSENT, type Node } from '../../shared/domain/node.ts';
-import { portsOf, type Resources } from '../../shared/domain/resources.ts';
+import type { Offer } from '../../shared/domain/offer.ts';
+import type { Reservation } from '../../shared/domain/reservation.ts';
+import { NO_SCALARS, portsOf, type Resources } from '../../shared/domain/resources.ts';
+import type { Role } from '../../shared/domain/role.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task, TaskReason, TaskState } from '../../shared/domain/task.ts';
 
 /** When everything that a builder makes was made, unless a test says otherwise. */
@@ -23,6 +28,7 @@ export function aGroup({ resources, retries, ...change }: GroupChange = {}): Gro
   return {
     name: 'main',
     count: 1,
+    runtime: 'docker',
     image: 'busybox:1.36',
     env: {},
     resources: { cpus: 1, memMiB: 100, diskMiB: 0, gpus: 0, pids: 100, custom: {}, ...resources },
@@ -103,6 +109,8 @@ export function aTask(job: Job, { atMs = T0, ...change }: TaskChange = {}): Task
     run: 0,
     restarts: [],
     stop: null,
+    framework: null,
+    template: null,
     ...change,
   };
 }
@@ -137,6 +145,7 @@ export function aNode({ id = 'edge-1', attributes, ...change }: Partial<Node> = 
     resources: someResources(),
     attributes: { hostname: `${id}.example`, arch: 'x64', os: 'linux', node: id, ...attributes },
     consent: NO_CONSENT,
+    gpus: [],
     agentVersion: '0.1.0',
     engine: 'docker 20.10.24',
     registeredAtMs: T0,
@@ -157,6 +166,9 @@ export function anEntry(job: Job, task: Task, change: Partial<TaskEntry> = {}): 
     group: task.group,
     resources: { cpus, memMiB, diskMiB, gpus, custom, ports: portsOf(Object.values(task.ports)) },
     ports: task.ports,
+    reserved: {},
+    devices: [],
+    framework: task.framework?.id ?? null,
     templateBytes: JSON.stringify(group).length,
     stop: null,
     disowned: false,
@@ -164,18 +176,76 @@ export function anEntry(job: Job, task: Task, change: Partial<TaskEntry> = {}): 
   };
 }
 
-/** An open ledger; its entries are given as a list. */
+type LedgerChange = Partial<Omit<Ledger, 'entries' | 'offers' | 'reservations'>> & {
+  readonly entries?: readonly TaskEntry[];
+  readonly offers?: readonly Offer[];
+  readonly reservations?: readonly Reservation[];
+};
+
+/** A framework of one role that is connected and wants offers. */
+export function aFramework({ id = 'f000000000001', ...change }: Partial<Framework> = {}): Framework {
+  return {
+    id,
+    name: 'painter',
+    principal: 'alice',
+    roles: ['default'],
+    capabilities: [],
+    failoverTimeoutSeconds: 60,
+    minAllocatable: {},
+    suppressed: [],
+    filterGenerations: {},
+    session: 1,
+    registeredAtMs: T0,
+    subscribedAtMs: T0,
+    disconnectedSinceMs: null,
+    teardown: null,
+    ...change,
+  };
+}
+
+export function anOffer({
+  resources,
+  ...change
+}: Partial<Omit<Offer, 'resources'>> & { readonly resources?: Partial<Resources> } = {}): Offer {
+  return {
+    id: '1-1-0',
+    framework: 'f000000000001',
+    role: 'default',
+    resources: { cpus: 1, memMiB: 100, diskMiB: 0, gpus: 0, custom: {}, ports: [], ...resources },
+    reserved: {},
+    madeAtMs: T0,
+    expiresAtMs: T0 + 60_000,
+    ...change,
+  };
+}
+
+export function aRole(path: string, change: Partial<Role> = {}): Role {
+  return { path, weight: 1, limit: {}, guarantee: {}, updatedAtMs: T0, updatedBy: 'alice', ...change };
+}
+
+export function aReservation(change: Partial<Reservation> = {}): Reservation {
+  const scalars = { ...NO_SCALARS, cpus: 1, memMiB: 100 };
+  return { id: 'r1', role: 'default', scalars, source: 'dynamic', by: 'alice', atMs: T0, labels: {}, ...change };
+}
+
+/** An open ledger; its entries, offers and reservations are given as lists. */
 export function aLedger({
   node = 'edge-1',
   entries = [],
+  offers = [],
+  reservations = [],
   ...change
-}: Partial<Omit<Ledger, 'entries'>> & { readonly entries?: readonly TaskEntry[] } = {}): Ledger {
+}: LedgerChange = {}): Ledger {
   return {
     node,
     total: someResources(),
     eligible: true,
     drain: null,
     entries: Object.fromEntries(entries.map((entry) => [entry.task, entry])),
+    offers: Object.fromEntries(offers.map((offer) => [offer.id, offer])),
+    filters: [],
+    reservations: Object.fromEntries(reservations.map((reservation) => [reservation.id, reservation])),
+    volumes: {},
     assignmentGeneration: 1,
     ...change,
   };
@@ -194,11 +264,19 @@ export interface ClusterLiteral {
   /** Beside the wanted version of each job. */
   readonly versions?: readonly JobVersion[];
   readonly tasks?: readonly Task[];
+  readonly frameworks?: readonly Framework[];
+  /** Frameworks to which no replica holds a stream. */
+  readonly disconnected?: readonly string[];
+  readonly roles?: readonly Role[];
+  readonly settings?: Partial<Settings>;
+  readonly incarnation?: number;
+  readonly roundNumber?: number;
 }
 
 /** A cluster with its indexes. Maps are filled in the order in which the lists are given. */
 export function clusterOf(literal: ClusterLiteral): ClusterView {
   const { nodes = [], ledgers = [], epochs = {}, dead = [], jobs = [], versions = [], tasks = [] } = literal;
+  const { frameworks = [], disconnected = [], roles = [] } = literal;
   const withLedger = new Set(ledgers.map((ledger) => ledger.node));
   const filled = nodes
     .filter((node) => !withLedger.has(node.id))
@@ -228,6 +306,13 @@ export function clusterOf(literal: ClusterLiteral): ClusterView {
     ledgers: new Map(allLedgers.map((ledger) => [ledger.node, ledger])),
     jobs: new Map(jobs.map((job) => [job.uid, job])),
     tasks: new Map(tasks.map((task) => [task.id, task])),
+    frameworks: new Map(frameworks.map((framework) => [framework.id, framework])),
+    roles: new Map(roles.map((role) => [role.path, role])),
+    settings: { ...DEFAULT_SETTINGS, ...literal.settings },
+    incarnation: literal.incarnation ?? 1,
+    roundNumber: literal.roundNumber ?? 1,
+    isConnected: (id) => frameworks.some((one) => one.id === id) && !disconnected.includes(id),
+    tasksOfFramework: (id) => tasks.filter(({ framework }) => framework?.id === id),
     isAlive: (node) => alive.has(node),
     jobByKey: (key) => jobs.find(({ spec }) => spec.role === key.role && spec.name === key.name),
     version: (job, version) => byVersion.get(`${job}/${version}`),

@@ -197,6 +197,7 @@ const defaultConfig: Omit<AgentConfig, 'boot'> = {
     resources: NO_RESOURCES,
     attributes: {},
     consent: NO_CONSENT,
+    gpus: [],
     agentVersion: 'test',
     engine: 'fake 1',
   },

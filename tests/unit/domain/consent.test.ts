@@ -42,6 +42,12 @@ const CASES: readonly {
     enough: { capabilities: ['SYS_TIME', 'NET_ADMIN'] },
     missing: ['the capability NET_ADMIN', 'the capability SYS_TIME'],
   },
+  {
+    danger: 'process-runtime',
+    group: aGroup({ runtime: 'process' }),
+    enough: { processRuntime: true },
+    missing: ['processes outside of containers'],
+  },
 ];
 
 const EVERYTHING: NodeConsent = {
@@ -50,6 +56,7 @@ const EVERYTHING: NodeConsent = {
   privileged: true,
   devices: ['/dev/kvm'],
   capabilities: ['NET_ADMIN', 'SYS_TIME'],
+  processRuntime: true,
 };
 
 describe('missingConsents', () => {

@@ -67,6 +67,8 @@ describe('tasks that a job lacks', () => {
       run: 0,
       restarts: [],
       stop: null,
+      framework: null,
+      template: null,
     });
   });
 

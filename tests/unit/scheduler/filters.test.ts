@@ -162,7 +162,7 @@ const CASES: readonly {
 interface Setup {
   readonly group?: GroupSpec;
   readonly node?: Partial<Node>;
-  readonly ledger?: Partial<Omit<Ledger, 'entries'>>;
+  readonly ledger?: Partial<Omit<Ledger, 'entries' | 'offers' | 'reservations'>>;
   readonly held?: readonly { readonly ports?: Record<string, number>; readonly index?: number }[];
   readonly dead?: boolean;
   readonly ahead?: Epoch['ahead'];

@@ -1,9 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseKey, RECORD_KINDS } from '../../../control-plane/store/keys.ts';
+import { parseKey, RECORD_KINDS, type RecordKind } from '../../../control-plane/store/keys.ts';
 import { decodeRecord, encodeRecord, putRecord, RecordError } from '../../../control-plane/store/records.ts';
 import { aJob, aTask } from '../../support/builders.ts';
 import { SAMPLES } from './samples.ts';
+
+/** Members that an earlier version of Berth didn't write; they have a default instead. */
+const LATER: Partial<Record<RecordKind, readonly string[]>> = {
+  nodes: ['gpus'],
+  ledger: ['offers', 'filters', 'reservations', 'volumes'],
+  tasks: ['framework', 'template'],
+};
 
 describe.each(RECORD_KINDS)('a record of the kind %s', (kind) => {
   const { key, value } = SAMPLES[kind];
@@ -16,7 +23,8 @@ describe.each(RECORD_KINDS)('a record of the kind %s', (kind) => {
   });
 
   test('is refused when any of its members is missing', () => {
-    for (const member of Object.keys(value)) {
+    const required = Object.keys(value).filter((member) => !LATER[kind]?.includes(member));
+    for (const member of required) {
       const broken = { v: 1, ...value, [member]: undefined };
       expect(() => decodeRecord(kind, key, JSON.stringify(broken))).toThrow(`record ${key} is malformed at /${member}`);
     }
@@ -24,7 +32,7 @@ describe.each(RECORD_KINDS)('a record of the kind %s', (kind) => {
 
   test('is refused when any of its members has another type', () => {
     for (const member of Object.keys(value)) {
-      const broken = { v: 1, ...value, [member]: { wrong: [] } };
+      const broken = { v: 1, ...value, [member]: { wrong: [[]] } };
       expect(() => decodeRecord(kind, key, JSON.stringify(broken))).toThrow(RecordError);
     }
   });

@@ -2,7 +2,8 @@
 import type { RecordKind } from '../../../control-plane/store/keys.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import type { RecordOf } from '../../../control-plane/store/records.ts';
-import { aGroup, aJob, aLedger, aNode, anEntry, aTask, T0 } from '../../support/builders.ts';
+import { DEFAULT_SETTINGS } from '../../../shared/domain/settings.ts';
+import { aFramework, aGroup, aJob, aLedger, aNode, anEntry, aRole, aTask, T0 } from '../../support/builders.ts';
 
 const job = aJob({
   spec: {
@@ -50,6 +51,13 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
     value: { jobUid: job.uid, version: 1, spec: job.spec, createdAtMs: T0, createdBy: 'alice' },
   },
   tasks: { key: keys.task(task.id), value: { ...task, exitCode: 137, stop: job.stop } },
+  frameworks: {
+    key: keys.framework('f000000000001'),
+    value: aFramework({ minAllocatable: { default: [{ cpus: 1 }] } }),
+  },
+  connections: { key: keys.connection('f000000000001'), value: { session: 1, replica: 'r1' } },
+  roles: { key: keys.role('eng/ml'), value: aRole('eng/ml', { weight: 2, limit: { cpus: 8 } }) },
+  settings: { key: keys.settings, value: DEFAULT_SETTINGS },
   replicas: { key: keys.replica('r1'), value: { id: 'r1', url: 'http://10.0.0.1:8080', startedAtMs: T0 } },
   streams: {
     key: keys.stream('edge-1', 's1'),

@@ -1,0 +1,33 @@
+/** What of a node is kept for one role, and the volumes on it that outlive tasks. Both are part of the node's ledger. */
+import type { ReservationId, RolePath, VolumeId } from './ids.ts';
+import type { Scalars } from './resources.ts';
+
+/** `static`: the node's operator set it at the agent. `dynamic`: made over the API, by an operator or a framework. */
+export const RESERVATION_SOURCES = ['static', 'dynamic'] as const;
+export type ReservationSource = (typeof RESERVATION_SOURCES)[number];
+
+/** Resources that only the role and those below it may use. It is charged for all of them, used or not. */
+export interface Reservation {
+  readonly id: ReservationId;
+  readonly role: RolePath;
+  readonly scalars: Scalars;
+  readonly source: ReservationSource;
+  readonly by: string;
+  readonly atMs: number;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A folder of the node that stays when tasks end, on disk that is reserved. */
+export interface Volume {
+  readonly id: VolumeId;
+  readonly reservation: ReservationId;
+  readonly sizeMiB: number;
+  readonly by: string;
+  readonly atMs: number;
+  /** The agent is to delete it with all that is in it; the entry stays until it has. */
+  readonly removing: boolean;
+}
+
+/** Keeps ledgers bounded. */
+export const LEDGER_RESERVATIONS_MAX = 100;
+export const LEDGER_VOLUMES_MAX = 100;
