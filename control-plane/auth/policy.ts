@@ -19,6 +19,8 @@ const ORDINARY_ACTIONS = [
   'node:write',
   'node:admit',
   'node:remove',
+  'framework:read',
+  'framework:run',
   'event:read',
   'status:read',
   'cluster:recover',

@@ -14,7 +14,7 @@ export const stopViewSchema = z
   .object({ at: time, by: z.string(), reason: z.string() })
   .meta({ id: 'Stop', description: 'Who asked for the end, when and why.' });
 
-const taskCountsSchema = z
+export const taskCountsSchema = z
   .object({
     pending: count,
     staging: count,
@@ -129,7 +129,7 @@ export const taskViewSchema = z
   })
   .meta({ id: 'Task' });
 
-const scalarsViewSchema = z.object({
+export const scalarsViewSchema = z.object({
   cpus: z.number(),
   memMiB: z.number(),
   diskMiB: z.number(),
@@ -137,7 +137,7 @@ const scalarsViewSchema = z.object({
   custom: z.record(z.string(), z.number()),
 });
 
-const resourcesViewSchema = scalarsViewSchema
+export const resourcesViewSchema = scalarsViewSchema
   .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
   .meta({ id: 'Resources' });
 
