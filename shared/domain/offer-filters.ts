@@ -71,8 +71,9 @@ function timesBefore(
 }
 
 /**
- * The filters of a ledger with one more. It takes the place of those of its framework and role that count no more beside it:
- * they have ended, are void, or refuse no more than it does for no longer. Where there are too many, those that end first go.
+ * The filters of a ledger with one more. It takes the place of earlier ones of its framework and role that count no more beside
+ * it: they have ended, are void, or refuse no more than it does for no longer. Those of one answer stay together, since each says
+ * what became of its offer. Where there are too many, those that end first go.
  */
 export function withFilter(filters: readonly OfferFilter[], added: OfferFilter): readonly OfferFilter[] {
   const kept = filters.filter((filter) => !isOfSame(filter, added) || stillCounts(filter, added));
@@ -81,6 +82,7 @@ export function withFilter(filters: readonly OfferFilter[], added: OfferFilter):
 
 function stillCounts(filter: OfferFilter, added: OfferFilter): boolean {
   if (filter.generation < added.generation || filter.untilMs <= added.sinceMs) return false;
+  if (filter.sinceMs === added.sinceMs) return true;
   return filter.untilMs > added.untilMs || !isCovered(filter.refused, added.refused);
 }
 

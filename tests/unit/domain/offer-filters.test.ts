@@ -65,12 +65,13 @@ describe('a filter', () => {
 });
 
 describe('the filters of a ledger', () => {
-  const small = made([], { refused: some({ cpus: 1 }), seconds: 5 });
+  const small = made([], { refused: some({ cpus: 1 }), seconds: 5, nowMs: T0 - 1 });
 
   it.each([
     ['one that refuses no more for no longer goes', { refused: some({ cpus: 2 }), seconds: 5 }, 1],
     ['one that refuses something else stays', { refused: some({ memMiB: 64 }), seconds: 5 }, 2],
     ['one that lasts longer stays', { refused: some({ cpus: 2 }), seconds: 4 }, 2],
+    ['one of the same answer stays', { refused: some({ cpus: 2 }), nowMs: T0 - 1 }, 2],
     ['one that has ended goes', { refused: some({ memMiB: 64 }), nowMs: T0 + 5000 }, 1],
     ['one of another role stays', { refused: some({ cpus: 2 }), role: 'other' }, 2],
     ["another framework's stays", { refused: some({ cpus: 2 }), framework: aFramework({ id: 'f000000000002' }) }, 2],
