@@ -57,7 +57,7 @@ function partsOf(options: ApiOptions): ApiParts {
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const relay = new LogRelay({ ctx, peerToken, fetch });
   signal.addEventListener('abort', () => relay.close(), { once: true });
-  const frameworkStreams = new FrameworkStreams(ctx, signal);
+  const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
   return { ...options, relay, frameworkStreams, metrics: options.metrics ?? new MetricsRegistry() };
 }
 

@@ -77,7 +77,11 @@ export async function reachSession(
   ctx: ServiceContext,
   { id, session }: { readonly id: FrameworkId; readonly session: number },
 ): Promise<void> {
-  if ((ctx.mirror.snapshot.frameworks.get(id)?.session ?? 0) >= session) return;
+  if ((ctx.mirror.snapshot.frameworks.get(id)?.session ?? 0) < session) await reachPresent(ctx, id);
+}
+
+/** Waits until the mirror shows everything that has happened by now. */
+export async function reachPresent(ctx: ServiceContext, id: FrameworkId): Promise<void> {
   const { revision } = await ctx.store.get(keys.framework(id));
   if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS })) return;
   throw new Refusal('unavailable', `replica "${ctx.replica.id}" is behind; ask again`, { retryAfterSeconds: 1 });

@@ -33,6 +33,15 @@ const CLAIMS_MAX = 16;
 const CATCH_UP_MS = 2000;
 const RETRY: BackoffPolicy = { baseMs: 100, factor: 2, maxMs: 5000 };
 
+/** How long another replica may take to take a question on to the stream that it holds. */
+const PEER_MS = 2000;
+
+/** How this replica reaches the others. */
+export interface Peers {
+  readonly peerToken: () => Promise<string>;
+  readonly fetch: typeof fetch;
+}
+
 export interface StreamOpening {
   readonly id: FrameworkId;
   readonly session: number;
@@ -89,6 +98,7 @@ class OpenStream {
 
 export class FrameworkStreams {
   readonly #ctx: ServiceContext;
+  readonly #peers: Peers;
   readonly #lease: StreamLease;
   readonly #offers: FrameworkOffers;
   readonly #open = new Map<FrameworkId, Set<OpenStream>>();
@@ -96,8 +106,9 @@ export class FrameworkStreams {
   #count = 0;
 
   /** All streams end with the signal. */
-  constructor(ctx: ServiceContext, signal: AbortSignal) {
+  constructor(ctx: ServiceContext, peers: Peers, signal: AbortSignal) {
     this.#ctx = ctx;
+    this.#peers = peers;
     this.#lease = new StreamLease({ ...ctx, ttlSeconds: LEASE_TTL_SECONDS });
     this.#offers = new FrameworkOffers(ctx.mirror.snapshot.ledgers.values());
     const unsubscribe = ctx.mirror.subscribe((changes, _revision, reset) => this.#changed(changes, reset));
@@ -132,8 +143,34 @@ export class FrameworkStreams {
     return this.#follow(stream, opening.signal);
   }
 
-  /** Whether a stream to the framework is open here. Then it answers about these tasks, or (null) about all that have not ended. */
-  ask(framework: FrameworkId, names: readonly string[] | null): boolean {
+  /**
+   * Has the framework's stream, on whichever replica it is open, say how these tasks stand, or (null) all that have not ended. At
+   * most once: what doesn't come to the stream is asked for again by whoever needs it.
+   */
+  async ask(framework: FrameworkId, names: readonly string[] | null): Promise<void> {
+    if (this.askHere(framework, names)) return;
+    const { mirror, replica, clock, log } = this.#ctx;
+    const holder = mirror.snapshot.connections.get(framework)?.replica;
+    const peer = holder === undefined ? undefined : mirror.snapshot.replicas.get(holder);
+    if (peer === undefined || peer.id === replica.id) return;
+    const over = new AbortController();
+    const timer = clock.setTimer(PEER_MS, () => over.abort());
+    try {
+      await this.#peers.fetch(new URL(`/v1/peer/frameworks/${framework}/asked`, peer.url), {
+        method: 'POST',
+        headers: { authorization: `Bearer ${await this.#peers.peerToken()}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ tasks: names }),
+        signal: over.signal,
+      });
+    } catch (error) {
+      log.debug({ error, framework, replica: peer.id }, "the replica that holds a framework's stream was not reached");
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** The same, where the stream is open on this replica. False: none is, or it has too much to answer already. */
+  askHere(framework: FrameworkId, names: readonly string[] | null): boolean {
     const asked = [...(this.#open.get(framework) ?? [])].filter((stream) => stream.feed.ask(names));
     for (const stream of asked) stream.wake();
     return asked.length > 0;

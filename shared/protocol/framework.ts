@@ -241,6 +241,9 @@ export const reconcileSchema = z
   })
   .meta({ id: 'Reconcile' });
 
+/** What a replica passes on to the one that holds the framework's stream. */
+export const askedSchema = z.strictObject({ tasks: z.array(launchedNameSchema).max(RECONCILED_MAX).nullable() });
+
 export const reconciledSchema = z.object({ updates: z.array(updateViewSchema) }).meta({ id: 'Reconciled' });
 
 export type Subscription = z.output<typeof subscriptionSchema>;

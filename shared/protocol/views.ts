@@ -210,6 +210,9 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'framework.subscribed',
+  'framework.disconnected',
+  'framework.ended',
   'cluster.recovered',
 ] as const;
 
@@ -226,10 +229,11 @@ export const eventViewSchema = z
   .object({
     revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
     type: z.enum(EVENT_TYPES),
-    role: z.string().nullable().describe("The job's role; null for nodes."),
+    role: z.string().nullable().describe("The job's role, or the first of the framework's; null for nodes."),
     job: z.string().nullable(),
     task: z.string().nullable(),
     node: z.string().nullable(),
+    framework: z.string().nullable().default(null).describe('The one that it is about, or that launched the task.'),
     reason: z.string().nullable(),
     message: z.string(),
     at: time.nullable().describe('When it happened, where the change carries a time.'),

@@ -1,5 +1,7 @@
 /** What tests of frameworks put on record by hand, and how they read a framework's stream. */
 import type { ServiceContext } from '../../control-plane/services/context.ts';
+import { FrameworkStreams } from '../../control-plane/services/framework-streams.ts';
+import type { Store } from '../../control-plane/store/contract.ts';
 import { keys } from '../../control-plane/store/keys.ts';
 import { putRecord } from '../../control-plane/store/records.ts';
 import { taskId } from '../../shared/domain/ids.ts';
@@ -7,9 +9,14 @@ import { addEntries, addOffers, type Ledger } from '../../shared/domain/ledger.t
 import type { Offer } from '../../shared/domain/offer.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { advance } from '../../shared/domain/task.ts';
-import { type Subscription, type SubscriptionInput, subscriptionSchema } from '../../shared/protocol/framework.ts';
+import {
+  type FrameworkEvent,
+  type Subscription,
+  type SubscriptionInput,
+  subscriptionSchema,
+} from '../../shared/protocol/framework.ts';
 import { aGroup, aJob, anEntry, anOffer, aTask, T0 } from './builders.ts';
-import { caughtUp } from './replica.ts';
+import { ADMIN, caughtUp, startReplica, type TestReplica } from './replica.ts';
 
 export function subscriptionOf(input: Partial<SubscriptionInput> = {}): Subscription {
   return subscriptionSchema.parse({ name: 'painter', roles: ['default'], ...input });
@@ -82,5 +89,64 @@ export class Hand {
     if (ledger === undefined) throw new Error(`there is no ledger of node ${node}`);
     await this.#ctx.store.transact({ compares: [], writes: [putRecord('ledger', keys.ledger(node), change(ledger))] });
     await caughtUp(this.#ctx);
+  }
+}
+
+/** A replica's services, with the streams of frameworks that are open on it. */
+export interface Side {
+  readonly replica: TestReplica;
+  readonly streams: FrameworkStreams;
+  readonly hand: Hand;
+  /** The replica goes away: its streams end. */
+  stop(): void;
+}
+
+export async function startSide(store: Store, id: string): Promise<Side> {
+  const replica = await startReplica({ store, id });
+  const ending = new AbortController();
+  const streams = new FrameworkStreams(replica.ctx, NO_PEERS, ending.signal);
+  const stop = () => {
+    ending.abort();
+    replica.stop();
+  };
+  return { replica, streams, hand: new Hand(replica.ctx), stop };
+}
+
+const NO_PEERS = {
+  peerToken: async () => 'token',
+  fetch: async () => {
+    throw new TypeError('nothing answers');
+  },
+};
+
+/** A reader of one stream. */
+export class FrameworkReader {
+  readonly #batches: AsyncGenerator<readonly FrameworkEvent[], void>;
+  readonly #over: AbortController;
+  readonly #unread: FrameworkEvent[] = [];
+
+  private constructor(batches: AsyncGenerator<readonly FrameworkEvent[], void>, over: AbortController) {
+    this.#batches = batches;
+    this.#over = over;
+  }
+
+  static async open({ streams }: Side, id: string, session: number, principal = ADMIN): Promise<FrameworkReader> {
+    const over = new AbortController();
+    return new FrameworkReader(await streams.open(principal, { id, session, signal: over.signal }), over);
+  }
+
+  /** The next event; null: the stream has ended. */
+  async next(): Promise<FrameworkEvent | null> {
+    while (this.#unread.length === 0) {
+      const { done, value } = await this.#batches.next();
+      if (done) return null;
+      this.#unread.push(...value);
+    }
+    return this.#unread.shift() ?? null;
+  }
+
+  async close(): Promise<void> {
+    this.#over.abort();
+    await this.#batches.return(undefined);
   }
 }

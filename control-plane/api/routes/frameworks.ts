@@ -1,14 +1,22 @@
 /** `/v1/frameworks`: how schedulers from outside subscribe, what they are told on their streams, and how they end. */
 import { z } from 'zod';
 import {
+  acknowledgedSchema,
+  acknowledgeSchema,
+  askedSchema,
   type FrameworkEvent,
   frameworkIdSchema,
   frameworkViewSchema,
+  killSchema,
+  reconciledSchema,
+  reconcileSchema,
   subscriptionSchema,
+  updateViewSchema,
 } from '../../../shared/protocol/framework.ts';
 import { roleSchema } from '../../../shared/protocol/job.ts';
 import { pageOf } from '../../../shared/protocol/views.ts';
 import type { Principal } from '../../auth/principal.ts';
+import { acknowledgeUpdates, killTask, reconcile } from '../../services/framework-calls.ts';
 import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
 import { getFramework, listFrameworks, subscribe, tearDown } from '../../services/frameworks.ts';
 import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
@@ -28,7 +36,14 @@ const streamQuery = z.strictObject({
 });
 
 export function frameworkEndpoints(parts: ApiParts): readonly Endpoint[] {
-  return [...lifeEndpoints(parts), ...viewEndpoints(parts), streamEndpoint(parts)];
+  return [
+    ...lifeEndpoints(parts),
+    ...viewEndpoints(parts),
+    streamEndpoint(parts),
+    killEndpoint(parts),
+    acknowledgeEndpoint(parts),
+    ...reconcileEndpoints(parts),
+  ];
 }
 
 function lifeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
@@ -159,4 +174,94 @@ async function frameworkStream(
 
 function batchText(events: readonly FrameworkEvent[]): string {
   return events.map((event) => sentEvent({ event: event.type, data: event })).join('');
+}
+
+/** What every call of a session may be answered. */
+const sessionAnswers = {
+  409: { description: 'The framework has subscribed anew: `session-moved`.' },
+  410: { description: 'It was torn down: `framework-gone`.' },
+};
+
+function killEndpoint({ ctx, frameworkStreams }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...frameworkBase,
+      method: 'post',
+      path: '/v1/frameworks/{id}/kill',
+      summary: 'Kill a task',
+      description:
+        'Asks for its end, which is told as an update once it has come. Answers how it stands: one that has ended is left alone; one that is not known is `unknown`, which is said on the stream as well.',
+      params: frameworkParams,
+      body: killSchema,
+      repeatable: true,
+      answers: { 200: { description: 'How the task stands.', schema: updateViewSchema }, ...sessionAnswers },
+    },
+    async ({ call, params, body }) => {
+      const { session, task: name, graceSeconds = null } = body;
+      const answer = await killTask(ctx, call, { id: params.id, session, name, graceSeconds });
+      if (answer.body.state === 'unknown') await frameworkStreams.ask(params.id, [name]);
+      return replyTo(answer);
+    },
+  );
+}
+
+function acknowledgeEndpoint({ ctx }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...frameworkBase,
+      method: 'post',
+      path: '/v1/frameworks/{id}/acknowledge',
+      summary: 'Acknowledge updates',
+      description: 'They are not told again, and what follows them is. Harmless to repeat.',
+      params: frameworkParams,
+      body: acknowledgeSchema,
+      answers: {
+        200: { description: 'What each acknowledgement came to.', schema: acknowledgedSchema },
+        ...sessionAnswers,
+      },
+    },
+    async ({ principal, params, body }) => {
+      return { status: 200, body: await acknowledgeUpdates(ctx, principal, { id: params.id, ...body }) };
+    },
+  );
+}
+
+function reconcileEndpoints({ ctx, frameworkStreams }: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'post',
+        path: '/v1/frameworks/{id}/reconcile',
+        summary: 'Ask how tasks stand',
+        description:
+          'Those that are named, or all that have not ended. The answer holds it all; the same comes on the stream, for programs that take all updates in one place, as updates that need no acknowledgement. There it comes at most once, so ask again for what does not come.',
+        params: frameworkParams,
+        body: reconcileSchema,
+        answers: { 200: { description: 'How they stand.', schema: reconciledSchema }, ...sessionAnswers },
+      },
+      async ({ principal, params, body }) => {
+        const names = body.tasks ?? null;
+        const answer = await reconcile(ctx, principal, { id: params.id, session: body.session, names });
+        await frameworkStreams.ask(params.id, names);
+        return { status: 200, body: answer };
+      },
+    ),
+    endpoint(
+      {
+        tag: 'Replicas',
+        admits: ['peer'],
+        method: 'post',
+        path: '/v1/peer/frameworks/{id}/asked',
+        summary: "Pass a framework's question on to the replica that holds its stream",
+        params: frameworkParams,
+        body: askedSchema,
+        answers: { 204: { description: 'The stream answers, if it is open here.' } },
+      },
+      ({ params, body }) => {
+        frameworkStreams.askHere(params.id, body.tasks);
+        return new Response(null, { status: 204 });
+      },
+    ),
+  ];
 }

@@ -3,21 +3,12 @@ import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import type { Principal } from '../../../control-plane/auth/principal.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
-import { FrameworkStreams } from '../../../control-plane/services/framework-streams.ts';
 import { getFramework, listFrameworks, subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { endOffers } from '../../../shared/domain/ledger.ts';
-import type { FrameworkEvent } from '../../../shared/protocol/framework.ts';
-import { Hand, subscriptionOf } from '../../support/frameworks.ts';
+import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { eventually } from '../../support/processes.ts';
-import { ADMIN, callOf, caughtUp, JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
-
-interface Side {
-  readonly replica: TestReplica;
-  readonly streams: FrameworkStreams;
-  readonly ending: AbortController;
-  readonly hand: Hand;
-}
+import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
 const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['eng'], actions: ['framework:run'] };
 
@@ -25,56 +16,15 @@ let store: Store;
 let a: Side;
 let b: Side;
 
-async function side(id: string): Promise<Side> {
-  const replica = await startReplica({ store, id });
-  const ending = new AbortController();
-  return { replica, ending, streams: new FrameworkStreams(replica.ctx, ending.signal), hand: new Hand(replica.ctx) };
-}
-
 beforeEach(async () => {
   store = new MemoryStore({ clock: new SystemClock() });
-  a = await side('a');
-  b = await side('b');
+  a = await startSide(store, 'a');
+  b = await startSide(store, 'b');
   await registerNode(a.replica.ctx, JOINER, { node: nodeOf('edge-1'), seen: null, tasks: [] });
 });
 afterEach(() => {
-  for (const { ending, replica } of [a, b]) {
-    ending.abort();
-    replica.stop();
-  }
+  for (const side of [a, b]) side.stop();
 });
-
-/** A reader of one stream. */
-class Reader {
-  readonly #batches: AsyncGenerator<readonly FrameworkEvent[], void>;
-  readonly #over: AbortController;
-  readonly #unread: FrameworkEvent[] = [];
-
-  private constructor(batches: AsyncGenerator<readonly FrameworkEvent[], void>, over: AbortController) {
-    this.#batches = batches;
-    this.#over = over;
-  }
-
-  static async open({ streams }: Side, id: string, session: number, principal = ADMIN): Promise<Reader> {
-    const over = new AbortController();
-    return new Reader(await streams.open(principal, { id, session, signal: over.signal }), over);
-  }
-
-  /** The next event; null: the stream has ended. */
-  async next(): Promise<FrameworkEvent | null> {
-    while (this.#unread.length === 0) {
-      const { done, value } = await this.#batches.next();
-      if (done) return null;
-      this.#unread.push(...value);
-    }
-    return this.#unread.shift() ?? null;
-  }
-
-  async close(): Promise<void> {
-    this.#over.abort();
-    await this.#batches.return(undefined);
-  }
-}
 
 async function joined(roles = ['default']): Promise<string> {
   const { body } = await subscribe(a.replica.ctx, callOf(), subscriptionOf({ roles }));
@@ -91,7 +41,7 @@ describe('a subscription', () => {
   it('makes a framework that is disconnected until its stream is open, and again once that has ended', async () => {
     const id = await joined();
     expect(getFramework(a.replica.ctx, ADMIN, id)).toMatchObject({ state: 'disconnected', session: 1 });
-    const reader = await Reader.open(b, id, 1);
+    const reader = await FrameworkReader.open(b, id, 1);
     expect(await reader.next()).toMatchObject({ type: 'subscribed', framework: id, session: 1 });
     await caughtUp(a.replica.ctx);
     expect(getFramework(a.replica.ctx, ADMIN, id)).toMatchObject({ state: 'connected', disconnectedSince: null });
@@ -101,7 +51,7 @@ describe('a subscription', () => {
 
   it('takes a framework over: the old stream is told, the offers are withdrawn, the old session is refused', async () => {
     const id = await joined();
-    const old = await Reader.open(a, id, 1);
+    const old = await FrameworkReader.open(a, id, 1);
     await a.hand.offer(id);
     expect(await old.next()).toMatchObject({ type: 'subscribed' });
     expect(await old.next()).toMatchObject({ type: 'offers', offers: [{ id: '1-1-0', node: 'edge-1' }] });
@@ -111,8 +61,8 @@ describe('a subscription', () => {
     expect(await old.next()).toBeNull();
     await caughtUp(b.replica.ctx);
     expect(b.replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.offers).toEqual({});
-    await expect(Reader.open(a, id, 1)).rejects.toMatchObject({ code: 'session-moved' });
-    const next = await Reader.open(b, id, 2);
+    await expect(FrameworkReader.open(a, id, 1)).rejects.toMatchObject({ code: 'session-moved' });
+    const next = await FrameworkReader.open(b, id, 2);
     expect(await next.next()).toMatchObject({ type: 'subscribed', session: 2 });
     await caughtUp(a.replica.ctx);
     await eventually('only the new stream to count', async () => isConnected(a, id));
@@ -127,7 +77,7 @@ describe('a subscription', () => {
 
   it('is refused for what was torn down, and for what never was', async () => {
     const id = await joined();
-    const reader = await Reader.open(a, id, 1);
+    const reader = await FrameworkReader.open(a, id, 1);
     await reader.next();
     await tearDown(b.replica.ctx, callOf(), id, { reason: 'enough' });
     expect(await reader.next()).toEqual({ type: 'ended', message: 'torn down by admin: enough' });
@@ -153,7 +103,7 @@ describe('a subscription', () => {
       code: 'not-found',
     });
     await expect(tearDown(ctx, callOf(reader), body.id, { reason: '' })).rejects.toMatchObject({ code: 'forbidden' });
-    await expect(Reader.open(a, body.id, 1, reader)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(FrameworkReader.open(a, body.id, 1, reader)).rejects.toMatchObject({ code: 'forbidden' });
     const page = { limit: 10, after: null };
     const listed = (principal: Principal) => listFrameworks(ctx, principal, { role: null }, page).items.length;
     expect([ADMIN, ALICE, reader, bob, { ...reader, roles: ['ops'] }].map(listed)).toEqual([1, 1, 1, 0, 0]);
@@ -171,7 +121,7 @@ describe('the stream of a framework', () => {
     const id = await joined();
     await a.hand.offer(id, { id: '1-1-1' });
     await a.hand.offer(id, { id: '1-1-2' });
-    const reader = await Reader.open(b, id, 1);
+    const reader = await FrameworkReader.open(b, id, 1);
     await reader.next();
     const first = await reader.next();
     expect(first?.type === 'offers' && first.offers.map((offer) => offer.id).sort()).toEqual(['1-1-1', '1-1-2']);
@@ -196,9 +146,9 @@ describe('the stream of a framework', () => {
 
   it('goes on where another one stops, with the same session, and ends that one', async () => {
     const id = await joined();
-    const first = await Reader.open(a, id, 1);
+    const first = await FrameworkReader.open(a, id, 1);
     await first.next();
-    const second = await Reader.open(b, id, 1);
+    const second = await FrameworkReader.open(b, id, 1);
     expect(await first.next()).toMatchObject({ type: 'superseded', session: 1 });
     expect(await first.next()).toBeNull();
     expect(await second.next()).toMatchObject({ type: 'subscribed' });
@@ -208,7 +158,7 @@ describe('the stream of a framework', () => {
 
   it('is put on record again when its lease is lost under it', async () => {
     const id = await joined();
-    const reader = await Reader.open(a, id, 1);
+    const reader = await FrameworkReader.open(a, id, 1);
     await reader.next();
     const lease = a.replica.ctx.mirror.snapshot.lease(`/berth/connections/${id}`);
     if (lease === null) throw new Error('no lease');
