@@ -7,7 +7,8 @@ import { REFUSAL_CODES } from '../domain/errors.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
 
-const time = z.iso.datetime({ precision: 3 });
+export const timeSchema = z.iso.datetime({ precision: 3 });
+const time = timeSchema;
 const count = z.number().int().min(0);
 
 export const stopViewSchema = z
@@ -129,7 +130,7 @@ export const taskViewSchema = z
   })
   .meta({ id: 'Task' });
 
-const scalarsViewSchema = z.object({
+export const scalarsViewSchema = z.object({
   cpus: z.number(),
   memMiB: z.number(),
   diskMiB: z.number(),
