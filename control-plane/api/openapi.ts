@@ -59,6 +59,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Tasks', description: 'Single containers of jobs.' },
       { name: 'Nodes', description: 'Machines.' },
       { name: 'Frameworks', description: FRAMEWORKS },
+      { name: 'Roles', description: 'Who the resources are for.' },
       { name: 'Events', description: 'What happens.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
       { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },
