@@ -7,6 +7,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { FrameworkStreams } from '../services/framework-streams.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
@@ -18,6 +19,7 @@ import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
 import { eventEndpoints } from './routes/events.ts';
+import { frameworkEndpoints } from './routes/frameworks.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
 import { openRoutes } from './routes/open.ts';
@@ -55,7 +57,8 @@ function partsOf(options: ApiOptions): ApiParts {
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const relay = new LogRelay({ ctx, peerToken, fetch });
   signal.addEventListener('abort', () => relay.close(), { once: true });
-  return { ...options, relay, metrics: options.metrics ?? new MetricsRegistry() };
+  const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
+  return { ...options, relay, frameworkStreams, metrics: options.metrics ?? new MetricsRegistry() };
 }
 
 function endpointsOf(parts: ApiParts): readonly Endpoint[] {
@@ -65,6 +68,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),
     ...roleEndpoints(parts),
+    ...frameworkEndpoints(parts),
     ...eventEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),

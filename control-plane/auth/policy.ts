@@ -23,6 +23,8 @@ const ORDINARY_ACTIONS = [
   'role:write',
   'settings:read',
   'settings:write',
+  'framework:read',
+  'framework:run',
   'event:read',
   'status:read',
   'cluster:recover',

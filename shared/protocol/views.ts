@@ -15,7 +15,7 @@ export const stopViewSchema = z
   .object({ at: time, by: z.string(), reason: z.string() })
   .meta({ id: 'Stop', description: 'Who asked for the end, when and why.' });
 
-const taskCountsSchema = z
+export const taskCountsSchema = z
   .object({
     pending: count,
     staging: count,
@@ -141,7 +141,7 @@ export const scalarsViewSchema = z.object({
   custom: z.record(z.string(), z.number()),
 });
 
-const resourcesViewSchema = scalarsViewSchema
+export const resourcesViewSchema = scalarsViewSchema
   .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
   .meta({ id: 'Resources' });
 
@@ -229,6 +229,9 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'framework.subscribed',
+  'framework.disconnected',
+  'framework.ended',
   'cluster.recovered',
 ] as const;
 
@@ -245,10 +248,11 @@ export const eventViewSchema = z
   .object({
     revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
     type: z.enum(EVENT_TYPES),
-    role: z.string().nullable().describe("The job's role; null for nodes."),
+    role: z.string().nullable().describe("The job's role, or the first of the framework's; null for nodes."),
     job: z.string().nullable(),
     task: z.string().nullable(),
     node: z.string().nullable(),
+    framework: z.string().nullable().default(null).describe('The one that it is about, or that launched the task.'),
     reason: z.string().nullable(),
     message: z.string(),
     at: time.nullable().describe('When it happened, where the change carries a time.'),
