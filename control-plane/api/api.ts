@@ -22,6 +22,7 @@ import { eventEndpoints } from './routes/events.ts';
 import { frameworkEndpoints } from './routes/frameworks.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
+import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
 import { roleEndpoints } from './routes/roles.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
@@ -69,6 +70,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...nodeEndpoints(parts),
     ...roleEndpoints(parts),
     ...frameworkEndpoints(parts),
+    ...offerEndpoints(parts),
     ...eventEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),
