@@ -42,7 +42,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
   // Named here, or it would be described where it is first used, and there it may also be null.
   openAPIRegistry.register('Stop', stopViewSchema.clone());
   // What streams of events carry is named nowhere else.
-  openAPIRegistry.register('FrameworkEvent', frameworkEventSchema.clone());
+  openAPIRegistry.register('FrameworkEvent', frameworkEventSchema);
   for (const document of documents) openAPIRegistry.registerPath(routeOf(document));
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
@@ -58,8 +58,8 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Jobs', description: 'What somebody wants to run.' },
       { name: 'Tasks', description: 'Single containers of jobs.' },
       { name: 'Nodes', description: 'Machines.' },
-      { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Roles', description: 'Who the resources are for.' },
+      { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
       { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },
