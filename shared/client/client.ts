@@ -34,6 +34,7 @@ import {
 } from '../protocol/views.ts';
 import { randomId } from '../util/random.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
+import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
 import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
@@ -96,6 +97,7 @@ export interface BerthClient {
     /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
+  readonly frameworks: FrameworkCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
   /** What is remembered of what happened after a revision, and no more. Throws as `events` does. */
@@ -117,6 +119,7 @@ export function createClient(options: ClientOptions): BerthClient {
     jobs: jobCalls(transport),
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
+    frameworks: frameworkCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),
     status: async () => (await transport.call(get('/v1/status'), statusViewSchema)).body,
