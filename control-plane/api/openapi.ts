@@ -58,6 +58,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Jobs', description: 'What somebody wants to run.' },
       { name: 'Tasks', description: 'Single containers of jobs.' },
       { name: 'Nodes', description: 'Machines.' },
+      { name: 'Roles', description: 'Who the resources are for.' },
       { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },

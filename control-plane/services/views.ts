@@ -129,6 +129,7 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     node: task.node,
     host: task.node === null ? null : (cluster.nodes.get(task.node)?.hostname ?? null),
     ports: { ...task.ports },
+    gpus: [...gpusOfTask(cluster, task)],
     exitCode: task.exitCode,
     reason: last.reason,
     message: last.message,
@@ -145,6 +146,21 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
       message: transition.message,
     })),
     explanation,
+  };
+}
+
+/** Those of its place; once that has been given back, it holds none. */
+function gpusOfTask(cluster: ClusterView, { id, node }: Task): readonly string[] {
+  return node === null ? [] : (cluster.ledgers.get(node)?.entries[id]?.devices ?? []);
+}
+
+function gpuViews({ gpus }: Node, { entries }: Ledger): Pick<NodeView, 'gpus' | 'missingGpus'> {
+  const held = Object.values(entries).flatMap(({ task, devices }) => devices.map((id) => ({ id, task })));
+  const holders = new Map(held.map(({ id, task }) => [id, task]));
+  const known = new Set(gpus.map(({ id }) => id));
+  return {
+    gpus: gpus.map((gpu) => ({ ...gpu, task: holders.get(gpu.id) ?? null })),
+    missingGpus: held.filter(({ id }) => !known.has(id)),
   };
 }
 
@@ -178,6 +194,7 @@ export function nodeView(
     free: resourcesView(freeResources(ledger)),
     attributes: { ...node.attributes },
     consent: mutable(node.consent),
+    ...gpuViews(node, ledger),
     agentVersion: node.agentVersion,
     engine: node.engine,
     registeredAt: timeView(node.registeredAtMs),

@@ -17,6 +17,7 @@ export const REFUSAL_CODES = [
   'idempotency-mismatch',
   'stale-epoch',
   'session-moved',
+  'offer-gone',
   'identity-mismatch',
   'node-gone',
   'framework-gone',

@@ -7,7 +7,8 @@ import { REFUSAL_CODES } from '../domain/errors.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
 
-const time = z.iso.datetime({ precision: 3 });
+export const timeSchema = z.iso.datetime({ precision: 3 });
+const time = timeSchema;
 const count = z.number().int().min(0);
 
 export const stopViewSchema = z
@@ -115,6 +116,9 @@ export const taskViewSchema = z
     node: z.string().nullable(),
     host: z.string().nullable().describe("The node's host name."),
     ports: z.record(z.string(), z.number().int()),
+    gpus: z
+      .array(z.string())
+      .describe('Ids of the GPUs that it holds; empty where it holds none, or none that its node names.'),
     exitCode: z.number().int().nullable(),
     reason: z.enum(TASK_REASONS),
     message: z.string().describe('What the last transition says, or the last restart since.'),
@@ -166,6 +170,21 @@ export const nodeViewSchema = z
       devices: z.array(z.string()),
       capabilities: z.array(z.string()),
     }),
+    gpus: z
+      .array(
+        z.object({
+          id: z.string().describe('Its UUID.'),
+          product: z.string(),
+          memoryMiB: z.number().describe('0: it does not say.'),
+          driver: z.string(),
+          parent: z.string().nullable().describe('The card that it is a MIG instance of; null: it is a card.'),
+          task: z.string().nullable().describe('Who holds it.'),
+        }),
+      )
+      .describe('What `total.gpus` counts, one by one; empty where the operator only states a number.'),
+    missingGpus: z
+      .array(z.object({ id: z.string(), task: z.string() }))
+      .describe('GPUs that tasks hold and the node no longer has.'),
     agentVersion: z.string(),
     engine: z.string(),
     registeredAt: time,

@@ -21,6 +21,7 @@ export const PROBLEM_KINDS: Readonly<Record<RefusalCode | 'internal', Kind>> = {
   conflict: { status: 409, title: 'The state of things does not allow this now' },
   'stale-epoch': { status: 409, title: 'The session is over' },
   'session-moved': { status: 409, title: 'The framework has subscribed anew' },
+  'offer-gone': { status: 409, title: 'The offer does not stand any more' },
   'identity-mismatch': { status: 409, title: 'It is not the agent that this node had' },
   'node-gone': { status: 410, title: 'The node was declared gone' },
   'framework-gone': { status: 410, title: 'The framework was torn down' },
