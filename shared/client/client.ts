@@ -34,6 +34,7 @@ import {
 } from '../protocol/views.ts';
 import { randomId } from '../util/random.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
+import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
 import { type OfferCalls, offerCalls } from './offers.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
@@ -99,6 +100,7 @@ export interface BerthClient {
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
   readonly offers: OfferCalls;
+  readonly frameworks: FrameworkCalls;
   readonly roles: RoleCalls;
   readonly settings: SettingsCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
@@ -123,6 +125,7 @@ export function createClient(options: ClientOptions): BerthClient {
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
     offers: offerCalls(transport),
+    frameworks: frameworkCalls(transport),
     roles: roleCalls(transport),
     settings: settingsCalls(transport),
     events: (filter) => followEvents(transport, filter),
