@@ -8,12 +8,12 @@ import type { RoundPlan } from '../scheduler/plan.ts';
 import { planRound } from '../scheduler/round.ts';
 import { type Compare, TRANSACTION_COMPARES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
-import { putRecord } from '../store/records.ts';
+import { claimRound } from '../store/round-claim.ts';
 import { fitsTransaction, packTransactions } from '../store/transact.ts';
 import { type NodeRound, type RoundUnit, roundUnit } from '../store/units.ts';
 import type { ControllerContext } from './context.ts';
 
-/** How long a round waits for its own claim to reach the mirror. */
+/** How long a round waits for its own writes to reach the mirror. */
 const CATCH_UP_MS = 2000;
 
 /** Leaves room in a transaction for the fence, the ledger and the record of the operation. */
@@ -69,19 +69,6 @@ function isCommittable({ log }: ControllerContext, { round, unit }: DraftedRound
 }
 
 const LONGEST_FENCE: Compare = { key: keys.currentRound, modRevision: Number.MAX_SAFE_INTEGER };
-
-/** Null: another replica claimed one at the same time, or the mirror doesn't follow. */
-async function claimRound(ctx: ControllerContext): Promise<Compare | null> {
-  const { snapshot } = ctx.mirror;
-  const key = keys.currentRound;
-  const claim = { number: (snapshot.round?.number ?? 0) + 1, owner: ctx.replica.id, claimedAtMs: ctx.clock.now() };
-  const result = await ctx.store.transact({
-    compares: [{ key, modRevision: snapshot.modRevision(key) }],
-    writes: [putRecord('rounds', key, claim)],
-  });
-  const caughtUp = await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-  return result.committed && caughtUp ? { key, modRevision: result.revision } : null;
-}
 
 async function commitRound(ctx: ControllerContext, fence: Compare): Promise<RoundOutcome> {
   const { snapshot } = ctx.mirror;

@@ -24,11 +24,11 @@ export function timeView(atMs: number): string {
   return new Date(atMs).toISOString();
 }
 
-function optionalTime(atMs: number | null): string | null {
+export function optionalTime(atMs: number | null): string | null {
   return atMs === null ? null : timeView(atMs);
 }
 
-function stopView(stop: StopRequest | null) {
+export function stopView(stop: StopRequest | null) {
   return stop === null ? null : { at: timeView(stop.atMs), by: stop.by, reason: stop.reason };
 }
 
@@ -211,13 +211,13 @@ export function nodeState(cluster: ClusterView, node: Node, ledger: Ledger): Nod
   return ledger.eligible ? 'ready' : 'ineligible';
 }
 
-function resourcesView(resources: Resources): NodeView['total'] {
+export function resourcesView(resources: Resources): NodeView['total'] {
   return mutable(resources);
 }
 
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
 
 /** Views are plain data for serializing; nobody changes them, and schema types can't say so. */
-function mutable<T>(value: T): Mutable<T> {
+export function mutable<T>(value: T): Mutable<T> {
   return value as Mutable<T>;
 }

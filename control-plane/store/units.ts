@@ -3,7 +3,8 @@
  * revisions, in the snapshot that the decision was made from, of every record that the decision rests on.
  */
 import { templateOf } from '../../shared/domain/cluster.ts';
-import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import type { FrameworkId, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import {
   addEntries,
@@ -110,6 +111,8 @@ export function createUnit(snapshot: Snapshot, job: Job, tasks: readonly Task[])
 export interface TaskStop {
   readonly task: Task;
   readonly stop: StopRequest;
+  /** Between the polite signal and the kill, in milliseconds. Absent: as its template says. */
+  readonly graceMs?: number;
 }
 
 /**
@@ -134,7 +137,8 @@ export function stopUnit(snapshot: Snapshot, stops: readonly TaskStop[]): Unit |
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `task ${first.task.id} is ${first.task.state} on node ${node}, which has no ledger`);
   const marked = due.reduce(
-    (marking, { task, stop }) => markStop(marking, task.id, markOf(snapshot, task, stop)),
+    (marking, { task, stop, graceMs }) =>
+      markStop(marking, task.id, { ...markOf(snapshot, task, stop), ...(graceMs !== undefined && { graceMs }) }),
     ledger,
   );
   return {
@@ -297,6 +301,21 @@ export function loseUnit(
   return {
     compares: [seen(snapshot, keys.epoch(node)), ...pending.map((task) => seen(snapshot, keys.task(task.id)))],
     writes: pending.map((task) => putTask(advance(task, transition))),
+  };
+}
+
+/** A framework whose stream is open, or isn't, as it was seen to be. Null: it is no longer on record. */
+export function presenceUnit(
+  snapshot: Snapshot,
+  id: FrameworkId,
+  change: Pick<Framework, 'disconnectedSinceMs'> | Pick<Framework, 'teardown'>,
+): Unit | null {
+  const framework = snapshot.frameworks.get(id);
+  if (framework === undefined) return null;
+  const key = keys.framework(id);
+  return {
+    compares: [seen(snapshot, key), seen(snapshot, keys.connection(id))],
+    writes: [putRecord('frameworks', key, { ...framework, ...change })],
   };
 }
 

@@ -6,6 +6,7 @@ import { invariant } from '../util/assert.ts';
 import { utf8Length } from '../util/codec.ts';
 import type { FrameworkId, JobUid, NodeId, OfferId, ReservationId, RolePath, TaskId, VolumeId } from './ids.ts';
 import type { Offer, OfferFilter } from './offer.ts';
+import { withFilter } from './offer-filters.ts';
 import type { Reservation, Volume } from './reservation.ts';
 import {
   addScalars,
@@ -110,12 +111,16 @@ export function freeResources(ledger: Ledger): Resources {
   return subtractResources(ledger.total, sumResources([...held, ...reserved]));
 }
 
-/** What is left of a reservation: neither held by tasks nor offered. */
+/** What is left of a reservation: neither held by tasks or volumes, nor offered. */
 export function freeReserved(ledger: Ledger, { id, scalars }: Reservation): Scalars {
-  const drawn = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].flatMap(
-    ({ reserved }) => reserved[id] ?? [],
+  const drawn = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].flatMap(({ reserved }) =>
+    // Own members only: `constructor` is a valid id.
+    Object.hasOwn(reserved, id) ? (reserved[id] ?? []) : [],
   );
-  return subtractScalars(scalars, drawn.reduce(addScalars, NO_SCALARS));
+  const volumes = Object.values(ledger.volumes).flatMap(({ reservation, sizeMiB }) =>
+    reservation === id ? { ...NO_SCALARS, diskMiB: sizeMiB } : [],
+  );
+  return subtractScalars(scalars, [...drawn, ...volumes].reduce(addScalars, NO_SCALARS));
 }
 
 /** What a task or an offer holds beside what comes from reservations. */
@@ -147,7 +152,7 @@ export function endOffers(ledger: Ledger, offers: readonly OfferId[], filters: r
   return {
     ...ledger,
     offers: Object.fromEntries(Object.entries(ledger.offers).filter(([id]) => !gone.has(id))),
-    filters: [...ledger.filters, ...filters],
+    filters: filters.reduce(withFilter, ledger.filters),
   };
 }
 

@@ -7,14 +7,15 @@ import { REFUSAL_CODES } from '../domain/errors.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
 
-const time = z.iso.datetime({ precision: 3 });
+export const timeSchema = z.iso.datetime({ precision: 3 });
+const time = timeSchema;
 const count = z.number().int().min(0);
 
 export const stopViewSchema = z
   .object({ at: time, by: z.string(), reason: z.string() })
   .meta({ id: 'Stop', description: 'Who asked for the end, when and why.' });
 
-const taskCountsSchema = z
+export const taskCountsSchema = z
   .object({
     pending: count,
     staging: count,
@@ -132,7 +133,7 @@ export const taskViewSchema = z
   })
   .meta({ id: 'Task' });
 
-const scalarsViewSchema = z.object({
+export const scalarsViewSchema = z.object({
   cpus: z.number(),
   memMiB: z.number(),
   diskMiB: z.number(),
@@ -140,7 +141,7 @@ const scalarsViewSchema = z.object({
   custom: z.record(z.string(), z.number()),
 });
 
-const resourcesViewSchema = scalarsViewSchema
+export const resourcesViewSchema = scalarsViewSchema
   .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
   .meta({ id: 'Resources' });
 
@@ -228,6 +229,9 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'framework.subscribed',
+  'framework.disconnected',
+  'framework.ended',
   'cluster.recovered',
 ] as const;
 
@@ -244,10 +248,11 @@ export const eventViewSchema = z
   .object({
     revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
     type: z.enum(EVENT_TYPES),
-    role: z.string().nullable().describe("The job's role; null for nodes."),
+    role: z.string().nullable().describe("The job's role, or the first of the framework's; null for nodes."),
     job: z.string().nullable(),
     task: z.string().nullable(),
     node: z.string().nullable(),
+    framework: z.string().nullable().default(null).describe('The one that it is about, or that launched the task.'),
     reason: z.string().nullable(),
     message: z.string(),
     at: time.nullable().describe('When it happened, where the change carries a time.'),

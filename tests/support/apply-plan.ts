@@ -3,6 +3,7 @@
 import type { Forgettable, PassAction, PassPlan } from '../../control-plane/reconcile/actions.ts';
 import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
 import { addEntries, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { present, unreachable } from '../../shared/util/assert.ts';
@@ -106,6 +107,12 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
       );
       return clusterOf(replaceTasks(literal, lost));
     }
+    case 'mark-disconnected':
+      return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });
+    case 'mark-connected':
+      return changeFramework(cluster, action.framework, { disconnectedSinceMs: null });
+    case 'tear-down':
+      return changeFramework(cluster, action.framework, { teardown: action.stop });
     case 'forget':
       return forget(cluster, action.records);
     default:
@@ -113,14 +120,22 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   }
 }
 
+function changeFramework(cluster: ClusterView, id: string, change: Partial<Framework>): ClusterView {
+  const literal = literalOf(cluster);
+  const frameworks = literal.frameworks.map((one) => (one.id === id ? { ...one, ...change } : one));
+  return clusterOf({ ...literal, frameworks });
+}
+
 function forget(cluster: ClusterView, records: readonly Forgettable[]): ClusterView {
   const literal = literalOf(cluster);
   const tasks = new Set(records.flatMap((record) => (record.kind === 'task' ? [record.id] : [])));
   const jobs = new Set(records.flatMap((record) => (record.kind === 'job' ? [record.job] : [])));
+  const frameworks = new Set(records.flatMap((record) => (record.kind === 'framework' ? [record.framework] : [])));
   const gone = new Set(records.flatMap((record) => (record.kind === 'gone-node' ? [record.node] : [])));
   return clusterOf({
     ...literal,
     jobs: literal.jobs.filter((job) => !jobs.has(job.uid)),
+    frameworks: literal.frameworks.filter(({ id }) => !frameworks.has(id)),
     epochs: Object.fromEntries(Object.entries(literal.epochs).filter(([node]) => !gone.has(node))),
     tasks: literal.tasks.filter((task) => !tasks.has(task.id)),
   });

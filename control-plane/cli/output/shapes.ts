@@ -76,7 +76,7 @@ export const versionShape: ListShape<JobVersionView & { readonly changes: string
 };
 
 export function eventLine(event: EventView, paint: Paint): string {
-  const subject = event.task ?? event.job ?? event.node ?? '';
+  const subject = event.task ?? event.job ?? event.node ?? event.framework ?? '';
   const where = event.task !== null && event.node !== null ? ` on ${event.node}` : '';
   const state = event.type.slice(event.type.indexOf('.') + 1);
   const time = event.at === null ? '-'.padEnd(24) : event.at;

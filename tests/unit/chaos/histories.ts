@@ -76,7 +76,7 @@ export function aLife(change: Partial<WitnessLine>, { from = 1000, to = 2000, is
 
 export function anEvent(state: string, revision: number, task = 'task-1'): FeedEntry {
   const type = `task.${state}` as 'task.pending';
-  const nothing = { reason: null, message: '', at: TIME };
+  const nothing = { framework: null, reason: null, message: '', at: TIME };
   return { type: 'event', event: { revision, type, role: 'default', job: 'job-1', task, node: NODE, ...nothing } };
 }
 
