@@ -23,6 +23,7 @@ import {
 import { advance, type Task, type TaskTransition } from '../../shared/domain/task.ts';
 import { utf8Length } from '../../shared/util/codec.ts';
 import { templateKey } from './demand.ts';
+import { chooseDevices, heldDevices } from './devices.ts';
 import { type OfferBalance, takeFrom } from './offer-balance.ts';
 import { allocatePorts } from './ports.ts';
 
@@ -83,11 +84,21 @@ export function coordinatesOf(
   return { ...place, id: taskId(place) };
 }
 
-function misfitOf({ node }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
+function misfitOf({ node, ledger }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
   const { gpus } = group.resources;
   if (!Number.isInteger(gpus)) return `asks for ${gpus} GPUs, and they are given whole: ask for ${Math.ceil(gpus)}`;
+  const left = freeDevices(node, ledger);
+  // Fewer than the offer says, where one has died since it was made.
+  if (left !== null && gpus > left) return `needs ${gpus} GPUs, and ${left} of those that the node still has are free`;
   const missing = missingConsents(group, node.consent);
   return missing.length === 0 ? null : `needs what the node's operator doesn't allow: ${missing.join(', ')}`;
+}
+
+/** Null: the node doesn't name its devices. */
+function freeDevices({ gpus }: Node, ledger: Ledger): number | null {
+  if (gpus.length === 0) return null;
+  const held = heldDevices(ledger);
+  return gpus.filter(({ id }) => !held.has(id)).length;
 }
 
 function portMisfitOf({ template: { group } }: LaunchRequest, free: readonly PortRange[]): string | null {
@@ -100,7 +111,7 @@ function portMisfitOf({ template: { group } }: LaunchRequest, free: readonly Por
 }
 
 function entryFor(
-  { framework, role }: LaunchSite,
+  { framework, role, node, ledger }: LaunchSite,
   request: LaunchRequest,
   held: Pick<TaskEntry, 'resources' | 'ports' | 'reserved'>,
 ): TaskEntry {
@@ -113,7 +124,7 @@ function entryFor(
     jobVersion,
     group,
     ...held,
-    devices: [],
+    devices: chooseDevices({ devices: node.gpus, held: heldDevices(ledger), count: held.resources.gpus }),
     framework: framework.id,
     templateBytes: utf8Length(JSON.stringify(request.template.group)),
     stop: null,

@@ -36,6 +36,7 @@ import { randomId } from '../util/random.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
+import { type OfferCalls, offerCalls } from './offers.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
 import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
@@ -98,6 +99,7 @@ export interface BerthClient {
     /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
+  readonly offers: OfferCalls;
   readonly frameworks: FrameworkCalls;
   readonly roles: RoleCalls;
   readonly settings: SettingsCalls;
@@ -122,6 +124,7 @@ export function createClient(options: ClientOptions): BerthClient {
     jobs: jobCalls(transport),
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
+    offers: offerCalls(transport),
     frameworks: frameworkCalls(transport),
     roles: roleCalls(transport),
     settings: settingsCalls(transport),
