@@ -4,7 +4,7 @@
  */
 import { utf8Length } from '../util/codec.ts';
 import type { Framework } from './framework.ts';
-import type { OfferId, RolePath } from './ids.ts';
+import type { FrameworkId, OfferId, RolePath } from './ids.ts';
 import {
   FILTER_MS_MIN,
   FILTER_SECONDS_MAX,
@@ -55,6 +55,31 @@ export function filterLengthMs(seconds: number): number {
 export function generationOf({ filterGenerations }: Pick<Framework, 'filterGenerations'>, role: RolePath): number {
   // Own members only: `constructor` is a valid role.
   return Object.hasOwn(filterGenerations, role) ? (filterGenerations[role] ?? 0) : 0;
+}
+
+/** Whether a filter counts: it hasn't ended, and what it was made for hasn't been asked for again. */
+export function isInForce(filter: OfferFilter, framework: Framework | undefined, nowMs: number): boolean {
+  return filter.untilMs > nowMs && isOfPresent(filter, framework);
+}
+
+function isOfPresent({ role, generation }: OfferFilter, framework: Framework | undefined): boolean {
+  return framework !== undefined && generation >= generationOf(framework, role);
+}
+
+/** After its end, one of an offer that expired still tells how many did in a row. */
+const EXPIRED_REMEMBERED_MS = 600_000;
+
+/** Without those that count no more and tell nothing: asked whenever a ledger is written anyway. */
+export function rememberedFilters(
+  filters: readonly OfferFilter[],
+  frameworks: ReadonlyMap<FrameworkId, Framework>,
+  nowMs: number,
+): readonly OfferFilter[] {
+  const kept = filters.filter((filter) => {
+    const untilMs = filter.because === 'expired' ? filter.untilMs + EXPIRED_REMEMBERED_MS : filter.untilMs;
+    return untilMs > nowMs && isOfPresent(filter, frameworks.get(filter.framework));
+  });
+  return kept.length === filters.length ? filters : kept;
 }
 
 /** How many in a row ended like this until now. A revive starts the count anew. */

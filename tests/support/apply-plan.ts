@@ -2,9 +2,10 @@
 
 import type { Forgettable, PassAction, PassPlan } from '../../control-plane/reconcile/actions.ts';
 import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
+import { sweptLedger } from '../../control-plane/scheduler/room.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import { addEntries, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
+import { addEntries, addOffers, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { present, unreachable } from '../../shared/util/assert.ts';
 import { type ClusterLiteral, clusterOf } from './builders.ts';
@@ -30,14 +31,20 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
 
 export function applyRound(cluster: ClusterView, plan: RoundPlan, nowMs: number): ClusterView {
   const literal = literalOf(cluster);
-  const swept = new Map(plan.sweeps.map(({ node, tasks }) => [node, tasks]));
+  const swept = new Map(plan.sweeps.map((sweep) => [sweep.node, sweep]));
   const placed = new Map(plan.placements.map((placement) => [placement.task, placement]));
+  const entries = Map.groupBy(plan.placements, ({ node }) => node);
+  const offers = Map.groupBy(plan.offers, ({ node }) => node);
   return clusterOf({
     ...literal,
+    roundNumber: literal.roundNumber + 1,
     ledgers: literal.ledgers.map((ledger) =>
-      addEntries(
-        removeEntries(ledger, swept.get(ledger.node) ?? []),
-        plan.placements.filter(({ node }) => node === ledger.node).map(({ entry }) => entry),
+      addOffers(
+        addEntries(
+          sweptLedger(ledger, swept.get(ledger.node)),
+          (entries.get(ledger.node) ?? []).map(({ entry }) => entry),
+        ),
+        (offers.get(ledger.node) ?? []).map(({ offer }) => offer),
       ),
     ),
     tasks: literal.tasks.map((task) => {
