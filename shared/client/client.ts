@@ -34,7 +34,9 @@ import {
 } from '../protocol/views.ts';
 import { randomId } from '../util/random.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
+import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
+import { type OfferCalls, offerCalls } from './offers.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
 import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
@@ -97,6 +99,8 @@ export interface BerthClient {
     /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
+  readonly offers: OfferCalls;
+  readonly frameworks: FrameworkCalls;
   readonly roles: RoleCalls;
   readonly settings: SettingsCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
@@ -120,6 +124,8 @@ export function createClient(options: ClientOptions): BerthClient {
     jobs: jobCalls(transport),
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
+    offers: offerCalls(transport),
+    frameworks: frameworkCalls(transport),
     roles: roleCalls(transport),
     settings: settingsCalls(transport),
     events: (filter) => followEvents(transport, filter),

@@ -180,6 +180,22 @@ describe('launching tasks', () => {
     expect(freeResources(accepted.ledger).ports.reduce((sum, { first, last }) => sum + last - first + 1, 0)).toBe(997);
   });
 
+  it('gives tasks GPUs of their own, as long as the node has them', () => {
+    const gpu = (id: string) => ({ id, product: 'A', memoryMiB: 1, driver: '1', parent: null });
+    const offer = anOffer({ resources: { cpus: 1, memMiB: 512, gpus: 3 } });
+    const node = aNode({ gpus: [gpu('g0'), gpu('g1')] });
+    const requests = [
+      launchRequest('a', { gpus: 1 }),
+      launchRequest('b', { gpus: 1 }),
+      launchRequest('c', { gpus: 1 }),
+    ];
+    const { ledger, tasks } = done(accept([launchOf(...requests)], { offers: [offer], node }));
+    expect(Object.values(ledger.entries).map(({ devices }) => devices)).toEqual([['g0'], ['g1']]);
+    expect(tasks[2]?.history.at(-1)?.message).toContain(
+      'needs 1 GPUs, and 0 of those that the node still has are free',
+    );
+  });
+
   it("keeps to the bounds of the node's ledger", () => {
     const job = aJob({ spec: { groups: [aGroup({ resources: { cpus: 0, memMiB: 0 } })] } });
     const entries = Array.from({ length: 999 }, (_, index) => anEntry(job, aTask(job, { index })));
