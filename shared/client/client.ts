@@ -53,6 +53,7 @@ export interface JobQuery extends PageQuery {
 
 export interface TaskQuery extends PageQuery {
   readonly job?: string | undefined;
+  readonly framework?: string | undefined;
   readonly role?: string | undefined;
   readonly node?: string | undefined;
   /** States, or `live` for all that haven't ended. */
