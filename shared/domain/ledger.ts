@@ -110,12 +110,16 @@ export function freeResources(ledger: Ledger): Resources {
   return subtractResources(ledger.total, sumResources([...held, ...reserved]));
 }
 
-/** What is left of a reservation: neither held by tasks nor offered. */
+/** What is left of a reservation: neither held by tasks or volumes, nor offered. */
 export function freeReserved(ledger: Ledger, { id, scalars }: Reservation): Scalars {
-  const drawn = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].flatMap(
-    ({ reserved }) => reserved[id] ?? [],
+  const drawn = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].flatMap(({ reserved }) =>
+    // Own members only: `constructor` is a valid id.
+    Object.hasOwn(reserved, id) ? (reserved[id] ?? []) : [],
   );
-  return subtractScalars(scalars, drawn.reduce(addScalars, NO_SCALARS));
+  const volumes = Object.values(ledger.volumes).flatMap(({ reservation, sizeMiB }) =>
+    reservation === id ? { ...NO_SCALARS, diskMiB: sizeMiB } : [],
+  );
+  return subtractScalars(scalars, [...drawn, ...volumes].reduce(addScalars, NO_SCALARS));
 }
 
 /** What a task or an offer holds beside what comes from reservations. */
