@@ -112,7 +112,7 @@ function entryFor({ task, job, group }: WantedTask, demand: Demand, room: Room):
     resources: { ...demand.scalars, ports: portsOf(Object.values(ports)) },
     ports,
     reserved: {},
-    devices: [],
+    devices: room.devicesFor(demand.scalars.gpus),
     framework: null,
     templateBytes: demand.template.bytes,
     stop: null,

@@ -14,9 +14,11 @@ import {
 } from '../../shared/domain/ledger.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import { countPorts, type Resources, subtractResources } from '../../shared/domain/resources.ts';
+import type { GpuNodePolicy } from '../../shared/domain/settings.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import { groupKey, type Template, templateKey } from './demand.ts';
+import { chooseDevices, heldDevices } from './devices.ts';
 import type { Sweep } from './plan.ts';
 
 export interface Room {
@@ -27,6 +29,8 @@ export interface Room {
   readonly alive: boolean;
   /** Its agent has seen a later state than this one. */
   readonly ahead: boolean;
+  /** For whom nodes that have GPUs are there, as the cluster's settings say. */
+  readonly gpuNodes: GpuNodePolicy;
   readonly free: Resources;
   readonly freePorts: number;
   readonly entries: number;
@@ -36,12 +40,15 @@ export interface Room {
   templateBytesWith(template: Template): number;
   /** How many tasks of the group with this key hold a place here, of all versions of the job. */
   tasksOf(group: string): number;
+  /** Ids of the GPUs that a task of so many would get; see {@link chooseDevices}. */
+  devicesFor(count: number): readonly string[];
   /** Gives the entry its place. The caller has asked the filters. */
   occupy(entry: TaskEntry): void;
 }
 
 /** Every node that has both joined and a ledger, in the order of their ids, with the swept entries gone. */
 export function roomsOf(cluster: ClusterView, sweeps: readonly Sweep[]): Room[] {
+  const { gpuNodes } = cluster.settings;
   const swept = new Map(sweeps.map(({ node, tasks }) => [node, tasks]));
   return [...cluster.ledgers.values()]
     .sort((a, b) => byText(a.node, b.node))
@@ -50,7 +57,7 @@ export function roomsOf(cluster: ClusterView, sweeps: readonly Sweep[]): Room[] 
       if (node === undefined) return [];
       const left = removeEntries(ledger, swept.get(ledger.node) ?? []);
       const ahead = cluster.epochs.get(node.id)?.ahead !== undefined;
-      return [new LedgerRoom(node, left, { alive: cluster.isAlive(node.id), ahead })];
+      return [new LedgerRoom(node, left, { alive: cluster.isAlive(node.id), ahead, gpuNodes })];
     });
 }
 
@@ -79,6 +86,7 @@ class LedgerRoom implements Room {
   readonly ledger: Ledger;
   readonly alive: boolean;
   readonly ahead: boolean;
+  readonly gpuNodes: GpuNodePolicy;
   free: Resources;
   freePorts: number;
   entries: number;
@@ -86,12 +94,15 @@ class LedgerRoom implements Room {
   readonly #templates: HeldTemplates;
   /** Counted when it is first asked for: only jobs that spread want to know. */
   #tasksByGroup: Map<string, number> | null = null;
+  /** Collected when they are first asked for: most nodes have none. */
+  #devicesHeld: Set<string> | null = null;
 
-  constructor(node: Node, ledger: Ledger, { alive, ahead }: Pick<Room, 'alive' | 'ahead'>) {
+  constructor(node: Node, ledger: Ledger, { alive, ahead, gpuNodes }: Pick<Room, 'alive' | 'ahead' | 'gpuNodes'>) {
     this.node = node;
     this.ledger = ledger;
     this.alive = alive;
     this.ahead = ahead;
+    this.gpuNodes = gpuNodes;
     this.free = freeResources(ledger);
     this.freePorts = countPorts(this.free.ports);
     const entries = Object.values(ledger.entries);
@@ -109,6 +120,12 @@ class LedgerRoom implements Room {
     return this.#tasksByGroup.get(group) ?? 0;
   }
 
+  devicesFor(count: number): readonly string[] {
+    if (count === 0) return [];
+    this.#devicesHeld ??= heldDevices(this.ledger);
+    return chooseDevices({ devices: this.node.gpus, held: this.#devicesHeld, count });
+  }
+
   templateBytesWith(template: Template): number {
     return this.#templates.bytesWith(template);
   }
@@ -119,6 +136,7 @@ class LedgerRoom implements Room {
     this.entries += 1;
     this.bytes += entryBytesMax(entry);
     this.#templates.add(entry);
+    if (this.#devicesHeld !== null) for (const device of entry.devices) this.#devicesHeld.add(device);
     this.#tasksByGroup ??= countByGroup(this.ledger);
     const key = groupKey(entry.jobUid, entry.group);
     this.#tasksByGroup.set(key, (this.#tasksByGroup.get(key) ?? 0) + 1);

@@ -213,10 +213,12 @@ export function markStop(ledger: Ledger, task: TaskId, stop: StopMark, disowned 
  * At least the bytes that the entry takes in its ledger's JSON, now and once it has a stop mark. Worked out from lengths,
  * since a round asks it of every entry there is.
  */
-export function entryBytesMax({ task, role, jobUid, group, resources, ports, stop }: LedgerEntry): number {
+export function entryBytesMax(entry: LedgerEntry): number {
+  const { task, role, jobUid, group, resources, ports, devices, stop } = entry;
   let bytes = ENTRY_FRAME_BYTES + stopBytesMax(stop) + 2 * task.length + role.length + jobUid.length + group.length;
   for (const name of Object.keys(resources.custom)) bytes += name.length + AMOUNT_BYTES;
   for (const name of Object.keys(ports)) bytes += name.length + PORT_BYTES;
+  for (const device of devices) bytes += device.length + DEVICE_BYTES;
   return bytes + resources.ports.length * PORT_RANGE_BYTES;
 }
 
@@ -226,6 +228,8 @@ const ENTRY_FRAME_BYTES = 256;
 const AMOUNT_BYTES = 24;
 /** `"":65535,` */
 const PORT_BYTES = 10;
+/** `"",` */
+const DEVICE_BYTES = 3;
 /** `{"first":65535,"last":65535},` */
 const PORT_RANGE_BYTES = 30;
 /** A stop mark without its reason: `{"atMs":1767225600000,"graceMs":3600000,"reason":""}`. */

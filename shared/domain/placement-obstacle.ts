@@ -9,6 +9,7 @@ export const PLACEMENT_OBSTACLES = [
   'node-ahead',
   'no-consent',
   'constraint',
+  'gpu-node-kept',
   'ledger-full',
   'cpus',
   'memory',

@@ -3,6 +3,7 @@ import type { Room } from '../room.ts';
 import { consentFilter } from './consent.ts';
 import { constraintFilter } from './constraints.ts';
 import type { Filter, NodeFilter } from './filter.ts';
+import { gpuNodeKeptFilter } from './gpu-node-kept.ts';
 import { ledgerFullFilter } from './ledger-full.ts';
 import { aheadFilter, aliveFilter, drainingFilter, eligibleFilter } from './node-state.ts';
 import { portCountFilter, portRangeFilter, portTakenFilter } from './ports.ts';
@@ -15,6 +16,7 @@ export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilt
 export const DEMAND_FILTERS: readonly Filter[] = [
   consentFilter,
   constraintFilter,
+  gpuNodeKeptFilter,
   ledgerFullFilter,
   cpusFilter,
   memoryFilter,

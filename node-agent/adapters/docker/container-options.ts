@@ -1,7 +1,8 @@
 /** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
-import type { ContainerCreateOptions } from 'dockerode';
+import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
 import type { MountSpec } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
+import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
 import type { ContainerRequest } from '../../executor/contracts.ts';
 
 export const LABELS = {
@@ -86,12 +87,18 @@ function hostConfig(
       PathInContainer: path,
       CgroupPermissions: 'rwm',
     })),
+    DeviceRequests: deviceRequests(assigned),
     RestartPolicy: { Name: 'no' },
     LogConfig: {
       Type: 'json-file',
       Config: { 'max-size': `${Math.floor((logMaxMiB * 1024) / LOG_FILES_MAX)}k`, 'max-file': String(LOG_FILES_MAX) },
     },
   };
+}
+
+/** By their UUIDs, of whole cards and instances alike, so that the task gets these and no others. */
+function deviceRequests({ devices = [] }: AssignedTask): DeviceRequest[] {
+  return devices.length === 0 ? [] : [{ Driver: 'nvidia', DeviceIDs: [...devices], Capabilities: [['gpu']] }];
 }
 
 /**
@@ -121,6 +128,7 @@ function environment(owner: Owner, { assigned, run }: ContainerRequest): string[
     BERTH_RUN: String(run),
     BERTH_NODE: owner.nodeId,
     BERTH_HOST: owner.hostname,
+    ...containerGpuEnvironment(assigned),
     ...Object.fromEntries(ports),
   };
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);

@@ -66,6 +66,13 @@ const CASES: readonly {
     sums: "doesn't satisfy the constraints (zone = a)",
   },
   {
+    obstacle: 'gpu-node-kept',
+    refusing: { ledger: { total: someResources({ gpus: 1 }) } },
+    cured: { group: aGroup({ resources: { gpus: 1 } }), ledger: { total: someResources({ gpus: 1 }) } },
+    says: 'has GPUs, and is kept for tasks that ask for them',
+    sums: 'has GPUs and is kept for tasks that ask for them',
+  },
+  {
     obstacle: 'ledger-full',
     refusing: { held: Array.from({ length: LEDGER_ENTRIES_MAX }, (_, index) => ({ index })) },
     cured: { held: Array.from({ length: LEDGER_ENTRIES_MAX - 1 }, (_, index) => ({ index })) },
@@ -281,6 +288,7 @@ describe('filters', () => {
       ledgers: [aLedger({ total: someResources({ gpus: 1 }), entries: [anEntry(other, running)] })],
       jobs: [other, job],
       tasks: [running, aTask(job)],
+      settings: { gpuNodes: 'unrestricted' },
     });
     expect(planRound({ cluster, nowMs: T0 }).placements).toHaveLength(1);
   });
