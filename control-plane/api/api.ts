@@ -21,6 +21,7 @@ import { eventEndpoints } from './routes/events.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
 import { openRoutes } from './routes/open.ts';
+import { reservationEndpoints } from './routes/reservations.ts';
 import { roleEndpoints } from './routes/roles.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
 import { taskEndpoints } from './routes/tasks.ts';
@@ -65,6 +66,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),
     ...roleEndpoints(parts),
+    ...reservationEndpoints(parts),
     ...eventEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),

@@ -18,6 +18,7 @@ import { planGoneNodes } from '../reconcile/gone-nodes-pass.ts';
 import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
+import { planStaticReservations } from '../reconcile/static-reservations-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
@@ -31,6 +32,7 @@ import {
   loseUnit,
   reachabilityUnit,
   removeJobUnit,
+  reservationsUnit,
   stopUnit,
   type TaskStop,
   type Unit,
@@ -54,6 +56,7 @@ const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
   planBatchPass,
   planKeptAside,
   planNodeHealth,
+  planStaticReservations,
 ];
 
 /** Throws StoreUnavailableError. */
@@ -164,6 +167,8 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'lose-tasks':
     case 'clear-node':
       return String(snapshot.modRevision(keys.epoch(action.node)));
+    case 'set-reservations':
+      return String(snapshot.modRevision(keys.node(action.node)));
     case 'forget':
       return action.records.map((record) => jobBasis(snapshot, jobOf(snapshot, record))).join();
     default:
@@ -213,6 +218,8 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return loseUnit(snapshot, action);
     case 'clear-node':
       return clearUnit(snapshot, action);
+    case 'set-reservations':
+      return reservationsUnit(snapshot, action);
     case 'forget':
       return forgottenUnit(snapshot, action.records);
     default:

@@ -74,6 +74,8 @@ export type PassAction =
       readonly atMs: number;
       readonly message: string;
     }
+  /** What the node's agent keeps for roles, as far as it is not in use. Compares the ledger and the node's record. */
+  | { readonly type: 'set-reservations'; readonly node: NodeId; readonly atMs: number }
   /** Compares every task, and the job of everything that has one on record. At most {@link FORGET_RECORDS_MAX} records. */
   | { readonly type: 'forget'; readonly records: readonly Forgettable[] };
 

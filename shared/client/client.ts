@@ -35,6 +35,7 @@ import {
 import { randomId } from '../util/random.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
+import { type ReservationCalls, reservationCalls, type VolumeCalls, volumeCalls } from './reservations.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
 import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
@@ -98,6 +99,8 @@ export interface BerthClient {
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
   readonly roles: RoleCalls;
+  readonly reservations: ReservationCalls;
+  readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
@@ -121,6 +124,8 @@ export function createClient(options: ClientOptions): BerthClient {
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
     roles: roleCalls(transport),
+    reservations: reservationCalls(transport),
+    volumes: volumeCalls(transport),
     settings: settingsCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),

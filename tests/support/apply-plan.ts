@@ -4,6 +4,7 @@ import type { Forgettable, PassAction, PassPlan } from '../../control-plane/reco
 import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { addEntries, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
+import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { present, unreachable } from '../../shared/util/assert.ts';
 import { type ClusterLiteral, clusterOf } from './builders.ts';
@@ -105,6 +106,17 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
         }),
       );
       return clusterOf(replaceTasks(literal, lost));
+    }
+    case 'set-reservations': {
+      const { reservations } = present(cluster.nodes.get(action.node), `node ${action.node}`);
+      return clusterOf({
+        ...literal,
+        ledgers: literal.ledgers.map((ledger) =>
+          ledger.node === action.node
+            ? withStaticReservations(ledger, reservations, { by: action.node, atMs: action.atMs })
+            : ledger,
+        ),
+      });
     }
     case 'forget':
       return forget(cluster, action.records);

@@ -146,6 +146,7 @@ export function aNode({ id = 'edge-1', attributes, ...change }: Partial<Node> = 
     attributes: { hostname: `${id}.example`, arch: 'x64', os: 'linux', node: id, ...attributes },
     consent: NO_CONSENT,
     gpus: [],
+    reservations: [],
     agentVersion: '0.1.0',
     engine: 'docker 20.10.24',
     registeredAtMs: T0,
