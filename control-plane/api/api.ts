@@ -7,6 +7,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { FrameworkStreams } from '../services/framework-streams.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
@@ -18,8 +19,10 @@ import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
 import { eventEndpoints } from './routes/events.ts';
+import { frameworkEndpoints } from './routes/frameworks.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
+import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
 import { reservationEndpoints } from './routes/reservations.ts';
 import { roleEndpoints } from './routes/roles.ts';
@@ -56,7 +59,8 @@ function partsOf(options: ApiOptions): ApiParts {
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const relay = new LogRelay({ ctx, peerToken, fetch });
   signal.addEventListener('abort', () => relay.close(), { once: true });
-  return { ...options, relay, metrics: options.metrics ?? new MetricsRegistry() };
+  const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
+  return { ...options, relay, frameworkStreams, metrics: options.metrics ?? new MetricsRegistry() };
 }
 
 function endpointsOf(parts: ApiParts): readonly Endpoint[] {
@@ -67,6 +71,8 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...nodeEndpoints(parts),
     ...roleEndpoints(parts),
     ...reservationEndpoints(parts),
+    ...frameworkEndpoints(parts),
+    ...offerEndpoints(parts),
     ...eventEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),

@@ -27,6 +27,8 @@ const ORDINARY_ACTIONS = [
   'volume:write',
   'settings:read',
   'settings:write',
+  'framework:read',
+  'framework:run',
   'event:read',
   'status:read',
   'cluster:recover',

@@ -14,6 +14,7 @@ import {
   type PassPlan,
 } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
+import { planFrameworks } from '../reconcile/frameworks-pass.ts';
 import { planGoneNodes } from '../reconcile/gone-nodes-pass.ts';
 import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
@@ -30,6 +31,7 @@ import {
   giveUpUnit,
   jobUnit,
   loseUnit,
+  presenceUnit,
   reachabilityUnit,
   removeJobUnit,
   reservationsUnit,
@@ -57,6 +59,7 @@ const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
   planKeptAside,
   planNodeHealth,
   planStaticReservations,
+  planFrameworks,
 ];
 
 /** Throws StoreUnavailableError. */
@@ -169,6 +172,10 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
       return String(snapshot.modRevision(keys.epoch(action.node)));
     case 'set-reservations':
       return String(snapshot.modRevision(keys.node(action.node)));
+    case 'mark-disconnected':
+    case 'mark-connected':
+    case 'tear-down':
+      return String(snapshot.modRevision(keys.framework(action.framework)));
     case 'forget':
       return action.records.map((record) => jobBasis(snapshot, jobOf(snapshot, record))).join();
     default:
@@ -220,8 +227,29 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return clearUnit(snapshot, action);
     case 'set-reservations':
       return reservationsUnit(snapshot, action);
+    case 'mark-disconnected':
+    case 'mark-connected':
+    case 'tear-down':
+      return unitOfPresence(snapshot, action);
     case 'forget':
       return forgottenUnit(snapshot, action.records);
+    default:
+      return unreachable(action);
+  }
+}
+
+type PresenceAction = Extract<PassAction, { type: 'mark-disconnected' | 'mark-connected' | 'tear-down' }>;
+
+/** Null: its stream was opened or has ended since. */
+function unitOfPresence(snapshot: Snapshot, action: PresenceAction): Unit | null {
+  if (snapshot.isConnected(action.framework) !== (action.type === 'mark-connected')) return null;
+  switch (action.type) {
+    case 'mark-disconnected':
+      return presenceUnit(snapshot, action.framework, { disconnectedSinceMs: action.sinceMs });
+    case 'mark-connected':
+      return presenceUnit(snapshot, action.framework, { disconnectedSinceMs: null });
+    case 'tear-down':
+      return presenceUnit(snapshot, action.framework, { teardown: action.stop });
     default:
       return unreachable(action);
   }
@@ -241,6 +269,7 @@ function jobOf(snapshot: Snapshot, record: Forgettable): JobUid {
     case 'task':
       return snapshot.tasks.get(record.id)?.jobUid ?? '';
     case 'gone-node':
+    case 'framework':
       return '';
     default:
       return record.job;
@@ -260,6 +289,8 @@ function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
     }
     case 'gone-node':
       return keys.epoch(record.node);
+    case 'framework':
+      return keys.framework(record.framework);
     default:
       return unreachable(record);
   }

@@ -1,6 +1,6 @@
 /** What one task of a group asks of a node, worked out once for all tasks of the group. */
 import type { Constraint } from '../../shared/domain/constraint.ts';
-import { type JobUid, taskId } from '../../shared/domain/ids.ts';
+import { type JobUid, type RolePath, taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job, Placement } from '../../shared/domain/job.ts';
 import { entryBytesMax } from '../../shared/domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../../shared/domain/node.ts';
@@ -11,6 +11,8 @@ import { utf8Length } from '../../shared/util/codec.ts';
 export interface Demand {
   /** {@link groupKey} of the group. */
   readonly key: string;
+  /** Who is charged for it. */
+  readonly role: RolePath;
   readonly group: GroupSpec;
   readonly placement: Placement;
   /** What the job says of nodes with GPUs; undefined: what the cluster's settings say. */
@@ -45,6 +47,7 @@ export function demandOf(job: Job, group: GroupSpec): Demand {
   const fixedPorts = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
   return {
     key: groupKey(uid, group.name),
+    role: spec.role,
     group,
     placement: spec.placement,
     gpuNodes: spec.gpuNodes,

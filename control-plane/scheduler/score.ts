@@ -72,7 +72,7 @@ function usedShare(room: Room, demand: Demand): number {
 
 function usedShareOf(room: Room, demand: Demand, name: string): number {
   const total = scalarOf(room.ledger.total, name);
-  return (total - scalarOf(room.free, name) + scalarOf(demand.scalars, name)) / total;
+  return (total - room.availableTo(demand.role, name) + scalarOf(demand.scalars, name)) / total;
 }
 
 function dominantUse(room: Room, demand: Demand): { readonly name: string; readonly share: number } {

@@ -33,7 +33,11 @@ export type RunResult =
   /** The engine doesn't have the image, although it was thought to. */
   | { readonly type: 'image-missing' }
   /** It can't be run as described. Nothing of it is left behind. */
-  | { readonly type: 'refused'; readonly reason: 'command-unusable' | 'engine-error'; readonly message: string };
+  | {
+      readonly type: 'refused';
+      readonly reason: 'command-unusable' | 'engine-error' | 'refused-by-node';
+      readonly message: string;
+    };
 
 export type PullResult = { readonly type: 'pulled' } | { readonly type: 'failed'; readonly message: string };
 

@@ -5,7 +5,7 @@
 import type { ReservationId, VolumeId } from './ids.ts';
 import { freeReserved, freeResources, type Ledger, renewAssignment } from './ledger.ts';
 import { LEDGER_RESERVATIONS_MAX, LEDGER_VOLUMES_MAX, type Reservation, type Volume } from './reservation.ts';
-import { missingScalars, type Scalars, scalarNames, scalarOf, subtractScalars } from './resources.ts';
+import { isNothing, missingScalars, type Scalars, subtractScalars } from './resources.ts';
 
 /** `why` is a sentence without its full stop. */
 export type LedgerChange =
@@ -89,10 +89,6 @@ function changed(ledger: Ledger): LedgerChange {
 
 function refused(why: string): LedgerChange {
   return { ok: false, why };
-}
-
-function isNothing(scalars: Scalars): boolean {
-  return scalarNames(scalars).every((name) => scalarOf(scalars, name) <= 0);
 }
 
 /** Own members only: `constructor` is a valid id. */

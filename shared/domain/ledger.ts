@@ -6,6 +6,7 @@ import { invariant } from '../util/assert.ts';
 import { utf8Length } from '../util/codec.ts';
 import type { FrameworkId, JobUid, NodeId, OfferId, ReservationId, RolePath, TaskId, VolumeId } from './ids.ts';
 import type { Offer, OfferFilter } from './offer.ts';
+import { withFilter } from './offer-filters.ts';
 import type { Reservation, Volume } from './reservation.ts';
 import {
   addScalars,
@@ -151,7 +152,7 @@ export function endOffers(ledger: Ledger, offers: readonly OfferId[], filters: r
   return {
     ...ledger,
     offers: Object.fromEntries(Object.entries(ledger.offers).filter(([id]) => !gone.has(id))),
-    filters: [...ledger.filters, ...filters],
+    filters: filters.reduce(withFilter, ledger.filters),
   };
 }
 

@@ -15,7 +15,7 @@ export const stopViewSchema = z
   .object({ at: time, by: z.string(), reason: z.string() })
   .meta({ id: 'Stop', description: 'Who asked for the end, when and why.' });
 
-const taskCountsSchema = z
+export const taskCountsSchema = z
   .object({
     pending: count,
     staging: count,
@@ -116,6 +116,9 @@ export const taskViewSchema = z
     node: z.string().nullable(),
     host: z.string().nullable().describe("The node's host name."),
     ports: z.record(z.string(), z.number().int()),
+    gpus: z
+      .array(z.string())
+      .describe('Ids of the GPUs that it holds; empty where it holds none, or none that its node names.'),
     exitCode: z.number().int().nullable(),
     reason: z.enum(TASK_REASONS),
     message: z.string().describe('What the last transition says, or the last restart since.'),
@@ -138,7 +141,7 @@ export const scalarsViewSchema = z.object({
   custom: z.record(z.string(), z.number()),
 });
 
-const resourcesViewSchema = scalarsViewSchema
+export const resourcesViewSchema = scalarsViewSchema
   .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
   .meta({ id: 'Resources' });
 
@@ -167,6 +170,21 @@ export const nodeViewSchema = z
       devices: z.array(z.string()),
       capabilities: z.array(z.string()),
     }),
+    gpus: z
+      .array(
+        z.object({
+          id: z.string().describe('Its UUID.'),
+          product: z.string(),
+          memoryMiB: z.number().describe('0: it does not say.'),
+          driver: z.string(),
+          parent: z.string().nullable().describe('The card that it is a MIG instance of; null: it is a card.'),
+          task: z.string().nullable().describe('Who holds it.'),
+        }),
+      )
+      .describe('What `total.gpus` counts, one by one; empty where the operator only states a number.'),
+    missingGpus: z
+      .array(z.object({ id: z.string(), task: z.string() }))
+      .describe('GPUs that tasks hold and the node no longer has.'),
     agentVersion: z.string(),
     engine: z.string(),
     registeredAt: time,
@@ -211,6 +229,9 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'framework.subscribed',
+  'framework.disconnected',
+  'framework.ended',
   'cluster.recovered',
 ] as const;
 
@@ -227,10 +248,11 @@ export const eventViewSchema = z
   .object({
     revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
     type: z.enum(EVENT_TYPES),
-    role: z.string().nullable().describe("The job's role; null for nodes."),
+    role: z.string().nullable().describe("The job's role, or the first of the framework's; null for nodes."),
     job: z.string().nullable(),
     task: z.string().nullable(),
     node: z.string().nullable(),
+    framework: z.string().nullable().default(null).describe('The one that it is about, or that launched the task.'),
     reason: z.string().nullable(),
     message: z.string(),
     at: time.nullable().describe('When it happened, where the change carries a time.'),
