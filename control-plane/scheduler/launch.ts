@@ -21,6 +21,7 @@ import {
   subtractPorts,
 } from '../../shared/domain/resources.ts';
 import { advance, type Task, type TaskTransition } from '../../shared/domain/task.ts';
+import { missingVolumes } from '../../shared/domain/volumes.ts';
 import { utf8Length } from '../../shared/util/codec.ts';
 import { templateKey } from './demand.ts';
 import { chooseDevices, heldDevices } from './devices.ts';
@@ -92,9 +93,11 @@ export function coordinatesOf(
   return { ...place, id: taskId(place) };
 }
 
-function misfitOf({ node }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
+function misfitOf({ node, ledger, role }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
   const { gpus } = group.resources;
   if (!Number.isInteger(gpus)) return `asks for ${gpus} GPUs, and they are given whole: ask for ${Math.ceil(gpus)}`;
+  const volumes = missingVolumes(ledger, group, role);
+  if (volumes.length > 0) return `mounts what the node can't give it: the node ${volumes.join(' and ')}`;
   const missing = missingConsents(group, node.consent);
   return missing.length === 0 ? null : `needs what the node's operator doesn't allow: ${missing.join(', ')}`;
 }

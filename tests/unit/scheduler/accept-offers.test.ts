@@ -47,6 +47,10 @@ function faultsOf(accepted: Accepted) {
   return accepted.faults;
 }
 
+function mountOf(source: string) {
+  return { type: 'persistent', source, target: '/data', readOnly: false } as const;
+}
+
 function launchOf(...tasks: LaunchRequest[]): OfferOperation {
   return { type: 'launch', tasks };
 }
@@ -304,6 +308,19 @@ describe('changing what is reserved', () => {
     expect(done(onReserved([destroy], own, { ledger })).ledger.volumes['v1']?.removing).toBe(true);
     expect(faultsOf(onReserved([destroy], own, { ledger, mounted: new Set(['v1']) }))).toMatchObject([
       { path: '/operations/0/volume', message: expect.stringContaining('a task on node "edge-1" has volume "v1"') },
+    ]);
+  });
+
+  it('mounts a volume that the node has, also one that it has just made, which then has to stay', () => {
+    const request = launchRequest('a', { cpus: 1, memMiB: 0 });
+    const group = { ...request.template.group, mounts: [mountOf('v1')] };
+    const launch = launchOf({ ...request, template: { ...request.template, group } });
+    const create = { type: 'create', volume: { id: 'v1', reservation: 'r1', sizeMiB: 600 } } as const;
+    expect(done(onReserved([create, launch])).tasks).toMatchObject([{ state: 'staging' }]);
+    expect(done(onReserved([launch])).tasks).toMatchObject([{ state: 'error' }]);
+    expect(done(onReserved([launch])).tasks[0]?.history.at(-1)?.message).toContain('the node has no volume "v1"');
+    expect(faultsOf(onReserved([create, launch, { type: 'destroy', volume: 'v1' }]))).toMatchObject([
+      { path: '/operations/2/volume', message: expect.stringContaining('a task on node "edge-1" has volume "v1"') },
     ]);
   });
 
