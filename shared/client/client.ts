@@ -37,6 +37,7 @@ import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
 import { type OfferCalls, offerCalls } from './offers.ts';
+import { type ReservationCalls, reservationCalls, type VolumeCalls, volumeCalls } from './reservations.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
 import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
@@ -103,6 +104,8 @@ export interface BerthClient {
   readonly offers: OfferCalls;
   readonly frameworks: FrameworkCalls;
   readonly roles: RoleCalls;
+  readonly reservations: ReservationCalls;
+  readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
@@ -128,6 +131,8 @@ export function createClient(options: ClientOptions): BerthClient {
     offers: offerCalls(transport),
     frameworks: frameworkCalls(transport),
     roles: roleCalls(transport),
+    reservations: reservationCalls(transport),
+    volumes: volumeCalls(transport),
     settings: settingsCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),

@@ -29,7 +29,7 @@ function anUpdate(id: string | null): TaskUpdateView {
 }
 
 function sessionOn(server: ReturnType<typeof scriptedServer>): FrameworkSession {
-  return new FrameworkSession(server.client.frameworks, { id: ID, session: 1 });
+  return new FrameworkSession(server.client, { id: ID, session: 1 });
 }
 
 async function all(session: FrameworkSession, count = Number.POSITIVE_INFINITY): Promise<string[]> {
@@ -45,13 +45,14 @@ describe('the stream of a session', () => {
   it('goes on over lost connections, and knows which offers stand', async () => {
     const gone = sent({ type: 'offer-gone', offer: '1-1-1', because: 'expired' });
     const server = scriptedServer([
-      stream([SUBSCRIBED, offers('1-1-1', '1-1-2', '1-1-3'), gone], 'break'),
-      stream([SUBSCRIBED, offers('1-2-0')]),
+      stream([SUBSCRIBED, offers('1-1-1', '1-1-2', '1-1-3'), gone], 'hang'),
+      json({ declined: ['1-1-2'], gone: [], until: TIME }),
     ]);
     const session = sessionOn(server);
     await server.settle(all(session, 3));
     expect([...session.offers.keys()]).toEqual(['1-1-2', '1-1-3']);
-    session.answered(['1-1-2']);
+    await server.settle(session.decline(['1-1-2'], { refuseSeconds: 60 }));
+    expect(server.requests[1]).toMatchObject({ body: { session: 1, offers: ['1-1-2'], refuseSeconds: 60 } });
     expect([...session.offers.keys()]).toEqual(['1-1-3']);
     const again = scriptedServer([
       stream([SUBSCRIBED, offers('1-1-1')], 'break'),
