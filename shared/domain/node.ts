@@ -26,6 +26,9 @@ export const NO_CONSENT: NodeConsent = {
   processRuntime: false,
 };
 
+/** In place of an engine's name: the node runs only what needs no container. */
+export const NO_ENGINE = 'none';
+
 /** A whole device that a task can be given. */
 export interface GpuDevice {
   /** What tells it from all others, in this machine and any: its UUID. */
@@ -49,7 +52,7 @@ export interface Node {
   /** The devices behind `resources.gpus`, one for each; empty where the operator only states a number. */
   readonly gpus: readonly GpuDevice[];
   readonly agentVersion: string;
-  /** Name and version of the container engine, such as `docker 20.10.24`. */
+  /** Name and version of the container engine, such as `docker 20.10.24`; {@link NO_ENGINE}: it has none. */
   readonly engine: string;
   readonly registeredAtMs: number;
 }

@@ -7,6 +7,7 @@ export const PLACEMENT_OBSTACLES = [
   'node-draining',
   'node-unreachable',
   'node-ahead',
+  'no-engine',
   'no-consent',
   'constraint',
   'ledger-full',

@@ -165,6 +165,7 @@ export const nodeViewSchema = z
       privileged: z.boolean(),
       devices: z.array(z.string()),
       capabilities: z.array(z.string()),
+      processRuntime: z.boolean(),
     }),
     agentVersion: z.string(),
     engine: z.string(),

@@ -2,6 +2,7 @@
 import type { Room } from '../room.ts';
 import { consentFilter } from './consent.ts';
 import { constraintFilter } from './constraints.ts';
+import { engineFilter } from './engine.ts';
 import type { Filter, NodeFilter } from './filter.ts';
 import { ledgerFullFilter } from './ledger-full.ts';
 import { aheadFilter, aliveFilter, drainingFilter, eligibleFilter } from './node-state.ts';
@@ -13,6 +14,7 @@ export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilt
 
 /** Whether it takes such a task. */
 export const DEMAND_FILTERS: readonly Filter[] = [
+  engineFilter,
   consentFilter,
   constraintFilter,
   ledgerFullFilter,

@@ -3,7 +3,7 @@ import { explainTask } from '../../../control-plane/scheduler/explain.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { LEDGER_ENTRIES_MAX, type Ledger, TEMPLATES_BYTES_MAX } from '../../../shared/domain/ledger.ts';
-import { type Epoch, NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
+import { type Epoch, NO_CONSENT, NO_ENGINE, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
 import { present } from '../../../shared/util/assert.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
@@ -47,6 +47,16 @@ const CASES: readonly {
     cured: {},
     says: 'has seen a later state than this one: was the store restored? Then the cluster has to be recovered',
     sums: 'has seen a later state than this one: was the store restored?',
+  },
+  {
+    obstacle: 'no-engine',
+    refusing: { node: { engine: NO_ENGINE } },
+    cured: {
+      node: { engine: NO_ENGINE, consent: { ...NO_CONSENT, processRuntime: true } },
+      group: aGroup({ runtime: 'process' }),
+    },
+    says: 'has no container engine, and runs only tasks with the runtime "process"',
+    sums: 'has no container engine',
   },
   {
     obstacle: 'no-consent',
