@@ -303,6 +303,7 @@ function consentText(consent: NodeView['consent']): string {
     ...consent.hostMounts.map((path) => `mounts of ${path}`),
     ...consent.devices.map((path) => `device ${path}`),
     ...consent.capabilities.map((name) => `CAP_${name}`),
+    ...(consent.processRuntime ? ['processes outside of containers'] : []),
   ];
   return parts.length === 0 ? 'nothing beyond the ordinary' : printable(parts.join(', '));
 }
