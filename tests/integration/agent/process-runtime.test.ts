@@ -297,11 +297,18 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
     );
   });
 
-  it('have ended when the machine has been off, and nobody knows how', async () => {
+  it('have ended when the machine has been off, nobody knows how, and may run again', async () => {
     const { id } = await machine.start(task, sh('sleep 600'));
     await machine.again({ bootId: 'another-boot' });
     expect(await machine.runtime.list()).toMatchObject([{ id, state: 'exited', exitCode: null }]);
-    await machine.again();
+    await expect(machine.start(task, sh('sleep 600'))).rejects.toThrow(/there is one already/);
+    // The machine's part: it was not really off.
+    await machine.runtime.signal(id, 'SIGKILL');
+    await until(async () => (existsSync(join(machine.folder(task), 'exit')) ? true : null));
+    expect(await machine.runtime.remove(id)).toBe(true);
+    const again = await machine.start(task, sh('sleep 600'));
+    expect(again.id).not.toBe(id);
+    expect(await machine.runtime.list()).toMatchObject([{ id: again.id, state: 'running' }]);
   });
 
   it('are seen to end although their supervisor was killed', async () => {
