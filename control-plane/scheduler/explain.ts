@@ -7,11 +7,14 @@ import { taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job, JobSpec } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import { batchFramework } from './batch-framework.ts';
+import { batchFramework, placeAll } from './batch-framework.ts';
 import { demandOf } from './demand.ts';
 import { type Explanation, explanationOf, judge } from './explanation.ts';
 import { openRooms } from './filters/all.ts';
-import { planSweeps, type Room, roomsOf } from './room.ts';
+import type { Room } from './room.ts';
+import { RoundMemory } from './round-memory.ts';
+import { Survey } from './survey.ts';
+import { planSweeps } from './sweeps.ts';
 import { byTurn, type Hold, queueOf, type WantedTask, wantedOrHeld } from './wanted.ts';
 
 export type { Explanation } from './explanation.ts';
@@ -23,11 +26,16 @@ export interface ExplainInput {
 }
 
 export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation {
-  const rooms = roomsOf(cluster, planSweeps(cluster));
+  const rooms = roomsNow(cluster, nowMs);
   const verdict = wantedOrHeld(cluster, task);
   if (typeof verdict === 'string') return heldBack(verdict, rooms.length);
   const explanation = explainWanted(rooms, verdict);
   return task.notBeforeMs > nowMs ? waitingOut(explanation, task.notBeforeMs) : explanation;
+}
+
+function roomsNow(cluster: ClusterView, nowMs: number): Room[] {
+  const usage = new RoundMemory().usageOf(cluster);
+  return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs }).rooms();
 }
 
 function explainWanted(rooms: readonly Room[], { job, group }: WantedTask): Explanation {
@@ -100,14 +108,15 @@ export interface DryRunPlacement {
  * but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
  */
 export function planDryRun({ cluster, nowMs, spec, isTaken = () => false }: DryRunInput): DryRun {
-  const rooms = roomsOf(cluster, planSweeps(cluster));
+  const rooms = roomsNow(cluster, nowMs);
   const imagined = imaginedTasks(imaginedJob(spec, nowMs));
   const own = imagined.filter(({ task }) => !isTaken(task));
   const ahead = tasksAhead(cluster, { nowMs, spec, own });
-  const placed = batchFramework(
-    { rooms: openRooms(rooms), nodesTotal: rooms.length, placementsMax: DRY_RUN_AHEAD_MAX + DRY_RUN_TASKS_MAX },
+  const scheduler = batchFramework(
+    { rooms: openRooms(rooms), nodesTotal: rooms.length },
     [...ahead.slice(0, DRY_RUN_AHEAD_MAX), ...own].sort(byTurn),
   );
+  const placed = placeAll(scheduler, DRY_RUN_AHEAD_MAX + DRY_RUN_TASKS_MAX);
   const byTask = new Map(placed.map((placement) => [placement.task, placement]));
   return {
     placements: own.flatMap(({ task }) => {

@@ -1,17 +1,25 @@
 /**
- * The allocator: reads off one snapshot what has come free and which pending task goes where. The same snapshot and time
- * give the same plan, whoever plans and in whatever order the snapshot's maps were filled.
+ * The allocator: reads off one snapshot what has come free, which pending task goes where, and which framework is offered what.
+ * The same snapshot and time give the same plan, whoever plans, in whatever order the snapshot's maps were filled, and whatever is
+ * remembered of earlier rounds.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { batchFramework } from './batch-framework.ts';
-import { openRooms } from './filters/all.ts';
-import type { RoundPlan } from './plan.ts';
-import { planSweeps, roomsOf } from './room.ts';
+import type { Offer } from '../../shared/domain/offer.ts';
+import { isInForce } from '../../shared/domain/offer-filters.ts';
+import { allot } from './allot.ts';
+import { throttledFrameworks } from './hungry.ts';
+import type { DraftedOffer } from './offering.ts';
+import type { PlannedOffer, RoundPlan } from './plan.ts';
+import { RoundMemory, type Usage } from './round-memory.ts';
+import { Survey } from './survey.ts';
+import { planSweeps } from './sweeps.ts';
 import { queueOf } from './wanted.ts';
 
 export interface RoundInput {
   readonly cluster: ClusterView;
   readonly nowMs: number;
+  /** Of whoever plans round after round. */
+  readonly memory?: RoundMemory;
 }
 
 /**
@@ -19,13 +27,51 @@ export interface RoundInput {
  * for the next round, which follows at once.
  */
 export const ROUND_PLACEMENTS_MAX = 2000;
+export const ROUND_OFFERS_MAX = 20_000;
 
-export function planRound({ cluster, nowMs }: RoundInput): RoundPlan {
+export function planRound({ cluster, nowMs, memory = new RoundMemory() }: RoundInput): RoundPlan {
+  const usage = memory.usageOf(cluster);
   const { wanted, wakeAtMs } = queueOf(cluster, nowMs);
-  const sweeps = planSweeps(cluster);
-  if (wanted.length === 0) return { sweeps, placements: [], isCutOff: false, wakeAtMs };
-  const rooms = roomsOf(cluster, sweeps);
-  const offer = { rooms: openRooms(rooms), nodesTotal: rooms.length, placementsMax: ROUND_PLACEMENTS_MAX };
-  const placements = batchFramework(offer, wanted);
-  return { sweeps, placements, isCutOff: placements.length === ROUND_PLACEMENTS_MAX, wakeAtMs };
+  const sweeps = planSweeps(cluster, usage, nowMs);
+  const survey = new Survey(cluster, usage, { sweeps, nowMs });
+  const throttled = throttledFrameworks(cluster, survey, nowMs);
+  const bounds = { placementsMax: ROUND_PLACEMENTS_MAX, offersMax: ROUND_OFFERS_MAX };
+  const allotment = allot({ survey, wanted, throttled, ...bounds });
+  const offers = numbered(cluster, nowMs, allotment.offers);
+  return {
+    sweeps,
+    placements: allotment.placements,
+    offers,
+    isCutOff: allotment.isCutOff,
+    wakeAtMs: earliest([wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null]),
+  };
+}
+
+/** Their ids tell the round that made them, so they are never used again. */
+function numbered(cluster: ClusterView, nowMs: number, drafts: readonly DraftedOffer[]): PlannedOffer[] {
+  const { incarnation, roundNumber, settings } = cluster;
+  const expiresAtMs = nowMs + Math.round(settings.offerTimeoutSeconds * 1000);
+  return drafts.map(({ room, client, framework, part }, number): PlannedOffer => {
+    const id = `${incarnation}-${roundNumber}-${number}`;
+    const offer: Offer = { id, framework, role: client.role.path, ...part, madeAtMs: nowMs, expiresAtMs };
+    return { node: room.id, offer };
+  });
+}
+
+/** When an offer expires or a filter ends next. */
+function nextEnd(cluster: ClusterView, { rows }: Pick<Usage, 'rows'>, nowMs: number): number | null {
+  let first = Number.POSITIVE_INFINITY;
+  for (const { firstExpiryMs, ledger } of rows) {
+    first = Math.min(first, firstExpiryMs);
+    for (const filter of ledger.filters) {
+      if (filter.untilMs >= first) continue;
+      if (isInForce(filter, cluster.frameworks.get(filter.framework), nowMs)) first = filter.untilMs;
+    }
+  }
+  return first === Number.POSITIVE_INFINITY ? null : first;
+}
+
+function earliest(times: readonly (number | null)[]): number | null {
+  const all = times.filter((time) => time !== null);
+  return all.length === 0 ? null : Math.min(...all);
 }

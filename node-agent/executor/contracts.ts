@@ -2,6 +2,7 @@
  * What the agent needs from the world, in its own words. Adapters in the neighbouring folders bend to it; tests and the
  * simulator hand in others.
  */
+import type { GpuDevice } from '../../shared/domain/node.ts';
 import type {
   AssignedTask,
   AssignmentPosition,
@@ -194,6 +195,12 @@ export interface Log {
 }
 
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
+
+/** What GPUs tasks may be given now; null: that can't be told now. `complaints`: what is wrong, for the agent's log. */
+export type GpuSource = () => Promise<{
+  readonly gpus: readonly GpuDevice[] | null;
+  readonly complaints: readonly string[];
+}>;
 
 export interface AgentConfig {
   /** What is told to the control plane about this node. */

@@ -1,6 +1,7 @@
 /** A machine with an agent, as the agent describes it, and who holds the session with it. */
 import type { NodeId, TaskId } from './ids.ts';
 import type { StopRequest } from './job.ts';
+import type { StaticReservation } from './reservation.ts';
 import type { Resources } from './resources.ts';
 
 /** What the node's operator lets tasks do beyond the ordinary. Everything is off unless it is turned on. */
@@ -29,6 +30,9 @@ export const NO_CONSENT: NodeConsent = {
 /** In place of an engine's name: the node runs only what needs no container. */
 export const NO_ENGINE = 'none';
 
+/** UUIDs as drivers write them have 40 to 50 characters. */
+export const DEVICE_ID_LENGTH_MAX = 64;
+
 /** A whole device that a task can be given. */
 export interface GpuDevice {
   /** What tells it from all others, in this machine and any: its UUID. */
@@ -51,6 +55,8 @@ export interface Node {
   readonly consent: NodeConsent;
   /** The devices behind `resources.gpus`, one for each; empty where the operator only states a number. */
   readonly gpus: readonly GpuDevice[];
+  /** What its operator keeps for roles, each role once. */
+  readonly reservations: readonly StaticReservation[];
   readonly agentVersion: string;
   /** Name and version of the container engine, such as `docker 20.10.24`; {@link NO_ENGINE}: it has none. */
   readonly engine: string;

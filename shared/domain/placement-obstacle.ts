@@ -7,10 +7,14 @@ export const PLACEMENT_OBSTACLES = [
   'node-draining',
   'node-unreachable',
   'node-ahead',
+  'role-limit',
   'no-engine',
   'no-consent',
   'constraint',
+  'no-volume',
+  'gpu-node-kept',
   'ledger-full',
+  'reserved',
   'cpus',
   'memory',
   'disk',
@@ -19,5 +23,6 @@ export const PLACEMENT_OBSTACLES = [
   'port-out-of-range',
   'port-taken',
   'ports',
+  'guarantee',
 ] as const;
 export type PlacementObstacle = (typeof PLACEMENT_OBSTACLES)[number];

@@ -17,6 +17,12 @@ export interface Reservation {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** What an agent was told to keep for a role. */
+export type StaticReservation = Pick<Reservation, 'role' | 'scalars'>;
+
+/** Roles that one agent keeps something for: half of what a ledger holds is left for others. */
+export const STATIC_RESERVATIONS_MAX = 50;
+
 /** A folder of the node that stays when tasks end, on disk that is reserved. */
 export interface Volume {
   readonly id: VolumeId;
@@ -31,3 +37,5 @@ export interface Volume {
 /** Keeps ledgers bounded. */
 export const LEDGER_RESERVATIONS_MAX = 100;
 export const LEDGER_VOLUMES_MAX = 100;
+/** What the labels of one reservation may take as JSON. */
+export const RESERVATION_LABELS_BYTES_MAX = 1024;

@@ -114,6 +114,8 @@ export interface AssignedTask {
   readonly stopAfterDisconnectMs: number | null;
   /** Host ports by name. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Ids of the GPUs that it holds; absent: none, or none that has a name. */
+  readonly devices?: readonly string[] | undefined;
   readonly stop: StopMark | null;
   /** Given up while the node was away: stop it, then report it as released. */
   readonly disowned: boolean;
@@ -136,7 +138,7 @@ export interface LogLine {
   readonly stream: 'stdout' | 'stderr';
   /** Without the line's end. */
   readonly text: string;
-  /** The line was too long for one piece and goes on in the next one of its stream, which has the same time. */
+  /** The line was too long for one piece and goes on in the next one of its stream, with the same time or a later one. */
   readonly continues?: boolean | undefined;
   /** Set on a last line when the output can't be had: why. */
   readonly error?: string | undefined;

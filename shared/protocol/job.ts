@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
-import { NAME_PATTERN, NAME_RULE, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
+import { NAME_PATTERN, NAME_RULE, RESERVATION_ID_PATTERN, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import {
   type GroupSpec,
   JOB_KINDS,
@@ -77,7 +77,13 @@ export const resourcesSchema = z
     cpus: amount(10_000).min(0.001).default(0.1).describe('Cores, with up to three decimals; also the hard limit.'),
     memMiB: z.number().int().min(4).max(100_000_000).default(64).describe('Memory in MiB; also the hard limit.'),
     diskMiB: z.number().int().min(0).max(1_000_000_000).default(0).describe('Disk in MiB, counted, not enforced.'),
-    gpus: z.number().int().min(0).max(1024).default(0).describe('Whole devices.'),
+    gpus: z
+      .number()
+      .int('must be a whole number: a GPU is given to one task as a whole')
+      .min(0)
+      .max(1024)
+      .default(0)
+      .describe('Whole devices.'),
     pids: z.number().int().min(1).max(4_000_000).default(1024).describe('Limit on processes and threads.'),
     custom: z
       .record(nameSchema, amount(1e12))
@@ -101,7 +107,9 @@ export const portSchema = z
 export const mountSchema = z
   .strictObject({
     type: z.enum(MOUNT_TYPES).default('bind'),
-    source: text(4096).optional(),
+    source: text(4096)
+      .optional()
+      .describe("The node's path, or the name of a volume of the engine, or the id of a persistent volume."),
     target: absolutePath,
     readOnly: z.boolean().default(false),
   })
@@ -113,6 +121,9 @@ export const mountSchema = z
     }
     if (mount.type === 'volume' && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/.test(mount.source ?? '')) {
       fault('must be the name of a volume: letters, digits, "_", "." and "-", 2 to 128 characters');
+    }
+    if (mount.type === 'persistent' && !RESERVATION_ID_PATTERN.test(mount.source ?? '')) {
+      fault('must be the id of a persistent volume, such as `berth volume list` shows');
     }
   })
   .meta({ id: 'Mount' });
@@ -137,7 +148,8 @@ export const restartSchema = z
   })
   .meta({ id: 'RestartPolicy' });
 
-export const groupSchema = z
+/** A group as it is written, before what follows from its runtime is filled in. */
+export const writtenGroupSchema = z
   .strictObject({
     name: nameSchema.default('main'),
     count: z.number().int().min(1).max(COUNT_MAX).default(1).describe('How many tasks.'),
@@ -208,7 +220,9 @@ export const groupSchema = z
       }
     }
     for (const { field, message } of runtimeFaults(group)) context.addIssue({ code: 'custom', path: [field], message });
-  })
+  });
+
+export const groupSchema = writtenGroupSchema
   .transform((group) => ({ ...group, network: networkOf(group) }))
   .meta({ id: 'Group' });
 
@@ -217,7 +231,8 @@ interface WrittenGroup extends Omit<GroupSpec, 'network'> {
   readonly network?: NetworkMode | undefined;
 }
 
-function networkOf({ runtime, network }: Pick<WrittenGroup, 'runtime' | 'network'>): NetworkMode {
+/** The network of a group that doesn't say: the only one that there is without a container. */
+export function networkOf({ runtime, network }: Pick<WrittenGroup, 'runtime' | 'network'>): NetworkMode {
   return network ?? (runtime === 'process' ? 'host' : 'bridge');
 }
 

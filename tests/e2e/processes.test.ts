@@ -71,6 +71,7 @@ describe.runIf(canMakeUsers)('a job without containers', () => {
     expect(task).toMatchObject({ node: allowing.node, exitCode: 3, reason: 'exited' });
     const { out, err } = await berth(['task', 'logs', task.id], env());
     expect({ out, err }).toEqual({ out: 'out\n', err: 'err\n' });
+    expect((await berth(['job', 'show', 'exits'], env())).out).toContain('1 × process sh -c echo out');
   });
 
   it('waits where nobody allows it, and says so; so does a container where there is no engine', async () => {

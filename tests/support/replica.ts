@@ -62,7 +62,7 @@ async function settle(ctx: ServiceContext): Promise<void> {
   for (let looks = 0; looks < 1000; looks++) {
     const pass = await runPasses(ctx, NO_OUTAGE);
     const round = await runRound(ctx);
-    if (!pass.again && !round.again && pass.committed + round.placed + round.swept === 0) return;
+    if (!pass.again && !round.again && pass.committed + round.placed + round.swept + round.offered === 0) return;
   }
   throw new Error('passes and rounds find no end');
 }
@@ -112,6 +112,7 @@ export function nodeOf(id: string, change: Partial<Node> = {}): Omit<Node, 'regi
     attributes: { hostname: `${id}.example`, arch: 'x64', os: 'linux', node: id },
     consent: NO_CONSENT,
     gpus: [],
+    reservations: [],
     agentVersion: '0.0.0-test',
     engine: 'fake 1.0',
     ...change,

@@ -11,6 +11,7 @@ import type {
   TaskView,
 } from '../../../shared/protocol/views.ts';
 import { jobName } from '../arguments.ts';
+import { gpuPairs, gpuTable } from './gpus.ts';
 import { type Paint, stateColour } from './paint.ts';
 import type { ListShape } from './printer.ts';
 import { renderPairs, renderTable } from './table.ts';
@@ -35,7 +36,7 @@ export const taskShape: ListShape<TaskView> = {
   nameOf: (task) => task.id,
   columns: (nowMs) => [
     { header: 'ID', value: (task) => task.id, shrinks: true },
-    { header: 'JOB', value: (task) => jobName({ role: task.role, name: task.job.name }), shrinks: true },
+    { header: 'JOB', value: ownerText, shrinks: true },
     { header: 'STATE', value: taskStateText, colour: taskColour },
     { header: 'NODE', value: (task) => task.node ?? '-', shrinks: true },
     { header: 'EXIT', value: (task) => (task.exitCode === null ? '-' : String(task.exitCode)), align: 'right' },
@@ -75,7 +76,7 @@ export const versionShape: ListShape<JobVersionView & { readonly changes: string
 };
 
 export function eventLine(event: EventView, paint: Paint): string {
-  const subject = event.task ?? event.job ?? event.node ?? '';
+  const subject = event.task ?? event.job ?? event.node ?? event.framework ?? '';
   const where = event.task !== null && event.node !== null ? ` on ${event.node}` : '';
   const state = event.type.slice(event.type.indexOf('.') + 1);
   const time = event.at === null ? '-'.padEnd(24) : event.at;
@@ -129,7 +130,7 @@ function groupText(group: JobView['spec']['groups'][number]): string {
   const words = [...(group.command ?? []), ...(group.args ?? [])];
   const gpuText = gpus > 0 ? `, ${counted(gpus, 'GPU')}` : '';
   return printable(
-    `${group.count} × ${group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
+    `${group.count} × ${group.runtime === 'process' ? 'process' : group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
   );
 }
 
@@ -137,17 +138,39 @@ function stopText(stop: { at: string; by: string; reason: string }): string {
   return printable(`${stop.at} by ${stop.by}: ${stop.reason}`);
 }
 
+/** A job's name as it is typed; of a framework, which isn't a job, that it is one. */
+function ownerText({ role, job, framework }: TaskView): string {
+  if (job !== null) return jobName({ role, name: job.name });
+  return framework === null ? '-' : printable(`${framework.name} (framework)`);
+}
+
+function ownerPairs(task: TaskView): (readonly [string, string])[] {
+  const { role, job, framework, group, index, attempt } = task;
+  if (framework !== null) {
+    return [
+      ['Framework', printable(`${framework.name} (${framework.id})`)],
+      ['Its task', printable(framework.task)],
+      ['Role', role],
+    ];
+  }
+  const name = job === null ? '-' : `${ownerText(task)} version ${job.version}`;
+  return [
+    ['Job', name],
+    ['Group', `${group}[${index}], attempt ${attempt + 1}`],
+  ];
+}
+
 export function renderTask(task: TaskView, { paint, width }: RenderOptions): string {
   const ports = Object.entries(task.ports).map(([name, port]) => `${name}=${port}`);
   const head = renderPairs(
     [
       ['Id', task.id],
-      ['Job', `${jobName({ role: task.role, name: task.job.name })} version ${task.job.version}`],
-      ['Group', `${task.group}[${task.index}], attempt ${task.attempt + 1}`],
+      ...ownerPairs(task),
       ...(task.run === 0 ? [] : [['Run', `${task.run + 1}, started again in place`] as const]),
       ['State', `${paint(taskColour(task), taskStateText(task))}: ${printable(task.message)}`],
       ['Node', task.node === null ? '-' : `${task.node}${task.host === null ? '' : ` (${printable(task.host)})`}`],
       ...(ports.length === 0 ? [] : [['Ports', ports.join(' ')] as const]),
+      ...gpuPairs(task),
       ...(task.exitCode === null ? [] : [['Exit code', String(task.exitCode)] as const]),
       ...(task.notBefore === null ? [] : [['Not before', task.notBefore] as const]),
       ...(task.stop === null ? [] : [['Stop', stopText(task.stop)] as const]),
@@ -245,7 +268,7 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
     options,
   );
   const running = tasks.length === 0 ? '' : `\n${renderTable(taskShape.columns(nowMs), tasks, options)}`;
-  return `${head}\n${resources}${running}${keptAsideText(node, options)}`;
+  return `${head}\n${resources}${gpuTable(node, options)}${running}${keptAsideText(node, options)}`;
 }
 
 const AHEAD_LINES = [

@@ -1,7 +1,8 @@
 /** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
-import type { ContainerCreateOptions } from 'dockerode';
+import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
 import type { MountSpec } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
+import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
 import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
 import { type Place, taskEnvironment } from '../../core/task-environment.ts';
 import type { ContainerRequest } from '../../executor/contracts.ts';
@@ -78,12 +79,18 @@ function hostConfig(
       PathInContainer: path,
       CgroupPermissions: 'rwm',
     })),
+    DeviceRequests: deviceRequests(assigned),
     RestartPolicy: { Name: 'no' },
     LogConfig: {
       Type: 'json-file',
       Config: { 'max-size': `${Math.floor((logMaxMiB * 1024) / LOG_FILES_MAX)}k`, 'max-file': String(LOG_FILES_MAX) },
     },
   };
+}
+
+/** By their UUIDs, of whole cards and instances alike, so that the task gets these and no others. */
+function deviceRequests({ devices = [] }: AssignedTask): DeviceRequest[] {
+  return devices.length === 0 ? [] : [{ Driver: 'nvidia', DeviceIDs: [...devices], Capabilities: [['gpu']] }];
 }
 
 /**
@@ -96,7 +103,8 @@ function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
 }
 
 function environment(owner: Owner, { assigned, run }: ContainerRequest): string[] {
-  return Object.entries(taskEnvironment(owner, assigned, run)).map(([name, value]) => `${name}=${value}`);
+  const variables = { ...taskEnvironment(owner, assigned, run), ...containerGpuEnvironment(assigned) };
+  return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 
 interface Mapping {
@@ -135,5 +143,8 @@ function mountOptions(mount: MountSpec, sources: ReadonlyMap<string, string>) {
     case 'bind':
       // Where the path really leads, as it was when the operator's consent was checked.
       return { Type: 'bind' as const, Source: sources.get(mount.source ?? '') ?? mount.source ?? '', ...common };
+    case 'persistent':
+      // The agent has made its folder and says where it is. Without it, the engine refuses the mount.
+      return { Type: 'bind' as const, Source: sources.get(mount.source ?? '') ?? '', ...common };
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { TASK_ID_PATTERN } from '../../../shared/domain/ids.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { type Random, randomId } from '../../../shared/util/random.ts';
+import { processGpuEnvironment } from '../../core/gpu-environment.ts';
 import { type Container, PROCESS_ID_PREFIX } from '../../core/model.ts';
 import { type Place, taskEnvironment } from '../../core/task-environment.ts';
 import { type ContainerRequest, type RunResult, RuntimeFault } from '../../executor/contracts.ts';
@@ -254,8 +255,7 @@ export class TaskFolders {
     const environment = {
       ...{ PATH: path, HOME: work, TMPDIR: temporary },
       ...taskEnvironment(place, assigned, run),
-      // A task sees the devices that it was given, and here it was given none.
-      CUDA_VISIBLE_DEVICES: '',
+      ...processGpuEnvironment(assigned),
     };
     const command = [...(group.command ?? []), ...(group.args ?? [])];
     const launch = join(folder, 'launch');

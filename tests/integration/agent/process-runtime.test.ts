@@ -55,8 +55,8 @@ class Machine {
     this.runtime = await ProcessRuntime.open({ ...options(this.dir, this.nodeId), ...change });
   }
 
-  async start(id: string, group: Partial<GroupSpec>): Promise<Container> {
-    const request = { assigned: assigned(id, group), epoch: 1, run: 0, mountSources: new Map() };
+  async start(id: string, group: Partial<GroupSpec>, devices: readonly string[] = []): Promise<Container> {
+    const request = { assigned: { ...assigned(id, group), devices }, epoch: 1, run: 0, mountSources: new Map() };
     const result = await this.runtime.run(request, async () => {});
     if (result.type !== 'started') throw new Error(JSON.stringify(result));
     return result.container;
@@ -236,6 +236,18 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
     expect([ok, noNew]).toEqual(['ok', 'NoNewPrivs:\t1']);
     expect(lines).toEqual(expect.arrayContaining(["LD_X=it's", 'b', 'HOME2=$HOME', `BERTH_TASK_ID=${task}`]));
     expect(lines).toContain('CUDA_VISIBLE_DEVICES=');
+  });
+
+  it('are told the GPUs that they hold, whatever their job says', async () => {
+    const env = { CUDA_VISIBLE_DEVICES: '0', NVIDIA_VISIBLE_DEVICES: 'all' };
+    const { id } = await machine.start(task, { command: ['env'], env }, ['GPU-a', 'MIG-b']);
+    await machine.exited(id);
+    const lines = texts(await machine.read(id)).filter((line) => /GPUS|VISIBLE/.test(line));
+    expect(lines.toSorted()).toEqual([
+      'BERTH_GPUS=GPU-a,MIG-b',
+      'CUDA_VISIBLE_DEVICES=GPU-a,MIG-b',
+      'NVIDIA_VISIBLE_DEVICES=GPU-a,MIG-b',
+    ]);
   });
 
   it('get variables too that a shell has no name for', async () => {

@@ -37,6 +37,10 @@ describe('the command line', () => {
     ['node', 'drain'],
     ['node', 'gone'],
     ['token', 'create'],
+    ['role', 'set'],
+    ['node', 'reserve'],
+    ['volume', 'create'],
+    ['settings', 'set'],
     ['events'],
     ['dev'],
   ])('%s %s has help with examples', async (...command) => {

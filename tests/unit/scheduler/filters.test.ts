@@ -5,8 +5,24 @@ import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { LEDGER_ENTRIES_MAX, type Ledger, TEMPLATES_BYTES_MAX } from '../../../shared/domain/ledger.ts';
 import { type Epoch, NO_CONSENT, NO_ENGINE, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
+import type { Reservation } from '../../../shared/domain/reservation.ts';
+import { NO_SCALARS } from '../../../shared/domain/resources.ts';
+import type { Role } from '../../../shared/domain/role.ts';
 import { present } from '../../../shared/util/assert.ts';
-import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
+import {
+  aGroup,
+  aJob,
+  aLedger,
+  aNode,
+  anEntry,
+  aReservation,
+  aRole,
+  aTask,
+  aVolume,
+  clusterOf,
+  someResources,
+  T0,
+} from '../../support/builders.ts';
 
 const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { cpus: 0.001, memMiB: 1 } })] } });
 
@@ -49,6 +65,13 @@ const CASES: readonly {
     sums: 'has seen a later state than this one: was the store restored?',
   },
   {
+    obstacle: 'role-limit',
+    refusing: { roles: [aRole('default', { limit: { cpus: 0.5 } })] },
+    cured: { roles: [aRole('default', { limit: { cpus: 1 } })] },
+    says: 'may be given no such task: the limit of role default is 0.5 cpus, of which it holds 0; 1 more are needed',
+    sums: 'is out of the question, since default or a role above it would pass its limit',
+  },
+  {
     obstacle: 'no-engine',
     refusing: { node: { engine: NO_ENGINE } },
     cured: {
@@ -76,11 +99,40 @@ const CASES: readonly {
     sums: "doesn't satisfy the constraints (zone = a)",
   },
   {
+    obstacle: 'no-volume',
+    refusing: {
+      group: aGroup({ mounts: [{ type: 'persistent', source: 'data', target: '/data', readOnly: false }] }),
+      reservations: [aReservation({ role: 'eng', scalars: { ...NO_SCALARS, diskMiB: 100 } })],
+      ledger: { volumes: { data: aVolume() } },
+    },
+    cured: {
+      group: aGroup({ mounts: [{ type: 'persistent', source: 'data', target: '/data', readOnly: false }] }),
+      reservations: [aReservation({ role: 'default', scalars: { ...NO_SCALARS, diskMiB: 100 } })],
+      ledger: { volumes: { data: aVolume() } },
+    },
+    says: 'has volume "data" for role "eng" only',
+    sums: "doesn't have all of its volumes for its role: data",
+  },
+  {
+    obstacle: 'gpu-node-kept',
+    refusing: { ledger: { total: someResources({ gpus: 1 }) } },
+    cured: { group: aGroup({ resources: { gpus: 1 } }), ledger: { total: someResources({ gpus: 1 }) } },
+    says: 'has GPUs, and is kept for tasks that ask for them',
+    sums: 'has GPUs and is kept for tasks that ask for them',
+  },
+  {
     obstacle: 'ledger-full',
     refusing: { held: Array.from({ length: LEDGER_ENTRIES_MAX }, (_, index) => ({ index })) },
     cured: { held: Array.from({ length: LEDGER_ENTRIES_MAX - 1 }, (_, index) => ({ index })) },
     says: `holds ${LEDGER_ENTRIES_MAX} tasks already; ${LEDGER_ENTRIES_MAX} is the most`,
     sums: `holds as many tasks as a node may (${LEDGER_ENTRIES_MAX}, or fewer where their descriptions are long)`,
+  },
+  {
+    obstacle: 'reserved',
+    refusing: { reservations: [aReservation({ role: 'eng', scalars: { ...NO_SCALARS, cpus: 3.5 } })] },
+    cured: { reservations: [aReservation({ role: 'default', scalars: { ...NO_SCALARS, cpus: 3.5 } })] },
+    says: 'keeps 3.5 cpus for eng, for which that is reserved',
+    sums: 'has room only in what is reserved for other roles',
   },
   {
     obstacle: 'cpus',
@@ -167,6 +219,13 @@ const CASES: readonly {
     says: 'lacks 1 of 2 host ports, with 1 of 2 free',
     sums: 'has too few host ports free',
   },
+  {
+    obstacle: 'guarantee',
+    refusing: { roles: [aRole('eng', { guarantee: { cpus: 3.5 } })] },
+    cured: { roles: [aRole('default', { guarantee: { cpus: 3.5 } })] },
+    says: 'has room, but 3.5 cpus of the cluster are kept back for what is guaranteed to roles, which leaves 0.5 to default where 1 are needed',
+    sums: 'has room only in what is kept back for guarantees',
+  },
 ];
 
 interface Setup {
@@ -176,15 +235,24 @@ interface Setup {
   readonly held?: readonly { readonly ports?: Record<string, number>; readonly index?: number }[];
   readonly dead?: boolean;
   readonly ahead?: Epoch['ahead'];
+  readonly roles?: readonly Role[];
+  readonly reservations?: readonly Reservation[];
 }
 
-function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead }: Setup) {
+function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead, ...rest }: Setup) {
   const job = aJob({ spec: { groups: [group] } });
   const task = aTask(job);
   const holding = held.map((change) => aTask(other, { state: 'running', node: 'edge-1', ...change }));
   const cluster = clusterOf({
     nodes: [aNode(node)],
-    ledgers: [aLedger({ ...ledger, entries: holding.map((running) => anEntry(other, running)) })],
+    ledgers: [
+      aLedger({
+        ...ledger,
+        entries: holding.map((running) => anEntry(other, running)),
+        reservations: rest.reservations ?? [],
+      }),
+    ],
+    roles: rest.roles ?? [],
     jobs: [job, other],
     tasks: [task, ...holding],
     dead: dead ? ['edge-1'] : [],
@@ -291,6 +359,7 @@ describe('filters', () => {
       ledgers: [aLedger({ total: someResources({ gpus: 1 }), entries: [anEntry(other, running)] })],
       jobs: [other, job],
       tasks: [running, aTask(job)],
+      settings: { gpuNodes: 'unrestricted' },
     });
     expect(planRound({ cluster, nowMs: T0 }).placements).toHaveLength(1);
   });
