@@ -61,9 +61,9 @@ async function main(): Promise<void> {
 async function show(options: AgentOptions): Promise<void> {
   const nodeId = options.nodeId ?? '(made when it joins)';
   const runtime = dockerRuntime(options, nodeId);
-  const engine = await (runtime?.describe().catch((cause: Error) => cause.message) ?? withoutEngine(options));
+  const engine = await (runtime?.describe() ?? withoutEngine(options)).catch((cause: Error) => cause.message);
   const isAway = typeof engine === 'string';
-  const { node, faults, warnings } = await described(options, nodeId, isAway ? UNKNOWN_ENGINE : engine);
+  const { node, faults, warnings } = await described(options, nodeId, isAway ? ENGINE_AWAY : engine);
   const shown = { node, faults, warnings: [...(isAway ? [engine] : []), ...warnings] };
   process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
   if (faults.length > 0) process.exitCode = EXIT_WRONG_SETTINGS;
@@ -74,10 +74,10 @@ interface Engine {
   readonly rootDir: string;
 }
 
-const UNKNOWN_ENGINE: Engine = { engine: '', rootDir: '/' };
+/** An engine that is there and doesn't answer. */
+const ENGINE_AWAY: Engine = { engine: '', rootDir: '/' };
 
-/** What there is in its place where the node has none: the disk that tasks without a container write to. */
-function withoutEngine({ processes, stateDir }: AgentOptions): Engine {
+async function withoutEngine({ processes, stateDir }: AgentOptions): Promise<Engine> {
   return { engine: NO_ENGINE, rootDir: processes.dir ?? stateDir };
 }
 
@@ -266,7 +266,7 @@ async function describe(
   runtime: DockerRuntime | null,
   nodeId: string,
 ): Promise<AgentConfig | null> {
-  const engine = runtime === null ? withoutEngine(options) : await answeringEngine(runtime, log, ending);
+  const engine = runtime === null ? await withoutEngine(options) : await answeringEngine(runtime, log, ending);
   if (engine === null) return null;
   const { node, faults, warnings } = await described(options, nodeId, engine);
   for (const cause of warnings) log.warn('something is wrong with GPUs', { cause });

@@ -37,15 +37,20 @@ export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0 } as const;
 
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
 export async function runRound(ctx: ControllerContext, memory = new RoundMemory()): Promise<RoundOutcome> {
-  const forecast = plan(ctx, memory);
+  // Under the number that its claim would get: offers of the last round may still stand, and ids are used once.
+  const forecast = plan(ctx, memory, ctx.mirror.snapshot.roundNumber + 1);
   if (!isWorthClaiming(ctx, forecast)) return { ...NOTHING_DONE, again: false, wakeAtMs: forecast.wakeAtMs };
   const fence = await claimRound(ctx);
   if (fence === null) return { ...NOTHING_DONE, again: true, wakeAtMs: null };
   return commitRound(ctx, fence, memory);
 }
 
-function plan(ctx: ControllerContext, memory: RoundMemory): RoundPlan {
-  return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now(), memory });
+function plan(
+  { mirror, clock }: ControllerContext,
+  memory: RoundMemory,
+  roundNumber = mirror.snapshot.roundNumber,
+): RoundPlan {
+  return planRound({ cluster: mirror.snapshot, nowMs: clock.now(), roundNumber, memory });
 }
 
 /** A claim is a change, and every change has this looked at again: so none is made where nothing could be committed. */

@@ -27,11 +27,11 @@ export const NO_CONSENT: NodeConsent = {
   processRuntime: false,
 };
 
-/** In place of an engine's name: the node runs only what needs no container. */
-export const NO_ENGINE = 'none';
-
 /** UUIDs as drivers write them have 40 to 50 characters. */
 export const DEVICE_ID_LENGTH_MAX = 64;
+
+/** In place of an engine's name: the node runs only what needs no container. */
+export const NO_ENGINE = 'none';
 
 /** A whole device that a task can be given. */
 export interface GpuDevice {

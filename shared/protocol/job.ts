@@ -148,8 +148,7 @@ export const restartSchema = z
   })
   .meta({ id: 'RestartPolicy' });
 
-/** A group as it is written, before what follows from its runtime is filled in. */
-export const writtenGroupSchema = z
+export const groupSchema = z
   .strictObject({
     name: nameSchema.default('main'),
     count: z.number().int().min(1).max(COUNT_MAX).default(1).describe('How many tasks.'),
@@ -220,9 +219,7 @@ export const writtenGroupSchema = z
       }
     }
     for (const { field, message } of runtimeFaults(group)) context.addIssue({ code: 'custom', path: [field], message });
-  });
-
-export const groupSchema = writtenGroupSchema
+  })
   .transform((group) => ({ ...group, network: networkOf(group) }))
   .meta({ id: 'Group' });
 
@@ -231,7 +228,7 @@ interface WrittenGroup extends Omit<GroupSpec, 'network'> {
   readonly network?: NetworkMode | undefined;
 }
 
-/** The network of a group that doesn't say: the only one that there is without a container. */
+/** The network of a group that may leave it out. */
 export function networkOf({ runtime, network }: Pick<WrittenGroup, 'runtime' | 'network'>): NetworkMode {
   return network ?? (runtime === 'process' ? 'host' : 'bridge');
 }

@@ -13,7 +13,7 @@ import {
 import { RESERVATION_LABELS_BYTES_MAX } from '../domain/reservation.ts';
 import { utf8Length } from '../util/codec.ts';
 import { FRAMEWORK_ROLES_MAX, launchedNameSchema, offerIdSchema, offerViewSchema, sessionSchema } from './framework.ts';
-import { jobSpecSchema, nameSchema, networkOf, resourcesSchema, roleSchema, writtenGroupSchema } from './job.ts';
+import { groupSchema, jobSpecSchema, nameSchema, networkOf, resourcesSchema, roleSchema } from './job.ts';
 import { resourcesViewSchema } from './views.ts';
 
 /** Offers, over any number of nodes, that one call declines. */
@@ -51,7 +51,7 @@ const {
   constraints: _constraints,
   resources: _resources,
   ...describing
-} = writtenGroupSchema.shape;
+} = groupSchema.in.shape;
 const { priority, labels, replaceAfterSeconds, stopAfterDisconnectSeconds } = jobSpecSchema.shape;
 
 const launchSchema = z
@@ -78,9 +78,9 @@ const launchSchema = z
   .superRefine((task, context) => {
     // What holds between the fields of a group holds here as well.
     const whole = { ...task.resources, gpus: Math.floor(task.resources.gpus) };
-    const known = Object.keys(writtenGroupSchema.shape);
+    const known = Object.keys(groupSchema.in.shape);
     const described = Object.fromEntries(Object.entries(task).filter(([field]) => known.includes(field)));
-    const checked = writtenGroupSchema.safeParse({ ...described, resources: whole });
+    const checked = groupSchema.safeParse({ ...described, resources: whole });
     for (const { path, message } of checked.error?.issues ?? []) context.addIssue({ code: 'custom', path, message });
   })
   .meta({
