@@ -1,6 +1,6 @@
 /** Processes without a container: they keep the contract of a runtime, and what is promised of them beside it. */
-import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -150,10 +150,16 @@ async function processesOf(task: string): Promise<number[]> {
 /** A process that has left its parent, its session and its process group, and doesn't listen. */
 const DAEMON = '(setsid sh -c \'trap "" TERM; echo daemon; sleep 600\' &) & ';
 
-const MACHINES: readonly [string, Partial<ProcessRuntimeOptions>][] = [
-  ['with cgroups', {}],
-  ['without cgroups', { mountsFile: '/dev/null' }],
-];
+/** As if the machine had only hierarchies of this version. The kernel's own list, without the others. */
+const MOUNTS = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+const ofType = (type: string) => MOUNTS.filter((line) => line.split(' ')[2] === type);
+
+const MACHINES = [
+  { name: 'with cgroups', mounts: MOUNTS },
+  { name: 'with cgroups of version 1 alone', mounts: ofType('cgroup') },
+  { name: 'with cgroups of version 2 alone', mounts: ofType('cgroup2') },
+  { name: 'without cgroups', mounts: null },
+].filter(({ mounts }) => mounts === null || mounts.length > 0);
 
 describe.runIf(canMakeUsers)('tasks without a container', () => {
   describeRuntime(
@@ -178,8 +184,12 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
   });
   afterEach(() => machine.dispose());
 
-  describe.each(MACHINES)('on a machine %s', (_, change) => {
-    beforeEach(() => machine.again(change));
+  describe.each(MACHINES)('on a machine $name', ({ mounts }) => {
+    beforeEach(async () => {
+      const mountsFile = join(machine.dir, 'mounts');
+      await writeFile(mountsFile, (mounts ?? []).join('\n'));
+      await machine.again({ mountsFile });
+    });
 
     it('end with all that they have begun, when their first process ends', async () => {
       const { id } = await machine.start(task, sh(`${DAEMON} sleep 0.3; exit 4`));
