@@ -70,22 +70,8 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   switch (action.type) {
     case 'create-tasks':
       return clusterOf({ ...literal, tasks: [...literal.tasks, ...action.tasks] });
-    case 'stop-task': {
-      const task = present(cluster.tasks.get(action.task), `task ${action.task}`);
-      const killed = {
-        state: 'killed',
-        atMs: action.stop.atMs,
-        reason: 'stop-requested',
-        message: action.stop.reason,
-      } as const;
-      const stopped =
-        task.state === 'pending' ? advance(task, killed, { stop: action.stop }) : { ...task, stop: action.stop };
-      const mark = { atMs: action.stop.atMs, graceMs: 0, reason: action.stop.reason };
-      return clusterOf({
-        ...replaceTasks(literal, [stopped]),
-        ledgers: literal.ledgers.map((ledger) => markStop(ledger, task.id, mark)),
-      });
-    }
+    case 'stop-task':
+      return stopTask(cluster, action);
     case 'conclude-job':
       return clusterOf({
         ...literal,
@@ -137,6 +123,18 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     default:
       return unreachable(action);
   }
+}
+
+function stopTask(cluster: ClusterView, { task: id, stop }: Extract<PassAction, { type: 'stop-task' }>): ClusterView {
+  const literal = literalOf(cluster);
+  const { atMs, reason } = stop;
+  const task = present(cluster.tasks.get(id), `task ${id}`);
+  const killed = { state: 'killed', atMs, reason: 'stop-requested', message: reason } as const;
+  const stopped = task.state === 'pending' ? advance(task, killed, { stop }) : { ...task, stop };
+  return clusterOf({
+    ...replaceTasks(literal, [stopped]),
+    ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, { atMs, graceMs: 0, reason })),
+  });
 }
 
 function changeFramework(cluster: ClusterView, id: string, change: Partial<Framework>): ClusterView {
