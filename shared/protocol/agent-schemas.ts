@@ -3,7 +3,7 @@
  * library; the proofs at the end keep the two from drifting apart.
  */
 import { z } from 'zod';
-import { NODE_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
+import { NODE_ID_PATTERN, RESERVATION_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
 import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../domain/node.ts';
 import { STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
@@ -157,6 +157,11 @@ export const statusesRequestSchema = z
   .strictObject({
     statuses: z.array(taskStatusSchema).max(STATUSES_MAX),
     released: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX),
+    removedVolumes: z
+      .array(z.string().regex(RESERVATION_ID_PATTERN, 'must be the id of a volume'))
+      .max(2 * STATUSES_MAX)
+      .optional()
+      .describe('Of those that were to be deleted: what is gone.'),
   })
   .meta({ id: 'StatusesRequest' });
 
