@@ -21,6 +21,8 @@ export interface Charge {
   readonly whole: Amounts;
   holdings: number;
   offers: number;
+  /** The part of the above that offers are. */
+  readonly offered: { readonly unreserved: Amounts; readonly whole: Amounts };
 }
 
 export interface FreeReservation {
@@ -85,10 +87,15 @@ function chargesOf({ entries, offers }: Ledger, names: ScalarNames): Charge[] {
     const key = clientKey(role, client);
     const charge = charges.get(key) ?? emptyCharge(role, client);
     charges.set(key, charge);
-    accumulate(charge.unreserved, names.amountsOf(unreservedPart(holding)));
-    accumulate(charge.whole, names.amountsOf(holding.resources));
+    const unreserved = names.amountsOf(unreservedPart(holding));
+    const whole = names.amountsOf(holding.resources);
+    accumulate(charge.unreserved, unreserved);
+    accumulate(charge.whole, whole);
     charge.holdings += 1;
-    if (isOffer) charge.offers += 1;
+    if (!isOffer) return;
+    charge.offers += 1;
+    accumulate(charge.offered.unreserved, unreserved);
+    accumulate(charge.offered.whole, whole);
   };
   for (const entry of Object.values(entries)) add(entry, false);
   for (const offer of Object.values(offers)) add(offer, true);
@@ -96,7 +103,7 @@ function chargesOf({ entries, offers }: Ledger, names: ScalarNames): Charge[] {
 }
 
 export function emptyCharge(role: RolePath, client: ClientId): Charge {
-  return { role, client, unreserved: [], whole: [], holdings: 0, offers: 0 };
+  return { role, client, unreserved: [], whole: [], holdings: 0, offers: 0, offered: { unreserved: [], whole: [] } };
 }
 
 /** Neither roles nor ids of frameworks hold spaces. */

@@ -6,18 +6,22 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import { isInForce } from '../../shared/domain/offer-filters.ts';
-import { allot } from './allot.ts';
+import { type Allotment, allot } from './allot.ts';
+import { boundWithdrawals } from './bound-withdrawals.ts';
 import { throttledFrameworks } from './hungry.ts';
 import type { DraftedOffer } from './offering.ts';
 import type { PlannedOffer, RoundPlan } from './plan.ts';
 import { RoundMemory, type Usage } from './round-memory.ts';
 import { Survey } from './survey.ts';
 import { planSweeps } from './sweeps.ts';
-import { queueOf } from './wanted.ts';
+import { unfairWithdrawals } from './unfair-withdrawals.ts';
+import { queueOf, type WantedTask } from './wanted.ts';
 
 export interface RoundInput {
   readonly cluster: ClusterView;
   readonly nowMs: number;
+  /** Of the round that this is the plan of, in the ids of its offers. Absent: the one that was claimed last. */
+  readonly roundNumber?: number;
   /** Of whoever plans round after round. */
   readonly memory?: RoundMemory;
 }
@@ -29,27 +33,56 @@ export interface RoundInput {
 export const ROUND_PLACEMENTS_MAX = 2000;
 export const ROUND_OFFERS_MAX = 20_000;
 
-export function planRound({ cluster, nowMs, memory = new RoundMemory() }: RoundInput): RoundPlan {
+export function planRound({
+  cluster,
+  nowMs,
+  roundNumber = cluster.roundNumber,
+  memory = new RoundMemory(),
+}: RoundInput): RoundPlan {
   const usage = memory.usageOf(cluster);
-  const { wanted, wakeAtMs } = queueOf(cluster, nowMs);
-  const sweeps = planSweeps(cluster, usage, nowMs);
-  const survey = new Survey(cluster, usage, { sweeps, nowMs });
-  const throttled = throttledFrameworks(cluster, survey, nowMs);
-  const bounds = { placementsMax: ROUND_PLACEMENTS_MAX, offersMax: ROUND_OFFERS_MAX };
-  const allotment = allot({ survey, wanted, throttled, ...bounds });
-  const offers = numbered(cluster, nowMs, allotment.offers);
+  const queue = queueOf(cluster, nowMs);
+  const due = new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
+  const bounded = boundWithdrawals(due);
+  const { survey, allotment } = allotFairly(bounded.length === 0 ? due : due.again(bounded), queue.wanted);
+  const offers = numbered(cluster, { nowMs, roundNumber }, allotment.offers);
+  const ends = [queue.wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null];
   return {
-    sweeps,
+    sweeps: survey.sweeps,
     placements: allotment.placements,
     offers,
     isCutOff: allotment.isCutOff,
-    wakeAtMs: earliest([wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null]),
+    wakeAtMs: earliest(ends),
   };
 }
 
+interface Allotted {
+  readonly survey: Survey;
+  readonly allotment: Allotment;
+}
+
+/** If somebody that is owed something is left with nothing, then once more with the offers gone that are in the way: if that helps. */
+function allotFairly(survey: Survey, wanted: readonly WantedTask[]): Allotted {
+  const allotment = allotAll(survey, wanted);
+  const { ended, owed } = unfairWithdrawals(allotment.left);
+  if (ended.length === 0) return { survey, allotment };
+  const cleared = survey.again(ended);
+  const again = allotAll(cleared, wanted);
+  const stillOwed = again.left.frameworks.filter(({ key }) => owed.has(key)).length;
+  const helps = again.placements.length > allotment.placements.length || stillOwed < owed.size;
+  return helps ? { survey: cleared, allotment: again } : { survey, allotment };
+}
+
+function allotAll(survey: Survey, wanted: readonly WantedTask[]): Allotment {
+  const throttled = throttledFrameworks(survey.cluster, survey, survey.nowMs);
+  return allot({ survey, wanted, throttled, placementsMax: ROUND_PLACEMENTS_MAX, offersMax: ROUND_OFFERS_MAX });
+}
+
 /** Their ids tell the round that made them, so they are never used again. */
-function numbered(cluster: ClusterView, nowMs: number, drafts: readonly DraftedOffer[]): PlannedOffer[] {
-  const { incarnation, roundNumber, settings } = cluster;
+function numbered(
+  { incarnation, settings }: ClusterView,
+  { nowMs, roundNumber }: { readonly nowMs: number; readonly roundNumber: number },
+  drafts: readonly DraftedOffer[],
+): PlannedOffer[] {
   const expiresAtMs = nowMs + Math.round(settings.offerTimeoutSeconds * 1000);
   return drafts.map(({ room, client, framework, part }, number): PlannedOffer => {
     const id = `${incarnation}-${roundNumber}-${number}`;

@@ -11,7 +11,7 @@ import type { Sweep } from './plan.ts';
 import { RoleTree } from './role-tree.ts';
 import { type Room, roomOf, sweptLedger } from './room.ts';
 import { RoundMemory, type Usage } from './round-memory.ts';
-import { isNodeOpen } from './sweeps.ts';
+import { type EndedOfferOn, isNodeOpen, joinSweeps } from './sweeps.ts';
 
 export class Survey {
   readonly cluster: ClusterView;
@@ -19,14 +19,24 @@ export class Survey {
   readonly roles: RoleTree;
   /** After the sweeps, in the order of the nodes' ids. */
   readonly rows: readonly LedgerSums[];
+  readonly sweeps: readonly Sweep[];
+  readonly #usage: Usage;
   readonly #rooms = new Map<NodeId, Room | null>();
 
   constructor(cluster: ClusterView, usage: Usage, { sweeps, nowMs }: { sweeps: readonly Sweep[]; nowMs: number }) {
     this.cluster = cluster;
     this.nowMs = nowMs;
+    this.sweeps = sweeps;
+    this.#usage = usage;
     this.roles = new RoleTree(cluster, usage);
     this.rows = this.#sweep(usage, sweeps);
     if (this.roles.hasGuarantees) this.#measureHeadroom();
+  }
+
+  /** As it was before anything was given, with these offers gone as well. */
+  again(more: readonly EndedOfferOn[] = []): Survey {
+    const sweeps = joinSweeps(this.sweeps, more);
+    return new Survey(this.cluster, this.#usage, { sweeps, nowMs: this.nowMs });
   }
 
   /** Null for a node that hasn't joined. */

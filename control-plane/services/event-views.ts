@@ -88,7 +88,7 @@ function taskEvents({ before, after, revision }: ChangeOf<'tasks'>): EventView[]
 function ofTask(task: Task): Required<Pick<EventParts, 'role' | 'job' | 'task' | 'node' | 'framework'>> {
   return {
     role: task.role,
-    job: task.jobName,
+    job: task.framework === null ? task.jobName : null,
     task: task.id,
     node: task.node,
     framework: task.framework?.id ?? null,
@@ -184,7 +184,7 @@ interface EventParts {
   readonly atMs: number | null;
   readonly reason?: string;
   readonly role?: string;
-  readonly job?: string;
+  readonly job?: string | null;
   readonly task?: string;
   readonly node?: string | null;
   readonly framework?: string | null;

@@ -13,7 +13,7 @@ import {
 import { RESERVATION_LABELS_BYTES_MAX } from '../domain/reservation.ts';
 import { utf8Length } from '../util/codec.ts';
 import { FRAMEWORK_ROLES_MAX, launchedNameSchema, offerIdSchema, offerViewSchema, sessionSchema } from './framework.ts';
-import { groupSchema, jobSpecSchema, nameSchema, resourcesSchema, roleSchema } from './job.ts';
+import { groupSchema, jobSpecSchema, nameSchema, networkOf, resourcesSchema, roleSchema } from './job.ts';
 import { resourcesViewSchema } from './views.ts';
 
 /** Offers, over any number of nodes, that one call declines. */
@@ -51,7 +51,7 @@ const {
   constraints: _constraints,
   resources: _resources,
   ...describing
-} = groupSchema.shape;
+} = groupSchema.in.shape;
 const { priority, labels, replaceAfterSeconds, stopAfterDisconnectSeconds } = jobSpecSchema.shape;
 
 const launchSchema = z
@@ -78,7 +78,7 @@ const launchSchema = z
   .superRefine((task, context) => {
     // What holds between the fields of a group holds here as well.
     const whole = { ...task.resources, gpus: Math.floor(task.resources.gpus) };
-    const known = Object.keys(groupSchema.shape);
+    const known = Object.keys(groupSchema.in.shape);
     const described = Object.fromEntries(Object.entries(task).filter(([field]) => known.includes(field)));
     const checked = groupSchema.safeParse({ ...described, resources: whole });
     for (const { path, message } of checked.error?.issues ?? []) context.addIssue({ code: 'custom', path, message });
@@ -98,29 +98,37 @@ const launchesSchema = z
   .min(1)
   .max(LAUNCHES_MAX, `may have at most ${LAUNCHES_MAX} items: launch the others in further calls, on other offers`);
 
+/** What a union says of a type that it doesn't know names none of those that it does. */
+const OPERATION_TYPES = ['launch', 'launch-group', 'reserve', 'unreserve', 'create', 'destroy'] as const;
+const unknownOperation = `must be one of ${OPERATION_TYPES.map((type) => `"${type}"`).join(', ')}`;
+
 export const operationSchema = z
-  .discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('launch'), tasks: launchesSchema }),
-    z.strictObject({ type: z.literal('launch-group'), tasks: launchesSchema }),
-    z.strictObject({
-      type: z.literal('reserve'),
-      reservation: z.strictObject({ id: idSchema.optional(), scalars: scalarsSchema, labels: reservationLabels }),
-    }),
-    z.strictObject({
-      type: z.literal('unreserve'),
-      reservation: idSchema,
-      scalars: scalarsSchema.optional().describe('Absent: all of it.'),
-    }),
-    z.strictObject({
-      type: z.literal('create'),
-      volume: z.strictObject({
-        id: idSchema,
-        reservation: idSchema,
-        sizeMiB: z.number().int().min(1).max(1_000_000_000),
+  .discriminatedUnion(
+    'type',
+    [
+      z.strictObject({ type: z.literal('launch'), tasks: launchesSchema }),
+      z.strictObject({ type: z.literal('launch-group'), tasks: launchesSchema }),
+      z.strictObject({
+        type: z.literal('reserve'),
+        reservation: z.strictObject({ id: idSchema.optional(), scalars: scalarsSchema, labels: reservationLabels }),
       }),
-    }),
-    z.strictObject({ type: z.literal('destroy'), volume: idSchema }),
-  ])
+      z.strictObject({
+        type: z.literal('unreserve'),
+        reservation: idSchema,
+        scalars: scalarsSchema.optional().describe('Absent: all of it.'),
+      }),
+      z.strictObject({
+        type: z.literal('create'),
+        volume: z.strictObject({
+          id: idSchema,
+          reservation: idSchema,
+          sizeMiB: z.number().int().min(1).max(1_000_000_000),
+        }),
+      }),
+      z.strictObject({ type: z.literal('destroy'), volume: idSchema }),
+    ],
+    { error: unknownOperation },
+  )
   .meta({
     id: 'OfferOperation',
     description:
@@ -256,6 +264,7 @@ function launchRequestOf(launched: z.output<typeof launchSchema>): LaunchRequest
   } = described;
   const group: GroupSpec = {
     ...container,
+    network: networkOf(container),
     name: nameFor(task),
     count: 1,
     constraints: [],
