@@ -6,8 +6,9 @@ import { z } from 'zod';
 import { NODE_ID_PATTERN, RESERVATION_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
 import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../domain/node.ts';
-import { STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
+import { STATIC_RESERVATIONS_BYTES_MAX, STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
 import { TASK_REASONS } from '../domain/task.ts';
+import { utf8Length } from '../util/codec.ts';
 import {
   type HeartbeatRequest,
   type LogLine,
@@ -102,7 +103,10 @@ const describedNode = z
       .array(z.strictObject({ role: roleSchema, scalars: describedScalars }))
       .max(STATIC_RESERVATIONS_MAX)
       .default([])
-      .refine((all) => new Set(all.map(({ role }) => role)).size === all.length, 'must not name a role twice'),
+      .refine((all) => new Set(all.map(({ role }) => role)).size === all.length, 'must not name a role twice')
+      .refine((all) => utf8Length(JSON.stringify(all)) <= STATIC_RESERVATIONS_BYTES_MAX, {
+        error: `must take at most ${STATIC_RESERVATIONS_BYTES_MAX} bytes`,
+      }),
     agentVersion: text(128),
     engine: text(256),
   })
