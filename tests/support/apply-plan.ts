@@ -101,17 +101,8 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
       );
       return clusterOf(replaceTasks(literal, lost));
     }
-    case 'set-reservations': {
-      const { reservations } = present(cluster.nodes.get(action.node), `node ${action.node}`);
-      return clusterOf({
-        ...literal,
-        ledgers: literal.ledgers.map((ledger) =>
-          ledger.node === action.node
-            ? withStaticReservations(ledger, reservations, { by: action.node, atMs: action.atMs })
-            : ledger,
-        ),
-      });
-    }
+    case 'set-reservations':
+      return setReservations(cluster, action);
     case 'mark-disconnected':
       return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });
     case 'mark-connected':
@@ -141,6 +132,16 @@ function changeFramework(cluster: ClusterView, id: string, change: Partial<Frame
   const literal = literalOf(cluster);
   const frameworks = literal.frameworks.map((one) => (one.id === id ? { ...one, ...change } : one));
   return clusterOf({ ...literal, frameworks });
+}
+
+function setReservations(
+  cluster: ClusterView,
+  { node: id, atMs }: Extract<PassAction, { type: 'set-reservations' }>,
+): ClusterView {
+  const literal = literalOf(cluster);
+  const { reservations } = present(cluster.nodes.get(id), `node ${id}`);
+  const set = (ledger: Ledger) => withStaticReservations(ledger, reservations, { by: id, atMs });
+  return clusterOf({ ...literal, ledgers: literal.ledgers.map((one) => (one.node === id ? set(one) : one)) });
 }
 
 function forget(cluster: ClusterView, records: readonly Forgettable[]): ClusterView {
