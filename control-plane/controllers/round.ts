@@ -106,22 +106,26 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
 }
 
 /**
- * What gives something back first: a round may count on it where it gives, and a role must not pass its limit if the rest of the
- * round is lost in between.
+ * All in one transaction if that takes it. Else what gives something back goes first: a round may count on it where it gives, and a
+ * role must not pass its limit if the rest of the round is lost in between.
  */
 function transactionsOf(drafted: readonly DraftedRound[], fence: Compare) {
-  const frees = (draft: DraftedRound) => draft.round.sweep.length + draft.round.withdraw.length > 0;
-  const inTurn = [drafted.filter(frees), drafted.filter((draft) => !frees(draft))];
-  return inTurn.flatMap((drafts) =>
-    packTransactions(
-      drafts.map(({ unit }) => unit),
-      [fence],
-    ).map(({ compares, writes, units }) => ({
-      compares,
-      writes,
-      drafts: units.flatMap((position) => drafts[position] ?? []),
-    })),
+  const whole = packed(drafted, fence);
+  if (whole.length <= 1) return whole;
+  const frees = ({ round }: DraftedRound) => round.sweep.length + round.withdraw.length > 0;
+  return [drafted.filter(frees), drafted.filter((draft) => !frees(draft))].flatMap((some) => packed(some, fence));
+}
+
+function packed(drafts: readonly DraftedRound[], fence: Compare) {
+  const transactions = packTransactions(
+    drafts.map(({ unit }) => unit),
+    [fence],
   );
+  return transactions.map(({ compares, writes, units }) => ({
+    compares,
+    writes,
+    drafts: units.flatMap((position) => drafts[position] ?? []),
+  }));
 }
 
 /** The plan by node. What would be too much for one node's transaction is left for the next round. */

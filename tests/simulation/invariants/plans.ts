@@ -31,7 +31,7 @@ function checkAge(node: string, placed: readonly string[], { gone, round }: Past
 
 /**
  * Room only shrinks while a round is planned. So whoever asks for no more than what was placed, of the same node, for a job of
- * a higher priority, had its turn before and must have found room.
+ * the same role and a higher priority, had its turn before and must have found room. Between roles it is shares that count.
  */
 function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past: Past, now: Snapshot): Violation[] {
   const placed = wantOf(now.tasks.get(id), now);
@@ -42,6 +42,7 @@ function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past
     return (
       waiting !== null &&
       hasWaited(task, past, now) &&
+      waiting.job.spec.role === placed.job.spec.role &&
       waiting.job.spec.priority > placed.job.spec.priority &&
       isWithin(waiting.group, placed.group) &&
       waiting.constraints.every((constraint) => isMet(constraint, attributes))
