@@ -149,7 +149,8 @@ export class Driver {
       const pass = await this.#pass(settlingMs);
       const round = await this.#round(settlingMs);
       wakeAtMs = earliest(pass.wakeAtMs, round.wakeAtMs);
-      if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept === 0) break;
+      if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept + round.displaced === 0)
+        break;
     }
     if (signal.aborted) return;
     const { clock } = this.#ctx;
@@ -179,15 +180,16 @@ export class Driver {
 
   async #round(settlingMs: number): Promise<RoundOutcome> {
     const { clock } = this.#ctx;
-    if (settlingMs > 0) return { placed: 0, swept: 0, again: false, wakeAtMs: clock.now() + settlingMs };
+    if (settlingMs > 0) return { placed: 0, swept: 0, displaced: 0, again: false, wakeAtMs: clock.now() + settlingMs };
     const startedMs = clock.monotonicMs();
     const outcome = await runRound(this.#ctx);
-    const { placed, swept, again } = outcome;
+    const { placed, swept, displaced, again } = outcome;
     if (again) this.#metrics.lost.add(1, ['round']);
-    if (placed + swept > 0) {
+    if (placed + swept + displaced > 0) {
       this.#metrics.roundSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
       this.#metrics.tasks.add(placed, ['placed']);
       this.#metrics.tasks.add(swept, ['swept']);
+      this.#metrics.tasks.add(displaced, ['displaced']);
     }
     return outcome;
   }

@@ -22,18 +22,22 @@ const UNIT_COMPARES_MAX = TRANSACTION_COMPARES_MAX - 4;
 export interface RoundOutcome {
   readonly placed: number;
   readonly swept: number;
+  /** How many tasks were asked to make room for others. */
+  readonly displaced: number;
   /** Something was lost to others or left for the next round: run one at once. */
   readonly again: boolean;
   /** When the next task becomes placeable, if nothing changes before. */
   readonly wakeAtMs: number | null;
 }
 
+const NOTHING: RoundOutcome = { placed: 0, swept: 0, displaced: 0, again: false, wakeAtMs: null };
+
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
 export async function runRound(ctx: ControllerContext): Promise<RoundOutcome> {
   const forecast = plan(ctx);
-  if (!isWorthClaiming(ctx, forecast)) return { placed: 0, swept: 0, again: false, wakeAtMs: forecast.wakeAtMs };
+  if (!isWorthClaiming(ctx, forecast)) return { ...NOTHING, wakeAtMs: forecast.wakeAtMs };
   const fence = await claimRound(ctx);
-  if (fence === null) return { placed: 0, swept: 0, again: true, wakeAtMs: null };
+  if (fence === null) return { ...NOTHING, again: true };
   return commitRound(ctx, fence);
 }
 
@@ -94,27 +98,29 @@ async function commitRound(ctx: ControllerContext, fence: Compare): Promise<Roun
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
   let placed = 0;
   let swept = 0;
+  let displaced = 0;
   const units = drafted.map(({ unit }) => unit);
   for (const { compares, writes, units: packed } of packTransactions(units, [fence])) {
     const result = await ctx.store.transact({ compares, writes });
     if (!result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-      return { placed, swept, again: true, wakeAtMs: decided.wakeAtMs };
+      return { placed, swept, displaced, again: true, wakeAtMs: decided.wakeAtMs };
     }
     for (const position of packed) {
       placed += drafted[position]?.unit.placed ?? 0;
       swept += drafted[position]?.round.sweep.length ?? 0;
+      displaced += drafted[position]?.unit.displaced ?? 0;
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
-  return { placed, swept, again: leftOver || cutOff || decided.isCutOff, wakeAtMs: decided.wakeAtMs };
+  return { placed, swept, displaced, again: leftOver || cutOff || decided.isCutOff, wakeAtMs: decided.wakeAtMs };
 }
 
 /** The plan by node. What would be too much for one node's transaction is left for the next round. */
 function roundsByNode(decided: RoundPlan): { rounds: NodeRound[]; leftOver: boolean } {
-  const rounds = new Map<NodeId, { node: NodeId; sweep: readonly TaskId[]; place: PlacedEntry[]; jobs: Set<JobUid> }>();
+  const rounds = new Map<NodeId, NodeRoundDraft>();
   const roundOf = (node: NodeId) => {
-    const round = rounds.get(node) ?? { node, sweep: [], place: [], jobs: new Set() };
+    const round = rounds.get(node) ?? { node, sweep: [], place: [], jobs: new Set(), stop: [] };
     rounds.set(node, round);
     return round;
   };
@@ -129,7 +135,19 @@ function roundsByNode(decided: RoundPlan): { rounds: NodeRound[]; leftOver: bool
     place.push({ entry, why });
     jobs.add(entry.jobUid);
   }
+  for (const { node, ...stopped } of decided.stops) {
+    const { place, jobs, stop } = roundOf(node);
+    // Each compares the task that ends and the one that gets its place.
+    if (place.length + jobs.size + 2 * stop.length + 2 > UNIT_COMPARES_MAX) leftOver = true;
+    else stop.push(stopped);
+  }
   return { rounds: [...rounds.values()], leftOver };
 }
 
-type PlacedEntry = NodeRound['place'][number];
+interface NodeRoundDraft {
+  readonly node: NodeId;
+  sweep: readonly TaskId[];
+  readonly place: NodeRound['place'][number][];
+  readonly jobs: Set<JobUid>;
+  readonly stop: NodeRound['stop'][number][];
+}

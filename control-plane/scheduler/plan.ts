@@ -1,5 +1,6 @@
 /** What a round decides. Ids and values only: whoever commits it looks up the revisions that it was decided from. */
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { StopRequest } from '../../shared/domain/job.ts';
 import type { TaskEntry } from '../../shared/domain/ledger.ts';
 
 export interface RoundPlan {
@@ -7,6 +8,8 @@ export interface RoundPlan {
   readonly sweeps: readonly Sweep[];
   /** In the order in which they were decided. */
   readonly placements: readonly PlannedPlacement[];
+  /** What has to make room for others, in the order in which it was decided. */
+  readonly stops: readonly PlannedStop[];
   /** It ends at the bound on placements: there may be more to place, so plan again at once. */
   readonly isCutOff: boolean;
   /** When a task that waits out its backoff becomes placeable; null if none does. */
@@ -24,4 +27,11 @@ export interface PlannedPlacement {
   readonly entry: TaskEntry;
   /** Why there, in a sentence for people: how many nodes fitted, and what decided among them. */
   readonly why: string;
+}
+
+export interface PlannedStop {
+  readonly task: TaskId;
+  /** Where it holds its place. */
+  readonly node: NodeId;
+  readonly stop: StopRequest;
 }

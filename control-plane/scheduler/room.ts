@@ -54,6 +54,11 @@ export function roomsOf(cluster: ClusterView, sweeps: readonly Sweep[]): Room[] 
     });
 }
 
+/** The node as it would be with another ledger. */
+export function roomWith({ node, alive, ahead }: Room, ledger: Ledger): Room {
+  return new LedgerRoom(node, ledger, { alive, ahead });
+}
+
 /** What gives its resources back: the entries of tasks that have ended, on every node. */
 export function planSweeps(cluster: ClusterView): Sweep[] {
   return [...cluster.ledgers.values()]

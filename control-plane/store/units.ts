@@ -36,7 +36,11 @@ export interface NodeRound {
   readonly node: NodeId;
   readonly sweep: readonly TaskId[];
   readonly place: readonly { readonly entry: LedgerEntry; readonly why: string }[];
+  /** What has to make room for others. */
+  readonly stop: readonly PlacedStop[];
 }
+
+type PlacedStop = Omit<TaskStop, 'task'> & { readonly task: TaskId };
 
 /**
  * What the records of the tasks in one unit may take together: with a full ledger beside them, and the compares, they stay
@@ -57,29 +61,52 @@ function withinUnit(writes: readonly Write[]): readonly Write[] {
 export interface RoundUnit extends Unit {
   /** How many of the placements, from the first, it carries out. */
   readonly placed: number;
+  /** How many tasks it asks to make room. */
+  readonly displaced: number;
 }
 
-/** Compares the ledger, and of each placed task its record and its job: a stop or drain in between wins. */
-export function roundUnit(snapshot: Snapshot, { node, sweep, place }: NodeRound, nowMs: number): RoundUnit {
+/**
+ * Compares the ledger, and of each placed task its record and its job: a stop or drain in between wins. Of what has to make room it
+ * compares the record, and that of the task which is to have the place.
+ */
+export function roundUnit(snapshot: Snapshot, { node, sweep, place, stop }: NodeRound, nowMs: number): RoundUnit {
   const before = snapshot.ledgers.get(node);
   invariant(before !== undefined, `a round touches node ${node}, which has no ledger`);
   const all = place.map(({ entry, why }) => placedTask(snapshot, node, entry, why, nowMs));
-  const writes = withinUnit(all.map(putTask));
+  const stops = stop.flatMap((one) => displaced(snapshot, one) ?? []);
+  const writes = withinUnit([...all, ...stops].map(putTask));
   const tasks = all.slice(0, writes.length);
+  const ending = stops.slice(0, writes.length - tasks.length);
   const after = addEntries(
     removeEntries(before, sweep),
     place.slice(0, writes.length).map(({ entry }) => entry),
   );
+  const marked = ending.reduce((ledger, task) => markStop(ledger, task.id, markOf(snapshot, task, task.stop)), after);
   const jobKeys = new Set(tasks.map((task) => jobKeyOf(snapshot, task)));
   return {
     placed: tasks.length,
+    displaced: ending.length,
     compares: [
       seen(snapshot, keys.ledger(node)),
-      ...tasks.map((task) => seen(snapshot, keys.task(task.id))),
+      ...[...new Set([...tasks, ...ending].flatMap(idsWithHeir))].map((id) => seen(snapshot, keys.task(id))),
       ...[...jobKeys].map((key) => seen(snapshot, key)),
     ],
-    writes: [putLedger(after), ...writes],
+    writes: [putLedger(marked), ...writes],
   };
+}
+
+/** Undefined: it has ended, or is being stopped already. */
+function displaced(
+  snapshot: Snapshot,
+  { task: id, stop }: PlacedStop,
+): (Task & { readonly stop: StopRequest }) | undefined {
+  const task = snapshot.tasks.get(id);
+  return task === undefined || isTerminal(task.state) || task.stop !== null ? undefined : { ...task, stop };
+}
+
+function idsWithHeir({ id, stop }: Task): TaskId[] {
+  const heir = stop?.displacedBy?.task;
+  return heir === undefined ? [id] : [id, heir];
 }
 
 function placedTask(snapshot: Snapshot, node: NodeId, entry: LedgerEntry, why: string, nowMs: number): Task {

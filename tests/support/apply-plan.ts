@@ -31,15 +31,23 @@ export function applyRound(cluster: ClusterView, plan: RoundPlan, nowMs: number)
   const literal = literalOf(cluster);
   const swept = new Map(plan.sweeps.map(({ node, tasks }) => [node, tasks]));
   const placed = new Map(plan.placements.map((placement) => [placement.task, placement]));
+  const stops = new Map(plan.stops.map(({ task, stop }) => [task, stop]));
+  const marked = (ledger: Ledger) =>
+    plan.stops.reduce(
+      (left, { task, stop: { atMs, reason } }) => markStop(left, task, { atMs, graceMs: 0, reason }),
+      ledger,
+    );
   return clusterOf({
     ...literal,
     ledgers: literal.ledgers.map((ledger) =>
       addEntries(
-        removeEntries(ledger, swept.get(ledger.node) ?? []),
+        marked(removeEntries(ledger, swept.get(ledger.node) ?? [])),
         plan.placements.filter(({ node }) => node === ledger.node).map(({ entry }) => entry),
       ),
     ),
     tasks: literal.tasks.map((task) => {
+      const stop = stops.get(task.id);
+      if (stop !== undefined) return { ...task, stop };
       const placement = placed.get(task.id);
       if (placement === undefined) return task;
       const { node, why, entry } = placement;

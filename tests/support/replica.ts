@@ -62,7 +62,7 @@ async function settle(ctx: ServiceContext): Promise<void> {
   for (let looks = 0; looks < 1000; looks++) {
     const pass = await runPasses(ctx, NO_OUTAGE);
     const round = await runRound(ctx);
-    if (!pass.again && !round.again && pass.committed + round.placed + round.swept === 0) return;
+    if (!pass.again && !round.again && pass.committed + round.placed + round.swept + round.displaced === 0) return;
   }
   throw new Error('passes and rounds find no end');
 }

@@ -1,0 +1,124 @@
+/** Which tasks of a node have to go so that another one has a place: as cheap as can be, and none more than it takes. */
+import type { NodeId } from '../../shared/domain/ids.ts';
+import { addScalars, missingScalars, scalarOf } from '../../shared/domain/resources.ts';
+import { type Claim, type ClaimInput, type Contender, keepsLimits } from './claims.ts';
+import type { Demand } from './demand.ts';
+import type { Holder } from './outlook.ts';
+
+export interface Displacement {
+  readonly node: NodeId;
+  readonly victims: readonly Holder[];
+}
+
+export interface VictimSearch extends ClaimInput {
+  readonly nowMs: number;
+  readonly contender: Contender;
+  readonly claim: Claim;
+  /** Some node has room for the task: only the limits of its roles are in its way. */
+  readonly hasRoom: boolean;
+}
+
+/** The cheapest of what would do; null: nothing does. */
+export function findDisplacement(search: VictimSearch): Displacement | null {
+  let best: Displacement | null = null;
+  for (const node of search.outlook.nodes()) {
+    const victims = victimsOn(node, search);
+    if (victims === null) continue;
+    if (best === null || isCheaper(victims, best.victims, search.nowMs)) best = { node, victims };
+  }
+  return best;
+}
+
+/** By the highest priority among them, then by their number, then by how long they have run in all. */
+function isCheaper(some: readonly Holder[], others: readonly Holder[], nowMs: number): boolean {
+  const difference =
+    ceilingOf(some) - ceilingOf(others) ||
+    some.length - others.length ||
+    workLostMs(some, nowMs) - workLostMs(others, nowMs);
+  return difference < 0;
+}
+
+function ceilingOf(holders: readonly Holder[]): number {
+  return Math.max(...holders.map(({ priority }) => priority));
+}
+
+function workLostMs(holders: readonly Holder[], nowMs: number): number {
+  return holders.reduce((sum, { placedAtMs }) => sum + Math.max(0, nowMs - placedAtMs), 0);
+}
+
+/**
+ * Goes up to the lowest priority that it takes. Of tasks up to there, either those that come first, or the largest, if that makes
+ * fewer of them end.
+ */
+function victimsOn(node: NodeId, search: VictimSearch): readonly Holder[] | null {
+  const { claim, contender } = search;
+  const pool = search.outlook.holders(node).filter((holder) => claim.mayDisplace(holder));
+  if (pool.length === 0 || lacksScalars(node, search, pool)) return null;
+  // What it has a claim to is there; it lacks something else, for which nobody has to go.
+  if (suffices([], { node, search, demand: claim.asked })) return null;
+  const first = leastOf(pool, node, search);
+  if (first === null) return null;
+  const ceiling = ceilingOf(first);
+  const largestFirst = pool
+    .filter(({ priority }) => priority <= ceiling)
+    .map((holder) => ({ holder, gain: gainOf(holder, claim.asked) }))
+    .sort((a, b) => b.gain - a.gain)
+    .map(({ holder }) => holder);
+  const fewer = leastOf(largestFirst, node, search);
+  const victims = fewer !== null && fewer.length < first.length ? fewer : first;
+  return suffices(victims, { node, search, demand: contender.demand }) ? victims : null;
+}
+
+/** From the first on as many as it takes, and of those none without which it would do as well. */
+function leastOf(holders: readonly Holder[], node: NodeId, search: VictimSearch): readonly Holder[] | null {
+  const { claim } = search;
+  const does = (gone: readonly Holder[]) => suffices(gone, { node, search, demand: claim.asked });
+  let gone: readonly Holder[] = [];
+  for (const holder of holders) {
+    const more = [...gone, holder];
+    if (!claim.spares(more)) continue;
+    gone = more;
+    if (does(gone)) return gone.toReversed().reduce((left, one) => withoutIfEnough(left, one, does), gone);
+  }
+  return null;
+}
+
+function withoutIfEnough(
+  holders: readonly Holder[],
+  one: Holder,
+  does: (gone: readonly Holder[]) => boolean,
+): readonly Holder[] {
+  const rest = holders.filter((holder) => holder !== one);
+  return rest.length > 0 && does(rest) ? rest : holders;
+}
+
+interface Sufficiency {
+  readonly node: NodeId;
+  readonly search: VictimSearch;
+  readonly demand: Demand;
+}
+
+/** Amounts are asked first, since they mostly say no and are quickly compared. */
+function suffices(gone: readonly Holder[], { node, search, demand }: Sufficiency): boolean {
+  if (!keepsLimits(search, search.contender, gone)) return false;
+  if (search.hasRoom) return true;
+  return !lacksScalars(node, { ...search, asked: demand }, gone) && search.outlook.admits(node, demand, gone);
+}
+
+function lacksScalars(
+  node: NodeId,
+  { outlook, claim, hasRoom, asked = claim.asked }: VictimSearch & { readonly asked?: Demand },
+  gone: readonly Holder[],
+): boolean {
+  if (hasRoom) return false;
+  const free = gone.reduce((sum, { frees }) => addScalars(sum, frees), outlook.free(node));
+  return missingScalars(asked.scalars, free).length > 0;
+}
+
+/** The sum, over what is asked for, of the part that would come free. */
+function gainOf({ frees }: Holder, { scalars, scalarNames }: Demand): number {
+  return scalarNames.reduce((sum, name) => {
+    const needed = scalarOf(scalars, name);
+    return sum + Math.min(needed, scalarOf(frees, name)) / needed;
+  }, 0);
+}
