@@ -11,6 +11,7 @@ import { batchFramework } from './batch-framework.ts';
 import { demandOf } from './demand.ts';
 import { type Explanation, explanationOf, judge } from './explanation.ts';
 import { openRooms } from './filters/all.ts';
+import { type EndingPlace, endingFor, keepPlaces, waitingOf } from './kept-places.ts';
 import { planSweeps, type Room, roomsOf } from './room.ts';
 import { byTurn, type Hold, queueOf, type WantedTask, wantedOrHeld } from './wanted.ts';
 
@@ -26,8 +27,15 @@ export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation
   const rooms = roomsOf(cluster, planSweeps(cluster));
   const verdict = wantedOrHeld(cluster, task);
   if (typeof verdict === 'string') return heldBack(verdict, rooms.length);
+  const ending = endingFor(cluster, openRooms(rooms));
+  keepPlaces(
+    ending,
+    waitingOf(cluster, ending).filter((waiting) => waiting.task.id !== task.id),
+  );
   const explanation = explainWanted(rooms, verdict);
-  return task.notBeforeMs > nowMs ? waitingOut(explanation, task.notBeforeMs) : explanation;
+  if (task.notBeforeMs > nowMs) return waitingOut(explanation, task.notBeforeMs);
+  const displaced = ending.get(task.id);
+  return explanation.placeable || displaced === undefined ? explanation : displacing(explanation, displaced);
 }
 
 function explainWanted(rooms: readonly Room[], { job, group }: WantedTask): Explanation {
@@ -38,6 +46,21 @@ function waitingOut(then: Explanation, notBeforeMs: number): Explanation {
   const until = new Date(notBeforeMs).toISOString();
   const summary = `It waits until ${until} before it is tried again. As things stand: ${then.summary}`;
   return { ...then, placeable: false, waiting: 'backoff', notBeforeMs, summary };
+}
+
+/** Of those that it displaces, named in an explanation. */
+const DISPLACED_NAMED_MAX = 3;
+
+function displacing(then: Explanation, displaced: readonly EndingPlace[]): Explanation {
+  const named = displaced.slice(0, DISPLACED_NAMED_MAX).map(({ room, entry }) => `${entry.task} on ${room.id}`);
+  const more = displaced.length - named.length;
+  const list = `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const what = displaced.length === 1 ? 'a task that it displaces' : `${displaced.length} tasks that it displaces`;
+  return {
+    ...then,
+    waiting: 'displacing',
+    summary: `It waits for ${what} to end: ${list}. As things stand: ${then.summary}`,
+  };
 }
 
 function heldBack(hold: Hold, nodesTotal: number): Explanation {
@@ -101,6 +124,8 @@ export interface DryRunPlacement {
  */
 export function planDryRun({ cluster, nowMs, spec, isTaken = () => false }: DryRunInput): DryRun {
   const rooms = roomsOf(cluster, planSweeps(cluster));
+  const ending = endingFor(cluster, openRooms(rooms));
+  keepPlaces(ending, waitingOf(cluster, ending));
   const imagined = imaginedTasks(imaginedJob(spec, nowMs));
   const own = imagined.filter(({ task }) => !isTaken(task));
   const ahead = tasksAhead(cluster, { nowMs, spec, own });

@@ -137,6 +137,15 @@ function stopText(stop: { at: string; by: string; reason: string }): string {
   return printable(`${stop.at} by ${stop.by}: ${stop.reason}`);
 }
 
+/** A replica of a later version may know further causes. */
+function displacedText({ because, role, task }: { because: string; role: string; task: string }): string {
+  const causes: Readonly<Record<string, string>> = {
+    guarantee: `because role ${role} is below its guarantee`,
+    priority: `because that has a higher priority in role ${role}`,
+  };
+  return printable(`by task ${task}, ${causes[because] ?? `because of ${because}`}`);
+}
+
 export function renderTask(task: TaskView, { paint, width }: RenderOptions): string {
   const ports = Object.entries(task.ports).map(([name, port]) => `${name}=${port}`);
   const head = renderPairs(
@@ -151,6 +160,7 @@ export function renderTask(task: TaskView, { paint, width }: RenderOptions): str
       ...(task.exitCode === null ? [] : [['Exit code', String(task.exitCode)] as const]),
       ...(task.notBefore === null ? [] : [['Not before', task.notBefore] as const]),
       ...(task.stop === null ? [] : [['Stop', stopText(task.stop)] as const]),
+      ...(task.stop?.displacedBy ? [['Displaced', displacedText(task.stop.displacedBy)] as const] : []),
     ],
     paint,
   );
