@@ -74,7 +74,7 @@ function sparesGuarantees(
     return Object.entries(cluster.roles.get(level)?.guarantee ?? {}).every(([name, guaranteed]) => {
       const lost = lostBy(level, gone, name);
       if (lost === 0) return true;
-      const before = outlook.held(level, name);
+      const before = outlook.heldFirmly(level, name);
       const after = before - lost + (gains ? scalarOf(demand.scalars, name) : 0);
       return toMilli(after) >= (gains ? Math.min(before, guaranteed) : guaranteed);
     });

@@ -4,7 +4,7 @@
  * of it that could be left behind.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { TaskId } from '../../shared/domain/ids.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { type TaskEntry, unreservedPart } from '../../shared/domain/ledger.ts';
 import {
   hasPort,
@@ -46,9 +46,16 @@ export function endingFor(cluster: ClusterView, rooms: readonly Room[]): Map<Tas
   return ending;
 }
 
-/** The tasks that something has made room for which this round sweeps. */
-export function freedFor(cluster: ClusterView, sweeps: readonly Sweep[]): ReadonlySet<TaskId> {
-  return new Set(sweeps.flatMap(({ tasks }) => tasks.flatMap((task) => heirOf(cluster, task) ?? [])));
+/** By task: the node on which the last that makes room for it has ended, so that this round takes its place back. */
+export function freedFor(cluster: ClusterView, sweeps: readonly Sweep[]): Map<TaskId, NodeId> {
+  const freed = new Map<TaskId, NodeId>();
+  for (const { node, tasks } of sweeps) {
+    for (const task of tasks) {
+      const heir = heirOf(cluster, task);
+      if (heir !== undefined) freed.set(heir, node);
+    }
+  }
+  return freed;
 }
 
 function heirOf(cluster: ClusterView, task: TaskId): TaskId | undefined {

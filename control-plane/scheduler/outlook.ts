@@ -6,13 +6,17 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { templateOf } from '../../shared/domain/cluster.ts';
 import type { NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import { addEntries, type Ledger, removeEntries, type TaskEntry, unreservedPart } from '../../shared/domain/ledger.ts';
-import { type Scalars, scalarNames, scalarOf } from '../../shared/domain/resources.ts';
+import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 import { DEFAULT_WEIGHT } from '../../shared/domain/role.ts';
 import { enteredAtMs, isTerminal } from '../../shared/domain/task.ts';
 import { present } from '../../shared/util/assert.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { Demand } from './demand.ts';
 import { DEMAND_FILTERS } from './filters/all.ts';
+import { consentFilter } from './filters/consent.ts';
+import { constraintFilter } from './filters/constraints.ts';
+import type { Filter } from './filters/filter.ts';
+import { portRangeFilter } from './filters/ports.ts';
 import { placeHolder } from './kept-places.ts';
 import type { PlannedPlacement } from './plan.ts';
 import { RoleHoldings } from './role-holdings.ts';
@@ -42,6 +46,7 @@ export class Outlook {
   readonly #cluster: ClusterView;
   readonly #nodes: ReadonlyMap<NodeId, OpenNode>;
   readonly #holdings = new RoleHoldings();
+  readonly #promised = new RoleHoldings();
   readonly #totals = new Map<string, number>();
   readonly #beyond = new Map<RolePath, number>();
 
@@ -69,10 +74,21 @@ export class Outlook {
     return this.#holdings.of(role, scalar);
   }
 
+  /** The same without what it is to get only when others have ended. */
+  heldFirmly(role: RolePath, scalar: string): number {
+    return toMilli(this.held(role, scalar) - this.#promised.of(role, scalar));
+  }
+
   /** Whether a node that these tasks have left would take one more with such a demand. */
   admits(node: NodeId, demand: Demand, without: readonly Holder[] = []): boolean {
     const room = this.#roomOf(node, without);
     return DEMAND_FILTERS.every((filter) => !filter.applies(demand) || filter.admits(room, demand));
+  }
+
+  /** False: whoever left the node, it wouldn't take a task with such a demand. */
+  mayAdmit(node: NodeId, demand: Demand): boolean {
+    const { before } = this.#open(node);
+    return LASTING_FILTERS.every((filter) => !filter.applies(demand) || filter.admits(before, demand));
   }
 
   /** What will be free on the node. */
@@ -97,6 +113,7 @@ export class Outlook {
     open.ledger = addEntries(open.ledger, [entry]);
     open.room = null;
     this.#holdings.add(wanted.task.role, demand.scalars);
+    this.#promised.add(wanted.task.role, demand.scalars);
   }
 
   /** These will have left it. */
@@ -168,6 +185,9 @@ export class Outlook {
     return beyond;
   }
 }
+
+/** Those that ask what a node is, rather than what it holds. */
+const LASTING_FILTERS: readonly Filter[] = [consentFilter, constraintFilter, portRangeFilter];
 
 /** Of a task whose version is on record no more. */
 const LOWEST_PRIORITY = 0;

@@ -3,9 +3,11 @@
  * give the same plan, whoever plans and in whatever order the snapshot's maps were filled.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { batchFramework } from './batch-framework.ts';
 import { openRooms } from './filters/all.ts';
-import { endingFor, freedFor, keepPlaces } from './kept-places.ts';
+import type { BuiltInOffer } from './framework.ts';
+import { type EndingPlace, endingFor, freedFor, keepPlaces } from './kept-places.ts';
 import type { PlannedPlacement, RoundPlan } from './plan.ts';
 import { planPreemptions } from './preemption.ts';
 import { planSweeps, roomsOf } from './room.ts';
@@ -29,26 +31,34 @@ export function planRound({ cluster, nowMs }: RoundInput): RoundPlan {
   const allRooms = roomsOf(cluster, sweeps);
   const rooms = openRooms(allRooms);
   const ending = endingFor(cluster, rooms);
-  const freed = freedFor(cluster, sweeps);
-  const isHeir = ({ task }: WantedTask) => ending.has(task.id) || freed.has(task.id);
   const offer = { rooms, nodesTotal: allRooms.length, placementsMax: ROUND_PLACEMENTS_MAX };
-  // Whoever others have made room for comes first, and what has come free for it is nobody else's.
-  const heirs = wanted.filter(isHeir);
-  const inherited = batchFramework(offer, heirs);
-  keepPlaces(ending, without(heirs, inherited));
+  // What has come free for somebody, and what still is to, is nobody else's.
+  keepPlaces(
+    ending,
+    wanted.filter(({ task }) => ending.has(task.id)),
+  );
+  const inherited = inherit(offer, { wanted, ending, freed: freedFor(cluster, sweeps) });
   const rest = { ...offer, placementsMax: ROUND_PLACEMENTS_MAX - inherited.length };
-  const placements = [
-    ...inherited,
-    ...batchFramework(
-      rest,
-      wanted.filter((task) => !isHeir(task)),
-    ),
-  ];
+  const placements = [...inherited, ...batchFramework(rest, without(wanted, inherited))];
   const isCutOff = placements.length === ROUND_PLACEMENTS_MAX;
   const unplaced = without(wanted, placements);
   const stops = isCutOff ? [] : planPreemptions({ cluster, nowMs, rooms, allRooms, placements, unplaced, ending });
   return { sweeps, placements, stops, isCutOff, wakeAtMs };
 }
+
+/** Those for which all others have made room get just that, before anybody's turn. */
+function inherit(
+  offer: BuiltInOffer,
+  { wanted, ending, freed }: { wanted: readonly WantedTask[]; ending: Ending; freed: ReadonlyMap<TaskId, NodeId> },
+): PlannedPlacement[] {
+  return wanted.flatMap((one) => {
+    const node = ending.has(one.task.id) ? undefined : freed.get(one.task.id);
+    const rooms = offer.rooms.filter(({ id }) => id === node);
+    return rooms.length === 0 ? [] : batchFramework({ ...offer, rooms }, [one]);
+  });
+}
+
+type Ending = ReadonlyMap<TaskId, readonly EndingPlace[]>;
 
 function without(wanted: readonly WantedTask[], placements: readonly PlannedPlacement[]): WantedTask[] {
   const placed = new Set(placements.map(({ task }) => task));

@@ -1,6 +1,6 @@
 /** Which tasks of a node have to go so that another one has a place: as cheap as can be, and none more than it takes. */
 import type { NodeId } from '../../shared/domain/ids.ts';
-import { addScalars, missingScalars, scalarOf } from '../../shared/domain/resources.ts';
+import { addScalars, missingScalars, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 import { type Claim, type ClaimInput, type Contender, keepsLimits } from './claims.ts';
 import type { Demand } from './demand.ts';
 import type { Holder } from './outlook.ts';
@@ -18,15 +18,91 @@ export interface VictimSearch extends ClaimInput {
   readonly hasRoom: boolean;
 }
 
+/**
+ * Nodes of which what would have to go is worked out and compared: those that look cheapest by amounts alone. Of thousands that are
+ * alike the first ones are as good as any.
+ */
+const NODES_COMPARED_MAX = 32;
+
 /** The cheapest of what would do; null: nothing does. */
 export function findDisplacement(search: VictimSearch): Displacement | null {
   let best: Displacement | null = null;
-  for (const node of search.outlook.nodes()) {
-    const victims = victimsOn(node, search);
+  let compared = 0;
+  for (const estimate of estimates(search)) {
+    if (best !== null && (compared === NODES_COMPARED_MAX || isDearer(estimate, best.victims))) break;
+    const victims = victimsOn(estimate.node, search);
     if (victims === null) continue;
-    if (best === null || isCheaper(victims, best.victims, search.nowMs)) best = { node, victims };
+    compared += 1;
+    if (best === null || isCheaper(victims, best.victims, search.nowMs)) best = { node: estimate.node, victims };
   }
   return best;
+}
+
+/** What making room on a node costs, judged by amounts alone. */
+interface Estimate {
+  readonly node: NodeId;
+  /** It takes a task of at least this priority. */
+  readonly ceiling: number;
+  /** It takes at least so many. */
+  readonly fewest: number;
+  readonly workLostMs: number;
+}
+
+/** The nodes that have enough of those who may be displaced, the cheapest first. */
+function estimates(search: VictimSearch): Estimate[] {
+  const all: Estimate[] = [];
+  for (const node of search.outlook.nodes()) {
+    const estimate = estimateOf(node, search);
+    if (estimate !== null) all.push(estimate);
+  }
+  // Sorting keeps the order of equals, which is that of the nodes' ids.
+  return all.sort((a, b) => a.ceiling - b.ceiling || a.fewest - b.fewest || a.workLostMs - b.workLostMs);
+}
+
+function estimateOf(node: NodeId, search: VictimSearch): Estimate | null {
+  const { outlook, claim, contender, hasRoom, nowMs } = search;
+  if (!hasRoom && !outlook.mayAdmit(node, contender.demand)) return null;
+  const pool = outlook.holders(node).filter((holder) => claim.mayDisplace(holder));
+  const lacking = hasRoom ? [] : lackingOn(node, search);
+  const freed = lacking.map(() => 0);
+  for (const [place, { priority, frees }] of pool.entries()) {
+    for (const [at, { name }] of lacking.entries()) freed[at] = (freed[at] ?? 0) + scalarOf(frees, name);
+    if (lacking.some(({ amount }, at) => toMilli(freed[at] ?? 0) < amount)) continue;
+    const least = pool.filter((holder) => holder.priority <= priority);
+    const fewest = Math.max(1, ...lacking.map((lack) => fewestFor(lack, least)));
+    return { node, ceiling: priority, fewest, workLostMs: workLostMs(pool.slice(0, place + 1), nowMs) };
+  }
+  return null;
+}
+
+interface Lack {
+  readonly name: string;
+  readonly amount: number;
+}
+
+function lackingOn(node: NodeId, { outlook, claim }: VictimSearch): Lack[] {
+  const free = outlook.free(node);
+  return claim.asked.scalarNames
+    .map((name) => ({ name, amount: toMilli(scalarOf(claim.asked.scalars, name) - scalarOf(free, name)) }))
+    .filter(({ amount }) => amount > 0);
+}
+
+/** How many of the largest it takes. */
+function fewestFor({ name, amount }: Lack, holders: readonly Holder[]): number {
+  const sizes = holders.map(({ frees }) => scalarOf(frees, name)).sort((a, b) => b - a);
+  let sum = 0;
+  let count = 0;
+  while (toMilli(sum) < amount && count < sizes.length) {
+    sum += sizes[count] ?? 0;
+    count += 1;
+  }
+  return count;
+}
+
+/** Whatever comes of the estimate, it is no cheaper than these. */
+function isDearer({ ceiling, fewest }: Estimate, victims: readonly Holder[]): boolean {
+  const difference = ceiling - ceilingOf(victims) || fewest - victims.length;
+  return difference > 0;
 }
 
 /** By the highest priority among them, then by their number, then by how long they have run in all. */

@@ -478,6 +478,21 @@ describe('over several rounds', () => {
     ]);
   });
 
+  it('what has come free for one task is not taken by another one that others have made room for', () => {
+    const displaced = (heir: string) => {
+      const stop = { atMs: T0, by: 'berth', reason: '', displaced: true as const };
+      const displacedBy = { because: 'guarantee' as const, role: 'mine', task: idOf(heir) };
+      return { task: { stop: { ...stop, displacedBy } }, entry: { stop: { ...stop, graceMs: 1000 } } };
+    };
+    const mine = waits('m', 'mine', { cpus: 2, priority: 10 });
+    const yours = waits('y', 'yours', { priority: 90 });
+    // One core of node a is free for the one, which waits for another; node z has come free for the other.
+    const shape = { nodes: { a: 2, z: 2 }, given: [runs('b1', 'b', displaced('m')), mine, yours], roles };
+    const freed = runs('b2', 'b', { node: 'z', ...displaced('y') });
+    const cluster = ended(clusterOf(literal({ ...shape, given: [...shape.given, freed] })), 'b2');
+    expect(planRound({ cluster, nowMs: NOW }).placements).toMatchObject([{ task: idOf('y'), node: 'z' }]);
+  });
+
   it('others are found when the node takes no new tasks any more', () => {
     const more = [...given, runs('b3', 'b', { node: 'z' }), runs('b4', 'b', { node: 'z' })];
     let cluster = clusterOf(literal({ nodes: { a: 2, z: 2 }, given: more, roles }));
