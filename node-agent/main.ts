@@ -11,11 +11,13 @@ import { FileFence } from './adapters/fence/file-fence.ts';
 import { FileJournal } from './adapters/journal/file-journal.ts';
 import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
 import { DEFAULT_PORTS, detectBoot, detectMachine } from './adapters/machine/detect.ts';
+import { detectGpus, nvidiaSmi } from './adapters/machine/detect-gpus.ts';
 import { isOtherMachine, readMachineIdentity } from './adapters/machine/machine-identity.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
 import { systemClock } from './adapters/system/system-clock.ts';
 import { systemRandom } from './adapters/system/system-random.ts';
-import { describeNode, newNodeId } from './config/describe.ts';
+import { describeNode, newNodeId, usableGpus } from './config/describe.ts';
+import type { GpuReport } from './config/gpus.ts';
 import { helpText } from './config/option-table.ts';
 import { type AgentOptions, parseOptions } from './config/options.ts';
 import { type Agent, createAgent } from './executor/agent.ts';
@@ -39,9 +41,45 @@ async function main(): Promise<void> {
       return;
     case 'faulty':
       return refuse(parsed.faults);
+    case 'describe':
+      return show(parsed.options);
     case 'run':
       return run(parsed.options);
   }
+}
+
+/** What a run would tell the control plane about this machine. Nothing is started, joined or written; the engine may be away. */
+async function show(options: AgentOptions): Promise<void> {
+  const nodeId = options.nodeId ?? '(made when it joins)';
+  const engine = await dockerRuntime(options, nodeId)
+    .describe()
+    .catch((cause: Error) => cause.message);
+  const isAway = typeof engine === 'string';
+  const { node, faults, warnings } = await described(options, nodeId, isAway ? NO_ENGINE : engine);
+  const shown = { node, faults, warnings: [...(isAway ? [engine] : []), ...warnings] };
+  process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+  if (faults.length > 0) process.exitCode = EXIT_WRONG_SETTINGS;
+}
+
+interface Engine {
+  readonly engine: string;
+  readonly rootDir: string;
+}
+
+const NO_ENGINE: Engine = { engine: '', rootDir: '/' };
+
+async function described(options: AgentOptions, nodeId: string, { engine, rootDir }: Engine) {
+  const [machine, gpus] = await Promise.all([
+    detectMachine(rootDir).catch(() => detectMachine('/')),
+    findGpus(options),
+  ]);
+  const found = { ...machine, ports: [DEFAULT_PORTS], gpus };
+  return describeNode({ nodeId, found, engine, agentVersion: VERSION, options });
+}
+
+/** An operator who wants none of them is told nothing about them. */
+async function findGpus({ gpus }: AgentOptions): Promise<GpuReport> {
+  return gpus === 'none' ? { type: 'absent' } : detectGpus(nvidiaSmi(systemClock));
 }
 
 /** Every fault at once, and nothing started. */
@@ -99,7 +137,8 @@ async function serve(surroundings: Surroundings): Promise<void> {
     log,
   });
   const system = { clock: systemClock, random: systemRandom, log };
-  const agent = createAgent({ controlPlane, runtime, journal, fence, config, ...system });
+  const gpus = async () => usableGpus(await findGpus(options), options.gpus);
+  const agent = createAgent({ controlPlane, runtime, journal, fence, config, gpus, ...system });
   await agent.start();
   if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });
   log.info('the agent has started', { node: nodeId, engine: config.node.engine, version: VERSION });
@@ -168,14 +207,8 @@ async function describe(
 ): Promise<AgentConfig | null> {
   const engine = await answeringEngine(runtime, log, ending);
   if (engine === null) return null;
-  const machine = await detectMachine(engine.rootDir).catch(() => detectMachine('/'));
-  const { node, faults } = describeNode({
-    nodeId,
-    found: { ...machine, ports: [DEFAULT_PORTS] },
-    engine: engine.engine,
-    agentVersion: VERSION,
-    options,
-  });
+  const { node, faults, warnings } = await described(options, nodeId, engine);
+  for (const cause of warnings) log.warn('something is wrong with GPUs', { cause });
   if (faults.length > 0) {
     refuse(faults);
     return null;
@@ -185,11 +218,7 @@ async function describe(
 }
 
 /** At boot the engine may come up after the agent. */
-async function answeringEngine(
-  runtime: DockerRuntime,
-  log: Log,
-  ending: AbortSignal,
-): Promise<{ readonly engine: string; readonly rootDir: string } | null> {
+async function answeringEngine(runtime: DockerRuntime, log: Log, ending: AbortSignal): Promise<Engine | null> {
   for (let retry = 0; !ending.aborted; retry += 1) {
     try {
       return await runtime.describe();

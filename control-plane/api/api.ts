@@ -7,20 +7,24 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { FrameworkStreams } from '../services/framework-streams.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
 import { authenticate } from './http/authenticate.ts';
-import type { Endpoint, Method, Outcome } from './http/endpoint.ts';
+import type { Endpoint, EndpointDocument, Method, Outcome } from './http/endpoint.ts';
 import { HttpRefusal, problemResponse } from './http/problem.ts';
 import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/headers.ts';
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
 import { eventEndpoints } from './routes/events.ts';
+import { frameworkEndpoints } from './routes/frameworks.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
+import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
+import { roleEndpoints } from './routes/roles.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
 import { taskEndpoints } from './routes/tasks.ts';
 
@@ -37,7 +41,7 @@ export function createApi(options: ApiOptions): Hono {
   const app = new Hono<Env>();
   frame(app, parts);
   for (const one of endpoints) {
-    app.on(one.document.method.toUpperCase(), routerPath(one.document.path), (c) => serve(c, one, parts));
+    app.on(one.document.method.toUpperCase(), routerPath(one.document), (c) => serve(c, one, parts));
   }
   openRoutes(
     app,
@@ -54,7 +58,8 @@ function partsOf(options: ApiOptions): ApiParts {
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const relay = new LogRelay({ ctx, peerToken, fetch });
   signal.addEventListener('abort', () => relay.close(), { once: true });
-  return { ...options, relay, metrics: options.metrics ?? new MetricsRegistry() };
+  const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
+  return { ...options, relay, frameworkStreams, metrics: options.metrics ?? new MetricsRegistry() };
 }
 
 function endpointsOf(parts: ApiParts): readonly Endpoint[] {
@@ -63,6 +68,9 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...taskEndpoints(parts),
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),
+    ...roleEndpoints(parts),
+    ...frameworkEndpoints(parts),
+    ...offerEndpoints(parts),
     ...eventEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),
@@ -152,8 +160,10 @@ function toResponse(outcome: Outcome, position: (revision: number | undefined) =
 function refuseOtherMethods(app: Hono<Env>, endpoints: readonly Endpoint[]): void {
   const methods = Map.groupBy(endpoints, (one) => one.document.path);
   for (const [path, known] of methods) {
+    const [first] = known;
+    if (first === undefined) continue;
     const allow = allowOf(known.map((one) => one.document.method));
-    app.all(routerPath(path), (c) => {
+    app.all(routerPath(first.document), (c) => {
       c.set('route', path);
       throw new HttpRefusal('method-not-allowed', `${c.req.method.slice(0, 20)} is not possible here, only ${allow}`, {
         allow,
@@ -166,7 +176,8 @@ function allowOf(methods: readonly Method[]): string {
   return methods.flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).join(', ');
 }
 
-/** `/v1/jobs/{name}` as the router spells it: `/v1/jobs/:name`. */
-function routerPath(path: string): string {
-  return path.replace(/\{(\w+)\}/g, ':$1');
+/** `/v1/jobs/{name}` as the router spells it: `/v1/jobs/:name`, or where it is greedy, `/v1/jobs/:name{.+}`. */
+function routerPath({ path, isGreedy = false }: EndpointDocument): string {
+  const spelled = path.replace(/\{(\w+)\}/g, ':$1');
+  return isGreedy ? `${spelled}{.+}` : spelled;
 }

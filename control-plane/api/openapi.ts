@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, made from the descriptions that the endpoints are served by. */
 import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
 import { z } from 'zod';
+import { frameworkEventSchema } from '../../shared/protocol/framework.ts';
 import { problemSchema, stopViewSchema } from '../../shared/protocol/views.ts';
 import type { AnswerDocument, EndpointDocument } from './http/endpoint.ts';
 import { IDEMPOTENCY_HEADER, REPLAYED_HEADER, REQUEST_ID_HEADER, REVISION_HEADER } from './input/headers.ts';
@@ -20,6 +21,16 @@ A POST with an \`${IDEMPOTENCY_HEADER}\` is carried out once, however often it i
 
 Lists come in pages: \`next\` of one is \`after\` of the following.`;
 
+const FRAMEWORKS = `Schedulers of your own: they are made offers of what nodes have free, and decide by themselves what runs on them.
+
+A framework subscribes, which gives it an id and a session, and opens its stream. There it gets offers and what becomes of its tasks; it answers by the other calls, each of which names the session. Nothing is lost with a connection or a replica: open the stream again, anywhere, with the same session, and all offers that stand and all updates that are not acknowledged come again. A program that was started anew subscribes with its id: the session moves on, and whoever still acts in the old one is refused with \`session-moved\`. Without a stream for longer than its failover timeout, a framework is torn down, and its tasks end.
+
+    curl -X POST "$BERTH/v1/frameworks" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+      -d '{"name": "painter", "roles": ["eng/ml"], "failoverTimeoutSeconds": 600}'
+    curl -N "$BERTH/v1/frameworks/$ID/events?session=1" -H "Authorization: Bearer $TOKEN"
+
+An update comes again, after 10 s and then ever more seldom, until it is acknowledged by its id; of each task they come one at a time and in order. An offer that is neither accepted nor declined in time is taken back, and its node is offered to this framework ever more seldom.`;
+
 export function openApiDocument(documents: readonly EndpointDocument[], version: string): OpenApiDocument {
   const app = new OpenAPIHono();
   const { openAPIRegistry } = app;
@@ -30,6 +41,8 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
   });
   // Named here, or it would be described where it is first used, and there it may also be null.
   openAPIRegistry.register('Stop', stopViewSchema.clone());
+  // What streams of events carry is named nowhere else.
+  openAPIRegistry.register('FrameworkEvent', frameworkEventSchema);
   for (const document of documents) openAPIRegistry.registerPath(routeOf(document));
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
@@ -45,6 +58,8 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Jobs', description: 'What somebody wants to run.' },
       { name: 'Tasks', description: 'Single containers of jobs.' },
       { name: 'Nodes', description: 'Machines.' },
+      { name: 'Roles', description: 'Who the resources are for.' },
+      { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
       { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },

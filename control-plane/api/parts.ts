@@ -4,6 +4,7 @@ import type { KeyRing } from '../auth/keys.ts';
 import type { TokenMint } from '../auth/tokens.ts';
 import type { Verifier } from '../auth/verify.ts';
 import type { ServiceContext } from '../services/context.ts';
+import type { FrameworkStreams } from '../services/framework-streams.ts';
 import type { LogRelay } from '../services/log-relay.ts';
 
 export interface ApiOptions {
@@ -22,5 +23,6 @@ export interface ApiOptions {
 /** The same, with what the API adds for its own endpoints. */
 export interface ApiParts extends Omit<ApiOptions, 'metrics'> {
   readonly relay: LogRelay;
+  readonly frameworkStreams: FrameworkStreams;
   readonly metrics: MetricsRegistry;
 }

@@ -29,6 +29,28 @@ export function mebibytes(text: string): number {
   throw new InvalidArgumentError('Write it in MiB, such as 256, or like 512M or 1.5G.');
 }
 
+/** `cpus=2,memMiB=1G` as amounts by name. What is counted in MiB may be written with a unit. */
+export function amountsArgument(text: string): Record<string, number> {
+  const amounts: Record<string, number> = {};
+  for (const part of text.split(',')) {
+    const [name = '', amount, ...rest] = part.split('=');
+    if (name === '' || amount === undefined || rest.length > 0) {
+      throw new InvalidArgumentError('Write it like cpus=2,memMiB=1G.');
+    }
+    if (Object.hasOwn(amounts, name)) throw new InvalidArgumentError(`${name} is named twice.`);
+    amounts[name] = name.endsWith('MiB') ? mebibytes(amount) : decimal(amount);
+  }
+  return amounts;
+}
+
+/** The same, gathered over repetitions of the flag. */
+export function amountsGathered(
+  text: string,
+  before: readonly Record<string, number>[] = [],
+): Record<string, number>[] {
+  return [...before, amountsArgument(text)];
+}
+
 export function decimal(text: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
   throw new InvalidArgumentError('It must be a number.');

@@ -7,7 +7,7 @@ export interface DriverMetrics {
   /** From claim to commit; looks that found nothing to do aren't rounds. */
   readonly roundSeconds: Histogram;
   readonly passSeconds: Histogram;
-  /** By outcome: `placed`, `swept`, `displaced`. */
+  /** By outcome: `placed`, `offered`, `swept`, `displaced`. */
   readonly tasks: Counter;
   /** Rounds and passes that lost a compare to somebody else and were run again. */
   readonly lost: Counter;
@@ -27,7 +27,7 @@ export function driverMetrics(metrics: Metrics): DriverMetrics {
     }),
     tasks: metrics.counter({
       name: 'berth_round_tasks_total',
-      help: 'Tasks that rounds placed, places that they took back, and tasks that they asked to make room.',
+      help: 'Tasks that rounds placed, and places that they took back.',
       labels: ['outcome'],
     }),
     lost: metrics.counter({

@@ -7,13 +7,14 @@ import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff
 import { sleep } from '../../shared/util/clock.ts';
 import { type Metrics, MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { PassFacts } from '../reconcile/actions.ts';
+import { RoundMemory } from '../scheduler/round-memory.ts';
 import { HistoryGoneError, LeaseGoneError, StoreFullError, StoreUnavailableError } from '../store/contract.ts';
 import type { ControllerContext } from './context.ts';
 import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
 import { DriverSeat, type DriverSeatOptions } from './driver-seat.ts';
 import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './housekeeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
-import { type RoundOutcome, runRound } from './round.ts';
+import { doneBy, NOTHING_DONE, type RoundOutcome, runRound } from './round.ts';
 import { Settling } from './settling.ts';
 import { StoreContact } from './store-contact.ts';
 import { UnreachableNodes } from './unreachable-nodes.ts';
@@ -53,6 +54,7 @@ export class Driver {
   readonly #unreachable: UnreachableNodes;
   readonly #unseenEnds: UnseenEnds;
   readonly #settling: Settling;
+  readonly #memory = new RoundMemory();
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
@@ -149,8 +151,7 @@ export class Driver {
       const pass = await this.#pass(settlingMs);
       const round = await this.#round(settlingMs);
       wakeAtMs = earliest(pass.wakeAtMs, round.wakeAtMs);
-      if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept + round.displaced === 0)
-        break;
+      if (!pass.again && !round.again && pass.committed === 0 && doneBy(round) === 0) break;
     }
     if (signal.aborted) return;
     const { clock } = this.#ctx;
@@ -180,15 +181,16 @@ export class Driver {
 
   async #round(settlingMs: number): Promise<RoundOutcome> {
     const { clock } = this.#ctx;
-    if (settlingMs > 0) return { placed: 0, swept: 0, displaced: 0, again: false, wakeAtMs: clock.now() + settlingMs };
+    if (settlingMs > 0) return { ...NOTHING_DONE, again: false, wakeAtMs: clock.now() + settlingMs };
     const startedMs = clock.monotonicMs();
-    const outcome = await runRound(this.#ctx);
-    const { placed, swept, displaced, again } = outcome;
+    const outcome = await runRound(this.#ctx, this.#memory);
+    const { placed, swept, offered, displaced, again } = outcome;
     if (again) this.#metrics.lost.add(1, ['round']);
-    if (placed + swept + displaced > 0) {
+    if (doneBy(outcome) > 0) {
       this.#metrics.roundSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
       this.#metrics.tasks.add(placed, ['placed']);
       this.#metrics.tasks.add(swept, ['swept']);
+      this.#metrics.tasks.add(offered, ['offered']);
       this.#metrics.tasks.add(displaced, ['displaced']);
     }
     return outcome;

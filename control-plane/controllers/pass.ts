@@ -14,6 +14,7 @@ import {
   type PassPlan,
 } from '../reconcile/actions.ts';
 import { planBatchPass } from '../reconcile/batch-pass.ts';
+import { planFrameworks } from '../reconcile/frameworks-pass.ts';
 import { planGoneNodes } from '../reconcile/gone-nodes-pass.ts';
 import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
@@ -29,6 +30,7 @@ import {
   giveUpUnit,
   jobUnit,
   loseUnit,
+  presenceUnit,
   reachabilityUnit,
   removeJobUnit,
   stopUnit,
@@ -54,6 +56,7 @@ const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
   planBatchPass,
   planKeptAside,
   planNodeHealth,
+  planFrameworks,
 ];
 
 /** Throws StoreUnavailableError. */
@@ -164,6 +167,10 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'lose-tasks':
     case 'clear-node':
       return String(snapshot.modRevision(keys.epoch(action.node)));
+    case 'mark-disconnected':
+    case 'mark-connected':
+    case 'tear-down':
+      return String(snapshot.modRevision(keys.framework(action.framework)));
     case 'forget':
       return action.records.map((record) => jobBasis(snapshot, jobOf(snapshot, record))).join();
     default:
@@ -213,8 +220,29 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return loseUnit(snapshot, action);
     case 'clear-node':
       return clearUnit(snapshot, action);
+    case 'mark-disconnected':
+    case 'mark-connected':
+    case 'tear-down':
+      return unitOfPresence(snapshot, action);
     case 'forget':
       return forgottenUnit(snapshot, action.records);
+    default:
+      return unreachable(action);
+  }
+}
+
+type PresenceAction = Extract<PassAction, { type: 'mark-disconnected' | 'mark-connected' | 'tear-down' }>;
+
+/** Null: its stream was opened or has ended since. */
+function unitOfPresence(snapshot: Snapshot, action: PresenceAction): Unit | null {
+  if (snapshot.isConnected(action.framework) !== (action.type === 'mark-connected')) return null;
+  switch (action.type) {
+    case 'mark-disconnected':
+      return presenceUnit(snapshot, action.framework, { disconnectedSinceMs: action.sinceMs });
+    case 'mark-connected':
+      return presenceUnit(snapshot, action.framework, { disconnectedSinceMs: null });
+    case 'tear-down':
+      return presenceUnit(snapshot, action.framework, { teardown: action.stop });
     default:
       return unreachable(action);
   }
@@ -234,6 +262,7 @@ function jobOf(snapshot: Snapshot, record: Forgettable): JobUid {
     case 'task':
       return snapshot.tasks.get(record.id)?.jobUid ?? '';
     case 'gone-node':
+    case 'framework':
       return '';
     default:
       return record.job;
@@ -253,6 +282,8 @@ function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
     }
     case 'gone-node':
       return keys.epoch(record.node);
+    case 'framework':
+      return keys.framework(record.framework);
     default:
       return unreachable(record);
   }

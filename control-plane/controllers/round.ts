@@ -3,17 +3,20 @@
  * claim as a fence. Whoever stalls between claim and commit finds the fence gone and commits nothing; a plan whose commit
  * was cut off half-way is planned again, and what did land is no longer pending.
  */
-import type { JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { NodeId, RolePath } from '../../shared/domain/ids.ts';
+import type { Offer } from '../../shared/domain/offer.ts';
+import { ancestorsOf } from '../../shared/domain/role.ts';
 import type { RoundPlan } from '../scheduler/plan.ts';
 import { planRound } from '../scheduler/round.ts';
+import { RoundMemory } from '../scheduler/round-memory.ts';
 import { type Compare, TRANSACTION_COMPARES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
-import { putRecord } from '../store/records.ts';
+import { claimRound } from '../store/round-claim.ts';
 import { fitsTransaction, packTransactions } from '../store/transact.ts';
 import { type NodeRound, type RoundUnit, roundUnit } from '../store/units.ts';
 import type { ControllerContext } from './context.ts';
 
-/** How long a round waits for its own claim to reach the mirror. */
+/** How long a round waits for its own writes to reach the mirror. */
 const CATCH_UP_MS = 2000;
 
 /** Leaves room in a transaction for the fence, the ledger and the record of the operation. */
@@ -21,7 +24,9 @@ const UNIT_COMPARES_MAX = TRANSACTION_COMPARES_MAX - 4;
 
 export interface RoundOutcome {
   readonly placed: number;
+  /** Places that tasks have given back, and offers that have ended. */
   readonly swept: number;
+  readonly offered: number;
   /** How many tasks were asked to make room for others. */
   readonly displaced: number;
   /** Something was lost to others or left for the next round: run one at once. */
@@ -30,19 +35,24 @@ export interface RoundOutcome {
   readonly wakeAtMs: number | null;
 }
 
-const NOTHING: RoundOutcome = { placed: 0, swept: 0, displaced: 0, again: false, wakeAtMs: null };
+export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0, displaced: 0 } as const;
 
-/** Runs a round if there is anything to do. Throws StoreUnavailableError. */
-export async function runRound(ctx: ControllerContext): Promise<RoundOutcome> {
-  const forecast = plan(ctx);
-  if (!isWorthClaiming(ctx, forecast)) return { ...NOTHING, wakeAtMs: forecast.wakeAtMs };
-  const fence = await claimRound(ctx);
-  if (fence === null) return { ...NOTHING, again: true };
-  return commitRound(ctx, fence);
+/** How much it has changed; 0: nothing. */
+export function doneBy({ placed, swept, offered, displaced }: RoundOutcome): number {
+  return placed + swept + offered + displaced;
 }
 
-function plan(ctx: ControllerContext): RoundPlan {
-  return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now() });
+/** Runs a round if there is anything to do. Throws StoreUnavailableError. */
+export async function runRound(ctx: ControllerContext, memory = new RoundMemory()): Promise<RoundOutcome> {
+  const forecast = plan(ctx, memory);
+  if (!isWorthClaiming(ctx, forecast)) return { ...NOTHING_DONE, again: false, wakeAtMs: forecast.wakeAtMs };
+  const fence = await claimRound(ctx);
+  if (fence === null) return { ...NOTHING_DONE, again: true, wakeAtMs: null };
+  return commitRound(ctx, fence, memory);
+}
+
+function plan(ctx: ControllerContext, memory: RoundMemory): RoundPlan {
+  return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now(), memory });
 }
 
 /** A claim is a change, and every change has this looked at again: so none is made where nothing could be committed. */
@@ -66,88 +76,97 @@ function isCommittable({ log }: ControllerContext, { round, unit }: DraftedRound
   if (fitsTransaction(unit, [LONGEST_FENCE])) return true;
   const { node, sweep } = round;
   log.error(
-    { node, placements: round.place.length, sweeps: sweep.length },
-    `what this round does on node ${node} is more than one transaction takes; nothing is placed or freed there until its ledger is smaller`,
+    { node, placements: round.place.length, sweeps: sweep.length, offers: round.offer.length },
+    `what this round does on node ${node} is more than one transaction takes; nothing is placed, offered or freed there until its ledger is smaller`,
   );
   return false;
 }
 
 const LONGEST_FENCE: Compare = { key: keys.currentRound, modRevision: Number.MAX_SAFE_INTEGER };
 
-/** Null: another replica claimed one at the same time, or the mirror doesn't follow. */
-async function claimRound(ctx: ControllerContext): Promise<Compare | null> {
+async function commitRound(ctx: ControllerContext, fence: Compare, memory: RoundMemory): Promise<RoundOutcome> {
   const { snapshot } = ctx.mirror;
-  const key = keys.currentRound;
-  const claim = { number: (snapshot.round?.number ?? 0) + 1, owner: ctx.replica.id, claimedAtMs: ctx.clock.now() };
-  const result = await ctx.store.transact({
-    compares: [{ key, modRevision: snapshot.modRevision(key) }],
-    writes: [putRecord('rounds', key, claim)],
-  });
-  const caughtUp = await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-  return result.committed && caughtUp ? { key, modRevision: result.revision } : null;
-}
-
-async function commitRound(ctx: ControllerContext, fence: Compare): Promise<RoundOutcome> {
-  const { snapshot } = ctx.mirror;
-  const decided = plan(ctx);
+  const decided = plan(ctx, memory);
+  const { wakeAtMs } = decided;
   const { rounds, leftOver } = roundsByNode(decided);
   const nowMs = ctx.clock.now();
   const drafted = rounds
     .map((round) => ({ round, unit: roundUnit(snapshot, round, nowMs) }))
     .filter((draft) => isCommittable(ctx, draft));
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
-  let placed = 0;
-  let swept = 0;
-  let displaced = 0;
+  const done = { ...NOTHING_DONE } as Record<keyof typeof NOTHING_DONE, number>;
   const units = drafted.map(({ unit }) => unit);
   for (const { compares, writes, units: packed } of packTransactions(units, [fence])) {
     const result = await ctx.store.transact({ compares, writes });
     if (!result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-      return { placed, swept, displaced, again: true, wakeAtMs: decided.wakeAtMs };
+      return { ...done, again: true, wakeAtMs };
     }
     for (const position of packed) {
-      placed += drafted[position]?.unit.placed ?? 0;
-      swept += drafted[position]?.round.sweep.length ?? 0;
-      displaced += drafted[position]?.unit.displaced ?? 0;
+      const draft = drafted[position];
+      if (draft === undefined) continue;
+      done.placed += draft.unit.placed;
+      done.swept += draft.round.sweep.length + draft.round.withdraw.length;
+      done.offered += draft.round.offer.length;
+      done.displaced += draft.unit.displaced;
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
-  return { placed, swept, displaced, again: leftOver || cutOff || decided.isCutOff, wakeAtMs: decided.wakeAtMs };
+  return { ...done, again: leftOver || cutOff || decided.isCutOff, wakeAtMs };
 }
 
 /** The plan by node. What would be too much for one node's transaction is left for the next round. */
 function roundsByNode(decided: RoundPlan): { rounds: NodeRound[]; leftOver: boolean } {
-  const rounds = new Map<NodeId, NodeRoundDraft>();
-  const roundOf = (node: NodeId) => {
-    const round = rounds.get(node) ?? { node, sweep: [], place: [], jobs: new Set(), stop: [] };
-    rounds.set(node, round);
-    return round;
+  const drafts = new Map<NodeId, NodeDraft>();
+  const draftOf = (node: NodeId) => {
+    const draft = drafts.get(node) ?? new NodeDraft(node);
+    drafts.set(node, draft);
+    return draft;
   };
-  for (const { node, tasks } of decided.sweeps) roundOf(node).sweep = tasks;
+  for (const { node, tasks, offers } of decided.sweeps) {
+    const draft = draftOf(node);
+    draft.sweep = tasks;
+    draft.withdraw = offers;
+  }
   let leftOver = false;
   for (const { node, entry, why } of decided.placements) {
-    const { place, jobs } = roundOf(node);
-    if (place.length + jobs.size + 1 >= UNIT_COMPARES_MAX) {
-      leftOver = true;
-      continue;
-    }
-    place.push({ entry, why });
-    jobs.add(entry.jobUid);
+    const { jobUid, role } = entry;
+    if (draftOf(node).takes([entry.task, jobUid], role)) draftOf(node).place.push({ entry, why });
+    else leftOver = true;
+  }
+  for (const { node, offer } of decided.offers) {
+    if (draftOf(node).takes([offer.framework], offer.role)) draftOf(node).offer.push(offer);
+    else leftOver = true;
   }
   for (const { node, ...stopped } of decided.stops) {
-    const { place, jobs, stop } = roundOf(node);
-    // Each compares the task that ends and the one that gets its place.
-    if (place.length + jobs.size + 2 * stop.length + 2 > UNIT_COMPARES_MAX) leftOver = true;
-    else stop.push(stopped);
+    const { task, stop } = stopped;
+    if (draftOf(node).takes([task, stop.displacedBy?.task ?? task], null)) draftOf(node).stop.push(stopped);
+    else leftOver = true;
   }
-  return { rounds: [...rounds.values()], leftOver };
+  return { rounds: [...drafts.values()], leftOver };
 }
 
-interface NodeRoundDraft {
+/** One node's part, while it is put together. */
+class NodeDraft implements NodeRound {
   readonly node: NodeId;
-  sweep: readonly TaskId[];
-  readonly place: NodeRound['place'][number][];
-  readonly jobs: Set<JobUid>;
-  readonly stop: NodeRound['stop'][number][];
+  sweep: NodeRound['sweep'] = [];
+  withdraw: NodeRound['withdraw'] = [];
+  readonly place: NodeRound['place'][number][] = [];
+  readonly offer: Offer[] = [];
+  readonly stop: NodeRound['stop'][number][] = [];
+  readonly #compared = new Set<string>();
+
+  constructor(node: NodeId) {
+    this.node = node;
+  }
+
+  /** Counts what is compared for it, if a transaction has room for that. False: it hasn't. */
+  takes(ids: readonly string[], role: RolePath | null): boolean {
+    const roles = role === null ? [] : [role, ...ancestorsOf(role)];
+    const added = [...ids, ...roles.map((path) => `role ${path}`)];
+    const isNew = added.filter((id) => !this.#compared.has(id));
+    if (this.#compared.size + isNew.length > UNIT_COMPARES_MAX) return false;
+    for (const id of isNew) this.#compared.add(id);
+    return true;
+  }
 }

@@ -3,7 +3,7 @@
  * compares the revisions of everything that the action names, in the snapshot that it was decided from.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { FrameworkId, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { JobOutcome, StopRequest } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 
@@ -74,6 +74,10 @@ export type PassAction =
       readonly atMs: number;
       readonly message: string;
     }
+  /** Compares the framework, and the record of its stream. */
+  | { readonly type: 'mark-disconnected'; readonly framework: FrameworkId; readonly sinceMs: number }
+  | { readonly type: 'mark-connected'; readonly framework: FrameworkId }
+  | { readonly type: 'tear-down'; readonly framework: FrameworkId; readonly stop: StopRequest }
   /** Compares every task, and the job of everything that has one on record. At most {@link FORGET_RECORDS_MAX} records. */
   | { readonly type: 'forget'; readonly records: readonly Forgettable[] };
 
@@ -82,6 +86,8 @@ export type Forgettable =
   | { readonly kind: 'task'; readonly id: TaskId }
   | { readonly kind: 'version'; readonly job: JobUid; readonly version: number }
   | { readonly kind: 'job'; readonly job: JobUid }
+  /** One that was torn down. */
+  | { readonly kind: 'framework'; readonly framework: FrameworkId }
   /** That a node was declared gone. */
   | { readonly kind: 'gone-node'; readonly node: NodeId };
 

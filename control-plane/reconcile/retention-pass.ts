@@ -5,6 +5,8 @@
  * - A job that has its outcome goes as a whole, with its versions and tasks.
  * - A task goes alone when no job needs it: its job has been removed, or is at a later version. The tasks of the version that
  *   a job without an outcome is at all stay, since its attempts are counted from them.
+ * - A framework that was torn down goes once no task of it is on record. Ended tasks of one that lives, and hasn't acknowledged
+ *   all that became of them, go after all others.
  * - Of each job only the newest versions are kept.
  *
  * That a node was declared gone is kept for longer than its agent could come back with a token of its own.
@@ -16,6 +18,7 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { JobUid, TaskId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import { byText } from '../../shared/util/order.ts';
 import { FORGET_RECORDS_MAX, type Forgettable, type PassAction } from './actions.ts';
 import { endedAtMs } from './batch-tasks.ts';
@@ -70,18 +73,21 @@ interface Ended {
   readonly tasks: readonly Task[];
   /** It goes even if it is young and there is room. */
   readonly isSurplus: boolean;
+  /** Its framework hasn't acknowledged yet what became of it. */
+  readonly isOwed: boolean;
 }
 
 export function planRetention(input: RetentionInput): RetentionPlan {
   const { cluster, policy } = input;
   const ended = [...endedJobs(input), ...unneededTasks(input)].sort(
-    (a, b) => a.endedAtMs - b.endedAtMs || byText(a.id, b.id),
+    (a, b) => Number(a.isOwed) - Number(b.isOwed) || a.endedAtMs - b.endedAtMs || byText(a.id, b.id),
   );
   const records = [
     ...outOfRetention(input, ended).flatMap((one) => recordsOf(cluster, one)),
     ...[...cluster.jobs.values()]
       .sort((a, b) => byText(a.uid, b.uid))
       .flatMap((job) => oldVersions(cluster, job, policy)),
+    ...endedFrameworks(input),
     ...longGone(input),
   ];
   const unique = new Map(records.map((record) => [recordKey(record), record]));
@@ -91,7 +97,7 @@ export function planRetention(input: RetentionInput): RetentionPlan {
   return { actions: actions.slice(0, RETENTION_ACTIONS_MAX), more: actions.length > RETENTION_ACTIONS_MAX };
 }
 
-/** Those that are too old, and of the others the oldest for as long as there are too many. `ended` is in the order of its end. */
+/** Those that are too old, and of the others the first for as long as there are too many. */
 function outOfRetention({ cluster, nowMs, policy }: RetentionInput, ended: readonly Ended[]): Ended[] {
   let jobs = [...cluster.jobs.values()].filter(isSettled).length;
   let tasks = [...cluster.tasks.values()].filter(({ state }) => isTerminal(state)).length;
@@ -115,7 +121,7 @@ function endedJobs({ cluster }: RetentionInput): Ended[] {
     if (job.outcome === null || job.deleted) return [];
     const tasks = [...cluster.tasksOfJob(job.uid)].sort(byId);
     if (!tasks.every((task) => isOver(cluster, task))) return [];
-    return [{ id: job.uid, endedAtMs: job.outcome.atMs, job, tasks, isSurplus: false }];
+    return [{ id: job.uid, endedAtMs: job.outcome.atMs, job, tasks, isSurplus: false, isOwed: false }];
   });
 }
 
@@ -126,8 +132,22 @@ function unneededTasks({ cluster, nowMs, policy }: RetentionInput): Ended[] {
     const isNeeded = job !== undefined && (isSettled(job) || task.jobVersion >= job.version);
     if (isNeeded || !isOver(cluster, task)) return [];
     const isSurplus = job !== undefined && task.jobVersion <= job.version - policy.versionsMax;
-    return [{ id: task.id, endedAtMs: endedAtMs(task, nowMs), job: null, tasks: [task], isSurplus }];
+    return [
+      {
+        id: task.id,
+        endedAtMs: endedAtMs(task, nowMs),
+        job: null,
+        tasks: [task],
+        isSurplus,
+        isOwed: isOwed(cluster, task),
+      },
+    ];
   });
+}
+
+function isOwed({ frameworks }: ClusterView, task: Task): boolean {
+  const framework = task.framework === null ? undefined : frameworks.get(task.framework.id);
+  return framework?.teardown === null && outstandingUpdate(task) !== null;
 }
 
 function isOver(cluster: ClusterView, task: Task): boolean {
@@ -148,6 +168,17 @@ function oldVersions(cluster: ClusterView, job: Job, { versionsMax }: RetentionP
   return versionsOf(cluster, job.uid)
     .filter((version) => version <= job.version - versionsMax && !inUse.has(version))
     .map(versionRecord(job.uid));
+}
+
+/** Kept for a while even if it never launched anything: whoever subscribes with its id is told that it is gone. */
+function endedFrameworks({ cluster, nowMs }: RetentionInput): Forgettable[] {
+  return [...cluster.frameworks.values()]
+    .filter(({ id, teardown }) => {
+      const isOld = teardown !== null && nowMs - teardown.atMs >= KEEP_MIN_MS;
+      return isOld && [...cluster.tasksOfFramework(id)].length === 0;
+    })
+    .map(({ id }): Forgettable => ({ kind: 'framework', framework: id }))
+    .sort((a, b) => byText(recordKey(a), recordKey(b)));
 }
 
 /** Under a name that nobody has joined with since, and where nothing is left to be given back. */
@@ -174,6 +205,8 @@ function recordKey(record: Forgettable): string {
       return `version ${record.job} ${record.version}`;
     case 'job':
       return `job ${record.job}`;
+    case 'framework':
+      return `framework ${record.framework}`;
     case 'gone-node':
       return `gone node ${record.node}`;
   }

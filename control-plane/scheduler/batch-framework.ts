@@ -9,28 +9,51 @@
 import type { TaskEntry } from '../../shared/domain/ledger.ts';
 import { portsOf } from '../../shared/domain/resources.ts';
 import { type Demand, demandOf, groupKey } from './demand.ts';
-import { DEMAND_FILTERS } from './filters/all.ts';
+import { BOUND_FILTERS, DEMAND_FILTERS } from './filters/all.ts';
 import type { Filter } from './filters/filter.ts';
-import type { BuiltInFramework, BuiltInOffer } from './framework.ts';
+import type { BuiltInFramework, BuiltInOffer, BuiltInScheduler } from './framework.ts';
 import type { PlannedPlacement } from './plan.ts';
 import { allocatePorts } from './ports.ts';
 import type { Room } from './room.ts';
 import { describeChoice, type Score, scoreOf } from './score.ts';
 import type { WantedTask } from './wanted.ts';
 
-export const batchFramework: BuiltInFramework = (offer, tasks) => {
-  const searches = new Map<string, GroupSearch>();
+export const batchFramework: BuiltInFramework = (offer, tasks) => new BatchScheduler(offer, tasks);
+
+class BatchScheduler implements BuiltInScheduler {
+  readonly #offer: BuiltInOffer;
+  readonly #tasks: readonly WantedTask[];
+  readonly #searches = new Map<string, GroupSearch>();
+  #next = 0;
+
+  constructor(offer: BuiltInOffer, tasks: readonly WantedTask[]) {
+    this.#offer = offer;
+    this.#tasks = tasks;
+  }
+
+  placeNext(): PlannedPlacement | null {
+    for (let wanted = this.#tasks[this.#next]; wanted !== undefined; wanted = this.#tasks[this.#next]) {
+      this.#next += 1;
+      const key = groupKey(wanted.job.uid, wanted.group.name);
+      const search = this.#searches.get(key) ?? searchFor(wanted, this.#offer);
+      this.#searches.set(key, search);
+      const placement = placeOne(wanted, search, this.#offer.nodesTotal);
+      if (placement !== null) return placement;
+    }
+    return null;
+  }
+}
+
+/** All that it places when nobody else has a turn, at most so many. */
+export function placeAll(scheduler: BuiltInScheduler, placementsMax: number): PlannedPlacement[] {
   const placements: PlannedPlacement[] = [];
-  for (const wanted of tasks) {
-    if (placements.length >= offer.placementsMax) break;
-    const key = groupKey(wanted.job.uid, wanted.group.name);
-    const search = searches.get(key) ?? searchFor(wanted, offer);
-    searches.set(key, search);
-    const placement = placeOne(wanted, search, offer.nodesTotal);
-    if (placement !== null) placements.push(placement);
+  while (placements.length < placementsMax) {
+    const placement = scheduler.placeNext();
+    if (placement === null) break;
+    placements.push(placement);
   }
   return placements;
-};
+}
 
 /** The nodes that may still take tasks of one group. */
 interface GroupSearch {
@@ -43,8 +66,8 @@ interface GroupSearch {
 
 interface Candidate {
   readonly room: Room;
-  /** How many entries it had when it was judged. */
-  entriesSeen: number;
+  /** The version of the room that was judged. */
+  versionSeen: number;
   score: number;
 }
 
@@ -56,13 +79,13 @@ function searchFor({ job, group }: WantedTask, offer: BuiltInOffer): GroupSearch
     demand,
     filters: DEMAND_FILTERS.filter((filter) => filter.applies(demand)),
     score: scoreOf(demand.placement),
-    candidates: offer.rooms.map((room) => ({ room, entriesSeen: NOT_JUDGED, score: 0 })),
+    candidates: offer.rooms.map((room) => ({ room, versionSeen: NOT_JUDGED, score: 0 })),
   };
 }
 
 function placeOne(wanted: WantedTask, search: GroupSearch, nodesTotal: number): PlannedPlacement | null {
   const { demand } = search;
-  const room = bestOf(search);
+  const room = bestWithinBounds(search);
   if (room === null) return null;
   const why = describeChoice(room, demand, { fitting: search.candidates.length, total: nodesTotal });
   const entry = entryFor(wanted, demand, room);
@@ -70,12 +93,29 @@ function placeOne(wanted: WantedTask, search: GroupSearch, nodesTotal: number): 
   return { task: wanted.task.id, node: room.id, entry, why };
 }
 
+/**
+ * The best room, if what the role may still be given allows it. That shrinks with all that the role is given anywhere, so it is
+ * asked last, of the best alone; what is refused there is out, with all rooms where nothing is reserved for the role either.
+ */
+function bestWithinBounds(search: GroupSearch): Room | null {
+  const { demand } = search;
+  for (let room = bestOf(search); room !== null; room = bestOf(search)) {
+    const refused = room;
+    if (isAdmitted(refused, demand, BOUND_FILTERS)) return refused;
+    const isAlike = refused.reserved.length === 0;
+    search.candidates = search.candidates.filter((candidate) =>
+      isAlike ? candidate.room.reserved.length > 0 : candidate.room !== refused,
+    );
+  }
+  return null;
+}
+
 /** The best of the candidates that still admit the group; of equally good ones the first. */
 function bestOf(search: GroupSearch): Room | null {
   let best: Candidate | null = null;
   let isAnyOut = false;
   for (const candidate of search.candidates) {
-    if (candidate.entriesSeen !== candidate.room.entries && !judgeAnew(candidate, search)) isAnyOut = true;
+    if (candidate.versionSeen !== candidate.room.version && !judgeAnew(candidate, search)) isAnyOut = true;
     else if (best === null || candidate.score > best.score) best = candidate;
   }
   if (isAnyOut) search.candidates = search.candidates.filter(({ score }) => score !== REFUSED);
@@ -90,7 +130,7 @@ function judgeAnew(candidate: Candidate, { demand, filters, score }: GroupSearch
   const { room } = candidate;
   const admits = isAdmitted(room, demand, filters);
   candidate.score = admits ? score(room, demand) : REFUSED;
-  candidate.entriesSeen = room.entries;
+  candidate.versionSeen = room.version;
   return admits;
 }
 
@@ -111,8 +151,8 @@ function entryFor({ task, job, group }: WantedTask, demand: Demand, room: Room):
     group: group.name,
     resources: { ...demand.scalars, ports: portsOf(Object.values(ports)) },
     ports,
-    reserved: {},
-    devices: [],
+    reserved: room.drawnBy(job.spec.role, demand.scalars),
+    devices: room.devicesFor(demand.scalars.gpus),
     framework: null,
     templateBytes: demand.template.bytes,
     stop: null,

@@ -3,17 +3,9 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import type { DisplacementCause } from '../../shared/domain/job.ts';
 import { type Scalars, scalarOf, toMilli } from '../../shared/domain/resources.ts';
-import type { ScalarAmounts } from '../../shared/domain/role.ts';
+import { ancestorsOf, type ScalarAmounts } from '../../shared/domain/role.ts';
 import type { Demand } from './demand.ts';
-import type { Holder, Outlook } from './outlook.ts';
-import { levelsOf } from './role-holdings.ts';
-import type { WantedTask } from './wanted.ts';
-
-/** A pending task, and what it asks for. */
-export interface Contender {
-  readonly wanted: WantedTask;
-  readonly demand: Demand;
-}
+import type { Contender, Holder, OfferedPart, Outlook } from './outlook.ts';
 
 export interface Claim {
   readonly because: DisplacementCause;
@@ -21,6 +13,8 @@ export interface Claim {
   readonly role: RolePath;
   /** What others have to make room for. Whatever else the task needs has to be there already, or come free with it. */
   readonly asked: Demand;
+  /** Offers only put off what a role is guaranteed; between tasks of one role they are nothing to wait for. */
+  readonly offered: OfferedPart;
   mayDisplace(holder: Holder): boolean;
   /** Whether all of these may go, with the task in their place. Then so may fewer of them. */
   spares(gone: readonly Holder[]): boolean;
@@ -53,6 +47,7 @@ function guaranteeClaim({ cluster, outlook }: ClaimInput, { wanted, demand }: Co
     because: 'guarantee',
     role,
     asked: onlyOf(demand, promised),
+    offered: 'free',
     mayDisplace: (holder) => !roleWithin(holder.role, role),
     spares: (gone) => sparesGuarantees({ cluster, outlook }, { wanted, demand }, gone),
     explain: () => `displaced by task ${id} of ${whose} is below its guarantee of ${amounts}`,
@@ -90,26 +85,13 @@ export function priorityClaims({ wanted, demand }: Contender): Claim[] {
       because: 'priority',
       role,
       asked: demand,
+      offered: 'held',
       mayDisplace: (holder) => holder.role === role && holder.priority < priority,
       spares: () => true,
       explain: (holder) =>
         `displaced by task ${id} of the same role, which has priority ${priority} where this one has ${holder.priority}`,
     },
   ];
-}
-
-/** Whether the roles of the task stay within their limits with it, and without the others. */
-export function keepsLimits(
-  { cluster, outlook }: ClaimInput,
-  { wanted, demand }: Contender,
-  gone: readonly Holder[],
-): boolean {
-  return levelsOf(wanted.task.role).every((level) =>
-    Object.entries(cluster.roles.get(level)?.limit ?? {}).every(([name, limit]) => {
-      const added = scalarOf(demand.scalars, name);
-      return added === 0 || toMilli(outlook.held(level, name) - lostBy(level, gone, name) + added) <= limit;
-    }),
-  );
 }
 
 function lostBy(level: RolePath, gone: readonly Holder[], name: string): number {
@@ -133,4 +115,9 @@ function onlyOf(demand: Demand, names: readonly string[]): Demand {
     custom: Object.fromEntries(customNames.map((name) => [name, scalarOf(scalars, name)])),
   };
   return { ...demand, scalars: some, customNames, scalarNames: [...names] };
+}
+
+/** The role and all above it, the nearest first. */
+export function levelsOf(role: RolePath): RolePath[] {
+  return [role, ...ancestorsOf(role)];
 }

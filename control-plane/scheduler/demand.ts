@@ -1,16 +1,22 @@
 /** What one task of a group asks of a node, worked out once for all tasks of the group. */
 import type { Constraint } from '../../shared/domain/constraint.ts';
-import { type JobUid, taskId } from '../../shared/domain/ids.ts';
+import { type JobUid, type RolePath, taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job, Placement } from '../../shared/domain/job.ts';
 import { entryBytesMax } from '../../shared/domain/ledger.ts';
+import { DEVICE_ID_LENGTH_MAX } from '../../shared/domain/node.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
+import type { GpuNodePolicy } from '../../shared/domain/settings.ts';
 import { utf8Length } from '../../shared/util/codec.ts';
 
 export interface Demand {
   /** {@link groupKey} of the group. */
   readonly key: string;
+  /** Who is charged for it. */
+  readonly role: RolePath;
   readonly group: GroupSpec;
   readonly placement: Placement;
+  /** What the job says of nodes with GPUs; undefined: what the cluster's settings say. */
+  readonly gpuNodes: GpuNodePolicy | undefined;
   /** Rounded to thousandths, so that amounts can be compared as they are. */
   readonly scalars: Scalars;
   /** Names of the scalars of which it needs any, in their fixed order. */
@@ -41,8 +47,10 @@ export function demandOf(job: Job, group: GroupSpec): Demand {
   const fixedPorts = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
   return {
     key: groupKey(uid, group.name),
+    role: spec.role,
     group,
     placement: spec.placement,
+    gpuNodes: spec.gpuNodes,
     scalars,
     scalarNames: names,
     customNames: names.filter((name) => Object.hasOwn(scalars.custom, name)),
@@ -53,6 +61,9 @@ export function demandOf(job: Job, group: GroupSpec): Demand {
     template: { key: templateKey(uid, job.version, group.name), bytes: utf8Length(JSON.stringify(group)) },
   };
 }
+
+/** As long as an agent may call a device. */
+const LONGEST_DEVICE_ID = 'x'.repeat(DEVICE_ID_LENGTH_MAX);
 
 /** Higher than any number of an attempt, an index or a version, so that the ids made from it are the longest. */
 const LONGEST_NUMBER = 9_999_999;
@@ -69,7 +80,7 @@ function entryBytesOf({ uid, spec }: Job, group: GroupSpec, scalars: Scalars): n
     resources: { ...scalars, ports: group.ports.map(() => ({ first: 0, last: 0 })) },
     ports: Object.fromEntries(group.ports.map(({ name }) => [name, 0])),
     reserved: {},
-    devices: [],
+    devices: Array.from({ length: scalars.gpus }, () => LONGEST_DEVICE_ID),
     framework: null,
     templateBytes: LONGEST_NUMBER,
     stop: null,

@@ -7,12 +7,15 @@ import { taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job, JobSpec } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import { batchFramework } from './batch-framework.ts';
+import { batchFramework, placeAll } from './batch-framework.ts';
 import { demandOf } from './demand.ts';
 import { type Explanation, explanationOf, judge } from './explanation.ts';
 import { openRooms } from './filters/all.ts';
 import { type EndingPlace, endingFor, keepPlaces, waitingOf } from './kept-places.ts';
-import { planSweeps, type Room, roomsOf } from './room.ts';
+import type { Room } from './room.ts';
+import { RoundMemory } from './round-memory.ts';
+import { Survey } from './survey.ts';
+import { planSweeps } from './sweeps.ts';
 import { byTurn, type Hold, queueOf, type WantedTask, wantedOrHeld } from './wanted.ts';
 
 export type { Explanation } from './explanation.ts';
@@ -24,18 +27,23 @@ export interface ExplainInput {
 }
 
 export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation {
-  const rooms = roomsOf(cluster, planSweeps(cluster));
+  const survey = surveyNow(cluster, nowMs);
   const verdict = wantedOrHeld(cluster, task);
-  if (typeof verdict === 'string') return heldBack(verdict, rooms.length);
-  const ending = endingFor(cluster, openRooms(rooms));
+  if (typeof verdict === 'string') return heldBack(verdict, survey.rooms().length);
+  const ending = endingFor(survey);
   keepPlaces(
     ending,
     waitingOf(cluster, ending).filter((waiting) => waiting.task.id !== task.id),
   );
-  const explanation = explainWanted(rooms, verdict);
+  const explanation = explainWanted(survey.rooms(), verdict);
   if (task.notBeforeMs > nowMs) return waitingOut(explanation, task.notBeforeMs);
   const displaced = ending.get(task.id);
   return explanation.placeable || displaced === undefined ? explanation : displacing(explanation, displaced);
+}
+
+function surveyNow(cluster: ClusterView, nowMs: number): Survey {
+  const usage = new RoundMemory().usageOf(cluster);
+  return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
 }
 
 function explainWanted(rooms: readonly Room[], { job, group }: WantedTask): Explanation {
@@ -56,11 +64,8 @@ function displacing(then: Explanation, displaced: readonly EndingPlace[]): Expla
   const more = displaced.length - named.length;
   const list = `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   const what = displaced.length === 1 ? 'a task that it displaces' : `${displaced.length} tasks that it displaces`;
-  return {
-    ...then,
-    waiting: 'displacing',
-    summary: `It waits for ${what} to end: ${list}. As things stand: ${then.summary}`,
-  };
+  const summary = `It waits for ${what} to end: ${list}. As things stand: ${then.summary}`;
+  return { ...then, waiting: 'displacing', summary };
 }
 
 function heldBack(hold: Hold, nodesTotal: number): Explanation {
@@ -123,16 +128,18 @@ export interface DryRunPlacement {
  * but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
  */
 export function planDryRun({ cluster, nowMs, spec, isTaken = () => false }: DryRunInput): DryRun {
-  const rooms = roomsOf(cluster, planSweeps(cluster));
-  const ending = endingFor(cluster, openRooms(rooms));
+  const survey = surveyNow(cluster, nowMs);
+  const ending = endingFor(survey);
   keepPlaces(ending, waitingOf(cluster, ending));
+  const rooms = survey.rooms();
   const imagined = imaginedTasks(imaginedJob(spec, nowMs));
   const own = imagined.filter(({ task }) => !isTaken(task));
   const ahead = tasksAhead(cluster, { nowMs, spec, own });
-  const placed = batchFramework(
-    { rooms: openRooms(rooms), nodesTotal: rooms.length, placementsMax: DRY_RUN_AHEAD_MAX + DRY_RUN_TASKS_MAX },
+  const scheduler = batchFramework(
+    { rooms: openRooms(rooms), nodesTotal: rooms.length },
     [...ahead.slice(0, DRY_RUN_AHEAD_MAX), ...own].sort(byTurn),
   );
+  const placed = placeAll(scheduler, DRY_RUN_AHEAD_MAX + DRY_RUN_TASKS_MAX);
   const byTask = new Map(placed.map((placement) => [placement.task, placement]));
   return {
     placements: own.flatMap(({ task }) => {

@@ -1,6 +1,6 @@
 /**
  * A scheduler inside the round. It is shown what is left of the open nodes and its own tasks, and takes its share at once,
- * where one outside would be made an offer and answer later.
+ * a task at each of its turns, where one outside would be made an offer and answer later.
  */
 import type { PlannedPlacement } from './plan.ts';
 import type { Room } from './room.ts';
@@ -11,9 +11,12 @@ export interface BuiltInOffer {
   readonly rooms: readonly Room[];
   /** How many nodes there are, open or not: what the sentences count. */
   readonly nodesTotal: number;
-  /** The most that it may take at once. */
-  readonly placementsMax: number;
 }
 
-/** Returns what it has taken, in the order in which it decided. Tasks come in the order of their turns. */
-export type BuiltInFramework = (offer: BuiltInOffer, tasks: readonly WantedTask[]) => PlannedPlacement[];
+export interface BuiltInScheduler {
+  /** Places the first task, in the order of their turns, that can be. Null: none can, and none will in this round. */
+  placeNext(): PlannedPlacement | null;
+}
+
+/** Tasks come in the order of their turns. */
+export type BuiltInFramework = (offer: BuiltInOffer, tasks: readonly WantedTask[]) => BuiltInScheduler;

@@ -4,14 +4,14 @@
  * of it that could be left behind.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import { type NodeId, type RolePath, roleWithin, type TaskId } from '../../shared/domain/ids.ts';
 import { type TaskEntry, unreservedPart } from '../../shared/domain/ledger.ts';
 import {
+  addScalars,
   hasPort,
   type PortRange,
   portsOf,
   type Scalars,
-  scalarNames,
   scalarOf,
   subtractPorts,
   subtractScalars,
@@ -19,6 +19,8 @@ import {
 import { type Demand, demandOf } from './demand.ts';
 import type { Sweep } from './plan.ts';
 import type { Room } from './room.ts';
+import type { Survey } from './survey.ts';
+import { isNodeOpen } from './sweeps.ts';
 import { type WantedTask, wantedOrHeld } from './wanted.ts';
 
 /** A place whose task ends, for the sake of another one. */
@@ -27,17 +29,21 @@ export interface EndingPlace {
   readonly entry: TaskEntry;
 }
 
-/**
- * By the task that they make room for. `rooms` are the open ones: on any other node the task couldn't take the place, so nothing
- * comes free for it there.
- */
-export function endingFor(cluster: ClusterView, rooms: readonly Room[]): Map<TaskId, EndingPlace[]> {
+/** By the task that they make room for: it waits for these. */
+export type EndingPlaces = ReadonlyMap<TaskId, readonly EndingPlace[]>;
+
+/** On a node that takes no new tasks the task couldn't take the place, so nothing comes free for it there. */
+export function endingFor(survey: Survey): EndingPlaces {
+  const { cluster } = survey;
   const ending = new Map<TaskId, EndingPlace[]>();
-  for (const room of rooms) {
-    for (const entry of Object.values(room.ledger.entries)) {
-      if (entry.stop === null || entry.disowned) continue;
-      const heir = heirOf(cluster, entry.task);
-      if (heir === undefined) continue;
+  for (const row of survey.rows) {
+    const { entries } = row.ledger;
+    for (const id in entries) {
+      const entry = entries[id];
+      if (entry === undefined || entry.stop === null || entry.disowned) continue;
+      const heir = heirOf(cluster, id);
+      const room = heir === undefined || !isNodeOpen(cluster, row.ledger) ? null : survey.room(row);
+      if (heir === undefined || room === null) continue;
       const places = ending.get(heir) ?? [];
       ending.set(heir, places);
       places.push({ room, entry });
@@ -63,7 +69,7 @@ function heirOf(cluster: ClusterView, task: TaskId): TaskId | undefined {
 }
 
 /** Those of the heirs that still want a place. */
-export function waitingOf(cluster: ClusterView, ending: ReadonlyMap<TaskId, unknown>): WantedTask[] {
+export function waitingOf(cluster: ClusterView, ending: EndingPlaces): WantedTask[] {
   return [...ending.keys()].flatMap((id) => {
     const task = cluster.tasks.get(id);
     const verdict = task === undefined ? 'job-gone' : wantedOrHeld(cluster, task);
@@ -71,28 +77,54 @@ export function waitingOf(cluster: ClusterView, ending: ReadonlyMap<TaskId, unkn
   });
 }
 
-/** Takes out of the rooms what these tasks will need beside what is still to come free for them. */
-export function keepPlaces(ending: ReadonlyMap<TaskId, readonly EndingPlace[]>, waiting: readonly WantedTask[]): void {
+/** Takes out of the rooms what these tasks will need beside what is still to come free for them, and charges their roles for it. */
+export function keepPlaces(ending: EndingPlaces, waiting: readonly WantedTask[]): void {
   for (const wanted of waiting) {
     const demand = demandOf(wanted.job, wanted.group);
     const byRoom = Map.groupBy(ending.get(wanted.task.id) ?? [], ({ room }) => room);
     for (const [room, places] of byRoom) {
-      const rest = places.reduce((left, { entry }) => subtractScalars(left, unreservedPart(entry)), demand.scalars);
-      room.occupy(placeHolder(wanted, demand, { scalars: leastOf(rest, room.free), room }));
+      const rest = places.reduce(
+        (left, { entry }) => subtractScalars(left, comesFree(entry, demand.role, room)),
+        demand.scalars,
+      );
+      const kept = mapScalars(rest, (amount, name) => Math.min(amount, room.availableTo(demand.role, name)));
+      room.occupy(placeHolder(wanted, demand, { scalars: kept, room }));
+      chargeRest(
+        room,
+        demand,
+        subtractScalars(
+          mapScalars(rest, (amount) => amount),
+          kept,
+        ),
+      );
     }
   }
 }
 
-/** What of `wanted` is there, and never less than nothing. */
-function leastOf(wanted: Scalars, free: Scalars): Scalars {
-  const least = (name: string) => Math.max(0, Math.min(scalarOf(wanted, name), scalarOf(free, name)));
-  const custom = scalarNames(wanted).filter((name) => Object.hasOwn(wanted.custom, name));
+/** Where only the limit of its role is in its way, the task takes its place elsewhere, and none of its role may take what is left of that. */
+function chargeRest({ roles }: Room, { role }: Demand, rest: Scalars): void {
+  const unreserved = roles.names.amountsOf(rest);
+  roles.charge(roles.client(role, null), { unreserved, whole: unreserved, holdings: 0, offers: 0 });
+}
+
+/** What a role can use of the place of a task, once it has ended. */
+export function comesFree(entry: TaskEntry, role: RolePath, { ledger }: Pick<Room, 'ledger'>): Scalars {
+  const usable = Object.entries(entry.reserved).filter(([id]) => {
+    const reservation = ledger.reservations[id];
+    return reservation !== undefined && roleWithin(role, reservation.role);
+  });
+  return usable.reduce<Scalars>((sum, [, part]) => addScalars(sum, part), unreservedPart(entry));
+}
+
+/** Never less than nothing. */
+function mapScalars(scalars: Scalars, change: (amount: number, name: string) => number): Scalars {
+  const changed = (name: string) => Math.max(0, change(scalarOf(scalars, name), name));
   return {
-    cpus: least('cpus'),
-    memMiB: least('memMiB'),
-    diskMiB: least('diskMiB'),
-    gpus: least('gpus'),
-    custom: Object.fromEntries(custom.map((name) => [name, least(name)])),
+    cpus: changed('cpus'),
+    memMiB: changed('memMiB'),
+    diskMiB: changed('diskMiB'),
+    gpus: changed('gpus'),
+    custom: Object.fromEntries(Object.keys(scalars.custom).map((name) => [name, changed(name)])),
   };
 }
 
@@ -125,8 +157,8 @@ export function placeHolder(
     group: group.name,
     resources: { ...scalars, ports: freePorts(demand, room) },
     ports: {},
-    reserved: {},
-    devices: [],
+    reserved: room.drawnBy(task.role, scalars),
+    devices: room.devicesFor(scalars.gpus),
     framework: null,
     templateBytes: demand.template.bytes,
     stop: null,

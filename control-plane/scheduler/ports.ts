@@ -4,6 +4,7 @@ import type { TaskId } from '../../shared/domain/ids.ts';
 import type { PortSpec } from '../../shared/domain/job.ts';
 import { countPorts, type PortRange, portsOf, subtractPorts } from '../../shared/domain/resources.ts';
 import { invariant } from '../../shared/util/assert.ts';
+import { textHash } from '../../shared/util/text-hash.ts';
 
 export interface PortRequest {
   readonly task: TaskId;
@@ -50,16 +51,4 @@ function portAt(ranges: readonly PortRange[], place: number): number {
     skipped -= last - first + 1;
   }
   return 0;
-}
-
-const FNV_OFFSET = 0x811c9dc5;
-const FNV_PRIME = 0x01000193;
-
-/** FNV-1a over the code units, 32 bits: spreads neighbouring ids, and needs no library. */
-function textHash(text: string): number {
-  let hash = FNV_OFFSET;
-  for (let place = 0; place < text.length; place += 1) {
-    hash = Math.imul(hash ^ text.charCodeAt(place), FNV_PRIME) >>> 0;
-  }
-  return hash;
 }

@@ -7,27 +7,25 @@
  * this, and priorities are compared strictly.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
-import type { StopRequest } from '../../shared/domain/job.ts';
-import { type Claim, type ClaimInput, type Contender, guaranteeClaims, keepsLimits, priorityClaims } from './claims.ts';
+import type { NodeId, RolePath } from '../../shared/domain/ids.ts';
+import type { DisplacementCause, StopRequest } from '../../shared/domain/job.ts';
+import { type Claim, type ClaimInput, guaranteeClaims, levelsOf, priorityClaims } from './claims.ts';
 import { type Demand, demandOf, groupKey } from './demand.ts';
-import type { EndingPlace } from './kept-places.ts';
-import { type Holder, Outlook, type OutlookInput } from './outlook.ts';
+import type { EndingPlaces } from './kept-places.ts';
+import { type Contender, type Holder, type OfferedPart, Outlook, type OutlookInput } from './outlook.ts';
 import type { PlannedStop } from './plan.ts';
-import { levelsOf } from './role-holdings.ts';
 import { findDisplacement } from './victims.ts';
 import type { WantedTask } from './wanted.ts';
 
 export interface PreemptionInput extends OutlookInput {
-  readonly nowMs: number;
   /** What the round leaves without a place, in the order of turns. */
   readonly unplaced: readonly WantedTask[];
   /** By task: what makes room for it already. It waits for that, and nothing more is displaced for it. */
-  readonly ending: ReadonlyMap<TaskId, readonly EndingPlace[]>;
+  readonly ending: EndingPlaces;
 }
 
-/** For how many tasks one round looks for others that could make room: it takes a look at every node each. */
-export const PREEMPTION_SEARCHES_MAX = 256;
+/** How often one round looks at any node for others that could make room. In small clusters it is never reached. */
+export const PREEMPTION_LOOKS_MAX = 200_000;
 
 /** Tasks that one round makes end for the sake of others; one more search may go beyond it. */
 export const PREEMPTION_STOPS_MAX = 200;
@@ -44,7 +42,7 @@ export function planPreemptions(input: PreemptionInput): PlannedStop[] {
 }
 
 /** Those that have, or may have, a claim to what others hold. Nearly always there is none, and nothing more is worked out. */
-function contendersOf({ cluster, unplaced, ending }: PreemptionInput): Contender[] {
+function contendersOf({ survey: { cluster }, unplaced, ending }: PreemptionInput): Contender[] {
   const demands = new Map<string, Demand>();
   const outranks = lowestPriorities(cluster);
   return unplaced.flatMap((wanted) => {
@@ -77,58 +75,69 @@ class Preemption implements ClaimInput {
   readonly outlook: Outlook;
   readonly #input: PreemptionInput;
   readonly #inVain = new Set<string>();
-  #searches = 0;
+  #looks = 0;
 
   constructor(input: PreemptionInput) {
     this.#input = input;
-    this.cluster = input.cluster;
+    this.cluster = input.survey.cluster;
     this.outlook = new Outlook(input);
   }
 
   /** Whether the task waits for others that end for its sake, and will have a place then. */
   waits(contender: Contender): boolean {
-    const places = this.#input.ending.get(contender.wanted.task.id) ?? [];
-    const node = places.map(({ room }) => room.id).find((id) => this.outlook.admits(id, contender.demand));
-    if (node === undefined || !keepsLimits(this, contender, [])) return false;
-    this.outlook.give(node, contender);
+    const places = this.#input.ending.get(contender.wanted.task.id);
+    if (places === undefined) return false;
+    const { demand } = contender;
+    const nodes = [...places.map(({ room }) => room.id), ...this.outlook.nodes()];
+    const node = nodes.find((id) => this.outlook.admits(id, demand, { offered: 'free' }));
+    if (node === undefined) return false;
+    this.outlook.promise(node, contender);
     return true;
   }
 
   /** Whether there will be a place for the task: of what ends anyway, or of what is made to end. */
-  settles(contender: Contender, because: 'guarantee' | 'priority'): boolean {
+  settles(contender: Contender, because: DisplacementCause): boolean {
     const key = `${because} ${contender.demand.key}`;
     if (this.#inVain.has(key) || this.#isExhausted()) return false;
     const claims = because === 'guarantee' ? guaranteeClaims(this, contender) : priorityClaims(contender);
-    if (claims.length === 0) return false;
-    this.#searches += 1;
-    const room = this.#roomFor(contender.demand);
-    if (room !== null && keepsLimits(this, contender, [])) {
-      this.outlook.give(room, contender);
-      return true;
-    }
+    const [first] = claims;
+    if (first === undefined) return false;
+    this.#looks += this.outlook.nodesTotal;
+    if (this.#hasPlace(contender, first.offered)) return true;
+    const room = this.#roomFor(contender.demand, first.offered);
     const isFound = claims.some((claim) => this.#displaces(contender, claim, room));
     if (!isFound) this.#inVain.add(key);
     return isFound;
   }
 
   #isExhausted(): boolean {
-    return this.#searches >= PREEMPTION_SEARCHES_MAX || this.stops.length >= PREEMPTION_STOPS_MAX;
+    return this.#looks >= PREEMPTION_LOOKS_MAX || this.stops.length >= PREEMPTION_STOPS_MAX;
   }
 
-  #roomFor(demand: Demand): NodeId | null {
-    for (const node of this.outlook.nodes()) if (this.outlook.admits(node, demand)) return node;
+  #hasPlace(contender: Contender, offered: OfferedPart): boolean {
+    for (const node of this.outlook.nodes()) {
+      if (!this.outlook.admits(node, contender.demand, { offered })) continue;
+      this.outlook.promise(node, contender);
+      return true;
+    }
+    return false;
+  }
+
+  #roomFor(demand: Demand, offered: OfferedPart): NodeId | null {
+    for (const node of this.outlook.nodes()) if (this.outlook.hasRoom(node, demand, offered)) return node;
     return null;
   }
 
   #displaces(contender: Contender, claim: Claim, room: NodeId | null): boolean {
     const { cluster, outlook } = this;
-    const { nowMs } = this.#input;
-    const found = findDisplacement({ cluster, outlook, nowMs, contender, claim, hasRoom: room !== null });
+    const { nowMs } = this.#input.survey;
+    const found = findDisplacement({ cluster, outlook, nowMs, contender, claim, room });
     if (found === null) return false;
-    outlook.take(found.node, found.victims);
-    outlook.give(room ?? found.node, contender);
-    for (const victim of found.victims)
+    outlook.take(found);
+    outlook.promise(room ?? found.node, contender);
+    for (const victim of found.holders) {
       this.stops.push({ node: found.node, task: victim.task, stop: stopOf(victim, { contender, claim, nowMs }) });
+    }
     return true;
   }
 }

@@ -1,21 +1,29 @@
 /**
- * The allocator: reads off one snapshot what has come free and which pending task goes where. The same snapshot and time
- * give the same plan, whoever plans and in whatever order the snapshot's maps were filled.
+ * The allocator: reads off one snapshot what has come free, which pending task goes where, and which framework is offered what.
+ * The same snapshot and time give the same plan, whoever plans, in whatever order the snapshot's maps were filled, and whatever is
+ * remembered of earlier rounds.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { Offer } from '../../shared/domain/offer.ts';
+import { isInForce } from '../../shared/domain/offer-filters.ts';
+import { allot } from './allot.ts';
 import { batchFramework } from './batch-framework.ts';
-import { openRooms } from './filters/all.ts';
-import type { BuiltInOffer } from './framework.ts';
-import { type EndingPlace, endingFor, freedFor, keepPlaces } from './kept-places.ts';
-import type { PlannedPlacement, RoundPlan } from './plan.ts';
+import { throttledFrameworks } from './hungry.ts';
+import { type EndingPlaces, endingFor, freedFor, keepPlaces } from './kept-places.ts';
+import type { DraftedOffer } from './offering.ts';
+import type { PlannedOffer, PlannedPlacement, RoundPlan } from './plan.ts';
 import { planPreemptions } from './preemption.ts';
-import { planSweeps, roomsOf } from './room.ts';
+import { RoundMemory, type Usage } from './round-memory.ts';
+import { Survey } from './survey.ts';
+import { planSweeps } from './sweeps.ts';
 import { queueOf, type WantedTask } from './wanted.ts';
 
 export interface RoundInput {
   readonly cluster: ClusterView;
   readonly nowMs: number;
+  /** Of whoever plans round after round. */
+  readonly memory?: RoundMemory;
 }
 
 /**
@@ -23,44 +31,88 @@ export interface RoundInput {
  * for the next round, which follows at once.
  */
 export const ROUND_PLACEMENTS_MAX = 2000;
+export const ROUND_OFFERS_MAX = 20_000;
 
-export function planRound({ cluster, nowMs }: RoundInput): RoundPlan {
+export function planRound({ cluster, nowMs, memory = new RoundMemory() }: RoundInput): RoundPlan {
+  const usage = memory.usageOf(cluster);
   const { wanted, wakeAtMs } = queueOf(cluster, nowMs);
-  const sweeps = planSweeps(cluster);
-  if (wanted.length === 0) return { sweeps, placements: [], stops: [], isCutOff: false, wakeAtMs };
-  const allRooms = roomsOf(cluster, sweeps);
-  const rooms = openRooms(allRooms);
-  const ending = endingFor(cluster, rooms);
-  const offer = { rooms, nodesTotal: allRooms.length, placementsMax: ROUND_PLACEMENTS_MAX };
+  const sweeps = planSweeps(cluster, usage, nowMs);
+  const survey = new Survey(cluster, usage, { sweeps, nowMs });
+  const ending = wanted.length === 0 ? NOBODY : endingFor(survey);
   // What has come free for somebody, and what still is to, is nobody else's.
   keepPlaces(
     ending,
     wanted.filter(({ task }) => ending.has(task.id)),
   );
-  const inherited = inherit(offer, { wanted, ending, freed: freedFor(cluster, sweeps) });
-  const rest = { ...offer, placementsMax: ROUND_PLACEMENTS_MAX - inherited.length };
-  const placements = [...inherited, ...batchFramework(rest, without(wanted, inherited))];
-  const isCutOff = placements.length === ROUND_PLACEMENTS_MAX;
-  const unplaced = without(wanted, placements);
-  const stops = isCutOff ? [] : planPreemptions({ cluster, nowMs, rooms, allRooms, placements, unplaced, ending });
-  return { sweeps, placements, stops, isCutOff, wakeAtMs };
+  const inherited = inherit(survey, { wanted, ending, freed: freedFor(cluster, sweeps) });
+  const throttled = throttledFrameworks(cluster, survey, nowMs);
+  const bounds = { placementsMax: ROUND_PLACEMENTS_MAX - inherited.length, offersMax: ROUND_OFFERS_MAX };
+  const allotment = allot({ survey, wanted: without(wanted, inherited), throttled, ...bounds });
+  const { isCutOff } = allotment;
+  const placements = [...inherited, ...allotment.placements];
+  const offers = numbered(cluster, nowMs, allotment.offers);
+  const unplaced = isCutOff ? [] : without(wanted, placements);
+  return {
+    sweeps,
+    placements,
+    offers,
+    stops: planPreemptions({ survey, usage, placements, offers, unplaced, ending }),
+    isCutOff,
+    wakeAtMs: earliest([wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null]),
+  };
+}
+
+const NOBODY: EndingPlaces = new Map();
+
+interface Heirs {
+  readonly wanted: readonly WantedTask[];
+  readonly ending: EndingPlaces;
+  readonly freed: ReadonlyMap<TaskId, NodeId>;
 }
 
 /** Those for which all others have made room get just that, before anybody's turn. */
-function inherit(
-  offer: BuiltInOffer,
-  { wanted, ending, freed }: { wanted: readonly WantedTask[]; ending: Ending; freed: ReadonlyMap<TaskId, NodeId> },
-): PlannedPlacement[] {
+function inherit(survey: Survey, { wanted, ending, freed }: Heirs): PlannedPlacement[] {
+  if (freed.size === 0) return [];
+  const rooms = survey.openRooms();
   return wanted.flatMap((one) => {
     const node = ending.has(one.task.id) ? undefined : freed.get(one.task.id);
-    const rooms = offer.rooms.filter(({ id }) => id === node);
-    return rooms.length === 0 ? [] : batchFramework({ ...offer, rooms }, [one]);
+    if (node === undefined) return [];
+    const there = { rooms: rooms.filter(({ id }) => id === node), nodesTotal: survey.rows.length };
+    return batchFramework(there, [one]).placeNext() ?? [];
   });
 }
 
-type Ending = ReadonlyMap<TaskId, readonly EndingPlace[]>;
-
-function without(wanted: readonly WantedTask[], placements: readonly PlannedPlacement[]): WantedTask[] {
+function without(wanted: readonly WantedTask[], placements: readonly PlannedPlacement[]): readonly WantedTask[] {
+  if (placements.length === 0) return wanted;
   const placed = new Set(placements.map(({ task }) => task));
   return wanted.filter(({ task }) => !placed.has(task.id));
+}
+
+/** Their ids tell the round that made them, so they are never used again. */
+function numbered(cluster: ClusterView, nowMs: number, drafts: readonly DraftedOffer[]): PlannedOffer[] {
+  const { incarnation, roundNumber, settings } = cluster;
+  const expiresAtMs = nowMs + Math.round(settings.offerTimeoutSeconds * 1000);
+  return drafts.map(({ room, client, framework, part }, number): PlannedOffer => {
+    const id = `${incarnation}-${roundNumber}-${number}`;
+    const offer: Offer = { id, framework, role: client.role.path, ...part, madeAtMs: nowMs, expiresAtMs };
+    return { node: room.id, offer };
+  });
+}
+
+/** When an offer expires or a filter ends next. */
+function nextEnd(cluster: ClusterView, { rows }: Pick<Usage, 'rows'>, nowMs: number): number | null {
+  let first = Number.POSITIVE_INFINITY;
+  for (const { firstExpiryMs, ledger } of rows) {
+    first = Math.min(first, firstExpiryMs);
+    for (const filter of ledger.filters) {
+      if (filter.untilMs >= first) continue;
+      if (isInForce(filter, cluster.frameworks.get(filter.framework), nowMs)) first = filter.untilMs;
+    }
+  }
+  return first === Number.POSITIVE_INFINITY ? null : first;
+}
+
+function earliest(times: readonly (number | null)[]): number | null {
+  const all = times.filter((time) => time !== null);
+  return all.length === 0 ? null : Math.min(...all);
 }

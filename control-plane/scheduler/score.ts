@@ -1,8 +1,10 @@
 /** Which of the nodes that admit a task is the best one for it. */
 import type { Placement } from '../../shared/domain/job.ts';
+import { LEDGER_ENTRIES_MAX } from '../../shared/domain/ledger.ts';
 import { scalarOf } from '../../shared/domain/resources.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import type { Demand } from './demand.ts';
+import { gpuNodesOf, isLastChoice } from './filters/gpu-node-kept.ts';
 import type { Room } from './room.ts';
 
 /** Why `chosen` is the best, in a sentence for people. Asked before the task has taken its place there. */
@@ -11,7 +13,15 @@ export function describeChoice(chosen: Room, demand: Demand, nodes: { fitting: n
   const use = `${name} ${Math.round(share * 100)} % used after placement`;
   if (nodes.total === 1) return `${chosen.id} is the only node, and has room (${use})`;
   if (nodes.fitting === 1) return `${chosen.id} is the only one of ${nodes.total} nodes that had room (${use})`;
-  return `${nodes.fitting} of ${nodes.total} nodes had room; ${chosen.id} ${describeBest(chosen, demand, use)}`;
+  const among = describeRank(chosen, demand);
+  return `${nodes.fitting} of ${nodes.total} nodes had room; ${chosen.id} ${describeBest(chosen, demand, use)}${among}`;
+}
+
+/** Among which nodes it is the best, where it isn't all that had room. */
+function describeRank(chosen: Room, demand: Demand): string {
+  if (isLastChoice(chosen, demand)) return '; only nodes with GPUs had room';
+  const hasRanks = demand.scalars.gpus === 0 && gpuNodesOf(chosen, demand) === 'preferred';
+  return hasRanks ? '; nodes with GPUs come last' : '';
 }
 
 function describeBest(chosen: Room, demand: Demand, use: string): string {
@@ -31,6 +41,14 @@ function describeBest(chosen: Room, demand: Demand, use: string): string {
 export type Score = (room: Room, demand: Demand) => number;
 
 export function scoreOf(placement: Placement): Score {
+  const score = scoreAmongEquals(placement);
+  return (room, demand) => score(room, demand) - (isLastChoice(room, demand) ? LAST_CHOICE : 0);
+}
+
+/** More than any two nodes' scores differ by. */
+const LAST_CHOICE = 10 * LEDGER_ENTRIES_MAX;
+
+function scoreAmongEquals(placement: Placement): Score {
   switch (placement) {
     case 'pack':
       return usedShare;
@@ -54,7 +72,7 @@ function usedShare(room: Room, demand: Demand): number {
 
 function usedShareOf(room: Room, demand: Demand, name: string): number {
   const total = scalarOf(room.ledger.total, name);
-  return (total - scalarOf(room.free, name) + scalarOf(demand.scalars, name)) / total;
+  return (total - room.availableTo(demand.role, name) + scalarOf(demand.scalars, name)) / total;
 }
 
 function dominantUse(room: Room, demand: Demand): { readonly name: string; readonly share: number } {

@@ -1,21 +1,16 @@
 /** Which tasks of a node have to go so that another one has a place: as cheap as can be, and none more than it takes. */
 import type { NodeId } from '../../shared/domain/ids.ts';
-import { addScalars, missingScalars, scalarOf, toMilli } from '../../shared/domain/resources.ts';
-import { type Claim, type ClaimInput, type Contender, keepsLimits } from './claims.ts';
+import { scalarOf, toMilli } from '../../shared/domain/resources.ts';
+import type { Claim, ClaimInput } from './claims.ts';
 import type { Demand } from './demand.ts';
-import type { Holder } from './outlook.ts';
-
-export interface Displacement {
-  readonly node: NodeId;
-  readonly victims: readonly Holder[];
-}
+import type { Contender, Departure, Holder } from './outlook.ts';
 
 export interface VictimSearch extends ClaimInput {
   readonly nowMs: number;
   readonly contender: Contender;
   readonly claim: Claim;
-  /** Some node has room for the task: only the limits of its roles are in its way. */
-  readonly hasRoom: boolean;
+  /** Where there is room for the task, so that only what its role may be given is in its way; null: nowhere. */
+  readonly room: NodeId | null;
 }
 
 /**
@@ -25,15 +20,16 @@ export interface VictimSearch extends ClaimInput {
 const NODES_COMPARED_MAX = 32;
 
 /** The cheapest of what would do; null: nothing does. */
-export function findDisplacement(search: VictimSearch): Displacement | null {
-  let best: Displacement | null = null;
+export function findDisplacement(search: VictimSearch): Departure | null {
+  let best: Departure | null = null;
   let compared = 0;
   for (const estimate of estimates(search)) {
-    if (best !== null && (compared === NODES_COMPARED_MAX || isDearer(estimate, best.victims))) break;
+    if (best !== null && (compared === NODES_COMPARED_MAX || isDearer(estimate, best.holders))) break;
     const victims = victimsOn(estimate.node, search);
     if (victims === null) continue;
     compared += 1;
-    if (best === null || isCheaper(victims, best.victims, search.nowMs)) best = { node: estimate.node, victims };
+    if (best === null || isCheaper(victims, best.holders, search.nowMs))
+      best = { node: estimate.node, holders: victims };
   }
   return best;
 }
@@ -60,13 +56,13 @@ function estimates(search: VictimSearch): Estimate[] {
 }
 
 function estimateOf(node: NodeId, search: VictimSearch): Estimate | null {
-  const { outlook, claim, contender, hasRoom, nowMs } = search;
-  if (!hasRoom && !outlook.mayAdmit(node, contender.demand)) return null;
+  const { outlook, claim, contender, room, nowMs } = search;
+  if (room === null && !outlook.mayAdmit(node, contender.demand)) return null;
   const pool = outlook.holders(node).filter((holder) => claim.mayDisplace(holder));
-  const lacking = hasRoom ? [] : lackingOn(node, search);
+  const lacking = room === null ? lackingOn(node, search) : [];
   const freed = lacking.map(() => 0);
-  for (const [place, { priority, frees }] of pool.entries()) {
-    for (const [at, { name }] of lacking.entries()) freed[at] = (freed[at] ?? 0) + scalarOf(frees, name);
+  for (const [place, { priority, entry }] of pool.entries()) {
+    for (const [at, { name }] of lacking.entries()) freed[at] = (freed[at] ?? 0) + scalarOf(entry.resources, name);
     if (lacking.some(({ amount }, at) => toMilli(freed[at] ?? 0) < amount)) continue;
     const least = pool.filter((holder) => holder.priority <= priority);
     const fewest = Math.max(1, ...lacking.map((lack) => fewestFor(lack, least)));
@@ -81,15 +77,18 @@ interface Lack {
 }
 
 function lackingOn(node: NodeId, { outlook, claim }: VictimSearch): Lack[] {
-  const free = outlook.free(node);
-  return claim.asked.scalarNames
-    .map((name) => ({ name, amount: toMilli(scalarOf(claim.asked.scalars, name) - scalarOf(free, name)) }))
+  const { asked, offered } = claim;
+  return asked.scalarNames
+    .map((name) => {
+      const available = outlook.available(node, asked, { scalar: name, offered });
+      return { name, amount: toMilli(scalarOf(asked.scalars, name) - available) };
+    })
     .filter(({ amount }) => amount > 0);
 }
 
 /** How many of the largest it takes. */
 function fewestFor({ name, amount }: Lack, holders: readonly Holder[]): number {
-  const sizes = holders.map(({ frees }) => scalarOf(frees, name)).sort((a, b) => b - a);
+  const sizes = holders.map(({ entry }) => scalarOf(entry.resources, name)).sort((a, b) => b - a);
   let sum = 0;
   let count = 0;
   while (toMilli(sum) < amount && count < sizes.length) {
@@ -129,7 +128,6 @@ function workLostMs(holders: readonly Holder[], nowMs: number): number {
 function victimsOn(node: NodeId, search: VictimSearch): readonly Holder[] | null {
   const { claim, contender } = search;
   const pool = search.outlook.holders(node).filter((holder) => claim.mayDisplace(holder));
-  if (pool.length === 0 || lacksScalars(node, search, pool)) return null;
   // What it has a claim to is there; it lacks something else, for which nobody has to go.
   if (suffices([], { node, search, demand: claim.asked })) return null;
   const first = leastOf(pool, node, search);
@@ -175,26 +173,25 @@ interface Sufficiency {
 }
 
 /** Amounts are asked first, since they mostly say no and are quickly compared. */
-function suffices(gone: readonly Holder[], { node, search, demand }: Sufficiency): boolean {
-  if (!keepsLimits(search, search.contender, gone)) return false;
-  if (search.hasRoom) return true;
-  return !lacksScalars(node, { ...search, asked: demand }, gone) && search.outlook.admits(node, demand, gone);
+function suffices(holders: readonly Holder[], { node, search, demand }: Sufficiency): boolean {
+  const { outlook, claim, room } = search;
+  if (room === null && lacksAmounts(holders, { node, search, demand })) return false;
+  return outlook.admits(room ?? node, demand, { gone: { node, holders }, offered: claim.offered });
 }
 
-function lacksScalars(
-  node: NodeId,
-  { outlook, claim, hasRoom, asked = claim.asked }: VictimSearch & { readonly asked?: Demand },
-  gone: readonly Holder[],
-): boolean {
-  if (hasRoom) return false;
-  const free = gone.reduce((sum, { frees }) => addScalars(sum, frees), outlook.free(node));
-  return missingScalars(asked.scalars, free).length > 0;
+function lacksAmounts(holders: readonly Holder[], { node, search, demand }: Sufficiency): boolean {
+  const { outlook, claim } = search;
+  return demand.scalarNames.some((name) => {
+    const available = outlook.available(node, demand, { scalar: name, offered: claim.offered });
+    const more = holders.reduce((sum, { entry }) => sum + scalarOf(entry.resources, name), available);
+    return toMilli(more) < scalarOf(demand.scalars, name);
+  });
 }
 
 /** The sum, over what is asked for, of the part that would come free. */
-function gainOf({ frees }: Holder, { scalars, scalarNames }: Demand): number {
+function gainOf({ entry }: Holder, { scalars, scalarNames }: Demand): number {
   return scalarNames.reduce((sum, name) => {
     const needed = scalarOf(scalars, name);
-    return sum + Math.min(needed, scalarOf(frees, name)) / needed;
+    return sum + Math.min(needed, scalarOf(entry.resources, name)) / needed;
   }, 0);
 }

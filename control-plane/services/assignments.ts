@@ -152,6 +152,7 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       group: template.group,
       stopAfterDisconnectMs: stopAfterDisconnectMs(template),
       ports: entry.ports,
+      ...(entry.devices.length > 0 && { devices: entry.devices }),
       stop: entry.stop,
       disowned: entry.disowned,
     },

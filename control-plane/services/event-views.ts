@@ -21,6 +21,8 @@ export function eventsOf(change: Change): EventView[] {
       return epochEvents(change);
     case 'cluster':
       return clusterEvents(change);
+    case 'frameworks':
+      return frameworkEvents(change);
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -28,7 +30,6 @@ export function eventsOf(change: Change): EventView[] {
     case 'replicas':
     case 'streams':
     case 'connections':
-    case 'frameworks':
     case 'roles':
     case 'settings':
       return [];
@@ -86,8 +87,14 @@ function endingEvent({ by, reason, atMs, displacedBy }: StopRequest): Pick<Event
   return { type: 'task.stopping', message: `${by} asked for its end: ${reason}`, atMs };
 }
 
-function ofTask(task: Task): { role: string; job: string; task: string; node: string | null } {
-  return { role: task.role, job: task.jobName, task: task.id, node: task.node };
+function ofTask(task: Task): Required<Pick<EventParts, 'role' | 'job' | 'task' | 'node' | 'framework'>> {
+  return {
+    role: task.role,
+    job: task.jobName,
+    task: task.id,
+    node: task.node,
+    framework: task.framework?.id ?? null,
+  };
 }
 
 function ledgerEvents({ before, after, revision }: ChangeOf<'ledger'>): EventView[] {
@@ -152,6 +159,26 @@ function epochEvents({ before, after, revision, id }: ChangeOf<'epochs'>): Event
   return [];
 }
 
+/** What a takeover and a first subscription have in common is that the session is a new one. */
+function frameworkEvents({ before, after, revision }: ChangeOf<'frameworks'>): EventView[] {
+  if (after === null) return [];
+  const about = (type: EventType, message: string, atMs: number) =>
+    event({ revision, type, message, role: after.roles[0] ?? 'default', framework: after.id, atMs });
+  const { name, principal, session, roles, subscribedAtMs, disconnectedSinceMs, teardown } = after;
+  const events: EventView[] = [];
+  if (before === null || before.session < session) {
+    const how = before === null ? `registered by ${principal}` : `has subscribed anew, in session ${session}`;
+    events.push(about('framework.subscribed', `${name}, for ${roles.join(', ')}: ${how}`, subscribedAtMs));
+  } else if (before.disconnectedSinceMs === null && disconnectedSinceMs !== null && teardown === null) {
+    const message = `no replica holds its stream; after ${after.failoverTimeoutSeconds} s of that its tasks end`;
+    events.push(about('framework.disconnected', message, disconnectedSinceMs));
+  }
+  if (teardown !== null && (before === null || before.teardown === null)) {
+    events.push(about('framework.ended', `torn down by ${teardown.by}: ${teardown.reason}`, teardown.atMs));
+  }
+  return events;
+}
+
 interface EventParts {
   readonly revision: number;
   readonly type: EventType;
@@ -162,9 +189,10 @@ interface EventParts {
   readonly job?: string;
   readonly task?: string;
   readonly node?: string | null;
+  readonly framework?: string | null;
 }
 
-function event({ revision, type, message, atMs, reason, role, job, task, node }: EventParts): EventView {
+function event({ revision, type, message, atMs, reason, role, job, task, node, framework }: EventParts): EventView {
   return {
     revision,
     type,
@@ -172,6 +200,7 @@ function event({ revision, type, message, atMs, reason, role, job, task, node }:
     job: job ?? null,
     task: task ?? null,
     node: node ?? null,
+    framework: framework ?? null,
     reason: reason ?? null,
     message,
     at: atMs === null ? null : timeView(atMs),

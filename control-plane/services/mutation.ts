@@ -28,18 +28,42 @@ export interface Draft<T> {
 }
 
 /**
- * Carries a change out. `draft` reads the mirror and throws a {@link Refusal} to say no; it is called again after each lost
- * compare. Throws StoreUnavailableError when the store doesn't answer.
+ * Gets hold of what the change has to be committed under, beside what its draft compares, and does what must be done before. The
+ * change is drafted again after it. Null: others came first.
  */
-export async function mutate<T>(ctx: ServiceContext, call: Call, draft: () => Draft<T>): Promise<Answer<T>> {
+export type Fence = () => Promise<Compare | null>;
+
+/**
+ * Carries a change out. `draft` reads the mirror and throws a {@link Refusal} to say no; it is called again after each lost
+ * compare. A fence is only asked for where there is something to write. Throws StoreUnavailableError when the store doesn't
+ * answer.
+ */
+export async function mutate<T>(
+  ctx: ServiceContext,
+  call: Call,
+  draft: () => Draft<T>,
+  fence: Fence | null = null,
+): Promise<Answer<T>> {
   for (let round = 0; round < DRAFTS_MAX; round++) {
-    const drafted = await draftOrReplay(ctx, call, draft);
-    if ('replayed' in drafted) return drafted;
-    if (drafted.writes.length === 0) return answerOnce(ctx, call, drafted);
-    const answer = await commitDraft(ctx, call, drafted);
+    const answer = await carryOut(ctx, call, draft, { fence, compares: [] });
     if (answer !== null) return answer;
   }
   throw new Refusal('conflict', 'others kept changing the same thing; try again', { retryAfterSeconds: 1 });
+}
+
+/** Null: others were faster, and the mirror has been given the time to see it. */
+async function carryOut<T>(
+  ctx: ServiceContext,
+  call: Call,
+  draft: () => Draft<T>,
+  { fence, compares }: { readonly fence: Fence | null; readonly compares: readonly Compare[] },
+): Promise<Answer<T> | null> {
+  const drafted = await draftOrReplay(ctx, call, draft);
+  if ('replayed' in drafted) return drafted;
+  if (drafted.writes.length === 0) return answerOnce(ctx, call, drafted);
+  if (fence === null) return commitDraft(ctx, call, { ...drafted, compares: [...drafted.compares, ...compares] });
+  const held = await fence();
+  return held === null ? null : carryOut(ctx, call, draft, { fence: null, compares: [held] });
 }
 
 /**

@@ -1,19 +1,23 @@
 /**
- * One lease for all the streams that clients of this replica have open, kept alive while there are any. If the replica dies,
- * its requests for streams go with the lease, and agents stop dialling in for clients that are gone.
+ * One lease for all the streams of one sort that clients of this replica have open, kept alive while there are any. If the
+ * replica dies, what is on record for its streams goes with the lease: agents stop dialling in for clients that are gone, and
+ * frameworks count as disconnected.
  */
 import { invariant } from '../../shared/util/assert.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import type { LeaseId, Store } from '../store/contract.ts';
 
-const TTL_SECONDS = 30;
-const KEEP_ALIVE_MS = 10_000;
+const TTL_SECONDS_DEFAULT = 30;
+/** One that is lost on the way doesn't end the lease. */
+const KEEP_ALIVES_PER_TTL = 3;
 
 export interface StreamLeaseOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Logger;
+  /** How long a replica that has died still counts. Default: 30 s. */
+  readonly ttlSeconds?: number;
 }
 
 interface Held {
@@ -23,11 +27,13 @@ interface Held {
 
 export class StreamLease {
   readonly #options: StreamLeaseOptions;
+  readonly #ttlSeconds: number;
   #held: Held | null = null;
   #users = 0;
 
   constructor(options: StreamLeaseOptions) {
     this.#options = options;
+    this.#ttlSeconds = options.ttlSeconds ?? TTL_SECONDS_DEFAULT;
   }
 
   /** One stream more. Followed by one call of {@link release}. */
@@ -61,7 +67,7 @@ export class StreamLease {
   }
 
   #grant(): Held {
-    const held = { lease: this.#options.store.grantLease(TTL_SECONDS), over: new AbortController() };
+    const held = { lease: this.#options.store.grantLease(this.#ttlSeconds), over: new AbortController() };
     void this.#keepAlive(held);
     return held;
   }
@@ -72,7 +78,7 @@ export class StreamLease {
     const id = await lease.catch(() => null);
     if (id === null) return;
     for (;;) {
-      await sleep(clock, KEEP_ALIVE_MS, over.signal);
+      await sleep(clock, (this.#ttlSeconds * 1000) / KEEP_ALIVES_PER_TTL, over.signal);
       if (over.signal.aborted) return;
       try {
         if (!(await store.keepLeaseAlive(id))) return this.#lost(over);

@@ -24,11 +24,11 @@ export function timeView(atMs: number): string {
   return new Date(atMs).toISOString();
 }
 
-function optionalTime(atMs: number | null): string | null {
+export function optionalTime(atMs: number | null): string | null {
   return atMs === null ? null : timeView(atMs);
 }
 
-function stopView(stop: StopRequest | null) {
+export function stopView(stop: StopRequest | null) {
   if (stop === null) return null;
   return { at: timeView(stop.atMs), by: stop.by, reason: stop.reason, displacedBy: stop.displacedBy ?? null };
 }
@@ -130,6 +130,7 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     node: task.node,
     host: task.node === null ? null : (cluster.nodes.get(task.node)?.hostname ?? null),
     ports: { ...task.ports },
+    gpus: [...gpusOfTask(cluster, task)],
     exitCode: task.exitCode,
     reason: last.reason,
     message: last.message,
@@ -146,6 +147,21 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
       message: transition.message,
     })),
     explanation,
+  };
+}
+
+/** Those of its place; once that has been given back, it holds none. */
+function gpusOfTask(cluster: ClusterView, { id, node }: Task): readonly string[] {
+  return node === null ? [] : (cluster.ledgers.get(node)?.entries[id]?.devices ?? []);
+}
+
+function gpuViews({ gpus }: Node, { entries }: Ledger): Pick<NodeView, 'gpus' | 'missingGpus'> {
+  const held = Object.values(entries).flatMap(({ task, devices }) => devices.map((id) => ({ id, task })));
+  const holders = new Map(held.map(({ id, task }) => [id, task]));
+  const known = new Set(gpus.map(({ id }) => id));
+  return {
+    gpus: gpus.map((gpu) => ({ ...gpu, task: holders.get(gpu.id) ?? null })),
+    missingGpus: held.filter(({ id }) => !known.has(id)),
   };
 }
 
@@ -179,6 +195,7 @@ export function nodeView(
     free: resourcesView(freeResources(ledger)),
     attributes: { ...node.attributes },
     consent: mutable(node.consent),
+    ...gpuViews(node, ledger),
     agentVersion: node.agentVersion,
     engine: node.engine,
     registeredAt: timeView(node.registeredAtMs),
@@ -195,13 +212,13 @@ export function nodeState(cluster: ClusterView, node: Node, ledger: Ledger): Nod
   return ledger.eligible ? 'ready' : 'ineligible';
 }
 
-function resourcesView(resources: Resources): NodeView['total'] {
+export function resourcesView(resources: Resources): NodeView['total'] {
   return mutable(resources);
 }
 
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T;
 
 /** Views are plain data for serializing; nobody changes them, and schema types can't say so. */
-function mutable<T>(value: T): Mutable<T> {
+export function mutable<T>(value: T): Mutable<T> {
   return value as Mutable<T>;
 }

@@ -3,10 +3,13 @@
  * revisions, in the snapshot that the decision was made from, of every record that the decision rests on.
  */
 import { templateOf } from '../../shared/domain/cluster.ts';
-import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import type { FrameworkId, NodeId, OfferId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import {
   addEntries,
+  addOffers,
+  endOffers,
   type Ledger,
   type LedgerEntry,
   markStop,
@@ -14,6 +17,9 @@ import {
   type StopMark,
 } from '../../shared/domain/ledger.ts';
 import type { Epoch, Gone } from '../../shared/domain/node.ts';
+import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
+import { rememberedFilters } from '../../shared/domain/offer-filters.ts';
+import { ancestorsOf } from '../../shared/domain/role.ts';
 import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/task.ts';
 import { invariant } from '../../shared/util/assert.ts';
 import type { Compare, Write } from './contract.ts';
@@ -31,11 +37,13 @@ function seen(snapshot: Snapshot, key: string): Compare {
   return { key, modRevision: snapshot.modRevision(key) };
 }
 
-/** One node's part of a round: places given back, and places given. */
+/** One node's part of a round: what is given back, and what is given. */
 export interface NodeRound {
   readonly node: NodeId;
   readonly sweep: readonly TaskId[];
+  readonly withdraw: readonly { readonly id: OfferId; readonly filter: OfferFilter | null }[];
   readonly place: readonly { readonly entry: LedgerEntry; readonly why: string }[];
+  readonly offer: readonly Offer[];
   /** What has to make room for others. */
   readonly stop: readonly PlacedStop[];
 }
@@ -66,10 +74,12 @@ export interface RoundUnit extends Unit {
 }
 
 /**
- * Compares the ledger, and of each placed task its record and its job: a stop or drain in between wins. Of what has to make room it
- * compares the record, and that of the task which is to have the place.
+ * Compares the ledger, of each placed task its record and its job, of each offer its framework, and the roles that are charged: a
+ * stop, a drain, a teardown or a lower limit in between wins. Of what has to make room it compares the record, and that of the task
+ * which is to have the place.
  */
-export function roundUnit(snapshot: Snapshot, { node, sweep, place, stop }: NodeRound, nowMs: number): RoundUnit {
+export function roundUnit(snapshot: Snapshot, round: NodeRound, nowMs: number): RoundUnit {
+  const { node, place, offer, stop } = round;
   const before = snapshot.ledgers.get(node);
   invariant(before !== undefined, `a round touches node ${node}, which has no ledger`);
   const all = place.map(({ entry, why }) => placedTask(snapshot, node, entry, why, nowMs));
@@ -77,21 +87,24 @@ export function roundUnit(snapshot: Snapshot, { node, sweep, place, stop }: Node
   const writes = withinUnit([...all, ...stops].map(putTask));
   const tasks = all.slice(0, writes.length);
   const ending = stops.slice(0, writes.length - tasks.length);
-  const after = addEntries(
-    removeEntries(before, sweep),
-    place.slice(0, writes.length).map(({ entry }) => entry),
-  );
+  const entries = place.slice(0, writes.length).map(({ entry }) => entry);
+  const after = addOffers(addEntries(sweptLedger(before, round), entries), offer);
   const marked = ending.reduce((ledger, task) => markStop(ledger, task.id, markOf(snapshot, task, task.stop)), after);
-  const jobKeys = new Set(tasks.map((task) => jobKeyOf(snapshot, task)));
+  const kept = { ...marked, filters: rememberedFilters(marked.filters, snapshot.frameworks, nowMs) };
+  const compared = new Set([
+    ...tasks.map((task) => jobKeyOf(snapshot, task)),
+    ...offer.map(({ framework }) => keys.framework(framework)),
+    ...[...tasks, ...offer].flatMap(({ role }) => [role, ...ancestorsOf(role)]).map((role) => keys.role(role)),
+  ]);
   return {
     placed: tasks.length,
     displaced: ending.length,
     compares: [
       seen(snapshot, keys.ledger(node)),
       ...[...new Set([...tasks, ...ending].flatMap(idsWithHeir))].map((id) => seen(snapshot, keys.task(id))),
-      ...[...jobKeys].map((key) => seen(snapshot, key)),
+      ...[...compared].map((key) => seen(snapshot, key)),
     ],
-    writes: [putLedger(marked), ...writes],
+    writes: [putLedger(kept), ...writes],
   };
 }
 
@@ -107,6 +120,16 @@ function displaced(
 function idsWithHeir({ id, stop }: Task): TaskId[] {
   const heir = stop?.displacedBy?.task;
   return heir === undefined ? [id] : [id, heir];
+}
+
+function sweptLedger(ledger: Ledger, { sweep, withdraw }: NodeRound): Ledger {
+  const left = removeEntries(ledger, sweep);
+  if (withdraw.length === 0) return left;
+  return endOffers(
+    left,
+    withdraw.map(({ id }) => id),
+    withdraw.flatMap(({ filter }) => filter ?? []),
+  );
 }
 
 function placedTask(snapshot: Snapshot, node: NodeId, entry: LedgerEntry, why: string, nowMs: number): Task {
@@ -137,6 +160,8 @@ export function createUnit(snapshot: Snapshot, job: Job, tasks: readonly Task[])
 export interface TaskStop {
   readonly task: Task;
   readonly stop: StopRequest;
+  /** Between the polite signal and the kill, in milliseconds. Absent: as its template says. */
+  readonly graceMs?: number;
 }
 
 /**
@@ -161,7 +186,8 @@ export function stopUnit(snapshot: Snapshot, stops: readonly TaskStop[]): Unit |
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `task ${first.task.id} is ${first.task.state} on node ${node}, which has no ledger`);
   const marked = due.reduce(
-    (marking, { task, stop }) => markStop(marking, task.id, markOf(snapshot, task, stop)),
+    (marking, { task, stop, graceMs }) =>
+      markStop(marking, task.id, { ...markOf(snapshot, task, stop), ...(graceMs !== undefined && { graceMs }) }),
     ledger,
   );
   return {
@@ -324,6 +350,21 @@ export function loseUnit(
   return {
     compares: [seen(snapshot, keys.epoch(node)), ...pending.map((task) => seen(snapshot, keys.task(task.id)))],
     writes: pending.map((task) => putTask(advance(task, transition))),
+  };
+}
+
+/** A framework whose stream is open, or isn't, as it was seen to be. Null: it is no longer on record. */
+export function presenceUnit(
+  snapshot: Snapshot,
+  id: FrameworkId,
+  change: Pick<Framework, 'disconnectedSinceMs'> | Pick<Framework, 'teardown'>,
+): Unit | null {
+  const framework = snapshot.frameworks.get(id);
+  if (framework === undefined) return null;
+  const key = keys.framework(id);
+  return {
+    compares: [seen(snapshot, key), seen(snapshot, keys.connection(id))],
+    writes: [putRecord('frameworks', key, { ...framework, ...change })],
   };
 }
 

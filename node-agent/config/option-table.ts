@@ -25,6 +25,10 @@ export const OPTIONS = {
     'LIST',
     'what the node has, in place of what is found: cpus=4,memMiB=8192,\ndiskMiB=100000,ports=20000-21000+30000,custom.licenses=3',
   ),
+  gpus: many(
+    'LIST',
+    'which GPUs tasks may be given: all (the default), none, or a list of\nUUIDs and of places as nvidia-smi numbers them (0, or 0:1 for an\ninstance on a card in MIG mode)',
+  ),
   reserve: one('LIST', 'what of it is kept back, written in the same way'),
   'docker-socket': one('PATH', "the engine's socket (default /var/run/docker.sock)"),
   'registry-config': one('PATH', "credentials for registries: a config.json of Docker's client"),
@@ -55,6 +59,8 @@ export function helpText(): string {
 Runs the tasks that Berth's control plane places on this machine, in its container engine.
 
 ${lines.join('\n')}
+  --describe                          show as JSON what the agent would tell the control plane about this
+                                      machine, and what is wrong, and end
   --version                           what this is
   --help                              this
 

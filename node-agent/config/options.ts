@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { NODE_ID_PATTERN } from '../../shared/domain/ids.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
 import { DEFAULT_RETENTION, type Retention } from '../core/retention.ts';
+import type { GpuChoice } from './gpus.ts';
 import { OPTIONS, type OptionName } from './option-table.ts';
 import { NO_CHANGE, parseResources, type ResourceChange } from './resources.ts';
 
@@ -20,6 +21,7 @@ export interface AgentOptions {
   readonly nodeId: string | null;
   readonly attributes: Readonly<Record<string, string>>;
   readonly resources: ResourceChange;
+  readonly gpus: GpuChoice;
   readonly reserve: ResourceChange;
   readonly dockerSocket: string;
   readonly registryConfig: string | null;
@@ -32,6 +34,8 @@ export interface AgentOptions {
 
 export type ParsedOptions =
   | { readonly type: 'run'; readonly options: AgentOptions }
+  /** Show what would be told of the machine; needs no control plane. */
+  | { readonly type: 'describe'; readonly options: AgentOptions }
   | { readonly type: 'help' }
   | { readonly type: 'version' }
   | { readonly type: 'faulty'; readonly faults: readonly string[] };
@@ -45,9 +49,13 @@ export function parseOptions(args: readonly string[], env: Environment): ParsedO
   const { values } = given;
   if (values['help'] !== undefined) return { type: 'help' };
   if (values['version'] !== undefined) return { type: 'version' };
+  const type = values['describe'] === undefined ? 'run' : 'describe';
   const checks = new Checks(withEnvironment(values, env));
   const options = checkedOptions(checks, env);
-  return checks.faults.length > 0 ? { type: 'faulty', faults: checks.faults } : { type: 'run', options };
+  if (type === 'run' && options.controlPlane.length === 0) {
+    checks.fault('control-plane', 'is missing: the address of the control plane, such as https://berth.example');
+  }
+  return checks.faults.length > 0 ? { type: 'faulty', faults: checks.faults } : { type, options };
 }
 
 type Values = Readonly<Record<string, readonly string[] | undefined>>;
@@ -60,6 +68,7 @@ function readArguments(args: readonly string[]): { readonly values: Values } | {
     ]),
     ['help', { type: 'boolean', short: 'h' }],
     ['version', { type: 'boolean' }],
+    ['describe', { type: 'boolean' }],
   ]);
   try {
     const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
@@ -100,7 +109,8 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
     nodeId: checks.nodeId('node-id'),
     attributes: checks.attributes('attributes'),
     resources: checks.resources('resources'),
-    reserve: checks.resources('reserve'),
+    gpus: checks.gpus('gpus'),
+    reserve: checks.reserve('reserve'),
     dockerSocket: checks.socket('docker-socket', env['DOCKER_HOST']),
     registryConfig: checks.text('registry-config'),
     consent: {
@@ -152,8 +162,6 @@ class Checks {
 
   urls(name: OptionName): readonly string[] {
     const values = this.#raw[name];
-    if (values.length === 0)
-      this.fault(name, 'is missing: the address of the control plane, such as https://berth.example');
     for (const value of values) {
       const url = URL.canParse(value) ? new URL(value) : null;
       const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
@@ -188,6 +196,28 @@ class Checks {
     const { change, faults } = parseResources(text);
     for (const each of faults) this.fault(name, each);
     return change;
+  }
+
+  reserve(name: OptionName): ResourceChange {
+    const change = this.resources(name);
+    if (change.gpus !== undefined) this.fault(name, 'can\'t keep back "gpus": say with --gpus which ones are used');
+    return change;
+  }
+
+  /** Lists may be separated by commas in arguments too: so are lists of GPUs everywhere. */
+  gpus(name: OptionName): GpuChoice {
+    const names = this.#raw[name].flatMap((value) => value.split(',')).map((value) => value.trim());
+    if (names.includes('')) this.fault(name, 'has an empty place in its list');
+    const [first = 'all'] = names;
+    if (first === 'all' || first === 'none') {
+      if (names.length > 1) this.fault(name, `is "${first}" and more; write ${first} alone, or a list`);
+      return first;
+    }
+    for (const each of names) {
+      if (/^(\d+(:\d+)?|(GPU|MIG)-[0-9A-Za-z/-]+)$/.test(each)) continue;
+      this.fault(name, `has "${each}"; each is all, none, a place such as 0 or 0:1, or a UUID such as GPU-… or MIG-…`);
+    }
+    return names;
   }
 
   /** Other transports would carry the engine's full power over the network, so they are not offered. */

@@ -19,6 +19,7 @@ export interface ResourceChange {
   readonly cpus?: number;
   readonly memMiB?: number;
   readonly diskMiB?: number;
+  readonly gpus?: number;
   readonly ports?: readonly PortRange[];
   readonly custom: Readonly<Record<string, number>>;
 }
@@ -60,9 +61,7 @@ function parsePart(name: string, value: string): Part {
     case 'ports':
       return ports(value);
     case 'gpus':
-      return {
-        fault: '"gpus" can\'t be set: a GPU has an identity and is found by the agent, and this agent finds none',
-      };
+      return whole(name, value, (gpus) => ({ gpus, custom: {} }), GPUS_MAX);
     default:
       return custom(name, value);
   }
@@ -70,7 +69,7 @@ function parsePart(name: string, value: string): Part {
 
 function custom(name: string, value: string): Part {
   if (!name.startsWith('custom.')) {
-    return { fault: `"${name}" is not a resource; there are cpus, memMiB, diskMiB, ports and custom.<name>` };
+    return { fault: `"${name}" is not a resource; there are cpus, memMiB, diskMiB, gpus, ports and custom.<name>` };
   }
   const own = name.slice('custom.'.length);
   if (!NAME_PATTERN.test(own)) return { fault: `"${own}" can't be a resource's name: it must be ${NAME_RULE}` };
@@ -87,8 +86,12 @@ function amount(name: string, value: string, build: (amount: number) => Resource
   return { change: build(toMilli(read)) };
 }
 
-function whole(name: string, value: string, build: (amount: number) => ResourceChange): Part {
+/** As many as a node may have. */
+const GPUS_MAX = 1024;
+
+function whole(name: string, value: string, build: (amount: number) => ResourceChange, most = AMOUNT_MAX): Part {
   if (!/^\d{1,12}$/.test(value)) return { fault: `${name}="${value}" is not a whole number of at least 0` };
+  if (Number(value) > most) return { fault: `${name}="${value}" is too much: ${most} is the most` };
   return { change: build(Number(value)) };
 }
 
@@ -112,7 +115,7 @@ export function overridden(found: Resources, change: ResourceChange): Resources 
     cpus: change.cpus ?? found.cpus,
     memMiB: change.memMiB ?? found.memMiB,
     diskMiB: change.diskMiB ?? found.diskMiB,
-    gpus: found.gpus,
+    gpus: change.gpus ?? found.gpus,
     custom: { ...found.custom, ...change.custom },
     ports: change.ports ?? found.ports,
   };

@@ -81,7 +81,10 @@ export interface LocalTask {
 
 export type LocalTasks = ReadonlyMap<TaskId, LocalTask>;
 
-/** One of this node's containers, as the engine shows it. */
+/** Ids of tasks that run without a container begin with this; those that engines give never do, since they are hexadecimal. */
+export const PROCESS_ID_PREFIX = 'process-';
+
+/** One of this node's containers, as the engine shows it, or a task without one as its runtime does. */
 export interface Container {
   readonly id: string;
   readonly task: TaskId;

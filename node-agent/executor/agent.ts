@@ -11,8 +11,9 @@ import { reportsAnew } from '../core/anew.ts';
 import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/model.ts';
 import { Book } from './book.ts';
 import { Conductor } from './conductor.ts';
-import type { AgentConfig, ControlPlane, Fence, Journal, Log, Runtime } from './contracts.ts';
+import type { AgentConfig, ControlPlane, Fence, GpuSource, Journal, Log, Runtime } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
+import { GpuWatch } from './gpu-watch.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
 import { Stamps } from './stamps.ts';
@@ -26,6 +27,8 @@ export interface AgentParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly config: AgentConfig;
+  /** Absent: the GPUs of the configuration are there for good. */
+  readonly gpus?: GpuSource;
   readonly log: Log;
 }
 
@@ -61,6 +64,7 @@ class AssembledAgent implements Agent {
   readonly #session: Session;
   readonly #streams: Streams;
   readonly #stamps: Stamps;
+  readonly #gpus: GpuWatch;
   #assignment: Assignment | null = null;
   /** It was declared gone, and ends what runs here before it joins as a new node. */
   #isGone = false;
@@ -101,6 +105,7 @@ class AssembledAgent implements Agent {
       report: (calls) => this.#reporter.run(calls),
       onChange: () => this.#sayWishes(),
     });
+    this.#gpus = new GpuWatch({ ...parts, node: config.node, onChange: () => this.#session.renew() });
     this.#streams = new Streams({
       ...parts,
       epoch: () => this.#session.epoch,
@@ -115,10 +120,12 @@ class AssembledAgent implements Agent {
     this.#reporter.restore();
     this.#engine.open();
     this.#session.open();
+    this.#gpus.open();
   }
 
   halt(): void {
     this.#session.close();
+    this.#gpus.close();
     this.#streams.close();
     this.#conductor.halt();
     this.#engine.close();
@@ -149,7 +156,7 @@ class AssembledAgent implements Agent {
     );
     const some = (tasks: readonly LocalTask[] = []) => tasks.slice(-LEDGER_ENTRIES_MAX).map((task) => task.id);
     return {
-      node: this.#parts.config.node,
+      node: this.#gpus.node,
       seen: this.#book.position,
       tasks: some(known.held),
       ended: some(known.ended),

@@ -2,6 +2,7 @@
  * What the agent needs from the world, in its own words. Adapters in the neighbouring folders bend to it; tests and the
  * simulator hand in others.
  */
+import type { GpuDevice } from '../../shared/domain/node.ts';
 import type {
   AssignedTask,
   AssignmentPosition,
@@ -32,7 +33,11 @@ export type RunResult =
   /** The engine doesn't have the image, although it was thought to. */
   | { readonly type: 'image-missing' }
   /** It can't be run as described. Nothing of it is left behind. */
-  | { readonly type: 'refused'; readonly reason: 'command-unusable' | 'engine-error'; readonly message: string };
+  | {
+      readonly type: 'refused';
+      readonly reason: 'command-unusable' | 'engine-error' | 'refused-by-node';
+      readonly message: string;
+    };
 
 export type PullResult = { readonly type: 'pulled' } | { readonly type: 'failed'; readonly message: string };
 
@@ -190,6 +195,12 @@ export interface Log {
 }
 
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
+
+/** What GPUs tasks may be given now; null: that can't be told now. `complaints`: what is wrong, for the agent's log. */
+export type GpuSource = () => Promise<{
+  readonly gpus: readonly GpuDevice[] | null;
+  readonly complaints: readonly string[];
+}>;
 
 export interface AgentConfig {
   /** What is told to the control plane about this node. */

@@ -67,6 +67,10 @@ export class Session {
   #epoch = 0;
   #hasAssignment = false;
   #running: Promise<void> | null = null;
+  /** Ends the present session, while there is one. */
+  #over: AbortController | null = null;
+  /** What was registered, or is under way to be, is no longer so. */
+  #isOutdated = false;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -93,6 +97,12 @@ export class Session {
 
   close(): void {
     this.#closed.abort();
+  }
+
+  /** What the node registers with has changed: the present session ends, and the next one begins with it. */
+  renew(): void {
+    this.#isOutdated = true;
+    this.#over?.abort();
   }
 
   async closed(): Promise<void> {
@@ -133,6 +143,7 @@ export class Session {
   }
 
   async #registerOnce(closed: AbortSignal): Promise<RegisterResponse | null> {
+    this.#isOutdated = false;
     const request = await this.#parts.registration();
     if (request === null || closed.aborted) return null;
     const sentAtMs = this.#parts.fence.nowMs();
@@ -152,9 +163,10 @@ export class Session {
 
   async #serve(registered: RegisterResponse, closed: AbortSignal): Promise<void> {
     const over = new AbortController();
+    this.#over = over;
     const end = () => over.abort();
     closed.addEventListener('abort', end, { once: true });
-    if (closed.aborted) end();
+    if (closed.aborted || this.#isOutdated) end();
     const calls = this.#calls(registered.epoch, over);
     try {
       await Promise.all([
@@ -164,6 +176,7 @@ export class Session {
       ]);
     } finally {
       over.abort();
+      this.#over = null;
       closed.removeEventListener('abort', end);
       this.#hasAssignment = false;
       this.#parts.onChange();

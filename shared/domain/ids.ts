@@ -2,6 +2,7 @@
  * The spelling of every id and name. What a person types (job, group, role) is restricted to characters that are safe in
  * a key, a URL, a label and a DNS name; what Berth makes is derived from that or random.
  */
+import { textHash } from '../util/text-hash.ts';
 
 /** One DNS label, at most 63 characters: names of jobs, groups, ports. */
 export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -79,6 +80,23 @@ export function taskCoordinates(
   if (group === undefined || uid !== jobUid) return null;
   return { jobName, jobUid, group, index: Number(index), jobVersion: Number(version), attempt: Number(attempt) };
 }
+
+/**
+ * A name to stand in ids for a text that somebody else chose: the text itself where it is a name, else what can be kept of it,
+ * with a digest that tells it from other texts of which the same is left.
+ */
+export function nameFor(text: string): string {
+  if (NAME_PATTERN.test(text)) return text;
+  const digest = textHash(text).toString(16).padStart(8, '0');
+  const kept = text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, NAME_LENGTH_MAX - digest.length - 1)
+    .replaceAll(/^-+|-+$/g, '');
+  return kept === '' ? digest : `${kept}-${digest}`;
+}
+
+const NAME_LENGTH_MAX = 63;
 
 /** Whether `role` is `scope` or lies below it. `*` is every role. */
 export function roleWithin(role: RolePath, scope: RolePath): boolean {

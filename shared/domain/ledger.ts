@@ -6,6 +6,7 @@ import { invariant } from '../util/assert.ts';
 import { utf8Length } from '../util/codec.ts';
 import type { FrameworkId, JobUid, NodeId, OfferId, ReservationId, RolePath, TaskId, VolumeId } from './ids.ts';
 import type { Offer, OfferFilter } from './offer.ts';
+import { withFilter } from './offer-filters.ts';
 import type { Reservation, Volume } from './reservation.ts';
 import {
   addScalars,
@@ -110,12 +111,16 @@ export function freeResources(ledger: Ledger): Resources {
   return subtractResources(ledger.total, sumResources([...held, ...reserved]));
 }
 
-/** What is left of a reservation: neither held by tasks nor offered. */
+/** What is left of a reservation: neither held by tasks or volumes, nor offered. */
 export function freeReserved(ledger: Ledger, { id, scalars }: Reservation): Scalars {
-  const drawn = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].flatMap(
-    ({ reserved }) => reserved[id] ?? [],
+  const drawn = [...Object.values(ledger.entries), ...Object.values(ledger.offers)].flatMap(({ reserved }) =>
+    // Own members only: `constructor` is a valid id.
+    Object.hasOwn(reserved, id) ? (reserved[id] ?? []) : [],
   );
-  return subtractScalars(scalars, drawn.reduce(addScalars, NO_SCALARS));
+  const volumes = Object.values(ledger.volumes).flatMap(({ reservation, sizeMiB }) =>
+    reservation === id ? { ...NO_SCALARS, diskMiB: sizeMiB } : [],
+  );
+  return subtractScalars(scalars, [...drawn, ...volumes].reduce(addScalars, NO_SCALARS));
 }
 
 /** What a task or an offer holds beside what comes from reservations. */
@@ -147,7 +152,7 @@ export function endOffers(ledger: Ledger, offers: readonly OfferId[], filters: r
   return {
     ...ledger,
     offers: Object.fromEntries(Object.entries(ledger.offers).filter(([id]) => !gone.has(id))),
-    filters: [...ledger.filters, ...filters],
+    filters: filters.reduce(withFilter, ledger.filters),
   };
 }
 
@@ -209,10 +214,12 @@ export function markStop(ledger: Ledger, task: TaskId, stop: StopMark, disowned 
  * At least the bytes that the entry takes in its ledger's JSON, now and once it has a stop mark. Worked out from lengths,
  * since a round asks it of every entry there is.
  */
-export function entryBytesMax({ task, role, jobUid, group, resources, ports, stop }: LedgerEntry): number {
+export function entryBytesMax(entry: LedgerEntry): number {
+  const { task, role, jobUid, group, resources, ports, devices, stop } = entry;
   let bytes = ENTRY_FRAME_BYTES + stopBytesMax(stop) + 2 * task.length + role.length + jobUid.length + group.length;
   for (const name of Object.keys(resources.custom)) bytes += name.length + AMOUNT_BYTES;
   for (const name of Object.keys(ports)) bytes += name.length + PORT_BYTES;
+  for (const device of devices) bytes += device.length + DEVICE_BYTES;
   return bytes + resources.ports.length * PORT_RANGE_BYTES;
 }
 
@@ -222,6 +229,8 @@ const ENTRY_FRAME_BYTES = 256;
 const AMOUNT_BYTES = 24;
 /** `"":65535,` */
 const PORT_BYTES = 10;
+/** `"",` */
+const DEVICE_BYTES = 3;
 /** `{"first":65535,"last":65535},` */
 const PORT_RANGE_BYTES = 30;
 /** A stop mark without its reason: `{"atMs":1767225600000,"graceMs":3600000,"reason":""}`. */

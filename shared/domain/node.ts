@@ -26,6 +26,9 @@ export const NO_CONSENT: NodeConsent = {
   processRuntime: false,
 };
 
+/** UUIDs as drivers write them have 40 to 50 characters. */
+export const DEVICE_ID_LENGTH_MAX = 64;
+
 /** A whole device that a task can be given. */
 export interface GpuDevice {
   /** What tells it from all others, in this machine and any: its UUID. */

@@ -41,8 +41,13 @@ export const FILTER_MS_MIN = 1000;
 export const FILTER_SECONDS_DEFAULT = 5;
 export const FILTER_SECONDS_MAX = 365 * 24 * 3600;
 
+/** Offers that one ledger holds: of a node that more want than that, the others get theirs when some have answered. */
+export const LEDGER_OFFERS_MAX = 100;
+
 /** Filters that one ledger holds; beyond, those that end first go. */
 export const LEDGER_FILTERS_MAX = 200;
+/** What they may take together as JSON: ports that lie scattered make a filter long. */
+export const LEDGER_FILTERS_BYTES_MAX = 128 * 1024;
 
 /** Whether what is offered is no more than what was refused: then the filter blocks it. */
 export function isCovered(offered: Resources, refused: Resources): boolean {

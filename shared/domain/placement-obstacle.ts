@@ -7,9 +7,12 @@ export const PLACEMENT_OBSTACLES = [
   'node-draining',
   'node-unreachable',
   'node-ahead',
+  'role-limit',
   'no-consent',
   'constraint',
+  'gpu-node-kept',
   'ledger-full',
+  'reserved',
   'cpus',
   'memory',
   'disk',
@@ -18,5 +21,6 @@ export const PLACEMENT_OBSTACLES = [
   'port-out-of-range',
   'port-taken',
   'ports',
+  'guarantee',
 ] as const;
 export type PlacementObstacle = (typeof PLACEMENT_OBSTACLES)[number];

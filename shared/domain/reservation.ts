@@ -31,3 +31,5 @@ export interface Volume {
 /** Keeps ledgers bounded. */
 export const LEDGER_RESERVATIONS_MAX = 100;
 export const LEDGER_VOLUMES_MAX = 100;
+/** What the labels of one reservation may take as JSON. */
+export const RESERVATION_LABELS_BYTES_MAX = 1024;

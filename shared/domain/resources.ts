@@ -61,6 +61,24 @@ export function missingScalars(need: Scalars, free: Scalars): string[] {
   });
 }
 
+/** As much of each scalar as both have. */
+export function commonScalars(a: Scalars, b: Scalars): Scalars {
+  const common = (name: string) => Math.max(0, Math.min(scalarOf(a, name), scalarOf(b, name)));
+  const names = Object.keys(a.custom).filter((name) => common(name) > 0);
+  return {
+    cpus: common('cpus'),
+    memMiB: common('memMiB'),
+    diskMiB: common('diskMiB'),
+    gpus: common('gpus'),
+    custom: Object.fromEntries(names.map((name) => [name, common(name)])),
+  };
+}
+
+/** Whether there is none of any scalar, or less than none. */
+export function isNothing(scalars: Scalars): boolean {
+  return scalarNames(scalars).every((name) => scalarOf(scalars, name) <= 0);
+}
+
 /** The sum of any number of vectors, in one pass over them. */
 export function sumResources(list: readonly Resources[]): Resources {
   const scalars = { cpus: 0, memMiB: 0, diskMiB: 0, gpus: 0 };

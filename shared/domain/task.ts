@@ -68,6 +68,7 @@ export const TASK_REASONS = [
   'retried',
   'placed',
   'launched',
+  'launch-refused',
   'accepted',
   'pulling-image',
   'started',

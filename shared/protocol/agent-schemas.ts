@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { NODE_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
 import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
+import { DEVICE_ID_LENGTH_MAX } from '../domain/node.ts';
 import { TASK_REASONS } from '../domain/task.ts';
 import {
   type HeartbeatRequest,
@@ -52,45 +53,56 @@ const portRanges = z
 
 const randomText = z.string().regex(/^[0-9a-z]{16,64}$/, 'must be 16 to 64 lower-case letters and digits');
 
-const describedNode = z.strictObject({
-  id: nodeIdSchema,
-  hostname: text(253),
-  resources: z.strictObject({
-    cpus: amount,
-    memMiB: amount,
-    diskMiB: amount,
-    gpus: whole.max(1024),
-    custom: z
-      .record(nameSchema, amount)
-      .refine((custom) => Object.keys(custom).length <= CUSTOM_MAX, `must be at most ${CUSTOM_MAX}`),
-    ports: portRanges,
-  }),
-  attributes: z
-    .record(z.string().min(1).max(128), text(1024))
-    .refine((attributes) => Object.keys(attributes).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`),
-  consent: z.strictObject({
-    hostNetwork: z.boolean(),
-    hostMounts: z.array(text(4096)).max(PATHS_MAX),
-    privileged: z.boolean(),
-    devices: z.array(text(4096)).max(PATHS_MAX),
-    capabilities: z.array(text(64)).max(PATHS_MAX),
-    processRuntime: z.boolean().default(false),
-  }),
-  gpus: z
-    .array(
-      z.strictObject({
-        id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, 'must be the UUID of a device'),
-        product: text(256),
-        memoryMiB: amount,
-        driver: text(64),
-        parent: z.string().max(128).nullable(),
-      }),
-    )
-    .max(1024)
-    .default([]),
-  agentVersion: text(128),
-  engine: text(256),
-});
+const deviceId = z
+  .string()
+  .max(DEVICE_ID_LENGTH_MAX)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, 'must be the UUID of a device');
+
+const describedNode = z
+  .strictObject({
+    id: nodeIdSchema,
+    hostname: text(253),
+    resources: z.strictObject({
+      cpus: amount,
+      memMiB: amount,
+      diskMiB: amount,
+      gpus: whole.max(1024),
+      custom: z
+        .record(nameSchema, amount)
+        .refine((custom) => Object.keys(custom).length <= CUSTOM_MAX, `must be at most ${CUSTOM_MAX}`),
+      ports: portRanges,
+    }),
+    attributes: z
+      .record(z.string().min(1).max(128), text(1024))
+      .refine((attributes) => Object.keys(attributes).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`),
+    consent: z.strictObject({
+      hostNetwork: z.boolean(),
+      hostMounts: z.array(text(4096)).max(PATHS_MAX),
+      privileged: z.boolean(),
+      devices: z.array(text(4096)).max(PATHS_MAX),
+      capabilities: z.array(text(64)).max(PATHS_MAX),
+      processRuntime: z.boolean().default(false),
+    }),
+    gpus: z
+      .array(
+        z.strictObject({
+          id: deviceId,
+          product: text(256),
+          memoryMiB: amount,
+          driver: text(64),
+          parent: deviceId.nullable(),
+        }),
+      )
+      .max(1024)
+      .default([])
+      .refine((gpus) => new Set(gpus.map(({ id }) => id)).size === gpus.length, 'must not name a device twice'),
+    agentVersion: text(128),
+    engine: text(256),
+  })
+  .refine(({ gpus, resources }) => gpus.length === 0 || gpus.length === resources.gpus, {
+    path: ['resources', 'gpus'],
+    error: 'must be the number of devices in `gpus`, where there are any',
+  });
 
 export const registerRequestSchema = z
   .strictObject({

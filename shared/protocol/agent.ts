@@ -114,6 +114,8 @@ export interface AssignedTask {
   readonly stopAfterDisconnectMs: number | null;
   /** Host ports by name. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Ids of the GPUs that it holds; absent: none, or none that has a name. */
+  readonly devices?: readonly string[] | undefined;
   readonly stop: StopMark | null;
   /** Given up while the node was away: stop it, then report it as released. */
   readonly disowned: boolean;

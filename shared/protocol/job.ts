@@ -75,7 +75,13 @@ export const resourcesSchema = z
     cpus: amount(10_000).min(0.001).default(0.1).describe('Cores, with up to three decimals; also the hard limit.'),
     memMiB: z.number().int().min(4).max(100_000_000).default(64).describe('Memory in MiB; also the hard limit.'),
     diskMiB: z.number().int().min(0).max(1_000_000_000).default(0).describe('Disk in MiB, counted, not enforced.'),
-    gpus: z.number().int().min(0).max(1024).default(0).describe('Whole devices.'),
+    gpus: z
+      .number()
+      .int('must be a whole number: a GPU is given to one task as a whole')
+      .min(0)
+      .max(1024)
+      .default(0)
+      .describe('Whole devices.'),
     pids: z.number().int().min(1).max(4_000_000).default(1024).describe('Limit on processes and threads.'),
     custom: z
       .record(nameSchema, amount(1e12))

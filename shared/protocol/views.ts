@@ -8,7 +8,8 @@ import { DISPLACEMENT_CAUSES } from '../domain/job.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
 
-const time = z.iso.datetime({ precision: 3 });
+export const timeSchema = z.iso.datetime({ precision: 3 });
+const time = timeSchema;
 const count = z.number().int().min(0);
 
 export const displacerViewSchema = z
@@ -34,7 +35,7 @@ export const stopViewSchema = z
   })
   .meta({ id: 'Stop', description: 'Who asked for the end, when and why.' });
 
-const taskCountsSchema = z
+export const taskCountsSchema = z
   .object({
     pending: count,
     staging: count,
@@ -135,6 +136,9 @@ export const taskViewSchema = z
     node: z.string().nullable(),
     host: z.string().nullable().describe("The node's host name."),
     ports: z.record(z.string(), z.number().int()),
+    gpus: z
+      .array(z.string())
+      .describe('Ids of the GPUs that it holds; empty where it holds none, or none that its node names.'),
     exitCode: z.number().int().nullable(),
     reason: z.enum(TASK_REASONS),
     message: z.string().describe('What the last transition says, or the last restart since.'),
@@ -149,7 +153,7 @@ export const taskViewSchema = z
   })
   .meta({ id: 'Task' });
 
-const scalarsViewSchema = z.object({
+export const scalarsViewSchema = z.object({
   cpus: z.number(),
   memMiB: z.number(),
   diskMiB: z.number(),
@@ -157,7 +161,7 @@ const scalarsViewSchema = z.object({
   custom: z.record(z.string(), z.number()),
 });
 
-const resourcesViewSchema = scalarsViewSchema
+export const resourcesViewSchema = scalarsViewSchema
   .extend({ ports: z.array(z.object({ first: z.number().int(), last: z.number().int() })) })
   .meta({ id: 'Resources' });
 
@@ -186,6 +190,21 @@ export const nodeViewSchema = z
       devices: z.array(z.string()),
       capabilities: z.array(z.string()),
     }),
+    gpus: z
+      .array(
+        z.object({
+          id: z.string().describe('Its UUID.'),
+          product: z.string(),
+          memoryMiB: z.number().describe('0: it does not say.'),
+          driver: z.string(),
+          parent: z.string().nullable().describe('The card that it is a MIG instance of; null: it is a card.'),
+          task: z.string().nullable().describe('Who holds it.'),
+        }),
+      )
+      .describe('What `total.gpus` counts, one by one; empty where the operator only states a number.'),
+    missingGpus: z
+      .array(z.object({ id: z.string(), task: z.string() }))
+      .describe('GPUs that tasks hold and the node no longer has.'),
     agentVersion: z.string(),
     engine: z.string(),
     registeredAt: time,
@@ -231,6 +250,9 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'framework.subscribed',
+  'framework.disconnected',
+  'framework.ended',
   'cluster.recovered',
 ] as const;
 
@@ -247,10 +269,11 @@ export const eventViewSchema = z
   .object({
     revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
     type: z.enum(EVENT_TYPES),
-    role: z.string().nullable().describe("The job's role; null for nodes."),
+    role: z.string().nullable().describe("The job's role, or the first of the framework's; null for nodes."),
     job: z.string().nullable(),
     task: z.string().nullable(),
     node: z.string().nullable(),
+    framework: z.string().nullable().default(null).describe('The one that it is about, or that launched the task.'),
     reason: z.string().nullable(),
     message: z.string(),
     at: time.nullable().describe('When it happened, where the change carries a time.'),

@@ -143,7 +143,13 @@ function configOf(name: string, zone: string, boot: Boot): AgentConfig {
     },
     attributes: { hostname: name, arch: 'x64', os: 'linux', node: name, zone },
     consent: NO_CONSENT,
-    gpus: [],
+    gpus: ['0', '1'].map((place) => ({
+      id: `GPU-${name}-${place}`,
+      product: 'simulated',
+      memoryMiB: 1024,
+      driver: '1',
+      parent: null,
+    })),
     agentVersion: '0.0.0-simulated',
     engine: 'simulated 1',
   };

@@ -25,6 +25,8 @@ export function randomSpec(random: SeededRandom, { key }: { readonly key: string
     role: random.pick(ROLES),
     priority: random.between(0, 100),
     placement: random.pick(['pack', 'spread']),
+    // Every simulated machine has GPUs.
+    gpuNodes: 'unrestricted',
     labels: key === null ? {} : { [KEY_LABEL]: key },
     constraints: random.chance(0.15) ? [random.pick(CONSTRAINTS)] : [],
     replaceAfterSeconds: random.pick([0, 2, 5, 15, 'never']),

@@ -2,8 +2,10 @@
 
 import type { Forgettable, PassAction, PassPlan } from '../../control-plane/reconcile/actions.ts';
 import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
+import { sweptLedger } from '../../control-plane/scheduler/room.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { addEntries, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import { addEntries, addOffers, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { present, unreachable } from '../../shared/util/assert.ts';
 import { type ClusterLiteral, clusterOf } from './builders.ts';
@@ -29,8 +31,10 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
 
 export function applyRound(cluster: ClusterView, plan: RoundPlan, nowMs: number): ClusterView {
   const literal = literalOf(cluster);
-  const swept = new Map(plan.sweeps.map(({ node, tasks }) => [node, tasks]));
+  const swept = new Map(plan.sweeps.map((sweep) => [sweep.node, sweep]));
   const placed = new Map(plan.placements.map((placement) => [placement.task, placement]));
+  const entries = Map.groupBy(plan.placements, ({ node }) => node);
+  const offers = Map.groupBy(plan.offers, ({ node }) => node);
   const stops = new Map(plan.stops.map(({ task, stop }) => [task, stop]));
   const marked = (ledger: Ledger) =>
     plan.stops.reduce(
@@ -39,10 +43,14 @@ export function applyRound(cluster: ClusterView, plan: RoundPlan, nowMs: number)
     );
   return clusterOf({
     ...literal,
+    roundNumber: literal.roundNumber + 1,
     ledgers: literal.ledgers.map((ledger) =>
-      addEntries(
-        marked(removeEntries(ledger, swept.get(ledger.node) ?? [])),
-        plan.placements.filter(({ node }) => node === ledger.node).map(({ entry }) => entry),
+      addOffers(
+        addEntries(
+          marked(sweptLedger(ledger, swept.get(ledger.node))),
+          (entries.get(ledger.node) ?? []).map(({ entry }) => entry),
+        ),
+        (offers.get(ledger.node) ?? []).map(({ offer }) => offer),
       ),
     ),
     tasks: literal.tasks.map((task) => {
@@ -114,6 +122,12 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
       );
       return clusterOf(replaceTasks(literal, lost));
     }
+    case 'mark-disconnected':
+      return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });
+    case 'mark-connected':
+      return changeFramework(cluster, action.framework, { disconnectedSinceMs: null });
+    case 'tear-down':
+      return changeFramework(cluster, action.framework, { teardown: action.stop });
     case 'forget':
       return forget(cluster, action.records);
     default:
@@ -121,14 +135,22 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   }
 }
 
+function changeFramework(cluster: ClusterView, id: string, change: Partial<Framework>): ClusterView {
+  const literal = literalOf(cluster);
+  const frameworks = literal.frameworks.map((one) => (one.id === id ? { ...one, ...change } : one));
+  return clusterOf({ ...literal, frameworks });
+}
+
 function forget(cluster: ClusterView, records: readonly Forgettable[]): ClusterView {
   const literal = literalOf(cluster);
   const tasks = new Set(records.flatMap((record) => (record.kind === 'task' ? [record.id] : [])));
   const jobs = new Set(records.flatMap((record) => (record.kind === 'job' ? [record.job] : [])));
+  const frameworks = new Set(records.flatMap((record) => (record.kind === 'framework' ? [record.framework] : [])));
   const gone = new Set(records.flatMap((record) => (record.kind === 'gone-node' ? [record.node] : [])));
   return clusterOf({
     ...literal,
     jobs: literal.jobs.filter((job) => !jobs.has(job.uid)),
+    frameworks: literal.frameworks.filter(({ id }) => !frameworks.has(id)),
     epochs: Object.fromEntries(Object.entries(literal.epochs).filter(([node]) => !gone.has(node))),
     tasks: literal.tasks.filter((task) => !tasks.has(task.id)),
   });

@@ -26,12 +26,12 @@ export class NearAgent {
   readonly logged: string[] = [];
   readonly #journal = new MemoryJournal();
   readonly #fence: FakeFence;
-  readonly #replica: () => ServiceContext;
+  readonly #link: ControlPlane;
   #agent: Agent | null = null;
 
   constructor(node: string, images: readonly string[], replica: () => ServiceContext) {
     this.node = node;
-    this.#replica = replica;
+    this.#link = directLink(node, replica);
     const clock = new SystemClock();
     this.runtime = new FakeRuntime({ images, clock });
     this.#fence = new FakeFence({ clock, kill: (container) => this.runtime.killFromOutside(container) });
@@ -41,7 +41,7 @@ export class NearAgent {
     const note = (message: string) => void this.logged.push(message);
     const log: Log = { debug: note, info: note, warn: note, error: note };
     this.#agent = createAgent({
-      controlPlane: directLink(this.node, this.#replica),
+      controlPlane: this.#link,
       runtime: this.runtime,
       journal: this.#journal,
       fence: this.#fence,
@@ -59,6 +59,7 @@ export class NearAgent {
   }
 }
 
+/** The same over all starts of an agent: the node's token lies on its disk, so the join token serves for the first time alone. */
 function directLink(node: string, replica: () => ServiceContext): ControlPlane {
   let isAdmitted = false;
   const call = async <T>(work: (ctx: ServiceContext) => Promise<T>): Promise<T> => {

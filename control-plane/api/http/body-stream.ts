@@ -17,11 +17,13 @@ export interface StreamOptions {
   readonly over: AbortController;
   /** Text that means nothing, sent when there has been nothing else for a while; null: none is sent. */
   readonly heartbeat: (() => string) | null;
+  /** After how long a while. Default: {@link HEARTBEAT_MS}. */
+  readonly heartbeatMs?: number;
 }
 
 /** The texts of `source` as a body. If the source throws, the body breaks off, so that nobody takes it for complete. */
 export function bodyStream(source: AsyncIterable<string>, options: StreamOptions): ReadableStream<Uint8Array> {
-  const { clock, over, heartbeat } = options;
+  const { clock, over, heartbeat, heartbeatMs = HEARTBEAT_MS } = options;
   const iterator = source[Symbol.asyncIterator]();
   let next: Promise<IteratorResult<string>> | null = null;
   let stall: Timer | null = null;
@@ -36,7 +38,7 @@ export function bodyStream(source: AsyncIterable<string>, options: StreamOptions
         stall?.cancel();
         try {
           next ??= iterator.next();
-          const result = heartbeat === null ? await next : await orHeartbeat(next, clock, heartbeat);
+          const result = heartbeat === null ? await next : await orHeartbeat(next, { clock, heartbeat, heartbeatMs });
           if (typeof result === 'string') return controller.enqueue(utf8Encode(result));
           next = null;
           if (result.done) {
@@ -64,12 +66,11 @@ export function bodyStream(source: AsyncIterable<string>, options: StreamOptions
 
 async function orHeartbeat(
   next: Promise<IteratorResult<string>>,
-  clock: Clock,
-  heartbeat: () => string,
+  { clock, heartbeat, heartbeatMs }: { clock: Clock; heartbeat: () => string; heartbeatMs: number },
 ): Promise<IteratorResult<string> | string> {
   let timer: Timer | null = null;
   const silence = new Promise<string>((resolve) => {
-    timer = clock.setTimer(HEARTBEAT_MS, () => resolve(heartbeat()));
+    timer = clock.setTimer(heartbeatMs, () => resolve(heartbeat()));
   });
   try {
     return await Promise.race([next, silence]);

@@ -15,7 +15,7 @@ import { readJsonBody } from '../input/json-body.ts';
 import { checkQuery } from '../input/query.ts';
 
 export type Method = 'get' | 'post' | 'put' | 'delete';
-export type Tag = 'Jobs' | 'Tasks' | 'Nodes' | 'Events' | 'Cluster' | 'Agents' | 'Replicas';
+export type Tag = 'Jobs' | 'Tasks' | 'Nodes' | 'Roles' | 'Frameworks' | 'Events' | 'Cluster' | 'Agents' | 'Replicas';
 
 /** What an answer of one status is. Without a schema it has no JSON body. */
 export interface AnswerDocument {
@@ -30,6 +30,8 @@ export interface EndpointDocument {
   readonly method: Method;
   /** With parameters as OpenAPI spells them: `/v1/jobs/{name}`. */
   readonly path: string;
+  /** The last parameter is all that is left of the path, slashes included. */
+  readonly isGreedy?: boolean;
   readonly tag: Tag;
   readonly summary: string;
   readonly description?: string;

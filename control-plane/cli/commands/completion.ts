@@ -30,9 +30,12 @@ export interface CompletionNode {
   readonly flags: readonly string[];
   /** Flags that take a value, with the values where they are known. */
   readonly values: Readonly<Record<string, readonly string[]>>;
-  /** What its arguments name, so that they can be asked for: `job`, `task` or `node`; `file` for a path. */
-  readonly argument: 'job' | 'task' | 'node' | 'file' | null;
+  /** What its arguments name, so that they can be asked for: `job`, `task`, `node` or `role`; `file` for a path. */
+  readonly argument: ArgumentKind | null;
 }
+
+const ARGUMENT_KINDS = ['job', 'task', 'node', 'role', 'file'] as const;
+type ArgumentKind = (typeof ARGUMENT_KINDS)[number];
 
 export function completionNodes(program: Command): CompletionNode[] {
   const globals = program.options;
@@ -62,7 +65,7 @@ function completionNode(command: Command, path: readonly string[], options: read
 
 function argumentKind(command: Command): CompletionNode['argument'] {
   const name = command.registeredArguments[0]?.name();
-  return name === 'job' || name === 'task' || name === 'node' || name === 'file' ? name : null;
+  return ARGUMENT_KINDS.find((kind) => kind === name) ?? null;
 }
 
 export function completionScript(shell: Shell, program: Command): string {

@@ -11,6 +11,7 @@ import type {
   TaskView,
 } from '../../../shared/protocol/views.ts';
 import { jobName } from '../arguments.ts';
+import { gpuPairs, gpuTable } from './gpus.ts';
 import { type Paint, stateColour } from './paint.ts';
 import type { ListShape } from './printer.ts';
 import { renderPairs, renderTable } from './table.ts';
@@ -75,7 +76,7 @@ export const versionShape: ListShape<JobVersionView & { readonly changes: string
 };
 
 export function eventLine(event: EventView, paint: Paint): string {
-  const subject = event.task ?? event.job ?? event.node ?? '';
+  const subject = event.task ?? event.job ?? event.node ?? event.framework ?? '';
   const where = event.task !== null && event.node !== null ? ` on ${event.node}` : '';
   const state = event.type.slice(event.type.indexOf('.') + 1);
   const time = event.at === null ? '-'.padEnd(24) : event.at;
@@ -157,6 +158,7 @@ export function renderTask(task: TaskView, { paint, width }: RenderOptions): str
       ['State', `${paint(taskColour(task), taskStateText(task))}: ${printable(task.message)}`],
       ['Node', task.node === null ? '-' : `${task.node}${task.host === null ? '' : ` (${printable(task.host)})`}`],
       ...(ports.length === 0 ? [] : [['Ports', ports.join(' ')] as const]),
+      ...gpuPairs(task),
       ...(task.exitCode === null ? [] : [['Exit code', String(task.exitCode)] as const]),
       ...(task.notBefore === null ? [] : [['Not before', task.notBefore] as const]),
       ...(task.stop === null ? [] : [['Stop', stopText(task.stop)] as const]),
@@ -255,7 +257,7 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
     options,
   );
   const running = tasks.length === 0 ? '' : `\n${renderTable(taskShape.columns(nowMs), tasks, options)}`;
-  return `${head}\n${resources}${running}${keptAsideText(node, options)}`;
+  return `${head}\n${resources}${gpuTable(node, options)}${running}${keptAsideText(node, options)}`;
 }
 
 const AHEAD_LINES = [

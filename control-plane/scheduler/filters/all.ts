@@ -1,11 +1,14 @@
 /** The filters in the order in which they are asked: the first that refuses is the reason that is counted. */
 import type { Room } from '../room.ts';
+import { guaranteeFilter, roleLimitFilter } from './bounds.ts';
 import { consentFilter } from './consent.ts';
 import { constraintFilter } from './constraints.ts';
 import type { Filter, NodeFilter } from './filter.ts';
+import { gpuNodeKeptFilter } from './gpu-node-kept.ts';
 import { ledgerFullFilter } from './ledger-full.ts';
 import { aheadFilter, aliveFilter, drainingFilter, eligibleFilter } from './node-state.ts';
 import { portCountFilter, portRangeFilter, portTakenFilter } from './ports.ts';
+import { reservedFilter } from './reserved.ts';
 import { cpusFilter, customScalarsFilter, diskFilter, gpusFilter, memoryFilter } from './scalars.ts';
 
 /** Whether the node takes new tasks at all. The same for everybody, so the round asks once per node. */
@@ -15,7 +18,9 @@ export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilt
 export const DEMAND_FILTERS: readonly Filter[] = [
   consentFilter,
   constraintFilter,
+  gpuNodeKeptFilter,
   ledgerFullFilter,
+  reservedFilter,
   cpusFilter,
   memoryFilter,
   diskFilter,
@@ -26,7 +31,10 @@ export const DEMAND_FILTERS: readonly Filter[] = [
   portCountFilter,
 ];
 
-export const FILTERS: readonly Filter[] = [...NODE_FILTERS, ...DEMAND_FILTERS];
+/** Whether its role may be given so much more. The answer shrinks with all that the role is given on any node. */
+export const BOUND_FILTERS: readonly Filter[] = [roleLimitFilter, guaranteeFilter];
+
+export const FILTERS: readonly Filter[] = [...NODE_FILTERS, roleLimitFilter, ...DEMAND_FILTERS, guaranteeFilter];
 
 /** The nodes that take new tasks. */
 export function openRooms(rooms: readonly Room[]): Room[] {

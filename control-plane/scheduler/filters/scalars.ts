@@ -7,7 +7,7 @@ import type { Filter } from './filter.ts';
 export const cpusFilter: Filter = {
   obstacle: 'cpus',
   applies: (demand) => demand.scalars.cpus > 0,
-  admits: (room, demand) => room.free.cpus >= demand.scalars.cpus,
+  admits: (room, demand) => shortageOf(room, demand, 'cpus') === 0,
   shortage: (room, demand) => shortageOf(room, demand, 'cpus'),
   explain: (room, demand) => `lacks ${describeLack(room, demand, 'cpus', 'cpus')}`,
   sum: (nodes) => `${nodes === 1 ? 'has' : 'have'} too few cpus free`,
@@ -16,7 +16,7 @@ export const cpusFilter: Filter = {
 export const memoryFilter: Filter = {
   obstacle: 'memory',
   applies: (demand) => demand.scalars.memMiB > 0,
-  admits: (room, demand) => room.free.memMiB >= demand.scalars.memMiB,
+  admits: (room, demand) => shortageOf(room, demand, 'memMiB') === 0,
   shortage: (room, demand) => shortageOf(room, demand, 'memMiB'),
   explain: (room, demand) => `lacks ${describeLack(room, demand, 'memMiB', 'MiB of memory')}`,
   sum: (nodes) => `${nodes === 1 ? 'has' : 'have'} too little memory free`,
@@ -25,7 +25,7 @@ export const memoryFilter: Filter = {
 export const diskFilter: Filter = {
   obstacle: 'disk',
   applies: (demand) => demand.scalars.diskMiB > 0,
-  admits: (room, demand) => room.free.diskMiB >= demand.scalars.diskMiB,
+  admits: (room, demand) => shortageOf(room, demand, 'diskMiB') === 0,
   shortage: (room, demand) => shortageOf(room, demand, 'diskMiB'),
   explain: (room, demand) => `lacks ${describeLack(room, demand, 'diskMiB', 'MiB of disk')}`,
   sum: (nodes) => `${nodes === 1 ? 'has' : 'have'} too little disk free`,
@@ -34,7 +34,7 @@ export const diskFilter: Filter = {
 export const gpusFilter: Filter = {
   obstacle: 'gpus',
   applies: (demand) => demand.scalars.gpus > 0,
-  admits: (room, demand) => room.free.gpus >= demand.scalars.gpus,
+  admits: (room, demand) => shortageOf(room, demand, 'gpus') === 0,
   shortage: (room, demand) => shortageOf(room, demand, 'gpus'),
   explain: (room, demand) => `lacks ${describeLack(room, demand, 'gpus', 'GPUs')}`,
   sum: (nodes) => `${nodes === 1 ? 'has' : 'have'} too few GPUs free`,
@@ -52,17 +52,19 @@ export const customScalarsFilter: Filter = {
   sum: (nodes, demand) => `${nodes === 1 ? 'has' : 'have'} too little ${demand.customNames.join(' or ')} free`,
 };
 
-/** The share of what is needed that isn't free, from 0 (it fits) to 1. */
+/** The share of what is needed that isn't there, from 0 (it fits). What is reserved for others is another filter's matter. */
 function shortageOf(room: Room, demand: Demand, name: string): number {
   const needed = scalarOf(demand.scalars, name);
-  const free = Math.max(0, scalarOf(room.free, name));
+  const free = Math.max(0, room.unheld(name));
   return needed <= free ? 0 : (needed - free) / needed;
 }
 
 /** `512 of 2048 MiB of memory, with 1536 of 4096 free`: what to ask less of, or what to wait for. */
 function describeLack(room: Room, demand: Demand, name: string, unit: string): string {
   const needed = scalarOf(demand.scalars, name);
-  const free = Math.max(0, scalarOf(room.free, name));
+  const free = Math.max(0, room.availableTo(demand.role, name));
   const total = scalarOf(room.ledger.total, name);
-  return `${toMilli(needed - free)} of ${needed} ${unit}, with ${free} of ${total} free`;
+  const offered = room.offered(name);
+  const inOffers = offered > 0 ? ` and ${offered} in offers` : '';
+  return `${toMilli(needed - free)} of ${needed} ${unit}, with ${free} of ${total} free${inOffers}`;
 }

@@ -1,7 +1,10 @@
 /** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
-import type { ContainerCreateOptions } from 'dockerode';
+import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
 import type { MountSpec } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
+import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
+import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
+import { type Place, taskEnvironment } from '../../core/task-environment.ts';
 import type { ContainerRequest } from '../../executor/contracts.ts';
 
 export const LABELS = {
@@ -14,22 +17,12 @@ export const LABELS = {
 } as const;
 
 /** Who the containers belong to. */
-export interface Owner {
-  readonly nodeId: string;
-  readonly hostname: string;
+export interface Owner extends Place {
   /** Bound of what the engine keeps of a container's output, in MiB. */
   readonly logMaxMiB?: number;
 }
 
 const MIB = 1024 * 1024;
-/** The engine refuses less: its own start-up wouldn't fit. */
-const MEMORY_BYTES_MIN = 6 * MIB;
-
-/** The kernel shares the processor out in periods; the longer one is for shares too small for the usual one. */
-const CPU_PERIOD_US = 100_000;
-const CPU_PERIOD_LONG_US = 1_000_000;
-const CPU_QUOTA_US_MIN = 1000;
-
 /** What a container has written is kept up to this size, in MiB, in three files. */
 export const LOG_MAX_MIB_DEFAULT = 96;
 const LOG_FILES_MAX = 3;
@@ -86,6 +79,7 @@ function hostConfig(
       PathInContainer: path,
       CgroupPermissions: 'rwm',
     })),
+    DeviceRequests: deviceRequests(assigned),
     RestartPolicy: { Name: 'no' },
     LogConfig: {
       Type: 'json-file',
@@ -94,35 +88,22 @@ function hostConfig(
   };
 }
 
+/** By their UUIDs, of whole cards and instances alike, so that the task gets these and no others. */
+function deviceRequests({ devices = [] }: AssignedTask): DeviceRequest[] {
+  return devices.length === 0 ? [] : [{ Driver: 'nvidia', DeviceIDs: [...devices], Capabilities: [['gpu']] }];
+}
+
 /**
  * A quota rather than the engine's NanoCpus, which is the same thing in the kernel but is refused where it exceeds the
  * processors that the engine sees: an operator may declare more than that.
  */
 function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
-  const isTiny = cpus * CPU_PERIOD_US < CPU_QUOTA_US_MIN;
-  const periodUs = isTiny ? CPU_PERIOD_LONG_US : CPU_PERIOD_US;
-  return { CpuPeriod: periodUs, CpuQuota: Math.max(CPU_QUOTA_US_MIN, Math.round(cpus * periodUs)) };
+  const { periodUs, quotaUs } = cpuQuota(cpus);
+  return { CpuPeriod: periodUs, CpuQuota: quotaUs };
 }
 
-/** The job's own variables, then ours: what Berth says about a task can't be faked by the job. */
 function environment(owner: Owner, { assigned, run }: ContainerRequest): string[] {
-  const ports = Object.entries(assigned.ports).map(
-    ([name, port]) => [`BERTH_PORT_${name.toUpperCase().replaceAll('-', '_')}`, String(port)] as const,
-  );
-  const variables: Record<string, string> = {
-    ...assigned.group.env,
-    BERTH_TASK_ID: assigned.id,
-    BERTH_JOB: assigned.jobName,
-    BERTH_JOB_UID: assigned.jobUid,
-    BERTH_ROLE: assigned.role,
-    BERTH_GROUP: assigned.groupName,
-    BERTH_INDEX: String(assigned.index),
-    BERTH_ATTEMPT: String(assigned.attempt),
-    BERTH_RUN: String(run),
-    BERTH_NODE: owner.nodeId,
-    BERTH_HOST: owner.hostname,
-    ...Object.fromEntries(ports),
-  };
+  const variables = { ...taskEnvironment(owner, assigned, run), ...containerGpuEnvironment(assigned) };
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 

@@ -20,7 +20,7 @@ import {
 } from '../../executor/contracts.ts';
 import { containerName, containerOptions, LABELS, type Owner } from './container-options.ts';
 import { containerOf, listedContainer } from './container-view.ts';
-import { ask, askUnless, engineWords, saysCommandUnusable, statusOf } from './engine-errors.ts';
+import { ask, askUnless, engineWords, nvidiaRuntimeRemedy, saysCommandUnusable, statusOf } from './engine-errors.ts';
 import { watchEvents } from './event-watch.ts';
 import { pullImage } from './image-pull.ts';
 import { readLogs } from './log-stream.ts';
@@ -255,5 +255,7 @@ export class DockerRuntime implements Runtime {
 }
 
 function refused(words: string): RunResult {
-  return { type: 'refused', reason: saysCommandUnusable(words) ? 'command-unusable' : 'engine-error', message: words };
+  const remedy = nvidiaRuntimeRemedy(words);
+  const reason = remedy === null && saysCommandUnusable(words) ? 'command-unusable' : 'engine-error';
+  return { type: 'refused', reason, message: remedy ?? words };
 }

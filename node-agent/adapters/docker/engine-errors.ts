@@ -40,6 +40,17 @@ export async function askUnless<T>(
   }
 }
 
+/**
+ * What the operator has to do, where the words of a failed start say that the engine knows no way to give a container NVIDIA's
+ * devices; else null. Newer engines look for a CDI specification first, and speak of that.
+ */
+export function nvidiaRuntimeRemedy(words: string): string | null {
+  const lacksRuntime =
+    /could not select device driver|failed to discover GPU vendor|unresolvable CDI devices|unknown runtime specified nvidia/i;
+  if (!lacksRuntime.test(words)) return null;
+  return `the engine of this node can't give GPUs to containers, since it has no NVIDIA runtime: install nvidia-container-toolkit there, run "nvidia-ctk runtime configure --runtime=docker", and restart Docker (it says: ${words})`;
+}
+
 /** Whether the words of a failed start say that the command is at fault, rather than the engine. */
 export function saysCommandUnusable(words: string): boolean {
   return /\bexec:|executable file not found|exec format error|no command specified|chdir to cwd/i.test(words);

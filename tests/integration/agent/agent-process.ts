@@ -28,6 +28,8 @@ export class AgentUnderTest {
   readonly stateDir: string;
   readonly nodeId: string;
   #process: ChildProcess | null = null;
+  /** Beside what this process has in its own. */
+  readonly env: Record<string, string> = {};
   /** What the agents have written to their log so far. */
   log = '';
 
@@ -67,7 +69,11 @@ export class AgentUnderTest {
       this.nodeId,
       ...args,
     ];
-    const child = spawn(process.execPath, all, { stdio: ['ignore', 'ignore', 'pipe'], cwd: dirname(this.stateDir) });
+    const child = spawn(process.execPath, all, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: dirname(this.stateDir),
+      env: { ...process.env, ...this.env },
+    });
     child.stderr?.on('data', (chunk: Buffer) => {
       this.log += chunk.toString('utf8');
     });

@@ -124,7 +124,7 @@ describe.skipIf(Object.keys(await readMachineIdentity()).length === 0)('a state 
 describe('settings', () => {
   it('that are wrong are all named, and nothing is started', async () => {
     const main = join(import.meta.dirname, '../../../node-agent/main.ts');
-    const args = ['--control-plane', 'ftp://x', '--start-concurrency', 'many', '--resources', 'gpus=1'];
+    const args = ['--control-plane', 'ftp://x', '--start-concurrency', 'many', '--resources', 'gpus=some'];
     const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
     let told = '';
     child.stderr.on('data', (chunk: Buffer) => {

@@ -5,6 +5,7 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord, type RecordOf } from '../../../control-plane/store/records.ts';
 import { type Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
+import type { Node } from '../../../shared/domain/node.ts';
 import type { Task, TaskReason } from '../../../shared/domain/task.ts';
 import { aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../../support/builders.ts';
 import type { Origin } from '../faulty-store.ts';
@@ -28,11 +29,12 @@ interface State {
   readonly ledgers?: readonly Ledger[];
   readonly tasks?: readonly Task[];
   readonly jobs?: readonly RecordOf['jobs'][];
+  readonly node?: Node;
 }
 
-function snapshotOf({ ledgers = [], tasks = [], jobs = [job] }: State): Snapshot {
+function snapshotOf({ ledgers = [], tasks = [], jobs = [job], node = NODE }: State): Snapshot {
   const writes = [
-    putRecord('nodes', keys.node(NODE.id), NODE),
+    putRecord('nodes', keys.node(NODE.id), node),
     putRecord('alive', keys.alive(NODE.id), { epoch: 1 }),
     putRecord('epochs', keys.epoch(NODE.id), { epoch: 1, unreachableSinceMs: null }),
     ...ledgers.map((ledger) => putRecord('ledger', keys.ledger(ledger.node), ledger)),
@@ -71,8 +73,8 @@ function taskChange(before: Task | null, after: Task | null): Change {
   return { kind: 'tasks', key: keys.task(id), id, revision: 9, before, after };
 }
 
-function ledgerFound(before: Ledger | null, after: Ledger): number[] {
-  const now = snapshotOf({ ledgers: [after] });
+function ledgerFound(before: Ledger | null, after: Ledger, node: Node = NODE): number[] {
+  const now = snapshotOf({ ledgers: [after], node });
   return checkLedgers(revisionOf([ledgerChange(before, after)]), now).map(({ invariant }) => invariant);
 }
 
@@ -84,6 +86,20 @@ describe('ledgers', () => {
     const total = { ...NODE.resources, cpus: 2 };
     const entries = [first, second].map((task) => anEntry(job, task));
     expect(ledgerFound(aLedger({ total }), aLedger({ total, entries }))).toEqual([]);
+  });
+
+  it.each<[string, readonly (readonly string[])[], number[]]>([
+    ['each to one task', [['A'], ['B']], []],
+    ['not to two', [['A'], ['A']], [2]],
+    ['not one that the node does not have', [['A'], ['C']], [2]],
+    ['none left out', [['A'], []], [2]],
+  ])('give GPUs %s', (_, devices, expected) => {
+    const total = { ...NODE.resources, gpus: 2 };
+    const gpus = ['A', 'B'].map((id) => ({ id, product: 'x', memoryMiB: 1, driver: '1', parent: null }));
+    const holder = aJob({ spec: { groups: [aGroup({ count: 5, resources: { gpus: 1 } })] } });
+    const entries = devices.map((some, index) => anEntry(holder, placed(index, 31_000 + index), { devices: some }));
+    const before = aLedger({ total, entries });
+    expect(ledgerFound(before, before, aNode({ gpus }))).toEqual(expected);
   });
 
   it('may not give away more than there is', () => {

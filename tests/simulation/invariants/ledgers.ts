@@ -13,7 +13,12 @@ import { type Violation, violation } from './violation.ts';
 export function checkLedgers(revision: Revision, now: Snapshot): Violation[] {
   return revision.changes.flatMap((change) => {
     if (change.kind !== 'ledger' || change.after === null) return [];
-    return [...checkSums(change.after), ...checkPorts(change.after), ...checkPlacements(change, now)];
+    return [
+      ...checkSums(change.after),
+      ...checkPorts(change.after),
+      ...checkDevices(change.after, now),
+      ...checkPlacements(change, now),
+    ];
   });
 }
 
@@ -53,6 +58,23 @@ function checkPorts({ node, total, entries }: Ledger): Violation[] {
     }
   }
   return violations;
+}
+
+/** Each task holds as many of the node's devices as it has been given GPUs, and no two hold the same one. */
+function checkDevices({ node, entries }: Ledger, now: Snapshot): Violation[] {
+  const known = new Set(now.nodes.get(node)?.gpus.map(({ id }) => id));
+  if (known.size === 0) return [];
+  const holders = new Map<string, string>();
+  return Object.values(entries).flatMap(({ task, devices, resources }) => {
+    const twice = devices.filter((device) => holders.has(device) || !known.has(device));
+    for (const device of devices) holders.set(device, task);
+    return [
+      ...twice.map((device) => violation(2, `${task} got the GPU ${device} of ${node}, which isn't free`)),
+      ...(devices.length === resources.gpus
+        ? []
+        : [violation(2, `${task} was given ${resources.gpus} GPUs of ${node} and holds ${devices.length} devices`)]),
+    ];
+  });
 }
 
 function checkPlacements(change: Extract<Change, { kind: 'ledger' }>, now: Snapshot): Violation[] {

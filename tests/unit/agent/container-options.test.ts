@@ -1,13 +1,14 @@
 /** What the engine is told of a task. */
 import { describe, expect, it } from 'vitest';
 import { containerOptions } from '../../../node-agent/adapters/docker/container-options.ts';
-import { saysCommandUnusable } from '../../../node-agent/adapters/docker/engine-errors.ts';
+import { nvidiaRuntimeRemedy, saysCommandUnusable } from '../../../node-agent/adapters/docker/engine-errors.ts';
 import {
   findCredentials,
   fullReference,
   parseAuths,
   registryHost,
 } from '../../../node-agent/adapters/docker/registry-credentials.ts';
+import { processGpuEnvironment } from '../../../node-agent/core/gpu-environment.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { aGroup } from '../../support/builders.ts';
 import { anAssigned } from './world.ts';
@@ -21,6 +22,71 @@ function optionsFor(group: Partial<GroupSpec>, ports: Readonly<Record<string, nu
 
 const limits = (change: Partial<GroupSpec['resources']>) =>
   optionsFor({ resources: { ...aGroup().resources, ...change } }).HostConfig;
+
+describe('a container with GPUs', () => {
+  const withGpus = (
+    gpus: number,
+    devices: readonly string[] | undefined,
+    env: Readonly<Record<string, string>> = {},
+  ) => {
+    const group = { resources: { ...aGroup().resources, gpus }, env };
+    const assigned = anAssigned('t1', { group, devices });
+    return { assigned, ...containerOptions(owner, { assigned, epoch: 7, run: 0, mountSources: new Map() }) };
+  };
+  const gpuVariables = (env: readonly string[] = []) => env.filter((pair) => /GPUS|VISIBLE/.test(pair));
+
+  it('is given them by their ids, and told which they are', () => {
+    const { HostConfig, Env } = withGpus(2, ['GPU-a', 'MIG-b'], { NVIDIA_VISIBLE_DEVICES: 'all' });
+    expect(HostConfig?.DeviceRequests).toEqual([
+      { Driver: 'nvidia', DeviceIDs: ['GPU-a', 'MIG-b'], Capabilities: [['gpu']] },
+    ]);
+    expect(gpuVariables(Env)).toEqual(['NVIDIA_VISIBLE_DEVICES=GPU-a,MIG-b', 'BERTH_GPUS=GPU-a,MIG-b']);
+  });
+
+  it.each([[undefined], [[]]])(
+    'sees none where it asked for none, whatever its image or its job would like (%j)',
+    (devices) => {
+      const { HostConfig, Env } = withGpus(0, devices, { NVIDIA_VISIBLE_DEVICES: 'all' });
+      expect(HostConfig?.DeviceRequests).toEqual([]);
+      expect(gpuVariables(Env)).toEqual(['NVIDIA_VISIBLE_DEVICES=void', 'BERTH_GPUS=']);
+    },
+  );
+
+  it('is left alone where the node only counts its GPUs', () => {
+    const { HostConfig, Env } = withGpus(1, undefined, { NVIDIA_VISIBLE_DEVICES: 'all' });
+    expect(HostConfig?.DeviceRequests).toEqual([]);
+    expect(gpuVariables(Env)).toEqual(['NVIDIA_VISIBLE_DEVICES=all']);
+  });
+
+  it('differs from a process, which CUDA has to keep to its own', () => {
+    const ids = { BERTH_GPUS: 'GPU-a,GPU-b', NVIDIA_VISIBLE_DEVICES: 'GPU-a,GPU-b' };
+    expect(processGpuEnvironment(withGpus(2, ['GPU-a', 'GPU-b']).assigned)).toEqual({
+      ...ids,
+      CUDA_VISIBLE_DEVICES: 'GPU-a,GPU-b',
+    });
+    expect(processGpuEnvironment(withGpus(0, []).assigned)).toEqual({
+      BERTH_GPUS: '',
+      NVIDIA_VISIBLE_DEVICES: 'void',
+      CUDA_VISIBLE_DEVICES: '',
+    });
+    expect(processGpuEnvironment(withGpus(1, []).assigned)).toEqual({});
+  });
+
+  it.each([
+    'could not select device driver "nvidia" with capabilities: [[gpu]]',
+    'failed to discover GPU vendor from CDI: no known GPU vendor found',
+    'failed to create task for container: CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=GPU-a',
+  ])('needs a runtime that some engines lack: %s', (words) => {
+    expect(nvidiaRuntimeRemedy(words)).toMatch(
+      /nvidia-container-toolkit.*nvidia-ctk runtime configure --runtime=docker/,
+    );
+    expect(nvidiaRuntimeRemedy(words)).toContain(words);
+  });
+
+  it('fails for other reasons too', () => {
+    expect(nvidiaRuntimeRemedy('nvidia-container-cli: device error: GPU-a: unknown device')).toBeNull();
+  });
+});
 
 describe('a container', () => {
   it('is named and labelled after its task', () => {

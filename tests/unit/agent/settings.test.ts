@@ -1,6 +1,7 @@
 /** The agent's settings, and what the control plane is told because of them. */
 import { describe, expect, it } from 'vitest';
 import { describeNode, newNodeId } from '../../../node-agent/config/describe.ts';
+import type { GpuChoice, GpuReport } from '../../../node-agent/config/gpus.ts';
 import { helpText, OPTIONS } from '../../../node-agent/config/option-table.ts';
 import { type AgentOptions, parseOptions } from '../../../node-agent/config/options.ts';
 import { NO_CHANGE, parseResources } from '../../../node-agent/config/resources.ts';
@@ -50,6 +51,21 @@ describe('settings', () => {
     expect(options([...enough, '--allow-capability', 'cap_net_admin']).consent.capabilities).toEqual(['NET_ADMIN']);
   });
 
+  it('choose GPUs by a list, in arguments and in the environment', () => {
+    expect(options(enough).gpus).toBe('all');
+    expect(options([...enough, '--gpus', 'none']).gpus).toBe('none');
+    expect(options([...enough, '--gpus', '0,GPU-1a', '--gpus', '1:0']).gpus).toEqual(['0', 'GPU-1a', '1:0']);
+    expect(options(enough, { BERTH_GPUS: 'MIG-1b, 2' }).gpus).toEqual(['MIG-1b', '2']);
+  });
+
+  it('need no control plane to say what would be told', () => {
+    expect(parseOptions(['--describe', '--gpus', 'none'], {})).toMatchObject({
+      type: 'describe',
+      options: { gpus: 'none' },
+    });
+    expect(parseOptions(['--describe', '--control-plane', 'ftp://x'], {})).toMatchObject({ type: 'faulty' });
+  });
+
   it('take the socket from DOCKER_HOST where it is one', () => {
     expect(options(enough, { DOCKER_HOST: 'unix:///run/other.sock' }).dockerSocket).toBe('/run/other.sock');
     expect(faults(enough, { DOCKER_HOST: 'tcp://elsewhere:2375' })).toHaveLength(1);
@@ -63,7 +79,13 @@ describe('settings', () => {
     ['attributes', [...enough, '--attributes', 'no-value']],
     ['resources', [...enough, '--resources', 'cpus=lots']],
     ['resources', [...enough, '--resources', 'memMiB=1.5']],
-    ['resources', [...enough, '--resources', 'gpus=1']],
+    ['resources', [...enough, '--resources', 'gpus=0.5']],
+    ['resources', [...enough, '--resources', 'gpus=1025']],
+    ['reserve', [...enough, '--reserve', 'gpus=1']],
+    ['gpus', [...enough, '--gpus', 'some']],
+    ['gpus', [...enough, '--gpus', '0,,1']],
+    ['gpus', [...enough, '--gpus', 'all,0']],
+    ['gpus', [...enough, '--gpus', '0:']],
     ['resources', [...enough, '--resources', 'ports=5-2']],
     ['resources', [...enough, '--resources', 'ports=1-70000']],
     ['resources', [...enough, '--resources', 'custom.Bad_Name=1']],
@@ -120,21 +142,25 @@ const found = {
   memMiB: 8000,
   diskMiB: 50_000,
   ports: [{ first: 20_000, last: 32_000 }],
+  gpus: { type: 'absent' } as const,
 };
 
 function described(change: {
   readonly resources?: string;
   readonly reserve?: string;
   readonly attributes?: Record<string, string>;
+  readonly gpus?: GpuChoice;
+  readonly report?: GpuReport;
 }) {
-  const { attributes = {}, resources = '', reserve = '' } = change;
+  const { attributes = {}, resources = '', reserve = '', gpus = 'all', report = found.gpus } = change;
   return describeNode({
     nodeId: 'n1',
-    found,
+    found: { ...found, gpus: report },
     engine: 'docker 1',
     agentVersion: '1',
     options: {
       attributes,
+      gpus,
       resources: resources === '' ? NO_CHANGE : parseResources(resources).change,
       reserve: reserve === '' ? NO_CHANGE : parseResources(reserve).change,
       consent: NO_CONSENT,
@@ -161,6 +187,66 @@ describe('the node that is described', () => {
   it('cannot lie about itself in its attributes', () => {
     const { node } = described({ attributes: { zone: 'a', hostname: 'other', node: 'other' } });
     expect(node.attributes).toEqual({ zone: 'a', hostname: 'edge-7.example', node: 'n1', arch: 'arm64', os: 'linux' });
+  });
+});
+
+const device = (place: string) => ({
+  place,
+  id: `GPU-${place}`,
+  product: 'NVIDIA H100',
+  memoryMiB: 81_559,
+  driver: '580.1',
+  parent: null,
+});
+const two: GpuReport = { type: 'found', gpus: [device('0'), device('1')], complaints: [] };
+const oneLost: GpuReport = { type: 'found', gpus: [device('0')], complaints: ['GPU 1 is lost'] };
+const hung: GpuReport = { type: 'failed', why: 'nvidia-smi: it did not end within 20 s' };
+
+describe('the GPUs of the node that is described', () => {
+  it.each<[string, Parameters<typeof described>[0], number, readonly string[]]>([
+    ['all that were found', { report: two }, 2, ['GPU-0', 'GPU-1']],
+    ['those that the operator names', { report: two, gpus: ['1'] }, 1, ['GPU-1']],
+    ['none where the operator wants none', { report: two, gpus: 'none' }, 0, []],
+    ['as many as the operator counts, if that is right', { report: two, resources: 'gpus=2' }, 2, ['GPU-0', 'GPU-1']],
+    ['a mere number where there is no driver', { resources: 'gpus=3' }, 3, []],
+    ['none where there is no driver', {}, 0, []],
+  ])('are %s, and nobody is told anything', (_, change, count, ids) => {
+    const { node, faults, warnings } = described(change);
+    expect(node.resources.gpus).toBe(count);
+    expect(node.gpus.map(({ id }) => id)).toEqual(ids);
+    expect([faults, warnings]).toEqual([[], []]);
+  });
+
+  it.each<[string, Parameters<typeof described>[0], string]>([
+    [
+      'one that is named is not there',
+      { report: two, gpus: ['0', 'GPU-9'] },
+      "--gpus names GPU-9, which isn't there; there are: 0 (GPU-0, NVIDIA H100), 1 (GPU-1, NVIDIA H100)",
+    ],
+    ['there is no driver to have any', { gpus: ['0'] }, "--gpus names 0, which isn't there; there are: none"],
+    [
+      'another number is stated',
+      { report: two, resources: 'gpus=1' },
+      '--resources says gpus=1, and tasks may have 2 of those that were found; choose them with --gpus, and leave the number out',
+    ],
+  ])('are a mistake where %s', (_, change, fault) => {
+    expect(described(change).faults).toEqual([fault]);
+  });
+
+  it.each<[string, Parameters<typeof described>[0], number, readonly string[]]>([
+    ['one is lost', { report: oneLost, gpus: ['0', '1'] }, 1, ['GPU 1 is lost', "--gpus names 1, which isn't there"]],
+    ['the driver hangs', { report: hung, gpus: ['0'] }, 0, ['nvidia-smi: it did not end within 20 s']],
+    [
+      'the driver hangs, whatever is stated',
+      { report: hung, resources: 'gpus=2' },
+      0,
+      [
+        'nvidia-smi: it did not end within 20 s',
+        "--resources says gpus=2, which doesn't count while something is wrong with them",
+      ],
+    ],
+  ])('keep no node away where %s', (_, change, count, warnings) => {
+    expect(described(change)).toMatchObject({ node: { resources: { gpus: count } }, faults: [], warnings });
   });
 });
 

@@ -103,6 +103,7 @@ describe('an event as it is sent', () => {
       job: null,
       task: null,
       node: null,
+      framework: null,
       reason: null,
       message: '',
       at: null,

@@ -202,4 +202,13 @@ describe('what a group may ask for', () => {
       `/groups/0/resources/custom must be at most ${CUSTOM_RESOURCES_MAX}`,
     ]);
   });
+
+  it.each([
+    [2, []],
+    [0.5, ['/groups/0/resources/gpus must be a whole number: a GPU is given to one task as a whole']],
+    [-1, ['/groups/0/resources/gpus must be at least 0']],
+    ['1', ['/groups/0/resources/gpus must be a number, not the text "1"']],
+  ])('is whole GPUs: %j', (gpus, faults) => {
+    expect(faultsOf({ resources: { gpus } })).toEqual(faults);
+  });
 });

@@ -49,7 +49,7 @@ export function aTaskView(change: Partial<TaskView> = {}): TaskView {
     ...{ id: 'task-1', job: { uid: 'uid-1', name: 'job-1', version: 1 }, role: 'default', group: 'main', index: 0 },
     ...{ attempt: 0, state, unreachable: false, node: NODE, host: 'host', ports: {}, exitCode: 0, reason: 'exited' },
     ...{ message: '', createdAt: TIME, notBefore: null, placedAt: TIME, startedAt: TIME, endedAt: TIME, stop: null },
-    ...{ run: 0, restarts: [], explanation: null, history, ...change },
+    ...{ run: 0, gpus: [], restarts: [], explanation: null, history, ...change },
   };
 }
 
@@ -60,7 +60,7 @@ export function aNodeView(change: Partial<NodeView> = {}): NodeView {
   return {
     ...{ id: NODE, hostname: 'host', state: 'ready', eligible: true, drain: null, unreachableSince: null, total },
     ...{ used: nothing, free: total, attributes: {}, consent, agentVersion: '1', engine: 'docker', registeredAt: TIME },
-    ...{ tasks: 0, ahead: null, keptAside: [], ...change },
+    ...{ gpus: [], missingGpus: [], tasks: 0, ahead: null, keptAside: [], ...change },
   };
 }
 
@@ -76,7 +76,7 @@ export function aLife(change: Partial<WitnessLine>, { from = 1000, to = 2000, is
 
 export function anEvent(state: string, revision: number, task = 'task-1'): FeedEntry {
   const type = `task.${state}` as 'task.pending';
-  const nothing = { reason: null, message: '', at: TIME };
+  const nothing = { framework: null, reason: null, message: '', at: TIME };
   return { type: 'event', event: { revision, type, role: 'default', job: 'job-1', task, node: NODE, ...nothing } };
 }
 

@@ -37,6 +37,8 @@ describe('the command line', () => {
     ['node', 'drain'],
     ['node', 'gone'],
     ['token', 'create'],
+    ['role', 'set'],
+    ['settings', 'set'],
     ['events'],
     ['dev'],
   ])('%s %s has help with examples', async (...command) => {

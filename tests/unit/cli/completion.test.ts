@@ -27,6 +27,7 @@ describe('completion in bash', () => {
       ['run', 'job', 'task', 'dev', 'completion'],
     ],
     [['berth', 'jo'], ['job']],
+    [['berth', 'settings', 'set', '--gpu-nodes', 'p'], ['preferred']],
     [['berth', 'job', 'st'], ['stop']],
     [
       ['berth', 'job', 'show', ''],

@@ -35,6 +35,7 @@ function task(change: Partial<TaskView> = {}): TaskView {
     node: null,
     host: null,
     ports: {},
+    gpus: [],
     exitCode: null,
     reason: 'submitted',
     message: history.at(-1)?.message ?? '',

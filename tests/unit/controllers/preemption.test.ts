@@ -42,7 +42,6 @@ beforeEach(async () => {
   const node = nodeOf(NODE);
   const resources = { ...node.resources, cpus: 2 };
   ({ epoch } = await registerNode(replica.ctx, JOINER, { node: { ...node, resources }, seen: null, tasks: [] }));
-  await promise('a', 2);
 });
 afterEach(() => replica.stop());
 
@@ -104,6 +103,7 @@ describe('a role below its guarantee', () => {
   it('gets the places of others, who end with their grace, wait, and run again when it has ended', async () => {
     await submitted('b', 'theirs', { count: 2 });
     expect(states('theirs')).toEqual(['0.0 staging', '1.0 staging']);
+    await promise('a', 2);
     await submitted('a', 'mine');
     expect(states('theirs').filter((state) => state.endsWith('ending'))).toHaveLength(1);
     const index = states('theirs').findIndex((state) => state.endsWith('ending'));
@@ -130,6 +130,7 @@ describe('a role below its guarantee', () => {
       explanation: { refusals: [{ code: 'cpus', nodes: 1 }] },
     });
 
+    await promise('a', 0);
     await ends(heir, 'finished');
     expect(states('theirs')).toContain(`${index}.1 staging`);
   });
@@ -138,6 +139,7 @@ describe('a role below its guarantee', () => {
 describe('a round that displaces', () => {
   it('changes nothing where the task that was to have the place has been stopped meanwhile', async () => {
     await submitted('b', 'theirs', { count: 2 });
+    await promise('a', 2);
     await submitJob(replica.ctx, callOf(), specOf({ name: 'mine', role: 'a', groups: [{ image: 'x' }] }));
     await caughtUp(replica.ctx);
     await runPasses(replica.ctx, NO_OUTAGE);
@@ -156,8 +158,8 @@ describe('a round that displaces', () => {
     const node = nodeOf('large');
     const resources = { ...node.resources, cpus: 100, memMiB: 100_000 };
     await registerNode(replica.ctx, JOINER, { node: { ...node, resources }, seen: null, tasks: [] });
-    await promise('a', 100);
     await submitted('b', 'many', { count: 102 });
+    await promise('a', 100);
     await submitted('a', 'mine', { count: 100 });
     expect(states('many').filter((state) => state.endsWith('ending'))).toHaveLength(100);
     const heirs = [...replica.ctx.mirror.snapshot.tasks.values()].flatMap(({ stop }) => stop?.displacedBy?.task ?? []);

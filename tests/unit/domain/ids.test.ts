@@ -4,6 +4,7 @@ import {
   jobUidOf,
   NAME_PATTERN,
   NODE_ID_PATTERN,
+  nameFor,
   ROLE_PATTERN,
   roleWithin,
   TASK_ID_PATTERN,
@@ -117,5 +118,26 @@ describe('roleWithin', () => {
     ['eng', '', false],
   ])('%s in %s: %s', (role, scope, expected) => {
     expect(roleWithin(role, scope)).toBe(expected);
+  });
+});
+
+describe('a name for a text', () => {
+  it.each(['web', 'web-1', 'a'.repeat(63)])('is %s itself where that is a name', (text) => {
+    expect(nameFor(text)).toBe(text);
+  });
+
+  it('keeps what can be kept', () => {
+    expect(nameFor('Web 1')).toMatch(/^web-1-[0-9a-f]{8}$/);
+    expect(nameFor('___')).toMatch(/^[0-9a-f]{8}$/);
+    expect(new Set(['Web 1', 'web_1', 'web-1', '-web-1'].map(nameFor)).size).toBe(4);
+  });
+
+  it('is a name, and the same each time, whatever the text', () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 200 }), (text) => {
+        expect(nameFor(text)).toMatch(NAME_PATTERN);
+        expect(nameFor(text)).toBe(nameFor(text));
+      }),
+    );
   });
 });

@@ -113,16 +113,17 @@ describe('the size of an entry', () => {
     custom: fc.dictionary(name, milli, { maxKeys: 32 }),
     ports: fc.dictionary(name, port, { maxKeys: 100 }),
     reason: fc.string({ unit: 'binary', maxLength: 1000 }),
+    devices: fc.array(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/), { maxLength: 16 }),
     disowned: fc.boolean(),
   });
 
   it('is never more than what is kept free for it, neither before it is stopped nor after', () => {
     fc.assert(
-      fc.property(drawn, ({ spec, group, attempt, cpus, memMiB, custom, ports, reason, disowned }) => {
+      fc.property(drawn, ({ spec, group, attempt, cpus, memMiB, custom, ports, reason, devices, disowned }) => {
         const named = aJob({
           spec: { ...spec, groups: [aGroup({ name: group, resources: { cpus, memMiB, custom } })] },
         });
-        const held = anEntry(named, aTask(named, { attempt, ports }));
+        const held = anEntry(named, aTask(named, { attempt, ports }), { devices });
         const bytes = entryBytesMax(held);
         const before = aLedger({ entries: [held] });
         const empty = utf8Length(JSON.stringify(aLedger()));

@@ -39,6 +39,7 @@ function forgotten(cluster: ClusterView, nowMs: number, policy: Partial<Retentio
 
 function nameOf(record: Forgettable): string {
   if (record.kind === 'gone-node') return `gone ${record.node}`;
+  if (record.kind === 'framework') return `framework ${record.framework}`;
   return record.kind === 'task'
     ? record.id
     : `${record.kind} ${record.job}${'version' in record ? ` ${record.version}` : ''}`;

@@ -5,8 +5,23 @@ import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { LEDGER_ENTRIES_MAX, type Ledger, TEMPLATES_BYTES_MAX } from '../../../shared/domain/ledger.ts';
 import { type Epoch, NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
+import type { Reservation } from '../../../shared/domain/reservation.ts';
+import { NO_SCALARS } from '../../../shared/domain/resources.ts';
+import type { Role } from '../../../shared/domain/role.ts';
 import { present } from '../../../shared/util/assert.ts';
-import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
+import {
+  aGroup,
+  aJob,
+  aLedger,
+  aNode,
+  anEntry,
+  aReservation,
+  aRole,
+  aTask,
+  clusterOf,
+  someResources,
+  T0,
+} from '../../support/builders.ts';
 
 const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { cpus: 0.001, memMiB: 1 } })] } });
 
@@ -49,6 +64,13 @@ const CASES: readonly {
     sums: 'has seen a later state than this one: was the store restored?',
   },
   {
+    obstacle: 'role-limit',
+    refusing: { roles: [aRole('default', { limit: { cpus: 0.5 } })] },
+    cured: { roles: [aRole('default', { limit: { cpus: 1 } })] },
+    says: 'may be given no such task: the limit of role default is 0.5 cpus, of which it holds 0; 1 more are needed',
+    sums: 'is out of the question, since default or a role above it would pass its limit',
+  },
+  {
     obstacle: 'no-consent',
     refusing: { group: mounting('/database'), node: { consent: { ...NO_CONSENT, hostMounts: ['/data'] } } },
     cured: { group: mounting('/data/base'), node: { consent: { ...NO_CONSENT, hostMounts: ['/data'] } } },
@@ -66,11 +88,25 @@ const CASES: readonly {
     sums: "doesn't satisfy the constraints (zone = a)",
   },
   {
+    obstacle: 'gpu-node-kept',
+    refusing: { ledger: { total: someResources({ gpus: 1 }) } },
+    cured: { group: aGroup({ resources: { gpus: 1 } }), ledger: { total: someResources({ gpus: 1 }) } },
+    says: 'has GPUs, and is kept for tasks that ask for them',
+    sums: 'has GPUs and is kept for tasks that ask for them',
+  },
+  {
     obstacle: 'ledger-full',
     refusing: { held: Array.from({ length: LEDGER_ENTRIES_MAX }, (_, index) => ({ index })) },
     cured: { held: Array.from({ length: LEDGER_ENTRIES_MAX - 1 }, (_, index) => ({ index })) },
     says: `holds ${LEDGER_ENTRIES_MAX} tasks already; ${LEDGER_ENTRIES_MAX} is the most`,
     sums: `holds as many tasks as a node may (${LEDGER_ENTRIES_MAX}, or fewer where their descriptions are long)`,
+  },
+  {
+    obstacle: 'reserved',
+    refusing: { reservations: [aReservation({ role: 'eng', scalars: { ...NO_SCALARS, cpus: 3.5 } })] },
+    cured: { reservations: [aReservation({ role: 'default', scalars: { ...NO_SCALARS, cpus: 3.5 } })] },
+    says: 'keeps 3.5 cpus for eng, for which that is reserved',
+    sums: 'has room only in what is reserved for other roles',
   },
   {
     obstacle: 'cpus',
@@ -157,6 +193,13 @@ const CASES: readonly {
     says: 'lacks 1 of 2 host ports, with 1 of 2 free',
     sums: 'has too few host ports free',
   },
+  {
+    obstacle: 'guarantee',
+    refusing: { roles: [aRole('eng', { guarantee: { cpus: 3.5 } })] },
+    cured: { roles: [aRole('default', { guarantee: { cpus: 3.5 } })] },
+    says: 'has room, but 3.5 cpus of the cluster are kept back for what is guaranteed to roles, which leaves 0.5 to default where 1 are needed',
+    sums: 'has room only in what is kept back for guarantees',
+  },
 ];
 
 interface Setup {
@@ -166,15 +209,24 @@ interface Setup {
   readonly held?: readonly { readonly ports?: Record<string, number>; readonly index?: number }[];
   readonly dead?: boolean;
   readonly ahead?: Epoch['ahead'];
+  readonly roles?: readonly Role[];
+  readonly reservations?: readonly Reservation[];
 }
 
-function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead }: Setup) {
+function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead, ...rest }: Setup) {
   const job = aJob({ spec: { groups: [group] } });
   const task = aTask(job);
   const holding = held.map((change) => aTask(other, { state: 'running', node: 'edge-1', ...change }));
   const cluster = clusterOf({
     nodes: [aNode(node)],
-    ledgers: [aLedger({ ...ledger, entries: holding.map((running) => anEntry(other, running)) })],
+    ledgers: [
+      aLedger({
+        ...ledger,
+        entries: holding.map((running) => anEntry(other, running)),
+        reservations: rest.reservations ?? [],
+      }),
+    ],
+    roles: rest.roles ?? [],
     jobs: [job, other],
     tasks: [task, ...holding],
     dead: dead ? ['edge-1'] : [],
@@ -281,6 +333,7 @@ describe('filters', () => {
       ledgers: [aLedger({ total: someResources({ gpus: 1 }), entries: [anEntry(other, running)] })],
       jobs: [other, job],
       tasks: [running, aTask(job)],
+      settings: { gpuNodes: 'unrestricted' },
     });
     expect(planRound({ cluster, nowMs: T0 }).placements).toHaveLength(1);
   });

@@ -1,5 +1,5 @@
 /**
- * Preemption over many rounds, in clusters of roles with guarantees and priorities: it takes only what it may, and comes
+ * Preemption over many rounds, in clusters of roles with guarantees, limits and priorities: it takes only what it may, and comes
  * to an end.
  */
 import fc from 'fast-check';
@@ -20,9 +20,10 @@ const STEPS_MAX = 60;
 const amount = fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined });
 
 const roleShape: fc.Arbitrary<Role> = fc
-  .record({ path: fc.constantFrom(...ROLES), guarantee: amount, memory: fc.boolean() })
-  .map(({ path, guarantee, memory }) =>
+  .record({ path: fc.constantFrom(...ROLES), guarantee: amount, limit: amount, memory: fc.boolean() })
+  .map(({ path, guarantee, limit, memory }) =>
     aRole(path, {
+      limit: limit === undefined ? {} : { cpus: limit + (guarantee ?? 0) },
       guarantee: guarantee === undefined ? {} : { cpus: guarantee, ...(memory ? { memMiB: guarantee * 100 } : {}) },
     }),
   );

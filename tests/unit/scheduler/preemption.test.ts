@@ -458,6 +458,7 @@ describe('over several rounds', () => {
     const stop = { atMs: NOW, by: 'alice', reason: 'enough' };
     cluster = clusterOf({
       ...whole,
+      roles: [],
       tasks: whole.tasks.map((task) => (task.id === idOf('m') ? { ...task, stop } : task)),
     });
     expect(planRound({ cluster, nowMs: NOW }).placements.map(({ task }) => task)).toEqual([idOf('other')]);

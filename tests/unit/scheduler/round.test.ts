@@ -49,7 +49,7 @@ describe('sweeps', () => {
       jobs: [job],
       tasks: [running, finished, disowned],
     });
-    expect(sweeps).toEqual([{ node: 'edge-1', tasks: [finished.id, unrecorded.id] }]);
+    expect(sweeps).toEqual([{ node: 'edge-1', tasks: [finished.id, unrecorded.id], offers: [] }]);
   });
 
   it('make room for placements of the same round', () => {

@@ -1,0 +1,267 @@
+/** `/v1/frameworks`: how schedulers from outside subscribe, what they are told on their streams, and how they end. */
+import { z } from 'zod';
+import {
+  acknowledgedSchema,
+  acknowledgeSchema,
+  askedSchema,
+  type FrameworkEvent,
+  frameworkIdSchema,
+  frameworkViewSchema,
+  killSchema,
+  reconciledSchema,
+  reconcileSchema,
+  subscriptionSchema,
+  updateViewSchema,
+} from '../../../shared/protocol/framework.ts';
+import { roleSchema } from '../../../shared/protocol/job.ts';
+import { pageOf } from '../../../shared/protocol/views.ts';
+import type { Principal } from '../../auth/principal.ts';
+import { acknowledgeUpdates, killTask, reconcile } from '../../services/framework-calls.ts';
+import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
+import { getFramework, listFrameworks, subscribe, tearDown } from '../../services/frameworks.ts';
+import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
+import { type Endpoint, endpoint } from '../http/endpoint.ts';
+import { problemOf } from '../http/problem.ts';
+import { negotiated } from '../input/accept.ts';
+import type { ApiParts } from '../parts.ts';
+import { pageOfQuery, pageQuery, replyTo, stopBodySchema } from './answers.ts';
+
+const EVENTS = 'text/event-stream';
+
+export const frameworkParams = z.object({ id: frameworkIdSchema });
+export const frameworkBase = { tag: 'Frameworks', admits: ['user'] } as const;
+
+const streamQuery = z.strictObject({
+  session: z.number().int().min(1).describe('As the subscription answered it.'),
+});
+
+export function frameworkEndpoints(parts: ApiParts): readonly Endpoint[] {
+  return [
+    ...lifeEndpoints(parts),
+    ...viewEndpoints(parts),
+    streamEndpoint(parts),
+    killEndpoint(parts),
+    acknowledgeEndpoint(parts),
+    ...reconcileEndpoints(parts),
+  ];
+}
+
+function lifeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+  const gone = { 410: { description: 'It was torn down.' } };
+  return [
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'post',
+        path: '/v1/frameworks',
+        summary: 'Subscribe',
+        description:
+          'As a new framework, or with the id of one that comes back: its session moves on, its stream elsewhere ends, and what it was offered is withdrawn. Takes the action `framework:run` in all of its roles. Open the stream next: without one the failover timeout runs.',
+        body: subscriptionSchema,
+        repeatable: true,
+        answers: {
+          201: { description: 'The new framework.', schema: frameworkViewSchema },
+          200: { description: 'The framework in its next session.', schema: frameworkViewSchema },
+          ...gone,
+        },
+      },
+      async ({ call, body }) => replyTo(await subscribe(ctx, call, body)),
+    ),
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'delete',
+        path: '/v1/frameworks/{id}',
+        summary: 'Tear a framework down',
+        description: 'Its tasks end, its offers are taken back, and nobody can subscribe with its id again.',
+        params: frameworkParams,
+        query: z.strictObject({ reason: stopBodySchema.shape.reason }),
+        answers: { 202: { description: 'The framework, as it ends.', schema: frameworkViewSchema } },
+      },
+      async ({ call, params, query }) => replyTo(await tearDown(ctx, call, params.id, query)),
+    ),
+  ];
+}
+
+function viewEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'get',
+        path: '/v1/frameworks',
+        summary: 'List frameworks',
+        description: 'With what each holds, and for how long it has held offers without an answer.',
+        query: z.strictObject({
+          role: roleSchema.optional().describe('Those of this role and of the ones below it.'),
+          ...pageQuery,
+        }),
+        answers: { 200: { description: 'One page of frameworks.', schema: pageOf(frameworkViewSchema) } },
+      },
+      ({ principal, query }) => {
+        const body = listFrameworks(ctx, principal, { role: query.role ?? null }, pageOfQuery(query));
+        return { status: 200, body };
+      },
+    ),
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'get',
+        path: '/v1/frameworks/{id}',
+        summary: 'Read a framework',
+        params: frameworkParams,
+        answers: { 200: { description: 'The framework.', schema: frameworkViewSchema } },
+      },
+      ({ principal, params }) => ({ status: 200, body: getFramework(ctx, principal, params.id) }),
+    ),
+  ];
+}
+
+function streamEndpoint(parts: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...frameworkBase,
+      method: 'get',
+      path: '/v1/frameworks/{id}/events',
+      summary: "Open a framework's stream",
+      description:
+        'As events, whose data is a FrameworkEvent each: first `subscribed`, then all offers that stand and all updates that are not acknowledged, then whatever comes. Of several streams the one that was opened last counts; the others end with `superseded`. One that ends in another way than with `superseded` or `ended` is to be opened again, at whichever replica and with the same session: forget which offers you knew, they all come again. Whoever takes nothing for a minute is cut off.',
+      params: frameworkParams,
+      query: streamQuery,
+      answers: {
+        200: { description: 'The stream, each of its events a FrameworkEvent.', text: [EVENTS] },
+        409: { description: 'It has subscribed anew: `session-moved`.' },
+        410: { description: 'It was torn down.' },
+      },
+    },
+    async (request) => {
+      const { headers, method } = request.request;
+      negotiated(headers.get('accept'), [EVENTS]);
+      if (method === 'HEAD') return new Response(null, { headers: SSE_HEADERS });
+      return frameworkStream(parts, request.principal, {
+        id: request.params.id,
+        session: request.query.session,
+        requestId: request.requestId,
+        ended: request.signal(),
+      });
+    },
+  );
+}
+
+async function frameworkStream(
+  { ctx, frameworkStreams }: ApiParts,
+  principal: Principal,
+  { id, session, requestId, ended }: { id: string; session: number; requestId: string; ended: AbortSignal },
+): Promise<Response> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([ended, over.signal]);
+  const batches = await frameworkStreams.open(principal, { id, session, signal });
+  // The first batch is there at once. Once it is taken, an end of the reader is sure to end the stream behind it as well.
+  const first = await batches.next();
+  signal.addEventListener('abort', () => void batches.return(undefined), { once: true });
+  async function* texts(): AsyncGenerator<string, void> {
+    try {
+      if (!first.done) yield batchText(first.value);
+      for await (const batch of batches) yield batchText(batch);
+    } catch (error) {
+      yield sentEvent({ event: 'error', data: problemOf(error, requestId, ctx.log) });
+    }
+  }
+  const heartbeat = () => ': still here\n\n';
+  const body = bodyStream(texts(), { clock: ctx.clock, over, heartbeat, heartbeatMs: FRAMEWORK_HEARTBEAT_MS });
+  return new Response(body, { headers: SSE_HEADERS });
+}
+
+function batchText(events: readonly FrameworkEvent[]): string {
+  return events.map((event) => sentEvent({ event: event.type, data: event })).join('');
+}
+
+/** What every call of a session may be answered. */
+const sessionAnswers = {
+  409: { description: 'The framework has subscribed anew: `session-moved`.' },
+  410: { description: 'It was torn down: `framework-gone`.' },
+};
+
+function killEndpoint({ ctx, frameworkStreams }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...frameworkBase,
+      method: 'post',
+      path: '/v1/frameworks/{id}/kill',
+      summary: 'Kill a task',
+      description:
+        'Asks for its end, which is told as an update once it has come. Answers how it stands: one that has ended is left alone; one that is not known is `unknown`, which is said on the stream as well.',
+      params: frameworkParams,
+      body: killSchema,
+      repeatable: true,
+      answers: { 200: { description: 'How the task stands.', schema: updateViewSchema }, ...sessionAnswers },
+    },
+    async ({ call, params, body }) => {
+      const { session, task: name, graceSeconds = null } = body;
+      const answer = await killTask(ctx, call, { id: params.id, session, name, graceSeconds });
+      if (answer.body.state === 'unknown') await frameworkStreams.ask(params.id, [name]);
+      return replyTo(answer);
+    },
+  );
+}
+
+function acknowledgeEndpoint({ ctx }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...frameworkBase,
+      method: 'post',
+      path: '/v1/frameworks/{id}/acknowledge',
+      summary: 'Acknowledge updates',
+      description: 'They are not told again, and what follows them is. Harmless to repeat.',
+      params: frameworkParams,
+      body: acknowledgeSchema,
+      answers: {
+        200: { description: 'What each acknowledgement came to.', schema: acknowledgedSchema },
+        ...sessionAnswers,
+      },
+    },
+    async ({ principal, params, body }) => {
+      return { status: 200, body: await acknowledgeUpdates(ctx, principal, { id: params.id, ...body }) };
+    },
+  );
+}
+
+function reconcileEndpoints({ ctx, frameworkStreams }: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'post',
+        path: '/v1/frameworks/{id}/reconcile',
+        summary: 'Ask how tasks stand',
+        description:
+          'Those that are named, or all that have not ended. The answer holds it all; the same comes on the stream, for programs that take all updates in one place, as updates that need no acknowledgement. There it comes at most once, so ask again for what does not come.',
+        params: frameworkParams,
+        body: reconcileSchema,
+        answers: { 200: { description: 'How they stand.', schema: reconciledSchema }, ...sessionAnswers },
+      },
+      async ({ principal, params, body }) => {
+        const names = body.tasks ?? null;
+        const answer = await reconcile(ctx, principal, { id: params.id, session: body.session, names });
+        await frameworkStreams.ask(params.id, names);
+        return { status: 200, body: answer };
+      },
+    ),
+    endpoint(
+      {
+        tag: 'Replicas',
+        admits: ['peer'],
+        method: 'post',
+        path: '/v1/peer/frameworks/{id}/asked',
+        summary: "Pass a framework's question on to the replica that holds its stream",
+        params: frameworkParams,
+        body: askedSchema,
+        answers: { 204: { description: 'The stream answers, if it is open here.' } },
+      },
+      ({ params, body }) => {
+        frameworkStreams.askHere(params.id, body.tasks);
+        return new Response(null, { status: 204 });
+      },
+    ),
+  ];
+}

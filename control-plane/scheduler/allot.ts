@@ -1,0 +1,301 @@
+/**
+ * Gives what is free to those who want it, a task or an offer at a time, always to whoever has the lowest share: first what is
+ * reserved, then what is guaranteed, then the rest up to the level at which everybody is served alike. What is left then, since nodes aren't
+ * as even as a pool or since some can't use them, is given the same way at the next level, and in the end as it comes.
+ */
+import { type FrameworkId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
+import type { OfferFilter } from '../../shared/domain/offer.ts';
+import { isInForce } from '../../shared/domain/offer-filters.ts';
+import { byText } from '../../shared/util/order.ts';
+import { type Amounts, accumulate, amountAt, atLeastNone, GPUS_PLACE } from './amounts.ts';
+import { batchFramework } from './batch-framework.ts';
+import type { BuiltInScheduler } from './framework.ts';
+import { type HungryClient, hungryClients } from './hungry.ts';
+import { clientKey, type LedgerSums } from './ledger-sums.ts';
+import { type Pool, setLevels } from './levels.ts';
+import { type DraftedOffer, Offering } from './offering.ts';
+import type { PlannedPlacement } from './plan.ts';
+import type { Client, RoleTree } from './role-tree.ts';
+import { Shelf, ShelfNode } from './shelf.ts';
+import { isEnough } from './slice.ts';
+import type { Survey } from './survey.ts';
+import { isNodeOpen } from './sweeps.ts';
+import { Turns } from './turns.ts';
+import type { WantedTask } from './wanted.ts';
+
+export interface Allotment {
+  readonly placements: readonly PlannedPlacement[];
+  readonly offers: readonly DraftedOffer[];
+  /** It ended at a bound. */
+  readonly isCutOff: boolean;
+}
+
+export interface AllotInput {
+  readonly survey: Survey;
+  /** In the order of their turns. */
+  readonly wanted: readonly WantedTask[];
+  readonly throttled: ReadonlySet<FrameworkId>;
+  readonly placementsMax: number;
+  readonly offersMax: number;
+}
+
+/** How often levels are found anew for what is left. */
+const LEVELS_MAX = 4;
+
+export function allot(input: AllotInput): Allotment {
+  return new Allotting(input).run();
+}
+
+/** Whoever takes turns: a scheduler of Berth's own with its tasks, or a framework. */
+interface Taker {
+  readonly client: Client;
+  readonly scheduler: BuiltInScheduler | null;
+  readonly hungry: HungryClient | null;
+  /** What its tasks ask for together; null: as much as there is. */
+  readonly demand: Amounts | null;
+  /** Nothing is left for it. */
+  isDone: boolean;
+}
+
+class Allotting {
+  readonly #survey: Survey;
+  readonly #input: AllotInput;
+  readonly #roles: RoleTree;
+  readonly #takers: ReadonlyMap<Client, Taker>;
+  readonly #offering: Offering;
+  readonly #shelfNodes: readonly ShelfNode[];
+  readonly #placements: PlannedPlacement[] = [];
+  #isCutOff = false;
+
+  constructor(input: AllotInput) {
+    const { survey, throttled } = input;
+    this.#survey = survey;
+    this.#input = input;
+    this.#roles = survey.roles;
+    const hungry = hungryClients(survey.cluster, { roles: survey.roles, throttled });
+    this.#shelfNodes = hungry.length === 0 ? [] : shelfNodes(survey, hungry);
+    this.#offering = offeringOf(survey, this.#shelfNodes);
+    const takers = [...builtInTakers(survey, input.wanted), ...hungry.map(frameworkTaker)];
+    this.#takers = new Map(takers.map((taker) => [taker.client, taker]));
+  }
+
+  run(): Allotment {
+    this.#giveReserved();
+    if (this.#roles.hasGuarantees) this.#giveGuaranteed();
+    for (let round = 0; round <= LEVELS_MAX && !this.#isCutOff; round += 1) {
+      const isLast = round === LEVELS_MAX;
+      if (!this.#giveFair(isLast)) break;
+    }
+    return { placements: this.#placements, offers: [...this.#offering.drafts.values()], isCutOff: this.#isCutOff };
+  }
+
+  /** The deepest roles first: what is reserved for one above them, others can use as well. */
+  #giveReserved(): void {
+    const nodes = this.#shelfNodes.filter(({ room }) => room.reserved.length > 0);
+    const roles = new Set(nodes.flatMap(({ room }) => room.reserved.map(({ role }) => role)));
+    for (const role of [...roles].sort(byText).reverse()) {
+      this.#giveReservedOf(
+        role,
+        nodes.filter(({ room }) => room.reserved.some((one) => one.role === role)),
+      );
+    }
+  }
+
+  #giveReservedOf(role: RolePath, nodes: readonly ShelfNode[]): void {
+    const frameworks = [...this.#takers.values()].filter(
+      ({ client, hungry }) => hungry !== null && roleWithin(client.role.path, role),
+    );
+    /** How far each has looked: what it couldn't use then it can't use later. */
+    const seen = new Map<Client, number>();
+    this.#takeTurns(frameworks, ({ client, hungry }) => {
+      if (hungry === null || hungry.allowance.offers <= 0) return false;
+      for (let place = seen.get(client) ?? 0; place < nodes.length; place += 1) {
+        seen.set(client, place);
+        const node = nodes[place];
+        if (node !== undefined && this.#offering.giveReserved(hungry, node)) return true;
+      }
+      seen.set(client, nodes.length);
+      return false;
+    });
+  }
+
+  #giveGuaranteed(): void {
+    const short = [...this.#takers.values()].filter(({ client }) => this.#roles.isShort(client.role));
+    this.#takeTurns(short, (taker) => {
+      if (!this.#roles.isShort(taker.client.role)) return false;
+      return taker.hungry === null ? this.#place(taker) : this.#offering.giveGuaranteed(taker.hungry);
+    });
+    this.#offering.startOver();
+  }
+
+  /** False: nobody got anything. */
+  #giveFair(isLast: boolean): boolean {
+    const takers = [...this.#takers.values()].filter(({ isDone }) => !isDone);
+    const turns = new Turns(
+      this.#roles.root,
+      takers.map(({ client }) => client),
+    );
+    const pool = this.#pool();
+    if (!isLast) setLevels(this.#roles, turns.root, pool);
+    else for (const { client } of takers) liftLevels(client);
+    this.#offering.startOver();
+    return this.#play(turns, (taker) => {
+      if (taker.hungry !== null) return this.#giveOffer(taker.hungry);
+      return isBelowLevel(taker.client) && this.#place(taker);
+    });
+  }
+
+  #giveOffer(hungry: HungryClient): boolean {
+    if (this.#offering.drafts.size < this.#input.offersMax) return this.#offering.giveFair(hungry);
+    this.#isCutOff = true;
+    return false;
+  }
+
+  #place(taker: Taker): boolean {
+    if (taker.isDone || taker.scheduler === null) return false;
+    if (this.#placements.length >= this.#input.placementsMax) {
+      this.#isCutOff = true;
+      return false;
+    }
+    const placement = taker.scheduler.placeNext();
+    if (placement === null) {
+      taker.isDone = true;
+      return false;
+    }
+    this.#placements.push(placement);
+    const room = this.#survey.roomById(placement.node);
+    if (room !== null) this.#offering.touched(room);
+    return true;
+  }
+
+  #takeTurns(takers: readonly Taker[], give: (taker: Taker) => boolean): boolean {
+    if (takers.length === 0) return false;
+    return this.#play(
+      new Turns(
+        this.#roles.root,
+        takers.map(({ client }) => client),
+      ),
+      give,
+    );
+  }
+
+  #play(turns: Turns, give: (taker: Taker) => boolean): boolean {
+    let hasGiven = false;
+    for (let client = turns.first(); client !== null; client = turns.first()) {
+      const taker = this.#takers.get(client);
+      if (taker !== undefined && give(taker)) {
+        hasGiven = true;
+        turns.served();
+      } else {
+        turns.drop();
+      }
+    }
+    return hasGiven;
+  }
+
+  /** What can still be given, beside what is kept for guarantees. */
+  #pool(): Pool {
+    const amounts: Amounts = [];
+    const rooms = this.#shelfNodes.length > 0 ? this.#shelfNodes.map(({ free }) => free) : this.#openAmounts();
+    for (const free of rooms) accumulate(amounts, free);
+    const left = amounts.map((amount, place) => Math.max(0, amount - amountAt(this.#roles.root.need, place)));
+    return {
+      amounts: left,
+      partMax: ({ client }) => {
+        const demand = client === null ? null : (this.#takers.get(client)?.demand ?? null);
+        return demand === null ? 1 : this.#partOf(demand, left);
+      },
+    };
+  }
+
+  #openAmounts(): Amounts[] {
+    return this.#survey.rows.map(({ freeAmounts }) => atLeastNone(freeAmounts));
+  }
+
+  #partOf(demand: Amounts, pool: Amounts): number {
+    let part = 0;
+    for (const place of this.#roles.counted) {
+      const amount = amountAt(pool, place);
+      if (amount > 0) part = Math.max(part, amountAt(demand, place) / amount);
+    }
+    return Math.min(1, part);
+  }
+}
+
+function isBelowLevel({ level, share, role }: Client): boolean {
+  if (share >= level || role.group.share >= role.group.level) return false;
+  for (let node = role; node.parent !== null; node = node.parent) if (node.share >= node.level) return false;
+  return true;
+}
+
+function liftLevels(client: Client): void {
+  client.level = Number.POSITIVE_INFINITY;
+  client.role.group.level = Number.POSITIVE_INFINITY;
+  for (let node = client.role; node.parent !== null; node = node.parent) node.level = Number.POSITIVE_INFINITY;
+}
+
+function frameworkTaker(hungry: HungryClient): Taker {
+  return { client: hungry.client, scheduler: null, hungry, demand: null, isDone: false };
+}
+
+function builtInTakers(survey: Survey, wanted: readonly WantedTask[]): Taker[] {
+  if (wanted.length === 0) return [];
+  const { roles } = survey;
+  const offer = { rooms: survey.openRooms(), nodesTotal: survey.rooms().length };
+  return [...Map.groupBy(wanted, ({ job }) => job.spec.role)].map(([role, tasks]) => ({
+    client: roles.client(role, null),
+    scheduler: batchFramework(offer, tasks),
+    hungry: null,
+    demand: demandOfAll(tasks, roles),
+    isDone: false,
+  }));
+}
+
+function demandOfAll(tasks: readonly WantedTask[], { names }: RoleTree): Amounts {
+  const sum: Amounts = [];
+  const byGroup = new Map<object, Amounts>();
+  for (const { group } of tasks) {
+    const amounts = byGroup.get(group) ?? names.amountsOf(group.resources);
+    byGroup.set(group, amounts);
+    accumulate(sum, amounts);
+  }
+  return sum;
+}
+
+/** Open nodes of which there is enough for anybody, reserved or not. */
+function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[] {
+  const { roles } = survey;
+  const minimums = distinctMinimums(hungry);
+  return survey.rows.flatMap((row) => {
+    const isUseful = row.reserved.length > 0 || minimums.some((one) => isEnough(row.freeAmounts, one));
+    if (!isUseful || !isNodeOpen(survey.cluster, row.ledger)) return [];
+    const room = survey.room(row);
+    return room === null ? [] : [new ShelfNode(room, row, { filters: filtersInForce(survey, row), roles })];
+  });
+}
+
+function distinctMinimums(hungry: readonly HungryClient[]): (readonly Amounts[])[] {
+  return [...new Map(hungry.map(({ minimums }) => [JSON.stringify(minimums), minimums])).values()];
+}
+
+const NO_FILTERS: ReadonlyMap<string, readonly OfferFilter[]> = new Map();
+
+function filtersInForce(
+  { cluster, nowMs }: Survey,
+  { ledger }: LedgerSums,
+): ReadonlyMap<string, readonly OfferFilter[]> {
+  if (ledger.filters.length === 0) return NO_FILTERS;
+  const active = ledger.filters.filter((filter) => isInForce(filter, cluster.frameworks.get(filter.framework), nowMs));
+  return Map.groupBy(active, ({ role, framework }) => clientKey(role, framework));
+}
+
+function offeringOf({ roles, cluster }: Survey, nodes: readonly ShelfNode[]): Offering {
+  const { gpuNodes, minAllocatable } = cluster.settings;
+  const hasGpus = ({ total }: ShelfNode) => gpuNodes !== 'unrestricted' && amountAt(total, GPUS_PLACE) > 0;
+  return new Offering(roles, {
+    plain: new Shelf(nodes.filter((node) => !hasGpus(node))),
+    withGpus: new Shelf(nodes.filter(hasGpus)),
+    gpuNodes,
+    usualMinimums: minAllocatable.map((one) => roles.names.ofNamed(one, 0)),
+  });
+}

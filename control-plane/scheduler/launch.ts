@@ -1,0 +1,171 @@
+/** One task that a framework launches on its offers: whether it can start there, and what it becomes. */
+import { missingConsents } from '../../shared/domain/consent.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import { nameFor, type RolePath, type TaskCoordinates, taskId } from '../../shared/domain/ids.ts';
+import {
+  entryBytesMax,
+  LEDGER_BYTES_MAX,
+  LEDGER_ENTRIES_MAX,
+  type Ledger,
+  type TaskEntry,
+  TEMPLATES_BYTES_MAX,
+} from '../../shared/domain/ledger.ts';
+import type { Node } from '../../shared/domain/node.ts';
+import type { LaunchRequest } from '../../shared/domain/offer-operation.ts';
+import {
+  countPorts,
+  hasPort,
+  type PortRange,
+  portsOf,
+  type Scalars,
+  subtractPorts,
+} from '../../shared/domain/resources.ts';
+import { advance, type Task, type TaskTransition } from '../../shared/domain/task.ts';
+import { utf8Length } from '../../shared/util/codec.ts';
+import { templateKey } from './demand.ts';
+import { type OfferBalance, takeFrom } from './offer-balance.ts';
+import { allocatePorts } from './ports.ts';
+
+/** Where tasks are launched. */
+export interface LaunchSite {
+  /** Without the offers that are being accepted. */
+  readonly ledger: Ledger;
+  readonly balance: OfferBalance;
+  readonly node: Node;
+  readonly framework: Framework;
+  readonly role: RolePath;
+  readonly nowMs: number;
+}
+
+/** The task with its place, or (null) as it ends without one. */
+export type Launch =
+  | { readonly task: Task; readonly entry: TaskEntry; readonly balance: OfferBalance }
+  | { readonly task: Task; readonly entry: null };
+
+export function launch(site: LaunchSite, request: LaunchRequest): Launch {
+  const { balance } = site;
+  const { group } = request.template;
+  const why = misfitOf(site, request) ?? portMisfitOf(request, balance.unreserved.ports);
+  if (why !== null) return refusedLaunch(site, request, why);
+  const { id } = coordinatesOf(site.framework, request);
+  const free = balance.unreserved.ports;
+  const ports = allocatePorts({ task: id, ports: group.ports, offered: site.ledger.total.ports, free });
+  const held = portsOf(Object.values(ports));
+  const taken = takeFrom(balance, { scalars: scalarsOf(request), ports: held, reserved: request.reserved });
+  if (!taken.ok) return refusedLaunch(site, request, taken.why);
+  const resources = { ...scalarsOf(request), ports: held };
+  const entry = entryFor(site, request, { resources, ports, reserved: taken.reserved });
+  const crowded = crowdingOf(site.ledger, entry);
+  if (crowded !== null) return refusedLaunch(site, request, crowded);
+  return { task: launchedTask(site, request, ports), entry, balance: taken.balance };
+}
+
+/** The task as it ends that can't be launched: its framework is told like of any other end. */
+export function refusedLaunch(site: LaunchSite, request: LaunchRequest, why: string): Launch {
+  const message = `was not launched on node "${site.node.id}": it ${why}`;
+  const refused = { state: 'error', atMs: site.nowMs, reason: 'launch-refused', message } as const;
+  return { task: advance(newTask(site, request), refused), entry: null };
+}
+
+/** What tells the task from all others. Its group is the framework's name for it, its job the framework. */
+export function coordinatesOf(
+  framework: Pick<Framework, 'id' | 'name'>,
+  request: Pick<LaunchRequest, 'name'>,
+): TaskCoordinates & { readonly id: string } {
+  const place: TaskCoordinates = {
+    jobName: nameFor(framework.name),
+    jobUid: framework.id,
+    jobVersion: 1,
+    group: nameFor(request.name),
+    index: 0,
+    attempt: 0,
+  };
+  return { ...place, id: taskId(place) };
+}
+
+function misfitOf({ node }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
+  const { gpus } = group.resources;
+  if (!Number.isInteger(gpus)) return `asks for ${gpus} GPUs, and they are given whole: ask for ${Math.ceil(gpus)}`;
+  const missing = missingConsents(group, node.consent);
+  return missing.length === 0 ? null : `needs what the node's operator doesn't allow: ${missing.join(', ')}`;
+}
+
+function portMisfitOf({ template: { group } }: LaunchRequest, free: readonly PortRange[]): string | null {
+  const fixed = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
+  const absent = fixed.filter((port) => !hasPort(free, port));
+  if (absent.length > 0) return `asks for the host port ${absent.join(', ')}, which the offer doesn't hold`;
+  const left = countPorts(subtractPorts(free, portsOf(fixed)));
+  const any = group.ports.length - fixed.length;
+  return any <= left ? null : `needs ${any} host ports, and ${left} are left of the offer`;
+}
+
+function entryFor(
+  { framework, role }: LaunchSite,
+  request: LaunchRequest,
+  held: Pick<TaskEntry, 'resources' | 'ports' | 'reserved'>,
+): TaskEntry {
+  const { id, jobUid, jobVersion, group } = coordinatesOf(framework, request);
+  return {
+    kind: 'task',
+    task: id,
+    role,
+    jobUid,
+    jobVersion,
+    group,
+    ...held,
+    devices: [],
+    framework: framework.id,
+    templateBytes: utf8Length(JSON.stringify(request.template.group)),
+    stop: null,
+    disowned: false,
+  };
+}
+
+/** What keeps the node's ledger and what its agent is sent within their bounds. */
+function crowdingOf({ entries }: Ledger, entry: TaskEntry): string | null {
+  const held = Object.values(entries);
+  if (held.length >= LEDGER_ENTRIES_MAX)
+    return `would be one task more than the ${LEDGER_ENTRIES_MAX} that a node may hold`;
+  const all = [...held, entry];
+  const bytes = all.reduce((sum, one) => sum + entryBytesMax(one), 0);
+  if (bytes > LEDGER_BYTES_MAX)
+    return `would fill the node's ledger up: ${bytes} bytes, and ${LEDGER_BYTES_MAX} is the most`;
+  const templates = new Map(
+    all.map(({ jobUid, jobVersion, group, templateBytes }) => [templateKey(jobUid, jobVersion, group), templateBytes]),
+  );
+  const described = [...templates.values()].reduce((sum, one) => sum + one, 0);
+  if (described <= TEMPLATES_BYTES_MAX) return null;
+  return `would make the descriptions of the node's tasks take ${described} bytes, and ${TEMPLATES_BYTES_MAX} is the most`;
+}
+
+function launchedTask(site: LaunchSite, request: LaunchRequest, ports: Readonly<Record<string, number>>): Task {
+  const message = `launched by framework "${site.framework.name}" on node "${site.node.id}"`;
+  const launched: TaskTransition = { state: 'staging', atMs: site.nowMs, reason: 'launched', message };
+  const task = newTask(site, request);
+  const framework = task.framework === null ? null : { ...task.framework, acknowledged: 2 };
+  return advance(task, launched, { node: site.node.id, ports, framework });
+}
+
+function newTask({ framework, role, nowMs }: LaunchSite, request: LaunchRequest): Task {
+  const message = `described by framework "${framework.name}"`;
+  return {
+    ...coordinatesOf(framework, request),
+    role,
+    state: 'pending',
+    history: [{ state: 'pending', atMs: nowMs, reason: 'submitted', message }],
+    notBeforeMs: 0,
+    node: null,
+    ports: {},
+    exitCode: null,
+    run: 0,
+    restarts: [],
+    stop: null,
+    framework: { id: framework.id, name: request.name, acknowledged: 1, labels: request.labels },
+    template: request.template,
+  };
+}
+
+function scalarsOf({ template: { group } }: LaunchRequest): Scalars {
+  const { cpus, memMiB, diskMiB, gpus, custom } = group.resources;
+  return { cpus, memMiB, diskMiB, gpus, custom };
+}

@@ -1,0 +1,100 @@
+/**
+ * Up to which share everybody can be served: weighted filling, as water finds its level. What is to be given away is taken as one
+ * pool of which anybody may get a part, down the tree: at each level those that hold least are filled up first, by their weights,
+ * until the part is used up that their parent got. Nodes aren't as even as a pool, so this is only where slices are cut: who is
+ * served when follows from the shares themselves.
+ */
+import { type Amounts, amountAt } from './amounts.ts';
+import { type Member, RoleNode, type RoleTree } from './role-tree.ts';
+import type { Contender } from './turns.ts';
+
+export interface Pool {
+  readonly amounts: Amounts;
+  /** How much of the pool a client can use at the most, from 0 to 1. */
+  partMax(contender: Contender): number;
+}
+
+/** Halvings of the span in which a level lies: closer than a thousandth of a core. */
+const STEPS = 48;
+
+/** Sets the level of everybody below. Those that can use less than what they would get have none. */
+export function setLevels(tree: RoleTree, root: Contender, pool: Pool): void {
+  const most = new Map<Contender, number>();
+  measure(root, { tree, pool, most });
+  distribute(root, 1, { tree, pool, most });
+}
+
+interface Filling {
+  readonly tree: RoleTree;
+  readonly pool: Pool;
+  readonly most: Map<Contender, number>;
+}
+
+/** The most that each can use: no more than those below it together, and no more than the role's own limit leaves. */
+function measure(contender: Contender, filling: Filling): number {
+  const { pool, most } = filling;
+  let part = 0;
+  if (contender.client !== null) part = pool.partMax(contender);
+  for (const one of contender.below) part += measure(one, filling);
+  const bounded = Math.min(part, limitPart(contender.member, pool.amounts));
+  most.set(contender, bounded);
+  return bounded;
+}
+
+function limitPart(member: Member, pool: Amounts): number {
+  if (!(member instanceof RoleNode)) return Number.POSITIVE_INFINITY;
+  const { limit, charged } = member;
+  let part = Number.POSITIVE_INFINITY;
+  for (let place = 0; place < limit.length; place += 1) {
+    const amount = amountAt(pool, place);
+    const most = limit[place] ?? Number.POSITIVE_INFINITY;
+    if (amount > 0 && most < Number.POSITIVE_INFINITY) {
+      part = Math.min(part, Math.max(0, most - amountAt(charged, place)) / amount);
+    }
+  }
+  return part;
+}
+
+function distribute(contender: Contender, part: number, filling: Filling): void {
+  const { below } = contender;
+  const level = levelOf(below, part, filling);
+  for (const one of below) {
+    one.member.level = level;
+    const own = level === Number.POSITIVE_INFINITY ? mostOf(one, filling) : partAt(one, level, filling);
+    distribute(one, own, filling);
+  }
+}
+
+function levelOf(below: readonly Contender[], part: number, filling: Filling): number {
+  const wanted = below.reduce((sum, one) => sum + mostOf(one, filling), 0);
+  if (wanted <= part) return Number.POSITIVE_INFINITY;
+  let low = 0;
+  let high = 0;
+  const whole = filling.tree.shareOf(filling.pool.amounts);
+  for (const { member } of below) high = Math.max(high, member.share + whole / member.weight);
+  for (let step = 0; step < STEPS; step += 1) {
+    const middle = (low + high) / 2;
+    let used = 0;
+    for (const one of below) used += partAt(one, middle, filling);
+    if (used > part) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
+function mostOf(contender: Contender, { most }: Filling): number {
+  return most.get(contender) ?? 0;
+}
+
+/** Which part of the pool takes the member to the level. */
+function partAt(contender: Contender, level: number, filling: Filling): number {
+  const { tree, pool } = filling;
+  const { charged, weight } = contender.member;
+  let part = mostOf(contender, filling);
+  for (const place of tree.counted) {
+    const amount = amountAt(pool.amounts, place);
+    if (amount <= 0) continue;
+    part = Math.min(part, (level * weight * amountAt(tree.total, place) - amountAt(charged, place)) / amount);
+  }
+  return Math.max(0, part);
+}

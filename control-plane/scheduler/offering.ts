@@ -1,0 +1,319 @@
+/**
+ * Gives frameworks parts of nodes when their turn comes. Whole nodes as long as they take nobody beyond its level; then slices, of
+ * nodes that have been cut already before others are. A node of which a client has refused as much as it would get now is given
+ * to it whole, if that is more: whoever waits for something larger gets to see it.
+ */
+import type { FrameworkId, NodeId } from '../../shared/domain/ids.ts';
+import { LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX } from '../../shared/domain/ledger.ts';
+import { isCovered, LEDGER_OFFERS_MAX } from '../../shared/domain/offer.ts';
+import { addResources, addScalars, countPorts, NO_SCALARS, type Resources } from '../../shared/domain/resources.ts';
+import { type Amounts, amountAt, sameAmounts } from './amounts.ts';
+import type { HungryClient } from './hungry.ts';
+import { usableReservations } from './reserved.ts';
+import type { Client, Member, RoleNode, RoleTree } from './role-tree.ts';
+import { OFFER_BYTES_MAX, type Part, type Room } from './room.ts';
+import type { Shelf, ShelfNode } from './shelf.ts';
+import { isEnough, portsOfPart, restOf, sliceOf } from './slice.ts';
+
+/** What one client gets of one node in this round. */
+export interface DraftedOffer {
+  readonly client: Client;
+  readonly framework: FrameworkId;
+  readonly room: Room;
+  part: Part;
+}
+
+/** How far a client has looked through a shelf. What it couldn't use then it can't use later in the round. */
+interface Cursor {
+  whole: number;
+  opened: number;
+  back: number;
+  /** Nodes of which it has refused a slice, but not all that is left. */
+  readonly refused: ShelfNode[];
+}
+
+interface Wish {
+  /** How much of the node, from 0 to 1. */
+  readonly part: number;
+  readonly wanted?: Amounts;
+}
+
+export class Offering {
+  readonly drafts = new Map<string, DraftedOffer>();
+  readonly #roles: RoleTree;
+  readonly #plain: Shelf;
+  readonly #withGpus: Shelf;
+  readonly #gpuNodes: Room['gpuNodes'];
+  readonly #usualMinimums: readonly Amounts[];
+  readonly #cursors = new Map<string, Cursor>();
+  readonly #shelfOf = new Map<NodeId, { readonly shelf: Shelf; readonly node: ShelfNode }>();
+
+  constructor(
+    roles: RoleTree,
+    options: {
+      readonly plain: Shelf;
+      readonly withGpus: Shelf;
+      readonly gpuNodes: Room['gpuNodes'];
+      readonly usualMinimums: readonly Amounts[];
+    },
+  ) {
+    this.#roles = roles;
+    this.#plain = options.plain;
+    this.#withGpus = options.withGpus;
+    this.#gpuNodes = options.gpuNodes;
+    this.#usualMinimums = options.usualMinimums;
+    for (const shelf of [this.#plain, this.#withGpus]) {
+      for (const node of shelf.nodes) this.#shelfOf.set(node.room.id, { shelf, node });
+    }
+  }
+
+  /** Levels have risen, or other things are looked for: what was passed over may be of use now. */
+  startOver(): void {
+    this.#cursors.clear();
+  }
+
+  /** Something has been given of the room. */
+  touched(room: Room): void {
+    const known = this.#shelfOf.get(room.id);
+    known?.shelf.open(known.node.place);
+  }
+
+  /** Up to its level. False: it is at it, or nothing is left for it. */
+  giveFair(hungry: HungryClient): boolean {
+    const gap = this.#gapOf(hungry.client);
+    if (gap <= 0 || hungry.allowance.offers <= 0) return false;
+    const spare = this.#roles.spareOf(hungry.client.role);
+    return (
+      this.#giveWhole(hungry, gap, spare) ||
+      this.#giveSlice(hungry, spare, (node) => ({ part: this.#partToLevel(hungry.client, node.free) }))
+    );
+  }
+
+  /** Of what is guaranteed to its role and isn't held yet, and of the rest of the node as much as goes with it. */
+  giveGuaranteed(hungry: HungryClient): boolean {
+    const { role } = hungry.client;
+    const short = this.#roles.shortageOf(role);
+    const wanted = short.map((amount) => (amount > 0 ? amount : Number.POSITIVE_INFINITY));
+    return this.#giveSlice(hungry, this.#roles.spareOf(role), ({ free }) => {
+      let part = 0;
+      for (let place = 0; place < short.length; place += 1) {
+        const amount = amountAt(free, place);
+        const lacks = amountAt(short, place);
+        if (lacks > 0 && amount > 0) part = Math.max(part, Math.min(1, lacks / amount));
+      }
+      return part === 0 ? null : { part, wanted };
+    });
+  }
+
+  /** What is reserved for its role on this node. */
+  giveReserved(hungry: HungryClient, node: ShelfNode): boolean {
+    const { room } = node;
+    const usable = usableReservations(room.reserved, hungry.client.role.path).filter(({ free }) =>
+      this.#roles.names.amountsOf(free).some((amount) => amount > 0),
+    );
+    if (usable.length === 0) return false;
+    const whole = usable.map(({ free }) => free).reduce(addScalars, NO_SCALARS);
+    const resources: Resources = { ...whole, ports: [] };
+    if (!isEnough(this.#roles.names.amountsOf(whole), hungry.minimums)) return false;
+    if (isRefused(node, hungry, resources)) return false;
+    const reserved = Object.fromEntries(usable.map(({ id, free }) => [id, free]));
+    return this.#give(hungry, node, { resources, reserved });
+  }
+
+  /** How much its share may grow, in parts of the cluster, until it or something above it is at its level. */
+  #gapOf(client: Client): number {
+    let gap = Number.POSITIVE_INFINITY;
+    for (const { level, share, weight } of membersAbove(client)) gap = Math.min(gap, (level - share) * weight);
+    return gap;
+  }
+
+  #partToLevel(client: Client, free: Amounts): number {
+    const { counted, total } = this.#roles;
+    let part = 1;
+    for (const { level, weight, charged } of membersAbove(client)) {
+      if (level === Number.POSITIVE_INFINITY) continue;
+      for (const place of counted) {
+        const amount = amountAt(free, place);
+        if (amount <= 0) continue;
+        part = Math.min(part, (level * weight * amountAt(total, place) - amountAt(charged, place)) / amount);
+      }
+    }
+    return Math.max(0, part);
+  }
+
+  #giveWhole(hungry: HungryClient, gap: number, spare: Amounts): boolean {
+    for (const shelf of this.#shelvesFor(hungry)) {
+      const cursor = this.#cursorOf(hungry, shelf);
+      let place = shelf.nextWhole(Math.max(cursor.whole, shelf.placeOfSize(gap)));
+      for (; place < shelf.nodes.length; place = shelf.nextWhole(place + 1)) {
+        const node = shelf.nodes[place];
+        if (node === undefined || !isWithin(node.free, spare) || !isEnough(node.free, hungry.minimums)) continue;
+        if (isRefused(node, hungry, node.room.free)) continue;
+        cursor.whole = place;
+        if (this.#give(hungry, node, { resources: positive(node.room.free), reserved: {} })) return true;
+      }
+      cursor.whole = place;
+    }
+    return false;
+  }
+
+  #giveSlice(hungry: HungryClient, spare: Amounts, wishOf: (node: ShelfNode) => Wish | null): boolean {
+    const shelves = this.#shelvesFor(hungry);
+    return (
+      shelves.some((shelf) => this.#cutOpened(hungry, { shelf, spare, wishOf })) ||
+      shelves.some((shelf) => this.#cutWhole(hungry, { shelf, spare, wishOf })) ||
+      shelves.some((shelf) => this.#giveRefused(hungry, shelf, spare))
+    );
+  }
+
+  #cutOpened(hungry: HungryClient, search: Search): boolean {
+    const { shelf } = search;
+    const cursor = this.#cursorOf(hungry, shelf);
+    for (; cursor.opened < shelf.opened.length; cursor.opened += 1) {
+      const node = shelf.opened[cursor.opened];
+      if (node !== undefined && this.#cut(hungry, node, { ...search, cursor })) return true;
+    }
+    return false;
+  }
+
+  /** The smallest that it can use, so that large nodes stay whole for those that are due more. */
+  #cutWhole(hungry: HungryClient, search: Search): boolean {
+    const { shelf } = search;
+    const cursor = this.#cursorOf(hungry, shelf);
+    let place = shelf.previousWhole(Math.min(cursor.back, shelf.nodes.length - 1));
+    for (; place >= 0; place = shelf.previousWhole(place - 1)) {
+      const node = shelf.nodes[place];
+      cursor.back = place;
+      if (node !== undefined && this.#cut(hungry, node, { ...search, cursor })) return true;
+    }
+    cursor.back = -1;
+    return false;
+  }
+
+  #cut(hungry: HungryClient, node: ShelfNode, { spare, wishOf, cursor }: Search & { cursor: Cursor }): boolean {
+    const { free, total } = node;
+    if (isEmpty(free)) return false;
+    const wish = wishOf(node);
+    if (wish === null) return false;
+    const { minimums } = hungry;
+    const slice = sliceOf({ free, total, spare, minimums, ...wish });
+    if (slice === null) return false;
+    const part = this.#partOf(node, this.#withoutScraps(node, { slice, spare }));
+    if (!isRefused(node, hungry, part)) return this.#give(hungry, node, { resources: part, reserved: {} });
+    cursor.refused.push(node);
+    return false;
+  }
+
+  /** All that is left, where what would be left is too little for anybody. */
+  #withoutScraps({ free }: ShelfNode, { slice, spare }: { slice: Amounts; spare: Amounts }): Amounts {
+    const left = free.map((amount, place) => amount - amountAt(slice, place));
+    if (isEnough(left, this.#usualMinimums) || !isWithin(free, spare)) return slice;
+    return free;
+  }
+
+  #giveRefused(hungry: HungryClient, shelf: Shelf, spare: Amounts): boolean {
+    const { refused } = this.#cursorOf(hungry, shelf);
+    for (let node = refused.pop(); node !== undefined; node = refused.pop()) {
+      const rest = restOf({ free: node.free, total: node.total, spare, minimums: hungry.minimums });
+      if (rest === null) continue;
+      const resources = this.#partOf(node, rest);
+      if (isRefused(node, hungry, resources)) continue;
+      if (this.#give(hungry, node, { resources, reserved: {} })) return true;
+    }
+    return false;
+  }
+
+  #partOf({ room, free }: ShelfNode, slice: Amounts): Resources {
+    const { names } = this.#roles;
+    if (sameAmounts(slice, free)) return positive(room.free);
+    let part = 0;
+    for (let place = 0; place < 2; place += 1) {
+      const amount = amountAt(free, place);
+      if (amount > 0) part = Math.max(part, amountAt(slice, place) / amount);
+    }
+    const ports = portsOfPart(room.free.ports, Math.floor(part * countPorts(room.free.ports)));
+    return { ...names.scalarsOf(slice), ports };
+  }
+
+  #give(hungry: HungryClient, node: ShelfNode, part: Part): boolean {
+    const { client, framework, allowance } = hungry;
+    const { room } = node;
+    const key = `${hungry.key} ${room.id}`;
+    const draft = this.drafts.get(key);
+    if (draft === undefined && (allowance.offers <= 0 || !hasRoomForOffer(room))) return false;
+    room.hold(client, part, draft === undefined);
+    this.touched(room);
+    if (draft === undefined) {
+      this.drafts.set(key, { client, framework: framework.id, room, part });
+      allowance.offers -= 1;
+      return true;
+    }
+    draft.part = {
+      resources: addResources(draft.part.resources, part.resources),
+      reserved: { ...draft.part.reserved, ...part.reserved },
+    };
+    return true;
+  }
+
+  /** Those that ask for GPUs get nodes that have some first, and leave the others to everybody else. */
+  #shelvesFor({ framework }: HungryClient): readonly Shelf[] {
+    if (this.#gpuNodes === 'unrestricted') return [this.#plain];
+    if (framework.capabilities.includes('gpus')) return [this.#withGpus, this.#plain];
+    return this.#gpuNodes === 'restricted' ? [this.#plain] : [this.#plain, this.#withGpus];
+  }
+
+  #cursorOf({ key }: HungryClient, shelf: Shelf): Cursor {
+    const own = `${key} ${shelf === this.#plain ? 'plain' : 'gpus'}`;
+    const known = this.#cursors.get(own);
+    if (known !== undefined) return known;
+    const cursor = { whole: 0, opened: 0, back: Number.MAX_SAFE_INTEGER, refused: [] };
+    this.#cursors.set(own, cursor);
+    return cursor;
+  }
+}
+
+interface Search {
+  readonly shelf: Shelf;
+  readonly spare: Amounts;
+  readonly wishOf: (node: ShelfNode) => Wish | null;
+}
+
+/** The client, its group, its role and those above it, the cluster as a whole excepted. */
+function* membersAbove(client: Client): Generator<Member> {
+  yield client;
+  yield client.role.group;
+  for (let role: RoleNode = client.role; role.parent !== null; role = role.parent) yield role;
+}
+
+function isRefused(node: ShelfNode, { key }: HungryClient, offered: Resources): boolean {
+  const filters = node.filters.get(key);
+  return filters?.some(({ refused }) => isCovered(offered, refused)) ?? false;
+}
+
+function hasRoomForOffer({ entries, offers, bytes }: Room): boolean {
+  return entries < LEDGER_ENTRIES_MAX && offers < LEDGER_OFFERS_MAX && bytes + OFFER_BYTES_MAX <= LEDGER_BYTES_MAX;
+}
+
+function isWithin(amounts: Amounts, spare: Amounts): boolean {
+  for (let place = 0; place < amounts.length; place += 1) {
+    if (amountAt(amounts, place) > (spare[place] ?? Number.POSITIVE_INFINITY)) return false;
+  }
+  return true;
+}
+
+function isEmpty(amounts: Amounts): boolean {
+  return amounts.every((amount) => amount <= 0);
+}
+
+/** What is less than nothing isn't offered. */
+function positive(resources: Resources): Resources {
+  const { cpus, memMiB, diskMiB, gpus, custom, ports } = resources;
+  return {
+    cpus: Math.max(0, cpus),
+    memMiB: Math.max(0, memMiB),
+    diskMiB: Math.max(0, diskMiB),
+    gpus: Math.max(0, gpus),
+    custom: Object.fromEntries(Object.entries(custom).filter(([, amount]) => amount > 0)),
+    ports,
+  };
+}

@@ -1,0 +1,107 @@
+/** What has to go before anything new is given: the places of tasks that have ended, and offers that can't stand any longer. */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
+import { isOpen, type Ledger } from '../../shared/domain/ledger.ts';
+import type { Offer } from '../../shared/domain/offer.ts';
+import { filterFor } from '../../shared/domain/offer-filters.ts';
+import { isTerminal } from '../../shared/domain/task.ts';
+import { byText } from '../../shared/util/order.ts';
+import { clientKey, type LedgerSums } from './ledger-sums.ts';
+import type { EndedOffer, OfferEnd, Sweep } from './plan.ts';
+import type { Usage } from './round-memory.ts';
+
+/** A framework that lets offers of a node expire isn't offered that node again for this long, twice as long each time in a row. */
+export const EXPIRED_FILTER_SECONDS = 10;
+export const EXPIRED_FILTER_SECONDS_MAX = 300;
+
+export function planSweeps(cluster: ClusterView, usage: Usage, nowMs: number): Sweep[] {
+  const isThere = presenceOf(cluster, usage);
+  return usage.rows.flatMap((row) => {
+    const tasks = endedTasks(cluster, row.ledger);
+    const offers = row.offers.length === 0 ? [] : endedOffers(cluster, { row, nowMs, isThere });
+    return tasks.length + offers.length === 0 ? [] : [{ node: row.ledger.node, tasks, offers }];
+  });
+}
+
+/** A disowned entry stays, whatever its task says, until the agent confirms that nothing of it runs. */
+function endedTasks(cluster: ClusterView, ledger: Ledger): TaskId[] {
+  const ended: TaskId[] = [];
+  for (const id in ledger.entries) {
+    if (ledger.entries[id]?.disowned !== false) continue;
+    const task = cluster.tasks.get(id);
+    if (task === undefined || isTerminal(task.state)) ended.push(id);
+  }
+  return ended.sort(byText);
+}
+
+type IsThere = (offer: Offer) => boolean;
+
+/** Asked once for each client that holds any offer, rather than for each offer. */
+function presenceOf(cluster: ClusterView, { charges }: Usage): IsThere {
+  const gone = new Set<string>();
+  for (const [key, { role, client, offers }] of charges) {
+    if (client !== null && offers > 0 && !takesOffers(cluster, cluster.frameworks.get(client), role)) gone.add(key);
+  }
+  return ({ role, framework }) => !gone.has(clientKey(role, framework));
+}
+
+/** Whether it can be made offers in this role; whether it wants any is another matter. */
+export function takesOffers(cluster: ClusterView, framework: Framework | undefined, role: string): boolean {
+  if (framework === undefined || framework.teardown !== null) return false;
+  return framework.roles.includes(role) && cluster.isConnected(framework.id);
+}
+
+/** Whether the node takes new tasks at all. */
+export function isNodeOpen(cluster: ClusterView, ledger: Ledger): boolean {
+  const { node } = ledger;
+  if (!isOpen(ledger) || !cluster.nodes.has(node) || !cluster.isAlive(node)) return false;
+  return cluster.epochs.get(node)?.ahead === undefined;
+}
+
+interface Standing {
+  readonly row: LedgerSums;
+  readonly nowMs: number;
+  readonly isThere: IsThere;
+}
+
+function endedOffers(cluster: ClusterView, { row, nowMs, isThere }: Standing): EndedOffer[] {
+  const isClosed = !isNodeOpen(cluster, row.ledger);
+  const because = (offer: Offer): OfferEnd | null => {
+    if (!isThere(offer)) return 'framework-gone';
+    if (isClosed) return 'node-closed';
+    return offer.expiresAtMs <= nowMs ? 'expired' : null;
+  };
+  return row.offers
+    .flatMap((offer) => {
+      const end = because(offer);
+      if (end === null) return [];
+      const filter = end === 'expired' ? expiredFilter(cluster, { ledger: row.ledger, offer, nowMs }) : null;
+      return [{ id: offer.id, because: end, filter }];
+    })
+    .sort((a, b) => byText(a.id, b.id));
+}
+
+function expiredFilter(
+  cluster: ClusterView,
+  { ledger, offer, nowMs }: { ledger: Ledger; offer: Offer; nowMs: number },
+): EndedOffer['filter'] {
+  const framework = cluster.frameworks.get(offer.framework);
+  if (framework === undefined) return null;
+  const { id, role, resources: refused } = offer;
+  const refusing = { framework, role, offer: id, refused, because: 'expired', nowMs } as const;
+  const filter = filterFor(ledger.filters, { ...refusing, seconds: EXPIRED_FILTER_SECONDS });
+  if (filter === null) return null;
+  const seconds = Math.min(EXPIRED_FILTER_SECONDS_MAX, EXPIRED_FILTER_SECONDS * 2 ** Math.min(16, filter.times - 1));
+  return filterFor(ledger.filters, { ...refusing, seconds });
+}
+
+/** The sweeps of all, joined by node. */
+export function joinSweeps(sweeps: readonly Sweep[], more: readonly { node: NodeId; offer: EndedOffer }[]): Sweep[] {
+  const byNode = new Map(sweeps.map((sweep) => [sweep.node, sweep]));
+  for (const { node, offer } of more) {
+    const { tasks, offers } = byNode.get(node) ?? { tasks: [], offers: [] };
+    byNode.set(node, { node, tasks, offers: [...offers, offer] });
+  }
+  return [...byNode.values()].sort((a, b) => byText(a.node, b.node));
+}

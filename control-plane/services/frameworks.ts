@@ -1,0 +1,164 @@
+/** The lives of frameworks: how they subscribe, are looked at, and end. Their streams are in `framework-streams.ts`. */
+import { Refusal } from '../../shared/domain/errors.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import { type FrameworkId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
+import { endOffers } from '../../shared/domain/ledger.ts';
+import type { FrameworkView, Subscription } from '../../shared/protocol/framework.ts';
+import type { Page } from '../../shared/protocol/views.ts';
+import { randomId } from '../../shared/util/random.ts';
+import type { Principal } from '../auth/principal.ts';
+import { keys } from '../store/keys.ts';
+import { putRecord } from '../store/records.ts';
+import { ledgerUnit } from '../store/units.ts';
+import { demand } from './access.ts';
+import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
+import { demandStanding, maySee, ownFramework, reachSession, visibleFramework } from './framework-access.ts';
+import { frameworkView, holdingsOf } from './framework-views.ts';
+import { type Draft, mutate } from './mutation.ts';
+import { pageThrough } from './paging.ts';
+
+/** Bounds what the cluster keeps of frameworks, those that were torn down included. */
+export const FRAMEWORKS_MAX = 10_000;
+
+const CATCH_UP_MS = 2000;
+
+/**
+ * Makes a framework, or takes one over by its id: its session moves on, whoever acted in the old one is refused from then on, and
+ * what it was offered is withdrawn. Throws `framework-gone` for one that was torn down.
+ */
+export async function subscribe(
+  ctx: ServiceContext,
+  call: Call,
+  subscription: Subscription,
+): Promise<Answer<FrameworkView>> {
+  for (const role of subscription.roles) demand(call.principal, 'framework:run', role);
+  const { id } = subscription;
+  if (id !== undefined) await reachSession(ctx, { id, session: 1 });
+  const fresh = `f${randomId(ctx.random)}`;
+  const answer = await mutate(ctx, call, () =>
+    id === undefined ? draftNew(ctx, call, subscription, fresh) : draftTakeover(ctx, call, subscription, id),
+  );
+  if (id !== undefined && !answer.replayed) await withdrawOffers(ctx, id);
+  return answer;
+}
+
+function draftNew(ctx: ServiceContext, call: Call, subscription: Subscription, id: FrameworkId): Draft<FrameworkView> {
+  if (ctx.mirror.snapshot.frameworks.size >= FRAMEWORKS_MAX) {
+    throw new Refusal(
+      'limit-exceeded',
+      `there are ${FRAMEWORKS_MAX} frameworks already; tear down those that are over`,
+    );
+  }
+  const nowMs = ctx.clock.now();
+  const framework: Framework = {
+    ...wishesOf(subscription),
+    id,
+    principal: call.principal.subject,
+    filterGenerations: {},
+    session: 1,
+    registeredAtMs: nowMs,
+    subscribedAtMs: nowMs,
+    disconnectedSinceMs: nowMs,
+    teardown: null,
+  };
+  return draftOf(ctx, framework, 201);
+}
+
+/** Until its stream is open it counts as disconnected, from now on: it gets its whole time for that. */
+function draftTakeover(
+  ctx: ServiceContext,
+  call: Call,
+  subscription: Subscription,
+  id: FrameworkId,
+): Draft<FrameworkView> {
+  const before = ownFramework(ctx, call.principal, id);
+  demandStanding(before);
+  const nowMs = ctx.clock.now();
+  const after: Framework = {
+    ...before,
+    ...wishesOf(subscription),
+    session: before.session + 1,
+    subscribedAtMs: nowMs,
+    disconnectedSinceMs: nowMs,
+  };
+  return draftOf(ctx, after, 200);
+}
+
+/** What may be different with each subscription. */
+function wishesOf({ name, roles, capabilities, failoverTimeoutSeconds, minAllocatable, suppressed }: Subscription) {
+  return { name, roles, capabilities, failoverTimeoutSeconds, minAllocatable, suppressed };
+}
+
+function draftOf(ctx: ServiceContext, framework: Framework, status: AnswerStatus): Draft<FrameworkView> {
+  const { snapshot } = ctx.mirror;
+  const key = keys.framework(framework.id);
+  return {
+    status,
+    body: viewNow(ctx, framework),
+    compares: [{ key, modRevision: snapshot.modRevision(key) }],
+    writes: [putRecord('frameworks', key, framework)],
+  };
+}
+
+/**
+ * Takes back what the framework was offered. What this misses, since it breaks off or a ledger keeps changing, stands until it
+ * expires, or is answered in the new session: either does no harm.
+ */
+async function withdrawOffers(ctx: ServiceContext, id: FrameworkId): Promise<void> {
+  const holding = [...ctx.mirror.snapshot.ledgers.values()].filter((ledger) => offersOf(ledger.offers, id).length > 0);
+  for (const { node } of holding) {
+    const { snapshot } = ctx.mirror;
+    const ledger = snapshot.ledgers.get(node);
+    if (ledger === undefined) continue;
+    const unit = ledgerUnit(snapshot, ledger, endOffers(ledger, offersOf(ledger.offers, id)));
+    if (unit === null) continue;
+    const result = await ctx.store.transact(unit);
+    await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
+  }
+  ctx.nudge();
+}
+
+function offersOf(offers: Readonly<Record<string, { id: string; framework: FrameworkId }>>, id: FrameworkId): string[] {
+  return Object.values(offers).flatMap((offer) => (offer.framework === id ? [offer.id] : []));
+}
+
+/** Ends the framework for good: its tasks end, its offers are taken back, and nobody can subscribe with its id again. */
+export function tearDown(
+  ctx: ServiceContext,
+  call: Call,
+  id: FrameworkId,
+  { reason }: { reason: string },
+): Promise<Answer<FrameworkView>> {
+  return mutate(ctx, call, () => {
+    const before = ownFramework(ctx, call.principal, id);
+    if (before.teardown !== null) return { status: 202, body: viewNow(ctx, before), compares: [], writes: [] };
+    const teardown = { atMs: ctx.clock.now(), by: call.principal.subject, reason };
+    return draftOf(ctx, { ...before, teardown }, 202);
+  });
+}
+
+export function getFramework(ctx: ServiceContext, principal: Principal, id: FrameworkId): FrameworkView {
+  return viewNow(ctx, visibleFramework(ctx, principal, id));
+}
+
+/** Frameworks that the principal may see, by id. */
+export function listFrameworks(
+  ctx: ServiceContext,
+  principal: Principal,
+  { role }: { readonly role: RolePath | null },
+  page: PageRequest,
+): Page<FrameworkView> {
+  const { snapshot } = ctx.mirror;
+  const seen = [...snapshot.frameworks.values()].filter(
+    (framework) =>
+      maySee(principal, framework) && (role === null || framework.roles.some((own) => roleWithin(own, role))),
+  );
+  const holdings = holdingsOf(snapshot, seen, ctx.clock.now());
+  const view = (framework: Framework) => frameworkView(snapshot, framework, holdings.get(framework.id));
+  return pageThrough(seen, page, { keyOf: ({ id }) => id, view });
+}
+
+function viewNow(ctx: ServiceContext, framework: Framework): FrameworkView {
+  const { snapshot } = ctx.mirror;
+  return frameworkView(snapshot, framework, holdingsOf(snapshot, [framework], ctx.clock.now()).get(framework.id));
+}

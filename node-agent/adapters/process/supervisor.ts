@@ -1,0 +1,204 @@
+/**
+ * The supervisor: a small shell program beside each task, in a session of its own, which outlives the agent. It starts the task's
+ * process as a user without rights, keeps what the task writes within a bound, and puts on record how it came out. It and what keeps
+ * the output stand outside of the task's cgroups and run as root, so that the task can neither end them nor speak for them.
+ *
+ * Output goes through a pipe for each stream to `head -c`, which copies exactly so many bytes into a file and then leaves the rest to
+ * the next one; the oldest files go. So the bound holds to the byte, and a task that writes faster than the disk takes it waits. Times
+ * are none of the supervisor's business: see `output-index.ts`.
+ *
+ * A shell, since there is one on every machine and it takes hardly any memory; what else it starts comes with util-linux and GNU
+ * coreutils, and the agent tries all of it before it offers the runtime.
+ */
+
+/** In place of a folder: find out whether all that it needs is there, and end. */
+export const TRIAL_ARGUMENT = 'trial';
+
+/** Files of one stream that are kept, the one that is being written included. */
+export const SEGMENTS_KEPT = 4;
+
+/**
+ * What lies in a task's folder. Only `work` and `launch` belong to the task's user.
+ *
+ *     record    what the agent has written about it when it was made
+ *     boot      the machine's boot id, right before the supervisor was started
+ *     begun/    made by whoever is first: the supervisor, which then starts the task, or the agent that removes the folder
+ *     begun/pid the supervisor
+ *     launch    a script that becomes the task's command
+ *     report    what became of that: `started`, or `unusable` and why
+ *     out.N err.N  output, each file of the same length but the last
+ *     times     when it was written
+ *     exit      the exit code, and how often the kernel has killed something of it for want of memory
+ *     work/     the task's own folder
+ */
+export const SUPERVISOR_PROGRAM = `#!/bin/sh
+# Berth's supervisor of one task that runs without a container.
+dir=$1
+uid=$2
+gid=$3
+rights=$4
+segment=$5
+ends=$6
+tracking=$7
+groups=$8
+
+# One stream of the output: what comes through the pipe, in files of the same length. A disk without room costs output, and no more.
+keep() {
+  n=0
+  while :; do
+    if true >"$dir/$1.$n"; then
+      # Done without a fault and nothing there: the pipe has ended.
+      stdbuf -o0 head -c "$segment" >"$dir/$1.$n" && [ ! -s "$dir/$1.$n" ] && break
+    else
+      [ "$(head -c "$segment" | wc -c)" -gt 0 ] || break
+      continue
+    fi
+    n=$((n + 1))
+    rm -f "$dir/$1.$((n - ${SEGMENTS_KEPT}))"
+  done
+  rm -f "$dir/$1.$n"
+}
+
+# Becomes the task, in a session of its own and with nothing that belongs to the supervisor.
+become_task() {
+  trap - PIPE
+  echo 0 >/proc/self/oom_score_adj
+  for group in $groups; do
+    echo 0 >"$group/cgroup.procs" || { echo "unusable can't be put into $group" >"$dir/report"; exit 126; }
+  done
+  umask 022
+  exec setsid setpriv --reuid="$uid" --regid="$gid" "$rights" --no-new-privs --inh-caps=-all -- /bin/sh "$dir/launch" 3>"$dir/report"
+}
+
+# Every process of the task, those that have left its session too. Where there is no cgroup, its user is its own.
+end_tree() {
+  if [ -z "$tracking" ]; then
+    setpriv --reuid="$uid" --regid="$gid" --clear-groups -- /bin/sh -c 'kill -KILL -1'
+    return 0
+  fi
+  for group in $groups; do
+    # Nothing new may be begun while what is there is ended.
+    if [ -e "$group/pids.max" ]; then echo 0 >"$group/pids.max"; fi
+  done
+  while :; do
+    if [ -e "$tracking/cgroup.kill" ]; then echo 1 >"$tracking/cgroup.kill"; fi
+    alive=
+    while read -r pid; do
+      alive=yes
+      kill -KILL "$pid"
+    done <"$tracking/cgroup.procs"
+    [ -n "$alive" ] || return 0
+    sleep 0.02 || sleep 1
+  done
+}
+
+# How often the kernel has killed something of the task since it ran out of memory.
+count_ooms() {
+  ooms=0
+  for group in $groups; do
+    for file in "$group/memory.events" "$group/memory.oom_control"; do
+      [ -r "$file" ] || continue
+      while read -r word value; do
+        if [ "$word" = oom_kill ]; then ooms=$value; fi
+      done <"$file"
+    done
+  done
+}
+
+put_on_record() {
+  echo "$code $ooms" >"$dir/exit.new" || return 1
+  sync "$dir/exit.new" || sync
+  mv "$dir/exit.new" "$dir/exit" || return 1
+  true >"$ends/\${dir##*/}"
+}
+
+main() {
+  trap '' PIPE
+  umask 077
+  # The last to go when memory runs out, and not part of the agent's service, which may be stopped as a whole.
+  echo -1000 >/proc/self/oom_score_adj
+  for procs in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs /sys/fs/cgroup/unified/cgroup.procs; do
+    if [ -w "$procs" ]; then echo 0 >"$procs"; fi
+  done
+  mkdir "$dir/begun" || exit 0
+  echo $$ >"$dir/begun/pid"
+  # The task's own, since it may open its output anew by way of /dev/stdout.
+  mkfifo "$dir/out.pipe" "$dir/err.pipe"
+  chown "$uid:$gid" "$dir/out.pipe" "$dir/err.pipe"
+  keep out <"$dir/out.pipe" &
+  keep err <"$dir/err.pipe" &
+  (become_task) </dev/null >"$dir/out.pipe" 2>"$dir/err.pipe" &
+  task=$!
+  wait "$task"
+  code=$?
+  end_tree
+  wait
+  count_ooms
+  for group in $groups; do rmdir "$group"; done
+  rm -f "$dir/out.pipe" "$dir/err.pipe"
+  # Until there is room for it.
+  until put_on_record || [ -e "$dir/exit" ]; do sleep 1; done
+}
+
+# Whether a supervisor could do its work here.
+try_all() {
+  for program in mkfifo chown mkdir mv rm rmdir sleep sync setsid setpriv stdbuf head; do
+    command -v "$program" >/dev/null || { echo "there is no $program"; return 1; }
+  done
+  copied=$(printf abcdef | { stdbuf -o0 head -c 3; stdbuf -o0 head -c 3; })
+  [ "$copied" = abcdef ] || { echo "\\\`head -c\\\` takes more than it gives; it has to be that of GNU coreutils"; return 1; }
+  setpriv --reuid="$uid" --regid="$gid" "$rights" --no-new-privs --inh-caps=-all -- /bin/sh -c : || {
+    echo "setpriv can't make a process of another user"
+    return 1
+  }
+}
+
+if [ "$dir" = ${TRIAL_ARGUMENT} ]; then try_all; else main; fi
+`;
+
+export interface Launch {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+  readonly command: readonly string[];
+}
+
+/** What a shell can name a variable; the others are handed over by `env`. */
+const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/**
+ * A script that becomes the task's command, run by the task's own user. A script and not arguments, since everybody on the machine can
+ * read a process's arguments, and variables hold secrets.
+ */
+export function launchScript({ environment, workingDir, command }: Launch): string {
+  const variables = Object.entries(environment);
+  const exports = variables.filter(([name]) => SHELL_NAME.test(name)).map(assignment);
+  const others = variables.filter(([name]) => !SHELL_NAME.test(name)).map(assignment);
+  const program = quoted(command[0] ?? '');
+  const words = [...(others.length === 0 ? [] : ['env', ...others]), ...command.map(quoted)].join(' ');
+  return `set -f
+${exports.map((each) => `export ${each}\n`).join('')}unset OLDPWD
+usable() { [ -f "$1" ] && [ -x "$1" ]; }
+found() {
+  case $1 in */*) usable "$1"; return ;; esac
+  IFS=:
+  for folder in $PATH; do
+    if usable "\${folder:-.}/$1"; then return 0; fi
+  done
+  return 1
+}
+cd ${quoted(workingDir)} || { echo unusable ${quoted(`the working folder ${workingDir} can't be entered`)} >&3; exit 126; }
+(found ${program}) || { echo unusable ${quoted(`there is no program ${command[0]} that the task's user may run`)} >&3; exit 127; }
+echo started >&3
+exec 3>&-
+exec ${words}
+`;
+}
+
+function assignment([name, value]: readonly [string, string]): string {
+  return SHELL_NAME.test(name) ? `${name}=${quoted(value)}` : quoted(`${name}=${value}`);
+}
+
+/** One word to a shell, whatever is in it. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

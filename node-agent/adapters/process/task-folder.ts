@@ -1,0 +1,119 @@
+/** A task's folder on disk, which is all that is known of it: what is in there is described in `supervisor.ts`. */
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Container } from '../../core/model.ts';
+import { isFaultOf } from './faults.ts';
+
+/** Written once, when the folder is made. */
+export interface TaskRecord {
+  /** What the agent calls the container that this stands for. */
+  readonly id: string;
+  readonly task: string;
+  readonly run: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** How `setpriv` is to treat further groups of the user. */
+  readonly rights: '--clear-groups' | '--init-groups';
+  /** Whether the user is for this task alone. */
+  readonly isOwnUser: boolean;
+  /** The cgroup whose processes are the task's; null: the machine has none, and the user tells them. */
+  readonly tracking: string | null;
+  readonly cgroups: readonly string[];
+  readonly segmentBytes: number;
+}
+
+/** How far a task has come, before anybody has looked at its processes. */
+export type Progress =
+  | { readonly type: 'created' }
+  /** Its supervisor was the first. `supervisor` is null until it has written who it is. */
+  | { readonly type: 'begun'; readonly boot: string; readonly supervisor: number | null; readonly startedAtMs: number }
+  | {
+      readonly type: 'ended';
+      readonly exitCode: number | null;
+      readonly isOutOfMemory: boolean;
+      readonly startedAtMs: number | null;
+      readonly endedAtMs: number;
+    };
+
+/** Null: there is no such folder, or it was left half-made. */
+export async function readRecord(folder: string): Promise<TaskRecord | null> {
+  const text = await textOf(join(folder, 'record'));
+  return text === null ? null : (JSON.parse(text) as TaskRecord);
+}
+
+/** Never half-written for anybody who reads it. */
+export async function writeRecord(folder: string, record: TaskRecord): Promise<void> {
+  await writeFile(join(folder, 'record.new'), JSON.stringify(record), { mode: 0o600 });
+  await rename(join(folder, 'record.new'), join(folder, 'record'));
+}
+
+export async function readProgress(folder: string): Promise<Progress> {
+  const startedAtMs = await timeOf(join(folder, 'report'));
+  const endedAtMs = await timeOf(join(folder, 'exit'));
+  if (endedAtMs !== null) {
+    const [code = '', ooms = ''] = ((await textOf(join(folder, 'exit'))) ?? '').trim().split(' ');
+    const exitCode = /^\d{1,3}$/.test(code) ? Number(code) : null;
+    return { type: 'ended', exitCode, isOutOfMemory: Number(ooms) > 0, startedAtMs, endedAtMs };
+  }
+  const begunAtMs = await timeOf(join(folder, 'begun'));
+  if (begunAtMs === null) return { type: 'created' };
+  const pid = Number((await textOf(join(folder, 'begun', 'pid'))) ?? '');
+  return {
+    type: 'begun',
+    boot: ((await textOf(join(folder, 'boot'))) ?? '').trim(),
+    supervisor: pid > 0 ? pid : null,
+    startedAtMs: startedAtMs ?? begunAtMs,
+  };
+}
+
+/** What the agent's first look at the start says; null: nothing yet. */
+export async function readReport(folder: string): Promise<'started' | { readonly unusable: string } | null> {
+  const [line, rest] = ((await textOf(join(folder, 'report'))) ?? '').split('\n');
+  // Without its end it is still being written.
+  if (line === undefined || rest === undefined) return null;
+  return line === 'started' ? 'started' : { unusable: line.replace(/^unusable /, '') };
+}
+
+/**
+ * So that the supervisor, should it only now come to start the task, finds that it is too late. False: it was the first, and the task
+ * may run.
+ */
+export async function forestall(folder: string): Promise<boolean> {
+  try {
+    await mkdir(join(folder, 'begun'));
+    return true;
+  } catch (cause) {
+    if (isFaultOf(cause, 'ENOENT')) return true;
+    if (isFaultOf(cause, 'EEXIST')) return false;
+    throw cause;
+  }
+}
+
+export function containerOf(
+  { id, task, run }: TaskRecord,
+  how: Omit<Container, 'id' | 'task' | 'run' | 'error'>,
+): Container {
+  return { id, task, run, error: '', ...how };
+}
+
+export async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function textOf(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if (isFaultOf(cause, 'ENOENT', 'ENOTDIR')) return null;
+    throw cause;
+  }
+}
+
+async function timeOf(path: string): Promise<number | null> {
+  try {
+    return Math.round((await stat(path)).mtimeMs);
+  } catch (cause) {
+    if (isFaultOf(cause, 'ENOENT', 'ENOTDIR')) return null;
+    throw cause;
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * What frameworks and the control plane say to each other: how a framework subscribes, what comes on its stream, and what it asks
+ * for. Times and absent values are as in `views.ts`.
+ */
+import { z } from 'zod';
+import { FRAMEWORK_CAPABILITIES } from '../domain/framework.ts';
+import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN } from '../domain/ids.ts';
+import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
+import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
+import { nameSchema, roleSchema } from './job.ts';
+import { resourcesViewSchema, scalarsViewSchema, stopViewSchema, taskCountsSchema } from './views.ts';
+
+const time = z.iso.datetime({ precision: 3 });
+const count = z.number().int().min(0);
+
+/** Roles that one framework may be offered resources in. */
+export const FRAMEWORK_ROLES_MAX = 100;
+/** Alternatives of what an offer holds at least, for one role. */
+const ALTERNATIVES_MAX = 16;
+const SCALARS_MAX = 32;
+const FAILOVER_SECONDS_DEFAULT = 60;
+const FAILOVER_SECONDS_MAX = 365 * 24 * 3600;
+/** Updates that one call acknowledges. */
+export const ACKNOWLEDGED_MAX = 1000;
+/** Tasks that one call asks about by name. */
+export const RECONCILED_MAX = 10_000;
+const GRACE_SECONDS_MAX = 3600;
+
+export const frameworkIdSchema = z.string().regex(FRAMEWORK_ID_PATTERN, 'must be the id of a framework');
+export const offerIdSchema = z.string().regex(OFFER_ID_PATTERN, 'must be the id of an offer');
+
+export const sessionSchema = z
+  .number()
+  .int()
+  .min(1)
+  .describe('As the subscription answered it. An older one is refused: `session-moved`.');
+
+/** What a framework calls its own task. */
+export const launchedNameSchema = z
+  .string()
+  .regex(/^[^\p{Cc}\p{Cs}]{1,255}$/u, 'must be 1 to 255 characters, none of them a control character');
+
+const amountsSchema = z
+  .record(nameSchema.or(z.enum(['memMiB', 'diskMiB'])), z.number().min(0).max(1e12))
+  .refine((amounts) => Object.keys(amounts).length <= SCALARS_MAX, `must be at most ${SCALARS_MAX}`);
+
+export const subscriptionSchema = z
+  .strictObject({
+    id: frameworkIdSchema.optional().describe('Of a framework that comes back. Absent: it is a new one.'),
+    name: nameSchema.describe('Stands in the ids of its tasks.'),
+    roles: z.array(roleSchema).min(1).max(FRAMEWORK_ROLES_MAX).describe('In each of these it is made offers.'),
+    failoverTimeoutSeconds: z
+      .number()
+      .min(0)
+      .max(FAILOVER_SECONDS_MAX)
+      .default(FAILOVER_SECONDS_DEFAULT)
+      .describe('How long it may be without a stream before it is torn down and its tasks end.'),
+    capabilities: z
+      .array(z.enum(FRAMEWORK_CAPABILITIES))
+      .max(FRAMEWORK_CAPABILITIES.length)
+      .default([])
+      .describe('`gpus`: it is offered nodes that have GPUs, even where those are kept for what asks for them.'),
+    minAllocatable: z
+      .record(roleSchema, z.array(amountsSchema).max(ALTERNATIVES_MAX))
+      .default({})
+      .describe(
+        "By role, in place of the cluster's own: an offer holds at least one of these amounts; with an empty list, anything.",
+      ),
+    suppressed: z
+      .array(roleSchema)
+      .max(FRAMEWORK_ROLES_MAX)
+      .default([])
+      .describe('Those of its roles in which it wants no offers for now.'),
+  })
+  .superRefine(({ roles, capabilities, minAllocatable, suppressed }, context) => {
+    const fault = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message });
+    const lists: Record<string, readonly string[]> = { roles, capabilities, suppressed };
+    for (const [list, values] of Object.entries(lists)) {
+      values.forEach((value, index) => {
+        if (values.indexOf(value) < index) fault([list, index], 'is named twice');
+      });
+    }
+    const known = new Set(roles);
+    suppressed.forEach((role, index) => {
+      if (!known.has(role)) fault(['suppressed', index], 'is none of its roles');
+    });
+    for (const role of Object.keys(minAllocatable)) {
+      if (!known.has(role)) fault(['minAllocatable', role], 'is none of its roles');
+    }
+  })
+  .meta({ id: 'Subscription' });
+
+/** `connected`: a replica holds its stream. `ending`: it was torn down, and its tasks end or have ended. */
+export const FRAMEWORK_STATES = ['connected', 'disconnected', 'ending'] as const;
+
+export const frameworkViewSchema = z
+  .object({
+    id: z.string(),
+    name: nameSchema,
+    principal: z.string().describe('Who registered it and may act for it.'),
+    roles: z.array(z.string()),
+    capabilities: z.array(z.enum(FRAMEWORK_CAPABILITIES)),
+    failoverTimeoutSeconds: z.number(),
+    minAllocatable: z.record(z.string(), z.array(z.record(z.string(), z.number()))),
+    suppressed: z.array(z.string()),
+    session: z.number().int().min(1),
+    state: z.enum(FRAMEWORK_STATES),
+    message: z.string().describe('The state in a sentence.'),
+    registeredAt: time,
+    subscribedAt: time,
+    disconnectedSince: time.nullable(),
+    teardown: stopViewSchema.nullable(),
+    tasks: taskCountsSchema,
+    holds: scalarsViewSchema.describe('What its tasks hold.'),
+    offers: z.object({
+      count,
+      resources: scalarsViewSchema,
+      oldestAt: time.nullable().describe('Since when it holds the one that it has held for longest.'),
+    }),
+    throttled: z
+      .object({ nodes: count, until: time })
+      .nullable()
+      .describe(
+        'It let offers of so many nodes expire without an answer, and is offered none of the last of them before then.',
+      ),
+  })
+  .meta({ id: 'Framework' });
+
+export const offerViewSchema = z
+  .object({
+    id: z.string(),
+    framework: z.string(),
+    role: z.string().describe('What is launched on it runs in this role and is charged to it.'),
+    node: z.string(),
+    host: z.string().nullable().describe("The node's host name."),
+    attributes: z.record(z.string(), z.string()),
+    resources: resourcesViewSchema.describe('All that it holds, reserved or not.'),
+    reserved: z
+      .array(
+        z.object({
+          reservation: z.string(),
+          role: z.string(),
+          resources: scalarsViewSchema,
+          labels: z.record(z.string(), z.string()),
+        }),
+      )
+      .describe('How much of it comes from which reservation.'),
+    madeAt: time,
+    expiresAt: time,
+  })
+  .meta({ id: 'Offer' });
+
+/** What a task may be said to be. `unknown`: the framework has none of that name on record. */
+export const UPDATE_STATES = [...TASK_STATES, 'unknown'] as const;
+
+export const updateViewSchema = z
+  .object({
+    id: z
+      .string()
+      .nullable()
+      .describe(
+        'To acknowledge it by: until then it is told again, and nothing later of the task. Null: nothing to acknowledge.',
+      ),
+    task: z.string().describe('What the framework calls it.'),
+    taskId: z.string().nullable().describe("What Berth calls it; null where it doesn't know it."),
+    state: z.enum(UPDATE_STATES),
+    unreachable: z.boolean().describe('It is live, but its node has not been heard of.'),
+    at: time,
+    reason: z.enum(TASK_REASONS).nullable(),
+    message: z.string(),
+    role: z.string().nullable(),
+    node: z.string().nullable(),
+    host: z.string().nullable(),
+    ports: z.record(z.string(), z.number().int()),
+    exitCode: z.number().int().nullable(),
+    labels: z.record(z.string(), z.string()),
+    reconciliation: z.boolean().describe('It answers a question; it says how the task stands, not what has changed.'),
+  })
+  .meta({ id: 'TaskUpdate' });
+
+const GONE_CAUSES = ['expired', 'withdrawn'] as const;
+
+export const frameworkEventSchema = z
+  .discriminatedUnion('type', [
+    z.object({
+      type: z.literal('subscribed'),
+      framework: z.string(),
+      session: z.number().int(),
+      heartbeatSeconds: z.number().describe('A comment comes at least this often.'),
+    }),
+    z.object({ type: z.literal('offers'), offers: z.array(offerViewSchema) }),
+    z.object({ type: z.literal('offer-gone'), offer: z.string(), because: z.enum(GONE_CAUSES) }),
+    z.object({ type: z.literal('update'), update: updateViewSchema }),
+    z.object({ type: z.literal('superseded'), session: z.number().int(), message: z.string() }),
+    z.object({ type: z.literal('ended'), message: z.string() }),
+  ])
+  .meta({ id: 'FrameworkEvent' });
+
+export const killSchema = z
+  .strictObject({
+    session: sessionSchema,
+    task: launchedNameSchema,
+    graceSeconds: z
+      .number()
+      .min(0)
+      .max(GRACE_SECONDS_MAX)
+      .optional()
+      .describe("Between the polite signal and the kill. Absent: the task's own."),
+  })
+  .meta({ id: 'Kill' });
+
+export const acknowledgeSchema = z
+  .strictObject({
+    session: sessionSchema,
+    updates: z
+      .array(z.string().regex(UPDATE_ID_PATTERN, 'must be the id of an update'))
+      .min(1)
+      .max(ACKNOWLEDGED_MAX)
+      .describe('Ids of updates.'),
+  })
+  .meta({ id: 'Acknowledge' });
+
+export const acknowledgedSchema = z
+  .object({
+    results: z
+      .array(z.enum(ACKNOWLEDGEMENTS))
+      .describe(
+        'In the order of the request. `known`: it was acknowledged before. `early`: one before it is still outstanding. `unknown`: no such task or update is on record.',
+      ),
+  })
+  .meta({ id: 'Acknowledged' });
+
+export const reconcileSchema = z
+  .strictObject({
+    session: sessionSchema,
+    tasks: z
+      .array(launchedNameSchema)
+      .max(RECONCILED_MAX)
+      .optional()
+      .describe('The tasks that are asked about. Absent: all that have not ended.'),
+  })
+  .meta({ id: 'Reconcile' });
+
+/** What a replica passes on to the one that holds the framework's stream. */
+export const askedSchema = z.strictObject({ tasks: z.array(launchedNameSchema).max(RECONCILED_MAX).nullable() });
+
+export const reconciledSchema = z.object({ updates: z.array(updateViewSchema) }).meta({ id: 'Reconciled' });
+
+export type Subscription = z.output<typeof subscriptionSchema>;
+export type SubscriptionInput = z.input<typeof subscriptionSchema>;
+export type FrameworkView = z.output<typeof frameworkViewSchema>;
+export type OfferView = z.output<typeof offerViewSchema>;
+export type TaskUpdateView = z.output<typeof updateViewSchema>;
+export type FrameworkEvent = z.output<typeof frameworkEventSchema>;
+export type GoneCause = (typeof GONE_CAUSES)[number];
+export type Acknowledged = z.output<typeof acknowledgedSchema>;
+export type Reconciled = z.output<typeof reconciledSchema>;

@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest';
+import type { PassAction } from '../../../control-plane/reconcile/actions.ts';
+import { CONNECT_MS, FAILOVER, planFrameworks } from '../../../control-plane/reconcile/frameworks-pass.ts';
+import { KEEP_MIN_MS, planRetention, RETENTION_DEFAULTS } from '../../../control-plane/reconcile/retention-pass.ts';
+import type { Framework } from '../../../shared/domain/framework.ts';
+import { TASK_STATES } from '../../../shared/domain/task.ts';
+import { applyPass } from '../../support/apply-plan.ts';
+import { aFramework, aJob, aLedger, anEntry, type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
+import { launchedTask } from '../../support/frameworks.ts';
+import { NO_OUTAGE } from '../../support/replica.ts';
+
+const ID = 'f000000000001';
+const TEARDOWN = { atMs: T0, by: 'alice', reason: 'enough' };
+
+function plan(
+  change: Partial<Framework>,
+  {
+    nowMs = T0,
+    leasesCountFromMs = 0,
+    ...literal
+  }: ClusterLiteral & { nowMs?: number; leasesCountFromMs?: number } = {},
+): { actions: readonly PassAction[]; wakeAtMs: number | null } {
+  const cluster = clusterOf({ frameworks: [aFramework(change)], ...literal });
+  return planFrameworks({ ...NO_OUTAGE, cluster, nowMs, leasesCountFromMs });
+}
+
+const AWAY = { disconnected: [ID] };
+
+describe('a framework', () => {
+  it.each<[string, Partial<Framework>, Parameters<typeof plan>[1], string | null, number | null]>([
+    ['with a stream is left alone', {}, {}, null, null],
+    ['whose stream is open again is marked so', { disconnectedSinceMs: T0 }, {}, 'mark-connected', null],
+    ['without a stream is marked so', {}, AWAY, 'mark-disconnected', null],
+    [
+      'without a stream is not marked while leases do not count',
+      {},
+      { ...AWAY, leasesCountFromMs: T0 + 5 },
+      null,
+      T0 + 5,
+    ],
+    [
+      'is waited for until its failover timeout has passed',
+      { disconnectedSinceMs: T0, subscribedAtMs: T0 - 1 },
+      { ...AWAY, nowMs: T0 + 59_999 },
+      null,
+      T0 + 60_000,
+    ],
+    [
+      'is torn down then',
+      { disconnectedSinceMs: T0, subscribedAtMs: T0 - 1 },
+      { ...AWAY, nowMs: T0 + 60_000 },
+      'tear-down',
+      null,
+    ],
+    [
+      'is not torn down while leases do not count',
+      { disconnectedSinceMs: T0, subscribedAtMs: T0 - 1 },
+      { ...AWAY, nowMs: T0 + 60_000, leasesCountFromMs: T0 + 60_001 },
+      null,
+      T0 + 60_001,
+    ],
+    [
+      'that does not fail over is torn down at once',
+      { disconnectedSinceMs: T0, subscribedAtMs: T0 - 1, failoverTimeoutSeconds: 0 },
+      AWAY,
+      'tear-down',
+      null,
+    ],
+    [
+      'gets the time to open its first stream all the same',
+      { disconnectedSinceMs: T0, subscribedAtMs: T0, failoverTimeoutSeconds: 0 },
+      { ...AWAY, nowMs: T0 + CONNECT_MS - 1 },
+      null,
+      T0 + CONNECT_MS,
+    ],
+    [
+      'gets no more time than that',
+      { disconnectedSinceMs: T0, subscribedAtMs: T0, failoverTimeoutSeconds: 0 },
+      { ...AWAY, nowMs: T0 + CONNECT_MS },
+      'tear-down',
+      null,
+    ],
+    ['that was torn down is not waited for', { teardown: TEARDOWN, disconnectedSinceMs: T0 }, AWAY, null, null],
+  ])('%s', (_name, change, options, action, wakeAtMs) => {
+    const planned = plan(change, options);
+    expect(planned.actions.map(({ type }) => type)).toEqual(action === null ? [] : [action]);
+    expect(planned.wakeAtMs).toBe(wakeAtMs);
+  });
+
+  it('has what it launched stopped once it is torn down, each task once, in an order that does not change', () => {
+    const [one, two] = [launchedTask(ID, 'one', { state: 'running' }), launchedTask(ID, 'two')];
+    const ended = launchedTask(ID, 'three', { state: 'finished' });
+    const other = launchedTask('f000000000002', 'four');
+    const tasks = [two, ended, other, one];
+    const cluster = clusterOf({ frameworks: [aFramework({ teardown: TEARDOWN })], tasks });
+    const planned = planFrameworks({ ...NO_OUTAGE, cluster, nowMs: T0 + 1 });
+    expect(planned.actions).toMatchObject([
+      { type: 'stop-task', task: one.id, stop: { by: 'alice', atMs: T0 + 1 } },
+      { type: 'stop-task', task: two.id },
+    ]);
+    expect(planFrameworks({ ...NO_OUTAGE, cluster: applyPass(cluster, planned), nowMs: T0 + 2 }).actions).toEqual([]);
+  });
+
+  it('that has stayed away is torn down by the timeout, and its tasks end by the next pass', () => {
+    const task = launchedTask(ID, 'one', { state: 'running' });
+    const framework = aFramework({ disconnectedSinceMs: T0, subscribedAtMs: T0 - 1 });
+    const cluster = clusterOf({ frameworks: [framework], tasks: [task], ...AWAY });
+    const nowMs = T0 + 60_000;
+    const after = applyPass(cluster, planFrameworks({ ...NO_OUTAGE, cluster, nowMs }));
+    expect(after.frameworks.get(ID)?.teardown).toMatchObject({ by: FAILOVER, atMs: nowMs });
+    const then = planFrameworks({ ...NO_OUTAGE, cluster: after, nowMs });
+    expect(then.actions).toMatchObject([{ type: 'stop-task', task: task.id }]);
+  });
+});
+
+function forgotten(literal: ClusterLiteral, nowMs: number, policy = RETENTION_DEFAULTS): string[] {
+  const { actions } = planRetention({ cluster: clusterOf(literal), nowMs, policy });
+  return actions.flatMap((action) =>
+    action.type === 'forget' ? action.records.map((one) => JSON.stringify(one)) : [],
+  );
+}
+
+describe('what is kept of a framework', () => {
+  const gone = aFramework({ teardown: TEARDOWN });
+  const record = JSON.stringify({ kind: 'framework', framework: ID });
+
+  it('is its record for a while after it was torn down, and for as long as there are tasks of it', () => {
+    expect(forgotten({ frameworks: [gone] }, T0 + KEEP_MIN_MS - 1)).toEqual([]);
+    expect(forgotten({ frameworks: [gone] }, T0 + KEEP_MIN_MS)).toEqual([record]);
+    const task = launchedTask(ID, 'one', { state: 'finished' });
+    expect(forgotten({ frameworks: [gone], tasks: [task] }, T0 + KEEP_MIN_MS)).toEqual([]);
+    expect(forgotten({ frameworks: [aFramework()] }, T0 + 10 * RETENTION_DEFAULTS.keepMs)).toEqual([]);
+  });
+
+  it.each(TASK_STATES.filter((state) => state !== 'pending'))(
+    'is a task that is %s until it holds no place',
+    (state) => {
+      const task = launchedTask(ID, 'one', { state });
+      const ledger = aLedger({ entries: [anEntry(aJob(), task, { framework: ID })] });
+      const late = T0 + RETENTION_DEFAULTS.keepMs + 10;
+      expect(forgotten({ frameworks: [aFramework()], tasks: [task], ledgers: [ledger] }, late)).toEqual([]);
+    },
+  );
+
+  it('is an ended task that it has not heard of for longer than those that it has, however many there are', () => {
+    const owed = launchedTask(ID, 'a', { state: 'failed' });
+    const heard = ['b', 'c', 'd'].map((name) =>
+      launchedTask(ID, name, { state: 'failed', framework: { id: ID, name, acknowledged: 2, labels: {} } }),
+    );
+    const tasks = [owed, ...heard];
+    const policy = { ...RETENTION_DEFAULTS, endedTasksMax: 1 };
+    const goes = (framework: Framework) => forgotten({ frameworks: [framework], tasks }, T0 + KEEP_MIN_MS + 10, policy);
+    expect(goes(aFramework())).toEqual(heard.map(({ id }) => JSON.stringify({ kind: 'task', id })));
+    const all = { ...policy, endedTasksMax: 0 };
+    expect(forgotten({ frameworks: [aFramework()], tasks }, T0 + KEEP_MIN_MS + 10, all)).toHaveLength(4);
+    expect(goes(gone)).toEqual(
+      [owed, heard[0], heard[1]].map((task) => JSON.stringify({ kind: 'task', id: task?.id })),
+    );
+  });
+});

@@ -1,0 +1,193 @@
+import { describe, expect, it } from 'vitest';
+import { FrameworkFeed, RESEND, type StandingOffer } from '../../../control-plane/services/framework-feed.ts';
+import type { Offer } from '../../../shared/domain/offer.ts';
+import { advance, type Task } from '../../../shared/domain/task.ts';
+import { acknowledge } from '../../../shared/domain/task-update.ts';
+import type { FrameworkEvent } from '../../../shared/protocol/framework.ts';
+import { aFramework, aNode, anOffer, type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
+import { launchedTask } from '../../support/frameworks.ts';
+
+const ID = 'f000000000001';
+
+interface Facts extends ClusterLiteral {
+  readonly offers?: readonly Offer[];
+  readonly atMs?: number;
+}
+
+function step(feed: FrameworkFeed, { offers = [], atMs = 0, ...literal }: Facts = {}) {
+  const cluster = clusterOf({ frameworks: [aFramework()], nodes: [aNode()], ...literal });
+  const standing = new Map(offers.map((offer): [string, StandingOffer] => [offer.id, { node: 'edge-1', offer }]));
+  return feed.step({ cluster, offers: standing, nowMs: T0, monotonicMs: atMs });
+}
+
+/** What an event says, in short. */
+function shortOf(event: FrameworkEvent): string {
+  switch (event.type) {
+    case 'offers':
+      return `offers ${event.offers.map(({ id }) => id).join(' ')}`;
+    case 'offer-gone':
+      return `${event.because} ${event.offer}`;
+    case 'update': {
+      const { task, state, id, unreachable, reconciliation } = event.update;
+      const marks = `${unreachable ? ' unreachable' : ''}${reconciliation ? ' asked' : ''}`;
+      return `${task} ${state} ${id === null ? '-' : id.slice(id.lastIndexOf(':') + 1)}${marks}`;
+    }
+    default:
+      return event.type;
+  }
+}
+
+function told(feed: FrameworkFeed, facts?: Facts): string[] {
+  return step(feed, facts).events.map(shortOf);
+}
+
+function moved(task: Task, state: Task['state']): Task {
+  return advance(task, { state, atMs: T0 + 2, reason: 'exited', message: state });
+}
+
+function acknowledged(task: Task, place: number): Task {
+  const outcome = acknowledge(task, place);
+  expect(outcome.result).toBe('acknowledged');
+  return outcome.task;
+}
+
+describe('updates of a task', () => {
+  const starting = launchedTask(ID, 'one', { state: 'starting' });
+  const ended = moved(moved(starting, 'running'), 'finished');
+
+  it('are told one at a time, in order, each once it is the oldest that is not acknowledged', () => {
+    const feed = new FrameworkFeed(ID);
+    expect(told(feed, { tasks: [ended] })).toEqual(['one starting 1']);
+    feed.touch(ended.id);
+    expect(told(feed, { tasks: [ended] })).toEqual([]);
+    const second = acknowledged(ended, 1);
+    feed.touch(ended.id);
+    expect(told(feed, { tasks: [second] })).toEqual(['one running 2']);
+    const third = acknowledged(second, 2);
+    feed.touch(ended.id);
+    expect(told(feed, { tasks: [third] })).toEqual(['one finished 3']);
+    feed.touch(ended.id);
+    expect(told(feed, { tasks: [acknowledged(third, 3)], atMs: 10 * RESEND.maxMs })).toEqual([]);
+  });
+
+  it('are not told of what is the framework`s own doing, nor of what is not its own', () => {
+    const others = launchedTask('f000000000002', 'two', { state: 'running' });
+    const feed = new FrameworkFeed(ID);
+    feed.touch(others.id);
+    expect(told(feed, { tasks: [launchedTask(ID, 'one'), others] })).toEqual([]);
+  });
+
+  it('are told again after ever longer times until they are acknowledged', () => {
+    const feed = new FrameworkFeed(ID);
+    const tasks = [starting];
+    expect(told(feed, { tasks })).toHaveLength(1);
+    const times: number[] = [];
+    for (let wakeAtMs = step(feed, { tasks }).wakeAtMs; times.length < 8; ) {
+      if (wakeAtMs === null) throw new Error('nothing is told again');
+      expect(told(feed, { tasks, atMs: wakeAtMs - 1 })).toEqual([]);
+      expect(told(feed, { tasks, atMs: wakeAtMs })).toEqual(['one starting 1']);
+      times.push(wakeAtMs);
+      wakeAtMs = step(feed, { tasks, atMs: wakeAtMs }).wakeAtMs;
+    }
+    const waits = times.map((atMs, at) => atMs - (times[at - 1] ?? 0));
+    expect(waits).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000]);
+    feed.touch(starting.id);
+    expect(step(feed, { tasks: [acknowledged(starting, 1)], atMs: 1e9 })).toEqual({ events: [], wakeAtMs: null });
+  });
+
+  it('end with its record', () => {
+    const feed = new FrameworkFeed(ID);
+    told(feed, { tasks: [starting] });
+    feed.touch(starting.id);
+    expect(step(feed, { atMs: RESEND.maxMs })).toEqual({ events: [], wakeAtMs: null });
+  });
+
+  it('are all told by another stream that begins, whatever this one has told', () => {
+    const first = new FrameworkFeed(ID);
+    const running = acknowledged(moved(starting, 'running'), 1);
+    expect(told(first, { tasks: [running] })).toEqual(['one running 2']);
+    expect(told(new FrameworkFeed(ID), { tasks: [running] })).toEqual(['one running 2']);
+  });
+
+  it('say that its node has fallen silent, and is heard of again, without an acknowledgement', () => {
+    const task = acknowledged(starting, 1);
+    const silent = { dead: ['edge-1'], epochs: { 'edge-1': { epoch: 1, unreachableSinceMs: T0 } } };
+    const feed = new FrameworkFeed(ID);
+    expect(told(feed, { tasks: [task] })).toEqual([]);
+    feed.touch(task.id);
+    expect(told(feed, { tasks: [task], dead: ['edge-1'] })).toEqual([]);
+    feed.touch(task.id);
+    expect(told(feed, { tasks: [task], ...silent })).toEqual(['one starting - unreachable']);
+    feed.touch(task.id);
+    expect(told(feed, { tasks: [task], ...silent })).toEqual([]);
+    feed.touch(task.id);
+    expect(told(feed, { tasks: [task] })).toEqual(['one starting -']);
+  });
+
+  it('come in steps that are bounded, and all of them come', () => {
+    const tasks = Array.from({ length: 1200 }, (_, at) => launchedTask(ID, `t${at}`, { state: 'running' }));
+    const feed = new FrameworkFeed(ID);
+    const steps = [1, 2, 3, 4].map(() => told(feed, { tasks }));
+    expect(steps.map((events) => events.length)).toEqual([500, 500, 200, 0]);
+    expect(new Set(steps.flat()).size).toBe(1200);
+  });
+});
+
+describe('offers', () => {
+  const one = anOffer({ id: '1-1-1' });
+  const two = anOffer({ id: '1-1-2' });
+
+  it('are told once each, and how those end that were told', () => {
+    const feed = new FrameworkFeed(ID);
+    expect(told(feed, { offers: [one] })).toEqual(['offers 1-1-1']);
+    feed.offersMoved();
+    expect(told(feed, { offers: [one, two] })).toEqual(['offers 1-1-2']);
+    feed.offersMoved();
+    feed.offerGone('1-1-1', 'expired');
+    feed.offerGone('1-9-9', 'withdrawn');
+    expect(told(feed, { offers: [two] })).toEqual(['expired 1-1-1']);
+    feed.offersMoved();
+    expect(told(feed)).toEqual([]);
+    feed.offerGone('1-1-2', 'withdrawn');
+    expect(told(feed)).toEqual([]);
+  });
+
+  it('that came and went before they were told are not told at all', () => {
+    const feed = new FrameworkFeed(ID);
+    feed.offerGone('1-1-1', 'withdrawn');
+    expect(told(feed)).toEqual([]);
+  });
+
+  it('come at most 200 in one event', () => {
+    const offers = Array.from({ length: 450 }, (_, at) => anOffer({ id: `1-1-${at}` }));
+    const { events } = step(new FrameworkFeed(ID), { offers });
+    expect(events.map((event) => (event.type === 'offers' ? event.offers.length : 0))).toEqual([200, 200, 50]);
+  });
+});
+
+describe('a question', () => {
+  const running = acknowledged(launchedTask(ID, 'one', { state: 'running' }), 1);
+  const ended = acknowledged(launchedTask(ID, 'two', { state: 'finished' }), 1);
+  const tasks = [running, ended];
+
+  it('is answered for each task that is named, known or not', () => {
+    const feed = new FrameworkFeed(ID);
+    expect(told(feed, { tasks })).toEqual([]);
+    feed.ask(['one', 'two', 'three']);
+    const answers = ['one running - asked', 'two finished - asked', 'three unknown - asked'];
+    expect(told(feed, { tasks })).toEqual(answers);
+    expect(told(feed, { tasks })).toEqual([]);
+  });
+
+  it('that names none is answered for all that have not ended', () => {
+    const feed = new FrameworkFeed(ID);
+    feed.ask(null);
+    expect(told(feed, { tasks })).toEqual(['one running - asked']);
+  });
+
+  it('is refused where too many wait for their answer', () => {
+    const feed = new FrameworkFeed(ID);
+    const names = (from: number) => Array.from({ length: 10_000 }, (_, at) => `t${from + at}`);
+    expect([0, 10_000, 20_000].map((from) => feed.ask(names(from)))).toEqual([true, true, false]);
+  });
+});

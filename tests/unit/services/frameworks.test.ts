@@ -1,0 +1,172 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
+import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
+import type { Principal } from '../../../control-plane/auth/principal.ts';
+import { registerNode } from '../../../control-plane/services/agents.ts';
+import { getFramework, listFrameworks, subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
+import type { Store } from '../../../control-plane/store/contract.ts';
+import { endOffers } from '../../../shared/domain/ledger.ts';
+import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
+import { eventually } from '../../support/processes.ts';
+import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
+
+const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['eng'], actions: ['framework:run'] };
+
+let store: Store;
+let a: Side;
+let b: Side;
+
+beforeEach(async () => {
+  store = new MemoryStore({ clock: new SystemClock() });
+  a = await startSide(store, 'a');
+  b = await startSide(store, 'b');
+  await registerNode(a.replica.ctx, JOINER, { node: nodeOf('edge-1'), seen: null, tasks: [] });
+});
+afterEach(() => {
+  for (const side of [a, b]) side.stop();
+});
+
+async function joined(roles = ['default']): Promise<string> {
+  const { body } = await subscribe(a.replica.ctx, callOf(), subscriptionOf({ roles }));
+  await caughtUp(a.replica.ctx);
+  await caughtUp(b.replica.ctx);
+  return body.id;
+}
+
+function isConnected({ replica }: Side, id: string): boolean {
+  return replica.ctx.mirror.snapshot.isConnected(id);
+}
+
+describe('a subscription', () => {
+  it('makes a framework that is disconnected until its stream is open, and again once that has ended', async () => {
+    const id = await joined();
+    expect(getFramework(a.replica.ctx, ADMIN, id)).toMatchObject({ state: 'disconnected', session: 1 });
+    const reader = await FrameworkReader.open(b, id, 1);
+    expect(await reader.next()).toMatchObject({ type: 'subscribed', framework: id, session: 1 });
+    await caughtUp(a.replica.ctx);
+    expect(getFramework(a.replica.ctx, ADMIN, id)).toMatchObject({ state: 'connected', disconnectedSince: null });
+    await reader.close();
+    await eventually('the framework to be disconnected', async () => !isConnected(a, id));
+  });
+
+  it('takes a framework over: the old stream is told, the offers are withdrawn, the old session is refused', async () => {
+    const id = await joined();
+    const old = await FrameworkReader.open(a, id, 1);
+    await a.hand.offer(id);
+    expect(await old.next()).toMatchObject({ type: 'subscribed' });
+    expect(await old.next()).toMatchObject({ type: 'offers', offers: [{ id: '1-1-0', node: 'edge-1' }] });
+    const { body } = await subscribe(b.replica.ctx, callOf(), subscriptionOf({ id, roles: ['default', 'eng'] }));
+    expect(body).toMatchObject({ id, session: 2, roles: ['default', 'eng'] });
+    expect(await old.next()).toMatchObject({ type: 'superseded', session: 2 });
+    expect(await old.next()).toBeNull();
+    await caughtUp(b.replica.ctx);
+    expect(b.replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.offers).toEqual({});
+    await expect(FrameworkReader.open(a, id, 1)).rejects.toMatchObject({ code: 'session-moved' });
+    const next = await FrameworkReader.open(b, id, 2);
+    expect(await next.next()).toMatchObject({ type: 'subscribed', session: 2 });
+    await caughtUp(a.replica.ctx);
+    await eventually('only the new stream to count', async () => isConnected(a, id));
+  });
+
+  it('answers its repetition with the same framework', async () => {
+    const call = callOf(ADMIN, { key: 'one', requestDigest: 'd' });
+    const first = await subscribe(a.replica.ctx, call, subscriptionOf());
+    const again = await subscribe(b.replica.ctx, call, subscriptionOf());
+    expect(again).toMatchObject({ replayed: true, body: { id: first.body.id, session: 1 } });
+  });
+
+  it('is refused for what was torn down, and for what never was', async () => {
+    const id = await joined();
+    const reader = await FrameworkReader.open(a, id, 1);
+    await reader.next();
+    await tearDown(b.replica.ctx, callOf(), id, { reason: 'enough' });
+    expect(await reader.next()).toEqual({ type: 'ended', message: 'torn down by admin: enough' });
+    expect(await reader.next()).toBeNull();
+    await expect(subscribe(b.replica.ctx, callOf(), subscriptionOf({ id }))).rejects.toMatchObject({
+      code: 'framework-gone',
+    });
+    await expect(subscribe(b.replica.ctx, callOf(), subscriptionOf({ id: 'f000000000009' }))).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('takes only roles that the token covers, and no other principal acts for it', async () => {
+    const { ctx } = a.replica;
+    await expect(subscribe(ctx, callOf(ALICE), subscriptionOf({ roles: ['ops'] }))).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+    const { body } = await subscribe(ctx, callOf(ALICE), subscriptionOf({ roles: ['eng/ml'] }));
+    await caughtUp(ctx);
+    const bob = { ...ALICE, subject: 'bob' };
+    const reader = { ...bob, actions: ['framework:*'] };
+    await expect(subscribe(ctx, callOf(bob), subscriptionOf({ id: body.id, roles: ['eng'] }))).rejects.toMatchObject({
+      code: 'not-found',
+    });
+    await expect(tearDown(ctx, callOf(reader), body.id, { reason: '' })).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(FrameworkReader.open(a, body.id, 1, reader)).rejects.toMatchObject({ code: 'forbidden' });
+    const page = { limit: 10, after: null };
+    const listed = (principal: Principal) => listFrameworks(ctx, principal, { role: null }, page).items.length;
+    expect([ADMIN, ALICE, reader, bob, { ...reader, roles: ['ops'] }].map(listed)).toEqual([1, 1, 1, 0, 0]);
+    expect(() => getFramework(ctx, { ...reader, roles: ['ops'] }, body.id)).toThrow('there is no framework');
+    const narrower = { ...ALICE, roles: ['eng/other'] };
+    await expect(tearDown(ctx, callOf(narrower), body.id, { reason: '' })).rejects.toMatchObject({ code: 'not-found' });
+    expect(await tearDown(ctx, callOf(ALICE), body.id, { reason: 'done' })).toMatchObject({
+      body: { state: 'ending' },
+    });
+  });
+});
+
+describe('the stream of a framework', () => {
+  it('tells all offers that stand, then new ones, and how those end that it did not answer', async () => {
+    const id = await joined();
+    await a.hand.offer(id, { id: '1-1-1' });
+    await a.hand.offer(id, { id: '1-1-2' });
+    const reader = await FrameworkReader.open(b, id, 1);
+    await reader.next();
+    const first = await reader.next();
+    expect(first?.type === 'offers' && first.offers.map((offer) => offer.id).sort()).toEqual(['1-1-1', '1-1-2']);
+    await a.hand.offer(id, { id: '1-2-0' });
+    expect(await reader.next()).toMatchObject({ type: 'offers', offers: [{ id: '1-2-0' }] });
+    await a.hand.ledger('edge-1', (ledger) => {
+      const filter = { framework: id, role: 'default', generation: 0, sinceMs: 0, untilMs: 1, times: 1 };
+      const refused = ledger.total;
+      return endOffers(
+        ledger,
+        ['1-1-1', '1-1-2'],
+        [
+          { ...filter, offer: '1-1-1', refused, because: 'declined' },
+          { ...filter, offer: '1-1-2', refused, because: 'expired' },
+        ],
+      );
+    });
+    expect(await reader.next()).toEqual({ type: 'offer-gone', offer: '1-1-2', because: 'expired' });
+    await a.hand.ledger('edge-1', (ledger) => endOffers(ledger, ['1-2-0']));
+    expect(await reader.next()).toEqual({ type: 'offer-gone', offer: '1-2-0', because: 'withdrawn' });
+  });
+
+  it('goes on where another one stops, with the same session, and ends that one', async () => {
+    const id = await joined();
+    const first = await FrameworkReader.open(a, id, 1);
+    await first.next();
+    const second = await FrameworkReader.open(b, id, 1);
+    expect(await first.next()).toMatchObject({ type: 'superseded', session: 1 });
+    expect(await first.next()).toBeNull();
+    expect(await second.next()).toMatchObject({ type: 'subscribed' });
+    await caughtUp(a.replica.ctx);
+    expect(isConnected(a, id)).toBe(true);
+  });
+
+  it('is put on record again when its lease is lost under it', async () => {
+    const id = await joined();
+    const reader = await FrameworkReader.open(a, id, 1);
+    await reader.next();
+    const lease = a.replica.ctx.mirror.snapshot.lease(`/berth/connections/${id}`);
+    if (lease === null) throw new Error('no lease');
+    await store.revokeLease(lease);
+    await caughtUp(b.replica.ctx);
+    await eventually('the framework to be connected again', async () => isConnected(b, id));
+    expect(b.replica.ctx.mirror.snapshot.lease(`/berth/connections/${id}`)).not.toBe(lease);
+    await reader.close();
+    await eventually('the framework to be disconnected', async () => !isConnected(b, id));
+  });
+});

@@ -1,0 +1,415 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
+import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
+import type { Principal } from '../../../control-plane/auth/principal.ts';
+import { registerNode } from '../../../control-plane/services/agents.ts';
+import { subscribe } from '../../../control-plane/services/frameworks.ts';
+import { type HeldOfferFilter, listOffers } from '../../../control-plane/services/held-offers.ts';
+import { drainNode } from '../../../control-plane/services/nodes.ts';
+import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
+import { reviveOffers, suppressOffers } from '../../../control-plane/services/offer-wishes.ts';
+import { acceptOffers } from '../../../control-plane/services/offers.ts';
+import type { Store } from '../../../control-plane/store/contract.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { putRecord } from '../../../control-plane/store/records.ts';
+import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
+import { type AcceptInput, acceptSchema } from '../../../shared/protocol/offers.ts';
+import { present } from '../../../shared/util/assert.ts';
+import { anOffer } from '../../support/builders.ts';
+import { changed } from '../../support/changed-store.ts';
+import { Hand, subscriptionOf } from '../../support/frameworks.ts';
+import { ADMIN, callOf, caughtUp, JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
+
+const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['eng'], actions: ['framework:run'] };
+const PAGE = { limit: 100, after: null };
+const ALL: HeldOfferFilter = { framework: null, node: null, role: null };
+
+let store: Store;
+let a: TestReplica;
+let b: TestReplica;
+let hand: Hand;
+let framework: string;
+
+beforeEach(async () => {
+  store = new MemoryStore({ clock: new SystemClock() });
+  a = await startReplica({ store, id: 'a' });
+  b = await startReplica({ store, id: 'b' });
+  hand = new Hand(a.ctx);
+  for (const node of ['edge-1', 'edge-2']) {
+    await registerNode(a.ctx, JOINER, { node: nodeOf(node), seen: null, tasks: [] });
+  }
+  framework = await joined();
+});
+afterEach(() => {
+  a.stop();
+  b.stop();
+});
+
+async function joined(principal = ALICE, roles = ['eng']): Promise<string> {
+  const { body } = await subscribe(a.ctx, callOf(principal), subscriptionOf({ roles }));
+  await bothCaughtUp();
+  return body.id;
+}
+
+async function bothCaughtUp(): Promise<void> {
+  await caughtUp(a.ctx);
+  await caughtUp(b.ctx);
+}
+
+/** Half of a node, unless the change says otherwise. */
+async function offered(id: string, change: { node?: string; framework?: string; role?: string; cpus?: number } = {}) {
+  const { node = 'edge-1', framework: holder = framework, role = 'eng', cpus = 2 } = change;
+  const { resources } = anOffer({ resources: { cpus, memMiB: 1024 } });
+  await hand.offer(holder, {
+    id,
+    node,
+    role,
+    resources,
+    madeAtMs: Date.now() - 5000,
+    expiresAtMs: Date.now() + 55_000,
+  });
+  await bothCaughtUp();
+}
+
+function accept(request: Partial<AcceptInput>, { on = a, call = callOf(ALICE), id = framework } = {}) {
+  return acceptOffers(on.ctx, call, id, acceptSchema.parse({ session: 1, offers: ['0-0-0'], ...request }));
+}
+
+function launch(...names: string[]): NonNullable<AcceptInput['operations']> {
+  return [{ type: 'launch', tasks: names.map((task) => described(task)) }];
+}
+
+function described(task: string, cpus = 0.5) {
+  return { task, image: 'x', resources: { cpus, memMiB: 64 } };
+}
+
+function ledgerOf(node = 'edge-1'): Ledger {
+  const ledger = a.ctx.mirror.snapshot.ledgers.get(node);
+  if (ledger === undefined) throw new Error(`${node} has no ledger`);
+  return ledger;
+}
+
+describe('accepting offers', () => {
+  it('launches tasks, and frees the rest', async () => {
+    await offered('0-0-0');
+    const { body } = await accept({ operations: launch('web', 'db'), refuseSeconds: 60 });
+    expect(body).toMatchObject({
+      node: 'edge-1',
+      role: 'eng',
+      tasks: [
+        { task: 'web', state: 'staging', id: `painter-web-0-${framework}-v1a0` },
+        { task: 'db', state: 'staging' },
+      ],
+      leftOver: { refused: { cpus: 1 } },
+    });
+    await bothCaughtUp();
+    expect(freeResources(ledgerOf())).toMatchObject({ cpus: 3, memMiB: 4096 - 128 });
+    expect(ledgerOf().filters).toMatchObject([{ framework, because: 'unused', times: 1 }]);
+    expect([...a.ctx.mirror.snapshot.tasksOfFramework(framework)].map(({ state }) => state)).toEqual([
+      'staging',
+      'staging',
+    ]);
+  });
+
+  it('ends tasks that can not be launched like any other, and launches the others', async () => {
+    await offered('0-0-0');
+    const half = { ...described('half'), resources: { cpus: 0.1, memMiB: 64, gpus: 0.5 } };
+    const operations = [{ type: 'launch' as const, tasks: [described('large', 3), half, described('web')] }];
+    const { body } = await accept({ operations });
+    expect(body.tasks).toMatchObject([
+      { state: 'error', message: expect.stringContaining('3 of cpus, and 2 is left') },
+      { state: 'error', message: expect.stringContaining('they are given whole') },
+      { state: 'staging' },
+    ]);
+    await bothCaughtUp();
+    const record = a.ctx.mirror.snapshot.tasks.get(`painter-large-0-${framework}-v1a0`);
+    expect(record).toMatchObject({ state: 'error', node: null, framework: { name: 'large', acknowledged: 1 } });
+    expect(Object.keys(ledgerOf().entries)).toHaveLength(1);
+  });
+
+  it('of two at once, on two replicas, carries one out and tells the other one why not', async () => {
+    await offered('0-0-0');
+    const answers = await Promise.allSettled([
+      accept({ operations: launch('one') }, { on: a }),
+      accept({ operations: launch('two') }, { on: b }),
+    ]);
+    const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+    expect(refused).toMatchObject([
+      { code: 'offer-gone', message: expect.stringMatching(/"0-0-0" .* it was accepted at/) },
+    ]);
+    await bothCaughtUp();
+    expect(Object.keys(ledgerOf().entries)).toHaveLength(1);
+    expect(freeResources(ledgerOf()).cpus).toBe(3.5);
+    expect(ledgerOf().filters).toHaveLength(1);
+  });
+
+  it('gives the same answer to the same call again, and launches nothing twice', async () => {
+    await offered('0-0-0');
+    const call = callOf(ALICE, { key: 'k-1', requestDigest: 'd' });
+    const first = await accept({ operations: launch('web') }, { call });
+    await bothCaughtUp();
+    const again = await accept({ operations: launch('web') }, { call, on: b });
+    expect(again).toMatchObject({ replayed: true, body: first.body });
+    await bothCaughtUp();
+    expect(Object.keys(ledgerOf().entries)).toHaveLength(1);
+  });
+
+  it('counts none of an earlier session, even where it is overtaken only as it commits', async () => {
+    await offered('0-0-0');
+    let overtaken = false;
+    const late: Store = changed(store, {
+      async transact(transaction) {
+        if (!overtaken && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
+          overtaken = true;
+          const key = keys.framework(framework);
+          const record = present(a.ctx.mirror.snapshot.frameworks.get(framework), 'the framework');
+          await store.transact({ compares: [], writes: [putRecord('frameworks', key, { ...record, session: 2 })] });
+        }
+        return store.transact(transaction);
+      },
+    });
+    const slow = { ...a, ctx: { ...a.ctx, store: late } };
+    await expect(accept({ operations: launch('web') }, { on: slow })).rejects.toMatchObject({ code: 'session-moved' });
+    await bothCaughtUp();
+    expect(ledgerOf().entries).toEqual({});
+    await expect(accept({ operations: launch('web') })).rejects.toMatchObject({ code: 'session-moved' });
+    await expect(accept({ session: 2, operations: launch('web') })).resolves.toMatchObject({ status: 200 });
+  });
+
+  it('uses offers of one node together, and refuses those of two nodes or two roles', async () => {
+    await offered('0-0-0');
+    await offered('0-0-1');
+    await offered('0-0-2', { node: 'edge-2' });
+    await offered('0-0-3', { node: 'edge-2', role: 'eng/ml' });
+    const large = [{ type: 'launch' as const, tasks: [described('large', 3.5)] }];
+    await expect(accept({ offers: ['0-0-0', '0-0-2'], operations: large })).rejects.toMatchObject({
+      code: 'invalid-request',
+      faults: [{ path: '/offers/1', message: expect.stringContaining('is of node "edge-2", and "0-0-0" of "edge-1"') }],
+    });
+    await expect(accept({ offers: ['0-0-2', '0-0-3'], operations: large })).rejects.toMatchObject({
+      faults: [{ path: '/offers/1', message: expect.stringContaining('is for the role "eng/ml"') }],
+    });
+    const { body } = await accept({ offers: ['0-0-0', '0-0-1'], operations: large });
+    expect(body.tasks).toMatchObject([{ state: 'staging' }]);
+    await bothCaughtUp();
+    expect([ledgerOf().offers, Object.keys(ledgerOf('edge-2').offers)]).toEqual([{}, ['0-0-2', '0-0-3']]);
+  });
+
+  it('takes a name once, in one call and on record', async () => {
+    await offered('0-0-0');
+    await offered('0-0-1');
+    const twice = acceptSchema.safeParse({
+      session: 1,
+      offers: ['0-0-0'],
+      operations: [...launch('a'), ...launch('a')],
+    });
+    expect(twice.error?.issues).toMatchObject([
+      { path: ['operations', 1, 'tasks', 0, 'task'], message: '"a" is used twice' },
+    ]);
+    await accept({ operations: launch('a') });
+    await bothCaughtUp();
+    await expect(accept({ offers: ['0-0-1'], operations: launch('b', 'a') })).rejects.toMatchObject({
+      code: 'already-exists',
+      faults: [{ path: '/operations/0/tasks/1/task', message: expect.stringContaining('"a" is taken') }],
+    });
+    await bothCaughtUp();
+    expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-1']);
+  });
+
+  it('takes what is dangerous only from those who may, and where the node allows it', async () => {
+    await offered('0-0-0');
+    const operations = [{ type: 'launch' as const, tasks: [{ ...described('web'), network: 'host' as const }] }];
+    await expect(accept({ operations })).rejects.toMatchObject({ code: 'forbidden' });
+    const bold = { ...ALICE, actions: ['framework:run', 'job:host-network'] };
+    const { body } = await accept({ operations }, { call: callOf(bold) });
+    expect(body.tasks).toMatchObject([
+      { state: 'error', message: expect.stringContaining("doesn't allow: the host's network") },
+    ]);
+  });
+
+  it('launches nothing on a node that takes no new tasks, before its offers are withdrawn', async () => {
+    await offered('0-0-0');
+    await drainNode(a.ctx, callOf(), 'edge-1', { deadlineSeconds: null });
+    await bothCaughtUp();
+    await expect(accept({ operations: launch('web') })).rejects.toMatchObject({
+      code: 'offer-gone',
+      message: expect.stringContaining('takes no new tasks'),
+    });
+    expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-0']);
+  });
+
+  it('refuses tasks that are too much for one transaction, and ones that a healthy node may stop', async () => {
+    await offered('0-0-0');
+    const args = ['x'.repeat(60_000)];
+    const long = Array.from({ length: 8 }, (_, index) => ({ ...described(`t${index}`, 0.1), args }));
+    await expect(accept({ operations: [{ type: 'launch', tasks: long }] })).rejects.toMatchObject({
+      code: 'payload-too-large',
+      faults: [{ path: '/operations' }],
+    });
+    const eager = { ...described('eager'), stopAfterDisconnectSeconds: 10 };
+    const short = { ...a, ctx: { ...a.ctx, config: { ...a.ctx.config, leaseTtlMs: 20_000 } } };
+    await expect(accept({ operations: [{ type: 'launch', tasks: [eager] }] }, { on: short })).rejects.toMatchObject({
+      faults: [{ path: '/operations/0/tasks/0/stopAfterDisconnectSeconds' }],
+    });
+    expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-0']);
+  });
+
+  it.each([
+    ['that never was', '7-7-7', 'not-found', /has not been made an offer "7-7-7"/],
+    ["that is somebody else's", '0-0-1', 'not-found', /has not been made an offer "0-0-1"/],
+    ['that was declined', '0-0-2', 'offer-gone', /it was declined at/],
+    ['that is used up or withdrawn', '0-0-9', 'offer-gone', /"0-0-9" .* it has been used up or withdrawn/],
+  ])('of an offer %s changes nothing, and says so', async (_what, gone, code, message) => {
+    await offered('0-0-0');
+    await offered('0-0-1', { node: 'edge-2', framework: await joined() });
+    await offered('0-0-2', { cpus: 1 });
+    await declineOffers(a.ctx, callOf(ALICE), framework, { session: 1, offers: ['0-0-2'], refuseSeconds: 5 });
+    await bothCaughtUp();
+    const before = ledgerOf();
+    await expect(accept({ offers: ['0-0-0', gone], operations: launch('web') })).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+    await bothCaughtUp();
+    expect(ledgerOf()).toBe(before);
+  });
+
+  it('is for the framework itself', async () => {
+    await offered('0-0-0');
+    const bob = { ...ALICE, subject: 'bob' };
+    await expect(accept({ operations: launch('web') }, { call: callOf(bob) })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+});
+
+describe('declining offers', () => {
+  const decline = (offers: string[], { seconds = 5, call = callOf(ALICE) } = {}) =>
+    declineOffers(a.ctx, call, framework, { session: 1, offers, refuseSeconds: seconds });
+
+  it('gives them back on all of their nodes, and remembers what was refused', async () => {
+    await offered('0-0-0');
+    await offered('0-0-1', { node: 'edge-2' });
+    const { body } = await decline(['0-0-0', '0-0-1']);
+    expect(body).toMatchObject({ declined: ['0-0-0', '0-0-1'], gone: [] });
+    await bothCaughtUp();
+    for (const node of ['edge-1', 'edge-2']) {
+      expect(ledgerOf(node).offers).toEqual({});
+      expect(ledgerOf(node).filters).toMatchObject([
+        { framework, role: 'eng', because: 'declined', refused: { cpus: 2 } },
+      ]);
+    }
+  });
+
+  it('lasts a second at least', async () => {
+    await offered('0-0-0');
+    await decline(['0-0-0'], { seconds: 0 });
+    await bothCaughtUp();
+    expect(ledgerOf().filters.map(({ sinceMs, untilMs }) => untilMs - sinceMs)).toEqual([1000]);
+  });
+
+  it('passes over what has been answered already', async () => {
+    await offered('0-0-0');
+    await accept({ operations: launch('web') });
+    await bothCaughtUp();
+    const before = ledgerOf();
+    const { status, body } = await decline(['0-0-0']);
+    expect([status, body]).toMatchObject([
+      200,
+      { declined: [], gone: [{ offer: '0-0-0', message: expect.stringMatching(/accepted/) }] },
+    ]);
+    await bothCaughtUp();
+    expect(ledgerOf()).toBe(before);
+  });
+
+  it("never reaches another framework's", async () => {
+    const other = await joined();
+    await offered('0-0-0', { framework: other });
+    await expect(decline(['0-0-0'])).rejects.toMatchObject({ code: 'not-found' });
+    expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-0']);
+  });
+
+  it('takes as many nodes as there are, in several transactions', async () => {
+    const nodes = Array.from({ length: 130 }, (_, n) => `rack-${n}`);
+    for (const [n, node] of nodes.entries()) {
+      await registerNode(a.ctx, JOINER, { node: nodeOf(node), seen: null, tasks: [] });
+      await hand.offer(framework, { id: `0-1-${n}`, node, role: 'eng' });
+    }
+    const sizes: number[] = [];
+    const counted: Store = changed(store, {
+      transact: (transaction) => {
+        sizes.push(transaction.writes.filter(({ key }) => key.startsWith(keys.ledger('rack-'))).length);
+        return store.transact(transaction);
+      },
+    });
+    const call = callOf(ALICE, { key: 'k', requestDigest: 'd' });
+    const offers = nodes.map((_, n) => `0-1-${n}`);
+    const wish = { session: 1, offers: [...offers], refuseSeconds: 5 };
+    const ctx = { ...a.ctx, store: counted };
+    const { body } = await declineOffers(ctx, call, framework, wish);
+    expect(body.declined).toHaveLength(130);
+    expect(sizes).toEqual([64, 64, 2, 0]);
+    await bothCaughtUp();
+    expect(nodes.every((node) => Object.keys(ledgerOf(node).offers).length === 0)).toBe(true);
+    expect(await declineOffers(ctx, call, framework, wish)).toMatchObject({ replayed: true, body });
+  });
+});
+
+describe('wanting offers', () => {
+  const record = () => a.ctx.mirror.snapshot.frameworks.get(framework);
+
+  it('can be stopped, and taken up again, which voids what was refused', async () => {
+    expect((await suppressOffers(a.ctx, callOf(ALICE), framework, { session: 1, roles: null })).body).toEqual({
+      roles: ['eng'],
+      suppressed: ['eng'],
+    });
+    await bothCaughtUp();
+    expect(record()).toMatchObject({ suppressed: ['eng'], filterGenerations: {} });
+    const revived = await reviveOffers(a.ctx, callOf(ALICE), framework, { session: 1, roles: ['eng'] });
+    expect(revived.body.suppressed).toEqual([]);
+    await bothCaughtUp();
+    expect(record()).toMatchObject({ suppressed: [], filterGenerations: { eng: 1 } });
+  });
+
+  it('names roles of the framework', async () => {
+    await expect(
+      reviveOffers(a.ctx, callOf(ALICE), framework, { session: 1, roles: ['eng', 'ops'] }),
+    ).rejects.toMatchObject({
+      code: 'invalid-request',
+      faults: [{ path: '/roles/1', message: '"ops" is none of its roles: eng' }],
+    });
+  });
+
+  it('is of the present session', async () => {
+    await expect(suppressOffers(a.ctx, callOf(ALICE), framework, { session: 9, roles: null })).rejects.toMatchObject({
+      code: expect.stringMatching(/session-moved/),
+    });
+  });
+});
+
+describe('the list of offers', () => {
+  it('says who holds what, and for how long', async () => {
+    await offered('0-0-0');
+    await offered('0-0-1', { node: 'edge-2', framework: await joined(ADMIN, ['ops']), role: 'ops' });
+    const all = listOffers(a.ctx, ADMIN, ALL, PAGE).items;
+    expect(all).toMatchObject([
+      { id: '0-0-0', framework, frameworkName: 'painter', node: 'edge-1', role: 'eng', resources: { cpus: 2 } },
+      { id: '0-0-1', node: 'edge-2', role: 'ops' },
+    ]);
+    expect(all[0]?.heldSeconds).toBeGreaterThanOrEqual(5);
+    const ids = (change: Partial<HeldOfferFilter>) =>
+      listOffers(a.ctx, ADMIN, { ...ALL, ...change }, PAGE).items.map(({ id }) => id);
+    expect(ids({ node: 'edge-2' })).toEqual(['0-0-1']);
+    expect(ids({ role: 'eng' })).toEqual(['0-0-0']);
+    expect(ids({ framework: framework })).toEqual(['0-0-0']);
+  });
+
+  it('shows each only what they may see', async () => {
+    await offered('0-0-0');
+    const seenBy = (principal: Principal) => listOffers(a.ctx, principal, ALL, PAGE).items.length;
+    expect(seenBy(ALICE)).toBe(1);
+    expect(seenBy({ ...ALICE, subject: 'bob' })).toBe(0);
+    expect(seenBy({ ...ALICE, subject: 'bob', actions: ['framework:read'] })).toBe(1);
+    expect(seenBy({ ...ALICE, subject: 'bob', roles: ['ops'], actions: ['framework:read'] })).toBe(0);
+  });
+});
