@@ -24,8 +24,8 @@ export interface PreemptionInput extends OutlookInput {
   readonly ending: EndingPlaces;
 }
 
-/** How often one round looks at any node for others that could make room. In small clusters it is never reached. */
-export const PREEMPTION_LOOKS_MAX = 200_000;
+/** How often one round looks at any node for others that could make room. In small clusters it is hardly ever reached. */
+export const PREEMPTION_LOOKS_MAX = 60_000;
 
 /** Tasks that one round makes end for the sake of others; one more search may go beyond it. */
 export const PREEMPTION_STOPS_MAX = 200;

@@ -1,13 +1,9 @@
 /** A role takes back what it is guaranteed, on real parts: what is in the way ends with its grace, waits, and runs again. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { EtcdStore } from '../../control-plane/adapters/etcd/etcd-store.ts';
-import { keys } from '../../control-plane/store/keys.ts';
-import { putRecord } from '../../control-plane/store/records.ts';
 import type { BerthClient } from '../../shared/client/client.ts';
 import type { TaskState } from '../../shared/domain/task.ts';
 import type { TaskView } from '../../shared/protocol/views.ts';
 import { present } from '../../shared/util/assert.ts';
-import { aRole } from '../support/builders.ts';
 import { eventually, type RealCluster, startRealCluster } from '../support/processes.ts';
 
 let cluster: RealCluster;
@@ -18,10 +14,6 @@ beforeAll(async () => {
   cluster = await startRealCluster({ replicas: 1 });
   ({ client } = present(cluster.replicas[0], 'the replica'));
   ({ node } = await cluster.addAgent('only', ['--resources', 'cpus=2,memMiB=512']));
-  const store = new EtcdStore({ hosts: [cluster.etcd.url] });
-  const role = putRecord('roles', keys.role('a'), aRole('a', { guarantee: { cpus: 2 } }));
-  await store.transact({ compares: [], writes: [role] });
-  await store.close();
 });
 afterAll(() => cluster?.stop());
 
@@ -49,6 +41,8 @@ describe('a role that is guaranteed a full node', () => {
     await submit('theirs', 'b');
     const theirs = await attemptOf('theirs', 0, 'running');
     await eventually('the container to heed signals', async () => (await outputOf(theirs.id)).includes('ready'));
+    // Before that the node would have been kept for it.
+    await client.roles.set('a', { guarantee: { cpus: 2 } });
     await submit('mine', 'a');
     const mine = await attemptOf('mine', 0, 'running');
     expect(mine.node).toBe(node);
@@ -70,6 +64,7 @@ describe('a role that is guaranteed a full node', () => {
     expect(message).toContain('which had to make room: displaced by task');
     expect(explanation?.summary).toContain('0 of 1 node can take it: 1 has too few cpus free');
 
+    await client.roles.unset('a');
     await client.jobs.stop({ role: 'a', name: 'mine' }, { reason: 'seen enough' });
     const again = await attemptOf('theirs', 1, 'running');
     expect(again.id).toBe(id);

@@ -2,15 +2,19 @@ import { describe, expect, it } from 'vitest';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec, Job, JobSpec } from '../../../shared/domain/job.ts';
 import type { TaskEntry } from '../../../shared/domain/ledger.ts';
+import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import type { Role } from '../../../shared/domain/role.ts';
 import { advance, type Task } from '../../../shared/domain/task.ts';
 import { applyRound, literalOf } from '../../support/apply-plan.ts';
 import {
+  aFramework,
   aGroup,
   aJob,
   aLedger,
   aNode,
   anEntry,
+  anOffer,
+  aReservation,
   aRole,
   aTask,
   type ClusterLiteral,
@@ -417,6 +421,51 @@ describe('a priority', () => {
     const limited = aRole('b', { limit: { cpus: 2 } });
     const holder = runs('c1', 'c', { node: 'z' });
     expect(displacedBy({ nodes: { a: 2, z: 1 }, given: [...given, holder], roles: [limited] })).toEqual(['low']);
+  });
+});
+
+describe('what offers hold', () => {
+  const framework = aFramework({ roles: ['c'], suppressed: ['c'] });
+  const offer = anOffer({ role: 'c', expiresAtMs: NOW + 1000 });
+  const offered = (given: readonly Given[], roles: readonly Role[]) => {
+    const whole = literal({ nodes: { a: 2 }, given, roles, change: { frameworks: [framework] } });
+    const ledgers = (whole.ledgers ?? []).map((ledger) => ({ ...ledger, offers: { [offer.id]: offer } }));
+    return planRound({ cluster: clusterOf({ ...whole, ledgers }), nowMs: NOW }).stops.map(({ task }) => task);
+  };
+
+  it('is soon free for what a role is guaranteed, so nobody has to go', () => {
+    expect(offered([runs('b1', 'b'), waits('m', 'mine')], [guaranteed('mine', 1)])).toEqual([]);
+    expect(offered([runs('b1', 'b'), waits('m', 'mine', { cpus: 2 })], [guaranteed('mine', 2)])).toEqual([idOf('b1')]);
+  });
+
+  it('is nothing to wait for between tasks of one role', () => {
+    expect(offered([runs('low', 'b', { priority: 1 }), waits('high', 'b')], [])).toEqual([idOf('low')]);
+  });
+});
+
+describe('what is kept back for a guarantee', () => {
+  it('is no room for a task, which displaces what has a lower priority in its role', () => {
+    const given = [runs('low', 'b', { priority: 1 }), waits('high', 'b')];
+    expect(displacedBy({ nodes: { a: 2 }, given, roles: [guaranteed('mine', 1)] })).toEqual(['low']);
+    expect(displacedBy({ nodes: { a: 3 }, given, roles: [guaranteed('mine', 1)] })).toEqual([]);
+    const larger = [runs('low', 'b', { priority: 1 }), waits('high', 'b', { cpus: 2 })];
+    expect(displacedBy({ nodes: { a: 2 }, given: larger, roles: [guaranteed('mine', 1)] })).toEqual([]);
+  });
+});
+
+describe('what is reserved', () => {
+  const reservation = aReservation({ id: 'r1', role: 'b', scalars: { ...NO_SCALARS, cpus: 1 } });
+  const drawing = { entry: { reserved: { r1: { ...NO_SCALARS, cpus: 1 } } } };
+  const plan = (given: readonly Given[], roles: readonly Role[]) => {
+    const whole = literal({ nodes: { a: 2 }, given, roles });
+    const ledgers = (whole.ledgers ?? []).map((ledger) => ({ ...ledger, reservations: { r1: reservation } }));
+    return planRound({ cluster: clusterOf({ ...whole, ledgers }), nowMs: NOW }).stops.map(({ task }) => task);
+  };
+
+  it('comes free for its own role only', () => {
+    const given = [runs('b1', 'b', { priority: 1, ...drawing }), runs('b2', 'b', { priority: 2 })];
+    expect(plan([...given, waits('m', 'mine')], [guaranteed('mine', 1)])).toEqual([idOf('b2')]);
+    expect(plan([...given, waits('high', 'b', { priority: 9 })], [])).toEqual([idOf('b1')]);
   });
 });
 
