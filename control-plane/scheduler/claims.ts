@@ -49,28 +49,28 @@ function guaranteeClaim({ cluster, outlook }: ClaimInput, { wanted, demand }: Co
     asked: onlyOf(demand, promised),
     offered: 'free',
     mayDisplace: (holder) => !roleWithin(holder.role, role),
-    spares: (gone) => sparesGuarantees({ cluster, outlook }, { wanted, demand }, gone),
+    spares: (gone) => sparesGuarantees({ cluster, outlook }, { role: own, scalars: demand.scalars }, gone),
     explain: () => `displaced by task ${id} of ${whose} is below its guarantee of ${amounts}`,
   };
 }
 
 /**
- * Whether every role keeps what it is guaranteed. A role that the task belongs to as well gets the task in exchange; where it is
+ * Whether every role keeps what it is guaranteed. A role that the heir belongs to as well gets that in exchange; where it is
  * below its guarantee already it must not come to hold less.
  */
-function sparesGuarantees(
+export function sparesGuarantees(
   { cluster, outlook }: ClaimInput,
-  { wanted, demand }: Contender,
+  heir: { readonly role: RolePath; readonly scalars: Scalars },
   gone: readonly Holder[],
 ): boolean {
   const levels = new Set(gone.flatMap(({ role }) => levelsOf(role)));
   return [...levels].every((level) => {
-    const gains = roleWithin(wanted.task.role, level);
+    const gains = roleWithin(heir.role, level);
     return Object.entries(cluster.roles.get(level)?.guarantee ?? {}).every(([name, guaranteed]) => {
       const lost = lostBy(level, gone, name);
       if (lost === 0) return true;
       const before = outlook.heldFirmly(level, name);
-      const after = before - lost + (gains ? scalarOf(demand.scalars, name) : 0);
+      const after = before - lost + (gains ? scalarOf(heir.scalars, name) : 0);
       return toMilli(after) >= (gains ? Math.min(before, guaranteed) : guaranteed);
     });
   });

@@ -65,7 +65,7 @@ export function freedFor(cluster: ClusterView, sweeps: readonly Sweep[]): Map<Ta
 }
 
 function heirOf(cluster: ClusterView, task: TaskId): TaskId | undefined {
-  return cluster.tasks.get(task)?.stop?.displacedBy?.task;
+  return cluster.tasks.get(task)?.stop?.displacedBy?.task ?? undefined;
 }
 
 /** Those of the heirs that still want a place. */

@@ -73,6 +73,8 @@ export class Outlook {
   readonly #cluster: ClusterView;
   readonly #roles: RoleTree;
   readonly #nodes = new Map<NodeId, OpenNode>();
+  /** What offers hold on these nodes. */
+  readonly #offered: Amounts = [];
   readonly #promised = new Map<RolePath, Amounts>();
   readonly #beyond = new Map<RolePath, number>();
 
@@ -87,6 +89,7 @@ export class Outlook {
       this.#recharge(before.get(ledger.node), sums);
       if (!isNodeOpen(survey.cluster, ledger)) continue;
       accumulate(this.#roles.headroom, atLeastNone(sums.freeAmounts));
+      for (const offer of sums.offers) accumulate(this.#offered, usage.names.amountsOf(unreservedPart(offer)));
       this.#nodes.set(ledger.node, { found: row.ledger, sums, rooms: new Map(), holders: null });
     }
   }
@@ -108,6 +111,13 @@ export class Outlook {
   /** The same without what it is to get only when others have ended. */
   heldFirmly(role: RolePath, scalar: string): number {
     return this.held(role, scalar) - this.#roles.amountOf(this.#promised.get(role) ?? [], scalar);
+  }
+
+  /** How much less of a scalar is free, or offered, than all roles need to come to what is guaranteed to them. */
+  needed(scalar: string): number {
+    const { root, headroom } = this.#roles;
+    const [need, free, offered] = [root.need, headroom, this.#offered].map((one) => this.#roles.amountOf(one, scalar));
+    return (need ?? 0) - (free ?? 0) - (offered ?? 0);
   }
 
   /** How much of a scalar the demand's role could get on the node. */
@@ -216,13 +226,17 @@ export class Outlook {
   #holdersIn({ entries }: Ledger): Holder[] {
     return Object.values(entries)
       .flatMap((entry) => this.#holderOf(entry) ?? [])
-      .sort(
-        (a, b) =>
-          a.priority - b.priority ||
-          this.#beyondOf(b.role) - this.#beyondOf(a.role) ||
-          b.placedAtMs - a.placedAtMs ||
-          byText(a.task, b.task),
-      );
+      .sort((a, b) => this.compare(a, b));
+  }
+
+  /** Who of two would have to go first. */
+  compare(a: Holder, b: Holder): number {
+    return (
+      a.priority - b.priority ||
+      this.#beyondOf(b.role) - this.#beyondOf(a.role) ||
+      b.placedAtMs - a.placedAtMs ||
+      byText(a.task, b.task)
+    );
   }
 
   #holderOf(entry: TaskEntry): Holder | undefined {

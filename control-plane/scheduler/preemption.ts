@@ -12,8 +12,10 @@ import type { DisplacementCause, StopRequest } from '../../shared/domain/job.ts'
 import { type Claim, type ClaimInput, guaranteeClaims, levelsOf, priorityClaims } from './claims.ts';
 import { type Demand, demandOf, groupKey } from './demand.ts';
 import type { EndingPlaces } from './kept-places.ts';
+import { departuresFor, isAnyShort, shortRoles } from './offer-shortage.ts';
 import { type Contender, type Holder, type OfferedPart, Outlook, type OutlookInput } from './outlook.ts';
 import type { PlannedStop } from './plan.ts';
+import type { Survey } from './survey.ts';
 import { findDisplacement } from './victims.ts';
 import type { WantedTask } from './wanted.ts';
 
@@ -32,11 +34,13 @@ export const PREEMPTION_STOPS_MAX = 200;
 
 export function planPreemptions(input: PreemptionInput): PlannedStop[] {
   const contenders = contendersOf(input);
-  if (contenders.length === 0) return [];
+  const isOfferShort = input.survey.cluster.frameworks.size > 0 && isAnyShort(input.survey);
+  if (contenders.length === 0 && !isOfferShort) return [];
   const preemption = new Preemption(input);
   const unsettled = contenders.filter((contender) => !preemption.waits(contender));
   // What a role is owed comes before what its tasks are owed of each other, which may not be needed any more by then.
   const left = unsettled.filter((contender) => !preemption.settles(contender, 'guarantee'));
+  if (isOfferShort) preemption.makesRoomForOffers();
   for (const contender of left) preemption.settles(contender, 'priority');
   return preemption.stops;
 }
@@ -110,6 +114,20 @@ class Preemption implements ClaimInput {
     return isFound;
   }
 
+  /** For frameworks whose roles are below what they are guaranteed. */
+  makesRoomForOffers(): void {
+    const { survey, offers } = this.#input;
+    for (const short of shortRoles(survey, this.outlook, offers)) {
+      if (this.#isExhausted()) return;
+      this.#looks += this.outlook.nodesTotal;
+      for (const departure of departuresFor(this, short)) {
+        this.outlook.take(departure);
+        const { node, holders } = departure;
+        for (const { task } of holders) this.stops.push({ node, task, stop: stopForOffers(short.role, survey) });
+      }
+    }
+  }
+
   #isExhausted(): boolean {
     return this.#looks >= PREEMPTION_LOOKS_MAX || this.stops.length >= PREEMPTION_STOPS_MAX;
   }
@@ -148,4 +166,11 @@ function stopOf(
 ): StopRequest {
   const displacedBy = { because: claim.because, role: claim.role, task: contender.wanted.task.id };
   return { atMs: nowMs, by: 'berth', reason: claim.explain(victim), displaced: true, displacedBy };
+}
+
+function stopForOffers(role: RolePath, { cluster, nowMs }: Survey): StopRequest {
+  const amounts = Object.entries(cluster.roles.get(role)?.guarantee ?? {}).map(([name, amount]) => `${amount} ${name}`);
+  const reason = `displaced for offers to frameworks of role ${role}, which is below its guarantee of ${amounts.join(', ')}`;
+  const displacedBy = { because: 'guarantee', role, task: null } as const;
+  return { atMs: nowMs, by: 'berth', reason, displaced: true, displacedBy };
 }

@@ -119,7 +119,7 @@ function displaced(
 
 function idsWithHeir({ id, stop }: Task): TaskId[] {
   const heir = stop?.displacedBy?.task;
-  return heir === undefined ? [id] : [id, heir];
+  return heir === undefined || heir === null ? [id] : [id, heir];
 }
 
 function sweptLedger(ledger: Ledger, { sweep, withdraw }: NodeRound): Ledger {

@@ -18,7 +18,7 @@ export const displacerViewSchema = z
       .enum(DISPLACEMENT_CAUSES)
       .describe('`guarantee`: the role is below it. `priority`: the task has a higher one in the same role.'),
     role: roleSchema.describe('Whose guarantee it is; or the role of both tasks.'),
-    task: z.string().describe('It gets the place.'),
+    task: z.string().nullable().describe('It gets the place; null: what is offered to frameworks of the role.'),
   })
   .meta({ id: 'Displacer' });
 

@@ -139,12 +139,14 @@ function stopText(stop: { at: string; by: string; reason: string }): string {
 }
 
 /** A replica of a later version may know further causes. */
-function displacedText({ because, role, task }: { because: string; role: string; task: string }): string {
+function displacedText({ because, role, task }: { because: string; role: string; task: string | null }): string {
   const causes: Readonly<Record<string, string>> = {
     guarantee: `because role ${role} is below its guarantee`,
     priority: `because that has a higher priority in role ${role}`,
   };
-  return printable(`by task ${task}, ${causes[because] ?? `because of ${because}`}`);
+  return printable(
+    `${task === null ? `for frameworks of role ${role}` : `by task ${task}`}, ${causes[because] ?? `because of ${because}`}`,
+  );
 }
 
 export function renderTask(task: TaskView, { paint, width }: RenderOptions): string {

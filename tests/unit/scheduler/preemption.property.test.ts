@@ -130,7 +130,7 @@ describe('preemption', () => {
           for (const { task, stop } of plan.stops) {
             if (stop.displacedBy?.because !== 'priority') continue;
             const victim = taskOf(before, task);
-            const heir = taskOf(before, stop.displacedBy.task);
+            const heir = taskOf(before, stop.displacedBy.task ?? '');
             expect(victim.role).toBe(heir.role);
             expect(priorityOf(before, victim)).toBeLessThan(priorityOf(before, heir));
           }
@@ -151,7 +151,7 @@ describe('preemption', () => {
           for (const { task, stop } of bound) {
             const { role, task: heir } = present(stop.displacedBy, 'who it is for');
             const victim = taskOf(before, task);
-            expect(roleWithin(taskOf(before, heir).role, role)).toBe(true);
+            expect(roleWithin(taskOf(before, heir ?? '').role, role)).toBe(true);
             expect(roleWithin(victim.role, role)).toBe(false);
             const { guarantee } = present(before.roles.get(role), role);
             expect(heldBy(after, role, gone, 'cpus')).toBeLessThan(guarantee['cpus'] ?? 0);

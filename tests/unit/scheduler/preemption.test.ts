@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec, Job, JobSpec } from '../../../shared/domain/job.ts';
-import type { TaskEntry } from '../../../shared/domain/ledger.ts';
+import type { Ledger, TaskEntry } from '../../../shared/domain/ledger.ts';
+import type { OfferFilter } from '../../../shared/domain/offer.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import type { Role } from '../../../shared/domain/role.ts';
 import { advance, type Task } from '../../../shared/domain/task.ts';
@@ -361,6 +362,16 @@ describe('those who have to go', () => {
   });
 });
 
+/** The task's end, as its node reports it. */
+function ended(cluster: ReturnType<typeof clusterOf>, name: string) {
+  const whole = literalOf(cluster);
+  const killed = { state: 'killed', atMs: NOW, reason: 'stop-requested', message: '' } as const;
+  return clusterOf({
+    ...whole,
+    tasks: whole.tasks.map((task) => (task.id === idOf(name) ? advance(task, killed) : task)),
+  });
+}
+
 describe('a priority', () => {
   it('displaces what has a lower one in the very same role, and says so', () => {
     const { stops } = planFor({
@@ -424,6 +435,63 @@ describe('a priority', () => {
   });
 });
 
+describe('the guarantee of a role whose framework waits for offers', () => {
+  const framework = aFramework({ roles: ['mine'] });
+  const theirs = [runs('b1', 'b', { priority: 1 }), runs('b2', 'b', { priority: 2 }), runs('b3', 'b', { priority: 3 })];
+  const clusterWith = (change: Partial<ClusterLiteral> = {}, roles = [guaranteed('mine', 2)]) =>
+    clusterOf(literal({ nodes: { a: 3 }, given: theirs, roles, change: { frameworks: [framework], ...change } }));
+  const displaced = (cluster: ReturnType<typeof clusterOf>) =>
+    planRound({ cluster, nowMs: NOW }).stops.map(({ task }) => task);
+
+  it('makes room up to what it is short of, and says for whom', () => {
+    const { stops } = planRound({ cluster: clusterWith(), nowMs: NOW });
+    expect(stops.map(({ task }) => task)).toEqual([idOf('b1'), idOf('b2')]);
+    expect(stops[0]).toMatchObject({
+      node: 'a',
+      stop: {
+        reason: 'displaced for offers to frameworks of role mine, which is below its guarantee of 2 cpus',
+        displaced: true,
+        displacedBy: { because: 'guarantee', role: 'mine', task: null },
+      },
+    });
+    expect(displaced(clusterWith({}, [guaranteed('mine', 2), guaranteed('b', 2)]))).toEqual([idOf('b1')]);
+  });
+
+  it.each<[string, Partial<ClusterLiteral>]>([
+    ['wants none', { frameworks: [{ ...framework, suppressed: ['mine'] }] }],
+    ['is away', { disconnected: [framework.id] }],
+    ['is of another role', { frameworks: [{ ...framework, roles: ['c'] }] }],
+  ])('makes no room where the framework %s', (_, change) => {
+    expect(displaced(clusterWith(change))).toEqual([]);
+  });
+
+  const changed = (change: Partial<Ledger>) => {
+    const whole = literalOf(clusterWith());
+    return clusterOf({ ...whole, ledgers: whole.ledgers.map((ledger) => ({ ...ledger, ...change })) });
+  };
+
+  it('makes no room where it holds an offer, or has refused one for now', () => {
+    const offer = anOffer({ role: 'mine', resources: { cpus: 0.5 }, expiresAtMs: NOW + 1000 });
+    expect(displaced(changed({ offers: { [offer.id]: offer } }))).toEqual([]);
+    const filter = (untilMs: number): OfferFilter => ({
+      ...{ framework: framework.id, role: 'mine', generation: 0, offer: 'o', refused: offer.resources },
+      ...{ sinceMs: T0, untilMs, because: 'declined', times: 1 },
+    });
+    expect(displaced(changed({ filters: [filter(NOW + 1)] }))).toEqual([]);
+    expect(displaced(changed({ filters: [filter(NOW)] }))).toEqual([idOf('b1'), idOf('b2')]);
+  });
+
+  it('makes room once, and what has come free is offered to the framework', () => {
+    let cluster = clusterWith();
+    cluster = applyRound(cluster, planRound({ cluster, nowMs: NOW }), NOW);
+    expect(displaced(cluster)).toEqual([]);
+    cluster = ended(ended(cluster, 'b1'), 'b2');
+    const plan = planRound({ cluster, nowMs: NOW });
+    expect(plan.offers).toMatchObject([{ offer: { framework: framework.id, role: 'mine', resources: { cpus: 2 } } }]);
+    expect(plan.stops).toEqual([]);
+  });
+});
+
 describe('what offers hold', () => {
   const framework = aFramework({ roles: ['c'], suppressed: ['c'] });
   const offer = anOffer({ role: 'c', expiresAtMs: NOW + 1000 });
@@ -472,16 +540,6 @@ describe('what is reserved', () => {
 describe('over several rounds', () => {
   const roles = [guaranteed('mine', 2)];
   const given = [runs('b1', 'b'), runs('b2', 'b'), waits('m', 'mine', { cpus: 2 }), waits('other', 'c', { cpus: 1 })];
-
-  /** The task's end, as its node reports it. */
-  function ended(cluster: ReturnType<typeof clusterOf>, name: string) {
-    const whole = literalOf(cluster);
-    const killed = { state: 'killed', atMs: NOW, reason: 'stop-requested', message: '' } as const;
-    return clusterOf({
-      ...whole,
-      tasks: whole.tasks.map((task) => (task.id === idOf(name) ? advance(task, killed) : task)),
-    });
-  }
 
   it('a task waits for those that it displaces, and gets their places before anybody else', () => {
     let cluster = clusterOf(literal({ nodes: { a: 2 }, given, roles }));
