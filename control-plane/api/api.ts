@@ -24,6 +24,7 @@ import { jobEndpoints } from './routes/jobs.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
 import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
+import { reservationEndpoints } from './routes/reservations.ts';
 import { roleEndpoints } from './routes/roles.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
 import { taskEndpoints } from './routes/tasks.ts';
@@ -69,6 +70,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),
     ...roleEndpoints(parts),
+    ...reservationEndpoints(parts),
     ...frameworkEndpoints(parts),
     ...offerEndpoints(parts),
     ...eventEndpoints(parts),

@@ -59,6 +59,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Tasks', description: 'Single containers of jobs.' },
       { name: 'Nodes', description: 'Machines.' },
       { name: 'Roles', description: 'Who the resources are for.' },
+      { name: 'Reservations', description: 'What of nodes is kept for roles, and the volumes that outlive tasks.' },
       { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },

@@ -6,6 +6,7 @@ import { addDevCommand } from './commands/dev.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addProcessCommands } from './commands/processes.ts';
+import { addVolumeCommands } from './commands/reservation.ts';
 import { addRoleCommands } from './commands/role.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addSettingsCommands } from './commands/settings.ts';
@@ -60,6 +61,7 @@ export function createProgram(io: Io, version: string, finish: (exitCode: number
   addJobCommands(program, io, finish);
   addTaskCommands(program, io);
   addNodeCommands(program, io, finish);
+  addVolumeCommands(program, io);
   addRoleCommands(program, io);
   addClusterCommands(program, io);
   addSettingsCommands(program, io);

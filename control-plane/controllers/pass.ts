@@ -19,6 +19,7 @@ import { planGoneNodes } from '../reconcile/gone-nodes-pass.ts';
 import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
+import { planStaticReservations } from '../reconcile/static-reservations-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
@@ -33,6 +34,7 @@ import {
   presenceUnit,
   reachabilityUnit,
   removeJobUnit,
+  reservationsUnit,
   stopUnit,
   type TaskStop,
   type Unit,
@@ -56,6 +58,7 @@ const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
   planBatchPass,
   planKeptAside,
   planNodeHealth,
+  planStaticReservations,
   planFrameworks,
 ];
 
@@ -167,6 +170,8 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'lose-tasks':
     case 'clear-node':
       return String(snapshot.modRevision(keys.epoch(action.node)));
+    case 'set-reservations':
+      return String(snapshot.modRevision(keys.node(action.node)));
     case 'mark-disconnected':
     case 'mark-connected':
     case 'tear-down':
@@ -220,6 +225,8 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return loseUnit(snapshot, action);
     case 'clear-node':
       return clearUnit(snapshot, action);
+    case 'set-reservations':
+      return reservationsUnit(snapshot, action);
     case 'mark-disconnected':
     case 'mark-connected':
     case 'tear-down':

@@ -74,6 +74,8 @@ export type PassAction =
       readonly atMs: number;
       readonly message: string;
     }
+  /** What the node's agent keeps for roles, as far as it is not in use. Compares the ledger and the node's record. */
+  | { readonly type: 'set-reservations'; readonly node: NodeId; readonly atMs: number }
   /** Compares the framework, and the record of its stream. */
   | { readonly type: 'mark-disconnected'; readonly framework: FrameworkId; readonly sinceMs: number }
   | { readonly type: 'mark-connected'; readonly framework: FrameworkId }

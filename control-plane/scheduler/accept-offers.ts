@@ -6,6 +6,7 @@
 import type { Fault } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { VolumeId } from '../../shared/domain/ids.ts';
+import { volumesOf } from '../../shared/domain/job.ts';
 import { addEntries, endOffers, type Ledger } from '../../shared/domain/ledger.ts';
 import {
   addReservation,
@@ -215,7 +216,8 @@ function destroyOnNode(
   if (owner !== undefined && owner !== role) {
     return { path: '/volume', message: `"${id}" is of the role "${owner}", and the offer of "${role}"` };
   }
-  return changedBy(destroyVolume(ledger, id, mounted), '/volume', { tasks, balance });
+  const launched = tasks.flatMap(({ template, node }) => (template && node !== null ? volumesOf(template.group) : []));
+  return changedBy(destroyVolume(ledger, id, new Set([...mounted, ...launched])), '/volume', { tasks, balance });
 }
 
 function changedBy(change: LedgerChange, path: string, rest: Omit<Progress, 'ledger'>): Progress | Fault {

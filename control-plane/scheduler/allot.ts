@@ -21,6 +21,7 @@ import { isEnough } from './slice.ts';
 import type { Survey } from './survey.ts';
 import { isNodeOpen } from './sweeps.ts';
 import { Turns } from './turns.ts';
+import type { LeftWanting } from './unfair-withdrawals.ts';
 import type { WantedTask } from './wanted.ts';
 
 export interface Allotment {
@@ -28,6 +29,8 @@ export interface Allotment {
   readonly offers: readonly DraftedOffer[];
   /** It ended at a bound. */
   readonly isCutOff: boolean;
+  /** Who is left with nothing, for want of room. */
+  readonly left: LeftWanting;
 }
 
 export interface AllotInput {
@@ -86,7 +89,27 @@ class Allotting {
       const isLast = round === LEVELS_MAX;
       if (!this.#giveFair(isLast)) break;
     }
-    return { placements: this.#placements, offers: [...this.#offering.drafts.values()], isCutOff: this.#isCutOff };
+    return {
+      placements: this.#placements,
+      offers: [...this.#offering.drafts.values()],
+      isCutOff: this.#isCutOff,
+      left: this.#left(),
+    };
+  }
+
+  #left(): LeftWanting {
+    const placed = new Set(this.#placements.map(({ task }) => task));
+    const served = new Set([...this.#offering.drafts.values()].map(({ client }) => client));
+    const takers = [...this.#takers.values()];
+    const unplaced = this.#isCutOff ? [] : this.#input.wanted.filter(({ task }) => !placed.has(task.id));
+    return {
+      survey: this.#survey,
+      tasks: [...new Map(unplaced.toReversed().map((wanted) => [wanted.group, wanted])).values()].reverse(),
+      frameworks: takers.flatMap(({ hungry }) =>
+        hungry === null || served.has(hungry.client) || hungry.allowance.offers <= 0 ? [] : [hungry],
+      ),
+      wanting: takers,
+    };
   }
 
   /** The deepest roles first: what is reserved for one above them, others can use as well. */
@@ -130,7 +153,8 @@ class Allotting {
 
   /** False: nobody got anything. */
   #giveFair(isLast: boolean): boolean {
-    const takers = [...this.#takers.values()].filter(({ isDone }) => !isDone);
+    const takers = [...this.#takers.values()].filter((taker) => this.#mayTake(taker));
+    if (takers.length === 0) return false;
     const turns = new Turns(
       this.#roles.root,
       takers.map(({ client }) => client),
@@ -143,6 +167,10 @@ class Allotting {
       if (taker.hungry !== null) return this.#giveOffer(taker.hungry);
       return isBelowLevel(taker.client) && this.#place(taker);
     });
+  }
+
+  #mayTake({ hungry, isDone }: Taker): boolean {
+    return hungry === null ? !isDone : hungry.allowance.offers > 0 && !this.#offering.isEmpty;
   }
 
   #giveOffer(hungry: HungryClient): boolean {
@@ -267,7 +295,7 @@ function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[
   const { roles } = survey;
   const minimums = distinctMinimums(hungry);
   return survey.rows.flatMap((row) => {
-    const isUseful = row.reserved.length > 0 || minimums.some((one) => isEnough(row.freeAmounts, one));
+    const isUseful = row.reserved.length > 0 || (row.hasFree && minimums.some((one) => isEnough(row.freeAmounts, one)));
     if (!isUseful || !isNodeOpen(survey.cluster, row.ledger)) return [];
     const room = survey.room(row);
     return room === null ? [] : [new ShelfNode(room, row, { filters: filtersInForce(survey, row), roles })];

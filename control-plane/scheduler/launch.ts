@@ -21,8 +21,10 @@ import {
   subtractPorts,
 } from '../../shared/domain/resources.ts';
 import { advance, type Task, type TaskTransition } from '../../shared/domain/task.ts';
+import { missingVolumes } from '../../shared/domain/volumes.ts';
 import { utf8Length } from '../../shared/util/codec.ts';
 import { templateKey } from './demand.ts';
+import { chooseDevices, heldDevices } from './devices.ts';
 import { type OfferBalance, takeFrom } from './offer-balance.ts';
 import { allocatePorts } from './ports.ts';
 
@@ -54,7 +56,15 @@ export function launch(site: LaunchSite, request: LaunchRequest): Launch {
   const taken = takeFrom(balance, { scalars: scalarsOf(request), ports: held, reserved: request.reserved });
   if (!taken.ok) return refusedLaunch(site, request, taken.why);
   const resources = { ...scalarsOf(request), ports: held };
-  const entry = entryFor(site, request, { resources, ports, reserved: taken.reserved });
+  const devices = devicesFor(site, resources.gpus);
+  if (devices === null) {
+    return refusedLaunch(
+      site,
+      request,
+      `needs ${resources.gpus} GPUs, of which the node has lost some since the offer was made`,
+    );
+  }
+  const entry = entryFor(site, request, { resources, ports, devices, reserved: taken.reserved });
   const crowded = crowdingOf(site.ledger, entry);
   if (crowded !== null) return refusedLaunch(site, request, crowded);
   return { task: launchedTask(site, request, ports), entry, balance: taken.balance };
@@ -83,9 +93,11 @@ export function coordinatesOf(
   return { ...place, id: taskId(place) };
 }
 
-function misfitOf({ node }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
+function misfitOf({ node, ledger, role }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
   const { gpus } = group.resources;
   if (!Number.isInteger(gpus)) return `asks for ${gpus} GPUs, and they are given whole: ask for ${Math.ceil(gpus)}`;
+  const volumes = missingVolumes(ledger, group, role);
+  if (volumes.length > 0) return `mounts what the node can't give it: the node ${volumes.join(' and ')}`;
   const missing = missingConsents(group, node.consent);
   return missing.length === 0 ? null : `needs what the node's operator doesn't allow: ${missing.join(', ')}`;
 }
@@ -99,10 +111,18 @@ function portMisfitOf({ template: { group } }: LaunchRequest, free: readonly Por
   return any <= left ? null : `needs ${any} host ports, and ${left} are left of the offer`;
 }
 
+/** An offer counts GPUs; which ones they are is decided here. Null: the node has fewer left than the offer says. */
+function devicesFor({ node: { gpus }, ledger }: LaunchSite, count: number): readonly string[] | null {
+  const held = heldDevices(ledger);
+  const free = gpus.length === 0 ? ledger.total.gpus : gpus.filter(({ id }) => !held.has(id)).length;
+  if (free < count) return null;
+  return chooseDevices({ devices: gpus, held, count });
+}
+
 function entryFor(
   { framework, role }: LaunchSite,
   request: LaunchRequest,
-  held: Pick<TaskEntry, 'resources' | 'ports' | 'reserved'>,
+  held: Pick<TaskEntry, 'resources' | 'ports' | 'devices' | 'reserved'>,
 ): TaskEntry {
   const { id, jobUid, jobVersion, group } = coordinatesOf(framework, request);
   return {
@@ -113,7 +133,6 @@ function entryFor(
     jobVersion,
     group,
     ...held,
-    devices: [],
     framework: framework.id,
     templateBytes: utf8Length(JSON.stringify(request.template.group)),
     stop: null,

@@ -21,6 +21,8 @@ export interface Charge {
   readonly whole: Amounts;
   holdings: number;
   offers: number;
+  /** The part of the above that offers are. */
+  readonly offered: { readonly unreserved: Amounts; readonly whole: Amounts };
 }
 
 export interface FreeReservation {
@@ -34,6 +36,8 @@ export interface LedgerSums {
   readonly total: Amounts;
   readonly free: Resources;
   readonly freeAmounts: Amounts;
+  /** Anything is left that isn't reserved. */
+  readonly hasFree: boolean;
   /** Reservations of which anything is left. */
   readonly reserved: readonly FreeReservation[];
   readonly charges: readonly Charge[];
@@ -49,6 +53,7 @@ export interface LedgerSums {
 
 export function sumLedger(ledger: Ledger, names: ScalarNames): LedgerSums {
   const free = freeResources(ledger);
+  const freeAmounts = names.amountsOf(free);
   const offers = Object.values(ledger.offers);
   const entries = Object.values(ledger.entries);
   const reservations = Object.values(ledger.reservations);
@@ -56,7 +61,8 @@ export function sumLedger(ledger: Ledger, names: ScalarNames): LedgerSums {
     ledger,
     total: names.amountsOf(ledger.total),
     free,
-    freeAmounts: names.amountsOf(free),
+    freeAmounts,
+    hasFree: freeAmounts.some((amount) => amount > 0),
     reserved: reservations
       .map((one) => ({ id: one.id, role: one.role, free: freeReserved(ledger, one) }))
       .filter((one) => names.amountsOf(one.free).some((amount) => amount > 0)),
@@ -85,10 +91,15 @@ function chargesOf({ entries, offers }: Ledger, names: ScalarNames): Charge[] {
     const key = clientKey(role, client);
     const charge = charges.get(key) ?? emptyCharge(role, client);
     charges.set(key, charge);
-    accumulate(charge.unreserved, names.amountsOf(unreservedPart(holding)));
-    accumulate(charge.whole, names.amountsOf(holding.resources));
+    const unreserved = names.amountsOf(unreservedPart(holding));
+    const whole = names.amountsOf(holding.resources);
+    accumulate(charge.unreserved, unreserved);
+    accumulate(charge.whole, whole);
     charge.holdings += 1;
-    if (isOffer) charge.offers += 1;
+    if (!isOffer) return;
+    charge.offers += 1;
+    accumulate(charge.offered.unreserved, unreserved);
+    accumulate(charge.offered.whole, whole);
   };
   for (const entry of Object.values(entries)) add(entry, false);
   for (const offer of Object.values(offers)) add(offer, true);
@@ -96,7 +107,7 @@ function chargesOf({ entries, offers }: Ledger, names: ScalarNames): Charge[] {
 }
 
 export function emptyCharge(role: RolePath, client: ClientId): Charge {
-  return { role, client, unreserved: [], whole: [], holdings: 0, offers: 0 };
+  return { role, client, unreserved: [], whole: [], holdings: 0, offers: 0, offered: { unreserved: [], whole: [] } };
 }
 
 /** Neither roles nor ids of frameworks hold spaces. */

@@ -14,9 +14,6 @@ export interface Pool {
   partMax(contender: Contender): number;
 }
 
-/** Halvings of the span in which a level lies: closer than a thousandth of a core. */
-const STEPS = 48;
-
 /** Sets the level of everybody below. Those that can use less than what they would get have none. */
 export function setLevels(tree: RoleTree, root: Contender, pool: Pool): void {
   const most = new Map<Contender, number>();
@@ -60,7 +57,8 @@ function distribute(contender: Contender, part: number, filling: Filling): void 
   const level = levelOf(below, part, filling);
   for (const one of below) {
     one.member.level = level;
-    const own = level === Number.POSITIVE_INFINITY ? mostOf(one, filling) : partAt(one, level, filling);
+    if (one.below.length === 0) continue;
+    const own = level === Number.POSITIVE_INFINITY ? mostOf(one, filling) : partsAt(slopesOf([one], filling), level);
     distribute(one, own, filling);
   }
 }
@@ -68,33 +66,64 @@ function distribute(contender: Contender, part: number, filling: Filling): void 
 function levelOf(below: readonly Contender[], part: number, filling: Filling): number {
   const wanted = below.reduce((sum, one) => sum + mostOf(one, filling), 0);
   if (wanted <= part) return Number.POSITIVE_INFINITY;
-  let low = 0;
-  let high = 0;
   const whole = filling.tree.shareOf(filling.pool.amounts);
-  for (const { member } of below) high = Math.max(high, member.share + whole / member.weight);
-  for (let step = 0; step < STEPS; step += 1) {
+  let low = Number.POSITIVE_INFINITY;
+  let high = 0;
+  for (const { member } of below) {
+    low = Math.min(low, member.share);
+    high = Math.max(high, member.share + whole / member.weight);
+  }
+  const slopes = slopesOf(below, filling);
+  for (let step = 0; step < STEPS_MAX && high - low > high * EXACTNESS; step += 1) {
     const middle = (low + high) / 2;
-    let used = 0;
-    for (const one of below) used += partAt(one, middle, filling);
-    if (used > part) high = middle;
+    if (partsAt(slopes, middle) > part) high = middle;
     else low = middle;
   }
   return high;
 }
 
-function mostOf(contender: Contender, { most }: Filling): number {
-  return most.get(contender) ?? 0;
+/** Halvings of the span in which a level lies, at the most. */
+const STEPS_MAX = 60;
+/** Closer than a thousandth of a core in a million of them. */
+const EXACTNESS = 1e-9;
+
+/** Of one member after the other: the most that it can use, then for each scalar how its part grows with the level, and from where. */
+interface Slopes {
+  readonly values: Float64Array;
+  readonly each: number;
 }
 
-/** Which part of the pool takes the member to the level. */
-function partAt(contender: Contender, level: number, filling: Filling): number {
+function slopesOf(below: readonly Contender[], filling: Filling): Slopes {
   const { tree, pool } = filling;
-  const { charged, weight } = contender.member;
-  let part = mostOf(contender, filling);
-  for (const place of tree.counted) {
-    const amount = amountAt(pool.amounts, place);
-    if (amount <= 0) continue;
-    part = Math.min(part, (level * weight * amountAt(tree.total, place) - amountAt(charged, place)) / amount);
+  const places = tree.counted.filter((place) => amountAt(pool.amounts, place) > 0);
+  const each = 1 + 2 * places.length;
+  const values = new Float64Array(below.length * each);
+  let at = 0;
+  for (const one of below) {
+    values[at++] = mostOf(one, filling);
+    for (const place of places) {
+      const amount = amountAt(pool.amounts, place);
+      values[at++] = (one.member.weight * amountAt(tree.total, place)) / amount;
+      values[at++] = amountAt(one.member.charged, place) / amount;
+    }
   }
-  return Math.max(0, part);
+  return { values, each };
+}
+
+/** Which part of the pool takes all of them to the level. */
+function partsAt({ values, each }: Slopes, level: number): number {
+  let sum = 0;
+  for (let start = 0; start < values.length; start += each) {
+    let part = values[start] ?? 0;
+    for (let at = start + 1; at < start + each; at += 2) {
+      const own = level * (values[at] ?? 0) - (values[at + 1] ?? 0);
+      if (own < part) part = own;
+    }
+    if (part > 0) sum += part;
+  }
+  return sum;
+}
+
+function mostOf(contender: Contender, { most }: Filling): number {
+  return most.get(contender) ?? 0;
 }

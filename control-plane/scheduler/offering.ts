@@ -6,7 +6,15 @@
 import type { FrameworkId, NodeId } from '../../shared/domain/ids.ts';
 import { LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX } from '../../shared/domain/ledger.ts';
 import { isCovered, LEDGER_OFFERS_MAX } from '../../shared/domain/offer.ts';
-import { addResources, addScalars, countPorts, NO_SCALARS, type Resources } from '../../shared/domain/resources.ts';
+import {
+  addResources,
+  addScalars,
+  countPorts,
+  NO_SCALARS,
+  type Resources,
+  scalarNames,
+  scalarOf,
+} from '../../shared/domain/resources.ts';
 import { type Amounts, amountAt, sameAmounts } from './amounts.ts';
 import type { HungryClient } from './hungry.ts';
 import { usableReservations } from './reserved.ts';
@@ -45,7 +53,7 @@ export class Offering {
   readonly #withGpus: Shelf;
   readonly #gpuNodes: Room['gpuNodes'];
   readonly #usualMinimums: readonly Amounts[];
-  readonly #cursors = new Map<string, Cursor>();
+  readonly #cursors = new Map<HungryClient, { readonly plain: Cursor; readonly withGpus: Cursor }>();
   readonly #shelfOf = new Map<NodeId, { readonly shelf: Shelf; readonly node: ShelfNode }>();
 
   constructor(
@@ -70,6 +78,11 @@ export class Offering {
   /** Levels have risen, or other things are looked for: what was passed over may be of use now. */
   startOver(): void {
     this.#cursors.clear();
+  }
+
+  /** Nothing is left for anybody. */
+  get isEmpty(): boolean {
+    return this.#plain.isEmpty && this.#withGpus.isEmpty;
   }
 
   /** Something has been given of the room. */
@@ -169,11 +182,12 @@ export class Offering {
   #cutOpened(hungry: HungryClient, search: Search): boolean {
     const { shelf } = search;
     const cursor = this.#cursorOf(hungry, shelf);
-    for (; cursor.opened < shelf.opened.length; cursor.opened += 1) {
-      const node = shelf.opened[cursor.opened];
-      if (node !== undefined && this.#cut(hungry, node, { ...search, cursor })) return true;
+    for (let place = shelf.nextOpened(cursor.opened); ; place = shelf.nextOpened(place + 1)) {
+      cursor.opened = place;
+      const node = shelf.opened[place];
+      if (node === undefined) return false;
+      if (this.#cut(hungry, node, { search, cursor })) return true;
     }
-    return false;
   }
 
   /** The smallest that it can use, so that large nodes stay whole for those that are due more. */
@@ -184,15 +198,15 @@ export class Offering {
     for (; place >= 0; place = shelf.previousWhole(place - 1)) {
       const node = shelf.nodes[place];
       cursor.back = place;
-      if (node !== undefined && this.#cut(hungry, node, { ...search, cursor })) return true;
+      if (node !== undefined && this.#cut(hungry, node, { search, cursor })) return true;
     }
     cursor.back = -1;
     return false;
   }
 
-  #cut(hungry: HungryClient, node: ShelfNode, { spare, wishOf, cursor }: Search & { cursor: Cursor }): boolean {
+  #cut(hungry: HungryClient, node: ShelfNode, { search, cursor }: { search: Search; cursor: Cursor }): boolean {
+    const { spare, wishOf } = search;
     const { free, total } = node;
-    if (isEmpty(free)) return false;
     const wish = wishOf(node);
     if (wish === null) return false;
     const { minimums } = hungry;
@@ -262,14 +276,16 @@ export class Offering {
     return this.#gpuNodes === 'restricted' ? [this.#plain] : [this.#plain, this.#withGpus];
   }
 
-  #cursorOf({ key }: HungryClient, shelf: Shelf): Cursor {
-    const own = `${key} ${shelf === this.#plain ? 'plain' : 'gpus'}`;
-    const known = this.#cursors.get(own);
-    if (known !== undefined) return known;
-    const cursor = { whole: 0, opened: 0, back: Number.MAX_SAFE_INTEGER, refused: [] };
-    this.#cursors.set(own, cursor);
-    return cursor;
+  #cursorOf(hungry: HungryClient, shelf: Shelf): Cursor {
+    const known = this.#cursors.get(hungry);
+    const cursors = known ?? { plain: newCursor(), withGpus: newCursor() };
+    if (known === undefined) this.#cursors.set(hungry, cursors);
+    return shelf === this.#plain ? cursors.plain : cursors.withGpus;
   }
+}
+
+function newCursor(): Cursor {
+  return { whole: 0, opened: 0, back: Number.MAX_SAFE_INTEGER, refused: [] };
 }
 
 interface Search {
@@ -301,12 +317,9 @@ function isWithin(amounts: Amounts, spare: Amounts): boolean {
   return true;
 }
 
-function isEmpty(amounts: Amounts): boolean {
-  return amounts.every((amount) => amount <= 0);
-}
-
 /** What is less than nothing isn't offered. */
 function positive(resources: Resources): Resources {
+  if (scalarNames(resources).every((name) => scalarOf(resources, name) >= 0)) return resources;
   const { cpus, memMiB, diskMiB, gpus, custom, ports } = resources;
   return {
     cpus: Math.max(0, cpus),

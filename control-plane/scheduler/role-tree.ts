@@ -69,6 +69,9 @@ export class Client extends Member {
   }
 }
 
+/** Infinite of everything. */
+const UNBOUNDED: Amounts = [];
+
 export interface Given {
   /** What the role is charged for. */
   readonly unreserved: Amounts;
@@ -168,6 +171,7 @@ export class RoleTree {
 
   /** How much more of each scalar, reserved ones apart, the role may be given: its limits, and what is kept for others. */
   spareOf(role: RoleNode): Amounts {
+    if (!this.hasGuarantees) return this.hasLimits ? this.limitLeft(role) : UNBOUNDED;
     const spare = this.limitLeft(role);
     const kept = this.guaranteeLeft(role);
     return spare.map((amount, place) => Math.min(amount, kept[place] ?? Number.POSITIVE_INFINITY));

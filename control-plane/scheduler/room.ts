@@ -17,6 +17,7 @@ import type { Node } from '../../shared/domain/node.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import {
   countPorts,
+  NO_RESOURCES,
   type Resources,
   type Scalars,
   scalarOf,
@@ -212,12 +213,13 @@ class LedgerRoom implements Room {
   #take(client: Client, part: Part, counts: { holdings: number; offers: number }): void {
     const { roles } = this;
     const taken = unreservedPart(part);
-    this.free = subtractResources(this.free, taken);
+    this.free = taken === this.free ? NO_RESOURCES : subtractResources(this.free, taken);
     this.version += 1;
-    const unreserved = roles.names.amountsOf(taken);
-    roles.charge(client, { unreserved, whole: roles.names.amountsOf(part.resources), ...counts });
+    const whole = roles.names.amountsOf(part.resources);
+    const unreserved = taken === part.resources ? whole : roles.names.amountsOf(taken);
+    roles.charge(client, { unreserved, whole, ...counts });
     accumulate(roles.headroom, unreserved, -1);
-    if (Object.keys(part.reserved).length === 0) return;
+    if (taken === part.resources) return;
     this.reserved = this.reserved.map((one) => {
       const drawn = Object.hasOwn(part.reserved, one.id) ? part.reserved[one.id] : undefined;
       return drawn === undefined ? one : { ...one, free: subtractScalars(one.free, drawn) };

@@ -80,6 +80,8 @@ export class RoundMemory {
       accumulate(sum.whole, charge.whole, sign);
       sum.holdings += sign * charge.holdings;
       sum.offers += sign * charge.offers;
+      accumulate(sum.offered.unreserved, charge.offered.unreserved, sign);
+      accumulate(sum.offered.whole, charge.offered.whole, sign);
       if (sum.holdings === 0) this.#charges.delete(key);
       else this.#charges.set(key, sum);
     }

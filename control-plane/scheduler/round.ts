@@ -7,8 +7,9 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import { isInForce } from '../../shared/domain/offer-filters.ts';
-import { allot } from './allot.ts';
+import { type Allotment, allot } from './allot.ts';
 import { batchFramework } from './batch-framework.ts';
+import { boundWithdrawals } from './bound-withdrawals.ts';
 import { throttledFrameworks } from './hungry.ts';
 import { type EndingPlaces, endingFor, freedFor, keepPlaces } from './kept-places.ts';
 import type { DraftedOffer } from './offering.ts';
@@ -17,6 +18,7 @@ import { planPreemptions } from './preemption.ts';
 import { RoundMemory, type Usage } from './round-memory.ts';
 import { Survey } from './survey.ts';
 import { planSweeps } from './sweeps.ts';
+import { unfairWithdrawals } from './unfair-withdrawals.ts';
 import { queueOf, type WantedTask } from './wanted.ts';
 
 export interface RoundInput {
@@ -35,31 +37,54 @@ export const ROUND_OFFERS_MAX = 20_000;
 
 export function planRound({ cluster, nowMs, memory = new RoundMemory() }: RoundInput): RoundPlan {
   const usage = memory.usageOf(cluster);
-  const { wanted, wakeAtMs } = queueOf(cluster, nowMs);
-  const sweeps = planSweeps(cluster, usage, nowMs);
-  const survey = new Survey(cluster, usage, { sweeps, nowMs });
-  const ending = wanted.length === 0 ? NOBODY : endingFor(survey);
-  // What has come free for somebody, and what still is to, is nobody else's.
-  keepPlaces(
-    ending,
-    wanted.filter(({ task }) => ending.has(task.id)),
-  );
-  const inherited = inherit(survey, { wanted, ending, freed: freedFor(cluster, sweeps) });
-  const throttled = throttledFrameworks(cluster, survey, nowMs);
-  const bounds = { placementsMax: ROUND_PLACEMENTS_MAX - inherited.length, offersMax: ROUND_OFFERS_MAX };
-  const allotment = allot({ survey, wanted: without(wanted, inherited), throttled, ...bounds });
-  const { isCutOff } = allotment;
-  const placements = [...inherited, ...allotment.placements];
+  const queue = queueOf(cluster, nowMs);
+  const due = new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
+  const bounded = boundWithdrawals(due);
+  const { survey, allotment, ending } = allotFairly(bounded.length === 0 ? due : due.again(bounded), queue.wanted);
+  const { placements, isCutOff } = allotment;
   const offers = numbered(cluster, nowMs, allotment.offers);
-  const unplaced = isCutOff ? [] : without(wanted, placements);
+  const unplaced = isCutOff ? [] : without(queue.wanted, placements);
+  const ends = [queue.wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null];
   return {
-    sweeps,
+    sweeps: survey.sweeps,
     placements,
     offers,
     stops: planPreemptions({ survey, usage, placements, offers, unplaced, ending }),
     isCutOff,
-    wakeAtMs: earliest([wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null]),
+    wakeAtMs: earliest(ends),
   };
+}
+
+interface Allotted {
+  readonly survey: Survey;
+  readonly allotment: Allotment;
+  readonly ending: EndingPlaces;
+}
+
+/** If somebody that is owed something is left with nothing, then once more with the offers gone that are in the way: if that helps. */
+function allotFairly(survey: Survey, wanted: readonly WantedTask[]): Allotted {
+  const first = allotAll(survey, wanted);
+  const { ended, owed } = unfairWithdrawals(first.allotment.left);
+  if (ended.length === 0) return first;
+  const again = allotAll(survey.again(ended), wanted);
+  const stillOwed = again.allotment.left.frameworks.filter(({ key }) => owed.has(key)).length;
+  const helps = again.allotment.placements.length > first.allotment.placements.length || stillOwed < owed.size;
+  return helps ? again : first;
+}
+
+/** What has come free for somebody, and what still is to, is nobody else's. */
+function allotAll(survey: Survey, wanted: readonly WantedTask[]): Allotted {
+  const { cluster, nowMs } = survey;
+  const ending = wanted.length === 0 ? NOBODY : endingFor(survey);
+  keepPlaces(
+    ending,
+    wanted.filter(({ task }) => ending.has(task.id)),
+  );
+  const inherited = inherit(survey, { wanted, ending, freed: freedFor(cluster, survey.sweeps) });
+  const throttled = throttledFrameworks(cluster, survey, nowMs);
+  const bounds = { placementsMax: ROUND_PLACEMENTS_MAX - inherited.length, offersMax: ROUND_OFFERS_MAX };
+  const allotment = allot({ survey, wanted: without(wanted, inherited), throttled, ...bounds });
+  return { survey, ending, allotment: { ...allotment, placements: [...inherited, ...allotment.placements] } };
 }
 
 const NOBODY: EndingPlaces = new Map();

@@ -44,12 +44,18 @@ export class ShelfNode {
   get isWhole(): boolean {
     return this.room.version === 0;
   }
+
+  get isEmpty(): boolean {
+    for (const amount of this.free) if (amount > 0) return false;
+    return true;
+  }
 }
 
 export class Shelf {
   readonly nodes: readonly ShelfNode[];
   /** Nodes of which a part has been given, in that order. */
   readonly opened: ShelfNode[] = [];
+  readonly #openedNext: number[] = [0];
   readonly #next: Int32Array;
   readonly #previous: Int32Array;
 
@@ -80,6 +86,21 @@ export class Shelf {
     return place;
   }
 
+  /** The place among the opened ones of the first, from here on, of which anything is left. */
+  nextOpened(from: number): number {
+    let place = follow(this.#openedNext, Math.min(from, this.opened.length));
+    while (place < this.opened.length && this.opened[place]?.isEmpty !== false) {
+      this.#openedNext[place] = place + 1;
+      place = follow(this.#openedNext, place);
+    }
+    return place;
+  }
+
+  /** Nothing is left on any node. */
+  get isEmpty(): boolean {
+    return this.nextWhole(0) >= this.nodes.length && this.nextOpened(0) >= this.opened.length;
+  }
+
   /** The place of the first node that is no larger than this. */
   placeOfSize(size: number): number {
     let low = 0;
@@ -98,12 +119,14 @@ export class Shelf {
     if (node === undefined || this.#next[place] !== place) return;
     this.#next[place] = place + 1;
     this.#previous[place + 1] = place;
-    if (node.free.some((amount) => amount > 0)) this.opened.push(node);
+    if (node.isEmpty) return;
+    this.opened.push(node);
+    this.#openedNext.push(this.opened.length);
   }
 }
 
 /** Follows the pointers to one that points to itself, and shortens the way for the next. */
-function follow(pointers: Int32Array, from: number): number {
+function follow(pointers: Int32Array | number[], from: number): number {
   let end = from;
   for (let next = pointers[end] ?? end; next !== end; next = pointers[end] ?? end) end = next;
   for (let place = from; place !== end; ) {

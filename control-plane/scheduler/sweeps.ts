@@ -43,6 +43,7 @@ function presenceOf(cluster: ClusterView, { charges }: Usage): IsThere {
   for (const [key, { role, client, offers }] of charges) {
     if (client !== null && offers > 0 && !takesOffers(cluster, cluster.frameworks.get(client), role)) gone.add(key);
   }
+  if (gone.size === 0) return () => true;
   return ({ role, framework }) => !gone.has(clientKey(role, framework));
 }
 
@@ -96,8 +97,14 @@ function expiredFilter(
   return filterFor(ledger.filters, { ...refusing, seconds });
 }
 
-/** The sweeps of all, joined by node. */
-export function joinSweeps(sweeps: readonly Sweep[], more: readonly { node: NodeId; offer: EndedOffer }[]): Sweep[] {
+export interface EndedOfferOn {
+  readonly node: NodeId;
+  readonly offer: EndedOffer;
+}
+
+/** The sweeps with more offers that end, joined by node. */
+export function joinSweeps(sweeps: readonly Sweep[], more: readonly EndedOfferOn[]): readonly Sweep[] {
+  if (more.length === 0) return sweeps;
   const byNode = new Map(sweeps.map((sweep) => [sweep.node, sweep]));
   for (const { node, offer } of more) {
     const { tasks, offers } = byNode.get(node) ?? { tasks: [], offers: [] };

@@ -6,6 +6,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { emptyLedger, type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
+import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isNewer, isTerminal, mayFollow, restarted, type Task } from '../../shared/domain/task.ts';
 import type { RegisterRequest, StatusesRequest, StatusesResponse, TaskStatus } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
@@ -105,19 +106,31 @@ function registration(
   lease: LeaseId,
 ): { compares: Compare[]; writes: Write[] } {
   const { snapshot } = ctx.mirror;
+  const nowMs = ctx.clock.now();
   const before = snapshot.ledgers.get(node.id);
-  const ledger: Ledger = before ?? { ...emptyLedger(node.id, node.resources), assignmentGeneration: 1 };
-  const same = before !== undefined && canonicalJson(before.total) === canonicalJson(node.resources);
+  const ledger = registeredLedger(before, node, nowMs);
+  const same = ledger === before;
   const compared = [keys.cluster, keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
   return {
     compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
     writes: [
-      putRecord('nodes', keys.node(node.id), { ...node, registeredAtMs: ctx.clock.now() }),
+      putRecord('nodes', keys.node(node.id), { ...node, registeredAtMs: nowMs }),
       putRecord('epochs', keys.epoch(node.id), session),
       putRecord('alive', keys.alive(node.id), { epoch: session.epoch }, lease),
-      ...(same ? [] : [putRecord('ledger', keys.ledger(node.id), { ...ledger, total: node.resources })]),
+      ...(same ? [] : [putRecord('ledger', keys.ledger(node.id), ledger)]),
     ],
   };
+}
+
+/** With what the node has and what its agent keeps for roles; the same ledger where it is so already. */
+function registeredLedger(
+  before: Ledger | undefined,
+  { id, resources, reservations }: RegisterRequest['node'],
+  atMs: number,
+): Ledger {
+  const known = before ?? { ...emptyLedger(id, resources), assignmentGeneration: 1 };
+  const isSame = canonicalJson(known.total) === canonicalJson(resources);
+  return withStaticReservations(isSame ? known : { ...known, total: resources }, reservations, { by: id, atMs });
 }
 
 /** Keeps the node's lease. Throws `stale-epoch` when the session has ended, so that the agent registers anew. */

@@ -90,7 +90,7 @@ function endingEvent({ by, reason, atMs, displacedBy }: StopRequest): Pick<Event
 function ofTask(task: Task): Required<Pick<EventParts, 'role' | 'job' | 'task' | 'node' | 'framework'>> {
   return {
     role: task.role,
-    job: task.jobName,
+    job: task.framework === null ? task.jobName : null,
     task: task.id,
     node: task.node,
     framework: task.framework?.id ?? null,
@@ -186,7 +186,7 @@ interface EventParts {
   readonly atMs: number | null;
   readonly reason?: string;
   readonly role?: string;
-  readonly job?: string;
+  readonly job?: string | null;
   readonly task?: string;
   readonly node?: string | null;
   readonly framework?: string | null;

@@ -19,7 +19,7 @@ export class FrameworkOffers {
   }
 
   /** Takes in how a ledger has changed. Returns the frameworks that hold other offers than before. */
-  changed({ before, after }: Pick<ChangeOf<'ledger'>, 'before' | 'after'>): Set<FrameworkId> {
+  changed({ before, after }: LedgerChange): Set<FrameworkId> {
     const moved = new Set<FrameworkId>();
     for (const { id, framework } of Object.values(before?.offers ?? {})) {
       if (after?.offers[id] !== undefined) continue;
@@ -51,22 +51,29 @@ export interface EndedOffer {
 
 /**
  * Offers that the ledger no longer holds, but for those that their framework has answered: what it took has become entries, and
- * what it refused or left over stands as a filter in the same ledger.
+ * what it refused or left over stands as a filter in the same ledger. An answer to several offers may leave one filter for all.
  */
-export function endedOffers({ before, after }: Pick<ChangeOf<'ledger'>, 'before' | 'after'>): EndedOffer[] {
+export function endedOffers(change: LedgerChange): EndedOffer[] {
+  const { before, after } = change;
   const ended: EndedOffer[] = [];
   for (const { id, framework } of Object.values(before?.offers ?? {})) {
     if (after?.offers[id] !== undefined) continue;
-    const filter = after?.filters.find(({ offer }) => offer === id);
-    const isExpired = filter?.because === 'expired';
-    if (!isExpired && (filter !== undefined || hasLaunched({ before, after }, framework))) continue;
-    ended.push({ offer: id, framework, because: isExpired ? 'expired' : 'withdrawn' });
+    const isExpired = after?.filters.some(({ offer, because }) => offer === id && because === 'expired') ?? false;
+    if (isExpired) ended.push({ offer: id, framework, because: 'expired' });
+    else if (!hasAnswered(change, framework)) ended.push({ offer: id, framework, because: 'withdrawn' });
   }
   return ended;
 }
 
-function hasLaunched({ before, after }: Pick<ChangeOf<'ledger'>, 'before' | 'after'>, framework: FrameworkId): boolean {
-  return Object.values(after?.entries ?? {}).some(
-    (entry) => entry.framework === framework && before?.entries[entry.task] === undefined,
+type LedgerChange = Pick<ChangeOf<'ledger'>, 'before' | 'after'>;
+
+function hasAnswered({ before, after }: LedgerChange, framework: FrameworkId): boolean {
+  if (after === null) return false;
+  const filtered = new Set(before?.filters.map(({ offer }) => offer));
+  return (
+    after.filters.some((one) => one.framework === framework && one.because !== 'expired' && !filtered.has(one.offer)) ||
+    Object.values(after.entries).some(
+      (entry) => entry.framework === framework && before?.entries[entry.task] === undefined,
+    )
   );
 }

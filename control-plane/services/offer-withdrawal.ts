@@ -4,7 +4,7 @@
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { type NodeId, type OfferId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
-import { endOffers, unreservedPart } from '../../shared/domain/ledger.ts';
+import { endOffers, type Ledger, unreservedPart } from '../../shared/domain/ledger.ts';
 import { type Scalars, scalarOf, subtractScalars, toMilli } from '../../shared/domain/resources.ts';
 import type { ScalarAmounts } from '../../shared/domain/role.ts';
 import { byText } from '../../shared/util/order.ts';
@@ -42,6 +42,21 @@ function newestFirst(cluster: Pick<ClusterView, 'ledgers'>, path: RolePath) {
     .flatMap(({ node, offers }) => Object.values(offers).map((offer) => ({ node, offer })))
     .filter(({ offer }) => roleWithin(offer.role, path))
     .sort((a, b) => b.offer.madeAtMs - a.offer.madeAtMs || byText(a.offer.id, b.offer.id));
+}
+
+/**
+ * The ledger without the offers that have to go so that nothing is lacking, the newest first; the very same ledger where that wouldn't
+ * help. `lacking`: names of scalars of which there is too little. Pure.
+ */
+export function withoutOffersInTheWay(ledger: Ledger, lacking: (ledger: Ledger) => readonly string[]): Ledger {
+  let left = ledger;
+  const offers = Object.values(ledger.offers).sort((a, b) => b.madeAtMs - a.madeAtMs || byText(a.id, b.id));
+  for (const offer of offers) {
+    const names = lacking(left);
+    if (names.length === 0) return left;
+    if (names.some((name) => scalarOf(offer.resources, name) > 0)) left = endOffers(left, [offer.id]);
+  }
+  return lacking(left).length === 0 ? left : ledger;
 }
 
 /** How long the withdrawal may take to reach the mirror. */

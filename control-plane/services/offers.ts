@@ -26,6 +26,7 @@ import { demandContact } from './contact-limit.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { actingFramework, reachSession } from './framework-access.ts';
 import { type Draft, mutate } from './mutation.ts';
+import { mountedOn } from './reservation-views.ts';
 import { findOffers, type GoneOffer, reachOffers } from './standing-offers.ts';
 import { demandRoom } from './store-room.ts';
 import { resourcesView, timeView } from './views.ts';
@@ -79,7 +80,7 @@ function draftAccept(
     offers: together,
     operations,
     refuseSeconds,
-    mounted: new Set(),
+    mounted: new Set(mountedOn(snapshot, ledger).keys()),
     by: principal.subject,
     nowMs: ctx.clock.now(),
   });

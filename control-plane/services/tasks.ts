@@ -24,7 +24,10 @@ export function getTask(ctx: ServiceContext, principal: Principal, id: TaskId): 
 }
 
 export interface TaskFilter {
+  /** The name or the uid of a job. */
   readonly job: string | null;
+  /** The name or the id of a framework. */
+  readonly framework: string | null;
   /** This role and those below it. */
   readonly role: RolePath | null;
   readonly node: NodeId | null;
@@ -45,13 +48,19 @@ export function listTasks(
   return pageThrough(wanted, page, { keyOf: (task) => task.id, view: (task) => taskView(snapshot, task) });
 }
 
-function matches(task: Task, { job, role, node, states }: TaskFilter): boolean {
+function matches(task: Task, { job, framework, role, node, states }: TaskFilter): boolean {
   return (
-    (job === null || task.jobName === job || task.jobUid === job) &&
+    (job === null || (task.framework === null && isOwnedBy(task, job))) &&
+    (framework === null || (task.framework !== null && isOwnedBy(task, framework))) &&
     (role === null || roleWithin(task.role, role)) &&
     (node === null || task.node === node) &&
     (states === null || states.includes(task.state))
   );
+}
+
+/** By name or id of its job, or of its framework: a task that one has launched stands where a job's would. */
+function isOwnedBy({ jobName, jobUid }: Task, owner: string): boolean {
+  return jobName === owner || jobUid === owner;
 }
 
 /** Asks for the task's end. It counts as killed, so it is not retried. */

@@ -112,13 +112,21 @@ export function jobVersionView(version: JobVersion): JobVersionView {
   };
 }
 
+/** A task that a framework has launched stands where a job's would: its framework in place of the job. */
+function ownerOf(cluster: ClusterView, task: Task): Pick<TaskView, 'job' | 'framework'> {
+  const { jobUid, jobName, jobVersion, framework } = task;
+  if (framework === null) return { job: { uid: jobUid, name: jobName, version: jobVersion }, framework: null };
+  const name = cluster.frameworks.get(framework.id)?.name ?? jobName;
+  return { job: null, framework: { id: framework.id, name, task: framework.name } };
+}
+
 export function taskView(cluster: ClusterView, task: Task, explanation: ExplanationView | null = null): TaskView {
   const transition = present(task.history.at(-1), `history of task ${task.id}`);
   const live = !isTerminal(task.state);
   const last = (live ? task.restarts.at(-1) : undefined) ?? transition;
   return {
     id: task.id,
-    job: { uid: task.jobUid, name: task.jobName, version: task.jobVersion },
+    ...ownerOf(cluster, task),
     role: task.role,
     group: task.group,
     index: task.index,

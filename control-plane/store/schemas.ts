@@ -127,6 +127,7 @@ const node = z.object({
       }),
     )
     .default([]),
+  reservations: z.array(z.object({ role: z.string(), scalars: scalarsOnly })).default([]),
   agentVersion: z.string(),
   engine: z.string(),
   registeredAtMs: timeMs,

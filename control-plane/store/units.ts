@@ -20,6 +20,7 @@ import type { Epoch, Gone } from '../../shared/domain/node.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import { rememberedFilters } from '../../shared/domain/offer-filters.ts';
 import { ancestorsOf } from '../../shared/domain/role.ts';
+import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isTerminal, mayFollow, type Task } from '../../shared/domain/task.ts';
 import { invariant } from '../../shared/util/assert.ts';
 import type { Compare, Write } from './contract.ts';
@@ -351,6 +352,14 @@ export function loseUnit(
     compares: [seen(snapshot, keys.epoch(node)), ...pending.map((task) => seen(snapshot, keys.task(task.id)))],
     writes: pending.map((task) => putTask(advance(task, transition))),
   };
+}
+
+/** A ledger comes to hold what the node's agent keeps for roles. The node's record says what that is. */
+export function reservationsUnit(snapshot: Snapshot, { node: id, atMs }: { node: NodeId; atMs: number }): Unit | null {
+  const [node, before] = [snapshot.nodes.get(id), snapshot.ledgers.get(id)];
+  if (node === undefined || before === undefined) return null;
+  const unit = ledgerUnit(snapshot, before, withStaticReservations(before, node.reservations, { by: id, atMs }));
+  return unit === null ? null : { ...unit, compares: [...unit.compares, seen(snapshot, keys.node(id))] };
 }
 
 /** A framework whose stream is open, or isn't, as it was seen to be. Null: it is no longer on record. */

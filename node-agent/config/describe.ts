@@ -1,9 +1,11 @@
 /** What the control plane is told about this node: what was found, as the operator has changed it. */
 import type { GpuDevice, NodeConsent } from '../../shared/domain/node.ts';
+import type { StaticReservation } from '../../shared/domain/reservation.ts';
 import { NO_SCALARS, type PortRange } from '../../shared/domain/resources.ts';
 import type { RegisterRequest } from '../../shared/protocol/agent.ts';
 import { type Random, randomId } from '../../shared/util/random.ts';
 import { chooseGpus, describeGpus, type GpuChoice, type GpuReport } from './gpus.ts';
+import { overreserved } from './reservations.ts';
 import { overridden, type ResourceChange, reserved } from './resources.ts';
 
 export interface Found {
@@ -27,6 +29,7 @@ export interface NodeDescription {
     readonly resources: ResourceChange;
     readonly gpus: GpuChoice;
     readonly reserve: ResourceChange;
+    readonly reservations: readonly StaticReservation[];
     readonly consent: NodeConsent;
   };
 }
@@ -34,7 +37,7 @@ export interface NodeDescription {
 const HOSTNAME_LENGTH_MAX = 253;
 
 /**
- * `faults` isn't empty where the settings don't fit the machine: more is kept back than there is, or a GPU that is named isn't there.
+ * `faults` isn't empty where the settings don't fit the machine: more is kept back or reserved than there is, or a GPU that is named isn't there.
  * `warnings`: what an operator would like to know about GPUs; the node joins all the same.
  */
 export function describeNode(description: NodeDescription): {
@@ -50,7 +53,13 @@ export function describeNode(description: NodeDescription): {
   const { left, faults } = reserved(total, options.reserve);
   const hostname = found.hostname.slice(0, HOSTNAME_LENGTH_MAX);
   return {
-    faults: [...faults.map((fault) => `--reserve ${fault}`), ...told.faults],
+    faults: [
+      ...faults.map((fault) => `--reserve ${fault}`),
+      ...overreserved(left, options.reservations, told.warnings.length > 0 ? ['gpus'] : []).map(
+        (fault) => `--reservations ${fault}`,
+      ),
+      ...told.faults,
+    ],
     warnings: told.warnings,
     node: {
       id: nodeId,
@@ -59,6 +68,7 @@ export function describeNode(description: NodeDescription): {
       attributes: { ...options.attributes, hostname, arch: found.arch, os: found.os, node: nodeId },
       consent: options.consent,
       gpus,
+      reservations: options.reservations,
       agentVersion: description.agentVersion,
       engine: description.engine,
     },

@@ -30,6 +30,10 @@ export const OPTIONS = {
     'which GPUs tasks may be given: all (the default), none, or a list of\nUUIDs and of places as nvidia-smi numbers them (0, or 0:1 for an\ninstance on a card in MIG mode)',
   ),
   reserve: one('LIST', 'what of it is kept back, written in the same way'),
+  reservations: one(
+    'LIST',
+    'what of it only some roles may use: eng/ml:cpus=2,memMiB=1024;ops:diskMiB=5000\n(may be given more than once)',
+  ),
   'docker-socket': one('PATH', "the engine's socket (default /var/run/docker.sock)"),
   'registry-config': one('PATH', "credentials for registries: a config.json of Docker's client"),
   'allow-host-network': flag("tasks may use the node's network"),

@@ -5,9 +5,11 @@
 import { parseArgs } from 'node:util';
 import { NODE_ID_PATTERN } from '../../shared/domain/ids.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
+import type { StaticReservation } from '../../shared/domain/reservation.ts';
 import { DEFAULT_RETENTION, type Retention } from '../core/retention.ts';
 import type { GpuChoice } from './gpus.ts';
 import { OPTIONS, type OptionName } from './option-table.ts';
+import { parseReservations } from './reservations.ts';
 import { NO_CHANGE, parseResources, type ResourceChange } from './resources.ts';
 
 export const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -23,6 +25,7 @@ export interface AgentOptions {
   readonly resources: ResourceChange;
   readonly gpus: GpuChoice;
   readonly reserve: ResourceChange;
+  readonly reservations: readonly StaticReservation[];
   readonly dockerSocket: string;
   readonly registryConfig: string | null;
   readonly consent: NodeConsent;
@@ -110,6 +113,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
     attributes: checks.attributes('attributes'),
     resources: checks.resources('resources'),
     gpus: checks.gpus('gpus'),
+    reservations: checks.reservations('reservations'),
     reserve: checks.reserve('reserve'),
     dockerSocket: checks.socket('docker-socket', env['DOCKER_HOST']),
     registryConfig: checks.text('registry-config'),
@@ -218,6 +222,13 @@ class Checks {
       this.fault(name, `has "${each}"; each is all, none, a place such as 0 or 0:1, or a UUID such as GPU-… or MIG-…`);
     }
     return names;
+  }
+
+  /** May be given more than once; in the environment, roles are joined as they are in one argument. */
+  reservations(name: OptionName): readonly StaticReservation[] {
+    const { reservations, faults } = parseReservations(this.#raw[name]);
+    for (const each of faults) this.fault(name, each);
+    return reservations;
   }
 
   /** Other transports would carry the engine's full power over the network, so they are not offered. */

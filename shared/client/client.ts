@@ -34,7 +34,10 @@ import {
 } from '../protocol/views.ts';
 import { randomId } from '../util/random.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
+import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
+import { type OfferCalls, offerCalls } from './offers.ts';
+import { type ReservationCalls, reservationCalls, type VolumeCalls, volumeCalls } from './reservations.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
 import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
@@ -51,6 +54,7 @@ export interface JobQuery extends PageQuery {
 
 export interface TaskQuery extends PageQuery {
   readonly job?: string | undefined;
+  readonly framework?: string | undefined;
   readonly role?: string | undefined;
   readonly node?: string | undefined;
   /** States, or `live` for all that haven't ended. */
@@ -97,7 +101,11 @@ export interface BerthClient {
     /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
+  readonly offers: OfferCalls;
+  readonly frameworks: FrameworkCalls;
   readonly roles: RoleCalls;
+  readonly reservations: ReservationCalls;
+  readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
@@ -120,7 +128,11 @@ export function createClient(options: ClientOptions): BerthClient {
     jobs: jobCalls(transport),
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
+    offers: offerCalls(transport),
+    frameworks: frameworkCalls(transport),
     roles: roleCalls(transport),
+    reservations: reservationCalls(transport),
+    volumes: volumeCalls(transport),
     settings: settingsCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),

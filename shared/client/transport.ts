@@ -14,6 +14,8 @@ import { ApiError, networkReason, UnexpectedAnswerError, UnreachableError, wasNe
 export interface ClientOptions {
   /** Where the control plane listens, such as `http://127.0.0.1:7878`; a path is kept as a prefix. */
   readonly address: string;
+  /** Where the same control plane listens as well: taken in turn when the last one that was asked doesn't answer. */
+  readonly otherAddresses?: readonly string[];
   /** A JWT; null sends none. */
   readonly token: string | null;
   readonly fetch: typeof globalThis.fetch;
@@ -73,17 +75,19 @@ const RETRY: BackoffPolicy = { baseMs: 150, factor: 2, maxMs: 5_000 };
 const RETRY_AFTER_MAX_MS = 10_000;
 
 export function createTransport(options: ClientOptions): Transport {
-  const base = options.address.replace(/\/+$/, '');
+  const addresses = addressRing(options);
   let position: StatePosition | null = null;
 
   async function send(request: ApiRequest, signal: AbortSignal): Promise<Response> {
-    const response = await options.fetch(base + request.path + queryString(request.query), {
-      method: request.method,
-      headers: headersOf(request, options.token, position),
-      body: request.body === undefined ? null : JSON.stringify(request.body),
-      signal,
-      redirect: 'error',
-    });
+    const response = await addresses.ask((base) =>
+      options.fetch(base + request.path + queryString(request.query), {
+        method: request.method,
+        headers: headersOf(request, options.token, position),
+        body: request.body === undefined ? null : JSON.stringify(request.body),
+        signal,
+        redirect: 'error',
+      }),
+    );
     const seen = parsePosition(response.headers.get('Berth-Revision') ?? '');
     if (seen !== null && (position === null || isLater(seen, position))) position = seen;
     return response;
@@ -94,21 +98,56 @@ export function createTransport(options: ClientOptions): Transport {
     position: () => position,
     async call(request, schema) {
       const { response, text, repeated } = await sendWithRetries(options, request, send);
-      if (!response.ok) throw new ApiError(problemOf(base, response, text), { repeated });
+      if (!response.ok) throw new ApiError(problemOf(addresses.current(), response, text), { repeated });
       return {
         status: response.status,
-        body: parseBody(base, text, schema),
+        body: parseBody(addresses.current(), text, schema),
         version: versionOf(response.headers.get('ETag')),
         replayed: response.headers.get('Idempotency-Replayed') === 'true',
       };
     },
     async open(request, signal) {
       const response = await send(request, signal);
-      if (!response.ok) throw new ApiError(problemOf(base, response, await response.text()));
-      if (response.body === null) throw new UnexpectedAnswerError(base, 'a stream without a body');
+      if (!response.ok) throw new ApiError(problemOf(addresses.current(), response, await response.text()));
+      if (response.body === null) throw new UnexpectedAnswerError(addresses.current(), 'a stream without a body');
       return response.body;
     },
   };
+}
+
+interface AddressRing {
+  /** Asks at the address that answered last. If it doesn't, or says that it can't now, the next call goes to the next one. */
+  ask(send: (base: string) => Promise<Response>): Promise<Response>;
+  current(): string;
+}
+
+function addressRing({ address, otherAddresses = [] }: ClientOptions): AddressRing {
+  const bases = [address, ...otherAddresses].map((one) => one.replace(/\/+$/, ''));
+  let at = 0;
+  // Several calls that fail at one address lead to the next one together, not each of them one further.
+  const leave = (failed: number) => {
+    if (at === failed) at = (at + 1) % bases.length;
+  };
+  const current = () => bases[at] ?? address;
+  return {
+    current,
+    async ask(send) {
+      const asked = at;
+      try {
+        const response = await send(current());
+        if (isAway(response)) leave(asked);
+        return response;
+      } catch (error) {
+        leave(asked);
+        throw error;
+      }
+    },
+  };
+}
+
+/** The server, or a proxy before it, can't answer at present. */
+function isAway({ status }: Response): boolean {
+  return [502, 503, 504].includes(status);
 }
 
 interface Sent {
@@ -173,7 +212,7 @@ async function pause(options: ClientOptions, attempt: number, outcome: Outcome, 
 /** The server, or a proxy before it, asks to come back later. 429 was certainly not carried out. */
 function isBusy(response: Response, request: ApiRequest): boolean {
   if (response.status === 429) return true;
-  return request.repeat === 'safe' && [502, 503, 504].includes(response.status);
+  return request.repeat === 'safe' && isAway(response);
 }
 
 function mayRepeat(request: ApiRequest, error: unknown): boolean {

@@ -3,7 +3,7 @@
  * says which version is wanted now, and whether it should run at all.
  */
 import type { Constraint } from './constraint.ts';
-import type { JobUid, RolePath, TaskId } from './ids.ts';
+import type { JobUid, RolePath, TaskId, VolumeId } from './ids.ts';
 import type { Scalars } from './resources.ts';
 import type { GpuNodePolicy } from './settings.ts';
 
@@ -93,12 +93,15 @@ export interface PortSpec {
   readonly protocol: 'tcp' | 'udp';
 }
 
-export const MOUNT_TYPES = ['bind', 'volume', 'tmpfs'] as const;
+export const MOUNT_TYPES = ['bind', 'volume', 'tmpfs', 'persistent'] as const;
 
 export interface MountSpec {
-  /** `bind` is a path of the node and needs consent; `volume` is named and kept by the engine; `tmpfs` is memory. */
+  /**
+   * `bind` is a path of the node and needs consent; `volume` is named and kept by the engine; `tmpfs` is memory; `persistent` is a
+   * volume on reserved disk of the node, which outlives its tasks.
+   */
   readonly type: (typeof MOUNT_TYPES)[number];
-  /** The node's path, or the volume's name. Absent for tmpfs. */
+  /** The node's path, or the volume's name or id. Absent for tmpfs. */
   readonly source?: string | undefined;
   readonly target: string;
   readonly readOnly: boolean;
@@ -192,4 +195,9 @@ export function dangersOf(group: GroupSpec): Danger[] {
   if (group.capAdd.length > 0) dangers.push('capabilities');
   if (group.runtime === 'process') dangers.push('process-runtime');
   return dangers;
+}
+
+/** Ids of the persistent volumes that a task of the group mounts, each once. */
+export function volumesOf(group: Pick<GroupSpec, 'mounts'>): VolumeId[] {
+  return [...new Set(group.mounts.flatMap(({ type, source }) => (type === 'persistent' ? (source ?? []) : [])))];
 }

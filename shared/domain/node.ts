@@ -1,6 +1,7 @@
 /** A machine with an agent, as the agent describes it, and who holds the session with it. */
 import type { NodeId, TaskId } from './ids.ts';
 import type { StopRequest } from './job.ts';
+import type { StaticReservation } from './reservation.ts';
 import type { Resources } from './resources.ts';
 
 /** What the node's operator lets tasks do beyond the ordinary. Everything is off unless it is turned on. */
@@ -51,6 +52,8 @@ export interface Node {
   readonly consent: NodeConsent;
   /** The devices behind `resources.gpus`, one for each; empty where the operator only states a number. */
   readonly gpus: readonly GpuDevice[];
+  /** What its operator keeps for roles, each role once. */
+  readonly reservations: readonly StaticReservation[];
   readonly agentVersion: string;
   /** Name and version of the container engine, such as `docker 20.10.24`. */
   readonly engine: string;

@@ -10,6 +10,7 @@ export const PLACEMENT_OBSTACLES = [
   'role-limit',
   'no-consent',
   'constraint',
+  'no-volume',
   'gpu-node-kept',
   'ledger-full',
   'reserved',

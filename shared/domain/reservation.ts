@@ -17,6 +17,12 @@ export interface Reservation {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** What an agent was told to keep for a role. */
+export type StaticReservation = Pick<Reservation, 'role' | 'scalars'>;
+
+/** Roles that one agent keeps something for: half of what a ledger holds is left for others. */
+export const STATIC_RESERVATIONS_MAX = 50;
+
 /** A folder of the node that stays when tasks end, on disk that is reserved. */
 export interface Volume {
   readonly id: VolumeId;

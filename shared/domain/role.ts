@@ -29,6 +29,12 @@ export function ancestorsOf(path: RolePath): RolePath[] {
   return above;
 }
 
+/** The amounts as a vector: what isn't named is nothing. */
+export function scalarsOf(amounts: ScalarAmounts): Scalars {
+  const { cpus = 0, memMiB = 0, diskMiB = 0, gpus = 0, ...custom } = amounts;
+  return { cpus, memMiB, diskMiB, gpus, custom };
+}
+
 /** The names of `amounts` that `scalars` has too little of, sorted. Empty: it holds at least these amounts. */
 export function missingAmounts(amounts: ScalarAmounts, scalars: Scalars): string[] {
   return Object.keys(amounts)

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { NODE_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
 import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../domain/node.ts';
+import { STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
 import { TASK_REASONS } from '../domain/task.ts';
 import {
   type HeartbeatRequest,
@@ -15,7 +16,7 @@ import {
   type StatusesRequest,
   type TaskStatus,
 } from './agent.ts';
-import { nameSchema } from './job.ts';
+import { nameSchema, roleSchema } from './job.ts';
 
 /** A line is cut by the agent before it gets this long. */
 export const LOG_LINE_LENGTH_MAX = 262_144;
@@ -58,20 +59,21 @@ const deviceId = z
   .max(DEVICE_ID_LENGTH_MAX)
   .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/, 'must be the UUID of a device');
 
+const describedScalars = z.strictObject({
+  cpus: amount,
+  memMiB: amount,
+  diskMiB: amount,
+  gpus: whole.max(1024),
+  custom: z
+    .record(nameSchema, amount)
+    .refine((custom) => Object.keys(custom).length <= CUSTOM_MAX, `must be at most ${CUSTOM_MAX}`),
+});
+
 const describedNode = z
   .strictObject({
     id: nodeIdSchema,
     hostname: text(253),
-    resources: z.strictObject({
-      cpus: amount,
-      memMiB: amount,
-      diskMiB: amount,
-      gpus: whole.max(1024),
-      custom: z
-        .record(nameSchema, amount)
-        .refine((custom) => Object.keys(custom).length <= CUSTOM_MAX, `must be at most ${CUSTOM_MAX}`),
-      ports: portRanges,
-    }),
+    resources: describedScalars.extend({ ports: portRanges }),
     attributes: z
       .record(z.string().min(1).max(128), text(1024))
       .refine((attributes) => Object.keys(attributes).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`),
@@ -96,6 +98,11 @@ const describedNode = z
       .max(1024)
       .default([])
       .refine((gpus) => new Set(gpus.map(({ id }) => id)).size === gpus.length, 'must not name a device twice'),
+    reservations: z
+      .array(z.strictObject({ role: roleSchema, scalars: describedScalars }))
+      .max(STATIC_RESERVATIONS_MAX)
+      .default([])
+      .refine((all) => new Set(all.map(({ role }) => role)).size === all.length, 'must not name a role twice'),
     agentVersion: text(128),
     engine: text(256),
   })

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
-import { NAME_PATTERN, NAME_RULE, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
+import { NAME_PATTERN, NAME_RULE, RESERVATION_ID_PATTERN, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import {
   JOB_KINDS,
   type JobSpec,
@@ -105,7 +105,9 @@ export const portSchema = z
 export const mountSchema = z
   .strictObject({
     type: z.enum(MOUNT_TYPES).default('bind'),
-    source: text(4096).optional(),
+    source: text(4096)
+      .optional()
+      .describe("The node's path, or the name of a volume of the engine, or the id of a persistent volume."),
     target: absolutePath,
     readOnly: z.boolean().default(false),
   })
@@ -117,6 +119,9 @@ export const mountSchema = z
     }
     if (mount.type === 'volume' && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/.test(mount.source ?? '')) {
       fault('must be the name of a volume: letters, digits, "_", "." and "-", 2 to 128 characters');
+    }
+    if (mount.type === 'persistent' && !RESERVATION_ID_PATTERN.test(mount.source ?? '')) {
+      fault('must be the id of a persistent volume, such as `berth volume list` shows');
     }
   })
   .meta({ id: 'Mount' });

@@ -98,29 +98,37 @@ const launchesSchema = z
   .min(1)
   .max(LAUNCHES_MAX, `may have at most ${LAUNCHES_MAX} items: launch the others in further calls, on other offers`);
 
+/** What a union says of a type that it doesn't know names none of those that it does. */
+const OPERATION_TYPES = ['launch', 'launch-group', 'reserve', 'unreserve', 'create', 'destroy'] as const;
+const unknownOperation = `must be one of ${OPERATION_TYPES.map((type) => `"${type}"`).join(', ')}`;
+
 export const operationSchema = z
-  .discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('launch'), tasks: launchesSchema }),
-    z.strictObject({ type: z.literal('launch-group'), tasks: launchesSchema }),
-    z.strictObject({
-      type: z.literal('reserve'),
-      reservation: z.strictObject({ id: idSchema.optional(), scalars: scalarsSchema, labels: reservationLabels }),
-    }),
-    z.strictObject({
-      type: z.literal('unreserve'),
-      reservation: idSchema,
-      scalars: scalarsSchema.optional().describe('Absent: all of it.'),
-    }),
-    z.strictObject({
-      type: z.literal('create'),
-      volume: z.strictObject({
-        id: idSchema,
-        reservation: idSchema,
-        sizeMiB: z.number().int().min(1).max(1_000_000_000),
+  .discriminatedUnion(
+    'type',
+    [
+      z.strictObject({ type: z.literal('launch'), tasks: launchesSchema }),
+      z.strictObject({ type: z.literal('launch-group'), tasks: launchesSchema }),
+      z.strictObject({
+        type: z.literal('reserve'),
+        reservation: z.strictObject({ id: idSchema.optional(), scalars: scalarsSchema, labels: reservationLabels }),
       }),
-    }),
-    z.strictObject({ type: z.literal('destroy'), volume: idSchema }),
-  ])
+      z.strictObject({
+        type: z.literal('unreserve'),
+        reservation: idSchema,
+        scalars: scalarsSchema.optional().describe('Absent: all of it.'),
+      }),
+      z.strictObject({
+        type: z.literal('create'),
+        volume: z.strictObject({
+          id: idSchema,
+          reservation: idSchema,
+          sizeMiB: z.number().int().min(1).max(1_000_000_000),
+        }),
+      }),
+      z.strictObject({ type: z.literal('destroy'), volume: idSchema }),
+    ],
+    { error: unknownOperation },
+  )
   .meta({
     id: 'OfferOperation',
     description:

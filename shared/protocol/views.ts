@@ -121,10 +121,20 @@ export const explanationViewSchema = z
   })
   .meta({ id: 'Explanation' });
 
+const launchedByViewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  task: z.string().describe('What the framework calls the task.'),
+});
+
 export const taskViewSchema = z
   .object({
     id: z.string(),
-    job: z.object({ uid: z.string(), name: nameSchema, version: z.number().int() }),
+    job: z
+      .object({ uid: z.string(), name: nameSchema, version: z.number().int() })
+      .nullable()
+      .describe('Null: a framework launched it.'),
+    framework: launchedByViewSchema.nullable().default(null).describe('Who launched it; null: it is of a job.'),
     role: roleSchema,
     group: z.string(),
     index: count,

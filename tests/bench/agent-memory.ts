@@ -118,7 +118,7 @@ async function startAgent(folder: string, node: string): Promise<Running> {
   const args = [
     ...AGENT_PROGRAM,
     ...['--control-plane', url, '--join-token-file', joinTokenFile],
-    ...['--node-id', node, '--state-dir', stateDir],
+    ...['--node-id', node, '--state-dir', stateDir, '--gpus', 'none'],
   ];
   const child = new Child({ name: node, command: process.execPath, args, logFile: join(folder, `${node}.log`) });
   return { child, source };

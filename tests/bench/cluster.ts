@@ -127,7 +127,7 @@ export async function startAgent({ folder, profiles, start, node, urls, api }: A
     ...AGENT_PROGRAM,
     ...urls.flatMap((url) => ['--control-plane', url]),
     ...['--join-token-file', joinTokenFile, '--node-id', node],
-    ...['--state-dir', stateDir, '--resources', DECLARED, '--allow-host-network'],
+    ...['--state-dir', stateDir, '--resources', DECLARED, '--allow-host-network', '--gpus', 'none'],
   ]);
   await agent.until('the node to be ready', async () => (await nodeOf(api, node)).state === 'ready');
   return agent;

@@ -236,6 +236,7 @@ function specOf(
     name: `job-${job}`,
     labels: { change: String(change) },
     placement: 'spread',
+    gpuNodes: 'unrestricted',
     replaceAfterSeconds: random.pick([0, 2, 20]),
     ...(random.chance(0.8) || isAloneAlways ? { stopAfterDisconnectSeconds: random.pick([10, 15, 30]) } : {}),
     groups: [

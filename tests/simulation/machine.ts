@@ -150,6 +150,7 @@ function configOf(name: string, zone: string, boot: Boot): AgentConfig {
       driver: '1',
       parent: null,
     })),
+    reservations: [],
     agentVersion: '0.0.0-simulated',
     engine: 'simulated 1',
   };

@@ -236,7 +236,7 @@ export class Workload {
         onViolation(violation(8, `job ${before.uid} was not found by a client that had seen a later revision`));
       }
     }
-    const all = { job: null, role: null, node: null, states: null };
+    const all = { job: null, framework: null, role: null, node: null, states: null };
     const list = await client.read('tasks', (ctx) =>
       listTasks(ctx, client.principal, all, { limit: 1000, after: null }),
     );

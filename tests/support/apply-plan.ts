@@ -6,6 +6,7 @@ import { sweptLedger } from '../../control-plane/scheduler/room.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import { addEntries, addOffers, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
+import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { present, unreachable } from '../../shared/util/assert.ts';
 import { type ClusterLiteral, clusterOf } from './builders.ts';
@@ -121,6 +122,17 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
         }),
       );
       return clusterOf(replaceTasks(literal, lost));
+    }
+    case 'set-reservations': {
+      const { reservations } = present(cluster.nodes.get(action.node), `node ${action.node}`);
+      return clusterOf({
+        ...literal,
+        ledgers: literal.ledgers.map((ledger) =>
+          ledger.node === action.node
+            ? withStaticReservations(ledger, reservations, { by: action.node, atMs: action.atMs })
+            : ledger,
+        ),
+      });
     }
     case 'mark-disconnected':
       return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });

@@ -9,7 +9,7 @@ import type { GroupResources, GroupSpec, Job, JobSpec, JobVersion } from '../../
 import type { Ledger, TaskEntry } from '../../shared/domain/ledger.ts';
 import { type Epoch, NO_CONSENT, type Node } from '../../shared/domain/node.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
-import type { Reservation } from '../../shared/domain/reservation.ts';
+import type { Reservation, Volume } from '../../shared/domain/reservation.ts';
 import { NO_SCALARS, portsOf, type Resources } from '../../shared/domain/resources.ts';
 import type { Role } from '../../shared/domain/role.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
@@ -146,6 +146,7 @@ export function aNode({ id = 'edge-1', attributes, ...change }: Partial<Node> = 
     attributes: { hostname: `${id}.example`, arch: 'x64', os: 'linux', node: id, ...attributes },
     consent: NO_CONSENT,
     gpus: [],
+    reservations: [],
     agentVersion: '0.1.0',
     engine: 'docker 20.10.24',
     registeredAtMs: T0,
@@ -226,6 +227,11 @@ export function aRole(path: string, change: Partial<Role> = {}): Role {
 export function aReservation(change: Partial<Reservation> = {}): Reservation {
   const scalars = { ...NO_SCALARS, cpus: 1, memMiB: 100 };
   return { id: 'r1', role: 'default', scalars, source: 'dynamic', by: 'alice', atMs: T0, labels: {}, ...change };
+}
+
+/** On the disk of {@link aReservation}. */
+export function aVolume(change: Partial<Volume> = {}): Volume {
+  return { id: 'data', reservation: 'r1', sizeMiB: 100, by: 'alice', atMs: T0, removing: false, ...change };
 }
 
 /** An open ledger; its entries, offers and reservations are given as lists. */

@@ -231,6 +231,8 @@ function agentProcess(agent: {
     'node-agent/main.ts',
     ...agent.addresses.flatMap((url) => ['--control-plane', url]),
     ...['--join-token', agent.joinToken, '--node-id', agent.node, '--state-dir', agent.stateDir],
+    // Else a machine that has some would keep tasks away that ask for none.
+    ...['--gpus', 'none'],
     ...agent.extra,
   ];
   return new Process(args, join(agent.folder, `${basename(agent.stateDir)}.log`));

@@ -112,6 +112,7 @@ export function nodeOf(id: string, change: Partial<Node> = {}): Omit<Node, 'regi
     attributes: { hostname: `${id}.example`, arch: 'x64', os: 'linux', node: id },
     consent: NO_CONSENT,
     gpus: [],
+    reservations: [],
     agentVersion: '0.0.0-test',
     engine: 'fake 1.0',
     ...change,

@@ -15,7 +15,17 @@ import { readJsonBody } from '../input/json-body.ts';
 import { checkQuery } from '../input/query.ts';
 
 export type Method = 'get' | 'post' | 'put' | 'delete';
-export type Tag = 'Jobs' | 'Tasks' | 'Nodes' | 'Roles' | 'Frameworks' | 'Events' | 'Cluster' | 'Agents' | 'Replicas';
+export type Tag =
+  | 'Jobs'
+  | 'Tasks'
+  | 'Nodes'
+  | 'Roles'
+  | 'Reservations'
+  | 'Frameworks'
+  | 'Events'
+  | 'Cluster'
+  | 'Agents'
+  | 'Replicas';
 
 /** What an answer of one status is. Without a schema it has no JSON body. */
 export interface AnswerDocument {

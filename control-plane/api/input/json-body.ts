@@ -4,6 +4,7 @@
  */
 import { Refusal } from '../../../shared/domain/errors.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
+import { jsonPointer } from './faults.ts';
 import { findSyntaxFault } from './json-syntax.ts';
 
 export const BODY_BYTES_MAX = 1_048_576;
@@ -117,11 +118,46 @@ function checkSize(value: unknown): void {
   for (let depth = 0; level.length > 0; depth++) {
     seen += level.length;
     if (depth > DEPTH_MAX) throw invalid(`is nested more than ${DEPTH_MAX} levels deep`);
-    if (seen > VALUES_MAX) throw invalid(`has more than ${VALUES_MAX} values`);
+    if (seen > VALUES_MAX) throw tooManyValues(value);
     level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
   }
 }
 
-function invalid(message: string): Refusal {
-  return new Refusal('invalid-request', `the body ${message}`, { faults: [{ path: '/', message }] });
+/** Names the longest list: mostly it is that one which has to be sent in parts. */
+function tooManyValues(value: unknown): Refusal {
+  const { path, length } = longestList(value);
+  const list = length === 0 ? '' : `: the list at ${jsonPointer(path)} has ${length} items; send fewer at a time`;
+  return invalid(`has more than ${VALUES_MAX} values${list}`, jsonPointer(path));
+}
+
+interface Place {
+  readonly path: readonly string[];
+  readonly value: unknown;
+}
+
+function longestList(value: unknown): { readonly path: readonly string[]; readonly length: number } {
+  let longest: { path: readonly string[]; length: number } = { path: [], length: 0 };
+  let level: Place[] = [{ path: [], value }];
+  for (let depth = 0; depth <= DEPTH_MAX && level.length > 0; depth++) {
+    for (const place of level) {
+      if (!Array.isArray(place.value) || place.value.length <= longest.length) continue;
+      longest = { path: place.path, length: place.value.length };
+    }
+    level = level.flatMap(membersOf).slice(0, VALUES_MAX);
+  }
+  return longest;
+}
+
+/** None of a long list: it is what was looked for, and following each of its items could take for ever. */
+function membersOf({ path, value }: Place): Place[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const members = Object.entries(value);
+  if (members.length > LONG_LIST) return [];
+  return members.map(([name, member]) => ({ path: [...path, name], value: member }));
+}
+
+const LONG_LIST = 1000;
+
+function invalid(message: string, path = '/'): Refusal {
+  return new Refusal('invalid-request', `the body ${message}`, { faults: [{ path, message }] });
 }

@@ -25,6 +25,7 @@ export function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         summary: 'List tasks',
         query: z.strictObject({
           job: nameSchema.optional().describe('The name or the uid of a job.'),
+          framework: nameSchema.optional().describe('The name or the id of a framework.'),
           role: roleSchema.optional().describe('This role and those below it. Absent: all that the token may see.'),
           node: nodeIdSchema.optional(),
           state: z
@@ -38,8 +39,9 @@ export function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         answers: { 200: { description: 'One page of tasks.', schema: pageOf(taskViewSchema) } },
       },
       ({ principal, query }) => {
-        const { job, role, node } = query;
-        const filter = { job: job ?? null, role: role ?? null, node: node ?? null, states: statesOf(query.state) };
+        const { job, framework, role, node } = query;
+        const owner = { job: job ?? null, framework: framework ?? null };
+        const filter = { ...owner, role: role ?? null, node: node ?? null, states: statesOf(query.state) };
         return { status: 200, body: listTasks(ctx, principal, filter, pageOfQuery(query)) };
       },
     ),

@@ -234,7 +234,7 @@ function addLogs(job: Command, io: Io): void {
         allPages((page) => session.client.tasks.list({ ...page, job: key.name, role: key.role })),
       );
       const output = createTaskOutput(session, { follow: false, prefix: true, tail: flags.tail }, signal);
-      for (const task of tasks) if (task.job.uid === body.uid && task.node !== null) output.add(task);
+      for (const task of tasks) if (task.job?.uid === body.uid && task.node !== null) output.add(task);
       await output.finish();
     });
 }
@@ -242,7 +242,7 @@ function addLogs(job: Command, io: Io): void {
 async function showJob({ client, printer }: Session, key: JobKey): Promise<void> {
   const { body: job } = await client.jobs.get(key);
   const all = await collect(allPages((page) => client.tasks.list({ ...page, job: key.name, role: key.role })));
-  const tasks = all.filter((task) => task.job.uid === job.uid);
+  const tasks = all.filter((task) => task.job?.uid === job.uid);
   const pending = tasks.find((task) => task.state === 'pending');
   const explanation = pending === undefined ? null : (await client.tasks.get(pending.id)).explanation;
   printer.one(job, {

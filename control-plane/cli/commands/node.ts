@@ -9,6 +9,7 @@ import type { Io } from '../io.ts';
 import { nodeShape, renderNode } from '../output/shapes.ts';
 import { counted } from '../output/text.ts';
 import { collect, openSession, type Session, showList } from '../session.ts';
+import { addReservationCommands } from './reservation.ts';
 
 interface DrainFlags {
   readonly deadline?: number;
@@ -35,7 +36,7 @@ Examples:
 export function addNodeCommands(program: Command, io: Io, finish: (exitCode: number) => void): void {
   const node = program
     .command('node')
-    .summary('list, show, drain and remove nodes')
+    .summary('list, show, drain and remove nodes, and keep some of them for roles')
     .description('The machines that tasks run on.');
   node
     .command('list')
@@ -74,6 +75,7 @@ export function addNodeCommands(program: Command, io: Io, finish: (exitCode: num
       finish(await drain(await openSession(io, self), id, flags));
     });
   addStopKeptAside(node, io);
+  addReservationCommands(node, io);
   node
     .command('eligibility')
     .description('Say whether a node may get new tasks. What runs there goes on.')

@@ -13,6 +13,7 @@ import { collect, openSession, showList } from '../session.ts';
 
 interface ListFlags {
   readonly job?: string;
+  readonly framework?: string;
   readonly role?: string;
   readonly node?: string;
   readonly state?: readonly string[];
@@ -32,11 +33,12 @@ export function addTaskCommands(program: Command, io: Io): void {
   const task = program
     .command('task')
     .summary('list, show, read and stop tasks')
-    .description('What runs, ran or waits: the instances of jobs.');
+    .description('What runs, ran or waits: the instances of jobs, and what frameworks have launched.');
   task
     .command('list')
     .description('List tasks.')
     .option('--job <name>', 'only of this job')
+    .option('--framework <name>', 'only of this framework')
     .option('--role <path>', 'only of this role')
     .option('--node <id>', 'only on this node')
     .option('--state <state>', 'only in this state; live: all that have not ended (repeatable)', gathered)

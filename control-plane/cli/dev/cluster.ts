@@ -167,6 +167,8 @@ async function startAgents({
       ...['--control-plane', address, '--join-token-file', joinTokenFile, '--node-id', node],
       ...['--state-dir', join(dataDir.path, 'agents', node)],
       ...['--attributes', `zone=${String.fromCharCode(97 + at)}`],
+      // All agents of this machine would find the same ones, and each would give them away.
+      ...['--gpus', 'none'],
       ...['--resources', `cpus=${cpus},memMiB=${memMiB},ports=${firstPort}-${firstPort + PORTS_PER_NODE - 1}`],
     ];
     const logFile = join(dataDir.path, 'logs', `${node}.log`);

@@ -25,7 +25,7 @@ function slotWaitLines(before: JobSnapshot | null, { job }: JobSnapshot): string
 function stepLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
   const known = new Map(before?.tasks.map((task) => [task.id, task]) ?? []);
   // What becomes of an older version's tasks is not what was asked for.
-  const wanted = after.tasks.filter((task) => task.job.version === after.job.version);
+  const wanted = after.tasks.filter((task) => task.job?.version === after.job.version);
   return wanted.flatMap((task) => {
     const { history, run } = known.get(task.id) ?? { history: [], run: 0 };
     const lines = task.history.slice(history.length).flatMap((step, at) => {

@@ -92,10 +92,10 @@ function isOutage(error: unknown): error is Error {
 async function readSnapshot(client: BerthClient, key: JobKey, explain: boolean): Promise<JobSnapshot> {
   const job = (await client.jobs.get(key)).body;
   const all = await collect(allPages((page) => client.tasks.list({ ...page, job: key.name, role: key.role })));
-  const tasks = all.filter((task) => task.job.uid === job.uid).sort((a, b) => byPlaceInJob(job, a, b));
+  const tasks = all.filter((task) => task.job?.uid === job.uid).sort((a, b) => byPlaceInJob(job, a, b));
   const explanations = new Map<string, ExplanationView>();
   if (explain) {
-    for (const task of firstPendingOfGroups(tasks.filter(({ job: { version } }) => version === job.version))) {
+    for (const task of firstPendingOfGroups(tasks.filter((task) => task.job?.version === job.version))) {
       const { explanation } = await client.tasks.get(task.id);
       if (explanation !== null) explanations.set(task.group, explanation);
     }
@@ -118,7 +118,7 @@ function firstPendingOfGroups(tasks: readonly TaskView[]): TaskView[] {
 export function latestTasks({ job, tasks }: JobSnapshot): TaskView[] {
   const latest = new Map<string, TaskView>();
   for (const task of tasks) {
-    if (task.job.version !== job.version) continue;
+    if (task.job?.version !== job.version) continue;
     latest.set(`${task.group}/${task.index}`, task);
   }
   return [...latest.values()];

@@ -36,7 +36,7 @@ export const taskShape: ListShape<TaskView> = {
   nameOf: (task) => task.id,
   columns: (nowMs) => [
     { header: 'ID', value: (task) => task.id, shrinks: true },
-    { header: 'JOB', value: (task) => jobName({ role: task.role, name: task.job.name }), shrinks: true },
+    { header: 'JOB', value: ownerText, shrinks: true },
     { header: 'STATE', value: taskStateText, colour: taskColour },
     { header: 'NODE', value: (task) => task.node ?? '-', shrinks: true },
     { header: 'EXIT', value: (task) => (task.exitCode === null ? '-' : String(task.exitCode)), align: 'right' },
@@ -149,13 +149,34 @@ function displacedText({ because, role, task }: { because: string; role: string;
   );
 }
 
+/** A job's name as it is typed; of a framework, which isn't a job, that it is one. */
+function ownerText({ role, job, framework }: TaskView): string {
+  if (job !== null) return jobName({ role, name: job.name });
+  return framework === null ? '-' : printable(`${framework.name} (framework)`);
+}
+
+function ownerPairs(task: TaskView): (readonly [string, string])[] {
+  const { role, job, framework, group, index, attempt } = task;
+  if (framework !== null) {
+    return [
+      ['Framework', printable(`${framework.name} (${framework.id})`)],
+      ['Its task', printable(framework.task)],
+      ['Role', role],
+    ];
+  }
+  const name = job === null ? '-' : `${ownerText(task)} version ${job.version}`;
+  return [
+    ['Job', name],
+    ['Group', `${group}[${index}], attempt ${attempt + 1}`],
+  ];
+}
+
 export function renderTask(task: TaskView, { paint, width }: RenderOptions): string {
   const ports = Object.entries(task.ports).map(([name, port]) => `${name}=${port}`);
   const head = renderPairs(
     [
       ['Id', task.id],
-      ['Job', `${jobName({ role: task.role, name: task.job.name })} version ${task.job.version}`],
-      ['Group', `${task.group}[${task.index}], attempt ${task.attempt + 1}`],
+      ...ownerPairs(task),
       ...(task.run === 0 ? [] : [['Run', `${task.run + 1}, started again in place`] as const]),
       ['State', `${paint(taskColour(task), taskStateText(task))}: ${printable(task.message)}`],
       ['Node', task.node === null ? '-' : `${task.node}${task.host === null ? '' : ` (${printable(task.host)})`}`],

@@ -10,6 +10,7 @@ import { aheadFilter, aliveFilter, drainingFilter, eligibleFilter } from './node
 import { portCountFilter, portRangeFilter, portTakenFilter } from './ports.ts';
 import { reservedFilter } from './reserved.ts';
 import { cpusFilter, customScalarsFilter, diskFilter, gpusFilter, memoryFilter } from './scalars.ts';
+import { volumesFilter } from './volumes.ts';
 
 /** Whether the node takes new tasks at all. The same for everybody, so the round asks once per node. */
 export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilter, aliveFilter, aheadFilter];
@@ -18,6 +19,7 @@ export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilt
 export const DEMAND_FILTERS: readonly Filter[] = [
   consentFilter,
   constraintFilter,
+  volumesFilter,
   gpuNodeKeptFilter,
   ledgerFullFilter,
   reservedFilter,

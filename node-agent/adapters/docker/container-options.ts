@@ -143,5 +143,8 @@ function mountOptions(mount: MountSpec, sources: ReadonlyMap<string, string>) {
     case 'bind':
       // Where the path really leads, as it was when the operator's consent was checked.
       return { Type: 'bind' as const, Source: sources.get(mount.source ?? '') ?? mount.source ?? '', ...common };
+    case 'persistent':
+      // The agent has made its folder and says where it is. Without it, the engine refuses the mount.
+      return { Type: 'bind' as const, Source: sources.get(mount.source ?? '') ?? '', ...common };
   }
 }

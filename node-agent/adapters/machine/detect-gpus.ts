@@ -7,6 +7,7 @@ import {
   type CardTable,
   firstSentence,
   gpusOf,
+  parseCardIds,
   parseCards,
   parseInstanceMemory,
   parseInstances,
@@ -29,11 +30,27 @@ export async function detectGpus(ask: AskDriver): Promise<GpuReport> {
   if (answer.type === 'failed') return { type: 'failed', why: `nvidia-smi: ${answer.why}` };
   const table = parseCards(answer.output);
   if (answer.exitCode !== 0 && table.cards.length === 0 && !NO_DEVICES.test(answer.output)) {
+    const left = await cardsLeft(ask, answer.output);
+    if (left.length > 0) return withInstances(ask, { cards: left, complaints: [firstSentence(answer.output)] });
     const words = firstSentence(answer.output) || `it ended with the exit code ${answer.exitCode}`;
     return { type: 'failed', why: `nvidia-smi: ${words}` };
   }
   return withInstances(ask, table);
 }
+
+/** Some drivers give no table at all where one card is lost, but answer for each of the others by itself. */
+async function cardsLeft(ask: AskDriver, words: string): Promise<readonly Card[]> {
+  if (!LOST_CARD.test(words)) return [];
+  const cards: Card[] = [];
+  for (const id of parseCardIds(outputOf(await ask('-L'))).slice(0, CARDS_MAX)) {
+    cards.push(...parseCards(outputOf(await ask(`--id=${id}`, ...cardQuery(CARD_FIELDS)))).cards);
+  }
+  return cards;
+}
+
+const LOST_CARD = /unable to determine the device handle|gpu is lost/i;
+/** Of one machine; each is asked for by itself. */
+const CARDS_MAX = 64;
 
 const NO_DEVICES = /no devices were found/i;
 

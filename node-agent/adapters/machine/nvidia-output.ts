@@ -82,6 +82,14 @@ export function parseInstances(output: string): Instance[] {
   return instances;
 }
 
+/** UUIDs of the cards that `-L` lists; one that is lost has a sentence in its place. */
+export function parseCardIds(output: string): string[] {
+  return linesOf(output).flatMap((line) => {
+    const id = /^GPU \d+: .*\(UUID: ([^)]+)\)$/.exec(line)?.[1];
+    return id !== undefined && isCardId(id) ? [id] : [];
+  });
+}
+
 /** How much memory each instance has, by {@link instanceKey}, as `-q -x` reports it. */
 export function parseInstanceMemory(xml: string): ReadonlyMap<string, number> {
   const sizes = new Map<string, number>();

@@ -112,7 +112,7 @@ function livingAt(lives: readonly Life[], atMs: number): Life[] {
 function checkPromises(job: PlannedJob, lives: readonly Life[], tasks: ReadonlyMap<string, TaskView>): Violation[] {
   const { neverAgain, neverTwo } = job.promises;
   if (!neverAgain && !neverTwo) return [];
-  const ofJob = lives.filter(({ task }) => tasks.get(task)?.job.name === job.name);
+  const ofJob = lives.filter(({ task }) => tasks.get(task)?.job?.name === job.name);
   const bySlot = Map.groupBy(ofJob, ({ task }) => `${tasks.get(task)?.group}/${tasks.get(task)?.index}`);
   return [...bySlot].flatMap(([slot, own]): Violation[] => {
     const about = `${job.name} ${slot}`;

@@ -9,7 +9,7 @@ export function checkOutcomes(history: History): Violation[] {
   if (final === undefined) return [];
   const requests = Map.groupBy(history.requests, ({ job }) => job);
   const jobs = new Map(final.jobs.map((job) => [job.name, job]));
-  const tasks = Map.groupBy(final.tasks, ({ job }) => job.name);
+  const tasks = Map.groupBy(final.tasks, ({ job }) => job?.name);
   return history.jobs.flatMap((planned) =>
     checkJob({
       planned,
@@ -114,7 +114,7 @@ function checkSlots({ planned, tasks, faults }: JobFacts, job: JobSummary): Viol
   const slots = groups.flatMap((group) =>
     Array.from({ length: group.count }, (_, index): Slot => {
       const isHere = (task: TaskView) =>
-        task.job.version === job.version && task.group === group.name && task.index === index;
+        task.job?.version === job.version && task.group === group.name && task.index === index;
       return { group, index, attempts: tasks.filter(isHere).sort((a, b) => a.attempt - b.attempt) };
     }),
   );

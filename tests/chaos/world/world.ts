@@ -204,7 +204,7 @@ class WorldBuilder {
       ...uplinks.flatMap((link) => ['--control-plane', link.url]),
       ...['--join-token', join1.token, '--node-id', name, '--state-dir', stateDir],
       ...(engine === null ? [] : ['--docker-socket', engine.socketPath]),
-      ...['--allow-host-mount', this.#witnessFolder],
+      ...['--allow-host-mount', this.#witnessFolder, '--gpus', 'none'],
       ...['--resources', `cpus=${MACHINE_CPUS},memMiB=4096,diskMiB=10000`, '--keep-ended-max', '10'],
     ];
     const agent = new Process(args, join(this.#folder, `${name}.log`), { env: clock?.env ?? {} });

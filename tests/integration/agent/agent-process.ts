@@ -28,8 +28,8 @@ export class AgentUnderTest {
   readonly stateDir: string;
   readonly nodeId: string;
   #process: ChildProcess | null = null;
-  /** Beside what this process has in its own. */
-  readonly env: Record<string, string> = {};
+  /** Beside what this process has in its own. Of its machine's GPUs it is to have none. */
+  readonly env: Record<string, string> = { BERTH_GPUS: 'none' };
   /** What the agents have written to their log so far. */
   log = '';
 

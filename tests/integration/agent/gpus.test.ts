@@ -18,6 +18,7 @@ let bin: string;
 beforeEach(async () => {
   agent = await AgentUnderTest.make();
   bin = await mkdtemp(join(tmpdir(), 'berth-bin-'));
+  agent.env['BERTH_GPUS'] = 'all';
   agent.env['PATH'] = `${bin}:${process.env['PATH']}`;
 });
 afterEach(async () => {

@@ -18,6 +18,7 @@ function worldWithGpus() {
     attributes: {},
     consent: NO_CONSENT,
     gpus,
+    reservations: [],
     agentVersion: 'test',
     engine: 'fake 1',
   };

@@ -9,7 +9,13 @@ import * as recorded from './nvidia-recordings.ts';
 const printed = (output: string, exitCode = 0): ProgramResult => ({ type: 'ended', exitCode, output });
 
 /** A driver that answers the three questions, and no others. */
-function driver(answers: { table: ProgramResult; old?: ProgramResult; list?: ProgramResult; report?: ProgramResult }) {
+function driver(answers: {
+  table: ProgramResult;
+  old?: ProgramResult;
+  list?: ProgramResult;
+  report?: ProgramResult;
+  alone?: Readonly<Record<string, ProgramResult>>;
+}) {
   const asked: string[] = [];
   const ask = async (...args: readonly string[]): Promise<ProgramResult> => {
     const question = args.join(' ');
@@ -20,6 +26,7 @@ function driver(answers: { table: ProgramResult; old?: ProgramResult; list?: Pro
       '--query-gpu=index,uuid,name,memory.total,driver_version --format=csv,noheader,nounits': answers.old,
       '-L': answers.list,
       '-q -x': answers.report,
+      ...answers.alone,
     }[question];
     if (answer === undefined) throw new Error(`nobody expected the question ${question}`);
     return answer;
@@ -108,6 +115,28 @@ describe('the GPUs of a machine', () => {
     ]);
   });
 
+  it('are asked for one by one where a lost card keeps the driver from telling of any', async () => {
+    const alone = ([at, id]: readonly [string, string]) =>
+      [
+        `--id=${id} --query-gpu=index,uuid,name,memory.total,driver_version,mig.mode.current --format=csv,noheader,nounits`,
+        printed(`${at}, ${id}, NVIDIA GeForce RTX 2080 Ti, 11019, 520.61.05, [N/A]\n`),
+      ] as const;
+    const [first, last] = ['GPU-67a571b1-79ee-1016-8ea3-c1fff3f1c1d2', 'GPU-2d540dd6-583b-cf11-80dd-cc28edc1dd62'];
+    const { ask } = driver({
+      table: printed(recorded.NO_HANDLE, 15),
+      list: printed(recorded.LOST_LIST, 15),
+      alone: Object.fromEntries([alone(['0', first]), alone(['2', last])]),
+    });
+    expect(await detectGpus(ask)).toMatchObject({
+      type: 'found',
+      gpus: [
+        { id: first, place: '0' },
+        { id: last, place: '2' },
+      ],
+      complaints: [recorded.NO_HANDLE.trim()],
+    });
+  });
+
   it.each<[string, ProgramResult, GpuReport]>([
     ['no driver is installed', { type: 'missing' }, { type: 'absent' }],
     [
@@ -142,7 +171,7 @@ describe('the GPUs of a machine', () => {
       { type: 'failed', why: 'nvidia-smi: it did not end within 20 s' },
     ],
   ])('are none where %s', async (_, table, expected) => {
-    expect(await detectGpus(driver({ table }).ask)).toEqual(expected);
+    expect(await detectGpus(driver({ table, list: printed(recorded.NO_HANDLE, 15) }).ask)).toEqual(expected);
   });
 
   it('are none of a table that says nothing but nonsense', () => {

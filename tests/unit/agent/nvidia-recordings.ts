@@ -141,5 +141,11 @@ export const NO_DEVICES = 'No devices were found\n';
 export const NO_DRIVER =
   "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.\n\n";
 
+/** Some drivers print nothing but this; their list goes on after the card that is lost. */
+export const LOST_LIST = `GPU 0: NVIDIA GeForce RTX 2080 Ti (UUID: GPU-67a571b1-79ee-1016-8ea3-c1fff3f1c1d2)
+Unable to determine the device handle for gpu 0000:0B:00.0: GPU is lost.  Reboot the system to recover this GPU
+GPU 2: NVIDIA GeForce RTX 2080 Ti (UUID: GPU-2d540dd6-583b-cf11-80dd-cc28edc1dd62)
+`;
+
 export const NO_HANDLE =
   'Unable to determine the device handle for GPU 0000:0B:00.0: GPU is lost.  Reboot the system to recover this GPU\n';

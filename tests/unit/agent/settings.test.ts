@@ -4,6 +4,7 @@ import { describeNode, newNodeId } from '../../../node-agent/config/describe.ts'
 import type { GpuChoice, GpuReport } from '../../../node-agent/config/gpus.ts';
 import { helpText, OPTIONS } from '../../../node-agent/config/option-table.ts';
 import { type AgentOptions, parseOptions } from '../../../node-agent/config/options.ts';
+import { parseReservations } from '../../../node-agent/config/reservations.ts';
 import { NO_CHANGE, parseResources } from '../../../node-agent/config/resources.ts';
 import { NODE_ID_PATTERN } from '../../../shared/domain/ids.ts';
 import { NO_CONSENT } from '../../../shared/domain/node.ts';
@@ -51,6 +52,19 @@ describe('settings', () => {
     expect(options([...enough, '--allow-capability', 'cap_net_admin']).consent.capabilities).toEqual(['NET_ADMIN']);
   });
 
+  it('keep things for roles, in one argument or several, and in the environment', () => {
+    const scalars = { cpus: 0, memMiB: 0, diskMiB: 0, gpus: 0, custom: {} };
+    const both = [
+      { role: 'eng/ml', scalars: { ...scalars, cpus: 0.5, custom: { licenses: 2 } } },
+      { role: 'ops', scalars: { ...scalars, diskMiB: 5000 } },
+    ];
+    const [first, second] = ['eng/ml:cpus=0.5,custom.licenses=2', 'ops:diskMiB=5000'];
+    expect(options([...enough, '--reservations', `${first}; ${second};`]).reservations).toEqual(both);
+    expect(options([...enough, '--reservations', first, '--reservations', second]).reservations).toEqual(both);
+    expect(options(enough, { BERTH_RESERVATIONS: `${first};${second}` }).reservations).toEqual(both);
+    expect(options(enough).reservations).toEqual([]);
+  });
+
   it('choose GPUs by a list, in arguments and in the environment', () => {
     expect(options(enough).gpus).toBe('all');
     expect(options([...enough, '--gpus', 'none']).gpus).toBe('none');
@@ -90,6 +104,13 @@ describe('settings', () => {
     ['resources', [...enough, '--resources', 'ports=1-70000']],
     ['resources', [...enough, '--resources', 'custom.Bad_Name=1']],
     ['reserve', [...enough, '--reserve', 'cpus']],
+    ['reservations', [...enough, '--reservations', 'eng']],
+    ['reservations', [...enough, '--reservations', 'Eng:cpus=1']],
+    ['reservations', [...enough, '--reservations', 'eng:cpus=a']],
+    ['reservations', [...enough, '--reservations', 'eng:cpus=0']],
+    ['reservations', [...enough, '--reservations', 'eng:ports=20000']],
+    ['reservations', [...enough, '--reservations', 'eng:gpus=0.5']],
+    ['reservations', [...enough, '--reservations', 'eng:cpus=1', '--reservations', 'eng:cpus=2']],
     ['docker-socket', [...enough, '--docker-socket', 'docker.sock']],
     ['allow-host-mount', [...enough, '--allow-host-mount', '/srv/../etc']],
     ['allow-device', [...enough, '--allow-device', 'kvm']],
@@ -148,11 +169,13 @@ const found = {
 function described(change: {
   readonly resources?: string;
   readonly reserve?: string;
+  readonly reservations?: string;
   readonly attributes?: Record<string, string>;
   readonly gpus?: GpuChoice;
   readonly report?: GpuReport;
 }) {
-  const { attributes = {}, resources = '', reserve = '', gpus = 'all', report = found.gpus } = change;
+  const { attributes = {}, resources = '', reserve = '', reservations = '', gpus = 'all' } = change;
+  const { report = found.gpus } = change;
   return describeNode({
     nodeId: 'n1',
     found: { ...found, gpus: report },
@@ -163,6 +186,7 @@ function described(change: {
       gpus,
       resources: resources === '' ? NO_CHANGE : parseResources(resources).change,
       reserve: reserve === '' ? NO_CHANGE : parseResources(reserve).change,
+      reservations: parseReservations([reservations]).reservations,
       consent: NO_CONSENT,
     },
   });
@@ -182,6 +206,17 @@ describe('the node that is described', () => {
   it('is refused when more is kept back than there is', () => {
     expect(described({ reserve: 'cpus=5' }).faults).toEqual(['--reserve keeps back 5 of cpus, and the node has 4']);
     expect(described({ reserve: 'ports=19000' }).faults).toHaveLength(1);
+  });
+
+  it('keeps for roles no more than is left', () => {
+    const kept = { reserve: 'cpus=1', reservations: 'eng:cpus=2;ops:cpus=1' };
+    expect(described(kept)).toMatchObject({ faults: [], node: { reservations: [{ role: 'eng' }, { role: 'ops' }] } });
+    expect(described({ ...kept, reservations: 'eng:cpus=2;ops:cpus=1.5' }).faults).toEqual([
+      '--reservations keeps 3.5 of cpus for roles, and the node has 3',
+    ]);
+    expect(described({ reservations: 'eng:gpus=1' }).faults).toHaveLength(1);
+    const report = { type: 'failed', why: 'the driver is gone' } as const;
+    expect(described({ reservations: 'eng:gpus=1', report }).faults).toEqual([]);
   });
 
   it('cannot lie about itself in its attributes', () => {

@@ -198,6 +198,7 @@ const defaultConfig: Omit<AgentConfig, 'boot'> = {
     attributes: {},
     consent: NO_CONSENT,
     gpus: [],
+    reservations: [],
     agentVersion: 'test',
     engine: 'fake 1',
   },

@@ -46,7 +46,14 @@ export function aTaskView(change: Partial<TaskView> = {}): TaskView {
   const state = change.state ?? 'finished';
   const history = [...STATES, state].map((each) => ({ state: each, at: TIME, reason: 'exited' as const, message: '' }));
   return {
-    ...{ id: 'task-1', job: { uid: 'uid-1', name: 'job-1', version: 1 }, role: 'default', group: 'main', index: 0 },
+    ...{
+      id: 'task-1',
+      job: { uid: 'uid-1', name: 'job-1', version: 1 },
+      framework: null,
+      role: 'default',
+      group: 'main',
+      index: 0,
+    },
     ...{ attempt: 0, state, unreachable: false, node: NODE, host: 'host', ports: {}, exitCode: 0, reason: 'exited' },
     ...{ message: '', createdAt: TIME, notBefore: null, placedAt: TIME, startedAt: TIME, endedAt: TIME, stop: null },
     ...{ run: 0, gpus: [], restarts: [], explanation: null, history, ...change },

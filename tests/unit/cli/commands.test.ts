@@ -38,6 +38,8 @@ describe('the command line', () => {
     ['node', 'gone'],
     ['token', 'create'],
     ['role', 'set'],
+    ['node', 'reserve'],
+    ['volume', 'create'],
     ['settings', 'set'],
     ['events'],
     ['dev'],

@@ -24,6 +24,7 @@ function task(change: Partial<TaskView> = {}): TaskView {
   return {
     id: `hello-${group}-${index}-u1-v1a${attempt}`,
     job: { uid: 'u1', name: 'hello', version: 1 },
+    framework: null,
     role: 'default',
     group,
     index,

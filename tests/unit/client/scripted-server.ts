@@ -23,7 +23,10 @@ export interface ScriptedServer {
   settle<T>(promise: Promise<T>): Promise<T>;
 }
 
-export function scriptedServer(replies: readonly Reply[], options: { timeoutMs?: number } = {}): ScriptedServer {
+export function scriptedServer(
+  replies: readonly Reply[],
+  options: { timeoutMs?: number; otherAddresses?: readonly string[] } = {},
+): ScriptedServer {
   const clock = new VirtualClock();
   const requests: SeenRequest[] = [];
   const retries: RetryNote[] = [];

@@ -14,6 +14,7 @@ import {
   anOffer,
   aReservation,
   aTask,
+  someResources,
   T0,
 } from '../../support/builders.ts';
 
@@ -44,6 +45,10 @@ function done(accepted: Accepted) {
 function faultsOf(accepted: Accepted) {
   if (accepted.ok) throw new Error('it was accepted');
   return accepted.faults;
+}
+
+function mountOf(source: string) {
+  return { type: 'persistent', source, target: '/data', readOnly: false } as const;
 }
 
 function launchOf(...tasks: LaunchRequest[]): OfferOperation {
@@ -79,6 +84,30 @@ describe('launching tasks', () => {
     ]);
     expect(filter).toMatchObject({ because: 'unused', refused: { cpus: 1.5, memMiB: 1792 }, untilMs: T0 + 5000 });
     expect(ledger.filters).toEqual([filter]);
+  });
+
+  it('gives each task GPUs of its own, of those that nobody holds', () => {
+    const gpus = ['A', 'B', 'C'].map((id) => ({ id, product: 'x', memoryMiB: 1, driver: '1', parent: null }));
+    const other = aJob({ spec: { name: 'other', groups: [aGroup({ resources: { gpus: 1 } })] } });
+    const entries = [anEntry(other, aTask(other, { state: 'running', node: 'edge-1' }), { devices: ['A'] })];
+    const offer = anOffer({ resources: { cpus: 2, memMiB: 2048, gpus: 2 } });
+    const two = [launchRequest('a', { gpus: 1 }), launchRequest('b', { gpus: 1 })];
+    const launchedOn = (found: typeof gpus, count = found.length) => {
+      const ledger = aLedger({ offers: [offer], entries, total: someResources({ gpus: count }) });
+      const { ledger: after, tasks } = done(
+        accept([launchOf(...two)], { offers: [offer], ledger, node: aNode({ gpus: found }) }),
+      );
+      return { devices: Object.values(after.entries).map(({ devices }) => devices), tasks };
+    };
+    expect(launchedOn(gpus).devices).toEqual([['A'], ['B'], ['C']]);
+    expect(launchedOn([], 3).devices).toEqual([['A'], [], []]);
+    expect(launchedOn([], 0).devices).toEqual([['A']]);
+    const { devices, tasks } = launchedOn(gpus.slice(0, 2));
+    expect(devices).toEqual([['A'], ['B']]);
+    expect(tasks.map(({ state, history }) => [state, history.at(-1)?.message])).toEqual([
+      ['staging', expect.any(String)],
+      ['error', expect.stringMatching(/it needs 1 GPUs, of which the node has lost some since the offer was made$/)],
+    ]);
   });
 
   it('leaves nothing to refuse of an offer that is used up', () => {
@@ -153,6 +182,22 @@ describe('launching tasks', () => {
     expect(new Set(ports).size).toBe(3);
     expect(accepted.tasks[0]?.ports['admin']).toBe(31_002);
     expect(freeResources(accepted.ledger).ports.reduce((sum, { first, last }) => sum + last - first + 1, 0)).toBe(997);
+  });
+
+  it('gives tasks GPUs of their own, as long as the node has them', () => {
+    const gpu = (id: string) => ({ id, product: 'A', memoryMiB: 1, driver: '1', parent: null });
+    const offer = anOffer({ resources: { cpus: 1, memMiB: 512, gpus: 3 } });
+    const node = aNode({ gpus: [gpu('g0'), gpu('g1')] });
+    const requests = [
+      launchRequest('a', { gpus: 1 }),
+      launchRequest('b', { gpus: 1 }),
+      launchRequest('c', { gpus: 1 }),
+    ];
+    const { ledger, tasks } = done(accept([launchOf(...requests)], { offers: [offer], node }));
+    expect(Object.values(ledger.entries).map(({ devices }) => devices)).toEqual([['g0'], ['g1']]);
+    expect(tasks[2]?.history.at(-1)?.message).toContain(
+      'needs 1 GPUs, and 0 of those that the node still has are free',
+    );
   });
 
   it("keeps to the bounds of the node's ledger", () => {
@@ -263,6 +308,19 @@ describe('changing what is reserved', () => {
     expect(done(onReserved([destroy], own, { ledger })).ledger.volumes['v1']?.removing).toBe(true);
     expect(faultsOf(onReserved([destroy], own, { ledger, mounted: new Set(['v1']) }))).toMatchObject([
       { path: '/operations/0/volume', message: expect.stringContaining('a task on node "edge-1" has volume "v1"') },
+    ]);
+  });
+
+  it('mounts a volume that the node has, also one that it has just made, which then has to stay', () => {
+    const request = launchRequest('a', { cpus: 1, memMiB: 0 });
+    const group = { ...request.template.group, mounts: [mountOf('v1')] };
+    const launch = launchOf({ ...request, template: { ...request.template, group } });
+    const create = { type: 'create', volume: { id: 'v1', reservation: 'r1', sizeMiB: 600 } } as const;
+    expect(done(onReserved([create, launch])).tasks).toMatchObject([{ state: 'staging' }]);
+    expect(done(onReserved([launch])).tasks).toMatchObject([{ state: 'error' }]);
+    expect(done(onReserved([launch])).tasks[0]?.history.at(-1)?.message).toContain('the node has no volume "v1"');
+    expect(faultsOf(onReserved([create, launch, { type: 'destroy', volume: 'v1' }]))).toMatchObject([
+      { path: '/operations/2/volume', message: expect.stringContaining('a task on node "edge-1" has volume "v1"') },
     ]);
   });
 

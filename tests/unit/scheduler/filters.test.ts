@@ -18,6 +18,7 @@ import {
   aReservation,
   aRole,
   aTask,
+  aVolume,
   clusterOf,
   someResources,
   T0,
@@ -86,6 +87,21 @@ const CASES: readonly {
     },
     says: 'doesn\'t satisfy "zone = a" (it is not set there)',
     sums: "doesn't satisfy the constraints (zone = a)",
+  },
+  {
+    obstacle: 'no-volume',
+    refusing: {
+      group: aGroup({ mounts: [{ type: 'persistent', source: 'data', target: '/data', readOnly: false }] }),
+      reservations: [aReservation({ role: 'eng', scalars: { ...NO_SCALARS, diskMiB: 100 } })],
+      ledger: { volumes: { data: aVolume() } },
+    },
+    cured: {
+      group: aGroup({ mounts: [{ type: 'persistent', source: 'data', target: '/data', readOnly: false }] }),
+      reservations: [aReservation({ role: 'default', scalars: { ...NO_SCALARS, diskMiB: 100 } })],
+      ledger: { volumes: { data: aVolume() } },
+    },
+    says: 'has volume "data" for role "eng" only',
+    sums: "doesn't have all of its volumes for its role: data",
   },
   {
     obstacle: 'gpu-node-kept',

@@ -23,7 +23,7 @@ import {
 } from '../../support/replica.ts';
 
 const HELLO = { role: 'default', name: 'hello' };
-const ALL_TASKS = { job: null, role: null, node: null, states: null };
+const ALL_TASKS = { job: null, framework: null, role: null, node: null, states: null };
 const PAGE = { limit: 100, after: null };
 const ANY_VERSION = { ifVersion: null, onlyCreate: false };
 
@@ -126,7 +126,7 @@ describe('changing a job', () => {
     await caughtUp(replica.ctx);
     await replica.settle();
     const tasks = listTasks(replica.ctx, ADMIN, ALL_TASKS, PAGE).items;
-    expect(tasks.map((task) => [task.job.version, task.stop !== null])).toEqual([
+    expect(tasks.map((task) => [task.job?.version, task.stop !== null])).toEqual([
       [1, true],
       [2, false],
     ]);

@@ -7,7 +7,7 @@ import { SAMPLES } from './samples.ts';
 
 /** Members that an earlier version of Berth didn't write; they have a default instead. */
 const LATER: Partial<Record<RecordKind, readonly string[]>> = {
-  nodes: ['gpus'],
+  nodes: ['gpus', 'reservations'],
   ledger: ['offers', 'filters', 'reservations', 'volumes'],
   tasks: ['framework', 'template'],
 };

@@ -1,0 +1,96 @@
+/**
+ * What everybody would be due if no offer stood: the levels at which all that is free or offered would be shared. Those above
+ * theirs hold more than their share; those below it are owed something.
+ */
+import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
+import { setLevels } from './levels.ts';
+import { Client, type Member, type RoleNode } from './role-tree.ts';
+import type { Survey } from './survey.ts';
+import { isNodeOpen } from './sweeps.ts';
+import { contendersOf } from './turns.ts';
+
+/** A client that wants more, and how much; null: as much as there is. */
+export interface Wanting {
+  readonly client: Client;
+  readonly demand: Amounts | null;
+}
+
+/** How far above or below its level a share may lie before anything is withdrawn for it: offers must come to rest. */
+const TOLERANCE = 0.1;
+
+export class FairShares {
+  readonly #levels = new Map<string, number>();
+
+  constructor(survey: Survey, wanting: readonly Wanting[]) {
+    const bare = survey.again();
+    const offered = offersTakenOut(bare);
+    const pool = poolOf(bare, offered.values());
+    const demands = new Map<Client, Amounts | null>();
+    for (const [client, held] of offered) demands.set(client, held);
+    for (const { client, demand } of wanting) demands.set(bare.roles.client(client.role.path, client.id), demand);
+    const partMax = ({ client }: { readonly client: Client | null }) => {
+      const demand = client === null ? null : (demands.get(client) ?? null);
+      if (demand === null) return 1;
+      let part = 0;
+      for (const place of bare.roles.counted) {
+        const amount = amountAt(pool, place);
+        if (amount > 0) part = Math.max(part, amountAt(demand, place) / amount);
+      }
+      return Math.min(1, part);
+    };
+    const root = contendersOf(bare.roles.root, demands.keys());
+    setLevels(bare.roles, root, { amounts: pool, partMax });
+    for (const client of demands.keys()) {
+      for (const member of pathOf(client)) this.#levels.set(keyOf(client, member), member.level);
+    }
+  }
+
+  /** It, or something above it, holds more than it is due. */
+  isAbove(client: Client): boolean {
+    return pathOf(client).some((member) => member.share > this.#levelOf(client, member) * (1 + TOLERANCE));
+  }
+
+  /** How much of the cluster it is owed; 0 where it is only a little. */
+  owed(client: Client): number {
+    let owed = Number.POSITIVE_INFINITY;
+    for (const member of pathOf(client)) {
+      const level = this.#levelOf(client, member);
+      if (member.share > level * (1 - TOLERANCE)) return 0;
+      owed = Math.min(owed, (level - member.share) * member.weight);
+    }
+    return owed;
+  }
+
+  /** Those that have none can be given all that they want. */
+  #levelOf(client: Client, member: Member): number {
+    return this.#levels.get(keyOf(client, member)) ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+/** From the client up to the top-level role. */
+function pathOf(client: Client): Member[] {
+  const path: Member[] = [client, client.role.group];
+  for (let role: RoleNode = client.role; role.parent !== null; role = role.parent) path.push(role);
+  return path;
+}
+
+function keyOf({ role }: Client, member: Member): string {
+  const kind = member instanceof Client ? 'client' : member === role.group ? 'group' : 'role';
+  return kind === 'role' ? `role ${member.name}` : `${kind} ${role.path} ${member.name}`;
+}
+
+/** What each client holds in offers. The tree no longer charges for it. */
+function offersTakenOut(survey: Survey): Map<Client, Amounts> {
+  const offered = survey.offeredByClient();
+  for (const [client, sum] of offered) survey.roles.charge(client, sum, -1);
+  return new Map([...offered].map(([client, { unreserved }]) => [client, unreserved]));
+}
+
+function poolOf(survey: Survey, offered: Iterable<Amounts>): Amounts {
+  const pool: Amounts = [];
+  for (const { ledger, freeAmounts, hasFree } of survey.rows) {
+    if (hasFree && isNodeOpen(survey.cluster, ledger)) accumulate(pool, atLeastNone(freeAmounts));
+  }
+  for (const amounts of offered) accumulate(pool, amounts);
+  return pool.map((amount, place) => Math.max(0, amount - amountAt(survey.roles.root.need, place)));
+}

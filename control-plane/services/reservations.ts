@@ -1,0 +1,291 @@
+/**
+ * What operators do with reservations and volumes. To reserve grows what a role is charged with, so it happens in a round of its own:
+ * it is decided from a state past its claim of `rounds/current`, and committed only while that stands. So no round that was planned
+ * before takes what was checked here, neither of the node nor of the role's limit.
+ */
+import { type Fault, Refusal } from '../../shared/domain/errors.ts';
+import { type NodeId, type ReservationId, type RolePath, roleWithin, type VolumeId } from '../../shared/domain/ids.ts';
+import { endOffers, freeReserved, freeResources, type Ledger } from '../../shared/domain/ledger.ts';
+import {
+  createVolume,
+  destroyVolume,
+  type LedgerChange,
+  reserve,
+  unreserve,
+} from '../../shared/domain/ledger-reservations.ts';
+import type { Reservation, Volume } from '../../shared/domain/reservation.ts';
+import { addScalars, missingScalars, type Scalars, scalarOf, toMilli } from '../../shared/domain/resources.ts';
+import { ancestorsOf, type ScalarAmounts, scalarsOf } from '../../shared/domain/role.ts';
+import type {
+  ReservationRequest,
+  ReservationView,
+  VolumeRequest,
+  VolumeView,
+} from '../../shared/protocol/reservations.ts';
+import type { Page } from '../../shared/protocol/views.ts';
+import { randomId } from '../../shared/util/random.ts';
+import type { Principal } from '../auth/principal.ts';
+import { claimRound } from '../store/round-claim.ts';
+import type { Snapshot } from '../store/snapshot.ts';
+import { ledgerUnit } from '../store/units.ts';
+import { demand, demandOf, mayRead } from './access.ts';
+import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
+import { type Draft, type Fence, mutate } from './mutation.ts';
+import { knownNode } from './nodes.ts';
+import { offersOver, withdrawOffers, withoutOffersInTheWay } from './offer-withdrawal.ts';
+import { pageThrough } from './paging.ts';
+import { mountedOn, reservationView, roleOf, tasksOn, volumesOn, volumeView } from './reservation-views.ts';
+import { NO_USAGE, roleUsages, settledUsage } from './role-usage.ts';
+
+export interface HoldingFilter {
+  /** Null: of all nodes. */
+  readonly node: NodeId | null;
+  /** For this role and those below it; null: for all that the principal may read. */
+  readonly role: RolePath | null;
+}
+
+const MADE_UP_ID_LENGTH = 10;
+
+export function listReservations(
+  ctx: ServiceContext,
+  principal: Principal,
+  filter: HoldingFilter,
+  page: PageRequest,
+): Page<ReservationView> {
+  demand(principal, 'reservation:read', null);
+  const all = ledgersOf(ctx, filter.node).flatMap((ledger) =>
+    Object.values(ledger.reservations).map((reservation) => ({ ledger, reservation })),
+  );
+  const visible = all.filter(({ reservation: { role } }) => isShown(principal, 'reservation:read', role, filter));
+  return pageThrough(visible, page, {
+    keyOf: ({ ledger, reservation }) => `${ledger.node}/${reservation.id}`,
+    view: ({ ledger, reservation }) => reservationView(ledger, reservation),
+  });
+}
+
+/** Keeps something of a node for a role. Offers that stand in the way are taken back in the same step. */
+export async function reserveOnNode(
+  ctx: ServiceContext,
+  call: Call,
+  node: NodeId,
+  request: ReservationRequest,
+): Promise<Answer<ReservationView>> {
+  const { role, amounts, labels } = request;
+  demand(call.principal, 'reservation:write', role);
+  const id = request.id ?? `r-${randomId(ctx.random, MADE_UP_ID_LENGTH)}`;
+  const scalars = scalarsOf(amounts);
+  const draft = (): Draft<ReservationView> => {
+    const { ledger } = knownNode(ctx, node);
+    if (Object.hasOwn(ledger.reservations, id)) throw alreadyThere('reservation', id, node);
+    checkLimits(ctx.mirror.snapshot, role, scalars);
+    const lacking = (left: Ledger) => missingScalars(scalars, freeResources(left));
+    const freed = withoutOffersInTheWay(ledger, lacking);
+    checkFree(freed, scalars);
+    const by = call.principal.subject;
+    const reservation: Reservation = { id, role, scalars, source: 'dynamic', by, atMs: ctx.clock.now(), labels };
+    const after = orRefuse(reserve(freed, reservation));
+    return draftOf(ctx, ledger, after, { status: 201, body: reservationView(after, reservation) });
+  };
+  return mutate(ctx, call, draft, () => roundFor(ctx, role, scalars));
+}
+
+/** Gives back what was kept. What offers hold of it goes back with it; what tasks and volumes hold stands in the way. */
+export function unreserveOnNode(
+  ctx: ServiceContext,
+  call: Call,
+  node: NodeId,
+  id: ReservationId,
+): Promise<Answer<ReservationView>> {
+  return mutate(ctx, call, () => {
+    const { ledger } = knownNode(ctx, node);
+    const reservation = ownOf(ledger.reservations, id);
+    const none = `there is no reservation "${id}" on node "${node}"`;
+    demandHolding(call.principal, 'reservation', reservation?.role ?? null, none);
+    if (reservation === undefined) throw new Refusal('not-found', none);
+    checkUnused(`reservation "${id}" on node "${node}"`, tasksOn(ledger, reservation), volumesOn(ledger, reservation));
+    const offered = Object.values(ledger.offers).filter(({ reserved }) => Object.hasOwn(reserved, id));
+    const freed =
+      offered.length === 0
+        ? ledger
+        : endOffers(
+            ledger,
+            offered.map((offer) => offer.id),
+          );
+    const body = reservationView(freed, reservation);
+    return draftOf(ctx, ledger, orRefuse(unreserve(freed, id)), { status: 200, body });
+  });
+}
+
+export function listVolumes(
+  ctx: ServiceContext,
+  principal: Principal,
+  filter: HoldingFilter,
+  page: PageRequest,
+): Page<VolumeView> {
+  demand(principal, 'volume:read', null);
+  const all = ledgersOf(ctx, filter.node).flatMap((ledger) =>
+    Object.values(ledger.volumes).map((volume) => ({ ledger, volume })),
+  );
+  const visible = all.filter(({ ledger, volume }) => isShown(principal, 'volume:read', roleOf(ledger, volume), filter));
+  return pageThrough(visible, page, {
+    keyOf: ({ ledger, volume }) => `${ledger.node}/${volume.id}`,
+    view: ({ ledger, volume }) => volumeView(ctx.mirror.snapshot, ledger, volume),
+  });
+}
+
+/** Makes a volume on the disk of a reservation. The role has been charged for that already. */
+export async function createVolumeOnNode(
+  ctx: ServiceContext,
+  call: Call,
+  node: NodeId,
+  request: VolumeRequest,
+): Promise<Answer<VolumeView>> {
+  const { reservation: from, sizeMiB } = request;
+  const id = request.id ?? `v-${randomId(ctx.random, MADE_UP_ID_LENGTH)}`;
+  return mutate(ctx, call, () => {
+    const { ledger } = knownNode(ctx, node);
+    const reservation = ownOf(ledger.reservations, from);
+    const none = `there is no reservation "${from}" on node "${node}"; make one with disk first`;
+    demandHolding(call.principal, 'volume', reservation?.role ?? null, none);
+    if (reservation === undefined) throw new Refusal('not-found', none);
+    if (Object.hasOwn(ledger.volumes, id)) throw alreadyThere('volume', id, node);
+    const lacking = (left: Ledger) => (sizeMiB > freeReserved(left, reservation).diskMiB ? ['diskMiB'] : []);
+    const freed = withoutOffersInTheWay(ledger, lacking);
+    const by = call.principal.subject;
+    const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false };
+    const after = orRefuse(createVolume(freed, volume));
+    return draftOf(ctx, ledger, after, { status: 201, body: volumeView(ctx.mirror.snapshot, after, volume) });
+  });
+}
+
+/** Asks for a volume's end, with all that is in it. Its agent deletes it; until then it is shown as being removed. */
+export function deleteVolumeOnNode(
+  ctx: ServiceContext,
+  call: Call,
+  node: NodeId,
+  id: VolumeId,
+): Promise<Answer<VolumeView>> {
+  return mutate(ctx, call, () => {
+    const { snapshot } = ctx.mirror;
+    const { ledger } = knownNode(ctx, node);
+    const volume = ownOf(ledger.volumes, id);
+    const none = `there is no volume "${id}" on node "${node}"`;
+    demandHolding(call.principal, 'volume', volume === undefined ? null : roleOf(ledger, volume), none);
+    if (volume === undefined) throw new Refusal('not-found', none);
+    const mounted = mountedOn(snapshot, ledger);
+    checkUnused(`volume "${id}" on node "${node}"`, mounted.get(id) ?? [], []);
+    const after = orRefuse(destroyVolume(ledger, id, new Set(mounted.keys())));
+    const body = volumeView(snapshot, after, { ...volume, removing: true });
+    return draftOf(ctx, ledger, after, { status: 202, body });
+  });
+}
+
+function ledgersOf(ctx: ServiceContext, node: NodeId | null): Ledger[] {
+  return node === null ? [...ctx.mirror.snapshot.ledgers.values()] : [knownNode(ctx, node).ledger];
+}
+
+function isShown(
+  principal: Principal,
+  action: 'reservation:read' | 'volume:read',
+  role: RolePath,
+  filter: HoldingFilter,
+): boolean {
+  return mayRead(principal, action, role) && (filter.role === null || roleWithin(role, filter.role));
+}
+
+/** `role` is null where there is no such thing: then whoever may change none at all isn't told even that. */
+function demandHolding(
+  principal: Principal,
+  kind: 'reservation' | 'volume',
+  role: RolePath | null,
+  absent: string,
+): void {
+  if (role === null) demand(principal, `${kind}:write`, null);
+  else demandOf(principal, { read: `${kind}:read`, action: `${kind}:write`, role, absent });
+}
+
+function draftOf<T>(
+  ctx: ServiceContext,
+  before: Ledger,
+  after: Ledger,
+  { status, body }: { status: AnswerStatus; body: T },
+): Draft<T> {
+  const unit = ledgerUnit(ctx.mirror.snapshot, before, after);
+  return { status, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
+}
+
+function orRefuse(change: LedgerChange): Ledger {
+  if (change.ok) return change.ledger;
+  throw new Refusal('conflict', change.why);
+}
+
+function alreadyThere(kind: 'reservation' | 'volume', id: string, node: NodeId): Refusal {
+  return new Refusal('already-exists', `node "${node}" has a ${kind} "${id}" already; choose another id`);
+}
+
+/** A claim, under which the role and those above it hold no offers that their limits have no room for beside the reservation. */
+async function roundFor(ctx: ServiceContext, role: RolePath, scalars: Scalars): ReturnType<Fence> {
+  const claim = await claimRound(ctx);
+  if (claim === null) return null;
+  for (const path of [role, ...ancestorsOf(role)]) {
+    const { snapshot } = ctx.mirror;
+    const offers = offersOver(snapshot, path, lessened(snapshot.roles.get(path)?.limit ?? {}, scalars));
+    if (!(await withdrawOffers(ctx, claim, offers))) return null;
+  }
+  return claim;
+}
+
+function lessened(limit: ScalarAmounts, scalars: Scalars): ScalarAmounts {
+  return Object.fromEntries(
+    Object.entries(limit)
+      .filter(([name]) => scalarOf(scalars, name) > 0)
+      .map(([name, amount]) => [name, toMilli(amount - scalarOf(scalars, name))]),
+  );
+}
+
+/** Offers don't count: those that the limit has no room for are taken back first. */
+function checkLimits(snapshot: Snapshot, role: RolePath, scalars: Scalars): void {
+  const usages = roleUsages(snapshot);
+  const faults = [role, ...ancestorsOf(role)].flatMap((path): Fault[] => {
+    const held = addScalars(settledUsage(usages.get(path) ?? NO_USAGE), scalars);
+    const limit = snapshot.roles.get(path)?.limit ?? {};
+    return Object.keys(limit)
+      .filter((name) => scalarOf(scalars, name) > 0 && scalarOf(held, name) > toMilli(limit[name] ?? 0))
+      .map((name) => ({
+        path: `/amounts/${name}`,
+        message: `brings what role "${path}" holds to ${scalarOf(held, name)}, beyond its limit of ${limit[name]}`,
+      }));
+  });
+  refuseFor(faults);
+}
+
+function checkFree(ledger: Ledger, scalars: Scalars): void {
+  const free = freeResources(ledger);
+  refuseFor(
+    missingScalars(scalars, free).map((name) => ({
+      path: `/amounts/${name}`,
+      message: `asks for ${scalarOf(scalars, name)}, and ${Math.max(0, scalarOf(free, name))} are free on node "${ledger.node}"`,
+    })),
+  );
+}
+
+function refuseFor(faults: readonly Fault[]): void {
+  if (faults.length === 0) return;
+  const said = faults.map(({ path, message }) => `${path} ${message}`).join('; ');
+  throw new Refusal('conflict', `this can't be reserved: ${said}`, { faults });
+}
+
+/** Names enough of what stands in the way to go on from. */
+const NAMED_MAX = 5;
+
+function checkUnused(what: string, tasks: readonly string[], volumes: readonly string[]): void {
+  const users = [...tasks.map((id) => `task ${id}`), ...volumes.map((id) => `volume ${id}`)];
+  if (users.length === 0) return;
+  const more = users.length > NAMED_MAX ? ` and ${users.length - NAMED_MAX} more` : '';
+  throw new Refusal('conflict', `${what} is in use by ${users.slice(0, NAMED_MAX).join(', ')}${more}; end that first`);
+}
+
+/** Own members only: `constructor` is a valid id. */
+function ownOf<T>(record: Readonly<Record<string, T>>, id: string): T | undefined {
+  return Object.hasOwn(record, id) ? record[id] : undefined;
+}
