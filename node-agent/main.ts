@@ -3,6 +3,8 @@
  * 1 it can't go on; 2 the settings are wrong.
  */
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { NO_ENGINE } from '../shared/domain/node.ts';
 import { jitteredBackoffMs } from '../shared/util/backoff.ts';
 import { sleep } from '../shared/util/clock.ts';
 import { HttpControlPlane } from './adapters/control-plane/http-control-plane.ts';
@@ -13,6 +15,8 @@ import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
 import { DEFAULT_PORTS, detectBoot, detectMachine } from './adapters/machine/detect.ts';
 import { detectGpus, nvidiaSmi } from './adapters/machine/detect-gpus.ts';
 import { isOtherMachine, readMachineIdentity } from './adapters/machine/machine-identity.ts';
+import { ProcessRuntime } from './adapters/process/process-runtime.ts';
+import { DEFAULT_USER_IDS } from './adapters/process/user-ids.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
 import { systemClock } from './adapters/system/system-clock.ts';
 import { systemRandom } from './adapters/system/system-random.ts';
@@ -21,10 +25,15 @@ import type { GpuReport } from './config/gpus.ts';
 import { helpText } from './config/option-table.ts';
 import { type AgentOptions, parseOptions } from './config/options.ts';
 import { type Agent, createAgent } from './executor/agent.ts';
-import { type AgentConfig, type Log, RuntimeFault } from './executor/contracts.ts';
+import { type AgentConfig, type Log, type Runtime, RuntimeFault } from './executor/contracts.ts';
 import { ENGINE_BACKOFF } from './executor/engine-view.ts';
+import { RoutedRuntime } from './executor/routed-runtime.ts';
 
 const VERSION = '0.1.0';
+/** Shared by all agents of a machine; emptied when it is started. */
+const USER_IDS_DIR = '/run/berth-user-ids';
+/** Where tasks without a container find programs, unless their job says otherwise. */
+const TASKS_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const EXIT_CANNOT_GO_ON = 1;
 const EXIT_WRONG_SETTINGS = 2;
 /** What is under way when the end is asked for gets so long; then it is left to the next agent. */
@@ -51,11 +60,10 @@ async function main(): Promise<void> {
 /** What a run would tell the control plane about this machine. Nothing is started, joined or written; the engine may be away. */
 async function show(options: AgentOptions): Promise<void> {
   const nodeId = options.nodeId ?? '(made when it joins)';
-  const engine = await dockerRuntime(options, nodeId)
-    .describe()
-    .catch((cause: Error) => cause.message);
+  const runtime = dockerRuntime(options, nodeId);
+  const engine = await (runtime?.describe() ?? withoutEngine(options)).catch((cause: Error) => cause.message);
   const isAway = typeof engine === 'string';
-  const { node, faults, warnings } = await described(options, nodeId, isAway ? NO_ENGINE : engine);
+  const { node, faults, warnings } = await described(options, nodeId, isAway ? ENGINE_AWAY : engine);
   const shown = { node, faults, warnings: [...(isAway ? [engine] : []), ...warnings] };
   process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
   if (faults.length > 0) process.exitCode = EXIT_WRONG_SETTINGS;
@@ -66,7 +74,12 @@ interface Engine {
   readonly rootDir: string;
 }
 
-const NO_ENGINE: Engine = { engine: '', rootDir: '/' };
+/** An engine that is there and doesn't answer. */
+const ENGINE_AWAY: Engine = { engine: '', rootDir: '/' };
+
+async function withoutEngine({ processes, stateDir }: AgentOptions): Promise<Engine> {
+  return { engine: NO_ENGINE, rootDir: processes.dir ?? stateDir };
+}
 
 async function described(options: AgentOptions, nodeId: string, { engine, rootDir }: Engine) {
   const [machine, gpus] = await Promise.all([
@@ -120,9 +133,11 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const { options, stateDir, log, ending } = surroundings;
   await checkMachine(options, stateDir);
   const nodeId = await identity(options, stateDir);
-  const runtime = dockerRuntime(options, nodeId);
-  const config = await describe(surroundings, runtime, nodeId);
+  const engine = dockerRuntime(options, nodeId);
+  const config = await describe(surroundings, engine, nodeId);
   if (config === null) return;
+  const runtime = await runtimeOf(surroundings, { engine, nodeId, bootId: config.boot.id });
+  if (runtime === null) return;
   const journal = new FileJournal(stateDir.journalPath);
   const fence = await openFence(stateDir, log);
   const controlPlane = new HttpControlPlane({
@@ -156,14 +171,60 @@ async function end(agent: Agent, log: Log): Promise<void> {
   giveUp.abort();
 }
 
-function dockerRuntime(options: AgentOptions, nodeId: string): DockerRuntime {
+/** Null: the node has none. */
+function dockerRuntime(options: AgentOptions, nodeId: string): DockerRuntime | null {
+  if (options.dockerSocket === null) return null;
   return new DockerRuntime({
     socketPath: options.dockerSocket,
-    owner: { nodeId, hostname: process.getBuiltinModule('node:os').hostname(), logMaxMiB: options.logMaxMiB },
+    owner: { nodeId, hostname: hostname(), logMaxMiB: options.logMaxMiB },
     registryConfig: options.registryConfig,
     clock: systemClock,
     random: systemRandom,
   });
+}
+
+interface Found {
+  readonly engine: DockerRuntime | null;
+  readonly nodeId: string;
+  readonly bootId: string | null;
+}
+
+/** What tasks run in. Null: the machine lacks what tasks without a container need. */
+async function runtimeOf(
+  { options, stateDir, log }: Surroundings,
+  { engine, nodeId, bootId }: Found,
+): Promise<Runtime | null> {
+  const { users, userIds } = options.processes;
+  const dir = options.processes.dir ?? stateDir.tasksDir;
+  // What was started when it was allowed is seen to its end.
+  if (!options.consent.processRuntime && !(await ProcessRuntime.hasTasks(dir))) return engine;
+  if (options.processes.dir === null) await stateDir.letPass();
+  try {
+    const process = await ProcessRuntime.open({
+      dir,
+      userIdsDir: USER_IDS_DIR,
+      userIds: userIds ?? DEFAULT_USER_IDS,
+      users,
+      place: { nodeId, hostname: hostname() },
+      bootId,
+      logMaxMiB: options.logMaxMiB,
+      mountsFile: '/proc/self/mounts',
+      shell: '/bin/sh',
+      path: TASKS_PATH,
+      clock: systemClock,
+      random: systemRandom,
+    });
+    if (process.unlimited.length > 0) {
+      log.warn('the machine has no cgroups to hold tasks without a container to', {
+        missing: process.unlimited.join(', '),
+      });
+    }
+    return new RoutedRuntime({ docker: engine, process });
+  } catch (cause) {
+    if (!(cause instanceof RuntimeFault)) throw cause;
+    refuse([`--allow-process-runtime can't be used: ${cause.message}`]);
+    return null;
+  }
 }
 
 /** A copy of the folder on another machine would speak for this node and know nothing of what runs on it. */
@@ -189,7 +250,7 @@ async function openFence(stateDir: StateDir, log: Log): Promise<FileFence> {
 
 async function identity(options: AgentOptions, stateDir: StateDir): Promise<string> {
   const kept = await stateDir.readNodeId();
-  const id = options.nodeId ?? kept ?? newNodeId(process.getBuiltinModule('node:os').hostname(), systemRandom);
+  const id = options.nodeId ?? kept ?? newNodeId(hostname(), systemRandom);
   if (kept !== null && kept !== id) {
     throw new StateDirError(
       `--node-id is "${id}", and the state folder belongs to node "${kept}"; give this node a folder of its own`,
@@ -202,10 +263,10 @@ async function identity(options: AgentOptions, stateDir: StateDir): Promise<stri
 /** Null: the end was asked for, or the settings don't fit the machine. */
 async function describe(
   { options, log, ending }: Surroundings,
-  runtime: DockerRuntime,
+  runtime: DockerRuntime | null,
   nodeId: string,
 ): Promise<AgentConfig | null> {
-  const engine = await answeringEngine(runtime, log, ending);
+  const engine = runtime === null ? await withoutEngine(options) : await answeringEngine(runtime, log, ending);
   if (engine === null) return null;
   const { node, faults, warnings } = await described(options, nodeId, engine);
   for (const cause of warnings) log.warn('something is wrong with GPUs', { cause });

@@ -44,15 +44,16 @@ export function doneBy({ placed, swept, offered, displaced }: RoundOutcome): num
 
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
 export async function runRound(ctx: ControllerContext, memory = new RoundMemory()): Promise<RoundOutcome> {
-  const forecast = plan(ctx, memory);
+  // The round before this one may have made offers that stand: those of the forecast are told apart from them.
+  const forecast = plan(ctx, memory, ctx.mirror.snapshot.roundNumber + 1);
   if (!isWorthClaiming(ctx, forecast)) return { ...NOTHING_DONE, again: false, wakeAtMs: forecast.wakeAtMs };
   const fence = await claimRound(ctx);
   if (fence === null) return { ...NOTHING_DONE, again: true, wakeAtMs: null };
   return commitRound(ctx, fence, memory);
 }
 
-function plan(ctx: ControllerContext, memory: RoundMemory): RoundPlan {
-  return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now(), memory });
+function plan(ctx: ControllerContext, memory: RoundMemory, roundNumber: number): RoundPlan {
+  return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now(), roundNumber, memory });
 }
 
 /** A claim is a change, and every change has this looked at again: so none is made where nothing could be committed. */
@@ -86,7 +87,7 @@ const LONGEST_FENCE: Compare = { key: keys.currentRound, modRevision: Number.MAX
 
 async function commitRound(ctx: ControllerContext, fence: Compare, memory: RoundMemory): Promise<RoundOutcome> {
   const { snapshot } = ctx.mirror;
-  const decided = plan(ctx, memory);
+  const decided = plan(ctx, memory, snapshot.roundNumber);
   const { wakeAtMs } = decided;
   const { rounds, leftOver } = roundsByNode(decided);
   const nowMs = ctx.clock.now();

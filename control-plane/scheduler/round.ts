@@ -24,6 +24,8 @@ import { queueOf, type WantedTask } from './wanted.ts';
 export interface RoundInput {
   readonly cluster: ClusterView;
   readonly nowMs: number;
+  /** Of the round that this is the plan of, in the ids of its offers. Absent: the one that was claimed last. */
+  readonly roundNumber?: number;
   /** Of whoever plans round after round. */
   readonly memory?: RoundMemory;
 }
@@ -35,14 +37,19 @@ export interface RoundInput {
 export const ROUND_PLACEMENTS_MAX = 2000;
 export const ROUND_OFFERS_MAX = 20_000;
 
-export function planRound({ cluster, nowMs, memory = new RoundMemory() }: RoundInput): RoundPlan {
+export function planRound({
+  cluster,
+  nowMs,
+  roundNumber = cluster.roundNumber,
+  memory = new RoundMemory(),
+}: RoundInput): RoundPlan {
   const usage = memory.usageOf(cluster);
   const queue = queueOf(cluster, nowMs);
   const due = new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
   const bounded = boundWithdrawals(due);
   const { survey, allotment, ending } = allotFairly(bounded.length === 0 ? due : due.again(bounded), queue.wanted);
   const { placements, isCutOff } = allotment;
-  const offers = numbered(cluster, nowMs, allotment.offers);
+  const offers = numbered(cluster, { nowMs, roundNumber }, allotment.offers);
   const unplaced = isCutOff ? [] : without(queue.wanted, placements);
   const ends = [queue.wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null];
   return {
@@ -114,8 +121,11 @@ function without(wanted: readonly WantedTask[], placements: readonly PlannedPlac
 }
 
 /** Their ids tell the round that made them, so they are never used again. */
-function numbered(cluster: ClusterView, nowMs: number, drafts: readonly DraftedOffer[]): PlannedOffer[] {
-  const { incarnation, roundNumber, settings } = cluster;
+function numbered(
+  { incarnation, settings }: ClusterView,
+  { nowMs, roundNumber }: { readonly nowMs: number; readonly roundNumber: number },
+  drafts: readonly DraftedOffer[],
+): PlannedOffer[] {
   const expiresAtMs = nowMs + Math.round(settings.offerTimeoutSeconds * 1000);
   return drafts.map(({ room, client, framework, part }, number): PlannedOffer => {
     const id = `${incarnation}-${roundNumber}-${number}`;

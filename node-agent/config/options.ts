@@ -14,6 +14,10 @@ import { NO_CHANGE, parseResources, type ResourceChange } from './resources.ts';
 
 export const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
+/** What lies below belongs to users of the machine, and this is the most that a kernel knows. */
+const USER_ID_MIN = 60_000;
+const USER_ID_MAX = 2 ** 31 - 1;
+
 export interface AgentOptions {
   readonly controlPlane: readonly string[];
   readonly joinToken: string | null;
@@ -26,13 +30,25 @@ export interface AgentOptions {
   readonly gpus: GpuChoice;
   readonly reserve: ResourceChange;
   readonly reservations: readonly StaticReservation[];
-  readonly dockerSocket: string;
+  /** Null: the node has no container engine. */
+  readonly dockerSocket: string | null;
   readonly registryConfig: string | null;
   readonly consent: NodeConsent;
+  readonly processes: ProcessOptions;
   readonly startConcurrency: number;
   readonly retention: Retention;
   readonly logMaxMiB: number;
   readonly logLevel: (typeof LEVELS)[number];
+}
+
+/** Of tasks without a container. */
+export interface ProcessOptions {
+  /** Users of the machine that they may run as. */
+  readonly users: readonly string[];
+  /** Numbers of those that each is given one of otherwise; null: those of the runtime. */
+  readonly userIds: { readonly first: number; readonly last: number } | null;
+  /** Null: in the state folder. */
+  readonly dir: string | null;
 }
 
 export type ParsedOptions =
@@ -101,6 +117,11 @@ export function variableOf(name: string): string {
 function checkedOptions(checks: Checks, env: Environment): AgentOptions {
   const joinToken = checks.text('join-token');
   const joinTokenFile = checks.text('join-token-file');
+  const processRuntime = checks.flag('allow-process-runtime');
+  const dockerSocket = checks.socket('docker-socket', env['DOCKER_HOST']);
+  if (dockerSocket === null && !processRuntime) {
+    checks.fault('docker-socket', 'is "none", and such a node runs nothing unless --allow-process-runtime is set');
+  }
   if (joinToken !== null && joinTokenFile !== null)
     checks.fault('join-token', 'and --join-token-file are both set; use one');
   return {
@@ -115,7 +136,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
     gpus: checks.gpus('gpus'),
     reservations: checks.reservations('reservations'),
     reserve: checks.reserve('reserve'),
-    dockerSocket: checks.socket('docker-socket', env['DOCKER_HOST']),
+    dockerSocket,
     registryConfig: checks.text('registry-config'),
     consent: {
       hostNetwork: checks.flag('allow-host-network'),
@@ -123,7 +144,12 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
       privileged: checks.flag('allow-privileged'),
       devices: checks.paths('allow-device'),
       capabilities: checks.capabilities('allow-capability'),
-      processRuntime: false,
+      processRuntime,
+    },
+    processes: {
+      users: checks.users('process-user'),
+      userIds: checks.userIds('process-uids'),
+      dir: checks.path('process-dir'),
     },
     startConcurrency: checks.whole('start-concurrency', { least: 1, most: 64, otherwise: 4 }),
     retention: {
@@ -231,9 +257,10 @@ class Checks {
     return reservations;
   }
 
-  /** Other transports would carry the engine's full power over the network, so they are not offered. */
-  socket(name: OptionName, dockerHost: string | undefined): string {
+  /** Other transports would carry the engine's full power over the network, so they are not offered. Null: there is no engine. */
+  socket(name: OptionName, dockerHost: string | undefined): string | null {
     const given = this.text(name);
+    if (given === 'none') return null;
     if (given === null && dockerHost !== undefined && dockerHost !== '' && !dockerHost.startsWith('unix://')) {
       this.fault(
         name,
@@ -242,6 +269,29 @@ class Checks {
     }
     const path = given ?? (dockerHost?.startsWith('unix://') ? dockerHost : '/var/run/docker.sock');
     return this.#absolute(name, path.replace(/^unix:\/\//, ''));
+  }
+
+  users(name: OptionName): readonly string[] {
+    for (const user of this.#raw[name]) {
+      if (!/^[a-z_][a-zA-Z0-9_.-]{0,31}$/.test(user)) this.fault(name, `is "${user}"; it must be the name of a user`);
+    }
+    return this.#raw[name];
+  }
+
+  /** Never those of the machine's own users, which begin at 0. */
+  userIds(name: OptionName): ProcessOptions['userIds'] {
+    const text = this.text(name);
+    if (text === null) return null;
+    const [first = 0, last = 0] = (/^(\d{1,10})-(\d{1,10})$/.exec(text)?.slice(1) ?? []).map(Number);
+    if (first < USER_ID_MIN || last > USER_ID_MAX || first > last) {
+      this.fault(name, `is "${text}"; it must be a range such as 1880000000-1880009999, from ${USER_ID_MIN} on`);
+    }
+    return { first, last };
+  }
+
+  path(name: OptionName): string | null {
+    const path = this.text(name);
+    return path === null ? null : this.#absolute(name, path);
   }
 
   paths(name: OptionName): readonly string[] {

@@ -10,6 +10,9 @@ export type ResolvedPaths = ReadonlyMap<string, string | null>;
 
 /** Why the task is refused, naming the setting that would allow it; null: it may run. */
 export function refusalOf(group: GroupSpec, consent: NodeConsent, paths: ResolvedPaths): string | null {
+  if (group.runtime === 'process') {
+    return consent.processRuntime ? null : refused('processes outside of containers', '--allow-process-runtime');
+  }
   if (group.network === 'host' && !consent.hostNetwork) {
     return refused('the host network', '--allow-host-network');
   }

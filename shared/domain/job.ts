@@ -188,7 +188,8 @@ export type Danger = (typeof DANGERS)[number];
 
 export function dangersOf(group: GroupSpec): Danger[] {
   const dangers: Danger[] = [];
-  if (group.network === 'host') dangers.push('host-network');
+  // What runs without a container has the node's network by its nature, and needs one consent for all of that.
+  if (group.network === 'host' && group.runtime === 'docker') dangers.push('host-network');
   if (group.mounts.some((mount) => mount.type === 'bind')) dangers.push('host-mounts');
   if (group.privileged) dangers.push('privileged');
   if (group.devices.length > 0) dangers.push('devices');

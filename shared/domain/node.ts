@@ -30,6 +30,9 @@ export const NO_CONSENT: NodeConsent = {
 /** UUIDs as drivers write them have 40 to 50 characters. */
 export const DEVICE_ID_LENGTH_MAX = 64;
 
+/** In place of an engine's name: the node runs only what needs no container. */
+export const NO_ENGINE = 'none';
+
 /** A whole device that a task can be given. */
 export interface GpuDevice {
   /** What tells it from all others, in this machine and any: its UUID. */
@@ -55,7 +58,7 @@ export interface Node {
   /** What its operator keeps for roles, each role once. */
   readonly reservations: readonly StaticReservation[];
   readonly agentVersion: string;
-  /** Name and version of the container engine, such as `docker 20.10.24`. */
+  /** Name and version of the container engine, such as `docker 20.10.24`; {@link NO_ENGINE}: it has none. */
   readonly engine: string;
   readonly registeredAtMs: number;
 }

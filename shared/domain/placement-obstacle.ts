@@ -8,6 +8,7 @@ export const PLACEMENT_OBSTACLES = [
   'node-unreachable',
   'node-ahead',
   'role-limit',
+  'no-engine',
   'no-consent',
   'constraint',
   'no-volume',

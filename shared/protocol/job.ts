@@ -6,10 +6,12 @@ import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
 import { NAME_PATTERN, NAME_RULE, RESERVATION_ID_PATTERN, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import {
+  type GroupSpec,
   JOB_KINDS,
   type JobSpec,
   MOUNT_TYPES,
   NETWORK_MODES,
+  type NetworkMode,
   PLACEMENTS,
   PULL_POLICIES,
   TASK_RUNTIMES,
@@ -150,11 +152,16 @@ export const groupSchema = z
   .strictObject({
     name: nameSchema.default('main'),
     count: z.number().int().min(1).max(COUNT_MAX).default(1).describe('How many tasks.'),
-    runtime: z.enum(TASK_RUNTIMES).default('docker'),
+    runtime: z
+      .enum(TASK_RUNTIMES)
+      .default('docker')
+      .describe('`process`: without a container and an image, as a process of the node, where its operator allows it.'),
     image: z
       .string()
       .max(512)
-      .regex(/^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]*$/, 'must be an image reference, such as "alpine:3.20"'),
+      .regex(/^(?:[a-zA-Z0-9][a-zA-Z0-9._\-/:@]*)?$/, 'must be an image reference, such as "alpine:3.20"')
+      .default('')
+      .describe('Required for a container, and empty without one.'),
     command: z.array(text(65_536)).min(1).max(1000).optional().describe("Replaces the image's entrypoint."),
     args: z.array(text(65_536)).max(1000).optional().describe("Replaces the image's default arguments."),
     env: z
@@ -166,7 +173,10 @@ export const groupSchema = z
       .optional(),
     workingDir: absolutePath.optional(),
     resources: resourcesSchema.prefault({}),
-    network: z.enum(NETWORK_MODES).default('bridge'),
+    network: z
+      .enum(NETWORK_MODES)
+      .optional()
+      .describe('Absent: `bridge`, and `host` without a container, where there is no other.'),
     ports: z.array(portSchema).max(100).default([]),
     mounts: z.array(mountSchema).max(100).default([]),
     pullPolicy: z.enum(PULL_POLICIES).default('missing'),
@@ -196,8 +206,9 @@ export const groupSchema = z
       if (port.hostPort !== undefined && earlier.some((other) => other.hostPort === port.hostPort)) {
         fault('hostPort', `${port.hostPort} is asked for twice`);
       }
-      if (group.network !== 'bridge' && port.containerPort !== undefined) {
-        fault('containerPort', `is only for the network "bridge"; with "${group.network}" nothing is mapped`);
+      const network = networkOf(group);
+      if (network !== 'bridge' && port.containerPort !== undefined) {
+        fault('containerPort', `is only for the network "bridge"; with "${network}" nothing is mapped`);
       }
       if (group.network === 'none') fault('name', 'a task without a network can have no ports');
     }
@@ -207,8 +218,46 @@ export const groupSchema = z
         context.addIssue({ code: 'custom', path: ['mounts', index, 'target'], message: `"${target}" is used twice` });
       }
     }
+    for (const { field, message } of runtimeFaults(group)) context.addIssue({ code: 'custom', path: [field], message });
   })
+  .transform((group) => ({ ...group, network: networkOf(group) }))
   .meta({ id: 'Group' });
+
+/** A group whose network may still be left out. */
+interface WrittenGroup extends Omit<GroupSpec, 'network'> {
+  readonly network?: NetworkMode | undefined;
+}
+
+/** The network of a group that may leave it out. */
+export function networkOf({ runtime, network }: Pick<WrittenGroup, 'runtime' | 'network'>): NetworkMode {
+  return network ?? (runtime === 'process' ? 'host' : 'bridge');
+}
+
+/** What the group says of a container and has none, or doesn't say and needs. */
+function runtimeFaults(group: WrittenGroup): { readonly field: string; readonly message: string }[] {
+  if (group.runtime === 'docker') {
+    return group.image === '' ? [{ field: 'image', message: 'is required, unless the runtime is "process"' }] : [];
+  }
+  const containersOnly = 'is only for containers; leave it out with the runtime "process"';
+  const isSaid: Readonly<Record<string, boolean>> = {
+    image: group.image !== '',
+    pullPolicy: group.pullPolicy !== 'missing',
+    mounts: group.mounts.length > 0,
+    privileged: group.privileged,
+    devices: group.devices.length > 0,
+    capAdd: group.capAdd.length > 0,
+  };
+  const faults = Object.keys(isSaid)
+    .filter((field) => isSaid[field])
+    .map((field) => ({ field, message: containersOnly }));
+  if (group.command === undefined) {
+    faults.push({ field: 'command', message: 'is required with the runtime "process": there is no image to name one' });
+  }
+  if (networkOf(group) !== 'host') {
+    faults.push({ field: 'network', message: 'must be "host" or left out with the runtime "process"' });
+  }
+  return faults;
+}
 
 export const jobSpecSchema = z
   .strictObject({

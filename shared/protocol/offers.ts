@@ -13,7 +13,7 @@ import {
 import { RESERVATION_LABELS_BYTES_MAX } from '../domain/reservation.ts';
 import { utf8Length } from '../util/codec.ts';
 import { FRAMEWORK_ROLES_MAX, launchedNameSchema, offerIdSchema, offerViewSchema, sessionSchema } from './framework.ts';
-import { groupSchema, jobSpecSchema, nameSchema, resourcesSchema, roleSchema } from './job.ts';
+import { groupSchema, jobSpecSchema, nameSchema, networkOf, resourcesSchema, roleSchema } from './job.ts';
 import { resourcesViewSchema } from './views.ts';
 
 /** Offers, over any number of nodes, that one call declines. */
@@ -51,7 +51,7 @@ const {
   constraints: _constraints,
   resources: _resources,
   ...describing
-} = groupSchema.shape;
+} = groupSchema.in.shape;
 const { priority, labels, replaceAfterSeconds, stopAfterDisconnectSeconds } = jobSpecSchema.shape;
 
 const launchSchema = z
@@ -78,7 +78,7 @@ const launchSchema = z
   .superRefine((task, context) => {
     // What holds between the fields of a group holds here as well.
     const whole = { ...task.resources, gpus: Math.floor(task.resources.gpus) };
-    const known = Object.keys(groupSchema.shape);
+    const known = Object.keys(groupSchema.in.shape);
     const described = Object.fromEntries(Object.entries(task).filter(([field]) => known.includes(field)));
     const checked = groupSchema.safeParse({ ...described, resources: whole });
     for (const { path, message } of checked.error?.issues ?? []) context.addIssue({ code: 'custom', path, message });
@@ -264,6 +264,7 @@ function launchRequestOf(launched: z.output<typeof launchSchema>): LaunchRequest
   } = described;
   const group: GroupSpec = {
     ...container,
+    network: networkOf(container),
     name: nameFor(task),
     count: 1,
     constraints: [],

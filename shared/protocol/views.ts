@@ -199,6 +199,7 @@ export const nodeViewSchema = z
       privileged: z.boolean(),
       devices: z.array(z.string()),
       capabilities: z.array(z.string()),
+      processRuntime: z.boolean(),
     }),
     gpus: z
       .array(

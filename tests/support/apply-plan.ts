@@ -5,6 +5,8 @@ import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import { sweptLedger } from '../../control-plane/scheduler/room.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
+import type { TaskId } from '../../shared/domain/ids.ts';
+import type { StopRequest } from '../../shared/domain/job.ts';
 import { addEntries, addOffers, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
 import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
@@ -78,22 +80,8 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   switch (action.type) {
     case 'create-tasks':
       return clusterOf({ ...literal, tasks: [...literal.tasks, ...action.tasks] });
-    case 'stop-task': {
-      const task = present(cluster.tasks.get(action.task), `task ${action.task}`);
-      const killed = {
-        state: 'killed',
-        atMs: action.stop.atMs,
-        reason: 'stop-requested',
-        message: action.stop.reason,
-      } as const;
-      const stopped =
-        task.state === 'pending' ? advance(task, killed, { stop: action.stop }) : { ...task, stop: action.stop };
-      const mark = { atMs: action.stop.atMs, graceMs: 0, reason: action.stop.reason };
-      return clusterOf({
-        ...replaceTasks(literal, [stopped]),
-        ledgers: literal.ledgers.map((ledger) => markStop(ledger, task.id, mark)),
-      });
-    }
+    case 'stop-task':
+      return stopTask(cluster, action.task, action.stop);
     case 'conclude-job':
       return clusterOf({
         ...literal,
@@ -145,6 +133,19 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     default:
       return unreachable(action);
   }
+}
+
+function stopTask(cluster: ClusterView, id: TaskId, stop: StopRequest): ClusterView {
+  const literal = literalOf(cluster);
+  const task = present(cluster.tasks.get(id), `task ${id}`);
+  const { atMs, reason: message } = stop;
+  const killed = { state: 'killed', atMs, reason: 'stop-requested', message } as const;
+  const stopped = task.state === 'pending' ? advance(task, killed, { stop }) : { ...task, stop };
+  const mark = { atMs, graceMs: 0, reason: message };
+  return clusterOf({
+    ...replaceTasks(literal, [stopped]),
+    ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, mark)),
+  });
 }
 
 function changeFramework(cluster: ClusterView, id: string, change: Partial<Framework>): ClusterView {

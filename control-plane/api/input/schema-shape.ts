@@ -1,8 +1,9 @@
 /** What a schema says about the shape of its values, as far as messages and query parameters need it. */
 import { z } from 'zod';
 
-/** The schema without its defaults and without what lets a value be absent. */
+/** The schema without its defaults, without what lets a value be absent, and as it is before it is transformed. */
 export function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  if (schema instanceof z.ZodPipe) return unwrapped(schema.in);
   const isWrapper =
     schema instanceof z.ZodOptional ||
     schema instanceof z.ZodNullable ||

@@ -130,7 +130,7 @@ function groupText(group: JobView['spec']['groups'][number]): string {
   const words = [...(group.command ?? []), ...(group.args ?? [])];
   const gpuText = gpus > 0 ? `, ${counted(gpus, 'GPU')}` : '';
   return printable(
-    `${group.count} × ${group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
+    `${group.count} × ${group.runtime === 'process' ? 'process' : group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
   );
 }
 
@@ -315,6 +315,7 @@ function consentText(consent: NodeView['consent']): string {
     ...consent.hostMounts.map((path) => `mounts of ${path}`),
     ...consent.devices.map((path) => `device ${path}`),
     ...consent.capabilities.map((name) => `CAP_${name}`),
+    ...(consent.processRuntime ? ['processes outside of containers'] : []),
   ];
   return parts.length === 0 ? 'nothing beyond the ordinary' : printable(parts.join(', '));
 }

@@ -3,6 +3,7 @@ import type { Room } from '../room.ts';
 import { guaranteeFilter, roleLimitFilter } from './bounds.ts';
 import { consentFilter } from './consent.ts';
 import { constraintFilter } from './constraints.ts';
+import { engineFilter } from './engine.ts';
 import type { Filter, NodeFilter } from './filter.ts';
 import { gpuNodeKeptFilter } from './gpu-node-kept.ts';
 import { ledgerFullFilter } from './ledger-full.ts';
@@ -17,6 +18,7 @@ export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilt
 
 /** Whether it takes such a task. */
 export const DEMAND_FILTERS: readonly Filter[] = [
+  engineFilter,
   consentFilter,
   constraintFilter,
   volumesFilter,

@@ -2,7 +2,7 @@
  * The folder in which an agent keeps what must outlive it: who it is, its token, its journal. One agent at a time: a second one
  * with the same folder would be a second mouth of the same node.
  */
-import { access, link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { MachineIdentity } from '../machine/machine-identity.ts';
 
@@ -49,6 +49,16 @@ export class StateDir {
 
   get fenceDir(): string {
     return this.#file('fence');
+  }
+
+  /** Where tasks without a container have their folders. */
+  get tasksDir(): string {
+    return this.#file('tasks');
+  }
+
+  /** Lets other users enter the folder, for what lies below it. What is in it they can neither list nor read. */
+  letPass(): Promise<void> {
+    return chmod(this.#options.path, 0o711);
   }
 
   /** The node's id from an earlier run; null: there was none. */

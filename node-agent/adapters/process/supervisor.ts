@@ -148,7 +148,11 @@ try_all() {
   copied=$(printf abcdef | { stdbuf -o0 head -c 3; stdbuf -o0 head -c 3; })
   [ "$copied" = abcdef ] || { echo "\\\`head -c\\\` takes more than it gives; it has to be that of GNU coreutils"; return 1; }
   setpriv --reuid="$uid" --regid="$gid" "$rights" --no-new-privs --inh-caps=-all -- /bin/sh -c : || {
-    echo "setpriv can't make a process of another user"
+    echo "setpriv can't make a process of another user; the agent has to run as root"
+    return 1
+  }
+  setpriv --reuid="$uid" --regid="$gid" "$rights" -- /bin/sh -c 'cd "$1"' sh "$ends" || {
+    echo "the tasks' users can't enter $ends; name another folder (--process-dir), or let everybody enter the folders above it"
     return 1
   }
 }
@@ -176,8 +180,7 @@ export function launchScript({ environment, workingDir, command }: Launch): stri
   const program = quoted(command[0] ?? '');
   const words = [...(others.length === 0 ? [] : ['env', ...others]), ...command.map(quoted)].join(' ');
   return `set -f
-${exports.map((each) => `export ${each}\n`).join('')}unset OLDPWD
-usable() { [ -f "$1" ] && [ -x "$1" ]; }
+${exports.map((each) => `export ${each}\n`).join('')}usable() { [ -f "$1" ] && [ -x "$1" ]; }
 found() {
   case $1 in */*) usable "$1"; return ;; esac
   IFS=:
@@ -187,6 +190,7 @@ found() {
   return 1
 }
 cd ${quoted(workingDir)} || { echo unusable ${quoted(`the working folder ${workingDir} can't be entered`)} >&3; exit 126; }
+unset OLDPWD
 (found ${program}) || { echo unusable ${quoted(`there is no program ${command[0]} that the task's user may run`)} >&3; exit 127; }
 echo started >&3
 exec 3>&-

@@ -11,6 +11,7 @@ import type { AssignedTask, TaskStatus } from '../../../shared/protocol/agent.ts
 import { aGroup } from '../../support/builders.ts';
 import { FakeControlPlane } from '../../support/fake-control-plane.ts';
 import { type FakeControlPlaneServer, JOIN_TOKEN, serveControlPlane } from '../../support/fake-control-plane-server.ts';
+import { endProcessTasks } from '../../support/process-tasks.ts';
 
 export const IMAGE = 'berth/busybox:local';
 
@@ -97,6 +98,7 @@ export class AgentUnderTest {
       await this.end('SIGKILL');
     }
     this.#endDeadMen();
+    await endProcessTasks(join(this.stateDir, 'tasks'));
     for (const { Id } of await this.containers()) await this.docker.getContainer(Id).remove({ force: true });
     await this.#server.close();
     await rm(this.stateDir, { recursive: true, force: true });

@@ -30,12 +30,19 @@ describe('without consent', () => {
     [{ devices: ['/dev/kvm'] }, '--allow-device /dev/kvm'],
     [{ capAdd: ['SYS_ADMIN'] }, '--allow-capability SYS_ADMIN'],
     [{ mounts: [bind('/srv')] }, '--allow-host-mount /srv'],
+    [{ runtime: 'process', network: 'host' }, '--allow-process-runtime'],
   ])('%j is refused, and the setting is named', (group, setting) => {
     expect(refusal(group)).toContain(setting);
   });
 });
 
 describe('consent', () => {
+  it('to processes outside of containers holds for their network too, and for no container', () => {
+    const consent = { processRuntime: true };
+    expect(refusal({ runtime: 'process', network: 'host' }, consent)).toBeNull();
+    expect(refusal({ network: 'host' }, consent)).toContain('--allow-host-network');
+  });
+
   it('is for exactly that device and that capability', () => {
     const consent = { devices: ['/dev/kvm'], capabilities: ['NET_ADMIN'] };
     expect(refusal({ devices: ['/dev/kvm'], capAdd: ['NET_ADMIN'] }, consent)).toBeNull();

@@ -85,6 +85,24 @@ describe('settings', () => {
     expect(faults(enough, { DOCKER_HOST: 'tcp://elsewhere:2375' })).toHaveLength(1);
   });
 
+  it('allow processes outside of containers only where that is said, and then need no engine', () => {
+    const given = [
+      '--allow-process-runtime',
+      '--docker-socket',
+      'none',
+      '--process-user',
+      'build',
+      '--process-uids',
+      '70000-70099',
+    ];
+    expect(options(enough).consent.processRuntime).toBe(false);
+    expect(options([...enough, ...given])).toMatchObject({
+      dockerSocket: null,
+      consent: { ...NO_CONSENT, processRuntime: true },
+      processes: { users: ['build'], userIds: { first: 70_000, last: 70_099 }, dir: null },
+    });
+  });
+
   it.each<[string, readonly string[]]>([
     ['control-plane', []],
     ['control-plane', ['--control-plane', 'berth.example']],
@@ -115,6 +133,12 @@ describe('settings', () => {
     ['allow-host-mount', [...enough, '--allow-host-mount', '/srv/../etc']],
     ['allow-device', [...enough, '--allow-device', 'kvm']],
     ['allow-capability', [...enough, '--allow-capability', 'net admin']],
+    ['docker-socket', [...enough, '--docker-socket', 'none']],
+    ['process-user', [...enough, '--process-user', 'no body']],
+    ['process-uids', [...enough, '--process-uids', '1000-2000']],
+    ['process-uids', [...enough, '--process-uids', '70000-60000']],
+    ['process-uids', [...enough, '--process-uids', 'many']],
+    ['process-dir', [...enough, '--process-dir', 'tasks']],
     ['start-concurrency', [...enough, '--start-concurrency', '0']],
     ['start-concurrency', [...enough, '--start-concurrency', '2.5']],
     ['keep-ended-max', [...enough, '--keep-ended-max', '-1']],

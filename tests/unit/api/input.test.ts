@@ -194,6 +194,52 @@ describe('what a group may ask for', () => {
     const checked = check(jobSpecSchema, { name: 'a', groups: [{ image: 'x', ...group }] });
     return checked.ok ? [] : checked.faults.map(({ path, message }) => `${path} ${message}`);
   };
+  const process = { image: undefined, runtime: 'process', command: ['true'] };
+
+  it('is an image, or to run without a container', () => {
+    expect(faultsOf({})).toEqual([]);
+    expect(faultsOf(process)).toEqual([]);
+    expect(faultsOf({ image: undefined })).toEqual(['/groups/0/image is required, unless the runtime is "process"']);
+    expect(faultsOf({ ...process, command: undefined })).toEqual([
+      expect.stringMatching(/^\/groups\/0\/command is required/),
+    ]);
+  });
+
+  it.each<[string, object]>([
+    ['image', { image: 'x' }],
+    ['pullPolicy', { pullPolicy: 'never' }],
+    ['mounts', { mounts: [{ type: 'tmpfs', target: '/a' }] }],
+    ['privileged', { privileged: true }],
+    ['devices', { devices: ['/dev/kvm'] }],
+    ['capAdd', { capAdd: ['NET_ADMIN'] }],
+    ['network', { network: 'bridge' }],
+    ['network', { network: 'none' }],
+  ])('is no %s without a container: %j', (field, change) => {
+    expect(faultsOf({ ...process, ...change })).toEqual([expect.stringMatching(new RegExp(`^/groups/0/${field} `))]);
+  });
+
+  it('is the network that its runtime has, unless it says which', () => {
+    const networkOf = (group: object) => jobSpecSchema.parse({ name: 'a', groups: [group] }).groups[0]?.network;
+    expect(networkOf({ image: 'x' })).toBe('bridge');
+    expect(networkOf({ image: 'x', network: 'none' })).toBe('none');
+    expect(networkOf(process)).toBe('host');
+    // As a job is shown it can be submitted again.
+    const shown = jobSpecSchema.parse({ name: 'a', groups: [process] });
+    expect(jobSpecSchema.parse(shown)).toEqual(shown);
+  });
+
+  it.each([
+    [{ network: 'bridge' }, []],
+    [{}, []],
+    [
+      { network: 'host' },
+      ['/groups/0/ports/0/containerPort is only for the network "bridge"; with "host" nothing is mapped'],
+    ],
+    [process, ['/groups/0/ports/0/containerPort is only for the network "bridge"; with "host" nothing is mapped']],
+  ])('has ports that are mapped only in a network of its own: %j', (change, wanted) => {
+    expect(faultsOf({ ...change, ports: [{ name: 'http', containerPort: 80 }] })).toEqual(wanted);
+  });
+
   const named = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, place) => [`r${place}`, 0]));
 
   it('is so many declared resources', () => {

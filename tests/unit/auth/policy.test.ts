@@ -15,6 +15,7 @@ describe('a principal may', () => {
     ['everything everywhere', { actions: ['*'], roles: ['*'] }, 'job:privileged', 'any/thing'],
     ['a danger that is named', { actions: ['job:*', 'job:privileged'] }, 'job:privileged', 'eng'],
     ['what belongs to no role, with no role', { actions: ['node:read'], roles: [] }, 'node:read', null],
+    ['run frameworks in its roles', { actions: ['framework:run'] }, 'framework:run', 'eng/ml'],
     ['join with a join token', { kind: 'join', actions: [], roles: [] }, 'node:join', null],
   ])('%s', (_name, change, action, role) => {
     expect(authorize(user(change), action, role)).toEqual({ allowed: true });
@@ -28,6 +29,7 @@ describe('a principal may not', () => {
     ['the same above the role', { roles: ['eng/ml'] }, 'job:read', 'eng', "doesn't reach"],
     ['a role that begins alike', {}, 'job:read', 'engineering', "doesn't reach"],
     ['a danger by its family', { actions: ['job:*'] }, 'job:host-network', 'eng', "doesn't allow job:host-network"],
+    ['run a framework as a reader of them', { actions: ['framework:read'] }, 'framework:run', 'eng', "doesn't allow"],
     ['anything with no action', { actions: [] }, 'job:read', 'eng', "doesn't allow"],
     ['anything in a role with no role', { roles: [] }, 'job:read', 'eng', 'it reaches none'],
     ['join as a user', { actions: ['*'], roles: ['*'] }, 'node:join', null, 'registers with a join token'],

@@ -63,7 +63,14 @@ export function aTaskView(change: Partial<TaskView> = {}): TaskView {
 export function aNodeView(change: Partial<NodeView> = {}): NodeView {
   const nothing = { cpus: 0, memMiB: 0, diskMiB: 0, gpus: 0, custom: {}, ports: [] };
   const total = { ...nothing, cpus: 3, memMiB: 4096 };
-  const consent = { hostNetwork: false, hostMounts: [], privileged: false, devices: [], capabilities: [] };
+  const consent = {
+    hostNetwork: false,
+    hostMounts: [],
+    privileged: false,
+    devices: [],
+    capabilities: [],
+    processRuntime: false,
+  };
   return {
     ...{ id: NODE, hostname: 'host', state: 'ready', eligible: true, drain: null, unreachableSince: null, total },
     ...{ used: nothing, free: total, attributes: {}, consent, agentVersion: '1', engine: 'docker', registeredAt: TIME },

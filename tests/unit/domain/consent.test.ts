@@ -44,7 +44,7 @@ const CASES: readonly {
   },
   {
     danger: 'process-runtime',
-    group: aGroup({ runtime: 'process' }),
+    group: aGroup({ runtime: 'process', network: 'host' }),
     enough: { processRuntime: true },
     missing: ['processes outside of containers'],
   },

@@ -195,9 +195,7 @@ describe('launching tasks', () => {
     ];
     const { ledger, tasks } = done(accept([launchOf(...requests)], { offers: [offer], node }));
     expect(Object.values(ledger.entries).map(({ devices }) => devices)).toEqual([['g0'], ['g1']]);
-    expect(tasks[2]?.history.at(-1)?.message).toContain(
-      'needs 1 GPUs, and 0 of those that the node still has are free',
-    );
+    expect(tasks[2]?.history.at(-1)?.message).toContain('needs 1 GPUs, of which the node has lost some');
   });
 
   it("keeps to the bounds of the node's ledger", () => {

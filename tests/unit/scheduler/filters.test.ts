@@ -3,7 +3,7 @@ import { explainTask } from '../../../control-plane/scheduler/explain.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { LEDGER_ENTRIES_MAX, type Ledger, TEMPLATES_BYTES_MAX } from '../../../shared/domain/ledger.ts';
-import { type Epoch, NO_CONSENT, type Node } from '../../../shared/domain/node.ts';
+import { type Epoch, NO_CONSENT, NO_ENGINE, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
 import type { Reservation } from '../../../shared/domain/reservation.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
@@ -70,6 +70,16 @@ const CASES: readonly {
     cured: { roles: [aRole('default', { limit: { cpus: 1 } })] },
     says: 'may be given no such task: the limit of role default is 0.5 cpus, of which it holds 0; 1 more are needed',
     sums: 'is out of the question, since default or a role above it would pass its limit',
+  },
+  {
+    obstacle: 'no-engine',
+    refusing: { node: { engine: NO_ENGINE } },
+    cured: {
+      node: { engine: NO_ENGINE, consent: { ...NO_CONSENT, processRuntime: true } },
+      group: aGroup({ runtime: 'process' }),
+    },
+    says: 'has no container engine, and runs only tasks with the runtime "process"',
+    sums: 'has no container engine',
   },
   {
     obstacle: 'no-consent',

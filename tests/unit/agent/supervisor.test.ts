@@ -1,0 +1,55 @@
+/** The script that becomes a task's command: whatever its words are, they arrive as they are. */
+import { spawnSync } from 'node:child_process';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { launchScript, quoted } from '../../../node-agent/adapters/process/supervisor.ts';
+import { namedUser } from '../../../node-agent/adapters/process/task-folders.ts';
+
+it('takes every word for one word', () => {
+  const anyText = fc
+    .string({ unit: 'binary', maxLength: 40 })
+    .filter((text) => !text.includes('\0') && text.isWellFormed());
+  fc.assert(
+    fc.property(fc.array(anyText, { minLength: 1, maxLength: 20 }), (texts) => {
+      const { stdout } = spawnSync('/bin/sh', ['-c', `printf '%s\\0' ${texts.map(quoted).join(' ')}`]);
+      expect(stdout.toString('utf8').split('\0').slice(0, -1)).toEqual(texts);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+function launched(command: readonly string[], environment: Readonly<Record<string, string>>, workingDir = '/') {
+  const script = launchScript({ environment: { PATH: '/usr/bin:/bin', ...environment }, workingDir, command });
+  const { status, stdout, output } = spawnSync('/bin/sh', ['-c', script], {
+    env: {},
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  });
+  return { status, out: stdout.toString('utf8'), report: String(output[3]) };
+}
+
+it('becomes the command, with nothing but the variables that it was given', () => {
+  const { status, out, report } = launched(['env'], { A: "it's\n$HOME `x`", 'b.c-d': '"' });
+  expect(status).toBe(0);
+  expect(report).toBe('started\n');
+  const lines = out.split('\n').filter((line) => !/^(PWD|_|SHLVL)=/.test(line));
+  expect(lines.sort()).toEqual(['', '$HOME `x`', "A=it's", 'PATH=/usr/bin:/bin', 'b.c-d="']);
+});
+
+it.each([
+  ['a program that is not there', ['no-such-program'], '/', 127, 'no-such-program'],
+  ['a folder for a program', ['/usr/bin'], '/', 127, '/usr/bin'],
+  ['a file that may not be run', ['/etc/passwd'], '/', 127, '/etc/passwd'],
+  ['a working folder that is not there', ['true'], "/it's/not/there", 126, "/it's/not/there"],
+])('says so of %s', (_, command, workingDir, code, words) => {
+  const { status, report } = launched(command, {}, workingDir);
+  expect(status).toBe(code);
+  expect(report).toMatch(/^unusable .+\n$/);
+  expect(report).toContain(words);
+});
+
+it('finds users as the machine lists them', () => {
+  const passwd = 'root:x:0:0:root:/root:/bin/sh\nbuild:x:1001:1002::/home/build:/bin/sh\nbroken:x::\n';
+  expect(namedUser(passwd, 'build')).toMatchObject({ uid: 1001, gid: 1002, isOwnUser: false });
+  expect(namedUser(passwd, 'buil')).toBeNull();
+  expect(namedUser(passwd, 'broken')).toBeNull();
+});
