@@ -27,13 +27,20 @@ export interface RoundOutcome {
   /** Places that tasks have given back, and offers that have ended. */
   readonly swept: number;
   readonly offered: number;
+  /** How many tasks were asked to make room for others. */
+  readonly displaced: number;
   /** Something was lost to others or left for the next round: run one at once. */
   readonly again: boolean;
   /** When the next task becomes placeable, if nothing changes before. */
   readonly wakeAtMs: number | null;
 }
 
-export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0 } as const;
+export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0, displaced: 0 } as const;
+
+/** How much it has changed; 0: nothing. */
+export function doneBy({ placed, swept, offered, displaced }: RoundOutcome): number {
+  return placed + swept + offered + displaced;
+}
 
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
 export async function runRound(ctx: ControllerContext, memory = new RoundMemory()): Promise<RoundOutcome> {
@@ -88,7 +95,7 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
     .map((round) => ({ round, unit: roundUnit(snapshot, round, nowMs) }))
     .filter((draft) => isCommittable(ctx, draft));
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
-  const done = { placed: 0, swept: 0, offered: 0 };
+  const done = { ...NOTHING_DONE } as Record<keyof typeof NOTHING_DONE, number>;
   for (const { compares, writes, drafts } of transactionsOf(drafted, fence)) {
     const result = await ctx.store.transact({ compares, writes });
     if (!result.committed) {
@@ -99,6 +106,7 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
       done.placed += draft.unit.placed;
       done.swept += draft.round.sweep.length + draft.round.withdraw.length;
       done.offered += draft.round.offer.length;
+      done.displaced += draft.unit.displaced;
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
@@ -151,6 +159,11 @@ function roundsByNode(decided: RoundPlan): { rounds: NodeRound[]; leftOver: bool
     if (draftOf(node).takes([offer.framework], offer.role)) draftOf(node).offer.push(offer);
     else leftOver = true;
   }
+  for (const { node, ...stopped } of decided.stops) {
+    const { task, stop } = stopped;
+    if (draftOf(node).takes([task, stop.displacedBy?.task ?? task], null)) draftOf(node).stop.push(stopped);
+    else leftOver = true;
+  }
   return { rounds: [...drafts.values()], leftOver };
 }
 
@@ -161,6 +174,7 @@ class NodeDraft implements NodeRound {
   withdraw: NodeRound['withdraw'] = [];
   readonly place: NodeRound['place'][number][] = [];
   readonly offer: Offer[] = [];
+  readonly stop: NodeRound['stop'][number][] = [];
   readonly #compared = new Set<string>();
 
   constructor(node: NodeId) {
@@ -168,8 +182,9 @@ class NodeDraft implements NodeRound {
   }
 
   /** Counts what is compared for it, if a transaction has room for that. False: it hasn't. */
-  takes(ids: readonly string[], role: RolePath): boolean {
-    const added = [...ids, ...[role, ...ancestorsOf(role)].map((path) => `role ${path}`)];
+  takes(ids: readonly string[], role: RolePath | null): boolean {
+    const roles = role === null ? [] : [role, ...ancestorsOf(role)];
+    const added = [...ids, ...roles.map((path) => `role ${path}`)];
     const isNew = added.filter((id) => !this.#compared.has(id));
     if (this.#compared.size + isNew.length > UNIT_COMPARES_MAX) return false;
     for (const id of isNew) this.#compared.add(id);

@@ -45,7 +45,9 @@ const stopRequest = z.object({
   by: z.string(),
   reason: z.string(),
   displaced: z.literal(true).optional(),
-  displacedBy: z.object({ because: z.enum(DISPLACEMENT_CAUSES), role: z.string(), task: z.string() }).optional(),
+  displacedBy: z
+    .object({ because: z.enum(DISPLACEMENT_CAUSES), role: z.string(), task: z.string().nullable() })
+    .optional(),
 });
 
 const group = z.object({

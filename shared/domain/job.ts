@@ -142,8 +142,8 @@ export type DisplacementCause = (typeof DISPLACEMENT_CAUSES)[number];
 export interface Displacer {
   readonly because: DisplacementCause;
   readonly role: RolePath;
-  /** The task that is to have the place. */
-  readonly task: TaskId;
+  /** The task that is to have the place; null: what is offered to frameworks of the role. */
+  readonly task: TaskId | null;
 }
 
 /** How a batch job came out, once every task of it has ended for good. */

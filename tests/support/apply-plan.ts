@@ -36,19 +36,27 @@ export function applyRound(cluster: ClusterView, plan: RoundPlan, nowMs: number)
   const placed = new Map(plan.placements.map((placement) => [placement.task, placement]));
   const entries = Map.groupBy(plan.placements, ({ node }) => node);
   const offers = Map.groupBy(plan.offers, ({ node }) => node);
+  const stops = new Map(plan.stops.map(({ task, stop }) => [task, stop]));
+  const marked = (ledger: Ledger) =>
+    plan.stops.reduce(
+      (left, { task, stop: { atMs, reason } }) => markStop(left, task, { atMs, graceMs: 0, reason }),
+      ledger,
+    );
   return clusterOf({
     ...literal,
     roundNumber: literal.roundNumber + 1,
     ledgers: literal.ledgers.map((ledger) =>
       addOffers(
         addEntries(
-          sweptLedger(ledger, swept.get(ledger.node)),
+          marked(sweptLedger(ledger, swept.get(ledger.node))),
           (entries.get(ledger.node) ?? []).map(({ entry }) => entry),
         ),
         (offers.get(ledger.node) ?? []).map(({ offer }) => offer),
       ),
     ),
     tasks: literal.tasks.map((task) => {
+      const stop = stops.get(task.id);
+      if (stop !== undefined) return { ...task, stop };
       const placement = placed.get(task.id);
       if (placement === undefined) return task;
       const { node, why, entry } = placement;

@@ -138,6 +138,17 @@ function stopText(stop: { at: string; by: string; reason: string }): string {
   return printable(`${stop.at} by ${stop.by}: ${stop.reason}`);
 }
 
+/** A replica of a later version may know further causes. */
+function displacedText({ because, role, task }: { because: string; role: string; task: string | null }): string {
+  const causes: Readonly<Record<string, string>> = {
+    guarantee: `because role ${role} is below its guarantee`,
+    priority: `because that has a higher priority in role ${role}`,
+  };
+  return printable(
+    `${task === null ? `for frameworks of role ${role}` : `by task ${task}`}, ${causes[because] ?? `because of ${because}`}`,
+  );
+}
+
 /** A job's name as it is typed; of a framework, which isn't a job, that it is one. */
 function ownerText({ role, job, framework }: TaskView): string {
   if (job !== null) return jobName({ role, name: job.name });
@@ -174,6 +185,7 @@ export function renderTask(task: TaskView, { paint, width }: RenderOptions): str
       ...(task.exitCode === null ? [] : [['Exit code', String(task.exitCode)] as const]),
       ...(task.notBefore === null ? [] : [['Not before', task.notBefore] as const]),
       ...(task.stop === null ? [] : [['Stop', stopText(task.stop)] as const]),
+      ...(task.stop?.displacedBy ? [['Displaced', displacedText(task.stop.displacedBy)] as const] : []),
     ],
     paint,
   );

@@ -70,7 +70,7 @@ describe('a round with a framework', () => {
     expect(offer).toMatchObject({ id: '1-1-0', framework: PAINTER.id, role: 'default', resources: { cpus: 4 } });
     const { revision } = replica.ctx.mirror;
     const idle = await runRound(replica.ctx);
-    expect(idle).toEqual({ offered: 0, placed: 0, swept: 0, again: false, wakeAtMs: offer?.expiresAtMs });
+    expect(idle).toEqual({ offered: 0, placed: 0, swept: 0, displaced: 0, again: false, wakeAtMs: offer?.expiresAtMs });
     expect(replica.ctx.mirror.revision).toBe(revision);
   });
 
