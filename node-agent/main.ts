@@ -4,11 +4,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { NO_ENGINE } from '../shared/domain/node.ts';
 import { jitteredBackoffMs } from '../shared/util/backoff.ts';
 import { sleep } from '../shared/util/clock.ts';
 import { HttpControlPlane } from './adapters/control-plane/http-control-plane.ts';
 import { DockerRuntime } from './adapters/docker/docker-runtime.ts';
+import { ExecutorRuntime } from './adapters/executor/executor-runtime.ts';
 import { FileFence } from './adapters/fence/file-fence.ts';
 import { FileJournal } from './adapters/journal/file-journal.ts';
 import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
@@ -137,8 +139,11 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const engine = dockerRuntime(options, nodeId);
   const config = await describe(surroundings, engine, nodeId);
   if (config === null) return;
-  const runtime = await runtimeOf(surroundings, { engine, nodeId, bootId: config.boot.id });
-  if (runtime === null) return;
+  const machine = await runtimeOf(surroundings, { engine, nodeId, bootId: config.boot.id });
+  if (machine === null) return;
+  // A process has to be able to enter it, as it has to enter its own folder.
+  const dir = options.processes.dir === null ? stateDir.executorsDir : join(options.processes.dir, '.executors');
+  const runtime = await ExecutorRuntime.open({ machine, dir, clock: systemClock, random: systemRandom });
   const journal = new FileJournal(stateDir.journalPath);
   const volumes = new FolderVolumes(stateDir.volumesDir);
   const fence = await openFence(stateDir, log);
@@ -155,7 +160,8 @@ async function serve(surroundings: Surroundings): Promise<void> {
   });
   const system = { clock: systemClock, random: systemRandom, log };
   const gpus = async () => usableGpus(await findGpus(options), options.gpus);
-  const agent = createAgent({ controlPlane, runtime, volumes, journal, fence, config, gpus, ...system });
+  const runtimes = { runtime, executors: runtime, volumes };
+  const agent = createAgent({ controlPlane, ...runtimes, journal, fence, config, gpus, ...system });
   await agent.start();
   if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });
   log.info('the agent has started', { node: nodeId, engine: config.node.engine, version: VERSION });

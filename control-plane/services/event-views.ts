@@ -29,6 +29,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'versions':
     case 'replicas':
     case 'streams':
+    case 'messages':
     case 'connections':
     case 'roles':
     case 'settings':

@@ -83,6 +83,8 @@ export type LocalTasks = ReadonlyMap<TaskId, LocalTask>;
 
 /** Ids of tasks that run without a container begin with this; those that engines give never do, since they are hexadecimal. */
 export const PROCESS_ID_PREFIX = 'process-';
+/** Those of tasks that an executor runs begin with this. */
+export const HOSTED_ID_PREFIX = 'hosted-';
 
 /** One of this node's containers, as the engine shows it, or a task without one as its runtime does. */
 export interface Container {
@@ -98,6 +100,8 @@ export interface Container {
   readonly error: string;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
+  /** How it ended, where that isn't told by an exit code but by what ran it. */
+  readonly ending?: Ending | undefined;
   /** Persistent volumes that it mounts. Absent: none. */
   readonly volumes?: readonly VolumeId[] | undefined;
 }

@@ -12,9 +12,20 @@ import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/mode
 import type { VolumeUse } from '../core/volumes.ts';
 import { Book } from './book.ts';
 import { Conductor } from './conductor.ts';
-import type { AgentConfig, ControlPlane, Fence, GpuSource, Journal, Log, Runtime, Volumes } from './contracts.ts';
+import type {
+  AgentConfig,
+  ControlPlane,
+  Executors,
+  Fence,
+  GpuSource,
+  Journal,
+  Log,
+  Runtime,
+  Volumes,
+} from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { GpuWatch } from './gpu-watch.ts';
+import { Messenger } from './messenger.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
 import { Stamps } from './stamps.ts';
@@ -24,6 +35,8 @@ import { VolumeKeeper } from './volume-keeper.ts';
 export interface AgentParts {
   readonly controlPlane: ControlPlane;
   readonly runtime: Runtime;
+  /** Absent: tasks that run other tasks are not known here. */
+  readonly executors?: Executors | undefined;
   readonly volumes: Volumes;
   readonly journal: Journal;
   readonly fence: Fence;
@@ -68,6 +81,7 @@ class AssembledAgent implements Agent {
   readonly #streams: Streams;
   readonly #volumes: VolumeKeeper;
   readonly #stamps: Stamps;
+  readonly #messenger: Messenger | null;
   readonly #gpus: GpuWatch;
   #assignment: Assignment | null = null;
   /** It was declared gone, and ends what runs here before it joins as a new node. */
@@ -77,7 +91,7 @@ class AssembledAgent implements Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const { config } = parts;
+    const { config, executors } = parts;
     const report = {
       onStatus: (status: TaskStatus) => this.#reporter.add(status),
       onRelease: (task: TaskId) => this.#reporter.addReleased(task),
@@ -102,6 +116,7 @@ class AssembledAgent implements Agent {
       },
     });
     this.#reporter = new Reporter({ ...parts, book: this.#book });
+    this.#messenger = executors === undefined ? null : new Messenger({ ...parts, executors });
     this.#session = new Session({
       ...parts,
       registration: () => this.#registration(),
@@ -109,7 +124,9 @@ class AssembledAgent implements Agent {
       onGone: () => this.#leave(),
       seen: () => this.#book.position,
       accept: (response) => this.#accept(response),
-      report: (calls) => this.#reporter.run(calls),
+      report: async (calls) => {
+        await Promise.all([this.#reporter.run(calls), this.#messenger?.run(calls)]);
+      },
       onChange: () => this.#sayWishes(),
     });
     this.#gpus = new GpuWatch({ ...parts, node: config.node, onChange: () => this.#session.renew() });
@@ -131,6 +148,7 @@ class AssembledAgent implements Agent {
     this.#stamps.restore();
     this.#reporter.restore();
     this.#engine.open();
+    this.#messenger?.open();
     this.#session.open();
     this.#gpus.open();
   }
@@ -139,6 +157,7 @@ class AssembledAgent implements Agent {
     this.#session.close();
     this.#gpus.close();
     this.#streams.close();
+    this.#messenger?.close();
     this.#volumes.close();
     this.#conductor.halt();
     this.#engine.close();
@@ -227,6 +246,7 @@ class AssembledAgent implements Agent {
     };
     this.#compareOnce(this.#assignment);
     this.#streams.want(response.streams);
+    this.#messenger?.want(response.messages ?? []);
     this.#volumes.want(response.removingVolumes ?? [], this.#session.epoch);
     return true;
   }

@@ -10,6 +10,9 @@ import type {
   AssignmentResponse,
   HeartbeatResponse,
   LogLine,
+  MessageForTask,
+  MessagesRequest,
+  MessagesResponse,
   RegisterRequest,
   RegisterResponse,
   StatusesRequest,
@@ -27,6 +30,8 @@ export interface ContainerRequest {
   readonly run: number;
   /** Where bind mounts really lead, by their source, and where persistent volumes are, by their id. */
   readonly mountSources: ReadonlyMap<string, string>;
+  /** Of an executor: the folder with the socket that it reaches the agent by, which no other task may see. */
+  readonly endpoint?: string | undefined;
 }
 
 export type RunResult =
@@ -36,7 +41,7 @@ export type RunResult =
   /** It can't be run as described. Nothing of it is left behind. */
   | {
       readonly type: 'refused';
-      readonly reason: 'command-unusable' | 'engine-error' | 'refused-by-node';
+      readonly reason: 'command-unusable' | 'engine-error' | 'refused-by-node' | 'executor-ended';
       readonly message: string;
     };
 
@@ -78,6 +83,25 @@ export interface Runtime {
   logs(container: string, request: LogRequest, signal: AbortSignal): AsyncIterable<readonly LogLine[]>;
   /** Where a path of the node leads; null: nowhere. */
   resolvePath(path: string): Promise<string | null>;
+}
+
+/** What executors are told beside their tasks, and what they say. */
+export interface Executors {
+  /**
+   * Passes it on to the executor that the task is or is run by. `gone`: there is none. `crowded`: not now. The same one may be
+   * handed over again.
+   */
+  deliver(message: MessageForTask): 'waits' | 'gone' | 'crowded';
+  /** Whether it is taken is no matter any more. */
+  withdraw(message: string): void;
+  listen(listener: ExecutorsListener): Subscription;
+}
+
+export interface ExecutorsListener {
+  /** The executor has taken a message. */
+  onTaken(message: string): void;
+  /** A task says something to its framework. False: it can't be taken now. */
+  onSaid(message: { readonly task: string; readonly data: string }): boolean;
 }
 
 export interface RuntimeListener {
@@ -166,6 +190,7 @@ export interface ControlPlane {
   assignment(epoch: number, query: AssignmentQuery, signal: AbortSignal): Promise<AssignmentResponse | null>;
   heartbeat(epoch: number, sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse>;
   statuses(epoch: number, request: StatusesRequest, signal: AbortSignal): Promise<StatusesResponse>;
+  messages(epoch: number, request: MessagesRequest, signal: AbortSignal): Promise<MessagesResponse>;
   /** Resolves when everything is sent or nobody wants more of it. */
   stream(epoch: number, id: string, lines: AsyncIterable<readonly LogLine[]>, signal: AbortSignal): Promise<void>;
 }

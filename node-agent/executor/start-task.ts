@@ -67,7 +67,7 @@ export async function startTask(assigned: AssignedTask, context: StartContext): 
 async function ensureImage(assigned: AssignedTask, context: StartContext): Promise<StartResult | null> {
   const { image, pullPolicy } = assigned.group;
   // A further run is of the same image as the first, whatever its name has come to mean since.
-  const mayUseOwn = pullPolicy !== 'always' || context.run > 0;
+  const mayUseOwn = image === '' || pullPolicy !== 'always' || context.run > 0;
   if (mayUseOwn && (await context.runtime.hasImage(image))) {
     context.reportStarting('accepted', 'accepted by the node');
     return null;

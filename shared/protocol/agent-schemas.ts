@@ -12,12 +12,15 @@ import { utf8Length } from '../util/codec.ts';
 import {
   type HeartbeatRequest,
   type LogLine,
+  MESSAGES_MAX,
+  type MessagesRequest,
   type RegisterRequest,
   STATUSES_MAX,
   type StatusesRequest,
   type TaskStatus,
 } from './agent.ts';
 import { nameSchema, roleSchema } from './job.ts';
+import { messageDataSchema } from './message.ts';
 
 /** A line is cut by the agent before it gets this long. */
 export const LOG_LINE_LENGTH_MAX = 262_144;
@@ -85,6 +88,7 @@ const describedNode = z
       devices: z.array(text(4096)).max(PATHS_MAX),
       capabilities: z.array(text(64)).max(PATHS_MAX),
       processRuntime: z.boolean().default(false),
+      executors: z.boolean().default(false),
     }),
     gpus: z
       .array(
@@ -173,6 +177,29 @@ export const statusesResponseSchema = z
   .object({ results: z.array(z.enum(['committed', 'known', 'unknown'])) })
   .meta({ id: 'StatusesResponse' });
 
+const messageId = z.string().regex(/^[0-9a-z]{16,64}$/, 'must be 16 to 64 lower-case letters and digits');
+
+export const messagesRequestSchema = z
+  .strictObject({
+    taken: z
+      .array(messageId)
+      .max(MESSAGES_MAX)
+      .describe('Ids of messages for tasks here that their executors have taken, or that nobody is there for.'),
+    said: z
+      .array(z.strictObject({ id: messageId, task: taskIdSchema, data: messageDataSchema }))
+      .max(MESSAGES_MAX)
+      .describe('What tasks say to their frameworks.'),
+  })
+  .meta({ id: 'MessagesRequest' });
+
+export const messagesResponseSchema = z
+  .object({
+    results: z
+      .array(z.enum(['relayed', 'unknown', 'crowded']))
+      .describe('For each that was said. `crowded`: too many wait for the framework; it was thrown away.'),
+  })
+  .meta({ id: 'MessagesResponse' });
+
 /** One line of a stream's body. */
 export const logLineSchema = z
   .strictObject({
@@ -193,6 +220,7 @@ const _schemasAreExact: readonly [
   Exact<typeof heartbeatRequestSchema, HeartbeatRequest>,
   Exact<typeof taskStatusSchema, TaskStatus>,
   Exact<typeof statusesRequestSchema, StatusesRequest>,
+  Exact<typeof messagesRequestSchema, MessagesRequest>,
   Exact<typeof logLineSchema, LogLine>,
-] = [true, true, true, true, true];
+] = [true, true, true, true, true, true];
 void _schemasAreExact;

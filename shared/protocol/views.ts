@@ -199,6 +199,7 @@ export const nodeViewSchema = z
       privileged: z.boolean(),
       devices: z.array(z.string()),
       capabilities: z.array(z.string()),
+      executors: z.boolean(),
       processRuntime: z.boolean(),
     }),
     gpus: z

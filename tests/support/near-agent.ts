@@ -86,6 +86,7 @@ function directLink(node: string, replica: () => ServiceContext): ControlPlane {
       return { nodeToken: null };
     },
     statuses: (epoch, request) => call((ctx) => commitStatuses(ctx, { node, epoch }, request)),
+    messages: () => Promise.reject(new ControlPlaneFault('refused', 'nobody says anything here')),
     stream: () => Promise.reject(new ControlPlaneFault('refused', 'nobody asks for output here')),
   };
 }

@@ -312,6 +312,7 @@ function consentText(consent: NodeView['consent']): string {
   const parts = [
     ...(consent.hostNetwork ? ['host network'] : []),
     ...(consent.privileged ? ['privileged'] : []),
+    ...(consent.executors ? ['executors'] : []),
     ...consent.hostMounts.map((path) => `mounts of ${path}`),
     ...consent.devices.map((path) => `device ${path}`),
     ...consent.capabilities.map((name) => `CAP_${name}`),

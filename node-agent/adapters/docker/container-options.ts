@@ -4,7 +4,7 @@ import { type MountSpec, volumesOf } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
 import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
-import { type Place, taskEnvironment } from '../../core/task-environment.ts';
+import { type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
 import type { ContainerRequest } from '../../executor/contracts.ts';
 
 export const LABELS = {
@@ -24,6 +24,8 @@ export interface Owner extends Place {
 }
 
 const MIB = 1024 * 1024;
+/** Where an executor finds its socket. */
+const ENDPOINT_FOLDER = '/run/berth-executor';
 /** What a container has written is kept up to this size, in MiB, in three files. */
 export const LOG_MAX_MIB_DEFAULT = 96;
 const LOG_FILES_MAX = 3;
@@ -65,7 +67,7 @@ function volumesLabel(group: AssignedTask['group']): Record<string, string> {
 }
 
 function hostConfig(
-  { assigned, mountSources }: ContainerRequest,
+  { assigned, mountSources, endpoint }: ContainerRequest,
   logMaxMiB: number,
 ): ContainerCreateOptions['HostConfig'] {
   const { group } = assigned;
@@ -79,7 +81,7 @@ function hostConfig(
     MemorySwap: memoryBytes,
     ...cpuLimit(resources.cpus),
     PidsLimit: resources.pids,
-    Mounts: group.mounts.map((mount) => mountOptions(mount, mountSources)),
+    Mounts: [...group.mounts.map((mount) => mountOptions(mount, mountSources)), ...endpointMount(endpoint)],
     Privileged: group.privileged,
     CapAdd: [...group.capAdd],
     Devices: group.devices.map((path) => ({
@@ -110,8 +112,12 @@ function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
   return { CpuPeriod: periodUs, CpuQuota: quotaUs };
 }
 
-function environment(owner: Owner, { assigned, run }: ContainerRequest): string[] {
-  const variables = { ...taskEnvironment(owner, assigned, run), ...containerGpuEnvironment(assigned) };
+function environment(owner: Owner, { assigned, run, endpoint }: ContainerRequest): string[] {
+  const variables = {
+    ...taskEnvironment(owner, assigned, run),
+    ...containerGpuEnvironment(assigned),
+    ...(endpoint === undefined ? {} : socketVariable(ENDPOINT_FOLDER)),
+  };
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 
@@ -139,6 +145,12 @@ function portBindings(assigned: AssignedTask): Record<string, { HostPort: string
 
 function exposedPorts(assigned: AssignedTask): Record<string, object> {
   return Object.fromEntries(mappings(assigned).map(({ inside }) => [inside, {}]));
+}
+
+/** The folder rather than the socket in it, which the next agent replaces by one of its own. */
+function endpointMount(endpoint: string | undefined) {
+  if (endpoint === undefined) return [];
+  return [{ Type: 'bind' as const, Source: endpoint, Target: ENDPOINT_FOLDER, ReadOnly: true }];
 }
 
 function mountOptions(mount: MountSpec, sources: ReadonlyMap<string, string>) {

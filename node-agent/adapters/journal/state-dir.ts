@@ -55,6 +55,10 @@ export class StateDir {
     return this.#file('fence');
   }
 
+  get executorsDir(): string {
+    return this.#file('executors');
+  }
+
   /** Where tasks without a container have their folders. */
   get tasksDir(): string {
     return this.#file('tasks');

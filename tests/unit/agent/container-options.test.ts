@@ -151,6 +151,18 @@ describe('a container', () => {
     ]);
   });
 
+  it('that is an executor is given the folder with its socket, and no other is', () => {
+    const assigned = anAssigned('t1', { group: { isExecutor: true } });
+    const request = { assigned, epoch: 7, run: 0, mountSources: new Map() };
+    const { HostConfig, Env } = containerOptions(owner, { ...request, endpoint: '/state/x/endpoint' });
+    const mount = { Type: 'bind', Source: '/state/x/endpoint', Target: '/run/berth-executor', ReadOnly: true };
+    expect(HostConfig?.Mounts).toEqual([mount]);
+    expect(Env).toContain('BERTH_EXECUTOR_SOCKET=/run/berth-executor/executor.sock');
+    const plain = containerOptions(owner, request);
+    expect(plain.HostConfig?.Mounts).toEqual([]);
+    expect(plain.Env?.join()).not.toContain('BERTH_EXECUTOR_SOCKET');
+  });
+
   it('mounts persistent volumes where the agent keeps them, and names them in a label', () => {
     const mounts = [
       { type: 'persistent', source: 'data', target: '/a', readOnly: false },

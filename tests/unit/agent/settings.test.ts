@@ -51,6 +51,11 @@ describe('settings', () => {
     expect(read.resources).toMatchObject({ cpus: 2, memMiB: 1024 });
   });
 
+  it('allow executors only where that is said', () => {
+    expect(options(enough).consent.executors).toBe(false);
+    expect(options([...enough, '--allow-executors']).consent.executors).toBe(true);
+  });
+
   it('take capabilities with and without their prefix', () => {
     expect(options([...enough, '--allow-capability', 'cap_net_admin']).consent.capabilities).toEqual(['NET_ADMIN']);
   });
