@@ -465,3 +465,47 @@ describe('the list of offers', () => {
     expect(seenBy({ ...ALICE, subject: 'bob', roles: ['ops'], actions: ['framework:read'] })).toBe(0);
   });
 });
+
+describe('describing what an executor runs', () => {
+  const task = { task: 'a', executor: 'runner', command: ['work'], resources: { cpus: 0.1, memMiB: 32 } };
+  const answer = (change: object) =>
+    acceptSchema.safeParse({
+      session: 1,
+      offers: ['0-0-0'],
+      operations: [{ type: 'launch', tasks: [{ ...task, ...change }] }],
+    });
+
+  it('takes no image', () => {
+    expect(answer({}).error).toBeUndefined();
+  });
+
+  it.each<[object, string, string]>([
+    [{ image: 'x' }, 'image', 'leave it out with an `executor`'],
+    [{ mounts: [{ type: 'tmpfs', target: '/x' }] }, 'mounts', 'leave it out'],
+    [{ privileged: true }, 'privileged', 'leave it out'],
+    [{ runtime: 'process' }, 'runtime', 'leave it out'],
+    [{ isExecutor: true }, 'isExecutor', 'no `executor` runs'],
+    [{ user: 'root' }, 'user', 'leave it out'],
+    [{ restart: { afterReboot: true } }, 'restart', 'after a reboot'],
+    [{ stopAfterDisconnectSeconds: 600 }, 'stopAfterDisconnectSeconds', 'its `executor`'],
+  ])('says nothing of a container, nor what only its executor can be told: %j', (change, field, words) => {
+    const issues = answer(change).error?.issues ?? [];
+    expect(issues).toMatchObject([
+      { path: ['operations', 0, 'tasks', 0, field], message: expect.stringContaining(words) },
+    ]);
+  });
+
+  it('takes an action of its own', async () => {
+    await offered('0-0-0');
+    const operations: AcceptInput['operations'] = [
+      { type: 'launch', tasks: [{ ...described('runner'), isExecutor: true }, task] },
+    ];
+    await expect(accept({ operations })).rejects.toMatchObject({ code: 'forbidden' });
+    const bold = { ...ALICE, actions: ['framework:run', 'job:executor'] };
+    const { body } = await accept({ operations }, { call: callOf(bold) });
+    expect(body.tasks).toMatchObject([
+      { state: 'error', message: expect.stringContaining('executors of frameworks') },
+      { state: 'error', message: expect.stringContaining('executors of frameworks') },
+    ]);
+  });
+});
