@@ -56,10 +56,19 @@ export class Executor {
     return this.#tasks;
   }
 
-  /** Puts it on disk. */
-  put(task: HostedTask): Promise<void> {
+  /** Puts it on disk. Where that fails nothing has changed, unless something else has changed it since. */
+  async put(task: HostedTask): Promise<void> {
+    const before = this.#tasks.get(task.id);
     this.#tasks.set(task.id, task);
-    return this.#write(() => this.#parts.folder.writeTask(task));
+    try {
+      await this.#write(() => this.#parts.folder.writeTask(task));
+    } catch (cause) {
+      if (this.#tasks.get(task.id) === task) {
+        if (before === undefined) this.#tasks.delete(task.id);
+        else this.#tasks.set(task.id, before);
+      }
+      throw cause;
+    }
   }
 
   async remove(id: string): Promise<void> {

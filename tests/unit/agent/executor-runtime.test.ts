@@ -1,5 +1,5 @@
 /** Executors and what they run, over the engine that tests use; the executors' sockets are real. */
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -212,6 +212,20 @@ describe('a task that an executor runs', () => {
     expect(await tell(socketPath, { task: 't', state: 'running' })).toBe(410);
     expect(await runtime.remove(id)).toBe(true);
     expect(await tell(socketPath, { task: 't', state: 'running' })).toBe(404);
+  });
+
+  it('has not ended before that is on disk', async () => {
+    const { socketPath } = await startExecutor();
+    const { id } = await started('t', hosted);
+    const tasks = join(socketPath, '../../tasks');
+    await rename(tasks, `${tasks}-away`);
+    const status = { task: 't', state: 'finished' };
+    expect(await tell(socketPath, status)).toBe(500);
+    expect(ends).toEqual([]);
+    expect(await runtime.inspect(id)).toMatchObject({ state: 'running' });
+    await rename(`${tasks}-away`, tasks);
+    expect(await tell(socketPath, status)).toBe(204);
+    expect(ends).toEqual(['t']);
   });
 
   it('is not removed while it runs', async () => {
