@@ -194,12 +194,14 @@ async function runtimeOf(
   { options, stateDir, log }: Surroundings,
   { engine, nodeId, bootId }: Found,
 ): Promise<Runtime | null> {
-  if (!options.consent.processRuntime) return engine;
-  const { users, userIds, dir } = options.processes;
-  if (dir === null) await stateDir.letPass();
+  const { users, userIds } = options.processes;
+  const dir = options.processes.dir ?? stateDir.tasksDir;
+  // What was started when it was allowed is seen to its end.
+  if (!options.consent.processRuntime && !(await ProcessRuntime.hasTasks(dir))) return engine;
+  if (options.processes.dir === null) await stateDir.letPass();
   try {
     const process = await ProcessRuntime.open({
-      dir: dir ?? stateDir.tasksDir,
+      dir,
       userIdsDir: USER_IDS_DIR,
       userIds: userIds ?? DEFAULT_USER_IDS,
       users,

@@ -44,7 +44,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
   // Named here, or it would be described where it is first used, and there it may also be null.
   openAPIRegistry.register('Stop', stopViewSchema.clone());
   // What streams of events carry is named nowhere else.
-  openAPIRegistry.register('FrameworkEvent', frameworkEventSchema);
+  openAPIRegistry.register('FrameworkEvent', frameworkEventSchema.clone());
   for (const document of documents) openAPIRegistry.registerPath(routeOf(document));
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',

@@ -37,7 +37,7 @@ export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0 } as const;
 
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
 export async function runRound(ctx: ControllerContext, memory = new RoundMemory()): Promise<RoundOutcome> {
-  // Under the number that its claim would get: offers of the last round may still stand, and ids are used once.
+  // The round before this one may have made offers that stand: those of the forecast are told apart from them.
   const forecast = plan(ctx, memory, ctx.mirror.snapshot.roundNumber + 1);
   if (!isWorthClaiming(ctx, forecast)) return { ...NOTHING_DONE, again: false, wakeAtMs: forecast.wakeAtMs };
   const fence = await claimRound(ctx);
@@ -45,12 +45,8 @@ export async function runRound(ctx: ControllerContext, memory = new RoundMemory(
   return commitRound(ctx, fence, memory);
 }
 
-function plan(
-  { mirror, clock }: ControllerContext,
-  memory: RoundMemory,
-  roundNumber = mirror.snapshot.roundNumber,
-): RoundPlan {
-  return planRound({ cluster: mirror.snapshot, nowMs: clock.now(), roundNumber, memory });
+function plan(ctx: ControllerContext, memory: RoundMemory, roundNumber: number): RoundPlan {
+  return planRound({ cluster: ctx.mirror.snapshot, nowMs: ctx.clock.now(), roundNumber, memory });
 }
 
 /** A claim is a change, and every change has this looked at again: so none is made where nothing could be committed. */
@@ -84,7 +80,7 @@ const LONGEST_FENCE: Compare = { key: keys.currentRound, modRevision: Number.MAX
 
 async function commitRound(ctx: ControllerContext, fence: Compare, memory: RoundMemory): Promise<RoundOutcome> {
   const { snapshot } = ctx.mirror;
-  const decided = plan(ctx, memory);
+  const decided = plan(ctx, memory, snapshot.roundNumber);
   const { wakeAtMs } = decided;
   const { rounds, leftOver } = roundsByNode(decided);
   const nowMs = ctx.clock.now();

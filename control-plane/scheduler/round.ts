@@ -20,7 +20,7 @@ import { queueOf, type WantedTask } from './wanted.ts';
 export interface RoundInput {
   readonly cluster: ClusterView;
   readonly nowMs: number;
-  /** Under which the plan would be committed. Absent: it is the one that was claimed last. */
+  /** Of the round that this is the plan of, in the ids of its offers. Absent: the one that was claimed last. */
   readonly roundNumber?: number;
   /** Of whoever plans round after round. */
   readonly memory?: RoundMemory;
@@ -33,13 +33,18 @@ export interface RoundInput {
 export const ROUND_PLACEMENTS_MAX = 2000;
 export const ROUND_OFFERS_MAX = 20_000;
 
-export function planRound({ cluster, nowMs, roundNumber, memory = new RoundMemory() }: RoundInput): RoundPlan {
+export function planRound({
+  cluster,
+  nowMs,
+  roundNumber = cluster.roundNumber,
+  memory = new RoundMemory(),
+}: RoundInput): RoundPlan {
   const usage = memory.usageOf(cluster);
   const queue = queueOf(cluster, nowMs);
   const due = new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
   const bounded = boundWithdrawals(due);
   const { survey, allotment } = allotFairly(bounded.length === 0 ? due : due.again(bounded), queue.wanted);
-  const offers = numbered({ cluster, nowMs, roundNumber: roundNumber ?? cluster.roundNumber }, allotment.offers);
+  const offers = numbered(cluster, { nowMs, roundNumber }, allotment.offers);
   const ends = [queue.wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null];
   return {
     sweeps: survey.sweeps,
@@ -74,10 +79,10 @@ function allotAll(survey: Survey, wanted: readonly WantedTask[]): Allotment {
 
 /** Their ids tell the round that made them, so they are never used again. */
 function numbered(
-  { cluster, nowMs, roundNumber }: Required<Omit<RoundInput, 'memory'>>,
+  { incarnation, settings }: ClusterView,
+  { nowMs, roundNumber }: { readonly nowMs: number; readonly roundNumber: number },
   drafts: readonly DraftedOffer[],
 ): PlannedOffer[] {
-  const { incarnation, settings } = cluster;
   const expiresAtMs = nowMs + Math.round(settings.offerTimeoutSeconds * 1000);
   return drafts.map(({ room, client, framework, part }, number): PlannedOffer => {
     const id = `${incarnation}-${roundNumber}-${number}`;

@@ -138,7 +138,7 @@ export interface LogLine {
   readonly stream: 'stdout' | 'stderr';
   /** Without the line's end. */
   readonly text: string;
-  /** The line was too long for one piece and goes on in the next one of its stream, which has the same time. */
+  /** The line was too long for one piece and goes on in the next one of its stream, with the same time or a later one. */
   readonly continues?: boolean | undefined;
   /** Set on a last line when the output can't be had: why. */
   readonly error?: string | undefined;

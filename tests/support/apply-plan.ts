@@ -5,6 +5,8 @@ import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import { sweptLedger } from '../../control-plane/scheduler/room.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
+import type { TaskId } from '../../shared/domain/ids.ts';
+import type { StopRequest } from '../../shared/domain/job.ts';
 import { addEntries, addOffers, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
 import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
@@ -71,7 +73,7 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     case 'create-tasks':
       return clusterOf({ ...literal, tasks: [...literal.tasks, ...action.tasks] });
     case 'stop-task':
-      return stopTask(cluster, action);
+      return stopTask(cluster, action.task, action.stop);
     case 'conclude-job':
       return clusterOf({
         ...literal,
@@ -125,15 +127,16 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   }
 }
 
-function stopTask(cluster: ClusterView, { task: id, stop }: Extract<PassAction, { type: 'stop-task' }>): ClusterView {
+function stopTask(cluster: ClusterView, id: TaskId, stop: StopRequest): ClusterView {
   const literal = literalOf(cluster);
-  const { atMs, reason } = stop;
   const task = present(cluster.tasks.get(id), `task ${id}`);
-  const killed = { state: 'killed', atMs, reason: 'stop-requested', message: reason } as const;
+  const { atMs, reason: message } = stop;
+  const killed = { state: 'killed', atMs, reason: 'stop-requested', message } as const;
   const stopped = task.state === 'pending' ? advance(task, killed, { stop }) : { ...task, stop };
+  const mark = { atMs, graceMs: 0, reason: message };
   return clusterOf({
     ...replaceTasks(literal, [stopped]),
-    ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, { atMs, graceMs: 0, reason })),
+    ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, mark)),
   });
 }
 

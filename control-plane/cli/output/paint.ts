@@ -39,6 +39,7 @@ export function stateColour(state: string): Colour {
   switch (state) {
     case 'running':
     case 'ready':
+    case 'connected':
     case 'finished':
     case 'succeeded':
       return 'green';
@@ -47,12 +48,14 @@ export function stateColour(state: string): Colour {
     case 'starting':
     case 'stopping':
     case 'draining':
+    case 'ending':
     case 'ineligible':
       return 'yellow';
     case 'failed':
     case 'error':
     case 'lost':
     case 'unreachable':
+    case 'disconnected':
     case 'ahead':
       return 'red';
     case 'killed':

@@ -130,7 +130,7 @@ function groupText(group: JobView['spec']['groups'][number]): string {
   const words = [...(group.command ?? []), ...(group.args ?? [])];
   const gpuText = gpus > 0 ? `, ${counted(gpus, 'GPU')}` : '';
   return printable(
-    `${group.count} × ${group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
+    `${group.count} × ${group.runtime === 'process' ? 'process' : group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
   );
 }
 

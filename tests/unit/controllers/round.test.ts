@@ -4,12 +4,14 @@ import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store
 import { runPasses } from '../../../control-plane/controllers/pass.ts';
 import { runRound } from '../../../control-plane/controllers/round.ts';
 import { commitStatuses, registerNode } from '../../../control-plane/services/agents.ts';
+import { subscribe } from '../../../control-plane/services/frameworks.ts';
 import { stopJob, submitJob } from '../../../control-plane/services/jobs.ts';
 import { stopTask } from '../../../control-plane/services/tasks.ts';
 import type { Store, Transaction } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { JobSpecInput } from '../../../shared/protocol/job.ts';
+import { Hand, subscriptionOf } from '../../support/frameworks.ts';
 import {
   callOf,
   caughtUp,
@@ -181,5 +183,21 @@ describe('a pass over nodes', () => {
     await commitStatuses(replica.ctx, session, { statuses: [], released: [entry?.task ?? ''] });
     await caughtUp(replica.ctx);
     expect(snapshot.ledgers.get('edge-1')?.entries).toEqual({});
+  });
+});
+
+describe('offers of a node that holds some already', () => {
+  it('are told apart from those of the round before, also while it is looked whether a round is worth it', async () => {
+    const replica = await replicaWith(new MemoryStore({ clock: new SystemClock() }));
+    await join(replica, 'edge-1');
+    const { body } = await subscribe(replica.ctx, callOf(), subscriptionOf());
+    const connection = putRecord('connections', keys.connection(body.id), { session: 1, replica: 'replica-1' });
+    await replica.ctx.store.transact({ compares: [], writes: [connection] });
+    await caughtUp(replica.ctx);
+    expect(await runRound(replica.ctx)).toMatchObject({ offered: 1 });
+    await new Hand(replica.ctx).ledger('edge-1', (ledger) => ({ ...ledger, total: { ...ledger.total, cpus: 8 } }));
+    expect(await runRound(replica.ctx)).toMatchObject({ offered: 1 });
+    await caughtUp(replica.ctx);
+    expect(Object.keys(replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.offers ?? {})).toEqual(['1-1-0', '1-2-0']);
   });
 });
