@@ -20,6 +20,7 @@ import { DEFAULT_USER_IDS } from './adapters/process/user-ids.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
 import { systemClock } from './adapters/system/system-clock.ts';
 import { systemRandom } from './adapters/system/system-random.ts';
+import { FolderVolumes } from './adapters/volumes/folder-volumes.ts';
 import { describeNode, newNodeId, usableGpus } from './config/describe.ts';
 import type { GpuReport } from './config/gpus.ts';
 import { helpText } from './config/option-table.ts';
@@ -139,6 +140,7 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const runtime = await runtimeOf(surroundings, { engine, nodeId, bootId: config.boot.id });
   if (runtime === null) return;
   const journal = new FileJournal(stateDir.journalPath);
+  const volumes = new FolderVolumes(stateDir.volumesDir);
   const fence = await openFence(stateDir, log);
   const controlPlane = new HttpControlPlane({
     urls: options.controlPlane,
@@ -153,7 +155,7 @@ async function serve(surroundings: Surroundings): Promise<void> {
   });
   const system = { clock: systemClock, random: systemRandom, log };
   const gpus = async () => usableGpus(await findGpus(options), options.gpus);
-  const agent = createAgent({ controlPlane, runtime, journal, fence, config, gpus, ...system });
+  const agent = createAgent({ controlPlane, runtime, volumes, journal, fence, config, gpus, ...system });
   await agent.start();
   if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });
   log.info('the agent has started', { node: nodeId, engine: config.node.engine, version: VERSION });

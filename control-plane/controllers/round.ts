@@ -89,16 +89,13 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
     .filter((draft) => isCommittable(ctx, draft));
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
   const done = { placed: 0, swept: 0, offered: 0 };
-  const units = drafted.map(({ unit }) => unit);
-  for (const { compares, writes, units: packed } of packTransactions(units, [fence])) {
+  for (const { compares, writes, drafts } of transactionsOf(drafted, fence)) {
     const result = await ctx.store.transact({ compares, writes });
     if (!result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
       return { ...done, again: true, wakeAtMs };
     }
-    for (const position of packed) {
-      const draft = drafted[position];
-      if (draft === undefined) continue;
+    for (const draft of drafts) {
       done.placed += draft.unit.placed;
       done.swept += draft.round.sweep.length + draft.round.withdraw.length;
       done.offered += draft.round.offer.length;
@@ -106,6 +103,25 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
   return { ...done, again: leftOver || cutOff || decided.isCutOff, wakeAtMs };
+}
+
+/**
+ * What gives something back first: a round may count on it where it gives, and a role must not pass its limit if the rest of the
+ * round is lost in between.
+ */
+function transactionsOf(drafted: readonly DraftedRound[], fence: Compare) {
+  const frees = (draft: DraftedRound) => draft.round.sweep.length + draft.round.withdraw.length > 0;
+  const inTurn = [drafted.filter(frees), drafted.filter((draft) => !frees(draft))];
+  return inTurn.flatMap((drafts) =>
+    packTransactions(
+      drafts.map(({ unit }) => unit),
+      [fence],
+    ).map(({ compares, writes, units }) => ({
+      compares,
+      writes,
+      drafts: units.flatMap((position) => drafts[position] ?? []),
+    })),
+  );
 }
 
 /** The plan by node. What would be too much for one node's transaction is left for the next round. */

@@ -104,10 +104,16 @@ function assignmentOf(ctx: ServiceContext, node: NodeId): AssignmentResponse {
       .flatMap((id) => assignedTask(ctx, ledger, id)),
     streamsVersion: versionOf(streams),
     streams: streams.map(({ id, task, follow, tail, since }) => ({ id, task, follow, tail, since })),
+    ...removingVolumes(ledger),
     keptAsideStops: (snapshot.epochs.get(node)?.keptAside ?? []).flatMap(({ task, stop }) =>
       stop === null ? [] : [{ task, reason: stop.reason }],
     ),
   };
+}
+
+function removingVolumes({ volumes }: Ledger): Pick<AssignmentResponse, 'removingVolumes'> {
+  const ids = Object.values(volumes).flatMap(({ id, removing }) => (removing ? [id] : []));
+  return ids.length === 0 ? {} : { removingVolumes: ids.sort() };
 }
 
 function positionOf({ mirror: { snapshot } }: ServiceContext, node: NodeId): AssignmentPosition {

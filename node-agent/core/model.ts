@@ -2,7 +2,7 @@
  * What an agent knows: the tasks in its journal, and the containers that its engine shows. Everything here is plain data;
  * the deciding code reads it, the executor keeps it up to date.
  */
-import type { TaskId } from '../../shared/domain/ids.ts';
+import type { TaskId, VolumeId } from '../../shared/domain/ids.ts';
 import type { TerminalState } from '../../shared/domain/task.ts';
 import type { AssignedTask, AssignmentPosition, TaskStatus } from '../../shared/protocol/agent.ts';
 
@@ -98,6 +98,8 @@ export interface Container {
   readonly error: string;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
+  /** Persistent volumes that it mounts. Absent: none. */
+  readonly volumes?: readonly VolumeId[] | undefined;
 }
 
 export type Containers = ReadonlyMap<TaskId, Container>;

@@ -9,19 +9,22 @@ import type { Clock } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { reportsAnew } from '../core/anew.ts';
 import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/model.ts';
+import type { VolumeUse } from '../core/volumes.ts';
 import { Book } from './book.ts';
 import { Conductor } from './conductor.ts';
-import type { AgentConfig, ControlPlane, Fence, GpuSource, Journal, Log, Runtime } from './contracts.ts';
+import type { AgentConfig, ControlPlane, Fence, GpuSource, Journal, Log, Runtime, Volumes } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { GpuWatch } from './gpu-watch.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
 import { Stamps } from './stamps.ts';
 import { Streams } from './streams.ts';
+import { VolumeKeeper } from './volume-keeper.ts';
 
 export interface AgentParts {
   readonly controlPlane: ControlPlane;
   readonly runtime: Runtime;
+  readonly volumes: Volumes;
   readonly journal: Journal;
   readonly fence: Fence;
   readonly clock: Clock;
@@ -63,6 +66,7 @@ class AssembledAgent implements Agent {
   readonly #reporter: Reporter;
   readonly #session: Session;
   readonly #streams: Streams;
+  readonly #volumes: VolumeKeeper;
   readonly #stamps: Stamps;
   readonly #gpus: GpuWatch;
   #assignment: Assignment | null = null;
@@ -92,7 +96,10 @@ class AssembledAgent implements Agent {
       consent: config.node.consent,
       book: this.#book,
       engine: this.#engine,
-      onSeen: () => this.#streams.look(),
+      onSeen: () => {
+        this.#streams.look();
+        this.#volumes.look();
+      },
     });
     this.#reporter = new Reporter({ ...parts, book: this.#book });
     this.#session = new Session({
@@ -106,6 +113,11 @@ class AssembledAgent implements Agent {
       onChange: () => this.#sayWishes(),
     });
     this.#gpus = new GpuWatch({ ...parts, node: config.node, onChange: () => this.#session.renew() });
+    this.#volumes = new VolumeKeeper({
+      ...parts,
+      use: () => this.#volumeUse(),
+      onRemoved: (volume) => this.#reporter.addRemovedVolume(volume),
+    });
     this.#streams = new Streams({
       ...parts,
       epoch: () => this.#session.epoch,
@@ -127,6 +139,7 @@ class AssembledAgent implements Agent {
     this.#session.close();
     this.#gpus.close();
     this.#streams.close();
+    this.#volumes.close();
     this.#conductor.halt();
     this.#engine.close();
   }
@@ -214,6 +227,7 @@ class AssembledAgent implements Agent {
     };
     this.#compareOnce(this.#assignment);
     this.#streams.want(response.streams);
+    this.#volumes.want(response.removingVolumes ?? [], this.#session.epoch);
     return true;
   }
 
@@ -238,6 +252,13 @@ class AssembledAgent implements Agent {
       session: this.#session.isLive || this.#isGone ? 'live' : this.#session.isRefused ? 'refused' : 'offline',
       epoch: this.#session.epoch,
     });
+  }
+
+  /** Null where the engine is in doubt, or where what is wanted was said in a session that is over. */
+  #volumeUse(): VolumeUse | null {
+    const { containers, isKnown } = this.#engine;
+    if (!isKnown || !this.#session.isLive || this.#assignment === null) return null;
+    return { tasks: this.#book.tasks, containers, assigned: this.#assignment.tasks.values() };
   }
 
   #isAwaited(task: TaskId): boolean {

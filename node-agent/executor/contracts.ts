@@ -2,6 +2,7 @@
  * What the agent needs from the world, in its own words. Adapters in the neighbouring folders bend to it; tests and the
  * simulator hand in others.
  */
+import type { VolumeId } from '../../shared/domain/ids.ts';
 import type { GpuDevice } from '../../shared/domain/node.ts';
 import type {
   AssignedTask,
@@ -24,7 +25,7 @@ export interface ContainerRequest {
   readonly epoch: number;
   /** Which of the task's runs it is for. A task has one container at a time, whichever run it is of. */
   readonly run: number;
-  /** Where bind mounts really lead, by their source. */
+  /** Where bind mounts really lead, by their source, and where persistent volumes are, by their id. */
   readonly mountSources: ReadonlyMap<string, string>;
 }
 
@@ -93,6 +94,19 @@ export interface Subscription {
 /** The engine can't be reached or doesn't answer. `message` says what was being done. */
 export class RuntimeFault extends Error {
   override readonly name = 'RuntimeFault';
+}
+
+/** A volume can't be made or deleted now. `message` says what was being done. */
+export class VolumeFault extends Error {
+  override readonly name = 'VolumeFault';
+}
+
+/** Persistent volumes: folders of this node that outlive tasks and agents. Faults of the disk are thrown as {@link VolumeFault}. */
+export interface Volumes {
+  /** The path of its folder, which is made where it is missing. */
+  ensure(id: VolumeId): Promise<string>;
+  /** Deletes it with all that is in it, and nothing that a link in it leads to. Harmless where it is gone. */
+  remove(id: VolumeId): Promise<void>;
 }
 
 /** The journal can't be written: nothing new may be begun. */

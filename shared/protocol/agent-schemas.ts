@@ -3,11 +3,12 @@
  * library; the proofs at the end keep the two from drifting apart.
  */
 import { z } from 'zod';
-import { NODE_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
+import { NODE_ID_PATTERN, RESERVATION_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
 import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../domain/node.ts';
-import { STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
+import { STATIC_RESERVATIONS_BYTES_MAX, STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
 import { TASK_REASONS } from '../domain/task.ts';
+import { utf8Length } from '../util/codec.ts';
 import {
   type HeartbeatRequest,
   type LogLine,
@@ -102,7 +103,10 @@ const describedNode = z
       .array(z.strictObject({ role: roleSchema, scalars: describedScalars }))
       .max(STATIC_RESERVATIONS_MAX)
       .default([])
-      .refine((all) => new Set(all.map(({ role }) => role)).size === all.length, 'must not name a role twice'),
+      .refine((all) => new Set(all.map(({ role }) => role)).size === all.length, 'must not name a role twice')
+      .refine((all) => utf8Length(JSON.stringify(all)) <= STATIC_RESERVATIONS_BYTES_MAX, {
+        error: `must take at most ${STATIC_RESERVATIONS_BYTES_MAX} bytes`,
+      }),
     agentVersion: text(128),
     engine: text(256),
   })
@@ -157,6 +161,11 @@ export const statusesRequestSchema = z
   .strictObject({
     statuses: z.array(taskStatusSchema).max(STATUSES_MAX),
     released: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX),
+    removedVolumes: z
+      .array(z.string().regex(RESERVATION_ID_PATTERN, 'must be the id of a volume'))
+      .max(2 * STATUSES_MAX)
+      .optional()
+      .describe('Of those that were to be deleted: what is gone.'),
   })
   .meta({ id: 'StatusesRequest' });
 

@@ -70,6 +70,8 @@ export interface AssignmentResponse {
   /** Changes whenever `streams` does; sent back as `?streams=`. */
   readonly streamsVersion: string;
   readonly streams: readonly StreamRequest[];
+  /** Persistent volumes that are to be deleted, once nothing uses them. Absent: none. */
+  readonly removingVolumes?: readonly string[] | undefined;
   /** Of what the agent keeps aside: whose end somebody has asked for. */
   readonly keptAsideStops?: readonly KeptAsideStop[] | undefined;
 }
@@ -169,6 +171,8 @@ export interface StatusesRequest {
   readonly statuses: readonly TaskStatus[];
   /** Disowned tasks of which nothing runs any more. */
   readonly released: readonly string[];
+  /** Of those that were to be deleted: what is gone. Absent: none. */
+  readonly removedVolumes?: readonly string[] | undefined;
 }
 
 export const STATUSES_MAX = 100;

@@ -5,8 +5,6 @@ import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import { sweptLedger } from '../../control-plane/scheduler/room.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import type { TaskId } from '../../shared/domain/ids.ts';
-import type { StopRequest } from '../../shared/domain/job.ts';
 import { addEntries, addOffers, type Ledger, markStop, removeEntries } from '../../shared/domain/ledger.ts';
 import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isTerminal, type Task } from '../../shared/domain/task.ts';
@@ -73,7 +71,7 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     case 'create-tasks':
       return clusterOf({ ...literal, tasks: [...literal.tasks, ...action.tasks] });
     case 'stop-task':
-      return stopTask(cluster, action.task, action.stop);
+      return stopTask(cluster, action);
     case 'conclude-job':
       return clusterOf({
         ...literal,
@@ -103,17 +101,8 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
       );
       return clusterOf(replaceTasks(literal, lost));
     }
-    case 'set-reservations': {
-      const { reservations } = present(cluster.nodes.get(action.node), `node ${action.node}`);
-      return clusterOf({
-        ...literal,
-        ledgers: literal.ledgers.map((ledger) =>
-          ledger.node === action.node
-            ? withStaticReservations(ledger, reservations, { by: action.node, atMs: action.atMs })
-            : ledger,
-        ),
-      });
-    }
+    case 'set-reservations':
+      return setReservations(cluster, action);
     case 'mark-disconnected':
       return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });
     case 'mark-connected':
@@ -127,16 +116,15 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   }
 }
 
-function stopTask(cluster: ClusterView, id: TaskId, stop: StopRequest): ClusterView {
+function stopTask(cluster: ClusterView, { task: id, stop }: Extract<PassAction, { type: 'stop-task' }>): ClusterView {
   const literal = literalOf(cluster);
+  const { atMs, reason } = stop;
   const task = present(cluster.tasks.get(id), `task ${id}`);
-  const { atMs, reason: message } = stop;
-  const killed = { state: 'killed', atMs, reason: 'stop-requested', message } as const;
+  const killed = { state: 'killed', atMs, reason: 'stop-requested', message: reason } as const;
   const stopped = task.state === 'pending' ? advance(task, killed, { stop }) : { ...task, stop };
-  const mark = { atMs, graceMs: 0, reason: message };
   return clusterOf({
     ...replaceTasks(literal, [stopped]),
-    ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, mark)),
+    ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, { atMs, graceMs: 0, reason })),
   });
 }
 
@@ -144,6 +132,16 @@ function changeFramework(cluster: ClusterView, id: string, change: Partial<Frame
   const literal = literalOf(cluster);
   const frameworks = literal.frameworks.map((one) => (one.id === id ? { ...one, ...change } : one));
   return clusterOf({ ...literal, frameworks });
+}
+
+function setReservations(
+  cluster: ClusterView,
+  { node: id, atMs }: Extract<PassAction, { type: 'set-reservations' }>,
+): ClusterView {
+  const literal = literalOf(cluster);
+  const { reservations } = present(cluster.nodes.get(id), `node ${id}`);
+  const set = (ledger: Ledger) => withStaticReservations(ledger, reservations, { by: id, atMs });
+  return clusterOf({ ...literal, ledgers: literal.ledgers.map((one) => (one.node === id ? set(one) : one)) });
 }
 
 function forget(cluster: ClusterView, records: readonly Forgettable[]): ClusterView {

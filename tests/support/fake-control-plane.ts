@@ -39,6 +39,7 @@ export class FakeControlPlane implements ControlPlane {
   epoch = 0;
   incarnation = 1;
   keptAsideStops: readonly KeptAsideStop[] = [];
+  #removingVolumes: readonly string[] = [];
   generation = 1;
   /** Every call fails in this way until it is null again. */
   fault: ControlPlaneFaultKind | null = null;
@@ -50,6 +51,7 @@ export class FakeControlPlane implements ControlPlane {
     statuses: [] as TaskStatus[],
     batches: [] as number[],
     released: [] as string[],
+    removedVolumes: [] as string[],
     lines: new Map<string, LogLine[]>(),
     endedStreams: [] as string[],
     /** The agent broke them off. */
@@ -88,6 +90,12 @@ export class FakeControlPlane implements ControlPlane {
   sweepEnded(): void {
     const ended = [...this.#tasks.values()].filter((task) => isTerminal(task.state) && !task.disowned);
     if (ended.length > 0) this.sweep(...ended.map((task) => task.id));
+  }
+
+  /** Asks for the end of volumes. */
+  removeVolumes(...ids: readonly string[]): void {
+    this.#removingVolumes = ids;
+    this.#changed();
   }
 
   /** What readers want now, in place of what they wanted before. */
@@ -147,6 +155,7 @@ export class FakeControlPlane implements ControlPlane {
       streamsVersion: String(this.#streamsChanges),
       streams: this.#streams,
       keptAsideStops: this.keptAsideStops,
+      ...(this.#removingVolumes.length > 0 && { removingVolumes: this.#removingVolumes }),
     };
   }
 
@@ -165,6 +174,10 @@ export class FakeControlPlane implements ControlPlane {
       this.#tasks.delete(id);
     }
     if (request.released.length > 0) this.#changed();
+    const { removedVolumes = [] } = request;
+    this.received.removedVolumes.push(...removedVolumes);
+    if (removedVolumes.length > 0)
+      this.removeVolumes(...this.#removingVolumes.filter((id) => !removedVolumes.includes(id)));
     if (this.losesAnswers) throw new ControlPlaneFault('away', 'the answer was lost');
     return { results };
   }

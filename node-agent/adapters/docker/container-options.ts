@@ -1,6 +1,6 @@
 /** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
 import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
-import type { MountSpec } from '../../../shared/domain/job.ts';
+import { type MountSpec, volumesOf } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
 import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
@@ -14,6 +14,7 @@ export const LABELS = {
   job: 'io.berth.job',
   attempt: 'io.berth.attempt',
   run: 'io.berth.run',
+  volumes: 'io.berth.volumes',
 } as const;
 
 /** Who the containers belong to. */
@@ -50,10 +51,17 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
       [LABELS.job]: assigned.jobName,
       [LABELS.attempt]: String(assigned.attempt),
       [LABELS.run]: String(request.run),
+      ...volumesLabel(group),
     },
     ...(group.network === 'bridge' ? { ExposedPorts: exposedPorts(assigned) } : {}),
     HostConfig: hostConfig(request, owner.logMaxMiB ?? LOG_MAX_MIB_DEFAULT),
   };
+}
+
+/** What deletes a volume looks at it; a container without any has none. */
+function volumesLabel(group: AssignedTask['group']): Record<string, string> {
+  const volumes = volumesOf(group);
+  return volumes.length === 0 ? {} : { [LABELS.volumes]: volumes.join(',') };
 }
 
 function hostConfig(

@@ -47,6 +47,10 @@ export class StateDir {
     return this.#file('journal');
   }
 
+  get volumesDir(): string {
+    return this.#file('volumes');
+  }
+
   get fenceDir(): string {
     return this.#file('fence');
   }

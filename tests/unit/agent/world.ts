@@ -16,6 +16,7 @@ import { FakeControlPlane } from '../../support/fake-control-plane.ts';
 import { FakeFence } from '../../support/fake-fence.ts';
 import { FakeRuntime, type FakeRuntimeOptions } from '../../support/fake-runtime.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
+import { MemoryVolumes } from '../../support/memory-volumes.ts';
 
 export class TestClock implements Clock {
   readonly #timers: { readonly atMs: number; readonly order: number; readonly callback: () => void }[] = [];
@@ -102,6 +103,7 @@ export class World {
   readonly clock = new TestClock();
   readonly controlPlane = new FakeControlPlane({ clock: this.clock });
   readonly journal = new MemoryJournal();
+  readonly volumes = new MemoryVolumes();
   readonly logged: LogEntry[] = [];
   readonly runtime: FakeRuntime;
   readonly fence: FakeFence;
@@ -134,6 +136,7 @@ export class World {
       controlPlane,
       journal,
       runtime,
+      volumes: whileAlive(this.volumes, life),
       fence,
       random: evenChance,
       config: { boot: this.#boot, ...this.#config },
