@@ -85,10 +85,15 @@ it(
     const painter = await example('painter');
     painter.start();
     const id = await eventually('the example to subscribe', () => idOf('painter'));
-    const before = await eventually('its tasks to run', async () => {
-      const running = await tasksOf(id, 'running');
-      return running.length === COUNT && running;
-    });
+    // It may have to wait until the hoarder has been throttled for a while: till then everything is offered there first.
+    const before = await eventually(
+      'its tasks to run',
+      async () => {
+        const running = await tasksOf(id, 'running');
+        return running.length === COUNT && running;
+      },
+      90_000,
+    );
     await client().jobs.submit({ name: 'beside', groups: [{ image: IMAGE, command: ['sleep', '600'] }] });
     await eventually('a job to run beside them', async () => (await tasksOf('beside', 'running')).length === 1);
     const throttled = await eventually('the hoarder to be throttled', async () => {
