@@ -54,7 +54,7 @@ async function idOf(name: string): Promise<string> {
 }
 
 async function tasksOf(framework: string, state: string): Promise<readonly TaskView[]> {
-  return (await client().tasks.list({ job: framework, state: [state] })).items;
+  return (await client().tasks.list({ framework, state: [state] })).items;
 }
 
 /** Subscribes, and answers each event in its own way. */
@@ -95,7 +95,10 @@ it(
       90_000,
     );
     await client().jobs.submit({ name: 'beside', groups: [{ image: IMAGE, command: ['sleep', '600'] }] });
-    await eventually('a job to run beside them', async () => (await tasksOf('beside', 'running')).length === 1);
+    await eventually(
+      'a job to run beside them',
+      async () => (await client().tasks.list({ job: 'beside', state: ['running'] })).items.length === 1,
+    );
     const throttled = await eventually('the hoarder to be throttled', async () => {
       return (await client().frameworks.get(hoarder.id)).throttled ?? undefined;
     });
@@ -131,7 +134,7 @@ it(
       const containers = (await Promise.all(before.map((task) => cluster.containersOf(task.id)))).flat();
       return containers.every(({ State }) => State !== 'running');
     });
-    expect(await tasksOf('beside', 'running')).toHaveLength(1);
+    expect((await client().tasks.list({ job: 'beside', state: ['running'] })).items).toHaveLength(1);
   },
   3 * 60_000,
 );
