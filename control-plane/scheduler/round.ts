@@ -10,6 +10,7 @@ import { isInForce } from '../../shared/domain/offer-filters.ts';
 import { type Allotment, allot } from './allot.ts';
 import { batchFramework } from './batch-framework.ts';
 import { boundWithdrawals } from './bound-withdrawals.ts';
+import type { FairShares } from './fair-shares.ts';
 import { throttledFrameworks } from './hungry.ts';
 import { type EndingPlaces, endingFor, freedFor, keepPlaces } from './kept-places.ts';
 import type { DraftedOffer } from './offering.ts';
@@ -18,7 +19,7 @@ import { planPreemptions } from './preemption.ts';
 import { RoundMemory, type Usage } from './round-memory.ts';
 import { Survey } from './survey.ts';
 import { planSweeps } from './sweeps.ts';
-import { unfairWithdrawals } from './unfair-withdrawals.ts';
+import { needOf, unfairWithdrawals } from './unfair-withdrawals.ts';
 import { queueOf, type WantedTask } from './wanted.ts';
 
 export interface RoundInput {
@@ -71,12 +72,17 @@ interface Allotted {
 /** If somebody that is owed something is left with nothing, then once more with the offers gone that are in the way: if that helps. */
 function allotFairly(survey: Survey, wanted: readonly WantedTask[]): Allotted {
   const first = allotAll(survey, wanted);
-  const { ended, owed } = unfairWithdrawals(first.allotment.left);
-  if (ended.length === 0) return first;
-  const again = allotAll(survey.again(ended), wanted);
-  const stillOwed = again.allotment.left.frameworks.filter(({ key }) => owed.has(key)).length;
-  const helps = again.allotment.placements.length > first.allotment.placements.length || stillOwed < owed.size;
-  return helps ? again : first;
+  const unfair = unfairWithdrawals(first.allotment.left);
+  if (unfair === null) return first;
+  const again = allotAll(survey.again(unfair.ended), wanted);
+  return isBetter(again.allotment, first.allotment, unfair.shares) ? again : first;
+}
+
+/** More tasks are placed, or as many, and frameworks need less. Whoever held an offer may want another once it is gone. */
+function isBetter(again: Allotment, first: Allotment, shares: FairShares): boolean {
+  const more = again.placements.length - first.placements.length;
+  if (more !== 0) return more > 0;
+  return needOf(again.left, shares) < needOf(first.left, shares, again.left);
 }
 
 /** What has come free for somebody, and what still is to, is nobody else's. */

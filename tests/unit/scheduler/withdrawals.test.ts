@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
+import type { ClusterView } from '../../../shared/domain/cluster.ts';
 import type { Offer, OfferFilter } from '../../../shared/domain/offer.ts';
-import type { Resources } from '../../../shared/domain/resources.ts';
+import { NO_SCALARS, type Resources, toMilli } from '../../../shared/domain/resources.ts';
 import { applyRound } from '../../support/apply-plan.ts';
 import {
   aFramework,
@@ -10,6 +11,7 @@ import {
   aLedger,
   aNode,
   anOffer,
+  aReservation,
   aRole,
   aTask,
   type ClusterLiteral,
@@ -133,6 +135,73 @@ describe('offers in the way', () => {
     };
     expect(outcome(literal)).toMatchObject({ ends: ['1-1-972 unfair null'], offered: ['b n1 1'] });
     expectRest(literal);
+  });
+});
+
+/** What is offered in each role on each node, in cores. */
+function offeredIn({ ledgers }: ClusterView): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { node: id, offers } of ledgers.values()) {
+    for (const { role, resources } of Object.values(offers)) {
+      sums[`${role} ${id}`] = toMilli((sums[`${role} ${id}`] ?? 0) + resources.cpus);
+    }
+  }
+  return sums;
+}
+
+describe('offers that cannot be shared evenly', () => {
+  // Most of what is withdrawn goes back to where it was, a little less each time, so that this could go on for long.
+  const slotted = (id: string, change: Partial<Resources>) =>
+    aNode({ id, resources: someResources({ cpus: 1, memMiB: 9, diskMiB: 0, ports: [], ...change }) });
+  const job = aJob({ spec: { role: 'a/x', groups: [aGroup({ resources: { cpus: 0.001, memMiB: 1 } })] } });
+  const reservation = aReservation({ id: 'r1', role: 'a', scalars: { ...NO_SCALARS, memMiB: 3 } });
+  const bare = slotted('n1', { memMiB: 0, custom: { slots: 3 } });
+  const kept = slotted('n2', { gpus: 2, custom: { slots: 3 } });
+
+  interface Uneven {
+    readonly what: string;
+    readonly literal: ClusterLiteral;
+    /** After so many there is nothing left to do. */
+    readonly rounds: number;
+    readonly holds: Readonly<Record<string, number>>;
+  }
+
+  it.each<Uneven>([
+    {
+      what: 'a device that whoever gets it holds more than its share with',
+      literal: {
+        nodes: [slotted('n1', { custom: { slots: 1 } }), slotted('n2', { gpus: 2, custom: { slots: 1 } })],
+        frameworks: ['a', 'b', 'c'].map((letter) => framework(letter)),
+      },
+      rounds: 3,
+      holds: { 'a n1': 0.369, 'b n1': 0.334, 'c n1': 0.297 },
+    },
+    {
+      what: 'a role beyond its share by what is reserved for it, and frameworks for which no node is large enough',
+      literal: {
+        nodes: [bare, kept],
+        ledgers: [
+          aLedger({ node: 'n1', total: bare.resources }),
+          aLedger({ node: 'n2', total: kept.resources, reservations: [reservation] }),
+        ],
+        frameworks: [
+          framework('a', { roles: ['a', 'b'], minAllocatable: { a: [{ cpus: 2 }] } }),
+          framework('b', { roles: ['a', 'a/y'], minAllocatable: { a: [{ memMiB: 700, cpus: 1 }, { gpus: 1 }] } }),
+          framework('c', { roles: ['b'] }),
+        ],
+        jobs: [job],
+        tasks: [aTask(job)],
+      },
+      rounds: 1,
+      holds: { 'b n1': 0.734, 'a/y n1': 0.266 },
+    },
+  ])('come to rest: $what', ({ literal, rounds, holds }) => {
+    let cluster = clusterOf(literal);
+    for (let round = 0; round < rounds; round += 1) {
+      cluster = applyRound(cluster, planRound({ cluster, nowMs: T0 }), T0);
+    }
+    expect(offeredIn(cluster)).toEqual(holds);
+    expect(planRound({ cluster, nowMs: T0 + 1 })).toMatchObject({ sweeps: [], placements: [], offers: [] });
   });
 });
 
