@@ -10,6 +10,7 @@ import {
   aJob,
   aLedger,
   aNode,
+  anEntry,
   anOffer,
   aReservation,
   aRole,
@@ -244,5 +245,27 @@ describe('offers that a guarantee needs', () => {
   it('stay where they are guaranteed themselves', () => {
     const roles = [aRole('c', { guarantee: { cpus: 4 } }), aRole('a', { guarantee: { cpus: 5 } })];
     expect(outcome({ ...literal, roles })).toMatchObject({ ends: ['1-1-987 guarantee null'] });
+  });
+
+  it('stay where they leave what is kept for a task that waits for its place', () => {
+    const victimOf = aJob({ spec: { name: 'old', role: 'a' } });
+    const victim = aTask(victimOf, { state: 'running', node: 'n1' });
+    const entry = anEntry(victimOf, victim, { resources: sized(2) });
+    const job = aJob({ spec: { role: 'c', groups: [aGroup({ resources: { cpus: 4, memMiB: 4000 } })] } });
+    let cluster = clusterOf({
+      nodes: [node('n1', 4), node('n2', 3)],
+      ledgers: [
+        aLedger({ node: 'n1', total: sized(4), entries: [entry], offers: [standing('b', 1)] }),
+        aLedger({ node: 'n2', total: sized(3) }),
+      ],
+      frameworks: [framework('b')],
+      roles: [aRole('c', { guarantee: { cpus: 4, memMiB: 4000 } })],
+      jobs: [victimOf, job],
+      tasks: [victim, aTask(job)],
+    });
+    for (let round = 0; round < 2; round += 1) cluster = applyRound(cluster, planRound({ cluster, nowMs: T0 }), T0);
+    expect(cluster.tasks.get(victim.id)?.stop).not.toBeNull();
+    expect(offeredIn(cluster)).toEqual({ 'b n1': 1, 'b n2': 1 });
+    expect(planRound({ cluster, nowMs: T0 + 1 })).toMatchObject({ sweeps: [], placements: [], offers: [] });
   });
 });
