@@ -15,6 +15,7 @@ import { DriverSeat, type DriverSeatOptions } from './driver-seat.ts';
 import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './housekeeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
 import { doneBy, NOTHING_DONE, type RoundOutcome, runRound } from './round.ts';
+import { RoundSpacing } from './round-spacing.ts';
 import { Settling } from './settling.ts';
 import { StoreContact } from './store-contact.ts';
 import { UnreachableNodes } from './unreachable-nodes.ts';
@@ -54,6 +55,7 @@ export class Driver {
   readonly #unreachable: UnreachableNodes;
   readonly #unseenEnds: UnseenEnds;
   readonly #settling: Settling;
+  readonly #spacing: RoundSpacing;
   readonly #memory = new RoundMemory();
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
@@ -73,6 +75,7 @@ export class Driver {
     this.#unreachable = new UnreachableNodes(ctx.clock);
     this.#unseenEnds = new UnseenEnds(ctx.clock);
     this.#settling = new Settling(ctx, options.nodes.leaseTtlMs);
+    this.#spacing = new RoundSpacing(ctx);
   }
 
   /** Something may have to be done. */
@@ -181,9 +184,11 @@ export class Driver {
 
   async #round(settlingMs: number): Promise<RoundOutcome> {
     const { clock } = this.#ctx;
-    if (settlingMs > 0) return { ...NOTHING_DONE, again: false, wakeAtMs: clock.now() + settlingMs };
+    const waitMs = Math.max(settlingMs, this.#spacing.leftMs());
+    if (waitMs > 0) return { ...NOTHING_DONE, again: false, wakeAtMs: clock.now() + waitMs };
     const startedMs = clock.monotonicMs();
     const outcome = await runRound(this.#ctx, this.#memory);
+    this.#spacing.ended(outcome);
     const { placed, swept, offered, displaced, again } = outcome;
     if (again) this.#metrics.lost.add(1, ['round']);
     if (doneBy(outcome) > 0) {

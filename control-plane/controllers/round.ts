@@ -6,7 +6,7 @@
 import type { NodeId, RolePath } from '../../shared/domain/ids.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import { ancestorsOf } from '../../shared/domain/role.ts';
-import type { RoundPlan } from '../scheduler/plan.ts';
+import type { EndedOffer, RoundPlan } from '../scheduler/plan.ts';
 import { planRound } from '../scheduler/round.ts';
 import { RoundMemory } from '../scheduler/round-memory.ts';
 import { type Compare, TRANSACTION_COMPARES_MAX } from '../store/contract.ts';
@@ -27,6 +27,8 @@ export interface RoundOutcome {
   /** Places that tasks have given back, and offers that have ended. */
   readonly swept: number;
   readonly offered: number;
+  /** Offers that ended for the sake of others. */
+  readonly withdrawn: number;
   /** How many tasks were asked to make room for others. */
   readonly displaced: number;
   /** Something was lost to others or left for the next round: run one at once. */
@@ -35,7 +37,7 @@ export interface RoundOutcome {
   readonly wakeAtMs: number | null;
 }
 
-export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0, displaced: 0 } as const;
+export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0, withdrawn: 0, displaced: 0 } as const;
 
 /** How much it has changed; 0: nothing. */
 export function doneBy({ placed, swept, offered, displaced }: RoundOutcome): number {
@@ -94,6 +96,7 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
   const drafted = rounds
     .map((round) => ({ round, unit: roundUnit(snapshot, round, nowMs) }))
     .filter((draft) => isCommittable(ctx, draft));
+  const withdrawn = new Set(decided.sweeps.flatMap(({ offers }) => offers.filter(isForOthers).map(({ id }) => id)));
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
   const done = { ...NOTHING_DONE } as Record<keyof typeof NOTHING_DONE, number>;
   for (const { compares, writes, drafts } of transactionsOf(drafted, fence)) {
@@ -106,11 +109,16 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
       done.placed += draft.unit.placed;
       done.swept += draft.round.sweep.length + draft.round.withdraw.length;
       done.offered += draft.round.offer.length;
+      done.withdrawn += draft.round.withdraw.filter(({ id }) => withdrawn.has(id)).length;
       done.displaced += draft.unit.displaced;
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
   return { ...done, again: leftOver || cutOff || decided.isCutOff, wakeAtMs };
+}
+
+function isForOthers({ because }: EndedOffer): boolean {
+  return because === 'unfair' || because === 'guarantee' || because === 'limit';
 }
 
 /**

@@ -61,6 +61,20 @@ export class FairShares {
     return owed;
   }
 
+  /**
+   * How much the client needs, in whole steps: none if it misses only a little of its due, one if less than half, two otherwise,
+   * and one more while it holds no offer. What is given only lessens it.
+   */
+  need(client: Client): number {
+    let missing = 1;
+    for (const member of pathOf(client)) {
+      const level = this.#levelOf(client, member);
+      if (member.share > level * (1 - TOLERANCE)) return 0;
+      if (level > 0) missing = Math.min(missing, 1 - member.share / level);
+    }
+    return (missing < 0.5 ? 1 : 2) + (client.offers === 0 ? 1 : 0);
+  }
+
   /** Those that have none can be given all that they want. */
   #levelOf(client: Client, member: Member): number {
     return this.#levels.get(keyOf(client, member)) ?? Number.POSITIVE_INFINITY;

@@ -10,6 +10,7 @@ import { isInForce } from '../../shared/domain/offer-filters.ts';
 import { type Allotment, allot } from './allot.ts';
 import { batchFramework } from './batch-framework.ts';
 import { boundWithdrawals } from './bound-withdrawals.ts';
+import type { FairShares } from './fair-shares.ts';
 import { throttledFrameworks } from './hungry.ts';
 import { type EndingPlaces, endingFor, freedFor, keepPlaces } from './kept-places.ts';
 import type { DraftedOffer } from './offering.ts';
@@ -18,7 +19,7 @@ import { planPreemptions } from './preemption.ts';
 import { RoundMemory, type Usage } from './round-memory.ts';
 import { Survey } from './survey.ts';
 import { planSweeps } from './sweeps.ts';
-import { unfairWithdrawals } from './unfair-withdrawals.ts';
+import { needOf, unfairWithdrawals } from './unfair-withdrawals.ts';
 import { queueOf, type WantedTask } from './wanted.ts';
 
 export interface RoundInput {
@@ -45,9 +46,11 @@ export function planRound({
 }: RoundInput): RoundPlan {
   const usage = memory.usageOf(cluster);
   const queue = queueOf(cluster, nowMs);
-  const due = new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
-  const bounded = boundWithdrawals(due);
-  const { survey, allotment, ending } = allotFairly(bounded.length === 0 ? due : due.again(bounded), queue.wanted);
+  const sweeps = planSweeps(cluster, usage, nowMs);
+  const due = keepFor(queue.wanted, new Survey(cluster, usage, { sweeps, nowMs }));
+  const bounded = boundWithdrawals(due.survey);
+  const bound = bounded.length === 0 ? due : keepFor(queue.wanted, due.survey.again(bounded));
+  const { survey, allotment, ending } = allotFairly(bound, queue.wanted);
   const { placements, isCutOff } = allotment;
   const offers = numbered(cluster, { nowMs, roundNumber }, allotment.offers);
   const unplaced = isCutOff ? [] : without(queue.wanted, placements);
@@ -62,39 +65,55 @@ export function planRound({
   };
 }
 
-interface Allotted {
+/** What there is to give, and what is kept of it for tasks that others make room for. */
+interface Kept {
   readonly survey: Survey;
-  readonly allotment: Allotment;
   readonly ending: EndingPlaces;
 }
 
-/** If somebody that is owed something is left with nothing, then once more with the offers gone that are in the way: if that helps. */
-function allotFairly(survey: Survey, wanted: readonly WantedTask[]): Allotted {
-  const first = allotAll(survey, wanted);
-  const { ended, owed } = unfairWithdrawals(first.allotment.left);
-  if (ended.length === 0) return first;
-  const again = allotAll(survey.again(ended), wanted);
-  const stillOwed = again.allotment.left.frameworks.filter(({ key }) => owed.has(key)).length;
-  const helps = again.allotment.placements.length > first.allotment.placements.length || stillOwed < owed.size;
-  return helps ? again : first;
+interface Allotted extends Kept {
+  readonly allotment: Allotment;
 }
 
-/** What has come free for somebody, and what still is to, is nobody else's. */
-function allotAll(survey: Survey, wanted: readonly WantedTask[]): Allotted {
-  const { cluster, nowMs } = survey;
+/**
+ * What has come free for somebody, and what still is to, is nobody else's. Before any offer is withdrawn, since what is kept counts
+ * as held: else what is withdrawn for a guarantee would be given again at once.
+ */
+function keepFor(wanted: readonly WantedTask[], survey: Survey): Kept {
   const ending = wanted.length === 0 ? NOBODY : endingFor(survey);
   keepPlaces(
     ending,
     wanted.filter(({ task }) => ending.has(task.id)),
   );
+  return { survey, ending };
+}
+
+const NOBODY: EndingPlaces = new Map();
+
+/** If somebody that is owed something is left with nothing, then once more with the offers gone that are in the way: if that helps. */
+function allotFairly(kept: Kept, wanted: readonly WantedTask[]): Allotted {
+  const first = allotAll(kept, wanted);
+  const unfair = unfairWithdrawals(first.allotment.left);
+  if (unfair === null) return first;
+  const again = allotAll(keepFor(wanted, kept.survey.again(unfair.ended)), wanted);
+  return isBetter(again.allotment, first.allotment, unfair.shares) ? again : first;
+}
+
+/** More tasks are placed, or as many, and frameworks need less. Whoever held an offer may want another once it is gone. */
+function isBetter(again: Allotment, first: Allotment, shares: FairShares): boolean {
+  const more = again.placements.length - first.placements.length;
+  if (more !== 0) return more > 0;
+  return needOf(again.left, shares) < needOf(first.left, shares, again.left);
+}
+
+function allotAll({ survey, ending }: Kept, wanted: readonly WantedTask[]): Allotted {
+  const { cluster, nowMs } = survey;
   const inherited = inherit(survey, { wanted, ending, freed: freedFor(cluster, survey.sweeps) });
   const throttled = throttledFrameworks(cluster, survey, nowMs);
   const bounds = { placementsMax: ROUND_PLACEMENTS_MAX - inherited.length, offersMax: ROUND_OFFERS_MAX };
   const allotment = allot({ survey, wanted: without(wanted, inherited), throttled, ...bounds });
   return { survey, ending, allotment: { ...allotment, placements: [...inherited, ...allotment.placements] } };
 }
-
-const NOBODY: EndingPlaces = new Map();
 
 interface Heirs {
   readonly wanted: readonly WantedTask[];

@@ -54,3 +54,9 @@ export function withdraw({ roles }: Survey, standing: StandingOffer, because: Of
   accumulate(roles.headroom, unreserved);
   return { node: row.ledger.node, offer: { id: offer.id, because, filter: null } };
 }
+
+/** As if it had not been withdrawn. */
+export function putBack({ roles }: Survey, { client, unreserved, whole }: StandingOffer): void {
+  roles.charge(client, { unreserved, whole, holdings: 1, offers: 1 });
+  accumulate(roles.headroom, unreserved, -1);
+}

@@ -1,6 +1,11 @@
 /**
  * Offers in the way: somebody that is owed something got nothing, since there is no room, while others hold offers beyond their
- * share. As many of those are withdrawn, the newest first, as whoever waits can use.
+ * share. As many of those are withdrawn, the newest first, as whoever waits can use, if that helps.
+ *
+ * Whether it helps decides whether offers come to rest. What an offer held may go back to where it was, since nodes can't be
+ * divided as evenly as a pool, and whoever it was withdrawn for may get a crumb of it: that would go on round after round. So
+ * either more tasks have to be placed for it, or what all frameworks need together, counted in few whole steps, has to become less.
+ * Rounds never add to either, so withdrawals end.
  */
 import { byText } from '../../shared/util/order.ts';
 import { type Demand, demandOf } from './demand.ts';
@@ -8,7 +13,7 @@ import { FairShares, type Wanting } from './fair-shares.ts';
 import { FILTERS } from './filters/all.ts';
 import type { HungryClient } from './hungry.ts';
 import { roomWith, sweptLedger } from './room.ts';
-import { type StandingOffer, standingOffers, withdraw } from './standing-offers.ts';
+import { putBack, type StandingOffer, standingOffers, withdraw } from './standing-offers.ts';
 import type { Survey } from './survey.ts';
 import type { EndedOfferOn } from './sweeps.ts';
 import type { WantedTask } from './wanted.ts';
@@ -26,26 +31,36 @@ export interface LeftWanting {
 
 export interface UnfairWithdrawals {
   readonly ended: readonly EndedOfferOn[];
-  /** Keys of the frameworks that it is done for. */
-  readonly owed: ReadonlySet<string>;
+  /** By which the outcome with these offers gone is compared with the one in which they stay. */
+  readonly shares: FairShares;
 }
-
-const NONE: UnfairWithdrawals = { ended: [], owed: new Set() };
 
 /** Tasks that offers are withdrawn for in one round: each looks at all nodes that offers are withdrawn on. */
 const TASKS_MAX = 20;
 
-export function unfairWithdrawals({ survey, tasks, frameworks, wanting }: LeftWanting): UnfairWithdrawals {
-  if (tasks.length + frameworks.length === 0 || !survey.rows.some(({ offers }) => offers.length > 0)) return NONE;
+/** Null: nothing is in anybody's way. */
+export function unfairWithdrawals({ survey, tasks, frameworks, wanting }: LeftWanting): UnfairWithdrawals | null {
+  if (tasks.length + frameworks.length === 0 || !survey.rows.some(({ offers }) => offers.length > 0)) return null;
   const shares = new FairShares(survey, wanting);
   const owedTasks = tasks.filter(({ job }) => shares.owed(survey.roles.client(job.spec.role, null)) > 0);
   const owedFrameworks = frameworks.filter(({ client }) => shares.owed(client) > 0);
-  if (owedTasks.length + owedFrameworks.length === 0) return NONE;
-  const standing = new Set(standingOffers(survey).filter(({ client }) => shares.isAbove(client)));
+  if (owedTasks.length + owedFrameworks.length === 0) return null;
+  const above = standingOffers(survey).filter(({ client }) => shares.isAbove(client));
+  const standing = new Set(above);
   const ended: EndedOfferOn[] = [];
   for (const wanted of owedTasks.slice(0, TASKS_MAX)) ended.push(...makeRoom(survey, { wanted, standing, shares }));
   for (const hungry of owedFrameworks) ended.push(...makeShare(survey, { hungry, standing, shares }));
-  return { ended, owed: new Set(owedFrameworks.map(({ key }) => key)) };
+  // Whether they go is not decided yet.
+  for (const one of above) if (!standing.has(one)) putBack(survey, one);
+  return ended.length === 0 ? null : { ended, shares };
+}
+
+/** What those that want offers in the one outcome still need, in either of them. */
+export function needOf(outcome: LeftWanting, shares: FairShares, { wanting } = outcome): number {
+  const { roles } = outcome.survey;
+  return wanting.reduce((sum, { client: { id, role } }) => {
+    return id === null ? sum : sum + shares.need(roles.client(role.path, id));
+  }, 0);
 }
 
 /** On the first node where it takes the fewest offers. */

@@ -70,7 +70,15 @@ describe('a round with a framework', () => {
     expect(offer).toMatchObject({ id: '1-1-0', framework: PAINTER.id, role: 'default', resources: { cpus: 4 } });
     const { revision } = replica.ctx.mirror;
     const idle = await runRound(replica.ctx);
-    expect(idle).toEqual({ offered: 0, placed: 0, swept: 0, displaced: 0, again: false, wakeAtMs: offer?.expiresAtMs });
+    expect(idle).toEqual({
+      offered: 0,
+      placed: 0,
+      swept: 0,
+      withdrawn: 0,
+      displaced: 0,
+      again: false,
+      wakeAtMs: offer?.expiresAtMs,
+    });
     expect(replica.ctx.mirror.revision).toBe(revision);
   });
 
@@ -121,7 +129,7 @@ describe('a round with a framework', () => {
     await runRound(replica.ctx);
     await memory.transact({ compares: [], writes: [{ type: 'delete', key: keys.connection(PAINTER.id) }] });
     await caughtUp(replica.ctx);
-    expect(await runRound(replica.ctx)).toMatchObject({ swept: 1, offered: 0 });
+    expect(await runRound(replica.ctx)).toMatchObject({ swept: 1, offered: 0, withdrawn: 0 });
     expect(ledger()).toMatchObject({ offers: {}, filters: [] });
   });
 });

@@ -164,7 +164,7 @@ function ledgerOf(
     if (one.cpus > free.cpus || one.memMiB > free.memMiB) continue;
     if (one.kind === 'offer') {
       const madeAtMs = T0 - one.ageSeconds * 1000;
-      const offer = anOffer({ id: `1-1-${at}${id.slice(1)}`, framework: owner.id, role: path, resources, madeAtMs });
+      const offer = anOffer({ id: `1-0-${at}${id.slice(1)}`, framework: owner.id, role: path, resources, madeAtMs });
       ledger = { ...ledger, offers: { ...ledger.offers, [offer.id]: { ...offer, expiresAtMs: madeAtMs + 60_000 } } };
       continue;
     }

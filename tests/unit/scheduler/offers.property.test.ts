@@ -183,18 +183,18 @@ describe('whatever the market, a round', () => {
         let rounds = 0;
         for (; rounds < ROUNDS_TO_REST_MAX; rounds += 1) {
           const plan = planRound({ cluster, nowMs: T0 });
-          if (plan.sweeps.length + plan.placements.length + plan.offers.length === 0) break;
+          if (plan.sweeps.length + plan.placements.length + plan.offers.length + plan.stops.length === 0) break;
           cluster = later(cluster, plan);
         }
         expect(rounds).toBeLessThan(ROUNDS_TO_REST_MAX);
       }),
-      { numRuns: 300 },
+      { numRuns: 1000 },
     );
   });
 });
 
-/** The first does nearly all; what it withdraws may make room for something else. */
-const ROUNDS_TO_REST_MAX = 12;
+/** The first does nearly all; what it withdraws may make room for something else. Of 100,000 markets none has needed more than five. */
+const ROUNDS_TO_REST_MAX = 8;
 
 describe('envy', () => {
   it('is bounded by one offer: without its largest, nobody holds more than another by weight', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
+import type { ClusterView } from '../../../shared/domain/cluster.ts';
 import type { Offer, OfferFilter } from '../../../shared/domain/offer.ts';
-import type { Resources } from '../../../shared/domain/resources.ts';
+import { NO_SCALARS, type Resources, toMilli } from '../../../shared/domain/resources.ts';
 import { applyRound } from '../../support/apply-plan.ts';
 import {
   aFramework,
@@ -9,7 +10,9 @@ import {
   aJob,
   aLedger,
   aNode,
+  anEntry,
   anOffer,
+  aReservation,
   aRole,
   aTask,
   type ClusterLiteral,
@@ -136,6 +139,73 @@ describe('offers in the way', () => {
   });
 });
 
+/** What is offered in each role on each node, in cores. */
+function offeredIn({ ledgers }: ClusterView): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { node: id, offers } of ledgers.values()) {
+    for (const { role, resources } of Object.values(offers)) {
+      sums[`${role} ${id}`] = toMilli((sums[`${role} ${id}`] ?? 0) + resources.cpus);
+    }
+  }
+  return sums;
+}
+
+describe('offers that cannot be shared evenly', () => {
+  // Most of what is withdrawn goes back to where it was, a little less each time, so that this could go on for long.
+  const slotted = (id: string, change: Partial<Resources>) =>
+    aNode({ id, resources: someResources({ cpus: 1, memMiB: 9, diskMiB: 0, ports: [], ...change }) });
+  const job = aJob({ spec: { role: 'a/x', groups: [aGroup({ resources: { cpus: 0.001, memMiB: 1 } })] } });
+  const reservation = aReservation({ id: 'r1', role: 'a', scalars: { ...NO_SCALARS, memMiB: 3 } });
+  const bare = slotted('n1', { memMiB: 0, custom: { slots: 3 } });
+  const kept = slotted('n2', { gpus: 2, custom: { slots: 3 } });
+
+  interface Uneven {
+    readonly what: string;
+    readonly literal: ClusterLiteral;
+    /** After so many there is nothing left to do. */
+    readonly rounds: number;
+    readonly holds: Readonly<Record<string, number>>;
+  }
+
+  it.each<Uneven>([
+    {
+      what: 'a device that whoever gets it holds more than its share with',
+      literal: {
+        nodes: [slotted('n1', { custom: { slots: 1 } }), slotted('n2', { gpus: 2, custom: { slots: 1 } })],
+        frameworks: ['a', 'b', 'c'].map((letter) => framework(letter)),
+      },
+      rounds: 3,
+      holds: { 'a n1': 0.369, 'b n1': 0.334, 'c n1': 0.297 },
+    },
+    {
+      what: 'a role beyond its share by what is reserved for it, and frameworks for which no node is large enough',
+      literal: {
+        nodes: [bare, kept],
+        ledgers: [
+          aLedger({ node: 'n1', total: bare.resources }),
+          aLedger({ node: 'n2', total: kept.resources, reservations: [reservation] }),
+        ],
+        frameworks: [
+          framework('a', { roles: ['a', 'b'], minAllocatable: { a: [{ cpus: 2 }] } }),
+          framework('b', { roles: ['a', 'a/y'], minAllocatable: { a: [{ memMiB: 700, cpus: 1 }, { gpus: 1 }] } }),
+          framework('c', { roles: ['b'] }),
+        ],
+        jobs: [job],
+        tasks: [aTask(job)],
+      },
+      rounds: 1,
+      holds: { 'b n1': 0.734, 'a/y n1': 0.266 },
+    },
+  ])('come to rest: $what', ({ literal, rounds, holds }) => {
+    let cluster = clusterOf(literal);
+    for (let round = 0; round < rounds; round += 1) {
+      cluster = applyRound(cluster, planRound({ cluster, nowMs: T0 }), T0);
+    }
+    expect(offeredIn(cluster)).toEqual(holds);
+    expect(planRound({ cluster, nowMs: T0 + 1 })).toMatchObject({ sweeps: [], placements: [], offers: [] });
+  });
+});
+
 describe('offers that pass a limit', () => {
   it('are withdrawn, the newest first, until the role is within it', () => {
     const literal: ClusterLiteral = {
@@ -175,5 +245,27 @@ describe('offers that a guarantee needs', () => {
   it('stay where they are guaranteed themselves', () => {
     const roles = [aRole('c', { guarantee: { cpus: 4 } }), aRole('a', { guarantee: { cpus: 5 } })];
     expect(outcome({ ...literal, roles })).toMatchObject({ ends: ['1-1-987 guarantee null'] });
+  });
+
+  it('stay where they leave what is kept for a task that waits for its place', () => {
+    const victimOf = aJob({ spec: { name: 'old', role: 'a' } });
+    const victim = aTask(victimOf, { state: 'running', node: 'n1' });
+    const entry = anEntry(victimOf, victim, { resources: sized(2) });
+    const job = aJob({ spec: { role: 'c', groups: [aGroup({ resources: { cpus: 4, memMiB: 4000 } })] } });
+    let cluster = clusterOf({
+      nodes: [node('n1', 4), node('n2', 3)],
+      ledgers: [
+        aLedger({ node: 'n1', total: sized(4), entries: [entry], offers: [standing('b', 1)] }),
+        aLedger({ node: 'n2', total: sized(3) }),
+      ],
+      frameworks: [framework('b')],
+      roles: [aRole('c', { guarantee: { cpus: 4, memMiB: 4000 } })],
+      jobs: [victimOf, job],
+      tasks: [victim, aTask(job)],
+    });
+    for (let round = 0; round < 2; round += 1) cluster = applyRound(cluster, planRound({ cluster, nowMs: T0 }), T0);
+    expect(cluster.tasks.get(victim.id)?.stop).not.toBeNull();
+    expect(offeredIn(cluster)).toEqual({ 'b n1': 1, 'b n2': 1 });
+    expect(planRound({ cluster, nowMs: T0 + 1 })).toMatchObject({ sweeps: [], placements: [], offers: [] });
   });
 });
