@@ -9,15 +9,19 @@ import type { GroupSpec, Job } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { Revision } from '../truth.ts';
 import { isMet } from './ledgers.ts';
-import { entryChanges, type Past } from './past.ts';
+import { entryChanges, offerChanges, type Past } from './past.ts';
 import { type Violation, violation } from './violation.ts';
 
 export function checkPlans(revision: Revision, past: Past, now: Snapshot): Violation[] {
   return revision.changes.flatMap((change) => {
     if (change.kind !== 'ledger') return [];
-    const placed = entryChanges(change).added;
-    if (placed.length === 0) return [];
-    return [...checkAge(change.id, placed, past), ...placed.flatMap((task) => checkTurn(task, change, past, now))];
+    const offered = offerChanges(change).added;
+    const placed = entryChanges(change).added.filter((task) => change.after?.entries[task]?.framework === null);
+    if (placed.length + offered.length === 0) return [];
+    return [
+      ...checkAge(change.id, [...placed, ...offered], past),
+      ...placed.flatMap((task) => checkTurn(task, change, past, now)),
+    ];
   });
 }
 
@@ -26,12 +30,12 @@ function checkAge(node: string, placed: readonly string[], { gone, round }: Past
   const goneSince = gone.get(node);
   if (goneSince === undefined || round === null || goneSince >= round.revision) return [];
   const when = `gone since revision ${goneSince}, by a round that was claimed at ${round.revision}`;
-  return [violation(3, `${placed.join(', ')} got a place on ${node}, which was ${when}`)];
+  return [violation(3, `${placed.join(', ')} got something of ${node}, which was ${when}`)];
 }
 
 /**
- * Room only shrinks while a round is planned. So whoever asks for no more than what was placed, of the same node, for a job of
- * a higher priority, had its turn before and must have found room.
+ * Room only shrinks while a round is planned, and roles take turns by their shares. So whoever asks for no more than what was placed,
+ * of the same node, for a job of the same role and of a higher priority, had its turn before and must have found room.
  */
 function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past: Past, now: Snapshot): Violation[] {
   const placed = wantOf(now.tasks.get(id), now);
@@ -42,6 +46,7 @@ function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past
     return (
       waiting !== null &&
       hasWaited(task, past, now) &&
+      waiting.job.spec.role === placed.job.spec.role &&
       waiting.job.spec.priority > placed.job.spec.priority &&
       isWithin(waiting.group, placed.group) &&
       waiting.constraints.every((constraint) => isMet(constraint, attributes))
