@@ -4,11 +4,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { NO_ENGINE } from '../shared/domain/node.ts';
 import { jitteredBackoffMs } from '../shared/util/backoff.ts';
 import { sleep } from '../shared/util/clock.ts';
 import { HttpControlPlane } from './adapters/control-plane/http-control-plane.ts';
 import { DockerRuntime } from './adapters/docker/docker-runtime.ts';
+import { ExecutorRuntime } from './adapters/executor/executor-runtime.ts';
 import { FileFence } from './adapters/fence/file-fence.ts';
 import { FileJournal } from './adapters/journal/file-journal.ts';
 import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
@@ -20,6 +22,7 @@ import { DEFAULT_USER_IDS } from './adapters/process/user-ids.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
 import { systemClock } from './adapters/system/system-clock.ts';
 import { systemRandom } from './adapters/system/system-random.ts';
+import { FolderVolumes } from './adapters/volumes/folder-volumes.ts';
 import { describeNode, newNodeId, usableGpus } from './config/describe.ts';
 import type { GpuReport } from './config/gpus.ts';
 import { helpText } from './config/option-table.ts';
@@ -136,9 +139,13 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const engine = dockerRuntime(options, nodeId);
   const config = await describe(surroundings, engine, nodeId);
   if (config === null) return;
-  const runtime = await runtimeOf(surroundings, { engine, nodeId, bootId: config.boot.id });
-  if (runtime === null) return;
+  const machine = await runtimeOf(surroundings, { engine, nodeId, bootId: config.boot.id });
+  if (machine === null) return;
+  // A process has to be able to enter it, as it has to enter its own folder.
+  const dir = options.processes.dir === null ? stateDir.executorsDir : join(options.processes.dir, '.executors');
+  const runtime = await ExecutorRuntime.open({ machine, dir, clock: systemClock, random: systemRandom });
   const journal = new FileJournal(stateDir.journalPath);
+  const volumes = new FolderVolumes(stateDir.volumesDir);
   const fence = await openFence(stateDir, log);
   const controlPlane = new HttpControlPlane({
     urls: options.controlPlane,
@@ -153,7 +160,8 @@ async function serve(surroundings: Surroundings): Promise<void> {
   });
   const system = { clock: systemClock, random: systemRandom, log };
   const gpus = async () => usableGpus(await findGpus(options), options.gpus);
-  const agent = createAgent({ controlPlane, runtime, journal, fence, config, gpus, ...system });
+  const runtimes = { runtime, executors: runtime, volumes };
+  const agent = createAgent({ controlPlane, ...runtimes, journal, fence, config, gpus, ...system });
   await agent.start();
   if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });
   log.info('the agent has started', { node: nodeId, engine: config.node.engine, version: VERSION });
@@ -194,12 +202,14 @@ async function runtimeOf(
   { options, stateDir, log }: Surroundings,
   { engine, nodeId, bootId }: Found,
 ): Promise<Runtime | null> {
-  if (!options.consent.processRuntime) return engine;
-  const { users, userIds, dir } = options.processes;
-  if (dir === null) await stateDir.letPass();
+  const { users, userIds } = options.processes;
+  const dir = options.processes.dir ?? stateDir.tasksDir;
+  // What was started when it was allowed is seen to its end.
+  if (!options.consent.processRuntime && !(await ProcessRuntime.hasTasks(dir))) return engine;
+  if (options.processes.dir === null) await stateDir.letPass();
   try {
     const process = await ProcessRuntime.open({
-      dir: dir ?? stateDir.tasksDir,
+      dir,
       userIdsDir: USER_IDS_DIR,
       userIds: userIds ?? DEFAULT_USER_IDS,
       users,

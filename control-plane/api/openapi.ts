@@ -29,7 +29,9 @@ A framework subscribes, which gives it an id and a session, and opens its stream
       -d '{"name": "painter", "roles": ["eng/ml"], "failoverTimeoutSeconds": 600}'
     curl -N "$BERTH/v1/frameworks/$ID/events?session=1" -H "Authorization: Bearer $TOKEN"
 
-An update comes again, after 10 s and then ever more seldom, until it is acknowledged by its id; of each task they come one at a time and in order. An offer that is neither accepted nor declined in time is taken back, and its node is offered to this framework ever more seldom.`;
+An update comes again, after 10 s and then ever more seldom, until it is acknowledged by its id; of each task they come one at a time and in order. An offer that is neither accepted nor declined in time is taken back, and its node is offered to this framework ever more seldom.
+
+A whole one, on the typed client, is in \`tests/example-framework\` of Berth's repository: it keeps some tasks running, over ends, lost replicas and its own death.`;
 
 export function openApiDocument(documents: readonly EndpointDocument[], version: string): OpenApiDocument {
   const app = new OpenAPIHono();
@@ -42,7 +44,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
   // Named here, or it would be described where it is first used, and there it may also be null.
   openAPIRegistry.register('Stop', stopViewSchema.clone());
   // What streams of events carry is named nowhere else.
-  openAPIRegistry.register('FrameworkEvent', frameworkEventSchema);
+  openAPIRegistry.register('FrameworkEvent', frameworkEventSchema.clone());
   for (const document of documents) openAPIRegistry.registerPath(routeOf(document));
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',

@@ -7,7 +7,7 @@ export interface DriverMetrics {
   /** From claim to commit; looks that found nothing to do aren't rounds. */
   readonly roundSeconds: Histogram;
   readonly passSeconds: Histogram;
-  /** By outcome: `placed`, `offered`, `swept`. */
+  /** By outcome: `placed`, `offered`, `swept`, `displaced`. */
   readonly tasks: Counter;
   /** Rounds and passes that lost a compare to somebody else and were run again. */
   readonly lost: Counter;

@@ -14,7 +14,7 @@ import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
 import { DriverSeat, type DriverSeatOptions } from './driver-seat.ts';
 import { HOUSEKEEPING_DEFAULTS, Housekeeper, type HousekeepingOptions } from './housekeeper.ts';
 import { earliest, type PassOutcome, runPasses } from './pass.ts';
-import { NOTHING_DONE, type RoundOutcome, runRound } from './round.ts';
+import { doneBy, NOTHING_DONE, type RoundOutcome, runRound } from './round.ts';
 import { Settling } from './settling.ts';
 import { StoreContact } from './store-contact.ts';
 import { UnreachableNodes } from './unreachable-nodes.ts';
@@ -151,8 +151,7 @@ export class Driver {
       const pass = await this.#pass(settlingMs);
       const round = await this.#round(settlingMs);
       wakeAtMs = earliest(pass.wakeAtMs, round.wakeAtMs);
-      if (!pass.again && !round.again && pass.committed === 0 && round.placed + round.swept + round.offered === 0)
-        break;
+      if (!pass.again && !round.again && pass.committed === 0 && doneBy(round) === 0) break;
     }
     if (signal.aborted) return;
     const { clock } = this.#ctx;
@@ -185,13 +184,14 @@ export class Driver {
     if (settlingMs > 0) return { ...NOTHING_DONE, again: false, wakeAtMs: clock.now() + settlingMs };
     const startedMs = clock.monotonicMs();
     const outcome = await runRound(this.#ctx, this.#memory);
-    const { placed, swept, offered, again } = outcome;
+    const { placed, swept, offered, displaced, again } = outcome;
     if (again) this.#metrics.lost.add(1, ['round']);
-    if (placed + swept + offered > 0) {
+    if (doneBy(outcome) > 0) {
       this.#metrics.roundSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
       this.#metrics.tasks.add(placed, ['placed']);
       this.#metrics.tasks.add(swept, ['swept']);
       this.#metrics.tasks.add(offered, ['offered']);
+      this.#metrics.tasks.add(displaced, ['displaced']);
     }
     return outcome;
   }

@@ -27,13 +27,20 @@ export interface RoundOutcome {
   /** Places that tasks have given back, and offers that have ended. */
   readonly swept: number;
   readonly offered: number;
+  /** How many tasks were asked to make room for others. */
+  readonly displaced: number;
   /** Something was lost to others or left for the next round: run one at once. */
   readonly again: boolean;
   /** When the next task becomes placeable, if nothing changes before. */
   readonly wakeAtMs: number | null;
 }
 
-export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0 } as const;
+export const NOTHING_DONE = { placed: 0, swept: 0, offered: 0, displaced: 0 } as const;
+
+/** How much it has changed; 0: nothing. */
+export function doneBy({ placed, swept, offered, displaced }: RoundOutcome): number {
+  return placed + swept + offered + displaced;
+}
 
 /** Runs a round if there is anything to do. Throws StoreUnavailableError. */
 export async function runRound(ctx: ControllerContext, memory = new RoundMemory()): Promise<RoundOutcome> {
@@ -88,24 +95,45 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
     .map((round) => ({ round, unit: roundUnit(snapshot, round, nowMs) }))
     .filter((draft) => isCommittable(ctx, draft));
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
-  const done = { placed: 0, swept: 0, offered: 0 };
-  const units = drafted.map(({ unit }) => unit);
-  for (const { compares, writes, units: packed } of packTransactions(units, [fence])) {
+  const done = { ...NOTHING_DONE } as Record<keyof typeof NOTHING_DONE, number>;
+  for (const { compares, writes, drafts } of transactionsOf(drafted, fence)) {
     const result = await ctx.store.transact({ compares, writes });
     if (!result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
       return { ...done, again: true, wakeAtMs };
     }
-    for (const position of packed) {
-      const draft = drafted[position];
-      if (draft === undefined) continue;
+    for (const draft of drafts) {
       done.placed += draft.unit.placed;
       done.swept += draft.round.sweep.length + draft.round.withdraw.length;
       done.offered += draft.round.offer.length;
+      done.displaced += draft.unit.displaced;
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
   return { ...done, again: leftOver || cutOff || decided.isCutOff, wakeAtMs };
+}
+
+/**
+ * All in one transaction if that takes it. Else what gives something back goes first: a round may count on it where it gives, and a
+ * role must not pass its limit if the rest of the round is lost in between.
+ */
+function transactionsOf(drafted: readonly DraftedRound[], fence: Compare) {
+  const whole = packed(drafted, fence);
+  if (whole.length <= 1) return whole;
+  const frees = ({ round }: DraftedRound) => round.sweep.length + round.withdraw.length > 0;
+  return [drafted.filter(frees), drafted.filter((draft) => !frees(draft))].flatMap((some) => packed(some, fence));
+}
+
+function packed(drafts: readonly DraftedRound[], fence: Compare) {
+  const transactions = packTransactions(
+    drafts.map(({ unit }) => unit),
+    [fence],
+  );
+  return transactions.map(({ compares, writes, units }) => ({
+    compares,
+    writes,
+    drafts: units.flatMap((position) => drafts[position] ?? []),
+  }));
 }
 
 /** The plan by node. What would be too much for one node's transaction is left for the next round. */
@@ -131,6 +159,11 @@ function roundsByNode(decided: RoundPlan): { rounds: NodeRound[]; leftOver: bool
     if (draftOf(node).takes([offer.framework], offer.role)) draftOf(node).offer.push(offer);
     else leftOver = true;
   }
+  for (const { node, ...stopped } of decided.stops) {
+    const { task, stop } = stopped;
+    if (draftOf(node).takes([task, stop.displacedBy?.task ?? task], null)) draftOf(node).stop.push(stopped);
+    else leftOver = true;
+  }
   return { rounds: [...drafts.values()], leftOver };
 }
 
@@ -141,6 +174,7 @@ class NodeDraft implements NodeRound {
   withdraw: NodeRound['withdraw'] = [];
   readonly place: NodeRound['place'][number][] = [];
   readonly offer: Offer[] = [];
+  readonly stop: NodeRound['stop'][number][] = [];
   readonly #compared = new Set<string>();
 
   constructor(node: NodeId) {
@@ -148,8 +182,9 @@ class NodeDraft implements NodeRound {
   }
 
   /** Counts what is compared for it, if a transaction has room for that. False: it hasn't. */
-  takes(ids: readonly string[], role: RolePath): boolean {
-    const added = [...ids, ...[role, ...ancestorsOf(role)].map((path) => `role ${path}`)];
+  takes(ids: readonly string[], role: RolePath | null): boolean {
+    const roles = role === null ? [] : [role, ...ancestorsOf(role)];
+    const added = [...ids, ...roles.map((path) => `role ${path}`)];
     const isNew = added.filter((id) => !this.#compared.has(id));
     if (this.#compared.size + isNew.length > UNIT_COMPARES_MAX) return false;
     for (const id of isNew) this.#compared.add(id);

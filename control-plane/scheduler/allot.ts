@@ -295,7 +295,7 @@ function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[
   const { roles } = survey;
   const minimums = distinctMinimums(hungry);
   return survey.rows.flatMap((row) => {
-    const isUseful = row.reserved.length > 0 || minimums.some((one) => isEnough(row.freeAmounts, one));
+    const isUseful = row.reserved.length > 0 || (row.hasFree && minimums.some((one) => isEnough(row.freeAmounts, one)));
     if (!isUseful || !isNodeOpen(survey.cluster, row.ledger)) return [];
     const room = survey.room(row);
     return room === null ? [] : [new ShelfNode(room, row, { filters: filtersInForce(survey, row), roles })];

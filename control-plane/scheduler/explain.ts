@@ -11,6 +11,7 @@ import { batchFramework, placeAll } from './batch-framework.ts';
 import { demandOf } from './demand.ts';
 import { type Explanation, explanationOf, judge } from './explanation.ts';
 import { openRooms } from './filters/all.ts';
+import { type EndingPlace, endingFor, keepPlaces, waitingOf } from './kept-places.ts';
 import type { Room } from './room.ts';
 import { RoundMemory } from './round-memory.ts';
 import { Survey } from './survey.ts';
@@ -26,16 +27,23 @@ export interface ExplainInput {
 }
 
 export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation {
-  const rooms = roomsNow(cluster, nowMs);
+  const survey = surveyNow(cluster, nowMs);
   const verdict = wantedOrHeld(cluster, task);
-  if (typeof verdict === 'string') return heldBack(verdict, rooms.length);
-  const explanation = explainWanted(rooms, verdict);
-  return task.notBeforeMs > nowMs ? waitingOut(explanation, task.notBeforeMs) : explanation;
+  if (typeof verdict === 'string') return heldBack(verdict, survey.rooms().length);
+  const ending = endingFor(survey);
+  keepPlaces(
+    ending,
+    waitingOf(cluster, ending).filter((waiting) => waiting.task.id !== task.id),
+  );
+  const explanation = explainWanted(survey.rooms(), verdict);
+  if (task.notBeforeMs > nowMs) return waitingOut(explanation, task.notBeforeMs);
+  const displaced = ending.get(task.id);
+  return explanation.placeable || displaced === undefined ? explanation : displacing(explanation, displaced);
 }
 
-function roomsNow(cluster: ClusterView, nowMs: number): Room[] {
+function surveyNow(cluster: ClusterView, nowMs: number): Survey {
   const usage = new RoundMemory().usageOf(cluster);
-  return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs }).rooms();
+  return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
 }
 
 function explainWanted(rooms: readonly Room[], { job, group }: WantedTask): Explanation {
@@ -46,6 +54,18 @@ function waitingOut(then: Explanation, notBeforeMs: number): Explanation {
   const until = new Date(notBeforeMs).toISOString();
   const summary = `It waits until ${until} before it is tried again. As things stand: ${then.summary}`;
   return { ...then, placeable: false, waiting: 'backoff', notBeforeMs, summary };
+}
+
+/** Of those that it displaces, named in an explanation. */
+const DISPLACED_NAMED_MAX = 3;
+
+function displacing(then: Explanation, displaced: readonly EndingPlace[]): Explanation {
+  const named = displaced.slice(0, DISPLACED_NAMED_MAX).map(({ room, entry }) => `${entry.task} on ${room.id}`);
+  const more = displaced.length - named.length;
+  const list = `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const what = displaced.length === 1 ? 'a task that it displaces' : `${displaced.length} tasks that it displaces`;
+  const summary = `It waits for ${what} to end: ${list}. As things stand: ${then.summary}`;
+  return { ...then, waiting: 'displacing', summary };
 }
 
 function heldBack(hold: Hold, nodesTotal: number): Explanation {
@@ -108,7 +128,10 @@ export interface DryRunPlacement {
  * but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
  */
 export function planDryRun({ cluster, nowMs, spec, isTaken = () => false }: DryRunInput): DryRun {
-  const rooms = roomsNow(cluster, nowMs);
+  const survey = surveyNow(cluster, nowMs);
+  const ending = endingFor(survey);
+  keepPlaces(ending, waitingOf(cluster, ending));
+  const rooms = survey.rooms();
   const imagined = imaginedTasks(imaginedJob(spec, nowMs));
   const own = imagined.filter(({ task }) => !isTaken(task));
   const ahead = tasksAhead(cluster, { nowMs, spec, own });

@@ -13,8 +13,8 @@ import type { Hold } from './wanted.ts';
 export interface Explanation {
   /** A round that had only this task to place would place it. */
   readonly placeable: boolean;
-  /** What keeps it from being considered, whatever room there is; null: nothing. */
-  readonly waiting: Hold | 'backoff' | null;
+  /** What keeps it from being considered, whatever room there is, or what it displaces and is to have the place of; null: nothing. */
+  readonly waiting: Hold | 'backoff' | 'displacing' | null;
   /** When a backoff ends; null unless that is what it waits for. */
   readonly notBeforeMs: number | null;
   readonly nodesTotal: number;

@@ -3,7 +3,6 @@
  * theirs hold more than their share; those below it are owed something.
  */
 import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
-import { emptyCharge } from './ledger-sums.ts';
 import { setLevels } from './levels.ts';
 import { Client, type Member, type RoleNode } from './role-tree.ts';
 import type { Survey } from './survey.ts';
@@ -81,29 +80,16 @@ function keyOf({ role }: Client, member: Member): string {
 }
 
 /** What each client holds in offers. The tree no longer charges for it. */
-function offersTakenOut({ rows, roles }: Survey): Map<Client, Amounts> {
-  const sums = new Map<Client, ReturnType<typeof emptyCharge>>();
-  for (const { charges } of rows) {
-    for (const { role, client: id, offers, offered } of charges) {
-      if (offers === 0) continue;
-      const client = roles.client(role, id);
-      const sum = sums.get(client) ?? emptyCharge(role, id);
-      sums.set(client, sum);
-      accumulate(sum.unreserved, offered.unreserved);
-      accumulate(sum.whole, offered.whole);
-      sum.offers += offers;
-    }
-  }
-  for (const [client, { unreserved, whole, offers }] of sums) {
-    roles.charge(client, { unreserved, whole, holdings: offers, offers }, -1);
-  }
-  return new Map([...sums].map(([client, { unreserved }]) => [client, unreserved]));
+function offersTakenOut(survey: Survey): Map<Client, Amounts> {
+  const offered = survey.offeredByClient();
+  for (const [client, sum] of offered) survey.roles.charge(client, sum, -1);
+  return new Map([...offered].map(([client, { unreserved }]) => [client, unreserved]));
 }
 
 function poolOf(survey: Survey, offered: Iterable<Amounts>): Amounts {
   const pool: Amounts = [];
-  for (const { ledger, freeAmounts } of survey.rows) {
-    if (isNodeOpen(survey.cluster, ledger)) accumulate(pool, atLeastNone(freeAmounts));
+  for (const { ledger, freeAmounts, hasFree } of survey.rows) {
+    if (hasFree && isNodeOpen(survey.cluster, ledger)) accumulate(pool, atLeastNone(freeAmounts));
   }
   for (const amounts of offered) accumulate(pool, amounts);
   return pool.map((amount, place) => Math.max(0, amount - amountAt(survey.roles.root.need, place)));

@@ -20,7 +20,7 @@ import {
   type Scalars,
   subtractPorts,
 } from '../../shared/domain/resources.ts';
-import { advance, type Task, type TaskTransition } from '../../shared/domain/task.ts';
+import { advance, type Task, type TaskTemplate, type TaskTransition } from '../../shared/domain/task.ts';
 import { missingVolumes } from '../../shared/domain/volumes.ts';
 import { utf8Length } from '../../shared/util/codec.ts';
 import { templateKey } from './demand.ts';
@@ -93,13 +93,25 @@ export function coordinatesOf(
   return { ...place, id: taskId(place) };
 }
 
-function misfitOf({ node, ledger, role }: LaunchSite, { template: { group } }: LaunchRequest): string | null {
+function misfitOf(site: LaunchSite, request: LaunchRequest): string | null {
+  const { node, ledger, role } = site;
+  const { group } = request.template;
   const { gpus } = group.resources;
   if (!Number.isInteger(gpus)) return `asks for ${gpus} GPUs, and they are given whole: ask for ${Math.ceil(gpus)}`;
   const volumes = missingVolumes(ledger, group, role);
   if (volumes.length > 0) return `mounts what the node can't give it: the node ${volumes.join(' and ')}`;
   const missing = missingConsents(group, node.consent);
-  return missing.length === 0 ? null : `needs what the node's operator doesn't allow: ${missing.join(', ')}`;
+  if (missing.length > 0) return `needs what the node's operator doesn't allow: ${missing.join(', ')}`;
+  return request.executor === null ? null : executorMisfitOf(site, request.executor);
+}
+
+/** One that is launched before it in the same answer will do. */
+function executorMisfitOf({ ledger, framework, node }: LaunchSite, name: string): string | null {
+  const { id } = coordinatesOf(framework, { name });
+  const entry = Object.hasOwn(ledger.entries, id) ? ledger.entries[id] : undefined;
+  if (entry === undefined) return `is to be run by "${name}", which holds no place on node "${node.id}"`;
+  if (!entry.isExecutor) return `is to be run by "${name}", which was not launched as an executor`;
+  return entry.stop === null && !entry.disowned ? null : `is to be run by "${name}", which is ending`;
 }
 
 function portMisfitOf({ template: { group } }: LaunchRequest, free: readonly PortRange[]): string | null {
@@ -134,6 +146,7 @@ function entryFor(
     group,
     ...held,
     framework: framework.id,
+    ...(request.template.group.isExecutor && { isExecutor: true as const }),
     templateBytes: utf8Length(JSON.stringify(request.template.group)),
     stop: null,
     disowned: false,
@@ -180,8 +193,14 @@ function newTask({ framework, role, nowMs }: LaunchSite, request: LaunchRequest)
     restarts: [],
     stop: null,
     framework: { id: framework.id, name: request.name, acknowledged: 1, labels: request.labels },
-    template: request.template,
+    template: templateOf(framework, request),
   };
+}
+
+/** What runs it is named by its id from here on. */
+function templateOf(framework: Framework, { template, executor }: LaunchRequest): TaskTemplate {
+  if (executor === null) return template;
+  return { ...template, group: { ...template.group, executor: coordinatesOf(framework, { name: executor }).id } };
 }
 
 function scalarsOf({ template: { group } }: LaunchRequest): Scalars {

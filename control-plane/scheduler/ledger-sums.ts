@@ -36,6 +36,8 @@ export interface LedgerSums {
   readonly total: Amounts;
   readonly free: Resources;
   readonly freeAmounts: Amounts;
+  /** Anything is left that isn't reserved. */
+  readonly hasFree: boolean;
   /** Reservations of which anything is left. */
   readonly reserved: readonly FreeReservation[];
   readonly charges: readonly Charge[];
@@ -51,6 +53,7 @@ export interface LedgerSums {
 
 export function sumLedger(ledger: Ledger, names: ScalarNames): LedgerSums {
   const free = freeResources(ledger);
+  const freeAmounts = names.amountsOf(free);
   const offers = Object.values(ledger.offers);
   const entries = Object.values(ledger.entries);
   const reservations = Object.values(ledger.reservations);
@@ -58,7 +61,8 @@ export function sumLedger(ledger: Ledger, names: ScalarNames): LedgerSums {
     ledger,
     total: names.amountsOf(ledger.total),
     free,
-    freeAmounts: names.amountsOf(free),
+    freeAmounts,
+    hasFree: freeAmounts.some((amount) => amount > 0),
     reserved: reservations
       .map((one) => ({ id: one.id, role: one.role, free: freeReserved(ledger, one) }))
       .filter((one) => names.amountsOf(one.free).some((amount) => amount > 0)),

@@ -8,12 +8,11 @@ import { LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX } from '../../shared/domain/ledger
 import { isCovered, LEDGER_OFFERS_MAX } from '../../shared/domain/offer.ts';
 import {
   addResources,
-  addScalars,
   countPorts,
-  NO_SCALARS,
   type Resources,
   scalarNames,
   scalarOf,
+  sumResources,
 } from '../../shared/domain/resources.ts';
 import { type Amounts, amountAt, sameAmounts } from './amounts.ts';
 import type { HungryClient } from './hungry.ts';
@@ -121,15 +120,14 @@ export class Offering {
   /** What is reserved for its role on this node. */
   giveReserved(hungry: HungryClient, node: ShelfNode): boolean {
     const { room } = node;
-    const usable = usableReservations(room.reserved, hungry.client.role.path).filter(({ free }) =>
-      this.#roles.names.amountsOf(free).some((amount) => amount > 0),
-    );
+    const usable = usableReservations(room.reserved, hungry.client.role.path)
+      .map(({ id, free }) => ({ id, free: positive({ ...free, ports: [] }) }))
+      .filter(({ free }) => this.#roles.names.amountsOf(free).some((amount) => amount > 0));
     if (usable.length === 0) return false;
-    const whole = usable.map(({ free }) => free).reduce(addScalars, NO_SCALARS);
-    const resources: Resources = { ...whole, ports: [] };
-    if (!isEnough(this.#roles.names.amountsOf(whole), hungry.minimums)) return false;
+    const resources = sumResources(usable.map(({ free }) => free));
+    if (!isEnough(this.#roles.names.amountsOf(resources), hungry.minimums)) return false;
     if (isRefused(node, hungry, resources)) return false;
-    const reserved = Object.fromEntries(usable.map(({ id, free }) => [id, free]));
+    const reserved = Object.fromEntries(usable.map(({ id, free: { ports: _, ...scalars } }) => [id, scalars]));
     return this.#give(hungry, node, { resources, reserved });
   }
 

@@ -1,5 +1,6 @@
 /** What a round decides. Ids and values only: whoever commits it looks up the revisions that it was decided from. */
 import type { NodeId, OfferId, TaskId } from '../../shared/domain/ids.ts';
+import type { StopRequest } from '../../shared/domain/job.ts';
 import type { TaskEntry } from '../../shared/domain/ledger.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 
@@ -10,6 +11,8 @@ export interface RoundPlan {
   readonly placements: readonly PlannedPlacement[];
   /** In the order in which they were decided. */
   readonly offers: readonly PlannedOffer[];
+  /** What has to make room for others, in the order in which it was decided. */
+  readonly stops: readonly PlannedStop[];
   /** It ends at a bound on what one round does: there may be more to do, so plan again at once. */
   readonly isCutOff: boolean;
   /** When a backoff, an offer or a filter ends next, so that there may be something to do; null if nothing ends. */
@@ -49,4 +52,11 @@ export interface PlannedPlacement {
 export interface PlannedOffer {
   readonly node: NodeId;
   readonly offer: Offer;
+}
+
+export interface PlannedStop {
+  readonly task: TaskId;
+  /** Where it holds its place. */
+  readonly node: NodeId;
+  readonly stop: StopRequest;
 }

@@ -4,13 +4,17 @@
  * remembered of earlier rounds.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import { isInForce } from '../../shared/domain/offer-filters.ts';
 import { type Allotment, allot } from './allot.ts';
+import { batchFramework } from './batch-framework.ts';
 import { boundWithdrawals } from './bound-withdrawals.ts';
 import { throttledFrameworks } from './hungry.ts';
+import { type EndingPlaces, endingFor, freedFor, keepPlaces } from './kept-places.ts';
 import type { DraftedOffer } from './offering.ts';
-import type { PlannedOffer, RoundPlan } from './plan.ts';
+import type { PlannedOffer, PlannedPlacement, RoundPlan } from './plan.ts';
+import { planPreemptions } from './preemption.ts';
 import { RoundMemory, type Usage } from './round-memory.ts';
 import { Survey } from './survey.ts';
 import { planSweeps } from './sweeps.ts';
@@ -43,14 +47,17 @@ export function planRound({
   const queue = queueOf(cluster, nowMs);
   const due = new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
   const bounded = boundWithdrawals(due);
-  const { survey, allotment } = allotFairly(bounded.length === 0 ? due : due.again(bounded), queue.wanted);
+  const { survey, allotment, ending } = allotFairly(bounded.length === 0 ? due : due.again(bounded), queue.wanted);
+  const { placements, isCutOff } = allotment;
   const offers = numbered(cluster, { nowMs, roundNumber }, allotment.offers);
+  const unplaced = isCutOff ? [] : without(queue.wanted, placements);
   const ends = [queue.wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null];
   return {
     sweeps: survey.sweeps,
-    placements: allotment.placements,
+    placements,
     offers,
-    isCutOff: allotment.isCutOff,
+    stops: planPreemptions({ survey, usage, placements, offers, unplaced, ending }),
+    isCutOff,
     wakeAtMs: earliest(ends),
   };
 }
@@ -58,23 +65,59 @@ export function planRound({
 interface Allotted {
   readonly survey: Survey;
   readonly allotment: Allotment;
+  readonly ending: EndingPlaces;
 }
 
 /** If somebody that is owed something is left with nothing, then once more with the offers gone that are in the way: if that helps. */
 function allotFairly(survey: Survey, wanted: readonly WantedTask[]): Allotted {
-  const allotment = allotAll(survey, wanted);
-  const { ended, owed } = unfairWithdrawals(allotment.left);
-  if (ended.length === 0) return { survey, allotment };
-  const cleared = survey.again(ended);
-  const again = allotAll(cleared, wanted);
-  const stillOwed = again.left.frameworks.filter(({ key }) => owed.has(key)).length;
-  const helps = again.placements.length > allotment.placements.length || stillOwed < owed.size;
-  return helps ? { survey: cleared, allotment: again } : { survey, allotment };
+  const first = allotAll(survey, wanted);
+  const { ended, owed } = unfairWithdrawals(first.allotment.left);
+  if (ended.length === 0) return first;
+  const again = allotAll(survey.again(ended), wanted);
+  const stillOwed = again.allotment.left.frameworks.filter(({ key }) => owed.has(key)).length;
+  const helps = again.allotment.placements.length > first.allotment.placements.length || stillOwed < owed.size;
+  return helps ? again : first;
 }
 
-function allotAll(survey: Survey, wanted: readonly WantedTask[]): Allotment {
-  const throttled = throttledFrameworks(survey.cluster, survey, survey.nowMs);
-  return allot({ survey, wanted, throttled, placementsMax: ROUND_PLACEMENTS_MAX, offersMax: ROUND_OFFERS_MAX });
+/** What has come free for somebody, and what still is to, is nobody else's. */
+function allotAll(survey: Survey, wanted: readonly WantedTask[]): Allotted {
+  const { cluster, nowMs } = survey;
+  const ending = wanted.length === 0 ? NOBODY : endingFor(survey);
+  keepPlaces(
+    ending,
+    wanted.filter(({ task }) => ending.has(task.id)),
+  );
+  const inherited = inherit(survey, { wanted, ending, freed: freedFor(cluster, survey.sweeps) });
+  const throttled = throttledFrameworks(cluster, survey, nowMs);
+  const bounds = { placementsMax: ROUND_PLACEMENTS_MAX - inherited.length, offersMax: ROUND_OFFERS_MAX };
+  const allotment = allot({ survey, wanted: without(wanted, inherited), throttled, ...bounds });
+  return { survey, ending, allotment: { ...allotment, placements: [...inherited, ...allotment.placements] } };
+}
+
+const NOBODY: EndingPlaces = new Map();
+
+interface Heirs {
+  readonly wanted: readonly WantedTask[];
+  readonly ending: EndingPlaces;
+  readonly freed: ReadonlyMap<TaskId, NodeId>;
+}
+
+/** Those for which all others have made room get just that, before anybody's turn. */
+function inherit(survey: Survey, { wanted, ending, freed }: Heirs): PlannedPlacement[] {
+  if (freed.size === 0) return [];
+  const rooms = survey.openRooms();
+  return wanted.flatMap((one) => {
+    const node = ending.has(one.task.id) ? undefined : freed.get(one.task.id);
+    if (node === undefined) return [];
+    const there = { rooms: rooms.filter(({ id }) => id === node), nodesTotal: survey.rows.length };
+    return batchFramework(there, [one]).placeNext() ?? [];
+  });
+}
+
+function without(wanted: readonly WantedTask[], placements: readonly PlannedPlacement[]): readonly WantedTask[] {
+  if (placements.length === 0) return wanted;
+  const placed = new Set(placements.map(({ task }) => task));
+  return wanted.filter(({ task }) => !placed.has(task.id));
 }
 
 /** Their ids tell the round that made them, so they are never used again. */

@@ -4,14 +4,21 @@
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
-import { accumulate, atLeastNone } from './amounts.ts';
+import { type Amounts, accumulate, atLeastNone } from './amounts.ts';
 import { openRooms } from './filters/all.ts';
-import { type LedgerSums, sumLedger } from './ledger-sums.ts';
+import { type Charge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import type { Sweep } from './plan.ts';
-import { RoleTree } from './role-tree.ts';
+import { type Client, RoleTree } from './role-tree.ts';
 import { type Room, roomOf, sweptLedger } from './room.ts';
 import { RoundMemory, type Usage } from './round-memory.ts';
 import { type EndedOfferOn, isNodeOpen, joinSweeps } from './sweeps.ts';
+
+interface Offered {
+  readonly unreserved: Amounts;
+  readonly whole: Amounts;
+  holdings: number;
+  offers: number;
+}
 
 export class Survey {
   readonly cluster: ClusterView;
@@ -22,6 +29,7 @@ export class Survey {
   readonly sweeps: readonly Sweep[];
   readonly #usage: Usage;
   readonly #rooms = new Map<NodeId, Room | null>();
+  readonly #swept: { readonly before: LedgerSums; readonly after: LedgerSums }[] = [];
 
   constructor(cluster: ClusterView, usage: Usage, { sweeps, nowMs }: { sweeps: readonly Sweep[]; nowMs: number }) {
     this.cluster = cluster;
@@ -54,6 +62,27 @@ export class Survey {
     return this.#rooms.get(node) ?? null;
   }
 
+  /** What each client holds in offers. */
+  offeredByClient(): Map<Client, Offered> {
+    const sums = new Map<Client, Offered>();
+    const count = ({ role, client, offers, offered }: Charge, sign: 1 | -1) => {
+      if (offers === 0) return;
+      const key = this.roles.client(role, client);
+      const sum = sums.get(key) ?? { unreserved: [], whole: [], holdings: 0, offers: 0 };
+      sums.set(key, sum);
+      accumulate(sum.unreserved, offered.unreserved, sign);
+      accumulate(sum.whole, offered.whole, sign);
+      sum.holdings += sign * offers;
+      sum.offers += sign * offers;
+    };
+    for (const charge of this.#usage.charges.values()) count(charge, 1);
+    for (const { before, after } of this.#swept) {
+      for (const charge of before.charges) count(charge, -1);
+      for (const charge of after.charges) count(charge, 1);
+    }
+    return sums;
+  }
+
   /** Every node that has both joined and a ledger, in the order of their ids. */
   rooms(): Room[] {
     return this.rows.flatMap((row) => this.room(row) ?? []);
@@ -73,13 +102,14 @@ export class Survey {
       const swept = sumLedger(sweptLedger(row.ledger, sweep), names);
       for (const charge of row.charges) this.roles.charge(this.roles.client(charge.role, charge.client), charge, -1);
       for (const charge of swept.charges) this.roles.charge(this.roles.client(charge.role, charge.client), charge);
+      this.#swept.push({ before: row, after: swept });
       return swept;
     });
   }
 
   #measureHeadroom(): void {
-    for (const { ledger, freeAmounts } of this.rows) {
-      if (isNodeOpen(this.cluster, ledger)) accumulate(this.roles.headroom, atLeastNone(freeAmounts));
+    for (const { ledger, freeAmounts, hasFree } of this.rows) {
+      if (hasFree && isNodeOpen(this.cluster, ledger)) accumulate(this.roles.headroom, atLeastNone(freeAmounts));
     }
   }
 }

@@ -43,6 +43,7 @@ function presenceOf(cluster: ClusterView, { charges }: Usage): IsThere {
   for (const [key, { role, client, offers }] of charges) {
     if (client !== null && offers > 0 && !takesOffers(cluster, cluster.frameworks.get(client), role)) gone.add(key);
   }
+  if (gone.size === 0) return () => true;
   return ({ role, framework }) => !gone.has(clientKey(role, framework));
 }
 

@@ -5,6 +5,7 @@
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { emptyLedger, type Ledger, removeEntries } from '../../shared/domain/ledger.ts';
+import { removeVolume } from '../../shared/domain/ledger-reservations.ts';
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
 import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
 import { advance, isNewer, isTerminal, mayFollow, restarted, type Task } from '../../shared/domain/task.ts';
@@ -150,12 +151,13 @@ export async function heartbeat(ctx: ServiceContext, session: NodeSession): Prom
 export async function commitStatuses(
   ctx: ServiceContext,
   session: NodeSession,
-  { statuses, released }: StatusesRequest,
+  { statuses, released, removedVolumes = [] }: StatusesRequest,
 ): Promise<StatusesResponse> {
   await currentSession(ctx, session);
-  if (!knowsAll(ctx, session.node, { statuses, released })) await catchUp(ctx, session.node);
+  if (!knowsAll(ctx, session.node, { statuses, released, removedVolumes })) await catchUp(ctx, session.node);
   const results = await untilCommitted(ctx, session, () => statusDraft(ctx, session, statuses));
   if (released.length > 0) await untilCommitted(ctx, session, () => releaseDraft(ctx, session, released));
+  if (removedVolumes.length > 0) await untilCommitted(ctx, session, () => volumesDraft(ctx, session, removedVolumes));
   return { results };
 }
 
@@ -163,11 +165,16 @@ export async function commitStatuses(
  * An agent reports on what it was given, perhaps by another replica: a task or a place that this mirror doesn't show may have
  * come to be since. To answer "unknown", or to take a release for done, ends its retries, so it takes a mirror of the present.
  */
-function knowsAll({ mirror }: ServiceContext, node: NodeId, { statuses, released }: StatusesRequest): boolean {
+function knowsAll(
+  { mirror }: ServiceContext,
+  node: NodeId,
+  { statuses, released, removedVolumes = [] }: StatusesRequest,
+): boolean {
   const { tasks, ledgers } = mirror.snapshot;
   return (
     statuses.every((status) => tasks.get(status.task)?.node === node) &&
-    released.every((id) => ledgers.get(node)?.entries[id]?.disowned)
+    released.every((id) => ledgers.get(node)?.entries[id]?.disowned) &&
+    removedVolumes.every((id) => ledgers.get(node)?.volumes[id]?.removing)
   );
 }
 
@@ -240,9 +247,20 @@ function releaseDraft(ctx: ServiceContext, { node }: NodeSession, released: read
   const { snapshot } = ctx.mirror;
   const ledger = present(snapshot.ledgers.get(node), `the ledger of node ${node}`);
   const disowned = released.filter((id) => ledger.entries[id]?.disowned);
-  const unit = ledgerUnit(snapshot, ledger, removeEntries(ledger, disowned));
+  return ledgerDraft(snapshot, ledger, removeEntries(ledger, disowned));
+}
+
+/** What was deleted is volumes no more, if their end was asked for; an entry that says otherwise stays as it is. */
+function volumesDraft(ctx: ServiceContext, { node }: NodeSession, removed: readonly string[]): StatusDraft<null> {
+  const { snapshot } = ctx.mirror;
+  const ledger = present(snapshot.ledgers.get(node), `the ledger of node ${node}`);
+  return ledgerDraft(snapshot, ledger, removed.reduce(removeVolume, ledger));
+}
+
+function ledgerDraft(snapshot: Snapshot, before: Ledger, after: Ledger): StatusDraft<null> {
+  const unit = ledgerUnit(snapshot, before, after);
   if (unit === null) return { result: null, compares: [], writes: [] };
-  const epochKey = keys.epoch(node);
+  const epochKey = keys.epoch(before.node);
   return {
     result: null,
     compares: [...unit.compares, { key: epochKey, modRevision: snapshot.modRevision(epochKey) }],

@@ -4,12 +4,18 @@ import { templateOf } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { TaskTemplate } from '../../shared/domain/task.ts';
-import type { AssignedTask, AssignmentPosition, AssignmentResponse } from '../../shared/protocol/agent.ts';
+import type {
+  AssignedTask,
+  AssignmentPosition,
+  AssignmentResponse,
+  MessageForTask,
+} from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
 import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import type { ServiceContext } from './context.ts';
 import { answerCall, isCalled } from './holders.ts';
+import { waitingMessages } from './messages.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
 
 /** What the agent already has; null and empty where it has nothing. */
@@ -97,17 +103,32 @@ function assignmentOf(ctx: ServiceContext, node: NodeId): AssignmentResponse {
   const { snapshot } = ctx.mirror;
   const ledger = ledgerOf(snapshot, node);
   const streams = [...snapshot.streams.values()].filter((stream) => stream.node === node).sort(byId);
+  const messages = messagesFor(snapshot, node);
   return {
     position: { ...positionOf(ctx, node), revision: snapshot.revision },
     tasks: Object.keys(ledger.entries)
       .sort()
       .flatMap((id) => assignedTask(ctx, ledger, id)),
-    streamsVersion: versionOf(streams),
+    streamsVersion: versionOf([...streams, ...messages]),
     streams: streams.map(({ id, task, follow, tail, since }) => ({ id, task, follow, tail, since })),
+    ...(messages.length > 0 && { messages }),
+    ...removingVolumes(ledger),
     keptAsideStops: (snapshot.epochs.get(node)?.keptAside ?? []).flatMap(({ task, stop }) =>
       stop === null ? [] : [{ task, reason: stop.reason }],
     ),
   };
+}
+
+/** Oldest first: they are handed over in this order. */
+function messagesFor(snapshot: Snapshot, node: NodeId): MessageForTask[] {
+  return waitingMessages(snapshot, (message) => message.to === 'task' && message.node === node).map(
+    ([path, { task, data }]) => ({ id: path.slice(path.lastIndexOf('/') + 1), task, data }),
+  );
+}
+
+function removingVolumes({ volumes }: Ledger): Pick<AssignmentResponse, 'removingVolumes'> {
+  const ids = Object.values(volumes).flatMap(({ id, removing }) => (removing ? [id] : []));
+  return ids.length === 0 ? {} : { removingVolumes: ids.sort() };
 }
 
 function positionOf({ mirror: { snapshot } }: ServiceContext, node: NodeId): AssignmentPosition {
@@ -149,6 +170,7 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       attempt: task.attempt,
       run: task.run,
       state: task.state,
+      ...(task.framework !== null && { name: task.framework.name }),
       group: template.group,
       stopAfterDisconnectMs: stopAfterDisconnectMs(template),
       ports: entry.ports,

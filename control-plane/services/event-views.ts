@@ -1,5 +1,5 @@
 /** What a change of a record means to people: pure translation from changes of the mirror to events. */
-import type { Job } from '../../shared/domain/job.ts';
+import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { EventType, EventView } from '../../shared/protocol/views.ts';
@@ -29,6 +29,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'versions':
     case 'replicas':
     case 'streams':
+    case 'messages':
     case 'connections':
     case 'roles':
     case 'settings':
@@ -77,12 +78,14 @@ function taskEvents({ before, after, revision }: ChangeOf<'tasks'>): EventView[]
   }
   const askedNow = after.stop !== null && (before === null || before.stop === null);
   if (askedNow && after.stop !== null && after.state !== 'killed') {
-    const { by, reason, atMs } = after.stop;
-    events.push(
-      event({ revision, type: 'task.stopping', message: `${by} asked for its end: ${reason}`, atMs, ...ofTask(after) }),
-    );
+    events.push(event({ revision, ...endingEvent(after.stop), ...ofTask(after) }));
   }
   return events;
+}
+
+function endingEvent({ by, reason, atMs, displacedBy }: StopRequest): Pick<EventParts, 'type' | 'message' | 'atMs'> {
+  if (displacedBy !== undefined) return { type: 'task.displaced', message: reason, atMs };
+  return { type: 'task.stopping', message: `${by} asked for its end: ${reason}`, atMs };
 }
 
 function ofTask(task: Task): Required<Pick<EventParts, 'role' | 'job' | 'task' | 'node' | 'framework'>> {

@@ -17,6 +17,7 @@ import type { Change } from '../store/snapshot.ts';
 import type { ServiceContext } from './context.ts';
 import { actingFramework, demandStanding, reachSession } from './framework-access.ts';
 import { FrameworkFeed } from './framework-feed.ts';
+import { dropMessages, outgoingMessages } from './framework-messages.ts';
 import { endedOffers, FrameworkOffers } from './framework-offers.ts';
 import { StreamLease } from './stream-lease.ts';
 
@@ -57,6 +58,8 @@ class OpenStream {
   /** The revision of the record that says that it is open; 0: it is being put. */
   claim = 0;
   isClosed = false;
+  /** Messages that were sent on it and may still be on record. */
+  readonly toldMessages = new Set<string>();
   #wake = () => {};
   #isWoken = false;
   #isBroken = false;
@@ -246,6 +249,13 @@ export class FrameworkStreams {
         this.#keepClaim(stream);
         const end = this.#endOf(stream);
         if (end !== null) return yield [end];
+        const { ids, events } = outgoingMessages(mirror.snapshot, stream.framework, stream.toldMessages);
+        if (ids.length > 0) {
+          yield events;
+          for (const id of ids) stream.toldMessages.add(id);
+          // Not waited for: what comes next needn't.
+          void dropMessages(this.#ctx, ids);
+        }
         const monotonicMs = clock.monotonicMs();
         const offers = this.#offers.of(stream.framework);
         const step = stream.feed.step({ cluster: mirror.snapshot, offers, nowMs: clock.now(), monotonicMs });
@@ -298,6 +308,9 @@ export class FrameworkStreams {
         case 'frameworks':
           this.#each(change.id, () => {});
           break;
+        case 'messages':
+          this.#messageChanged(change);
+          break;
         case 'connections':
           this.#each(change.id, (stream) => this.#keepClaim(stream));
           this.#dropStray(change.id);
@@ -305,6 +318,14 @@ export class FrameworkStreams {
         default:
       }
     }
+  }
+
+  #messageChanged({ id, before, after }: Extract<Change, { readonly kind: 'messages' }>): void {
+    const message = after ?? before;
+    if (message?.to !== 'framework') return;
+    this.#each(message.framework, ({ toldMessages }) => {
+      if (after === null) toldMessages.delete(id);
+    });
   }
 
   #touch(framework: FrameworkId | undefined, task: string): void {

@@ -39,6 +39,10 @@ function nodeOfChange(change: Change): NodeId[] {
       const node = (change.after ?? change.before)?.node;
       return node === undefined ? [] : [node];
     }
+    case 'messages': {
+      const message = change.after ?? change.before;
+      return message?.to === 'task' ? [message.node] : [];
+    }
     default:
       return [];
   }

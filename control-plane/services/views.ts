@@ -29,7 +29,8 @@ export function optionalTime(atMs: number | null): string | null {
 }
 
 export function stopView(stop: StopRequest | null) {
-  return stop === null ? null : { at: timeView(stop.atMs), by: stop.by, reason: stop.reason };
+  if (stop === null) return null;
+  return { at: timeView(stop.atMs), by: stop.by, reason: stop.reason, displacedBy: stop.displacedBy ?? null };
 }
 
 export function noTasks(): TaskCounts {

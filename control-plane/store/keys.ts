@@ -33,6 +33,10 @@ export const keys = {
   replica: (id: string) => `${PREFIX}replicas/${id}`,
   /** A client waits on a replica for something that the node's agent is to dial out with. */
   stream: (node: NodeId, id: string) => `${PREFIX}streams/${node}/${id}`,
+  /** Until the node's agent says that the task's executor has it, or its lease ends. */
+  messageForTask: (node: NodeId, id: string) => `${PREFIX}messages/task/${node}/${id}`,
+  /** Until it was sent on the framework's stream, or its lease ends. */
+  messageForFramework: (framework: FrameworkId, id: string) => `${PREFIX}messages/framework/${framework}/${id}`,
   op: (id: string) => `${PREFIX}ops/${id}`,
   idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
   signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
@@ -61,6 +65,7 @@ export const RECORD_KINDS = [
   'settings',
   'replicas',
   'streams',
+  'messages',
   'ops',
   'idempotency',
   'secrets',

@@ -1,6 +1,6 @@
 /** The type of the value under each kind of key. The domain's types are the truth; what only the store knows is here. */
 import type { Framework } from '../../shared/domain/framework.ts';
-import type { NodeId } from '../../shared/domain/ids.ts';
+import type { FrameworkId, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { Epoch, Node } from '../../shared/domain/node.ts';
@@ -61,6 +61,18 @@ export interface StreamRecord extends StreamRequest {
   readonly requestedAtMs: number;
 }
 
+/** What a framework says to a task of its own on `node`, or such a task to it. */
+export interface MessageRecord {
+  readonly to: 'task' | 'framework';
+  readonly framework: FrameworkId;
+  readonly node: NodeId;
+  readonly task: TaskId;
+  readonly data: string;
+  /** Among those that were said in one call. */
+  readonly place: number;
+  readonly sentAtMs: number;
+}
+
 /** That an operation has happened, or that it never will. */
 export interface OpRecord {
   /** Who carried it out: the id of a replica. */
@@ -105,6 +117,7 @@ export type RecordOf = {
   settings: Settings;
   replicas: ReplicaRecord;
   streams: StreamRecord;
+  messages: MessageRecord;
   ops: OpRecord;
   idempotency: IdempotencyRecord;
   secrets: SecretRecord;

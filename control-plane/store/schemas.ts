@@ -7,6 +7,7 @@ import { CONSTRAINT_OPERATORS } from '../../shared/domain/constraint.ts';
 import { FRAMEWORK_CAPABILITIES } from '../../shared/domain/framework.ts';
 import {
   DISPLACEMENT_CAUSES,
+  GROUP_RUNTIMES,
   JOB_KINDS,
   MOUNT_TYPES,
   NETWORK_MODES,
@@ -45,13 +46,15 @@ const stopRequest = z.object({
   by: z.string(),
   reason: z.string(),
   displaced: z.literal(true).optional(),
-  displacedBy: z.object({ because: z.enum(DISPLACEMENT_CAUSES), role: z.string(), task: z.string() }).optional(),
+  displacedBy: z
+    .object({ because: z.enum(DISPLACEMENT_CAUSES), role: z.string(), task: z.string().nullable() })
+    .optional(),
 });
 
 const group = z.object({
   name: z.string(),
   count,
-  runtime: z.enum(TASK_RUNTIMES).default('docker'),
+  runtime: z.enum(GROUP_RUNTIMES).default('docker'),
   image: z.string(),
   command: texts.optional(),
   args: texts.optional(),
@@ -87,6 +90,13 @@ const group = z.object({
   killGraceSeconds: z.number(),
 });
 
+/** What a framework launches, which may have to do with an executor. */
+const taskGroup = group.extend({
+  runtime: z.enum(TASK_RUNTIMES).default('docker'),
+  isExecutor: z.literal(true).optional(),
+  executor: z.string().optional(),
+});
+
 const jobSpec = z.object({
   name: z.string(),
   role: z.string(),
@@ -113,6 +123,7 @@ const node = z.object({
     devices: texts,
     capabilities: texts,
     processRuntime: z.boolean().default(false),
+    executors: z.boolean().default(false),
   }),
   gpus: z
     .array(
@@ -143,6 +154,7 @@ const taskEntry = z.object({
   reserved: scalarsByName.default({}),
   devices: texts.default([]),
   framework: z.string().nullable().default(null),
+  isExecutor: z.literal(true).optional(),
   templateBytes: count.default(0),
   stop: z.object({ atMs: timeMs, graceMs: z.number(), reason: z.string() }).nullable(),
   disowned: z.boolean(),
@@ -228,7 +240,7 @@ const task = z.object({
     .default(null),
   template: z
     .object({
-      group,
+      group: taskGroup,
       priority: z.number(),
       replaceAfterSeconds: z.union([z.number(), z.literal('never')]),
       stopAfterDisconnectSeconds: z.number().optional(),
@@ -338,6 +350,15 @@ export const RECORD_SCHEMAS = {
   settings,
   replicas: z.object({ id: z.string(), url: z.string(), startedAtMs: timeMs }),
   streams: stream,
+  messages: z.object({
+    to: z.enum(['task', 'framework']),
+    framework: z.string(),
+    node: z.string(),
+    task: z.string(),
+    data: z.string(),
+    place: count,
+    sentAtMs: timeMs,
+  }),
   ops: z.object({ by: z.string(), aborted: z.boolean() }),
   idempotency: z.object({ requestDigest: z.string(), status: z.int(), body: z.string(), createdAtMs: timeMs }),
   secrets: z.object({
@@ -372,6 +393,7 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   settings: true,
   replicas: true,
   streams: true,
+  messages: true,
   ops: true,
   idempotency: true,
   secrets: true,

@@ -26,6 +26,7 @@ import type {
   ClusterRecord,
   ConnectionRecord,
   DriverRecord,
+  MessageRecord,
   RecordOf,
   ReplicaRecord,
   RoundRecord,
@@ -81,6 +82,7 @@ export class Snapshot implements ClusterView {
   readonly #roles = new Map<RolePath, Role>();
   readonly #replicas = new Map<string, ReplicaRecord>();
   readonly #streams = new Map<string, StreamRecord>();
+  readonly #messages = new Map<string, MessageRecord>();
   #revision: number;
   #cluster: ClusterRecord | null = null;
   #driver: DriverRecord | null = null;
@@ -149,6 +151,11 @@ export class Snapshot implements ClusterView {
   }
 
   /** By the stream's own id. */
+  /** By what follows `messages/` in their keys. */
+  get messages(): ReadonlyMap<string, MessageRecord> {
+    return this.#messages;
+  }
+
   get streams(): ReadonlyMap<string, StreamRecord> {
     return this.#streams;
   }
@@ -344,6 +351,9 @@ export class Snapshot implements ClusterView {
         return;
       case 'replicas':
         setOrDelete(this.#replicas, change.id, change.after);
+        return;
+      case 'messages':
+        setOrDelete(this.#messages, change.id, change.after);
         return;
       case 'streams':
         setOrDelete(this.#streams, change.id, change.after);

@@ -45,7 +45,11 @@ export interface NodeRound {
   readonly withdraw: readonly { readonly id: OfferId; readonly filter: OfferFilter | null }[];
   readonly place: readonly { readonly entry: LedgerEntry; readonly why: string }[];
   readonly offer: readonly Offer[];
+  /** What has to make room for others. */
+  readonly stop: readonly PlacedStop[];
 }
+
+type PlacedStop = Omit<TaskStop, 'task'> & { readonly task: TaskId };
 
 /**
  * What the records of the tasks in one unit may take together: with a full ledger beside them, and the compares, they stay
@@ -66,22 +70,28 @@ function withinUnit(writes: readonly Write[]): readonly Write[] {
 export interface RoundUnit extends Unit {
   /** How many of the placements, from the first, it carries out. */
   readonly placed: number;
+  /** How many tasks it asks to make room. */
+  readonly displaced: number;
 }
 
 /**
  * Compares the ledger, of each placed task its record and its job, of each offer its framework, and the roles that are charged: a
- * stop, a drain, a teardown or a lower limit in between wins.
+ * stop, a drain, a teardown or a lower limit in between wins. Of what has to make room it compares the record, and that of the task
+ * which is to have the place.
  */
 export function roundUnit(snapshot: Snapshot, round: NodeRound, nowMs: number): RoundUnit {
-  const { node, place, offer } = round;
+  const { node, place, offer, stop } = round;
   const before = snapshot.ledgers.get(node);
   invariant(before !== undefined, `a round touches node ${node}, which has no ledger`);
   const all = place.map(({ entry, why }) => placedTask(snapshot, node, entry, why, nowMs));
-  const writes = withinUnit(all.map(putTask));
+  const stops = stop.flatMap((one) => displaced(snapshot, one) ?? []);
+  const writes = withinUnit([...all, ...stops].map(putTask));
   const tasks = all.slice(0, writes.length);
+  const ending = stops.slice(0, writes.length - tasks.length);
   const entries = place.slice(0, writes.length).map(({ entry }) => entry);
   const after = addOffers(addEntries(sweptLedger(before, round), entries), offer);
-  const kept = { ...after, filters: rememberedFilters(after.filters, snapshot.frameworks, nowMs) };
+  const marked = ending.reduce((ledger, task) => markStop(ledger, task.id, markOf(snapshot, task, task.stop)), after);
+  const kept = { ...marked, filters: rememberedFilters(marked.filters, snapshot.frameworks, nowMs) };
   const compared = new Set([
     ...tasks.map((task) => jobKeyOf(snapshot, task)),
     ...offer.map(({ framework }) => keys.framework(framework)),
@@ -89,13 +99,28 @@ export function roundUnit(snapshot: Snapshot, round: NodeRound, nowMs: number): 
   ]);
   return {
     placed: tasks.length,
+    displaced: ending.length,
     compares: [
       seen(snapshot, keys.ledger(node)),
-      ...tasks.map((task) => seen(snapshot, keys.task(task.id))),
+      ...[...new Set([...tasks, ...ending].flatMap(idsWithHeir))].map((id) => seen(snapshot, keys.task(id))),
       ...[...compared].map((key) => seen(snapshot, key)),
     ],
     writes: [putLedger(kept), ...writes],
   };
+}
+
+/** Undefined: it has ended, or is being stopped already. */
+function displaced(
+  snapshot: Snapshot,
+  { task: id, stop }: PlacedStop,
+): (Task & { readonly stop: StopRequest }) | undefined {
+  const task = snapshot.tasks.get(id);
+  return task === undefined || isTerminal(task.state) || task.stop !== null ? undefined : { ...task, stop };
+}
+
+function idsWithHeir({ id, stop }: Task): TaskId[] {
+  const heir = stop?.displacedBy?.task;
+  return heir === undefined || heir === null ? [id] : [id, heir];
 }
 
 function sweptLedger(ledger: Ledger, { sweep, withdraw }: NodeRound): Ledger {

@@ -41,6 +41,7 @@ export const OPTIONS = {
   'allow-privileged': flag('tasks may be privileged'),
   'allow-device': many('PATH', 'tasks may use this device'),
   'allow-capability': many('NAME', 'tasks may be given this capability'),
+  'allow-executors': flag("frameworks' tasks may be executors, which run further tasks here"),
   'allow-process-runtime': flag('tasks may run without a container, each as a user of its own; needs root'),
   'process-user': many('NAME', 'such tasks may run as this user of the machine'),
   'process-uids': one('FIRST-LAST', 'the users that they are given otherwise (default 1880000000-1880009999)'),

@@ -145,6 +145,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
       devices: checks.paths('allow-device'),
       capabilities: checks.capabilities('allow-capability'),
       processRuntime,
+      executors: checks.flag('allow-executors'),
     },
     processes: {
       users: checks.users('process-user'),

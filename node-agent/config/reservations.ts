@@ -3,7 +3,11 @@
  * amounts are written as everywhere.
  */
 import { ROLE_PATTERN, ROLE_RULE, type RolePath } from '../../shared/domain/ids.ts';
-import { STATIC_RESERVATIONS_MAX, type StaticReservation } from '../../shared/domain/reservation.ts';
+import {
+  STATIC_RESERVATIONS_BYTES_MAX,
+  STATIC_RESERVATIONS_MAX,
+  type StaticReservation,
+} from '../../shared/domain/reservation.ts';
 import {
   addScalars,
   missingScalars,
@@ -13,6 +17,7 @@ import {
   scalarNames,
   scalarOf,
 } from '../../shared/domain/resources.ts';
+import { utf8Length } from '../../shared/util/codec.ts';
 import { parseResources } from './resources.ts';
 
 const ROLE_LENGTH_MAX = 200;
@@ -35,6 +40,9 @@ export function parseReservations(texts: readonly string[]): ParsedReservations 
     reservations.push({ role: parsed.role, scalars: parsed.scalars });
   }
   if (reservations.length > STATIC_RESERVATIONS_MAX) faults.push(`names more than ${STATIC_RESERVATIONS_MAX} roles`);
+  if (utf8Length(JSON.stringify(reservations)) > STATIC_RESERVATIONS_BYTES_MAX) {
+    faults.push(`takes more than ${STATIC_RESERVATIONS_BYTES_MAX} bytes as JSON`);
+  }
   return { reservations, faults };
 }
 

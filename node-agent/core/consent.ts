@@ -2,14 +2,16 @@
  * Whether the node's operator lets a task do what its group asks for beyond the ordinary. The caller's token has been
  * checked by the control plane; this is the other half, decided where the machine is.
  */
-import type { GroupSpec } from '../../shared/domain/job.ts';
+import type { TaskGroup } from '../../shared/domain/job.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
 
 /** Where a path of the node leads once every symbolic link is followed; null: there is nothing. */
 export type ResolvedPaths = ReadonlyMap<string, string | null>;
 
 /** Why the task is refused, naming the setting that would allow it; null: it may run. */
-export function refusalOf(group: GroupSpec, consent: NodeConsent, paths: ResolvedPaths): string | null {
+export function refusalOf(group: TaskGroup, consent: NodeConsent, paths: ResolvedPaths): string | null {
+  const isOfExecutor = group.isExecutor || group.runtime === 'executor';
+  if (isOfExecutor && !consent.executors) return refused('executors of frameworks', '--allow-executors');
   if (group.runtime === 'process') {
     return consent.processRuntime ? null : refused('processes outside of containers', '--allow-process-runtime');
   }
@@ -29,7 +31,7 @@ export function refusalOf(group: GroupSpec, consent: NodeConsent, paths: Resolve
 }
 
 /** The paths of the node that the group mounts. */
-export function bindSources(group: GroupSpec): string[] {
+export function bindSources(group: TaskGroup): string[] {
   return group.mounts.flatMap((mount) => (mount.type === 'bind' && mount.source !== undefined ? [mount.source] : []));
 }
 

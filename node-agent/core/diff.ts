@@ -14,6 +14,7 @@ import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { type AloneInput, aloneAtMs } from './alone.ts';
 import { ending, endingOf, fallenEnding, neverStartedEnding, vanishedEnding } from './ending.ts';
+import { hostOf } from './hosting.ts';
 import {
   type Assignment,
   type Boot,
@@ -178,7 +179,7 @@ function untouched({ id, input, assigned }: Facts): Verdict {
   if (isTerminal(assigned.state)) return NOTHING;
   if (assigned.state !== 'staging') return step(reportAs(id, notFound()));
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
-  return step({ type: 'start', task: id, assigned });
+  return begun(input, assigned);
 }
 
 /** A container that the journal doesn't know: the journal was lost, or somebody copied our labels. */
@@ -205,7 +206,20 @@ function interrupted(facts: Facts, local: LocalTask): Verdict {
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
   if (input.session !== 'live') return startedAlone(facts, local);
   if (hasRun(assigned, local)) return step(reportAs(id, notFound()));
-  return step({ type: 'start', task: id, assigned });
+  return begun(input, assigned);
+}
+
+/** A task that an executor is to run waits for it, though not for one that is over. */
+function begun(input: DiffInput, assigned: AssignedTask): Verdict {
+  const { id, group } = assigned;
+  switch (group.executor === undefined ? 'ready' : hostOf(group.executor, input)) {
+    case 'ready':
+      return step({ type: 'start', task: id, assigned });
+    case 'awaited':
+      return NOTHING;
+    case 'over':
+      return step(reportAs(id, executorOver(group.executor)));
+  }
 }
 
 /** The control plane was told that this very run has begun, and the journal has lost it. */
@@ -214,12 +228,12 @@ function hasRun(assigned: AssignedTask, local: LocalTask): boolean {
 }
 
 /** Nobody can be asked; the journal says that it was to be started, and that it never ran. */
-function startedAlone({ id, input, assigned }: Facts, local: LocalTask): Verdict {
+function startedAlone({ input, assigned }: Facts, local: LocalTask): Verdict {
   // What the control plane has last heard of it is for the control plane to settle.
   if (local.phase !== 'starting' || local.stop !== null || (assigned && hasRun(assigned, local))) return NOTHING;
   const atMs = aloneAtMs(local, input);
   if (atMs === null || local.origin === null) return NOTHING;
-  return input.nowMs < atMs ? { wakeAtMs: atMs } : step({ type: 'start', task: id, assigned: local.origin });
+  return input.nowMs < atMs ? { wakeAtMs: atMs } : begun(input, local.origin);
 }
 
 function running(facts: Facts, local: LocalTask, container: Container): Verdict {
@@ -361,6 +375,11 @@ function reportAs(task: TaskId, how: Ending): Step {
 function maybeRun(): Ending {
   const message = 'its container was gone after its start had been asked for; nobody knows whether it ran';
   return ending('lost', 'not-found-on-node', message);
+}
+
+function executorOver(executor: TaskId | undefined): Ending {
+  const message = `was not started: its executor "${executor}" does not run on this node any more`;
+  return ending('failed', 'executor-ended', message);
 }
 
 function notFound(): Ending {

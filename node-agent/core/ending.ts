@@ -30,6 +30,7 @@ export function endingOf(task: LocalTask | undefined, container: Container, isFe
   const { exitCode } = container;
   const stop = task?.stop ?? null;
   if (stop !== null) return stoppedEnding(stop.cause, stop.message, container);
+  if (container.ending !== undefined) return container.ending;
   if (isFenced && exitCode !== 0) return ending('failed', 'disconnected', FENCED, exitCode);
   if (exitCode === null) {
     return ending('lost', 'engine-error', 'the engine no longer knows how the container ended', null);

@@ -2,7 +2,7 @@
  * What an agent knows: the tasks in its journal, and the containers that its engine shows. Everything here is plain data;
  * the deciding code reads it, the executor keeps it up to date.
  */
-import type { TaskId } from '../../shared/domain/ids.ts';
+import type { TaskId, VolumeId } from '../../shared/domain/ids.ts';
 import type { TerminalState } from '../../shared/domain/task.ts';
 import type { AssignedTask, AssignmentPosition, TaskStatus } from '../../shared/protocol/agent.ts';
 
@@ -83,6 +83,8 @@ export type LocalTasks = ReadonlyMap<TaskId, LocalTask>;
 
 /** Ids of tasks that run without a container begin with this; those that engines give never do, since they are hexadecimal. */
 export const PROCESS_ID_PREFIX = 'process-';
+/** Those of tasks that an executor runs begin with this. */
+export const HOSTED_ID_PREFIX = 'hosted-';
 
 /** One of this node's containers, as the engine shows it, or a task without one as its runtime does. */
 export interface Container {
@@ -98,6 +100,10 @@ export interface Container {
   readonly error: string;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
+  /** How it ended, where that isn't told by an exit code but by what ran it. */
+  readonly ending?: Ending | undefined;
+  /** Persistent volumes that it mounts. Absent: none. */
+  readonly volumes?: readonly VolumeId[] | undefined;
 }
 
 export type Containers = ReadonlyMap<TaskId, Container>;

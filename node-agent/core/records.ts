@@ -3,7 +3,7 @@
  * memory and appends it to the journal in one go, so that a crash at any point is a replay away from where it was.
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
-import type { GroupSpec } from '../../shared/domain/job.ts';
+import type { TaskGroup } from '../../shared/domain/job.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import type {
   AssignedTask,
@@ -18,7 +18,7 @@ import { type LocalTask, type Moment, momentAt, ORPHAN_GRACE_MS, type StopCause 
 /** Times are wall-clock milliseconds. */
 export type JournalRecord =
   /** Hundreds of tasks are often made from one template, which may be large: it is written once, before the first of them. */
-  | { readonly kind: 'template'; readonly key: string; readonly group: GroupSpec }
+  | { readonly kind: 'template'; readonly key: string; readonly group: TaskGroup }
   /** Written before anything of the task exists in the engine. */
   | {
       readonly kind: 'starting';
@@ -86,7 +86,7 @@ const NO_STAMP: StampState = { last: null, epoch: 0, next: null };
 export interface TaskBook {
   readonly tasks: Map<TaskId, LocalTask>;
   /** Those that tasks are made from that may yet be started, by their keys. */
-  readonly templates: Map<string, GroupSpec>;
+  readonly templates: Map<string, TaskGroup>;
   position: AssignmentPosition | null;
   stamp: StampState;
 }

@@ -28,7 +28,7 @@ const EXITS_WITH_MACHINE = [EXIT_UNKNOWN, ...EXITS_AT_SHUTDOWN];
 export function endedWithMachine(task: LocalTask, container: Container | undefined, boot: Boot): boolean {
   if (!isOfEarlierBoot(task, boot) || task.stop !== null) return false;
   if (container === undefined) return true;
-  if (container.state !== 'exited') return false;
+  if (container.state !== 'exited' || container.ending !== undefined) return false;
   const { exitCode, outOfMemory } = container;
   return exitCode === null || (EXITS_WITH_MACHINE.includes(exitCode) && !outOfMemory);
 }

@@ -27,3 +27,11 @@ export function taskEnvironment(place: Place, assigned: AssignedTask, run: numbe
     ...Object.fromEntries(ports),
   };
 }
+
+/** The socket by which an executor reaches its agent, in a folder of its own. */
+export const EXECUTOR_SOCKET = 'executor.sock';
+
+/** `folder`: as the executor sees it. */
+export function socketVariable(folder: string): Record<string, string> {
+  return { BERTH_EXECUTOR_SOCKET: `${folder}/${EXECUTOR_SOCKET}` };
+}

@@ -9,19 +9,35 @@ import type { Clock } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import { reportsAnew } from '../core/anew.ts';
 import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/model.ts';
+import type { VolumeUse } from '../core/volumes.ts';
 import { Book } from './book.ts';
 import { Conductor } from './conductor.ts';
-import type { AgentConfig, ControlPlane, Fence, GpuSource, Journal, Log, Runtime } from './contracts.ts';
+import type {
+  AgentConfig,
+  ControlPlane,
+  Executors,
+  Fence,
+  GpuSource,
+  Journal,
+  Log,
+  Runtime,
+  Volumes,
+} from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { GpuWatch } from './gpu-watch.ts';
+import { Messenger } from './messenger.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
 import { Stamps } from './stamps.ts';
 import { Streams } from './streams.ts';
+import { VolumeKeeper } from './volume-keeper.ts';
 
 export interface AgentParts {
   readonly controlPlane: ControlPlane;
   readonly runtime: Runtime;
+  /** Absent: tasks that run other tasks are not known here. */
+  readonly executors?: Executors | undefined;
+  readonly volumes: Volumes;
   readonly journal: Journal;
   readonly fence: Fence;
   readonly clock: Clock;
@@ -63,7 +79,9 @@ class AssembledAgent implements Agent {
   readonly #reporter: Reporter;
   readonly #session: Session;
   readonly #streams: Streams;
+  readonly #volumes: VolumeKeeper;
   readonly #stamps: Stamps;
+  readonly #messenger: Messenger | null;
   readonly #gpus: GpuWatch;
   #assignment: Assignment | null = null;
   /** It was declared gone, and ends what runs here before it joins as a new node. */
@@ -73,7 +91,7 @@ class AssembledAgent implements Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const { config } = parts;
+    const { config, executors } = parts;
     const report = {
       onStatus: (status: TaskStatus) => this.#reporter.add(status),
       onRelease: (task: TaskId) => this.#reporter.addReleased(task),
@@ -92,9 +110,13 @@ class AssembledAgent implements Agent {
       consent: config.node.consent,
       book: this.#book,
       engine: this.#engine,
-      onSeen: () => this.#streams.look(),
+      onSeen: () => {
+        this.#streams.look();
+        this.#volumes.look();
+      },
     });
     this.#reporter = new Reporter({ ...parts, book: this.#book });
+    this.#messenger = executors === undefined ? null : new Messenger({ ...parts, executors });
     this.#session = new Session({
       ...parts,
       registration: () => this.#registration(),
@@ -102,10 +124,17 @@ class AssembledAgent implements Agent {
       onGone: () => this.#leave(),
       seen: () => this.#book.position,
       accept: (response) => this.#accept(response),
-      report: (calls) => this.#reporter.run(calls),
+      report: async (calls) => {
+        await Promise.all([this.#reporter.run(calls), this.#messenger?.run(calls)]);
+      },
       onChange: () => this.#sayWishes(),
     });
     this.#gpus = new GpuWatch({ ...parts, node: config.node, onChange: () => this.#session.renew() });
+    this.#volumes = new VolumeKeeper({
+      ...parts,
+      use: () => this.#volumeUse(),
+      onRemoved: (volume) => this.#reporter.addRemovedVolume(volume),
+    });
     this.#streams = new Streams({
       ...parts,
       epoch: () => this.#session.epoch,
@@ -119,6 +148,7 @@ class AssembledAgent implements Agent {
     this.#stamps.restore();
     this.#reporter.restore();
     this.#engine.open();
+    this.#messenger?.open();
     this.#session.open();
     this.#gpus.open();
   }
@@ -127,6 +157,8 @@ class AssembledAgent implements Agent {
     this.#session.close();
     this.#gpus.close();
     this.#streams.close();
+    this.#messenger?.close();
+    this.#volumes.close();
     this.#conductor.halt();
     this.#engine.close();
   }
@@ -214,6 +246,8 @@ class AssembledAgent implements Agent {
     };
     this.#compareOnce(this.#assignment);
     this.#streams.want(response.streams);
+    this.#messenger?.want(response.messages ?? []);
+    this.#volumes.want(response.removingVolumes ?? [], this.#session.epoch);
     return true;
   }
 
@@ -238,6 +272,13 @@ class AssembledAgent implements Agent {
       session: this.#session.isLive || this.#isGone ? 'live' : this.#session.isRefused ? 'refused' : 'offline',
       epoch: this.#session.epoch,
     });
+  }
+
+  /** Null where the engine is in doubt, or where what is wanted was said in a session that is over. */
+  #volumeUse(): VolumeUse | null {
+    const { containers, isKnown } = this.#engine;
+    if (!isKnown || !this.#session.isLive || this.#assignment === null) return null;
+    return { tasks: this.#book.tasks, containers, assigned: this.#assignment.tasks.values() };
   }
 
   #isAwaited(task: TaskId): boolean {

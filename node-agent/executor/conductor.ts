@@ -14,7 +14,16 @@ import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
 import { type Assignment, type Boot, clipMessage } from '../core/model.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
-import { type Fence, FenceFault, JournalFault, type Log, type Runtime, RuntimeFault } from './contracts.ts';
+import {
+  type Fence,
+  FenceFault,
+  JournalFault,
+  type Log,
+  type Runtime,
+  RuntimeFault,
+  VolumeFault,
+  type Volumes,
+} from './contracts.ts';
 import { ENGINE_BACKOFF, type EngineView } from './engine-view.ts';
 import { Guard } from './guard.ts';
 import { type EngineStep, Holds } from './holds.ts';
@@ -34,6 +43,7 @@ export interface ConductorParts {
   readonly book: Book;
   readonly engine: EngineView;
   readonly runtime: Runtime;
+  readonly volumes: Volumes;
   readonly fence: Fence;
   readonly clock: Clock;
   readonly random: Random;
@@ -237,13 +247,14 @@ export class Conductor {
   }
 
   async #start(assigned: AssignedTask, signal: AbortSignal): Promise<void> {
-    const { book, engine, runtime, consent, boot } = this.#parts;
+    const { book, engine, runtime, volumes, consent, boot } = this.#parts;
     const known = book.tasks.get(assigned.id);
     const run = known?.run ?? 0;
     const result = await startTask(assigned, {
       runtime,
       consent,
       startSlots: this.#startSlots,
+      volume: (id) => volumes.ensure(id),
       pull: (image, pullSignal) => this.#pulls.pull(image, pullSignal),
       writeStarting: () => {
         if (!known?.origin) this.#writeStarting(assigned);
@@ -320,7 +331,7 @@ export class Conductor {
   #failed(step: EngineStep, cause: unknown): void {
     const { clock, random, log, engine } = this.#parts;
     if (this.#isClosed) return;
-    if (!(cause instanceof RuntimeFault || cause instanceof JournalFault || cause instanceof FenceFault)) throw cause;
+    if (!isPassing(cause)) throw cause;
     const waitMs = jitteredBackoffMs(ENGINE_BACKOFF, this.#holds.failed(step.task) - 1, random.next());
     this.#holds.hold(step.task, clock.monotonicMs() + waitMs);
     log.warn(`could not ${step.type} a task; it will be tried again`, {
@@ -380,4 +391,9 @@ export class Conductor {
       this.#parts.log.warn('runs, but the restored state does not know it: kept aside', { task: local.id });
     }
   }
+}
+
+/** Faults of the world, which say nothing about the task. */
+function isPassing(cause: unknown): cause is RuntimeFault | JournalFault | FenceFault | VolumeFault {
+  return [RuntimeFault, JournalFault, FenceFault, VolumeFault].some((kind) => cause instanceof kind);
 }

@@ -2,6 +2,7 @@
  * What the agent needs from the world, in its own words. Adapters in the neighbouring folders bend to it; tests and the
  * simulator hand in others.
  */
+import type { VolumeId } from '../../shared/domain/ids.ts';
 import type { GpuDevice } from '../../shared/domain/node.ts';
 import type {
   AssignedTask,
@@ -9,6 +10,9 @@ import type {
   AssignmentResponse,
   HeartbeatResponse,
   LogLine,
+  MessageForTask,
+  MessagesRequest,
+  MessagesResponse,
   RegisterRequest,
   RegisterResponse,
   StatusesRequest,
@@ -24,8 +28,10 @@ export interface ContainerRequest {
   readonly epoch: number;
   /** Which of the task's runs it is for. A task has one container at a time, whichever run it is of. */
   readonly run: number;
-  /** Where bind mounts really lead, by their source. */
+  /** Where bind mounts really lead, by their source, and where persistent volumes are, by their id. */
   readonly mountSources: ReadonlyMap<string, string>;
+  /** Of an executor: the folder with the socket that it reaches the agent by, which no other task may see. */
+  readonly endpoint?: string | undefined;
 }
 
 export type RunResult =
@@ -35,7 +41,7 @@ export type RunResult =
   /** It can't be run as described. Nothing of it is left behind. */
   | {
       readonly type: 'refused';
-      readonly reason: 'command-unusable' | 'engine-error' | 'refused-by-node';
+      readonly reason: 'command-unusable' | 'engine-error' | 'refused-by-node' | 'executor-ended';
       readonly message: string;
     };
 
@@ -79,6 +85,25 @@ export interface Runtime {
   resolvePath(path: string): Promise<string | null>;
 }
 
+/** What executors are told beside their tasks, and what they say. */
+export interface Executors {
+  /**
+   * Passes it on to the executor that the task is or is run by. `gone`: there is none. `crowded`: not now. The same one may be
+   * handed over again.
+   */
+  deliver(message: MessageForTask): 'waits' | 'gone' | 'crowded';
+  /** Whether it is taken is no matter any more. */
+  withdraw(message: string): void;
+  listen(listener: ExecutorsListener): Subscription;
+}
+
+export interface ExecutorsListener {
+  /** The executor has taken a message. */
+  onTaken(message: string): void;
+  /** A task says something to its framework. False: it can't be taken now. */
+  onSaid(message: { readonly task: string; readonly data: string }): boolean;
+}
+
 export interface RuntimeListener {
   /** The container has ended or is gone. */
   onEnd(task: string, container: string): void;
@@ -93,6 +118,19 @@ export interface Subscription {
 /** The engine can't be reached or doesn't answer. `message` says what was being done. */
 export class RuntimeFault extends Error {
   override readonly name = 'RuntimeFault';
+}
+
+/** A volume can't be made or deleted now. `message` says what was being done. */
+export class VolumeFault extends Error {
+  override readonly name = 'VolumeFault';
+}
+
+/** Persistent volumes: folders of this node that outlive tasks and agents. Faults of the disk are thrown as {@link VolumeFault}. */
+export interface Volumes {
+  /** The path of its folder, which is made where it is missing. */
+  ensure(id: VolumeId): Promise<string>;
+  /** Deletes it with all that is in it, and nothing that a link in it leads to. Harmless where it is gone. */
+  remove(id: VolumeId): Promise<void>;
 }
 
 /** The journal can't be written: nothing new may be begun. */
@@ -152,6 +190,7 @@ export interface ControlPlane {
   assignment(epoch: number, query: AssignmentQuery, signal: AbortSignal): Promise<AssignmentResponse | null>;
   heartbeat(epoch: number, sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse>;
   statuses(epoch: number, request: StatusesRequest, signal: AbortSignal): Promise<StatusesResponse>;
+  messages(epoch: number, request: MessagesRequest, signal: AbortSignal): Promise<MessagesResponse>;
   /** Resolves when everything is sent or nobody wants more of it. */
   stream(epoch: number, id: string, lines: AsyncIterable<readonly LogLine[]>, signal: AbortSignal): Promise<void>;
 }

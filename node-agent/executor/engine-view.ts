@@ -14,6 +14,7 @@ import {
   type Runtime,
   RuntimeFault,
   type Subscription,
+  type VolumeFault,
 } from './contracts.ts';
 import { Observations } from './observations.ts';
 
@@ -83,7 +84,7 @@ export class EngineView {
   }
 
   /** A step failed half-way, so that nobody knows what there is now: list again, after a pause. */
-  doubt(cause: RuntimeFault | JournalFault | FenceFault): void {
+  doubt(cause: RuntimeFault | JournalFault | FenceFault | VolumeFault): void {
     if (cause instanceof RuntimeFault) {
       this.#failed(cause);
       return;

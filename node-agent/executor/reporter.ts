@@ -24,6 +24,7 @@ export class Reporter {
   readonly #parts: ReporterParts;
   readonly #statuses: TaskStatus[] = [];
   readonly #released: string[] = [];
+  readonly #removedVolumes: string[] = [];
   /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
   #answered: Set<string> | null = null;
   #wake: (() => void) | null = null;
@@ -53,6 +54,12 @@ export class Reporter {
     this.#wake?.();
   }
 
+  /** On no record: what is to be deleted is asked for again after a crash. */
+  addRemovedVolume(volume: string): void {
+    this.#removedVolumes.push(volume);
+    this.#wake?.();
+  }
+
   /**
    * The tasks that the control plane has been told of since the session began: an assignment that was on its way meanwhile
    * may not show it. To be asked once in a session.
@@ -67,7 +74,7 @@ export class Reporter {
   async run(calls: SessionCalls): Promise<void> {
     this.#answered = new Set();
     while (!calls.signal.aborted) {
-      if (this.#statuses.length + this.#released.length === 0) {
+      if (this.#statuses.length + this.#released.length + this.#removedVolumes.length === 0) {
         await this.#something(calls.signal);
         await sleep(this.#parts.clock, COALESCE_MS, calls.signal);
         continue;
@@ -79,12 +86,17 @@ export class Reporter {
   async #sendOnce(calls: SessionCalls): Promise<void> {
     const statuses = this.#statuses.slice(0, Math.min(STATUSES_MAX, this.#batchMax));
     const released = this.#released.slice(0, Math.min(STATUSES_MAX, this.#batchMax - statuses.length));
-    const request: StatusesRequest = { statuses, released };
+    const volumes = this.#removedVolumes.slice(0, this.#batchMax - statuses.length - released.length);
+    const request: StatusesRequest = {
+      statuses,
+      released,
+      ...(volumes.length > 0 && { removedVolumes: volumes }),
+    };
     const answer = await calls.untilAnswered((controlPlane, epoch, signal) =>
       controlPlane.statuses(epoch, request, signal).catch(orInvalid),
     );
     if (answer === null) return;
-    const size = statuses.length + released.length;
+    const size = statuses.length + released.length + volumes.length;
     if (answer instanceof ControlPlaneFault && size > 1) {
       this.#batchMax = Math.ceil(size / 2);
       return;
@@ -95,7 +107,7 @@ export class Reporter {
     calls.onAnswered();
   }
 
-  #settle({ statuses, released }: StatusesRequest): void {
+  #settle({ statuses, released, removedVolumes = [] }: StatusesRequest): void {
     const { book } = this.#parts;
     for (const { task, state } of statuses) book.write({ kind: 'answered', task, state });
     for (const task of released) book.write({ kind: 'release', task, answered: true });
@@ -103,6 +115,7 @@ export class Reporter {
     for (const task of released) this.#answered?.add(task);
     this.#statuses.splice(0, statuses.length);
     this.#released.splice(0, released.length);
+    this.#removedVolumes.splice(0, removedVolumes.length);
   }
 
   #tellDropped({ statuses, released }: StatusesRequest, { message }: ControlPlaneFault): void {

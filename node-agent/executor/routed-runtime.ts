@@ -49,7 +49,9 @@ export class RoutedRuntime implements Runtime {
   }
 
   async run(request: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult> {
-    const runtime = this.#runtimes[request.assigned.group.runtime];
+    const wanted = request.assigned.group.runtime;
+    // Those have neither, and are taken by whoever knows of executors before they come here.
+    const runtime = wanted === 'executor' ? null : this.#runtimes[wanted];
     if (runtime !== null) return runtime.run(request, beforeStart);
     return { type: 'refused', reason: 'refused-by-node', message: NO_ENGINE_MESSAGE };
   }

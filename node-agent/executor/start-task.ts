@@ -4,6 +4,8 @@
  * status that says why; only faults of the engine itself are thrown, and then nothing is decided yet.
  */
 
+import type { VolumeId } from '../../shared/domain/ids.ts';
+import { volumesOf } from '../../shared/domain/job.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { bindSources, type ResolvedPaths, refusalOf } from '../core/consent.ts';
@@ -17,6 +19,8 @@ export interface StartContext {
   readonly consent: NodeConsent;
   /** Guards create and start together: the engine does worse when too many are under way. */
   readonly startSlots: Limiter;
+  /** Where a persistent volume is, made where it is missing. */
+  readonly volume: (id: VolumeId) => Promise<string>;
   readonly pull: (image: string, signal: AbortSignal) => Promise<PullResult>;
   readonly writeStarting: () => void;
   /** Resolves once the journal holds everything that was written. */
@@ -63,7 +67,7 @@ export async function startTask(assigned: AssignedTask, context: StartContext): 
 async function ensureImage(assigned: AssignedTask, context: StartContext): Promise<StartResult | null> {
   const { image, pullPolicy } = assigned.group;
   // A further run is of the same image as the first, whatever its name has come to mean since.
-  const mayUseOwn = pullPolicy !== 'always' || context.run > 0;
+  const mayUseOwn = image === '' || pullPolicy !== 'always' || context.run > 0;
   if (mayUseOwn && (await context.runtime.hasImage(image))) {
     context.reportStarting('accepted', 'accepted by the node');
     return null;
@@ -92,7 +96,8 @@ function runInTurn(assigned: AssignedTask, context: StartContext, paths: Resolve
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
-    const request = { assigned, epoch: context.epoch, run: context.run, mountSources: existing(paths) };
+    const mountSources = new Map([...existing(paths), ...(await volumePaths(assigned, context))]);
+    const request = { assigned, epoch: context.epoch, run: context.run, mountSources };
     return context.runtime.run(request, context.beforeStart);
   });
 }
@@ -115,6 +120,10 @@ async function resolvePaths(assigned: AssignedTask, context: StartContext): Prom
     paths.map(async (path) => [path, await context.runtime.resolvePath(path)] as const),
   );
   return new Map(resolved);
+}
+
+async function volumePaths(assigned: AssignedTask, { volume }: StartContext): Promise<[VolumeId, string][]> {
+  return Promise.all(volumesOf(assigned.group).map(async (id) => [id, await volume(id)] as [VolumeId, string]));
 }
 
 function existing(paths: ResolvedPaths): ReadonlyMap<string, string> {

@@ -7,6 +7,7 @@ import type {
   FrameworkEvent,
   FrameworkView,
   OfferView,
+  SentMessage,
   SubscriptionInput,
   TaskUpdateView,
 } from '../protocol/framework.ts';
@@ -78,6 +79,11 @@ export class FrameworkSession {
   /** Answers how the task stands; its end comes as an update. */
   kill(task: string, options: { graceSeconds?: number } = {}): Promise<TaskUpdateView> {
     return this.#client.frameworks.kill(this.id, { session: this.session, task, ...options });
+  }
+
+  /** Says something to an executor, or to a task that one runs; what they say comes as `message`. Best effort. */
+  message(task: string, data: string): Promise<SentMessage> {
+    return this.#client.frameworks.message(this.id, { session: this.session, task, data });
   }
 
   /** How these tasks stand, or (without names) all that have not ended. */

@@ -8,9 +8,12 @@ import {
   frameworkEventSchema,
   frameworkViewSchema,
   type killSchema,
+  type messageSchema,
   type Reconciled,
   reconciledSchema,
+  type SentMessage,
   type SubscriptionInput,
+  sentMessageSchema,
   type TaskUpdateView,
   updateViewSchema,
 } from '../protocol/framework.ts';
@@ -47,6 +50,8 @@ export interface FrameworkCalls {
     id: string,
     reconcile: { readonly session: number; readonly tasks?: readonly string[] | undefined },
   ): Promise<Reconciled>;
+  /** Says something to an executor, or to a task that one runs. Best effort. */
+  message(id: string, message: z.input<typeof messageSchema>): Promise<SentMessage>;
   /**
    * What comes on the framework's stream, until the signal is aborted or after `superseded` or `ended`. With every new connection
    * `subscribed` comes again, then all offers that stand and all updates that are not acknowledged. Throws an ApiError with the
@@ -73,6 +78,13 @@ export function frameworkCalls(transport: Transport): FrameworkCalls {
     acknowledge: async (id, body) =>
       (await transport.call(harmless(at(id, '/acknowledge'), body), acknowledgedSchema)).body,
     reconcile: async (id, body) => (await transport.call(harmless(at(id, '/reconcile'), body), reconciledSchema)).body,
+    message: async (id, message) =>
+      (
+        await transport.call(
+          { method: 'POST', path: at(id, '/messages'), body: message, repeat: 'unsent' },
+          sentMessageSchema,
+        )
+      ).body,
     events: (id, options) => followFramework(transport, at(id, '/events'), options),
   };
 }

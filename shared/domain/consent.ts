@@ -1,17 +1,17 @@
 /** What a group demands beyond the ordinary, held against what a node's operator has allowed. */
 import { unreachable } from '../util/assert.ts';
-import { type Danger, dangersOf, type GroupSpec } from './job.ts';
+import { type Danger, dangersOf, type TaskGroup } from './job.ts';
 import type { NodeConsent } from './node.ts';
 
 /**
  * What the group demands and the node doesn't allow, each as the object of "doesn't allow": `the host's network`,
  * `a mount of /etc`. Empty: everything is allowed.
  */
-export function missingConsents(group: GroupSpec, consent: NodeConsent): string[] {
+export function missingConsents(group: TaskGroup, consent: NodeConsent): string[] {
   return dangersOf(group).flatMap((danger) => missingFor(danger, group, consent));
 }
 
-function missingFor(danger: Danger, group: GroupSpec, consent: NodeConsent): string[] {
+function missingFor(danger: Danger, group: TaskGroup, consent: NodeConsent): string[] {
   switch (danger) {
     case 'host-network':
       return consent.hostNetwork ? [] : ["the host's network"];
@@ -29,6 +29,8 @@ function missingFor(danger: Danger, group: GroupSpec, consent: NodeConsent): str
         .map((name) => `the capability ${name}`);
     case 'process-runtime':
       return consent.processRuntime ? [] : ['processes outside of containers'];
+    case 'executor':
+      return consent.executors ? [] : ['executors of frameworks'];
     default:
       return unreachable(danger);
   }

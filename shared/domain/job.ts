@@ -41,7 +41,7 @@ export interface JobSpec {
 export interface GroupSpec {
   readonly name: string;
   readonly count: number;
-  readonly runtime: TaskRuntime;
+  readonly runtime: GroupRuntime;
   /** Empty where there is no container. */
   readonly image: string;
   /** Replaces the image's entrypoint. */
@@ -75,8 +75,21 @@ export interface GroupResources extends Scalars {
 }
 
 /** `docker`: a container. `process`: a process of the machine, without an image. */
-export const TASK_RUNTIMES = ['docker', 'process'] as const;
+export const GROUP_RUNTIMES = ['docker', 'process'] as const;
+export type GroupRuntime = (typeof GROUP_RUNTIMES)[number];
+
+/** `executor`: another task of the same framework on the same node, its executor, runs it in its own way. */
+export const TASK_RUNTIMES = [...GROUP_RUNTIMES, 'executor'] as const;
 export type TaskRuntime = (typeof TASK_RUNTIMES)[number];
+
+/** What one task is made from: a group of a job, or what a framework launches, which may have to do with an executor. */
+export interface TaskGroup extends Omit<GroupSpec, 'runtime'> {
+  readonly runtime: TaskRuntime;
+  /** It runs further tasks of its framework. */
+  readonly isExecutor?: true | undefined;
+  /** The task that runs it, with the runtime `executor` and no other. */
+  readonly executor?: TaskId | undefined;
+}
 
 export const NETWORK_MODES = ['bridge', 'host', 'none'] as const;
 export type NetworkMode = (typeof NETWORK_MODES)[number];
@@ -142,8 +155,8 @@ export type DisplacementCause = (typeof DISPLACEMENT_CAUSES)[number];
 export interface Displacer {
   readonly because: DisplacementCause;
   readonly role: RolePath;
-  /** The task that is to have the place. */
-  readonly task: TaskId;
+  /** The task that is to have the place; null: what is offered to frameworks of the role. */
+  readonly task: TaskId | null;
 }
 
 /** How a batch job came out, once every task of it has ended for good. */
@@ -183,10 +196,11 @@ export const DANGERS = [
   'devices',
   'capabilities',
   'process-runtime',
+  'executor',
 ] as const;
 export type Danger = (typeof DANGERS)[number];
 
-export function dangersOf(group: GroupSpec): Danger[] {
+export function dangersOf(group: TaskGroup): Danger[] {
   const dangers: Danger[] = [];
   // What runs without a container has the node's network by its nature, and needs one consent for all of that.
   if (group.network === 'host' && group.runtime === 'docker') dangers.push('host-network');
@@ -195,6 +209,7 @@ export function dangersOf(group: GroupSpec): Danger[] {
   if (group.devices.length > 0) dangers.push('devices');
   if (group.capAdd.length > 0) dangers.push('capabilities');
   if (group.runtime === 'process') dangers.push('process-runtime');
+  if (group.isExecutor || group.runtime === 'executor') dangers.push('executor');
   return dangers;
 }
 

@@ -2,9 +2,17 @@
  * Changes of what of a node is reserved, and of the volumes on it. Each gives the changed ledger, or says what stands in the
  * way; who may ask for it is decided elsewhere.
  */
+
+import { utf8Length } from '../util/codec.ts';
 import type { ReservationId, VolumeId } from './ids.ts';
 import { freeReserved, freeResources, type Ledger, renewAssignment } from './ledger.ts';
-import { LEDGER_RESERVATIONS_MAX, LEDGER_VOLUMES_MAX, type Reservation, type Volume } from './reservation.ts';
+import {
+  LEDGER_RESERVATIONS_BYTES_MAX,
+  LEDGER_RESERVATIONS_MAX,
+  LEDGER_VOLUMES_MAX,
+  type Reservation,
+  type Volume,
+} from './reservation.ts';
 import { isNothing, missingScalars, type Scalars, subtractScalars } from './resources.ts';
 
 /** `why` is a sentence without its full stop. */
@@ -28,7 +36,13 @@ export function addReservation(ledger: Ledger, reservation: Reservation): Ledger
   if (Object.keys(ledger.reservations).length >= LEDGER_RESERVATIONS_MAX) {
     return refused(`node "${ledger.node}" has ${LEDGER_RESERVATIONS_MAX} reservations, which is the most`);
   }
-  return changed({ ...ledger, reservations: { ...ledger.reservations, [id]: reservation } });
+  const reservations = { ...ledger.reservations, [id]: reservation };
+  if (utf8Length(JSON.stringify(reservations)) > LEDGER_RESERVATIONS_BYTES_MAX) {
+    return refused(
+      `the reservations of node "${ledger.node}" would take more than ${LEDGER_RESERVATIONS_BYTES_MAX} bytes`,
+    );
+  }
+  return changed({ ...ledger, reservations });
 }
 
 /** Makes a reservation smaller by `scalars`, or ends it: null. What tasks, offers or volumes hold of it has to stay. */

@@ -60,6 +60,8 @@ export interface TaskEntry {
   readonly devices: readonly string[];
   /** Who launched it; null: a scheduler of Berth's own. */
   readonly framework: FrameworkId | null;
+  /** It runs further tasks of its framework. */
+  readonly isExecutor?: true | undefined;
   /** What the template takes as JSON: the group, in that version of the job. */
   readonly templateBytes: number;
   readonly stop: StopMark | null;

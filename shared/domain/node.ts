@@ -16,6 +16,8 @@ export interface NodeConsent {
   readonly capabilities: readonly string[];
   /** Tasks without a container, as processes of the machine. */
   readonly processRuntime: boolean;
+  /** Tasks that run further tasks of their framework in their own way. */
+  readonly executors: boolean;
 }
 
 export const NO_CONSENT: NodeConsent = {
@@ -25,6 +27,7 @@ export const NO_CONSENT: NodeConsent = {
   devices: [],
   capabilities: [],
   processRuntime: false,
+  executors: false,
 };
 
 /** UUIDs as drivers write them have 40 to 50 characters. */

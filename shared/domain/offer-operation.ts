@@ -13,6 +13,8 @@ export interface LaunchRequest {
   readonly labels: Readonly<Record<string, string>>;
   /** How much of its resources comes from which reservation. Null: as much as the offer has reserved, then the rest of it. */
   readonly reserved: Readonly<Record<ReservationId, Scalars>> | null;
+  /** What the framework calls the executor that is to run it, on the same node; null: none does. */
+  readonly executor: string | null;
 }
 
 /**

@@ -34,6 +34,10 @@ export interface Volume {
   readonly removing: boolean;
 }
 
+/** What the reservations of one agent may take as JSON, and what all of a ledger may: it goes into one transaction with much else. */
+export const STATIC_RESERVATIONS_BYTES_MAX = 32 * 1024;
+export const LEDGER_RESERVATIONS_BYTES_MAX = 128 * 1024;
+
 /** Keeps ledgers bounded. */
 export const LEDGER_RESERVATIONS_MAX = 100;
 export const LEDGER_VOLUMES_MAX = 100;

@@ -29,9 +29,10 @@ export function ancestorsOf(path: RolePath): RolePath[] {
   return above;
 }
 
-/** The amounts as a vector: what isn't named is nothing. */
+/** The amounts as a vector: what isn't named is nothing, and nothing isn't named. */
 export function scalarsOf(amounts: ScalarAmounts): Scalars {
-  const { cpus = 0, memMiB = 0, diskMiB = 0, gpus = 0, ...custom } = amounts;
+  const { cpus = 0, memMiB = 0, diskMiB = 0, gpus = 0, ...others } = amounts;
+  const custom = Object.fromEntries(Object.entries(others).filter(([, amount]) => amount > 0));
   return { cpus, memMiB, diskMiB, gpus, custom };
 }
 

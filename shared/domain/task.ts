@@ -3,7 +3,7 @@
  * what may follow what; terminal states are final.
  */
 import type { FrameworkId, JobUid, NodeId, RolePath, TaskId } from './ids.ts';
-import type { GroupSpec, JobSpec, StopRequest } from './job.ts';
+import type { JobSpec, StopRequest, TaskGroup } from './job.ts';
 
 export const TASK_STATES = [
   'pending',
@@ -74,6 +74,7 @@ export const TASK_REASONS = [
   'started',
   'restarted-after-reboot',
   'exited',
+  'executor-ended',
   'out-of-memory',
   'timed-out',
   'stop-requested',
@@ -110,7 +111,7 @@ export const RESTARTS_KEPT_MAX = 20;
 
 /** What a task is made from: one group of its job's version, or what its framework launched it with. */
 export interface TaskTemplate extends Pick<JobSpec, 'priority' | 'replaceAfterSeconds' | 'stopAfterDisconnectSeconds'> {
-  readonly group: GroupSpec;
+  readonly group: TaskGroup;
 }
 
 /** What a framework knows about a task that it has launched, and what the task's record keeps for it. */

@@ -3,20 +3,24 @@
  * library; the proofs at the end keep the two from drifting apart.
  */
 import { z } from 'zod';
-import { NODE_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
+import { NODE_ID_PATTERN, RESERVATION_ID_PATTERN, TASK_ID_PATTERN } from '../domain/ids.ts';
 import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../domain/node.ts';
-import { STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
+import { STATIC_RESERVATIONS_BYTES_MAX, STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
 import { TASK_REASONS } from '../domain/task.ts';
+import { utf8Length } from '../util/codec.ts';
 import {
   type HeartbeatRequest,
   type LogLine,
+  MESSAGES_MAX,
+  type MessagesRequest,
   type RegisterRequest,
   STATUSES_MAX,
   type StatusesRequest,
   type TaskStatus,
 } from './agent.ts';
 import { nameSchema, roleSchema } from './job.ts';
+import { messageDataSchema } from './message.ts';
 
 /** A line is cut by the agent before it gets this long. */
 export const LOG_LINE_LENGTH_MAX = 262_144;
@@ -84,6 +88,7 @@ const describedNode = z
       devices: z.array(text(4096)).max(PATHS_MAX),
       capabilities: z.array(text(64)).max(PATHS_MAX),
       processRuntime: z.boolean().default(false),
+      executors: z.boolean().default(false),
     }),
     gpus: z
       .array(
@@ -102,7 +107,10 @@ const describedNode = z
       .array(z.strictObject({ role: roleSchema, scalars: describedScalars }))
       .max(STATIC_RESERVATIONS_MAX)
       .default([])
-      .refine((all) => new Set(all.map(({ role }) => role)).size === all.length, 'must not name a role twice'),
+      .refine((all) => new Set(all.map(({ role }) => role)).size === all.length, 'must not name a role twice')
+      .refine((all) => utf8Length(JSON.stringify(all)) <= STATIC_RESERVATIONS_BYTES_MAX, {
+        error: `must take at most ${STATIC_RESERVATIONS_BYTES_MAX} bytes`,
+      }),
     agentVersion: text(128),
     engine: text(256),
   })
@@ -157,12 +165,40 @@ export const statusesRequestSchema = z
   .strictObject({
     statuses: z.array(taskStatusSchema).max(STATUSES_MAX),
     released: z.array(taskIdSchema).max(LEDGER_ENTRIES_MAX),
+    removedVolumes: z
+      .array(z.string().regex(RESERVATION_ID_PATTERN, 'must be the id of a volume'))
+      .max(2 * STATUSES_MAX)
+      .optional()
+      .describe('Of those that were to be deleted: what is gone.'),
   })
   .meta({ id: 'StatusesRequest' });
 
 export const statusesResponseSchema = z
   .object({ results: z.array(z.enum(['committed', 'known', 'unknown'])) })
   .meta({ id: 'StatusesResponse' });
+
+const messageId = z.string().regex(/^[0-9a-z]{16,64}$/, 'must be 16 to 64 lower-case letters and digits');
+
+export const messagesRequestSchema = z
+  .strictObject({
+    taken: z
+      .array(messageId)
+      .max(MESSAGES_MAX)
+      .describe('Ids of messages for tasks here that their executors have taken, or that nobody is there for.'),
+    said: z
+      .array(z.strictObject({ id: messageId, task: taskIdSchema, data: messageDataSchema }))
+      .max(MESSAGES_MAX)
+      .describe('What tasks say to their frameworks.'),
+  })
+  .meta({ id: 'MessagesRequest' });
+
+export const messagesResponseSchema = z
+  .object({
+    results: z
+      .array(z.enum(['relayed', 'unknown', 'crowded']))
+      .describe('For each that was said. `crowded`: too many wait for the framework; it was thrown away.'),
+  })
+  .meta({ id: 'MessagesResponse' });
 
 /** One line of a stream's body. */
 export const logLineSchema = z
@@ -184,6 +220,7 @@ const _schemasAreExact: readonly [
   Exact<typeof heartbeatRequestSchema, HeartbeatRequest>,
   Exact<typeof taskStatusSchema, TaskStatus>,
   Exact<typeof statusesRequestSchema, StatusesRequest>,
+  Exact<typeof messagesRequestSchema, MessagesRequest>,
   Exact<typeof logLineSchema, LogLine>,
-] = [true, true, true, true, true];
+] = [true, true, true, true, true, true];
 void _schemasAreExact;

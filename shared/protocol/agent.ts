@@ -9,12 +9,13 @@
  * - `POST /v1/agent/statuses`   {@link StatusesRequest} → {@link StatusesResponse}
  * - `POST /v1/agent/streams/:id` a body of newline-delimited {@link LogLine}, sent as it arises; answered when it has ended or
  *   nobody wants it any more.
+ * - `POST /v1/agent/messages`   {@link MessagesRequest} → {@link MessagesResponse}
  *
  * Every call carries the session's epoch in the header `Berth-Epoch`; `stale-epoch` (409) means: register anew. A registration may be
  * refused with `identity-mismatch` (409): the node has another agent, or had another memory; ask again now and then, and leave what
  * runs alone. Or with `node-gone` (410): the node was declared gone; end what runs, forget everything, join as a new one.
  */
-import type { GroupSpec } from '../domain/job.ts';
+import type { TaskGroup } from '../domain/job.ts';
 import type { StopMark } from '../domain/ledger.ts';
 import type { Node } from '../domain/node.ts';
 import type { TaskReason, TaskState } from '../domain/task.ts';
@@ -67,12 +68,26 @@ export interface AssignmentPosition {
 export interface AssignmentResponse {
   readonly position: AssignmentPosition;
   readonly tasks: readonly AssignedTask[];
-  /** Changes whenever `streams` does; sent back as `?streams=`. */
+  /** Changes whenever `streams` or `messages` do; sent back as `?streams=`. */
   readonly streamsVersion: string;
   readonly streams: readonly StreamRequest[];
+  /** Frameworks' messages that the agent has not said to be taken. Absent where there are none. */
+  readonly messages?: readonly MessageForTask[] | undefined;
+  /** Persistent volumes that are to be deleted, once nothing uses them. Absent: none. */
+  readonly removingVolumes?: readonly string[] | undefined;
   /** Of what the agent keeps aside: whose end somebody has asked for. */
   readonly keptAsideStops?: readonly KeptAsideStop[] | undefined;
 }
+
+/** What a framework says to a task of its own: to an executor, or to one that an executor runs. */
+export interface MessageForTask {
+  readonly id: string;
+  readonly task: string;
+  readonly data: string;
+}
+
+/** Of a message's data, in bytes of UTF-8. */
+export const MESSAGE_BYTES_MAX = 65_536;
 
 export interface KeptAsideStop {
   readonly task: string;
@@ -85,7 +100,7 @@ export interface KeptAsideStop {
  */
 export interface AssignmentBody extends Omit<AssignmentResponse, 'tasks'> {
   /** By job, version and name; opaque to the agent. */
-  readonly groups: Readonly<Record<string, GroupSpec>>;
+  readonly groups: Readonly<Record<string, TaskGroup>>;
   readonly tasks: readonly AssignedTaskBody[];
 }
 
@@ -106,7 +121,9 @@ export interface AssignedTask {
   readonly run: number;
   /** What the task's record says. Only one that is still `staging` may be started by an agent that doesn't know it. */
   readonly state: TaskState;
-  readonly group: GroupSpec;
+  /** What the framework that launched it calls it. Absent: a job's. */
+  readonly name?: string | undefined;
+  readonly group: TaskGroup;
   /**
    * The agent stops the task itself when the last heartbeat that was confirmed was sent so long ago, and never starts it without a
    * session; null: the task runs on while the node is cut off.
@@ -138,10 +155,35 @@ export interface LogLine {
   readonly stream: 'stdout' | 'stderr';
   /** Without the line's end. */
   readonly text: string;
-  /** The line was too long for one piece and goes on in the next one of its stream, which has the same time. */
+  /** The line was too long for one piece and goes on in the next one of its stream, with the same time or a later one. */
   readonly continues?: boolean | undefined;
   /** Set on a last line when the output can't be had: why. */
   readonly error?: string | undefined;
+}
+
+export interface MessagesRequest {
+  /** Ids of messages for tasks here that executors have taken, or that nobody is there for. At most {@link MESSAGES_MAX}. */
+  readonly taken: readonly string[];
+  /** What tasks say to their frameworks. At most {@link MESSAGES_MAX}. */
+  readonly said: readonly SaidMessage[];
+}
+
+/** `id` is made by the agent: what it sends again is passed on once, as long as it waits. */
+export interface SaidMessage {
+  readonly id: string;
+  readonly task: string;
+  readonly data: string;
+}
+
+/** In one request. */
+export const MESSAGES_MAX = 16;
+
+export interface MessagesResponse {
+  /**
+   * One word for each that was said: `relayed`; `unknown` (no such task of a framework on this node); `crowded` (too many wait for the
+   * framework: it was thrown away).
+   */
+  readonly results: readonly ('relayed' | 'unknown' | 'crowded')[];
 }
 
 export interface HeartbeatRequest {
@@ -169,6 +211,8 @@ export interface StatusesRequest {
   readonly statuses: readonly TaskStatus[];
   /** Disowned tasks of which nothing runs any more. */
   readonly released: readonly string[];
+  /** Of those that were to be deleted: what is gone. Absent: none. */
+  readonly removedVolumes?: readonly string[] | undefined;
 }
 
 export const STATUSES_MAX = 100;

@@ -2,12 +2,12 @@
  * A node's assignment on its way to the agent and back. Hundreds of tasks are often made from one template, which may be large:
  * it is sent once.
  */
-import type { GroupSpec } from '../domain/job.ts';
+import type { TaskGroup } from '../domain/job.ts';
 import type { AssignedTask, AssignmentBody, AssignmentResponse } from './agent.ts';
 
 /** As it is sent. */
 export function assignmentBody(assignment: AssignmentResponse): AssignmentBody {
-  const groups: Record<string, GroupSpec> = {};
+  const groups: Record<string, TaskGroup> = {};
   const tasks = assignment.tasks.map(({ group, ...task }) => {
     const key = `${task.jobUid}/${task.jobVersion}/${task.groupName}`;
     groups[key] = group;

@@ -8,6 +8,7 @@ import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN } from '../domain/ids.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
 import { nameSchema, roleSchema } from './job.ts';
+import { messageDataSchema } from './message.ts';
 import { resourcesViewSchema, scalarsViewSchema, stopViewSchema, taskCountsSchema } from './views.ts';
 
 const time = z.iso.datetime({ precision: 3 });
@@ -178,6 +179,16 @@ export const updateViewSchema = z
   })
   .meta({ id: 'TaskUpdate' });
 
+export const messageViewSchema = z
+  .object({
+    id: z.string().describe('The same, should it come again.'),
+    task: z.string().describe('What the framework calls the executor, or the task that it runs, which says it.'),
+    node: z.string(),
+    at: time.describe('When the control plane heard of it.'),
+    data: z.string(),
+  })
+  .meta({ id: 'TaskMessage' });
+
 const GONE_CAUSES = ['expired', 'withdrawn'] as const;
 
 export const frameworkEventSchema = z
@@ -191,6 +202,7 @@ export const frameworkEventSchema = z
     z.object({ type: z.literal('offers'), offers: z.array(offerViewSchema) }),
     z.object({ type: z.literal('offer-gone'), offer: z.string(), because: z.enum(GONE_CAUSES) }),
     z.object({ type: z.literal('update'), update: updateViewSchema }),
+    z.object({ type: z.literal('message'), message: messageViewSchema }),
     z.object({ type: z.literal('superseded'), session: z.number().int(), message: z.string() }),
     z.object({ type: z.literal('ended'), message: z.string() }),
   ])
@@ -208,6 +220,16 @@ export const killSchema = z
       .describe("Between the polite signal and the kill. Absent: the task's own."),
   })
   .meta({ id: 'Kill' });
+
+export const messageSchema = z
+  .strictObject({
+    session: sessionSchema,
+    task: launchedNameSchema.describe('An executor, or a task that one runs.'),
+    data: messageDataSchema,
+  })
+  .meta({ id: 'Message' });
+
+export const sentMessageSchema = z.object({ id: z.string() }).meta({ id: 'SentMessage' });
 
 export const acknowledgeSchema = z
   .strictObject({
@@ -252,6 +274,8 @@ export type FrameworkView = z.output<typeof frameworkViewSchema>;
 export type OfferView = z.output<typeof offerViewSchema>;
 export type TaskUpdateView = z.output<typeof updateViewSchema>;
 export type FrameworkEvent = z.output<typeof frameworkEventSchema>;
+export type MessageView = z.output<typeof messageViewSchema>;
+export type SentMessage = z.output<typeof sentMessageSchema>;
 export type GoneCause = (typeof GONE_CAUSES)[number];
 export type Acknowledged = z.output<typeof acknowledgedSchema>;
 export type Reconciled = z.output<typeof reconciledSchema>;

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
 import { NAME_PATTERN, NAME_RULE, RESERVATION_ID_PATTERN, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import {
+  GROUP_RUNTIMES,
   type GroupSpec,
   JOB_KINDS,
   type JobSpec,
@@ -14,7 +15,6 @@ import {
   type NetworkMode,
   PLACEMENTS,
   PULL_POLICIES,
-  TASK_RUNTIMES,
 } from '../domain/job.ts';
 import { GPU_NODE_POLICIES } from '../domain/settings.ts';
 
@@ -153,7 +153,7 @@ export const groupSchema = z
     name: nameSchema.default('main'),
     count: z.number().int().min(1).max(COUNT_MAX).default(1).describe('How many tasks.'),
     runtime: z
-      .enum(TASK_RUNTIMES)
+      .enum(GROUP_RUNTIMES)
       .default('docker')
       .describe('`process`: without a container and an image, as a process of the node, where its operator allows it.'),
     image: z

@@ -1,7 +1,7 @@
 /** How a framework answers offers, and how offers and answers are shown. */
 import { z } from 'zod';
 import { nameFor, RESERVATION_ID_PATTERN } from '../domain/ids.ts';
-import type { GroupSpec } from '../domain/job.ts';
+import type { TaskGroup } from '../domain/job.ts';
 import { FILTER_SECONDS_DEFAULT } from '../domain/offer.ts';
 import {
   ACCEPTED_OFFERS_MAX,
@@ -58,6 +58,17 @@ const launchSchema = z
   .strictObject({
     task: launchedNameSchema.describe('What the framework calls it. No other one of its tasks on record has the name.'),
     ...describing,
+    isExecutor: z
+      .literal(true)
+      .optional()
+      .describe(
+        'It runs further tasks of the framework on its node, where the operator allows that (`--allow-executors`).',
+      ),
+    executor: launchedNameSchema
+      .optional()
+      .describe(
+        'What the framework calls the executor that runs the task instead of Berth: on the same node, or launched before it in the same call. Then it has no container: it says neither image nor anything else of one.',
+      ),
     resources: z
       .strictObject({
         ...resourcesSchema.shape,
@@ -76,17 +87,47 @@ const launchSchema = z
     stopAfterDisconnectSeconds,
   })
   .superRefine((task, context) => {
+    for (const [field, message] of executorFaults(task)) context.addIssue({ code: 'custom', path: [field], message });
     // What holds between the fields of a group holds here as well.
     const whole = { ...task.resources, gpus: Math.floor(task.resources.gpus) };
     const known = Object.keys(groupSchema.in.shape);
     const described = Object.fromEntries(Object.entries(task).filter(([field]) => known.includes(field)));
-    const checked = groupSchema.safeParse({ ...described, resources: whole });
-    for (const { path, message } of checked.error?.issues ?? []) context.addIssue({ code: 'custom', path, message });
+    // What is run by another task says as little of a container as a process does.
+    const runtime = task.executor === undefined ? task.runtime : 'process';
+    const checked = groupSchema.safeParse({ ...described, runtime, resources: whole });
+    for (const { path, message: told } of checked.error?.issues ?? []) {
+      const message = task.executor === undefined ? told : told.replaceAll('the runtime "process"', 'an `executor`');
+      context.addIssue({ code: 'custom', path, message });
+    }
   })
   .meta({
     id: 'LaunchedTask',
     description: 'A task as its framework describes it: a group of a job, but for one task.',
   });
+
+/** What a task that an executor runs can't be or promise: nobody but its executor has it in hand. */
+function executorFaults(task: {
+  readonly executor?: string | undefined;
+  readonly isExecutor?: true | undefined;
+  readonly runtime: string;
+  readonly user?: string | undefined;
+  readonly restart: { readonly afterReboot: boolean };
+  readonly stopAfterDisconnectSeconds?: number | undefined;
+}): [string, string][] {
+  if (task.executor === undefined) return [];
+  const faults: [string, boolean, string][] = [
+    ['runtime', task.runtime !== 'docker', 'is up to its `executor`; leave it out'],
+    ['isExecutor', task.isExecutor === true, 'is for tasks that no `executor` runs'],
+    ['user', task.user !== undefined, 'is that of its `executor`; leave it out'],
+    ['restart', task.restart.afterReboot, 'after a reboot is for tasks that no `executor` runs'],
+    [
+      'stopAfterDisconnectSeconds',
+      task.stopAfterDisconnectSeconds !== undefined,
+      'must be said of its `executor`, with which it ends',
+    ],
+  ];
+  return faults.flatMap(([field, isSaid, message]) => (isSaid ? [[field, message]] : []));
+}
 
 const reservationLabels = labels.refine(
   (value) => utf8Length(JSON.stringify(value)) <= RESERVATION_LABELS_BYTES_MAX,
@@ -256,15 +297,18 @@ export function operationOf(operation: AcceptRequest['operations'][number], newI
 }
 
 function launchRequestOf(launched: z.output<typeof launchSchema>): LaunchRequest {
-  const { task, reserved, labels: ownLabels, priority: ownPriority, ...described } = launched;
+  const { task, reserved, executor, isExecutor, labels: ownLabels, priority: ownPriority, ...described } = launched;
   const {
     replaceAfterSeconds: replaceAfter,
     stopAfterDisconnectSeconds: stopAfterDisconnect,
     ...container
   } = described;
-  const group: GroupSpec = {
+  const group: TaskGroup = {
     ...container,
-    network: networkOf(container),
+    ...(executor === undefined
+      ? { network: networkOf(container) }
+      : { runtime: 'executor' as const, network: 'none' as const }),
+    ...(isExecutor && { isExecutor }),
     name: nameFor(task),
     count: 1,
     constraints: [],
@@ -280,5 +324,6 @@ function launchRequestOf(launched: z.output<typeof launchSchema>): LaunchRequest
     },
     labels: ownLabels,
     reserved: reserved ?? null,
+    executor: executor ?? null,
   };
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { REFUSAL_CODES } from '../domain/errors.ts';
+import { DISPLACEMENT_CAUSES } from '../domain/job.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
 
@@ -11,8 +12,27 @@ export const timeSchema = z.iso.datetime({ precision: 3 });
 const time = timeSchema;
 const count = z.number().int().min(0);
 
+export const displacerViewSchema = z
+  .object({
+    because: z
+      .enum(DISPLACEMENT_CAUSES)
+      .describe('`guarantee`: the role is below it. `priority`: the task has a higher one in the same role.'),
+    role: roleSchema.describe('Whose guarantee it is; or the role of both tasks.'),
+    task: z.string().nullable().describe('It gets the place; null: what is offered to frameworks of the role.'),
+  })
+  .meta({ id: 'Displacer' });
+
 export const stopViewSchema = z
-  .object({ at: time, by: z.string(), reason: z.string() })
+  .object({
+    at: time,
+    by: z.string(),
+    reason: z.string(),
+    displacedBy: displacerViewSchema
+      .nullable()
+      // Left out by replicas of the version before, which may still answer.
+      .default(null)
+      .describe('For whom it has to make room; null: that is not why. Another attempt follows.'),
+  })
   .meta({ id: 'Stop', description: 'Who asked for the end, when and why.' });
 
 export const taskCountsSchema = z
@@ -179,6 +199,7 @@ export const nodeViewSchema = z
       privileged: z.boolean(),
       devices: z.array(z.string()),
       capabilities: z.array(z.string()),
+      executors: z.boolean(),
       processRuntime: z.boolean(),
     }),
     gpus: z
@@ -231,6 +252,7 @@ export const EVENT_TYPES = [
   'task.error',
   'task.lost',
   'task.stopping',
+  'task.displaced',
   'node.registered',
   'node.unreachable',
   'node.reachable',

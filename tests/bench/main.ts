@@ -8,6 +8,7 @@ import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { bundleAgent } from '../../infra/bundle/agent.ts';
 import { measureAgent } from './agent-memory.ts';
+import { measureAllocator } from './allocator.ts';
 import { readSettings, type Settings, USAGE } from './arguments.ts';
 import { measureBulk } from './bulk.ts';
 import { startCluster } from './cluster.ts';
@@ -43,6 +44,7 @@ async function* measure(settings: Settings): AsyncGenerator<Section> {
   const wants = (...parts: readonly string[]) => settings.parts.some((part) => parts.includes(part));
   if (wants('latency', 'bulk', 'agent', 'failover')) await bundleAgent();
   if (wants('planning')) yield await measurePlanning();
+  if (wants('allocator')) yield await measureAllocator();
   if (wants('store')) yield await measureStore();
   if (wants('agent')) yield await measureAgent(settings);
   if (wants('latency', 'bulk')) yield* measureCluster(settings);

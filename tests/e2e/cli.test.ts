@@ -99,6 +99,16 @@ describe('berth run', () => {
     expect(code).not.toBe(0);
   });
 
+  it.runIf(process.getuid?.() === 0)('is a process of the node where no container is wanted', async () => {
+    const script = 'echo "to-out $BERTH_INDEX"; echo to-err >&2; [ "$(id -u)" = 0 ] || exit 7';
+    const { code, out, err } = await berth(['run', '--process', '--', 'sh', '-c', script], dev.env);
+    expect({ code, out }).toEqual({ code: 7, out: 'to-out 0\n' });
+    expect(err).toMatch(/^to-err$/m);
+    const { code: missing, err: why } = await berth(['run', '--process', '--', 'no-such-program'], dev.env);
+    expect(why).toContain('there is no program no-such-program');
+    expect(missing).toBe(125);
+  });
+
   it('opens the ports that it was asked for', async () => {
     const script = `mkdir /www && echo here > /www/index.html && httpd -p 8080 -h /www && ${STEADY}`;
     const flags = ['--detach', '--name', 'web', '--port', 'http:8080'];

@@ -47,11 +47,12 @@ describe('berth dev', () => {
       await berth(['run', '--detach', '--name', 'left', IMAGE, '--', 'sleep', '1000'], dev.env);
       await vi.waitFor(async () => expect(await containers(`${markOf(dev.dataDir)}-left`)).toHaveLength(1), ENDING_MS);
       const deadMan = await runGuarded(dev);
+      const process = await runWithoutContainer(dev);
       expect(isRunning(deadMan)).toBe(true);
       const { code, err } = await dev.stop();
       expect(err).toMatch(/stopping\n$/);
       expect(code).toBe(0);
-      expect([...pids.values(), deadMan].filter(isRunning)).toEqual([]);
+      expect([...pids.values(), deadMan, ...process].filter(isRunning)).toEqual([]);
       expect(await containers(markOf(dev.dataDir))).toEqual([]);
       expect(existsSync(join(home, 'config/berth/config.json'))).toBe(false);
     },
@@ -133,6 +134,19 @@ describe('berth dev', () => {
     expect(code).toBe(1);
   });
 });
+
+/** Of a task that runs without a container, where the cluster can have such: its process. */
+async function runWithoutContainer(dev: DevCluster): Promise<number[]> {
+  if (globalThis.process.getuid?.() !== 0) return [];
+  const script = 'echo "pid $$"; exec sleep 1000';
+  await berth(['run', '--detach', '--process', '--name', 'bare', '--', 'sh', '-c', script], dev.env);
+  return vi.waitFor(async () => {
+    const { out } = await berth(['job', 'logs', 'bare'], dev.env);
+    const pid = Number(/pid (\d+)/.exec(out)?.[1]);
+    expect(isRunning(pid)).toBe(true);
+    return [pid];
+  }, ENDING_MS);
+}
 
 async function usePrintedCurl(dev: DevCluster): Promise<void> {
   const curl = /curl -sS[^\n]*\\\n(?:[^\n]*\\\n)*[^\n]*/.exec(dev.program.out())?.[0] ?? '';

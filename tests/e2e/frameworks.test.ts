@@ -54,7 +54,7 @@ async function idOf(name: string): Promise<string> {
 }
 
 async function tasksOf(framework: string, state: string): Promise<readonly TaskView[]> {
-  return (await client().tasks.list({ job: framework, state: [state] })).items;
+  return (await client().tasks.list({ framework, state: [state] })).items;
 }
 
 /** Subscribes, and answers each event in its own way. */
@@ -85,12 +85,20 @@ it(
     const painter = await example('painter');
     painter.start();
     const id = await eventually('the example to subscribe', () => idOf('painter'));
-    const before = await eventually('its tasks to run', async () => {
-      const running = await tasksOf(id, 'running');
-      return running.length === COUNT && running;
-    });
+    // It may have to wait until the hoarder has been throttled for a while: till then everything is offered there first.
+    const before = await eventually(
+      'its tasks to run',
+      async () => {
+        const running = await tasksOf(id, 'running');
+        return running.length === COUNT && running;
+      },
+      90_000,
+    );
     await client().jobs.submit({ name: 'beside', groups: [{ image: IMAGE, command: ['sleep', '600'] }] });
-    await eventually('a job to run beside them', async () => (await tasksOf('beside', 'running')).length === 1);
+    await eventually(
+      'a job to run beside them',
+      async () => (await client().tasks.list({ job: 'beside', state: ['running'] })).items.length === 1,
+    );
     const throttled = await eventually('the hoarder to be throttled', async () => {
       return (await client().frameworks.get(hoarder.id)).throttled ?? undefined;
     });
@@ -126,7 +134,7 @@ it(
       const containers = (await Promise.all(before.map((task) => cluster.containersOf(task.id)))).flat();
       return containers.every(({ State }) => State !== 'running');
     });
-    expect(await tasksOf('beside', 'running')).toHaveLength(1);
+    expect((await client().tasks.list({ job: 'beside', state: ['running'] })).items).toHaveLength(1);
   },
   3 * 60_000,
 );

@@ -101,7 +101,7 @@ export class KeepRunning {
     if (!this.session.offers.has(offer.id)) return;
     const names = Array.from({ length: Math.min(this.#missing(), this.#fitting(offer)) }, () => this.#nextName());
     if (names.length === 0) {
-      await this.session.decline([offer.id], { refuseSeconds: REFUSE_SECONDS });
+      await this.session.decline([offer.id], this.#missing() > 0 ? {} : { refuseSeconds: REFUSE_SECONDS });
       return;
     }
     const { image, command, cpus, memMiB } = this.#wish;
@@ -113,6 +113,8 @@ export class KeepRunning {
       for (const name of names) this.#tasks.delete(name);
       // It expired or was withdrawn on the way. Another one will come.
       if (!(error instanceof ApiError) || error.code !== 'offer-gone') throw error;
+      // Meanwhile it has declined what it seemed not to need.
+      await this.session.revive();
     }
   }
 

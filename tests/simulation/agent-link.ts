@@ -105,6 +105,11 @@ export class AgentLink implements ControlPlane {
     return Promise.reject(new ControlPlaneFault('refused', 'output is not simulated'));
   }
 
+  /** Nor are there executors. */
+  messages(): Promise<never> {
+    return Promise.reject(new ControlPlaneFault('refused', 'messages are not simulated'));
+  }
+
   #session(ctx: ServiceContext, epoch: number): NodeSession {
     const { node, plant } = this.#parts;
     return plant.session?.(ctx, { node, epoch }) ?? { node, epoch };

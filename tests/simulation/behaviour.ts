@@ -2,7 +2,7 @@
  * What a simulated container does, written into its task's environment by whoever submits the job and read by the engine
  * that runs it: so the control plane and the agent know as little about it as about a real program.
  */
-import type { GroupSpec } from '../../shared/domain/job.ts';
+import type { TaskGroup } from '../../shared/domain/job.ts';
 
 export interface Behaviour {
   /** It ends by itself after so long; null: never. */
@@ -33,7 +33,7 @@ export function environmentOf(behaviour: Behaviour): Record<string, string> {
   return { BEHAVIOUR: JSON.stringify(behaviour) };
 }
 
-export function behaviourOf(group: GroupSpec): Behaviour {
+export function behaviourOf(group: TaskGroup): Behaviour {
   const text = group.env['BEHAVIOUR'];
   if (text === undefined) throw new TypeError('a simulated group says nothing of its behaviour');
   return JSON.parse(text) as Behaviour;

@@ -7,6 +7,7 @@ import { type Agent, createAgent } from '../../node-agent/executor/agent.ts';
 import type { AgentConfig } from '../../node-agent/executor/contracts.ts';
 import { NO_CONSENT, type Node } from '../../shared/domain/node.ts';
 import type { Clock } from '../../shared/util/clock.ts';
+import { MemoryVolumes } from '../support/memory-volumes.ts';
 import { AgentLink } from './agent-link.ts';
 import { EngineClient } from './engine-client.ts';
 import { HostClock } from './host-clock.ts';
@@ -56,6 +57,7 @@ export class Machine {
   readonly #fence: SimulatedFence;
   readonly #admission: { isAdmitted: boolean };
   readonly #parts: MachineParts;
+  readonly #volumes = new MemoryVolumes();
   #life: Life | null = null;
   #starts = 0;
 
@@ -99,6 +101,7 @@ export class Machine {
     };
     const agent = createAgent({
       ...(this.#parts.plant.agent?.(seams) ?? seams),
+      volumes: this.#volumes,
       clock: process.clock,
       random: chance,
       config: configOf(node, this.#parts.zone, this.engine.boot),

@@ -16,5 +16,6 @@ export function launchRequest(
     template: { group, priority: 50, replaceAfterSeconds: 60, stopAfterDisconnectSeconds: undefined },
     labels: { color: 'blue' },
     reserved: null,
+    executor: null,
   };
 }

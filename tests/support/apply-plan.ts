@@ -36,19 +36,27 @@ export function applyRound(cluster: ClusterView, plan: RoundPlan, nowMs: number)
   const placed = new Map(plan.placements.map((placement) => [placement.task, placement]));
   const entries = Map.groupBy(plan.placements, ({ node }) => node);
   const offers = Map.groupBy(plan.offers, ({ node }) => node);
+  const stops = new Map(plan.stops.map(({ task, stop }) => [task, stop]));
+  const marked = (ledger: Ledger) =>
+    plan.stops.reduce(
+      (left, { task, stop: { atMs, reason } }) => markStop(left, task, { atMs, graceMs: 0, reason }),
+      ledger,
+    );
   return clusterOf({
     ...literal,
     roundNumber: literal.roundNumber + 1,
     ledgers: literal.ledgers.map((ledger) =>
       addOffers(
         addEntries(
-          sweptLedger(ledger, swept.get(ledger.node)),
+          marked(sweptLedger(ledger, swept.get(ledger.node))),
           (entries.get(ledger.node) ?? []).map(({ entry }) => entry),
         ),
         (offers.get(ledger.node) ?? []).map(({ offer }) => offer),
       ),
     ),
     tasks: literal.tasks.map((task) => {
+      const stop = stops.get(task.id);
+      if (stop !== undefined) return { ...task, stop };
       const placement = placed.get(task.id);
       if (placement === undefined) return task;
       const { node, why, entry } = placement;
@@ -70,22 +78,8 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   switch (action.type) {
     case 'create-tasks':
       return clusterOf({ ...literal, tasks: [...literal.tasks, ...action.tasks] });
-    case 'stop-task': {
-      const task = present(cluster.tasks.get(action.task), `task ${action.task}`);
-      const killed = {
-        state: 'killed',
-        atMs: action.stop.atMs,
-        reason: 'stop-requested',
-        message: action.stop.reason,
-      } as const;
-      const stopped =
-        task.state === 'pending' ? advance(task, killed, { stop: action.stop }) : { ...task, stop: action.stop };
-      const mark = { atMs: action.stop.atMs, graceMs: 0, reason: action.stop.reason };
-      return clusterOf({
-        ...replaceTasks(literal, [stopped]),
-        ledgers: literal.ledgers.map((ledger) => markStop(ledger, task.id, mark)),
-      });
-    }
+    case 'stop-task':
+      return stopTask(cluster, action);
     case 'conclude-job':
       return clusterOf({
         ...literal,
@@ -115,17 +109,8 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
       );
       return clusterOf(replaceTasks(literal, lost));
     }
-    case 'set-reservations': {
-      const { reservations } = present(cluster.nodes.get(action.node), `node ${action.node}`);
-      return clusterOf({
-        ...literal,
-        ledgers: literal.ledgers.map((ledger) =>
-          ledger.node === action.node
-            ? withStaticReservations(ledger, reservations, { by: action.node, atMs: action.atMs })
-            : ledger,
-        ),
-      });
-    }
+    case 'set-reservations':
+      return setReservations(cluster, action);
     case 'mark-disconnected':
       return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });
     case 'mark-connected':
@@ -139,10 +124,32 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
   }
 }
 
+function stopTask(cluster: ClusterView, { task: id, stop }: Extract<PassAction, { type: 'stop-task' }>): ClusterView {
+  const literal = literalOf(cluster);
+  const { atMs, reason } = stop;
+  const task = present(cluster.tasks.get(id), `task ${id}`);
+  const killed = { state: 'killed', atMs, reason: 'stop-requested', message: reason } as const;
+  const stopped = task.state === 'pending' ? advance(task, killed, { stop }) : { ...task, stop };
+  return clusterOf({
+    ...replaceTasks(literal, [stopped]),
+    ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, { atMs, graceMs: 0, reason })),
+  });
+}
+
 function changeFramework(cluster: ClusterView, id: string, change: Partial<Framework>): ClusterView {
   const literal = literalOf(cluster);
   const frameworks = literal.frameworks.map((one) => (one.id === id ? { ...one, ...change } : one));
   return clusterOf({ ...literal, frameworks });
+}
+
+function setReservations(
+  cluster: ClusterView,
+  { node: id, atMs }: Extract<PassAction, { type: 'set-reservations' }>,
+): ClusterView {
+  const literal = literalOf(cluster);
+  const { reservations } = present(cluster.nodes.get(id), `node ${id}`);
+  const set = (ledger: Ledger) => withStaticReservations(ledger, reservations, { by: id, atMs });
+  return clusterOf({ ...literal, ledgers: literal.ledgers.map((one) => (one.node === id ? set(one) : one)) });
 }
 
 function forget(cluster: ClusterView, records: readonly Forgettable[]): ClusterView {

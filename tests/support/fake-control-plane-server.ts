@@ -10,6 +10,7 @@ import type {
   AssignmentBody,
   AssignmentResponse,
   LogLine,
+  MessagesRequest,
   RegisterRequest,
   StatusesRequest,
 } from '../../shared/protocol/agent.ts';
@@ -85,6 +86,8 @@ async function answer(
       return controlPlane.heartbeat(epoch, ((await json(request)) as { sentAtMs: number }).sentAtMs, gone.signal);
     case 'POST /v1/agent/statuses':
       return controlPlane.statuses(epoch, (await json(request)) as StatusesRequest, gone.signal);
+    case 'POST /v1/agent/messages':
+      return controlPlane.messages(epoch, (await json(request)) as MessagesRequest, gone.signal);
     case 'POST /v1/agent/streams/:id':
       await controlPlane.stream(epoch, present(url.pathname.split('/').at(-1), 'id'), lines(request), gone.signal);
       return null;

@@ -15,8 +15,12 @@ import type {
   HeartbeatResponse,
   KeptAsideStop,
   LogLine,
+  MessageForTask,
+  MessagesRequest,
+  MessagesResponse,
   RegisterRequest,
   RegisterResponse,
+  SaidMessage,
   StatusesRequest,
   StatusesResponse,
   StreamRequest,
@@ -35,10 +39,12 @@ export class FakeControlPlane implements ControlPlane {
   readonly #tasks = new Map<string, AssignedTask>();
   readonly #waiters = new Set<() => void>();
   #streams: readonly StreamRequest[] = [];
+  #messages: readonly MessageForTask[] = [];
   #streamsChanges = 0;
   epoch = 0;
   incarnation = 1;
   keptAsideStops: readonly KeptAsideStop[] = [];
+  #removingVolumes: readonly string[] = [];
   generation = 1;
   /** Every call fails in this way until it is null again. */
   fault: ControlPlaneFaultKind | null = null;
@@ -49,7 +55,13 @@ export class FakeControlPlane implements ControlPlane {
   readonly received = {
     statuses: [] as TaskStatus[],
     batches: [] as number[],
+    /** Ids of messages that executors have taken. */
+    taken: [] as string[],
+    said: [] as SaidMessage[],
+    /** How many came in each request. */
+    saidAtOnce: [] as number[],
     released: [] as string[],
+    removedVolumes: [] as string[],
     lines: new Map<string, LogLine[]>(),
     endedStreams: [] as string[],
     /** The agent broke them off. */
@@ -88,6 +100,12 @@ export class FakeControlPlane implements ControlPlane {
   sweepEnded(): void {
     const ended = [...this.#tasks.values()].filter((task) => isTerminal(task.state) && !task.disowned);
     if (ended.length > 0) this.sweep(...ended.map((task) => task.id));
+  }
+
+  /** Asks for the end of volumes. */
+  removeVolumes(...ids: readonly string[]): void {
+    this.#removingVolumes = ids;
+    this.#changed();
   }
 
   /** What readers want now, in place of what they wanted before. */
@@ -146,7 +164,9 @@ export class FakeControlPlane implements ControlPlane {
       tasks: [...this.#tasks.values()],
       streamsVersion: String(this.#streamsChanges),
       streams: this.#streams,
+      messages: this.#messages,
       keptAsideStops: this.keptAsideStops,
+      ...(this.#removingVolumes.length > 0 && { removingVolumes: this.#removingVolumes }),
     };
   }
 
@@ -165,8 +185,37 @@ export class FakeControlPlane implements ControlPlane {
       this.#tasks.delete(id);
     }
     if (request.released.length > 0) this.#changed();
+    const { removedVolumes = [] } = request;
+    this.received.removedVolumes.push(...removedVolumes);
+    if (removedVolumes.length > 0)
+      this.removeVolumes(...this.#removingVolumes.filter((id) => !removedVolumes.includes(id)));
     if (this.losesAnswers) throw new ControlPlaneFault('away', 'the answer was lost');
     return { results };
+  }
+
+  /** Messages for tasks, listed until the agent has said that they are taken. */
+  send(message: MessageForTask): void {
+    this.#messages = [...this.#messages, message];
+    this.#streamsChanges += 1;
+    this.#wake();
+  }
+
+  /** Its time is over. */
+  forget(message: string): void {
+    if (!this.#messages.some(({ id }) => id === message)) return;
+    this.#messages = this.#messages.filter(({ id }) => id !== message);
+    this.#streamsChanges += 1;
+    this.#wake();
+  }
+
+  async messages(epoch: number, { taken, said }: MessagesRequest): Promise<MessagesResponse> {
+    await this.#check(epoch);
+    this.received.taken.push(...taken);
+    this.received.said.push(...said);
+    this.received.saidAtOnce.push(said.length);
+    for (const id of taken) this.forget(id);
+    if (this.losesAnswers) throw new ControlPlaneFault('away', 'the answer was lost');
+    return { results: said.map(() => 'relayed') };
   }
 
   async stream(epoch: number, id: string, lines: AsyncIterable<readonly LogLine[]>): Promise<void> {

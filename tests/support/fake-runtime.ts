@@ -15,6 +15,7 @@ import {
   type RuntimeListener,
   type Subscription,
 } from '../../node-agent/executor/contracts.ts';
+import { volumesOf } from '../../shared/domain/job.ts';
 import type { AssignedTask, LogLine } from '../../shared/protocol/agent.ts';
 import { type Clock, sleep, type Timer } from '../../shared/util/clock.ts';
 
@@ -179,7 +180,9 @@ export class FakeRuntime implements Runtime {
     if (this.containerOf(assigned.id) !== undefined) throw new Error(`two containers for task ${assigned.id}`);
     const behaviour = this.#options.behaviour?.(assigned) ?? LONG_RUNNING;
     const id = this.#nextId();
-    this.#containers.set(id, { container: created(id, assigned.id, run), behaviour, timer: null });
+    const volumes = volumesOf(assigned.group);
+    const container = { ...created(id, assigned.id, run), ...(volumes.length > 0 && { volumes }) };
+    this.#containers.set(id, { container, behaviour, timer: null });
     const life = this.#life;
     await beforeStart(id);
     await this.#startTakes(behaviour.startMs);
@@ -189,9 +192,9 @@ export class FakeRuntime implements Runtime {
       this.#delete(id);
       return { type: 'refused', ...behaviour.refusal };
     }
-    const container = this.#begin(id);
+    const begun = this.#begin(id);
     this.#throwIfFaulty('run', true);
-    return { type: 'started', container };
+    return { type: 'started', container: begun };
   }
 
   signal(id: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -15,6 +15,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { FakeFence } from './fake-fence.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { MemoryJournal } from './memory-journal.ts';
+import { MemoryVolumes } from './memory-volumes.ts';
 import { JOINER, nodeOf, nodePrincipal } from './replica.ts';
 
 /** The machine under it stays up. */
@@ -43,6 +44,7 @@ export class NearAgent {
     this.#agent = createAgent({
       controlPlane: this.#link,
       runtime: this.runtime,
+      volumes: new MemoryVolumes(),
       journal: this.#journal,
       fence: this.#fence,
       clock: new SystemClock(),
@@ -84,6 +86,7 @@ function directLink(node: string, replica: () => ServiceContext): ControlPlane {
       return { nodeToken: null };
     },
     statuses: (epoch, request) => call((ctx) => commitStatuses(ctx, { node, epoch }, request)),
+    messages: () => Promise.reject(new ControlPlaneFault('refused', 'nobody says anything here')),
     stream: () => Promise.reject(new ControlPlaneFault('refused', 'nobody asks for output here')),
   };
 }

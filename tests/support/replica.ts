@@ -5,7 +5,7 @@ import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
 import type { Principal } from '../../control-plane/auth/principal.ts';
 import { runPasses } from '../../control-plane/controllers/pass.ts';
-import { runRound } from '../../control-plane/controllers/round.ts';
+import { doneBy, runRound } from '../../control-plane/controllers/round.ts';
 import type { PassFacts } from '../../control-plane/reconcile/actions.ts';
 import { ensureCluster } from '../../control-plane/services/cluster.ts';
 import type { Call, ServiceContext } from '../../control-plane/services/context.ts';
@@ -62,7 +62,7 @@ async function settle(ctx: ServiceContext): Promise<void> {
   for (let looks = 0; looks < 1000; looks++) {
     const pass = await runPasses(ctx, NO_OUTAGE);
     const round = await runRound(ctx);
-    if (!pass.again && !round.again && pass.committed + round.placed + round.swept + round.offered === 0) return;
+    if (!pass.again && !round.again && pass.committed + doneBy(round) === 0) return;
   }
   throw new Error('passes and rounds find no end');
 }

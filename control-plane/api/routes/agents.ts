@@ -7,6 +7,8 @@ import {
   heartbeatRequestSchema,
   heartbeatResponseSchema,
   logLineSchema,
+  messagesRequestSchema,
+  messagesResponseSchema,
   registerRequestSchema,
   registerResponseSchema,
   statusesRequestSchema,
@@ -16,6 +18,7 @@ import { assignmentBody } from '../../../shared/protocol/assignment.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { commitStatuses, heartbeat, registerNode } from '../../services/agents.ts';
 import { waitForAssignment } from '../../services/assignments.ts';
+import { takeMessages } from '../../services/messages.ts';
 import { mintNodeToken, renewNodeToken } from '../../services/tokens.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
@@ -115,6 +118,20 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
       },
       async ({ principal, epoch, body }) => {
         const response = await commitStatuses(ctx, { node: nodeOf(principal), epoch }, body);
+        return current(ctx.mirror.revision, response);
+      },
+    ),
+    endpoint(
+      {
+        ...base,
+        method: 'post',
+        path: '/v1/agent/messages',
+        summary: 'Pass messages of executors on, and confirm those for them',
+        body: messagesRequestSchema,
+        answers: { 200: { description: 'What became of each that was said.', schema: messagesResponseSchema } },
+      },
+      async ({ principal, epoch, body }) => {
+        const response = await takeMessages(ctx, { node: nodeOf(principal), epoch }, body);
         return current(ctx.mirror.revision, response);
       },
     ),

@@ -8,8 +8,10 @@ import {
   frameworkIdSchema,
   frameworkViewSchema,
   killSchema,
+  messageSchema,
   reconciledSchema,
   reconcileSchema,
+  sentMessageSchema,
   subscriptionSchema,
   updateViewSchema,
 } from '../../../shared/protocol/framework.ts';
@@ -19,6 +21,7 @@ import type { Principal } from '../../auth/principal.ts';
 import { acknowledgeUpdates, killTask, reconcile } from '../../services/framework-calls.ts';
 import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
 import { getFramework, listFrameworks, subscribe, tearDown } from '../../services/frameworks.ts';
+import { sendMessage } from '../../services/messages.ts';
 import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
@@ -42,6 +45,7 @@ export function frameworkEndpoints(parts: ApiParts): readonly Endpoint[] {
     streamEndpoint(parts),
     killEndpoint(parts),
     acknowledgeEndpoint(parts),
+    messageEndpoint(parts),
     ...reconcileEndpoints(parts),
   ];
 }
@@ -222,6 +226,31 @@ function acknowledgeEndpoint({ ctx }: ApiParts): Endpoint {
     },
     async ({ principal, params, body }) => {
       return { status: 200, body: await acknowledgeUpdates(ctx, principal, { id: params.id, ...body }) };
+    },
+  );
+}
+
+function messageEndpoint({ ctx }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...frameworkBase,
+      method: 'post',
+      path: '/v1/frameworks/{id}/messages',
+      summary: 'Say something to an executor',
+      description:
+        'Or to a task that one runs. It is passed on once the node asks for it, perhaps more than once, and thrown away if it is not taken within ten minutes or its task ends: answers that matter are up to framework and executor. What executors say comes on the stream as `message`, at most as long as the framework is without one for ten minutes.',
+      params: frameworkParams,
+      body: messageSchema,
+      answers: {
+        202: { description: 'It waits for the executor.', schema: sentMessageSchema },
+        404: { description: 'The framework has no such task on record.' },
+        ...sessionAnswers,
+        409: { description: 'The task has ended, hears nothing, or its node is away; or `session-moved`.' },
+        429: { description: 'Too many messages wait for it already.' },
+      },
+    },
+    async ({ principal, params, body: { session, task, data } }) => {
+      return { status: 202, body: await sendMessage(ctx, principal, { id: params.id, session, name: task, data }) };
     },
   );
 }

@@ -40,6 +40,7 @@ interface RunFlags {
   readonly timeout?: number;
   readonly constraint?: readonly Constraint[];
   readonly pull?: (typeof PULL_POLICIES)[number];
+  readonly process?: boolean;
   readonly file?: string;
   readonly detach?: boolean;
   readonly quiet?: boolean;
@@ -51,6 +52,7 @@ Examples:
   berth run --cpus 0.5 --mem 256 --timeout 10m alpine:3.20 -- sh -c 'make test'
   berth run --count 4 --retries 2 --constraint zone=a worker:1.4
   berth run --port http:8080 --detach web:2
+  berth run --process -- uname -a
   berth run -f job.yaml
 
 The exit code is the container's own; of several tasks, that of the first that failed. 125 means that Berth itself failed.
@@ -80,6 +82,7 @@ export function addRunCommand(program: Command, io: Io, finish: (exitCode: numbe
     .option('--timeout <duration>', 'stop a task that runs longer', durationSeconds)
     .option('--constraint <expression>', 'what the node must be, such as zone=a (repeatable)', constraintArgument)
     .addOption(new Option('--pull <policy>', 'when to pull the image').choices(PULL_POLICIES))
+    .option('--process', 'without a container and an image, as a process of the node')
     .option('-f, --file <path>', 'take the job from a file instead; - is standard input')
     .option('-d, --detach', 'submit it and leave')
     .option('-q, --quiet', 'only the output of the tasks')
@@ -104,14 +107,30 @@ async function wantedJob(
   flags: RunFlags,
 ): Promise<WantedJob> {
   if (flags.file === undefined) {
+    const name = flags.name ?? `run-${randomId(session.io.random, 8)}`;
     if (image === undefined) {
+      if (flags.process === true) {
+        throw new CliError('no command was given', {
+          exitCode: EXIT.usage,
+          remedy: 'Name one, as in `berth run --process -- uname -a`.',
+        });
+      }
       throw new CliError('no image was given', {
         exitCode: EXIT.usage,
         remedy: 'Name one, as in `berth run alpine:3.20 -- echo hello`, or a file with -f.',
       });
     }
-    const name = flags.name ?? `run-${randomId(session.io.random, 8)}`;
+    // Without an image the first word is the command's too.
+    if (flags.process === true) {
+      return { spec: specFromFlags({ name, image: null, command: [image, ...command], flags }), explain: faultOfFlag };
+    }
     return { spec: specFromFlags({ name, image, command, flags }), explain: faultOfFlag };
+  }
+  if (flags.process === true) {
+    throw new CliError('both --process and a file were given', {
+      exitCode: EXIT.usage,
+      remedy: 'Say `runtime: process` in the file.',
+    });
   }
   if (image !== undefined) {
     throw new CliError('both an image and a file were given', { exitCode: EXIT.usage, remedy: 'Give one of them.' });
@@ -129,7 +148,8 @@ async function wantedJob(
 
 export function specFromFlags(options: {
   name: string;
-  image: string;
+  /** Null: without a container. */
+  image: string | null;
   command: readonly string[];
   flags: RunFlags;
 }): JobSpecInput {
@@ -140,9 +160,7 @@ export function specFromFlags(options: {
     ...(flags.role === undefined ? {} : { role: flags.role }),
     groups: [
       {
-        image,
-        // The image's entrypoint stands, as with every other way of running a container.
-        ...(command.length === 0 ? {} : { args: [...command] }),
+        ...commandOf(image, command),
         ...(flags.count === undefined ? {} : { count: flags.count }),
         ...(flags.env === undefined ? {} : { env: { ...flags.env } }),
         resources: { ...(cpus === undefined ? {} : { cpus }), ...(memMiB === undefined ? {} : { memMiB }) },
@@ -155,6 +173,12 @@ export function specFromFlags(options: {
       },
     ],
   };
+}
+
+function commandOf(image: string | null, command: readonly string[]) {
+  if (image === null) return { runtime: 'process' as const, command: [...command] };
+  // The image's entrypoint stands, as with every other way of running a container.
+  return { image, ...(command.length === 0 ? {} : { args: [...command] }) };
 }
 
 function mutableConstraint({ values, ...rest }: Constraint) {
@@ -173,6 +197,8 @@ const FLAG_OF_PATH: readonly (readonly [string, string])[] = [
   ['/groups/0/ports', '--port'],
   ['/groups/0/image', 'image'],
   ['/groups/0/args', 'command'],
+  ['/groups/0/command', 'command'],
+  ['/groups/0/pullPolicy', '--pull'],
   ['/groups/0/env', '--env'],
   ['/name', '--name'],
   ['/role', '--role'],

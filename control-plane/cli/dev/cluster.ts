@@ -17,6 +17,7 @@ import { endDeadMen } from './dead-men.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { checkEtcd, planEtcd } from './etcd.ts';
 import { takePort } from './ports.ts';
+import { canRunProcesses, endProcessTasks, processDirOf } from './process-tasks.ts';
 
 export interface ClusterOptions {
   /** Where the API listens; 0: any free port. */
@@ -39,7 +40,7 @@ export interface Cluster {
   readonly logsDir: string;
   /** Resolves when a part of it has died by itself. */
   readonly broken: Promise<ChildEnd>;
-  /** Ends everything, and removes the containers of its nodes. */
+  /** Ends everything, and removes what its nodes ran. */
   stop(): Promise<void>;
   /** Ends everything at once, without tidying up. */
   kill(): void;
@@ -66,6 +67,7 @@ export async function startCluster(io: Io, options: ClusterOptions): Promise<Clu
   const end = async (left: { readonly keep: boolean }) => {
     await crew.stopAgents();
     await engine.removeContainersOf(nodes);
+    for (const node of nodes) await endProcessTasks(processDirOf(node), io.clock);
     await endDeadMen(join(dataDir.path, 'agents'), io.clock);
     await crew.stopRest();
     await dataDir.release(left);
@@ -160,6 +162,7 @@ async function startAgents({
   const { token } = await client.createToken({ kind: 'join', subject: 'berth-dev', ttlSeconds: JOIN_TOKEN_SECONDS });
   const joinTokenFile = join(dataDir.path, 'join-token');
   await writeFile(joinTokenFile, `${token}\n`, { mode: 0o600 });
+  const mayRunProcesses = canRunProcesses();
   for (const [at, node] of nodes.entries()) {
     const firstPort = FIRST_PORT[isDefault ? 'default' : 'other'] + at * PORTS_PER_NODE;
     const { cpus, memMiB } = shareOf(at);
@@ -170,6 +173,7 @@ async function startAgents({
       // All agents of this machine would find the same ones, and each would give them away.
       ...['--gpus', 'none'],
       ...['--resources', `cpus=${cpus},memMiB=${memMiB},ports=${firstPort}-${firstPort + PORTS_PER_NODE - 1}`],
+      ...(mayRunProcesses ? ['--allow-process-runtime', '--process-dir', processDirOf(node)] : []),
     ];
     const logFile = join(dataDir.path, 'logs', `${node}.log`);
     const env = cleanEnvironment(crew.env);

@@ -130,12 +130,23 @@ function groupText(group: JobView['spec']['groups'][number]): string {
   const words = [...(group.command ?? []), ...(group.args ?? [])];
   const gpuText = gpus > 0 ? `, ${counted(gpus, 'GPU')}` : '';
   return printable(
-    `${group.count} × ${group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
+    `${group.count} × ${group.runtime === 'process' ? 'process' : group.image}${words.length > 0 ? ` ${words.join(' ')}` : ''} (${cpus} CPUs, ${mebibytesText(memMiB)}${gpuText})`,
   );
 }
 
 function stopText(stop: { at: string; by: string; reason: string }): string {
   return printable(`${stop.at} by ${stop.by}: ${stop.reason}`);
+}
+
+/** A replica of a later version may know further causes. */
+function displacedText({ because, role, task }: { because: string; role: string; task: string | null }): string {
+  const causes: Readonly<Record<string, string>> = {
+    guarantee: `because role ${role} is below its guarantee`,
+    priority: `because that has a higher priority in role ${role}`,
+  };
+  return printable(
+    `${task === null ? `for frameworks of role ${role}` : `by task ${task}`}, ${causes[because] ?? `because of ${because}`}`,
+  );
 }
 
 /** A job's name as it is typed; of a framework, which isn't a job, that it is one. */
@@ -174,6 +185,7 @@ export function renderTask(task: TaskView, { paint, width }: RenderOptions): str
       ...(task.exitCode === null ? [] : [['Exit code', String(task.exitCode)] as const]),
       ...(task.notBefore === null ? [] : [['Not before', task.notBefore] as const]),
       ...(task.stop === null ? [] : [['Stop', stopText(task.stop)] as const]),
+      ...(task.stop?.displacedBy ? [['Displaced', displacedText(task.stop.displacedBy)] as const] : []),
     ],
     paint,
   );
@@ -300,6 +312,7 @@ function consentText(consent: NodeView['consent']): string {
   const parts = [
     ...(consent.hostNetwork ? ['host network'] : []),
     ...(consent.privileged ? ['privileged'] : []),
+    ...(consent.executors ? ['executors'] : []),
     ...consent.hostMounts.map((path) => `mounts of ${path}`),
     ...consent.devices.map((path) => `device ${path}`),
     ...consent.capabilities.map((name) => `CAP_${name}`),

@@ -7,6 +7,7 @@ import type {
   AssignmentBody,
   AssignmentResponse,
   HeartbeatResponse,
+  MessagesResponse,
   RegisterResponse,
   StatusesResponse,
 } from '../../../shared/protocol/agent.ts';
@@ -41,12 +42,13 @@ export function registerResponse(body: string): RegisterResponse {
 
 export function assignmentResponse(body: string): AssignmentResponse {
   const fields = expected('assignment', body);
-  const { position, groups, tasks, streams, streamsVersion } = fields;
+  const { position, groups, tasks, streams, streamsVersion, messages } = fields;
   if (!isFields(position)) throw malformed('assignment', 'position');
   requireNumbers('assignment', position, ['incarnation', 'generation']);
   if (!isFields(groups)) throw malformed('assignment', 'groups');
   if (!Array.isArray(tasks)) throw malformed('assignment', 'tasks');
   if (!Array.isArray(streams)) throw malformed('assignment', 'streams');
+  if (messages !== undefined && !Array.isArray(messages)) throw malformed('assignment', 'messages');
   if (typeof streamsVersion !== 'string') throw malformed('assignment', 'streamsVersion');
   const assignment = resolveAssignment(fields as unknown as AssignmentBody);
   if (assignment === null) throw malformed('assignment', "a task's group");
@@ -63,6 +65,12 @@ export function statusesResponse(body: string): StatusesResponse {
   const fields = expected('status', body);
   if (!Array.isArray(fields['results'])) throw malformed('status', 'results');
   return fields as unknown as StatusesResponse;
+}
+
+export function messagesResponse(body: string): MessagesResponse {
+  const fields = expected('messages', body);
+  if (!Array.isArray(fields['results'])) throw malformed('messages', 'results');
+  return fields as unknown as MessagesResponse;
 }
 
 function expected(what: string, body: string): Fields {

@@ -6,13 +6,22 @@ import {
   EPOCH_HEADER,
   type HeartbeatResponse,
   type LogLine,
+  type MessagesRequest,
+  type MessagesResponse,
   type RegisterRequest,
   type RegisterResponse,
   type StatusesRequest,
   type StatusesResponse,
 } from '../../../shared/protocol/agent.ts';
 import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } from '../../executor/contracts.ts';
-import { assignmentResponse, faultIn, heartbeatResponse, registerResponse, statusesResponse } from './answers.ts';
+import {
+  assignmentResponse,
+  faultIn,
+  heartbeatResponse,
+  messagesResponse,
+  registerResponse,
+  statusesResponse,
+} from './answers.ts';
 import { type HttpAnswer, HttpCalls, readAnswer } from './http-calls.ts';
 
 const CALL_TIMEOUT_MS = 15_000;
@@ -89,6 +98,12 @@ export class HttpControlPlane implements ControlPlane {
     const timeoutMs = CALL_TIMEOUT_MS;
     const answer = await this.#post('/v1/agent/statuses', request, { epoch, timeoutMs, signal });
     return statusesResponse(answer.body);
+  }
+
+  async messages(epoch: number, request: MessagesRequest, signal: AbortSignal): Promise<MessagesResponse> {
+    const timeoutMs = CALL_TIMEOUT_MS;
+    const answer = await this.#post('/v1/agent/messages', request, { epoch, timeoutMs, signal });
+    return messagesResponse(answer.body);
   }
 
   async stream(

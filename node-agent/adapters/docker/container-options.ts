@@ -1,10 +1,10 @@
 /** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
 import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
-import type { MountSpec } from '../../../shared/domain/job.ts';
+import { type MountSpec, volumesOf } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
 import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
-import { type Place, taskEnvironment } from '../../core/task-environment.ts';
+import { type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
 import type { ContainerRequest } from '../../executor/contracts.ts';
 
 export const LABELS = {
@@ -14,6 +14,7 @@ export const LABELS = {
   job: 'io.berth.job',
   attempt: 'io.berth.attempt',
   run: 'io.berth.run',
+  volumes: 'io.berth.volumes',
 } as const;
 
 /** Who the containers belong to. */
@@ -23,6 +24,8 @@ export interface Owner extends Place {
 }
 
 const MIB = 1024 * 1024;
+/** Where an executor finds its socket. */
+const ENDPOINT_FOLDER = '/run/berth-executor';
 /** What a container has written is kept up to this size, in MiB, in three files. */
 export const LOG_MAX_MIB_DEFAULT = 96;
 const LOG_FILES_MAX = 3;
@@ -50,14 +53,21 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
       [LABELS.job]: assigned.jobName,
       [LABELS.attempt]: String(assigned.attempt),
       [LABELS.run]: String(request.run),
+      ...volumesLabel(group),
     },
     ...(group.network === 'bridge' ? { ExposedPorts: exposedPorts(assigned) } : {}),
     HostConfig: hostConfig(request, owner.logMaxMiB ?? LOG_MAX_MIB_DEFAULT),
   };
 }
 
+/** What deletes a volume looks at it; a container without any has none. */
+function volumesLabel(group: AssignedTask['group']): Record<string, string> {
+  const volumes = volumesOf(group);
+  return volumes.length === 0 ? {} : { [LABELS.volumes]: volumes.join(',') };
+}
+
 function hostConfig(
-  { assigned, mountSources }: ContainerRequest,
+  { assigned, mountSources, endpoint }: ContainerRequest,
   logMaxMiB: number,
 ): ContainerCreateOptions['HostConfig'] {
   const { group } = assigned;
@@ -71,7 +81,7 @@ function hostConfig(
     MemorySwap: memoryBytes,
     ...cpuLimit(resources.cpus),
     PidsLimit: resources.pids,
-    Mounts: group.mounts.map((mount) => mountOptions(mount, mountSources)),
+    Mounts: [...group.mounts.map((mount) => mountOptions(mount, mountSources)), ...endpointMount(endpoint)],
     Privileged: group.privileged,
     CapAdd: [...group.capAdd],
     Devices: group.devices.map((path) => ({
@@ -102,8 +112,12 @@ function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
   return { CpuPeriod: periodUs, CpuQuota: quotaUs };
 }
 
-function environment(owner: Owner, { assigned, run }: ContainerRequest): string[] {
-  const variables = { ...taskEnvironment(owner, assigned, run), ...containerGpuEnvironment(assigned) };
+function environment(owner: Owner, { assigned, run, endpoint }: ContainerRequest): string[] {
+  const variables = {
+    ...taskEnvironment(owner, assigned, run),
+    ...containerGpuEnvironment(assigned),
+    ...(endpoint === undefined ? {} : socketVariable(ENDPOINT_FOLDER)),
+  };
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 
@@ -131,6 +145,12 @@ function portBindings(assigned: AssignedTask): Record<string, { HostPort: string
 
 function exposedPorts(assigned: AssignedTask): Record<string, object> {
   return Object.fromEntries(mappings(assigned).map(({ inside }) => [inside, {}]));
+}
+
+/** The folder rather than the socket in it, which the next agent replaces by one of its own. */
+function endpointMount(endpoint: string | undefined) {
+  if (endpoint === undefined) return [];
+  return [{ Type: 'bind' as const, Source: endpoint, Target: ENDPOINT_FOLDER, ReadOnly: true }];
 }
 
 function mountOptions(mount: MountSpec, sources: ReadonlyMap<string, string>) {

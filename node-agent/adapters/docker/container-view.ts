@@ -20,6 +20,7 @@ export function containerOf(info: ContainerInspectInfo): Container | null {
     error: State.Error,
     startedAtMs: timeOf(State.StartedAt),
     endedAtMs: state === 'exited' ? timeOf(State.FinishedAt) : null,
+    ...volumesIn(info.Config.Labels),
   };
 }
 
@@ -39,6 +40,7 @@ export function listedContainer(info: ContainerInfo): Container | null {
     // When it was created, in seconds: near enough for one whose start is on no record.
     startedAtMs: state === 'running' ? info.Created * 1000 : null,
     endedAtMs: null,
+    ...volumesIn(info.Labels),
   };
 }
 
@@ -52,6 +54,11 @@ function taskOf(labels: Readonly<Record<string, string>>): TaskId | null {
 function runOf(labels: Readonly<Record<string, string>>): number {
   const run = labels[LABELS.run] ?? '';
   return /^\d{1,9}$/.test(run) ? Number(run) : 0;
+}
+
+function volumesIn(labels: Readonly<Record<string, string>>): Pick<Container, 'volumes'> {
+  const volumes = labels[LABELS.volumes];
+  return volumes === undefined ? {} : { volumes: volumes.split(',') };
 }
 
 function stateOf(status: string): Container['state'] {

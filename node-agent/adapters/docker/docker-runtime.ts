@@ -4,6 +4,7 @@
  */
 import { realpath } from 'node:fs/promises';
 import Docker from 'dockerode';
+import { volumesOf } from '../../../shared/domain/job.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
@@ -134,6 +135,7 @@ export class DockerRuntime implements Runtime {
         error: '',
         startedAtMs: this.#options.clock.now(),
         endedAtMs: null,
+        volumes: volumesOf(request.assigned.group),
       },
     };
   }

@@ -47,8 +47,16 @@ export class StateDir {
     return this.#file('journal');
   }
 
+  get volumesDir(): string {
+    return this.#file('volumes');
+  }
+
   get fenceDir(): string {
     return this.#file('fence');
+  }
+
+  get executorsDir(): string {
+    return this.#file('executors');
   }
 
   /** Where tasks without a container have their folders. */

@@ -3,7 +3,8 @@
  * an engine elsewhere is here in folders on disk, so that nothing has to be there all the time but a supervisor for each task, and
  * whoever looks next finds what there is.
  */
-import { realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
+import { TASK_ID_PATTERN } from '../../../shared/domain/ids.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
@@ -92,6 +93,12 @@ export class ProcessRuntime implements Runtime {
     );
     await faulted('take up the tasks of an earlier agent', () => runtime.#folders.takeUp());
     return runtime;
+  }
+
+  /** Whether an agent has left any there, ended ones too. */
+  static async hasTasks(dir: string): Promise<boolean> {
+    const names = await readdir(dir).catch(() => []);
+    return names.some((name) => TASK_ID_PATTERN.test(name));
   }
 
   list(): Promise<readonly Container[]> {

@@ -1,6 +1,8 @@
 /** A task's folder on disk, which is all that is known of it: what is in there is described in `supervisor.ts`. */
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Container } from '../../core/model.ts';
 import { isFaultOf } from './faults.ts';
 
@@ -96,8 +98,12 @@ export function containerOf(
   return { id, task, run, error: '', ...how };
 }
 
+/**
+ * By the program, which never leaves the folder: while it is being removed, a process of the same user may put a link in place of a
+ * folder below it, and this here is done as root.
+ */
 export async function removeFolder(folder: string): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
+  await promisify(execFile)('rm', ['-rf', '--', folder]);
 }
 
 async function textOf(path: string): Promise<string | null> {

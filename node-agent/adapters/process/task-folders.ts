@@ -6,7 +6,7 @@ import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { type Random, randomId } from '../../../shared/util/random.ts';
 import { processGpuEnvironment } from '../../core/gpu-environment.ts';
 import { type Container, PROCESS_ID_PREFIX } from '../../core/model.ts';
-import { type Place, taskEnvironment } from '../../core/task-environment.ts';
+import { type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
 import { type ContainerRequest, type RunResult, RuntimeFault } from '../../executor/contracts.ts';
 import type { Cgroups } from './cgroups.ts';
 import { isFaultOf } from './faults.ts';
@@ -243,7 +243,7 @@ export class TaskFolders {
     };
   }
 
-  async #fill(folder: string, record: TaskRecord, { assigned, run }: ContainerRequest): Promise<void> {
+  async #fill(folder: string, record: TaskRecord, { assigned, run, endpoint }: ContainerRequest): Promise<void> {
     const { place, path, cgroups } = this.#options;
     const { group } = assigned;
     const work = join(folder, 'work');
@@ -255,9 +255,11 @@ export class TaskFolders {
     const environment = {
       ...{ PATH: path, HOME: work, TMPDIR: temporary },
       ...taskEnvironment(place, assigned, run),
+      ...(endpoint === undefined ? {} : socketVariable(endpoint)),
       ...processGpuEnvironment(assigned),
     };
     const command = [...(group.command ?? []), ...(group.args ?? [])];
+    if (endpoint !== undefined) await chown(endpoint, record.uid, record.gid);
     const launch = join(folder, 'launch');
     await writeFile(launch, launchScript({ environment, workingDir: group.workingDir ?? work, command }), {
       mode: 0o400,

@@ -1,5 +1,5 @@
 /** The event feed: each step of each task once, in its order, and none left out, however often its reader had to reconnect. */
-import type { TaskView } from '../../../shared/protocol/views.ts';
+import type { EventType, TaskView } from '../../../shared/protocol/views.ts';
 import type { FeedEntry, History } from '../history.ts';
 import type { Violation } from './violation.ts';
 
@@ -16,10 +16,13 @@ interface Step {
   readonly at: number;
 }
 
+/** What is asked of a task is no step that it takes. */
+const NO_STEPS: readonly EventType[] = ['task.stopping', 'task.displaced'];
+
 function stepsOf(feed: readonly FeedEntry[]): Map<string, Step[]> {
   const steps = new Map<string, Step[]>();
   for (const [at, entry] of feed.entries()) {
-    if (entry.type !== 'event' || entry.event.task === null || entry.event.type === 'task.stopping') continue;
+    if (entry.type !== 'event' || entry.event.task === null || NO_STEPS.includes(entry.event.type)) continue;
     const { task, type } = entry.event;
     steps.set(task, [...(steps.get(task) ?? []), { state: type.slice('task.'.length), at }]);
   }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import Docker from 'dockerode';
 import { systemClock } from '../../../node-agent/adapters/system/system-clock.ts';
-import type { GroupSpec } from '../../../shared/domain/job.ts';
+import type { TaskGroup } from '../../../shared/domain/job.ts';
 import type { AssignedTask, TaskStatus } from '../../../shared/protocol/agent.ts';
 import { aGroup } from '../../support/builders.ts';
 import { FakeControlPlane } from '../../support/fake-control-plane.ts';
@@ -124,7 +124,7 @@ export class AgentUnderTest {
   }
 
   /** Puts a task into the ledger. Its id says which node it is on, since all tests share one engine. */
-  assign(id: string, group: Partial<GroupSpec> = {}, change: Partial<AssignedTask> = {}): string {
+  assign(id: string, group: Partial<TaskGroup> = {}, change: Partial<AssignedTask> = {}): string {
     const task = `${id}-${this.nodeId}`;
     this.controlPlane.assign({
       id: task,

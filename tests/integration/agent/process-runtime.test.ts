@@ -1,6 +1,6 @@
 /** Processes without a container: they keep the contract of a runtime, and what is promised of them beside it. */
-import { existsSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -150,10 +150,16 @@ async function processesOf(task: string): Promise<number[]> {
 /** A process that has left its parent, its session and its process group, and doesn't listen. */
 const DAEMON = '(setsid sh -c \'trap "" TERM; echo daemon; sleep 600\' &) & ';
 
-const MACHINES: readonly [string, Partial<ProcessRuntimeOptions>][] = [
-  ['with cgroups', {}],
-  ['without cgroups', { mountsFile: '/dev/null' }],
-];
+/** As if the machine had only hierarchies of this version. The kernel's own list, without the others. */
+const MOUNTS = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+const ofType = (type: string) => MOUNTS.filter((line) => line.split(' ')[2] === type);
+
+const MACHINES = [
+  { name: 'with cgroups', mounts: MOUNTS },
+  { name: 'with cgroups of version 1 alone', mounts: ofType('cgroup') },
+  { name: 'with cgroups of version 2 alone', mounts: ofType('cgroup2') },
+  { name: 'without cgroups', mounts: null },
+].filter(({ mounts }) => mounts === null || mounts.length > 0);
 
 describe.runIf(canMakeUsers)('tasks without a container', () => {
   describeRuntime(
@@ -178,8 +184,12 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
   });
   afterEach(() => machine.dispose());
 
-  describe.each(MACHINES)('on a machine %s', (_, change) => {
-    beforeEach(() => machine.again(change));
+  describe.each(MACHINES)('on a machine $name', ({ mounts }) => {
+    beforeEach(async () => {
+      const mountsFile = join(machine.dir, 'mounts');
+      await writeFile(mountsFile, (mounts ?? []).join('\n'));
+      await machine.again({ mountsFile });
+    });
 
     it('end with all that they have begun, when their first process ends', async () => {
       const { id } = await machine.start(task, sh(`${DAEMON} sleep 0.3; exit 4`));
@@ -309,11 +319,18 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
     );
   });
 
-  it('have ended when the machine has been off, and nobody knows how', async () => {
+  it('have ended when the machine has been off, nobody knows how, and may run again', async () => {
     const { id } = await machine.start(task, sh('sleep 600'));
     await machine.again({ bootId: 'another-boot' });
     expect(await machine.runtime.list()).toMatchObject([{ id, state: 'exited', exitCode: null }]);
-    await machine.again();
+    await expect(machine.start(task, sh('sleep 600'))).rejects.toThrow(/there is one already/);
+    // The machine's part: it was not really off.
+    await machine.runtime.signal(id, 'SIGKILL');
+    await until(async () => (existsSync(join(machine.folder(task), 'exit')) ? true : null));
+    expect(await machine.runtime.remove(id)).toBe(true);
+    const again = await machine.start(task, sh('sleep 600'));
+    expect(again.id).not.toBe(id);
+    expect(await machine.runtime.list()).toMatchObject([{ id: again.id, state: 'running' }]);
   });
 
   it('are seen to end although their supervisor was killed', async () => {

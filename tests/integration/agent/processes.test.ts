@@ -113,6 +113,20 @@ describe.runIf(process.getuid?.() === 0)('a task without a container', () => {
     expect(await agent.ended(steady)).toMatchObject({ state: 'killed' });
   });
 
+  it('is seen to its end by an agent that may start no other', async () => {
+    const before = assign('before', sh('sleep 600'));
+    agent.start(ALLOW);
+    await agent.running(before);
+    await agent.end('SIGTERM');
+    agent.start();
+    const after = assign('after', sh('sleep 600'));
+    expect(await agent.ended(after)).toMatchObject({ reason: 'refused-by-node' });
+    expect(agent.controlPlane.stateOf(before)).toBe('running');
+    agent.controlPlane.stop(before, 0);
+    expect(await agent.ended(before)).toMatchObject({ state: 'killed' });
+    expect(await processesOf(before)).toEqual([]);
+  });
+
   it('is followed without a line lost or given twice, over an agent that is killed', async () => {
     const script = 'i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo "line $i"; sleep 0.01; done';
     const task = assign('follow', sh(script));

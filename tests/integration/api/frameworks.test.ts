@@ -8,6 +8,7 @@ import type { EventView, Problem } from '../../../shared/protocol/views.ts';
 import { ManualClock, settle } from '../../store/manual-clock.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
 import { ApiAgent } from '../../support/api-agent.ts';
+import { aGroup } from '../../support/builders.ts';
 import { Hand } from '../../support/frameworks.ts';
 import { eventually } from '../../support/processes.ts';
 import { caughtUp } from '../../support/replica.ts';
@@ -147,6 +148,34 @@ describe('a framework over HTTP', () => {
     expect(await stream.next()).toMatchObject({ update: { task: 'three', state: 'unknown', id: null } });
   });
 
+  it('says something to its executor, and hears from it on its stream, over any replica', async () => {
+    const agent = await ApiAgent.register(a);
+    const { id } = await subscribed(a);
+    const stream = await Stream.open(b, id, 1);
+    await caughtUp(a.replica.ctx);
+    const template = { group: { ...aGroup(), isExecutor: true as const }, priority: 50, replaceAfterSeconds: 60 };
+    const hand = new Hand(a.replica.ctx);
+    const { id: task } = await hand.launch(id, 'runner', { node: agent.node, state: 'running', template });
+    const json = { session: 1, task: 'runner', data: 'good morning' };
+    const sent = await a.send('POST', `/v1/frameworks/${id}/messages`, { json });
+    expect(sent.status).toBe(202);
+    const { messages = [], tasks } = await agent.assignment((assignment) => assignment.messages !== undefined);
+    expect(messages).toMatchObject([{ task, data: 'good morning' }]);
+    expect(tasks).toMatchObject([{ id: task, name: 'runner', group: { isExecutor: true } }]);
+    const said = [{ id: 'said000000000001', task, data: 'and to you' }];
+    const answer = await agent.send('POST', '/v1/agent/messages', {
+      json: { taken: messages.map((message) => message.id), said },
+    });
+    expect(await answer.json()).toEqual({ results: ['relayed'] });
+    await agent.assignment((assignment) => assignment.messages === undefined);
+    let event = await stream.next();
+    while (event !== null && event.type !== 'message') event = await stream.next();
+    expect(event).toMatchObject({ message: { task: 'runner', node: agent.node, data: 'and to you' } });
+    expect(await problem(b, 'POST', `/v1/frameworks/${id}/messages`, { ...json, session: 2 })).toMatchObject({
+      code: 'session-moved',
+    });
+  });
+
   it('is shown in events to those who may read its role', async () => {
     const after = a.replica.ctx.mirror.revision;
     const { id } = await subscribed(a, { roles: ['eng', 'ops'] });
@@ -189,6 +218,15 @@ describe('a bad request', () => {
     ['no session', 'POST', `${UNKNOWN}/kill`, { task: 'one' }, 400, '/session'],
     ['an update that is none', 'POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['x'] }, 400, '/updates/0'],
     ['10,001 tasks', 'POST', `${UNKNOWN}/reconcile`, { session: 1, tasks: Array(10_001).fill('t') }, 400, '/tasks'],
+    ['no data', 'POST', `${UNKNOWN}/messages`, { session: 1, task: 'one' }, 400, '/data'],
+    [
+      'a message that is too long',
+      'POST',
+      `${UNKNOWN}/messages`,
+      { session: 1, task: 'one', data: 'x'.repeat(65_537) },
+      400,
+      '/data',
+    ],
     ['a stream of no session', 'GET', `${UNKNOWN}/events`, undefined, 400, 'query:session'],
   ])('with %s names the field', async (_name, method, path, json, status, field) => {
     const found = await problem(a, method, path, json);
@@ -203,6 +241,7 @@ describe('a bad request', () => {
     ['POST', `${UNKNOWN}/kill`, { session: 1, task: 'one' }],
     ['POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['t:1'] }],
     ['POST', `${UNKNOWN}/reconcile`, { session: 1 }],
+    ['POST', `${UNKNOWN}/messages`, { session: 1, task: 'one', data: '' }],
   ])('%s %s about a framework that is not there is answered 404', async (method, path, json) => {
     expect(await problem(a, method, path, json)).toMatchObject({ status: 404, code: 'not-found' });
   });

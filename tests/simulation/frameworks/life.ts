@@ -176,6 +176,8 @@ export class Life {
     const { process, random, memory, tell } = this.#parts;
     switch (event.type) {
       case 'subscribed':
+      // Nothing that it launches has an executor.
+      case 'message':
         return;
       case 'offers':
         for (const offer of event.offers) this.#offers.set(offer.id, offer);

@@ -196,13 +196,14 @@ describe('plans', () => {
   it('pass nobody over whose turn it was', () => {
     const small = aGroup({ count: 5, ports: [] });
     const urgent = aJob({ uid: 'urgent', spec: { name: 'urgent', priority: 90, groups: [small] } });
-    const found = (priority: number, { round = claim, waiting = aTask(urgent) } = {}) => {
-      const jobs = [job, { ...urgent, spec: { ...urgent.spec, priority } }];
+    const found = (priority: number, { round = claim, waiting = aTask(urgent), role = job.spec.role } = {}) => {
+      const jobs = [job, { ...urgent, spec: { ...urgent.spec, priority, role } }];
       const now = snapshotOf({ jobs, tasks: [placed(0, 31_000), waiting], ledgers: [aLedger({ entries })] });
       return checkPlans(revisionOf([change]), { ...emptyPast(), round }, now).map(({ invariant }) => invariant);
     };
     expect(found(90)).toEqual([9]);
     expect(found(job.spec.priority)).toEqual([]);
+    expect(found(90, { role: 'another' })).toEqual([]);
     expect(found(90, { round: { ...claim, revision: 9 } })).toEqual([]);
     expect(found(90, { waiting: aTask(urgent, { notBeforeMs: 5 }) })).toEqual([]);
   });

@@ -34,8 +34,8 @@ function checkAge(node: string, placed: readonly string[], { gone, round }: Past
 }
 
 /**
- * Room only shrinks while a round is planned, and roles take turns by their shares. So whoever asks for no more than what was placed,
- * of the same node, for a job of the same role and of a higher priority, had its turn before and must have found room.
+ * Room only shrinks while a round is planned. So whoever asks for no more than what was placed, of the same node, for a job of
+ * the same role and a higher priority, had its turn before and must have found room. Between roles it is shares that count.
  */
 function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past: Past, now: Snapshot): Violation[] {
   const placed = wantOf(now.tasks.get(id), now);

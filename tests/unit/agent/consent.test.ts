@@ -1,14 +1,14 @@
 /** The operator's half of what a task may do. */
 import { describe, expect, it } from 'vitest';
 import { refusalOf } from '../../../node-agent/core/consent.ts';
-import type { GroupSpec, MountSpec } from '../../../shared/domain/job.ts';
+import type { MountSpec, TaskGroup } from '../../../shared/domain/job.ts';
 import { NO_CONSENT, type NodeConsent } from '../../../shared/domain/node.ts';
 import { aGroup } from '../../support/builders.ts';
 
 const bind = (source: string): MountSpec => ({ type: 'bind', source, target: '/data', readOnly: true });
 
 function refusal(
-  group: Partial<GroupSpec>,
+  group: Partial<TaskGroup>,
   consent: Partial<NodeConsent> = {},
   paths: Readonly<Record<string, string | null>> = {},
 ): string | null {
@@ -24,12 +24,14 @@ describe('without consent', () => {
     expect(refusal({ mounts })).toBeNull();
   });
 
-  it.each<[Partial<GroupSpec>, string]>([
+  it.each<[Partial<TaskGroup>, string]>([
     [{ network: 'host' }, '--allow-host-network'],
     [{ privileged: true }, '--allow-privileged'],
     [{ devices: ['/dev/kvm'] }, '--allow-device /dev/kvm'],
     [{ capAdd: ['SYS_ADMIN'] }, '--allow-capability SYS_ADMIN'],
     [{ mounts: [bind('/srv')] }, '--allow-host-mount /srv'],
+    [{ isExecutor: true }, '--allow-executors'],
+    [{ runtime: 'executor', executor: 'runner' }, '--allow-executors'],
     [{ runtime: 'process', network: 'host' }, '--allow-process-runtime'],
   ])('%j is refused, and the setting is named', (group, setting) => {
     expect(refusal(group)).toContain(setting);
@@ -48,6 +50,11 @@ describe('consent', () => {
     expect(refusal({ devices: ['/dev/kvm'], capAdd: ['NET_ADMIN'] }, consent)).toBeNull();
     expect(refusal({ devices: ['/dev/kvm', '/dev/mem'] }, consent)).toContain('/dev/mem');
     expect(refusal({ capAdd: ['ALL'] }, consent)).toContain('ALL');
+  });
+
+  it('to executors covers them and what they run', () => {
+    expect(refusal({ isExecutor: true }, { executors: true })).toBeNull();
+    expect(refusal({ runtime: 'executor', executor: 'runner' }, { executors: true })).toBeNull();
   });
 
   it.each<[string, string, string | null, string | null]>([

@@ -15,9 +15,14 @@ import { anAssigned } from './world.ts';
 
 const owner = { nodeId: 'n1', hostname: 'box' };
 
+const SOURCES = new Map([
+  ['/srv', '/mnt/srv'],
+  ['data', '/state/volumes/data'],
+]);
+
 function optionsFor(group: Partial<GroupSpec>, ports: Readonly<Record<string, number>> = {}) {
   const assigned = anAssigned('t1', { group, ports });
-  return containerOptions(owner, { assigned, epoch: 7, run: 2, mountSources: new Map([['/srv', '/mnt/srv']]) });
+  return containerOptions(owner, { assigned, epoch: 7, run: 2, mountSources: SOURCES });
 }
 
 const limits = (change: Partial<GroupSpec['resources']>) =>
@@ -144,6 +149,34 @@ describe('a container', () => {
       { Type: 'volume', Source: 'data', Target: '/b', ReadOnly: false },
       { Type: 'tmpfs', Source: '', Target: '/c', ReadOnly: false },
     ]);
+  });
+
+  it('that is an executor is given the folder with its socket, and no other is', () => {
+    const assigned = anAssigned('t1', { group: { isExecutor: true } });
+    const request = { assigned, epoch: 7, run: 0, mountSources: new Map() };
+    const { HostConfig, Env } = containerOptions(owner, { ...request, endpoint: '/state/x/endpoint' });
+    const mount = { Type: 'bind', Source: '/state/x/endpoint', Target: '/run/berth-executor', ReadOnly: true };
+    expect(HostConfig?.Mounts).toEqual([mount]);
+    expect(Env).toContain('BERTH_EXECUTOR_SOCKET=/run/berth-executor/executor.sock');
+    const plain = containerOptions(owner, request);
+    expect(plain.HostConfig?.Mounts).toEqual([]);
+    expect(plain.Env?.join()).not.toContain('BERTH_EXECUTOR_SOCKET');
+  });
+
+  it('mounts persistent volumes where the agent keeps them, and names them in a label', () => {
+    const mounts = [
+      { type: 'persistent', source: 'data', target: '/a', readOnly: false },
+      { type: 'persistent', source: 'data', target: '/b', readOnly: true },
+      { type: 'persistent', source: 'unmade', target: '/c', readOnly: false },
+    ] as const;
+    const { HostConfig, Labels } = optionsFor({ mounts });
+    expect(HostConfig?.Mounts).toEqual([
+      { Type: 'bind', Source: '/state/volumes/data', Target: '/a', ReadOnly: false },
+      { Type: 'bind', Source: '/state/volumes/data', Target: '/b', ReadOnly: true },
+      { Type: 'bind', Source: '', Target: '/c', ReadOnly: false },
+    ]);
+    expect(Labels?.['io.berth.volumes']).toBe('data,unmade');
+    expect(optionsFor({}).Labels).not.toHaveProperty('io.berth.volumes');
   });
 
   it("keeps the image's own command where the job names none", () => {

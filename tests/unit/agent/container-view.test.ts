@@ -31,3 +31,10 @@ it.each([
 it.each(['My_App', '', '../x', 'a'.repeat(251)])('one whose label "%s" names no task is not ours', (task) => {
   expect([listed(task), inspected(task)]).toEqual([null, null]);
 });
+
+it('its label names the persistent volumes that it mounts', () => {
+  const Labels = { ...labelled('t1'), [LABELS.volumes]: 'data,more' };
+  const shown = listedContainer({ Id: 'c1', Labels, State: 'running', Created: 5 } as unknown as ContainerInfo);
+  expect(shown?.volumes).toEqual(['data', 'more']);
+  expect(listed('t1')).not.toHaveProperty('volumes');
+});

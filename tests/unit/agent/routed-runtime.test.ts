@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { PROCESS_ID_PREFIX } from '../../../node-agent/core/model.ts';
 import type { Runtime } from '../../../node-agent/executor/contracts.ts';
 import { RoutedRuntime } from '../../../node-agent/executor/routed-runtime.ts';
-import type { TaskRuntime } from '../../../shared/domain/job.ts';
+import type { GroupRuntime } from '../../../shared/domain/job.ts';
 import { aGroup } from '../../support/builders.ts';
 import { FakeRuntime } from '../../support/fake-runtime.ts';
 import { anAssigned, IMAGE, TestClock } from './world.ts';
@@ -35,7 +35,7 @@ beforeEach(() => {
   asked = [];
 });
 
-const request = (runtime: TaskRuntime) => ({
+const request = (runtime: GroupRuntime) => ({
   ...{ epoch: 1, run: 0, mountSources: new Map() },
   assigned: anAssigned('t1', { group: aGroup({ runtime, image: runtime === 'docker' ? IMAGE : '' }) }),
 });

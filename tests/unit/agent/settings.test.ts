@@ -10,6 +10,9 @@ import { NODE_ID_PATTERN } from '../../../shared/domain/ids.ts';
 import { NO_CONSENT } from '../../../shared/domain/node.ts';
 import { evenChance } from './world.ts';
 
+const tooMany = Array.from({ length: 51 }, (_, n) => `r${n}:cpus=1`).join(';');
+const declared = Array.from({ length: 12 }, (_, n) => `custom.c${n}-${'x'.repeat(50)}=1`).join(',');
+const tooLarge = Array.from({ length: 50 }, (_, n) => `r${n}:${declared}`).join(';');
 const enough = ['--control-plane', 'https://berth.example'];
 
 function options(args: readonly string[], env: Readonly<Record<string, string>> = {}): AgentOptions {
@@ -46,6 +49,11 @@ describe('settings', () => {
     expect(read.nodeId).toBe('from-args');
     expect(read.consent).toMatchObject({ privileged: true, hostMounts: ['/srv', '/data'] });
     expect(read.resources).toMatchObject({ cpus: 2, memMiB: 1024 });
+  });
+
+  it('allow executors only where that is said', () => {
+    expect(options(enough).consent.executors).toBe(false);
+    expect(options([...enough, '--allow-executors']).consent.executors).toBe(true);
   });
 
   it('take capabilities with and without their prefix', () => {
@@ -129,6 +137,8 @@ describe('settings', () => {
     ['reservations', [...enough, '--reservations', 'eng:ports=20000']],
     ['reservations', [...enough, '--reservations', 'eng:gpus=0.5']],
     ['reservations', [...enough, '--reservations', 'eng:cpus=1', '--reservations', 'eng:cpus=2']],
+    ['reservations', [...enough, '--reservations', tooMany]],
+    ['reservations', [...enough, '--reservations', tooLarge]],
     ['docker-socket', [...enough, '--docker-socket', 'docker.sock']],
     ['allow-host-mount', [...enough, '--allow-host-mount', '/srv/../etc']],
     ['allow-device', [...enough, '--allow-device', 'kvm']],

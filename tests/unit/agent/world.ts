@@ -5,8 +5,8 @@ import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
 import type { Agent, AgentParts } from '../../../node-agent/executor/agent.ts';
 import { createAgent } from '../../../node-agent/executor/agent.ts';
 import type { AgentConfig, Log } from '../../../node-agent/executor/contracts.ts';
-import type { GroupSpec } from '../../../shared/domain/job.ts';
-import { NO_CONSENT } from '../../../shared/domain/node.ts';
+import type { TaskGroup } from '../../../shared/domain/job.ts';
+import { NO_CONSENT, type NodeConsent } from '../../../shared/domain/node.ts';
 import { NO_RESOURCES } from '../../../shared/domain/resources.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import type { Clock, Timer } from '../../../shared/util/clock.ts';
@@ -16,6 +16,7 @@ import { FakeControlPlane } from '../../support/fake-control-plane.ts';
 import { FakeFence } from '../../support/fake-fence.ts';
 import { FakeRuntime, type FakeRuntimeOptions } from '../../support/fake-runtime.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
+import { MemoryVolumes } from '../../support/memory-volumes.ts';
 
 export class TestClock implements Clock {
   readonly #timers: { readonly atMs: number; readonly order: number; readonly callback: () => void }[] = [];
@@ -67,7 +68,7 @@ export const evenChance: Random = { next: () => 0.5, bytes: (length) => new Uint
 
 export const IMAGE = 'tool:1';
 
-type AssignedChange = Omit<Partial<AssignedTask>, 'group'> & { readonly group?: Partial<GroupSpec> };
+type AssignedChange = Omit<Partial<AssignedTask>, 'group'> & { readonly group?: Partial<TaskGroup> };
 
 /** A task that waits to be started. */
 export function anAssigned(id: string, { group, ...change }: AssignedChange = {}): AssignedTask {
@@ -102,6 +103,7 @@ export class World {
   readonly clock = new TestClock();
   readonly controlPlane = new FakeControlPlane({ clock: this.clock });
   readonly journal = new MemoryJournal();
+  readonly volumes = new MemoryVolumes();
   readonly logged: LogEntry[] = [];
   readonly runtime: FakeRuntime;
   readonly fence: FakeFence;
@@ -112,11 +114,17 @@ export class World {
   #life = { isOver: false };
 
   constructor(
-    options: { readonly engine?: Omit<FakeRuntimeOptions, 'clock'>; readonly config?: Partial<AgentConfig> } = {},
+    options: {
+      readonly engine?: Omit<FakeRuntimeOptions, 'clock'>;
+      readonly config?: Partial<AgentConfig>;
+      readonly consent?: Partial<NodeConsent>;
+    } = {},
   ) {
     this.runtime = new FakeRuntime({ images: [IMAGE], ...options.engine, clock: this.clock });
     this.fence = new FakeFence({ clock: this.clock, kill: (container) => this.runtime.killFromOutside(container) });
-    this.#config = { ...defaultConfig, ...options.config };
+    const { node } = defaultConfig;
+    const consented = { ...node, consent: { ...node.consent, ...options.consent } };
+    this.#config = { ...defaultConfig, node: consented, ...options.config };
   }
 
   get agent(): Agent {
@@ -134,6 +142,7 @@ export class World {
       controlPlane,
       journal,
       runtime,
+      volumes: whileAlive(this.volumes, life),
       fence,
       random: evenChance,
       config: { boot: this.#boot, ...this.#config },

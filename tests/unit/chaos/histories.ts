@@ -69,6 +69,7 @@ export function aNodeView(change: Partial<NodeView> = {}): NodeView {
     privileged: false,
     devices: [],
     capabilities: [],
+    executors: false,
     processRuntime: false,
   };
   return {

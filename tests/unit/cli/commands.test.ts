@@ -204,6 +204,14 @@ describe('running a container', () => {
   it.each([
     ['without an image', ['run'], '', /no image was given/],
     ['with an image and a file', ['run', '-f', '-', 'busybox'], jobFile('x'), /both an image and a file/],
+    ['with no container and no command', ['run', '--process'], '', /no command was given/],
+    ['with no container and a file', ['run', '--process', '-f', '-'], jobFile('x'), /both --process and a file/],
+    [
+      'with no container and a pull',
+      ['run', '--process', '--pull', 'never', '--', 'true'],
+      '',
+      /--pull: is only for containers/,
+    ],
     ['with two jobs in a file', ['run', '-f', '-'], `${jobFile('x')}---\n${jobFile('y')}`, /holds 2 jobs/],
     ['with a fault in the file', ['run', '-f', '-'], jobFile('x', '    count: 0\n'), /stdin:5:5: \/groups\/0\/count/],
     ['with an amount of nothing', ['run', '--cpus', '0', 'busybox'], '', /--cpus: must be at least/],

@@ -68,7 +68,10 @@ describe('frameworks on the screen', () => {
       'left offers of 3 nodes unanswered, and gets none of the last of them before 2026-01-01T00:12',
     );
     expect(text).toContain('1-7-0');
-    const ended = { ...framework, teardown: { at: '2026-01-01T00:09:00.000Z', by: 'bob', reason: 'enough' } };
+    const ended = {
+      ...framework,
+      teardown: { at: '2026-01-01T00:09:00.000Z', by: 'bob', reason: 'enough', displacedBy: null },
+    };
     expect(renderFramework(ended, { offers: [], tasks: [] }, OPTIONS)).toContain(
       '2026-01-01T00:09:00.000Z by bob: enough',
     );

@@ -53,7 +53,7 @@ describe('the README', () => {
 
   it('shows job files that are sound', () => {
     const files = blocks('yaml');
-    expect(files).toHaveLength(1);
+    expect(files).not.toEqual([]);
     for (const file of files) expect(jobSpecSchema.safeParse(parse(file)).error).toBeUndefined();
     const bodies = [...readme.matchAll(/-d '(\{.*\})'/g)].map((match) => JSON.parse(match[1] ?? ''));
     expect(bodies).toHaveLength(1);

@@ -3,8 +3,10 @@ import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import { runPasses } from '../../../control-plane/controllers/pass.ts';
 import { stopJob, submitJob } from '../../../control-plane/services/jobs.ts';
-import type { Store, Transaction } from '../../../control-plane/store/contract.ts';
-import { parseKey } from '../../../control-plane/store/keys.ts';
+import type { Store, Transaction, Write } from '../../../control-plane/store/contract.ts';
+import { keys, parseKey } from '../../../control-plane/store/keys.ts';
+import { putRecord } from '../../../control-plane/store/records.ts';
+import { aFramework } from '../../support/builders.ts';
 import { callOf, caughtUp, NO_OUTAGE, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
 
 const replicas: TestReplica[] = [];
@@ -59,4 +61,25 @@ it('creates no tasks for a job that has come to its end since the pass was plann
   expect(
     [...snapshot.tasks.values()].filter(({ jobName, state }) => jobName === 'second' && state === 'pending'),
   ).toEqual([]);
+});
+
+it('marks no framework as disconnected whose stream was opened since the pass was planned', async () => {
+  const memory = new MemoryStore({ clock: new SystemClock() });
+  const other = await replicaOn(memory, 'other');
+  const [first, second] = ['f000000000001', 'f000000000002'].map((id) => aFramework({ id }));
+  if (first === undefined || second === undefined) throw new Error('there are two frameworks');
+  const put = (...writes: Write[]) => memory.transact({ compares: [], writes });
+  const openSecond = async () => {
+    await put(putRecord('connections', keys.connection(second.id), { session: 1, replica: 'other' }));
+    await caughtUp(slow.ctx);
+  };
+  const marks = ({ writes }: Transaction) => writes.some(({ key }) => key === keys.framework(first.id));
+  const slow = await replicaOn(storeWith(memory, marks, openSecond), 'slow');
+  for (const one of [first, second]) await put(putRecord('frameworks', keys.framework(one.id), one));
+  await caughtUp(slow.ctx);
+  await runPasses(slow.ctx, NO_OUTAGE);
+  await caughtUp(other.ctx);
+  const { frameworks } = other.ctx.mirror.snapshot;
+  expect(frameworks.get(first.id)?.disconnectedSinceMs).not.toBeNull();
+  expect(frameworks.get(second.id)?.disconnectedSinceMs).toBeNull();
 });

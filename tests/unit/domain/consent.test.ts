@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isMountAllowed, missingConsents } from '../../../shared/domain/consent.ts';
-import { DANGERS, dangersOf, type GroupSpec } from '../../../shared/domain/job.ts';
+import { DANGERS, dangersOf, type TaskGroup } from '../../../shared/domain/job.ts';
 import { NO_CONSENT, type NodeConsent } from '../../../shared/domain/node.ts';
 import { aGroup } from '../../support/builders.ts';
 
@@ -8,7 +8,7 @@ const bind = (source: string) => ({ type: 'bind' as const, source, target: '/in'
 
 const CASES: readonly {
   readonly danger: string;
-  readonly group: GroupSpec;
+  readonly group: TaskGroup;
   readonly enough: Partial<NodeConsent>;
   readonly missing: readonly string[];
 }[] = [
@@ -48,6 +48,12 @@ const CASES: readonly {
     enough: { processRuntime: true },
     missing: ['processes outside of containers'],
   },
+  {
+    danger: 'executor',
+    group: { ...aGroup(), runtime: 'executor', executor: 'runner' },
+    enough: { executors: true },
+    missing: ['executors of frameworks'],
+  },
 ];
 
 const EVERYTHING: NodeConsent = {
@@ -57,6 +63,7 @@ const EVERYTHING: NodeConsent = {
   devices: ['/dev/kvm'],
   capabilities: ['NET_ADMIN', 'SYS_TIME'],
   processRuntime: true,
+  executors: true,
 };
 
 describe('missingConsents', () => {
@@ -70,6 +77,10 @@ describe('missingConsents', () => {
     expect(missingConsents(group, { ...NO_CONSENT, ...enough })).toEqual([]);
     const others = Object.fromEntries(Object.keys(enough).map((key) => [key, NO_CONSENT[key as keyof NodeConsent]]));
     expect(missingConsents(group, { ...EVERYTHING, ...others })).toEqual(missing);
+  });
+
+  it('asks of an executor what it asks of the tasks that it runs', () => {
+    expect(missingConsents({ ...aGroup(), isExecutor: true }, NO_CONSENT)).toEqual(['executors of frameworks']);
   });
 
   it('asks nothing for an ordinary task', () => {

@@ -55,6 +55,12 @@ describe('reserving', () => {
     const many = Array.from({ length: LEDGER_RESERVATIONS_MAX }, (_, n) => aReservation({ id: `r${n}` }));
     const full = aLedger({ reservations: many });
     expect(whyNot(addReservation(full, aReservation({ id: 'more' })))).toContain('which is the most');
+    const large = Array.from({ length: 50 }, (_, n) =>
+      aReservation({ id: `l${n}`, labels: { note: 'x'.repeat(2600) } }),
+    );
+    const more = aReservation({ id: 'more', labels: { note: 'x'.repeat(2600) } });
+    expect(whyNot(addReservation(aLedger({ reservations: large }), more))).toContain('more than 131072 bytes');
+    expect(addReservation(aLedger({ reservations: large.slice(5) }), more).ok).toBe(true);
     const fewer = aLedger({ reservations: many.slice(1) });
     expect(addReservation(fewer, aReservation({ id: 'more' })).ok).toBe(true);
   });

@@ -370,3 +370,57 @@ describe('changing what is reserved', () => {
     expect(faultsOf(accepted)).toEqual([{ path, message: expect.stringMatching(message) }]);
   });
 });
+
+describe('launching what an executor runs', () => {
+  const node = aNode({ consent: { ...aNode().consent, executors: true } });
+  const runner = (): LaunchRequest => asExecutor(launchRequest('runner'));
+
+  function asExecutor(request: LaunchRequest): LaunchRequest {
+    const { template } = request;
+    return { ...request, template: { ...template, group: { ...template.group, isExecutor: true } } };
+  }
+
+  function hosted(name: string, executor = 'runner'): LaunchRequest {
+    const request = launchRequest(name, {}, { image: '' });
+    const { template } = request;
+    return { ...request, executor, template: { ...template, group: { ...template.group, runtime: 'executor' } } };
+  }
+
+  it('names its executor by its id, and holds resources like any other task', () => {
+    const { ledger, tasks } = done(accept([launchOf(runner(), hosted('a'))], { node }));
+    const id = 'painter-runner-0-f000000000001-v1a0';
+    expect(tasks.map(({ state }) => state)).toEqual(['staging', 'staging']);
+    expect(tasks[1]?.template?.group).toMatchObject({ runtime: 'executor', executor: id });
+    expect(ledger.entries[id]).toMatchObject({ isExecutor: true });
+    expect(freeResources(ledger)).toMatchObject({ cpus: 3.8 });
+    const later = done(accept([launchOf(hosted('b'))], { node, ledger: { ...ledger, offers: { [HALF.id]: HALF } } }));
+    expect(later.tasks).toMatchObject([{ state: 'staging' }]);
+  });
+
+  it.each<[string, readonly LaunchRequest[], string]>([
+    ['there is none of that name', [hosted('a')], 'is to be run by "runner", which holds no place on node "edge-1"'],
+    ['it comes later', [hosted('a'), runner()], 'is to be run by "runner", which holds no place'],
+    ['it is none', [launchRequest('runner'), hosted('a')], 'which was not launched as an executor'],
+  ])('fails where %s', (_, requests, why) => {
+    const { tasks } = done(accept([launchOf(...requests)], { node }));
+    expect(tasks.find(({ framework }) => framework?.name === 'a')).toMatchObject({ state: 'error' });
+    expect(tasks.flatMap(({ history }) => history.map(({ message }) => message)).join()).toContain(why);
+  });
+
+  it('fails where its executor is ending', () => {
+    const { ledger } = done(accept([launchOf(runner())], { node }));
+    const id = 'painter-runner-0-f000000000001-v1a0';
+    const entry = ledger.entries[id];
+    if (entry === undefined) throw new Error('it has no place');
+    const entries = { [id]: { ...entry, stop: { atMs: T0, graceMs: 0, reason: 'enough' } } };
+    const ending = { ...ledger, entries, offers: { [HALF.id]: HALF } };
+    const { tasks } = done(accept([launchOf(hosted('a'))], { node, ledger: ending }));
+    expect(tasks[0]?.history.at(-1)?.message).toContain('is to be run by "runner", which is ending');
+  });
+
+  it('takes the consent of the node', () => {
+    const { tasks } = done(accept([launchOf(runner(), hosted('a'))]));
+    expect(tasks.map(({ state }) => state)).toEqual(['error', 'error']);
+    expect(tasks[0]?.history.at(-1)?.message).toContain('executors of frameworks');
+  });
+});

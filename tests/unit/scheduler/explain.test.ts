@@ -26,6 +26,60 @@ const job = aJob({ spec: { groups: [aGroup({ resources: { memMiB: 2048 } })] } }
 const task = aTask(job);
 
 describe('explainTask', () => {
+  describe('of a task that others make room for', () => {
+    const displacedBy = { because: 'priority', role: 'default', task: task.id } as const;
+    const stop = { atMs: T0, by: 'berth', reason: 'displaced', displaced: true, displacedBy } as const;
+    const old = aJob({ spec: { name: 'old', groups: [aGroup({ count: 5, resources: { cpus: 0.1, memMiB: 800 } })] } });
+    const holders = (count: number) =>
+      Array.from({ length: count }, (_, index) => aTask(old, { index, state: 'running', node: 'edge-1', stop }));
+    const withHolders = (count: number, others: readonly Job[] = []) =>
+      clusterOf({
+        nodes: [sized('edge-1', 4000)],
+        ledgers: [
+          aLedger({
+            total: someResources({ memMiB: 4000 }),
+            entries: holders(count).map((holder) => anEntry(old, holder, { stop: { ...stop, graceMs: 1000 } })),
+          }),
+        ],
+        jobs: [old, job, ...others],
+        tasks: [...holders(count), task, ...others.map((other) => aTask(other))],
+      });
+
+    it('says what it waits for', () => {
+      const explanation = explainTask({ cluster: withHolders(3), task, nowMs: T0 });
+      expect(explanation).toMatchObject({ placeable: false, waiting: 'displacing' });
+      const named = holders(3).map(({ id }) => `${id} on edge-1`);
+      expect(explanation.summary).toMatch(
+        `It waits for 3 tasks that it displaces to end: ${named.join(', ')}. As things stand: 0 of 1 node`,
+      );
+      const many = explainTask({ cluster: withHolders(5), task, nowMs: T0 }).summary;
+      expect(many).toContain(`5 tasks that it displaces to end: ${named.join(', ')} and 2 more.`);
+    });
+
+    it('says so no more when it has room', () => {
+      expect(explainTask({ cluster: withHolders(1), task, nowMs: T0 })).toMatchObject({
+        placeable: true,
+        waiting: null,
+      });
+    });
+
+    it('counts for others as if it had its place', () => {
+      const sized = (memMiB: number) =>
+        aJob({ spec: { name: `m${memMiB}`, groups: [aGroup({ resources: { memMiB } })] } });
+      // Of 3200 MiB that are free, 1248 are kept: 2048 less the 800 that are to come free.
+      const [fits, tooLarge] = [sized(1952), sized(1953)];
+      const cluster = withHolders(1, [fits, tooLarge]);
+      expect(explainTask({ cluster, task: aTask(fits), nowMs: T0 }).placeable).toBe(true);
+      expect(explainTask({ cluster, task: aTask(tooLarge), nowMs: T0 }).placeable).toBe(false);
+      const planned = (memMiB: number) => {
+        const groups = [aGroup({ resources: { memMiB } })];
+        return planDryRun({ cluster: withHolders(1), nowMs: T0, spec: aSpec({ name: 'new', priority: 100, groups }) });
+      };
+      expect(planned(1952).placements).toHaveLength(1);
+      expect(planned(1953).placements).toEqual([]);
+    });
+  });
+
   it('counts each node under its first obstacle and names the closest', () => {
     const cluster = clusterOf({
       nodes: [sized('edge-1', 1000), sized('edge-2', 1536), sized('edge-3', 4096)],

@@ -248,6 +248,21 @@ describe('who gets what', () => {
     expect(offered(literal)).toEqual(gets);
   });
 
+  it('what is reserved comes by name, and without what volumes hold of it', () => {
+    const scalars = { ...NO_SCALARS, cpus: 2, memMiB: 2000, diskMiB: 50 };
+    const volume = { id: 'v1', reservation: 'r1', sizeMiB: 80, by: 'alice', atMs: T0, removing: false };
+    const ledger = held('n1', 4, { reservations: [aReservation({ role: 'a', scalars })], volumes: { v1: volume } });
+    const cluster = clusterOf({
+      nodes: [node('n1', 4)],
+      ledgers: [ledger],
+      frameworks: [a],
+      roles: [aRole('a', { limit: { cpus: 2 } })],
+    });
+    const { offers } = planRound({ cluster, nowMs: T0 });
+    expect(offers.map(({ offer }) => offer.reserved)).toEqual([{ r1: { ...scalars, diskMiB: 0 } }]);
+    expect(offers[0]?.offer.resources).toEqual({ ...scalars, diskMiB: 0, ports: [] });
+  });
+
   it('tasks and offers take turns', () => {
     const job = aJob({ spec: { role: 'b', groups: [aGroup({ count: 3, resources: { cpus: 1, memMiB: 1000 } })] } });
     const tasks = [0, 1, 2].map((index) => aTask(job, { index }));

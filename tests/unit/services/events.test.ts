@@ -3,6 +3,7 @@ import { eventsOf } from '../../../control-plane/services/event-views.ts';
 import { type EventBatch, watchEvents } from '../../../control-plane/services/events.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
+import type { StopRequest } from '../../../shared/domain/job.ts';
 import { restarted } from '../../../shared/domain/task.ts';
 import { aJob, aTask, T0 } from '../../support/builders.ts';
 import { ADMIN, callOf, caughtUp, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
@@ -48,6 +49,27 @@ describe('a change of a task', () => {
       { type: 'task.restarted', at: '2026-01-01T00:00:00.003Z' },
     ]);
     expect(eventsOf({ ...change, before: after })).toEqual([]);
+  });
+});
+
+describe('the end that is asked of a task', () => {
+  const before = aTask(aJob(), { state: 'running', node: 'edge-1' });
+  const stop = { atMs: T0 + 1, by: 'berth', reason: 'displaced by task t of role a' };
+  const told = (given: StopRequest) => {
+    const after = { ...before, stop: given };
+    return eventsOf({ kind: 'tasks', key: keys.task(before.id), id: before.id, before, after, revision: 9 });
+  };
+
+  it('is told as such', () => {
+    expect(told(stop)).toMatchObject([{ type: 'task.stopping', message: `berth asked for its end: ${stop.reason}` }]);
+    expect(told({ ...stop, displaced: true })).toMatchObject([{ type: 'task.stopping' }]);
+  });
+
+  it('is told as its displacement where it has to make room for another one', () => {
+    const displacedBy = { because: 'guarantee', role: 'a', task: 't' } as const;
+    expect(told({ ...stop, displaced: true, displacedBy })).toMatchObject([
+      { type: 'task.displaced', message: stop.reason, task: before.id, node: 'edge-1', at: '2026-01-01T00:00:00.001Z' },
+    ]);
   });
 });
 

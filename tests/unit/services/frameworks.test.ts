@@ -171,6 +171,29 @@ describe('the stream of a framework', () => {
     slow.stop();
   });
 
+  it('ends without an end of the other streams of its replica', async () => {
+    const [one, two] = [await joined(), await joined()];
+    const [first, second] = [await FrameworkReader.open(a, one, 1), await FrameworkReader.open(a, two, 1)];
+    for (const reader of [first, second]) await reader.next();
+    await caughtUp(b.replica.ctx);
+    await first.close();
+    await eventually('the one to be disconnected', async () => !isConnected(b, one));
+    expect(isConnected(b, two)).toBe(true);
+  });
+
+  it('that ends late takes nothing from the one that has followed it', async () => {
+    const id = await joined();
+    const old = await FrameworkReader.open(a, id, 1);
+    await old.next();
+    const next = await FrameworkReader.open(b, id, 1);
+    await next.next();
+    await caughtUp(b.replica.ctx);
+    const before = b.replica.ctx.mirror.snapshot.modRevision(`/berth/connections/${id}`);
+    await old.close();
+    await caughtUp(b.replica.ctx);
+    expect(b.replica.ctx.mirror.snapshot.modRevision(`/berth/connections/${id}`)).toBe(before);
+  });
+
   it('is put on record again when its lease is lost under it', async () => {
     const id = await joined();
     const reader = await FrameworkReader.open(a, id, 1);

@@ -3,10 +3,22 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import { commitStatuses, registerNode } from '../../../control-plane/services/agents.ts';
+import { acknowledgeUpdates, killTask, reconcile } from '../../../control-plane/services/framework-calls.ts';
+import { subscribe } from '../../../control-plane/services/frameworks.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
 import type { Store, WatchRequest } from '../../../control-plane/store/contract.ts';
 import type { TaskStatus } from '../../../shared/protocol/agent.ts';
-import { callOf, caughtUp, JOINER, nodeOf, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
+import { Hand, subscriptionOf } from '../../support/frameworks.ts';
+import {
+  ADMIN,
+  callOf,
+  caughtUp,
+  JOINER,
+  nodeOf,
+  specOf,
+  startReplica,
+  type TestReplica,
+} from '../../support/replica.ts';
 
 const clock = new SystemClock();
 const NODE = 'edge-1';
@@ -78,4 +90,31 @@ it('asks the agent to come again when it does not catch up', async () => {
   await expect(commitStatuses(lagging.ctx, { node: NODE, epoch }, request)).rejects.toMatchObject({
     code: 'unavailable',
   });
+});
+
+it('says of no task that a framework does not have it before it has caught up', async () => {
+  await registerNode(current.ctx, JOINER, { node: nodeOf(NODE), seen: null, tasks: [] });
+  const { id } = (await subscribe(current.ctx, callOf(), subscriptionOf())).body;
+  await caughtUp(lagging.ctx);
+  holdUp();
+  const task = await new Hand(current.ctx).launch(id, 'one', { state: 'running' });
+  const of = { id, session: 1 };
+  const asked = [
+    reconcile(lagging.ctx, ADMIN, { ...of, names: ['one'] }),
+    killTask(lagging.ctx, callOf(), { ...of, name: 'one', graceSeconds: null }),
+    acknowledgeUpdates(lagging.ctx, ADMIN, { ...of, updates: [`${task.id}:1`] }),
+  ] as const;
+  held?.release();
+  const [{ updates }, { body }, { results }] = await Promise.all(asked);
+  expect([updates[0]?.state, body.state, results]).toEqual(['running', 'running', ['acknowledged']]);
+});
+
+it('refuses no session that it has not heard of yet', async () => {
+  const { id } = (await subscribe(current.ctx, callOf(), subscriptionOf())).body;
+  await caughtUp(lagging.ctx);
+  holdUp();
+  await subscribe(current.ctx, callOf(), subscriptionOf({ id }));
+  const asked = reconcile(lagging.ctx, ADMIN, { id, session: 2, names: null });
+  held?.release();
+  expect((await asked).updates).toEqual([]);
 });

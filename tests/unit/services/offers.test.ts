@@ -89,6 +89,23 @@ function ledgerOf(node = 'edge-1'): Ledger {
   return ledger;
 }
 
+/** The replica, where the framework subscribes anew elsewhere right before it first puts the node's ledger. */
+function overtaken(): TestReplica {
+  let isOvertaken = false;
+  const late: Store = changed(store, {
+    async transact(transaction) {
+      if (!isOvertaken && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
+        isOvertaken = true;
+        const key = keys.framework(framework);
+        const record = present(a.ctx.mirror.snapshot.frameworks.get(framework), 'the framework');
+        await store.transact({ compares: [], writes: [putRecord('frameworks', key, { ...record, session: 2 })] });
+      }
+      return store.transact(transaction);
+    },
+  });
+  return { ...a, ctx: { ...a.ctx, store: late } };
+}
+
 describe('accepting offers', () => {
   it('launches tasks, and frees the rest', async () => {
     await offered('0-0-0');
@@ -156,24 +173,13 @@ describe('accepting offers', () => {
 
   it('counts none of an earlier session, even where it is overtaken only as it commits', async () => {
     await offered('0-0-0');
-    let overtaken = false;
-    const late: Store = changed(store, {
-      async transact(transaction) {
-        if (!overtaken && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
-          overtaken = true;
-          const key = keys.framework(framework);
-          const record = present(a.ctx.mirror.snapshot.frameworks.get(framework), 'the framework');
-          await store.transact({ compares: [], writes: [putRecord('frameworks', key, { ...record, session: 2 })] });
-        }
-        return store.transact(transaction);
-      },
+    await expect(accept({ operations: launch('web') }, { on: overtaken() })).rejects.toMatchObject({
+      code: 'session-moved',
     });
-    const slow = { ...a, ctx: { ...a.ctx, store: late } };
-    await expect(accept({ operations: launch('web') }, { on: slow })).rejects.toMatchObject({ code: 'session-moved' });
     await bothCaughtUp();
     expect(ledgerOf().entries).toEqual({});
     await expect(accept({ operations: launch('web') })).rejects.toMatchObject({ code: 'session-moved' });
-    await expect(accept({ session: 2, operations: launch('web') })).resolves.toMatchObject({ status: 200 });
+    expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-0']);
   });
 
   it('uses offers of one node together, and refuses those of two nodes or two roles', async () => {
@@ -216,6 +222,32 @@ describe('accepting offers', () => {
     expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-1']);
   });
 
+  it('gives a name to one of two tasks that are launched under it at once, on two nodes', async () => {
+    await offered('0-0-0');
+    await offered('0-0-1', { node: 'edge-2' });
+    const answers = await Promise.allSettled([
+      accept({ offers: ['0-0-0'], operations: launch('web') }, { on: a }),
+      accept({ offers: ['0-0-1'], operations: launch('web') }, { on: b }),
+    ]);
+    const refused = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+    expect(refused).toMatchObject([{ code: 'already-exists' }]);
+    await bothCaughtUp();
+    const held = ['edge-1', 'edge-2'].flatMap((node) => Object.keys(ledgerOf(node).entries));
+    expect(held).toEqual([`painter-web-0-${framework}-v1a0`]);
+    expect(['edge-1', 'edge-2'].flatMap((node) => Object.keys(ledgerOf(node).offers))).toHaveLength(1);
+  });
+
+  it('launches a hundred tasks with long names in one call', async () => {
+    await offered('0-0-0', { cpus: 4 });
+    const names = Array.from({ length: 100 }, (_, n) => `${'ü'.repeat(250)} ${n}`);
+    const tasks = names.map((task) => ({ task, image: 'x', resources: { cpus: 0.001, memMiB: 4 } }));
+    const call = callOf(ALICE, { key: 'k', requestDigest: 'd' });
+    const { body } = await accept({ operations: [{ type: 'launch', tasks }] }, { call });
+    expect(body.tasks.map(({ state }) => state)).toEqual(names.map(() => 'staging'));
+    await bothCaughtUp();
+    expect(Object.keys(ledgerOf().entries)).toHaveLength(100);
+  });
+
   it('takes what is dangerous only from those who may, and where the node allows it', async () => {
     await offered('0-0-0');
     const operations = [{ type: 'launch' as const, tasks: [{ ...described('web'), network: 'host' as const }] }];
@@ -236,6 +268,16 @@ describe('accepting offers', () => {
       message: expect.stringContaining('takes no new tasks'),
     });
     expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-0']);
+  });
+
+  it('launches nothing on a node that has not been heard of', async () => {
+    await offered('0-0-0');
+    await store.transact({ compares: [], writes: [{ type: 'delete', key: keys.alive('edge-1') }] });
+    await bothCaughtUp();
+    await expect(accept({ operations: launch('web') })).rejects.toMatchObject({
+      code: 'offer-gone',
+      message: expect.stringContaining('has not been heard of'),
+    });
   });
 
   it('refuses tasks that are too much for one transaction, and ones that a healthy node may stop', async () => {
@@ -320,6 +362,16 @@ describe('declining offers', () => {
     ]);
     await bothCaughtUp();
     expect(ledgerOf()).toBe(before);
+  });
+
+  it('counts none of an earlier session, even where it is overtaken only as it commits', async () => {
+    await offered('0-0-0');
+    const wish = { session: 1, offers: ['0-0-0'], refuseSeconds: 5 };
+    await expect(declineOffers(overtaken().ctx, callOf(ALICE), framework, wish)).rejects.toMatchObject({
+      code: 'session-moved',
+    });
+    await bothCaughtUp();
+    expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-0']);
   });
 
   it("never reaches another framework's", async () => {
@@ -411,5 +463,49 @@ describe('the list of offers', () => {
     expect(seenBy({ ...ALICE, subject: 'bob' })).toBe(0);
     expect(seenBy({ ...ALICE, subject: 'bob', actions: ['framework:read'] })).toBe(1);
     expect(seenBy({ ...ALICE, subject: 'bob', roles: ['ops'], actions: ['framework:read'] })).toBe(0);
+  });
+});
+
+describe('describing what an executor runs', () => {
+  const task = { task: 'a', executor: 'runner', command: ['work'], resources: { cpus: 0.1, memMiB: 32 } };
+  const answer = (change: object) =>
+    acceptSchema.safeParse({
+      session: 1,
+      offers: ['0-0-0'],
+      operations: [{ type: 'launch', tasks: [{ ...task, ...change }] }],
+    });
+
+  it('takes no image', () => {
+    expect(answer({}).error).toBeUndefined();
+  });
+
+  it.each<[object, string, string]>([
+    [{ image: 'x' }, 'image', 'leave it out with an `executor`'],
+    [{ mounts: [{ type: 'tmpfs', target: '/x' }] }, 'mounts', 'leave it out'],
+    [{ privileged: true }, 'privileged', 'leave it out'],
+    [{ runtime: 'process' }, 'runtime', 'leave it out'],
+    [{ isExecutor: true }, 'isExecutor', 'no `executor` runs'],
+    [{ user: 'root' }, 'user', 'leave it out'],
+    [{ restart: { afterReboot: true } }, 'restart', 'after a reboot'],
+    [{ stopAfterDisconnectSeconds: 600 }, 'stopAfterDisconnectSeconds', 'its `executor`'],
+  ])('says nothing of a container, nor what only its executor can be told: %j', (change, field, words) => {
+    const issues = answer(change).error?.issues ?? [];
+    expect(issues).toMatchObject([
+      { path: ['operations', 0, 'tasks', 0, field], message: expect.stringContaining(words) },
+    ]);
+  });
+
+  it('takes an action of its own', async () => {
+    await offered('0-0-0');
+    const operations: AcceptInput['operations'] = [
+      { type: 'launch', tasks: [{ ...described('runner'), isExecutor: true }, task] },
+    ];
+    await expect(accept({ operations })).rejects.toMatchObject({ code: 'forbidden' });
+    const bold = { ...ALICE, actions: ['framework:run', 'job:executor'] };
+    const { body } = await accept({ operations }, { call: callOf(bold) });
+    expect(body.tasks).toMatchObject([
+      { state: 'error', message: expect.stringContaining('executors of frameworks') },
+      { state: 'error', message: expect.stringContaining('executors of frameworks') },
+    ]);
   });
 });

@@ -72,6 +72,10 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
       requestedAtMs: T0,
     },
   },
+  messages: {
+    key: keys.messageForTask('edge-1', 'm1'),
+    value: { to: 'task', framework: 'f000000000001', node: 'edge-1', task: task.id, data: 'x', place: 0, sentAtMs: T0 },
+  },
   ops: { key: keys.op('o1'), value: { by: 'r1', aborted: false } },
   idempotency: {
     key: keys.idempotency(new Uint8Array([1, 255])),

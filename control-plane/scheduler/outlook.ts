@@ -1,0 +1,312 @@
+/**
+ * The cluster as it will be once everything that is ending has ended and what the round gives stands: what preemption decides on.
+ * It changes as the plan does: places are taken from some tasks and promised to others.
+ */
+import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
+import type { NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
+import {
+  addEntries,
+  addOffers,
+  type Ledger,
+  removeEntries,
+  type TaskEntry,
+  unreservedPart,
+} from '../../shared/domain/ledger.ts';
+import type { Scalars } from '../../shared/domain/resources.ts';
+import { ancestorsOf } from '../../shared/domain/role.ts';
+import { enteredAtMs, isTerminal } from '../../shared/domain/task.ts';
+import { present } from '../../shared/util/assert.ts';
+import { byText } from '../../shared/util/order.ts';
+import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
+import type { Demand } from './demand.ts';
+import { BOUND_FILTERS, DEMAND_FILTERS } from './filters/all.ts';
+import { consentFilter } from './filters/consent.ts';
+import { constraintFilter } from './filters/constraints.ts';
+import type { Filter } from './filters/filter.ts';
+import { gpuNodeKeptFilter } from './filters/gpu-node-kept.ts';
+import { portRangeFilter } from './filters/ports.ts';
+import { placeHolder } from './kept-places.ts';
+import { type LedgerSums, sumLedger } from './ledger-sums.ts';
+import type { PlannedOffer, PlannedPlacement } from './plan.ts';
+import { RoleTree } from './role-tree.ts';
+import { type Room, roomOf } from './room.ts';
+import type { Usage } from './round-memory.ts';
+import type { Survey } from './survey.ts';
+import { isNodeOpen } from './sweeps.ts';
+import type { WantedTask } from './wanted.ts';
+
+/** A pending task, and what it asks for. */
+export interface Contender {
+  readonly wanted: WantedTask;
+  readonly demand: Demand;
+}
+
+/** A task that could be made to give its place to another one. */
+export interface Holder {
+  readonly task: TaskId;
+  readonly role: RolePath;
+  readonly priority: number;
+  readonly placedAtMs: number;
+  readonly entry: TaskEntry;
+  /** What its role is charged for it, reservations apart. */
+  readonly frees: Scalars;
+}
+
+/** Some that leave their node. */
+export interface Departure {
+  readonly node: NodeId;
+  readonly holders: readonly Holder[];
+}
+
+export interface OutlookInput {
+  readonly survey: Survey;
+  /** What the survey was made from. */
+  readonly usage: Usage;
+  readonly placements: readonly PlannedPlacement[];
+  readonly offers: readonly PlannedOffer[];
+}
+
+/** Whether what offers hold counts as free: it is soon, without anybody having to go. */
+export type OfferedPart = 'held' | 'free';
+
+export class Outlook {
+  readonly #cluster: ClusterView;
+  readonly #roles: RoleTree;
+  readonly #nodes = new Map<NodeId, OpenNode>();
+  /** What offers hold on these nodes. */
+  readonly #offered: Amounts = [];
+  readonly #promised = new Map<RolePath, Amounts>();
+  readonly #beyond = new Map<RolePath, number>();
+
+  constructor({ survey, usage, placements, offers }: OutlookInput) {
+    this.#cluster = survey.cluster;
+    this.#roles = new RoleTree(survey.cluster, usage);
+    const given = { placed: Map.groupBy(placements, nodeOf), offered: Map.groupBy(offers, nodeOf) };
+    const before = new Map(usage.rows.map((row) => [row.ledger.node, row]));
+    for (const row of survey.rows) {
+      const ledger = ledgerToBe(row.ledger, given);
+      const sums = ledger === row.ledger ? row : sumLedger(ledger, usage.names);
+      this.#recharge(before.get(ledger.node), sums);
+      if (!isNodeOpen(survey.cluster, ledger)) continue;
+      accumulate(this.#roles.headroom, atLeastNone(sums.freeAmounts));
+      for (const offer of sums.offers) accumulate(this.#offered, usage.names.amountsOf(unreservedPart(offer)));
+      this.#nodes.set(ledger.node, { found: row.ledger, sums, rooms: new Map(), holders: null });
+    }
+  }
+
+  /** Those that take new tasks, in the order of their ids. */
+  nodes(): Iterable<NodeId> {
+    return this.#nodes.keys();
+  }
+
+  get nodesTotal(): number {
+    return this.#nodes.size;
+  }
+
+  /** What a role and those below it will hold of a scalar. */
+  held(role: RolePath, scalar: string): number {
+    return this.#roles.amountOf(this.#roles.role(role).charged, scalar);
+  }
+
+  /** The same without what it is to get only when others have ended. */
+  heldFirmly(role: RolePath, scalar: string): number {
+    return this.held(role, scalar) - this.#roles.amountOf(this.#promised.get(role) ?? [], scalar);
+  }
+
+  /** How much less of a scalar is free, or offered, than all roles need to come to what is guaranteed to them. */
+  needed(scalar: string): number {
+    const { root, headroom } = this.#roles;
+    const [need, free, offered] = [root.need, headroom, this.#offered].map((one) => this.#roles.amountOf(one, scalar));
+    return (need ?? 0) - (free ?? 0) - (offered ?? 0);
+  }
+
+  /** How much of a scalar the demand's role could get on the node. */
+  available(node: NodeId, demand: Demand, { scalar, offered }: { scalar: string; offered: OfferedPart }): number {
+    return this.#roomOf(this.#open(node), offered).availableTo(demand.role, scalar);
+  }
+
+  /** False: whoever left the node, it wouldn't take a task with such a demand. */
+  mayAdmit(node: NodeId, demand: Demand): boolean {
+    return asks(LASTING_FILTERS, this.#roomOf(this.#open(node), 'held'), demand);
+  }
+
+  /** Whether the node has room for such a task, whatever its role may be given. */
+  hasRoom(node: NodeId, demand: Demand, offered: OfferedPart): boolean {
+    return asks(DEMAND_FILTERS, this.#roomOf(this.#open(node), offered), demand);
+  }
+
+  /** Whether the task could be placed there, once these have left. */
+  admits(node: NodeId, demand: Demand, { gone, offered }: { gone?: Departure; offered: OfferedPart }): boolean {
+    const open = this.#open(node);
+    if (gone === undefined) return asks(PLACING_FILTERS, this.#roomOf(open, offered), demand);
+    const isHere = gone.node === node;
+    const room = isHere ? this.#roomWithout(open, gone.holders, offered) : this.#roomOf(open, offered);
+    for (const { entry } of gone.holders) this.#charge(entry, -1);
+    const admits = asks(PLACING_FILTERS, room, demand);
+    for (const { entry } of gone.holders) this.#charge(entry, 1);
+    return admits;
+  }
+
+  /**
+   * Who could make room on the node: lowest priority first, then of the role that is most beyond its guarantee, then whoever has
+   * run for the shortest time. Neither what ends already nor what this round has placed.
+   */
+  holders(node: NodeId): readonly Holder[] {
+    const open = this.#open(node);
+    open.holders ??= this.#holdersIn(open.found);
+    return open.holders;
+  }
+
+  /** The task will have a place there. */
+  promise(node: NodeId, { wanted, demand }: Contender): void {
+    const open = this.#open(node);
+    const entry = placeHolder(wanted, demand, { scalars: demand.scalars, room: this.#roomOf(open, 'free') });
+    this.#renew(open, addEntries(open.sums.ledger, [entry]));
+    this.#charge(entry, 1);
+    const amounts = this.#roles.names.amountsOf(unreservedPart(entry));
+    for (const level of [entry.role, ...ancestorsOf(entry.role)]) {
+      const sum = this.#promised.get(level) ?? [];
+      this.#promised.set(level, sum);
+      accumulate(sum, amounts);
+    }
+  }
+
+  /** These will have left. */
+  take({ node, holders }: Departure): void {
+    const open = this.#open(node);
+    const gone = new Set(idsOf(holders));
+    open.holders = this.holders(node).filter(({ task }) => !gone.has(task));
+    this.#renew(open, removeEntries(open.sums.ledger, [...gone]));
+    for (const { entry } of holders) this.#charge(entry, -1);
+  }
+
+  #open(node: NodeId): OpenNode {
+    return present(this.#nodes.get(node), `the open node ${node}`);
+  }
+
+  #renew(open: OpenNode, ledger: Ledger): void {
+    open.sums = sumLedger(ledger, this.#roles.names);
+    open.rooms.clear();
+  }
+
+  #roomOf(open: OpenNode, offered: OfferedPart): Room {
+    const known = open.rooms.get(offered);
+    if (known !== undefined) return known;
+    const hasNoOffers = offered === 'held' || open.sums.offers.length === 0;
+    const made = hasNoOffers ? this.#room(open.sums) : this.#roomWithout(open, [], offered);
+    open.rooms.set(offered, made);
+    return made;
+  }
+
+  #roomWithout({ sums }: OpenNode, holders: readonly Holder[], offered: OfferedPart): Room {
+    const left = removeEntries(sums.ledger, idsOf(holders));
+    return this.#room(sumLedger(offered === 'held' ? left : { ...left, offers: {} }, this.#roles.names));
+  }
+
+  #room(sums: LedgerSums): Room {
+    return present(roomOf(this.#cluster, sums, this.#roles), `node ${sums.ledger.node}`);
+  }
+
+  #recharge(before: LedgerSums | undefined, after: LedgerSums): void {
+    if (before === after) return;
+    for (const charge of before?.charges ?? []) {
+      this.#roles.charge(this.#roles.client(charge.role, charge.client), charge, -1);
+    }
+    for (const charge of after.charges) this.#roles.charge(this.#roles.client(charge.role, charge.client), charge);
+  }
+
+  #charge(entry: TaskEntry, sign: 1 | -1): void {
+    const { names, headroom } = this.#roles;
+    const unreserved = names.amountsOf(unreservedPart(entry));
+    const given = { unreserved, whole: names.amountsOf(entry.resources), holdings: 1, offers: 0 };
+    this.#roles.charge(this.#roles.client(entry.role, entry.framework), given, sign);
+    accumulate(headroom, unreserved, sign === 1 ? -1 : 1);
+  }
+
+  #holdersIn({ entries }: Ledger): Holder[] {
+    return Object.values(entries)
+      .flatMap((entry) => this.#holderOf(entry) ?? [])
+      .sort((a, b) => this.compare(a, b));
+  }
+
+  /** Who of two would have to go first. */
+  compare(a: Holder, b: Holder): number {
+    return (
+      a.priority - b.priority ||
+      this.#beyondOf(b.role) - this.#beyondOf(a.role) ||
+      b.placedAtMs - a.placedAtMs ||
+      byText(a.task, b.task)
+    );
+  }
+
+  #holderOf(entry: TaskEntry): Holder | undefined {
+    const task = this.#cluster.tasks.get(entry.task);
+    if (entry.stop !== null || entry.disowned) return undefined;
+    if (task === undefined || task.stop !== null || isTerminal(task.state)) return undefined;
+    return {
+      task: task.id,
+      role: entry.role,
+      priority: templateOf(this.#cluster, task)?.priority ?? LOWEST_PRIORITY,
+      placedAtMs: enteredAtMs(task, 'staging') ?? 0,
+      entry,
+      frees: unreservedPart(entry),
+    };
+  }
+
+  /** How large a share of the cluster the role holds beyond what it is guaranteed, by its weight. As things stood at first. */
+  #beyondOf(role: RolePath): number {
+    const known = this.#beyond.get(role);
+    if (known !== undefined) return known;
+    const { charged, guarantee, weight } = this.#roles.role(role);
+    const excess = charged.map((amount, place) => Math.max(0, amount - amountAt(guarantee, place)));
+    const beyond = this.#roles.shareOf(excess) / weight;
+    this.#beyond.set(role, beyond);
+    return beyond;
+  }
+}
+
+/** Those that ask what a node is, rather than what it holds. */
+const LASTING_FILTERS: readonly Filter[] = [consentFilter, constraintFilter, gpuNodeKeptFilter, portRangeFilter];
+
+const PLACING_FILTERS: readonly Filter[] = [...DEMAND_FILTERS, ...BOUND_FILTERS];
+
+/** Of a task whose version is on record no more. */
+const LOWEST_PRIORITY = 0;
+
+interface OpenNode {
+  /** As the round found it, after its sweeps. */
+  readonly found: Ledger;
+  sums: LedgerSums;
+  /** Made when they are first asked for. */
+  readonly rooms: Map<OfferedPart, Room>;
+  holders: readonly Holder[] | null;
+}
+
+interface Given {
+  readonly placed: ReadonlyMap<NodeId, readonly PlannedPlacement[]>;
+  readonly offered: ReadonlyMap<NodeId, readonly PlannedOffer[]>;
+}
+
+/** Once what ends has ended. A place that was given up on a node that was lost doesn't come free by any stop. */
+function ledgerToBe(ledger: Ledger, { placed, offered }: Given): Ledger {
+  const ending: TaskId[] = [];
+  for (const id in ledger.entries) {
+    const entry = ledger.entries[id];
+    if (entry !== undefined && entry.stop !== null && !entry.disowned) ending.push(id);
+  }
+  const entries = (placed.get(ledger.node) ?? []).map(({ entry }) => entry);
+  const offers = (offered.get(ledger.node) ?? []).map(({ offer }) => offer);
+  return addOffers(addEntries(removeEntries(ledger, ending), entries), offers);
+}
+
+function nodeOf({ node }: { readonly node: NodeId }): NodeId {
+  return node;
+}
+
+function idsOf(holders: readonly Holder[]): TaskId[] {
+  return holders.map(({ task }) => task);
+}
+
+function asks(filters: readonly Filter[], room: Room, demand: Demand): boolean {
+  return filters.every((filter) => !filter.applies(demand) || filter.admits(room, demand));
+}

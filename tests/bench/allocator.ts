@@ -1,0 +1,192 @@
+/**
+ * How long a round of the allocator thinks when many frameworks compete: pure, no store. Beside the sizes that are asked for, cost
+ * against nodes and against frameworks over three decades with the exponent that fits (1 is linear), a round in which little has
+ * changed, and the floor under it all: one pass over every ledger that sums up what is free.
+ */
+import { planRound } from '../../control-plane/scheduler/round.ts';
+import { RoundMemory } from '../../control-plane/scheduler/round-memory.ts';
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { endOffers, freeResources } from '../../shared/domain/ledger.ts';
+import { present } from '../../shared/util/assert.ts';
+import { applyRound } from '../support/apply-plan.ts';
+import { aFramework, aNode, aRole, clusterOf, someResources, T0 } from '../support/builders.ts';
+import { ProcessorMeter } from './processor-time.ts';
+import type { Figure, Section, Table } from './report.ts';
+import { Rest } from './rest.ts';
+import { distributionOf, median } from './statistics.ts';
+
+const ROUNDS = 7;
+const REST_MS = 1000;
+const ASKED_MS = 500;
+const ASKED_WITH_GUARANTEES_MS = 1000;
+/** Few enough for a round not to end at its bound on offers, which would make it look cheap. */
+const NODE_DECADES = [10, 100, 1000, 10_000];
+const FRAMEWORK_DECADES = [10, 100, 1000, 10_000];
+const NODES_BESIDE = 1000;
+const FRAMEWORKS_BESIDE = 1000;
+
+export async function measureAllocator(): Promise<Section> {
+  const rest = new Rest();
+  await rest.take(REST_MS);
+  const meter = new ProcessorMeter([]);
+  meter.resume();
+  const wide = hungryMarket({ nodes: 10_000, frameworks: 1000 });
+  const hungry = timesOf(() => void planRound({ cluster: wide, nowMs: T0 }));
+  const floor = timesOf(() => void sumOfAll(wide));
+  const guaranteed = hungryMarket({ nodes: 3000, frameworks: 3000, guaranteed: true });
+  const kept = timesOf(() => void planRound({ cluster: guaranteed, nowMs: T0 }));
+  const little = littleChanged(wide);
+  const byNodes = NODE_DECADES.map((nodes) => [nodes, costOf({ nodes, frameworks: FRAMEWORKS_BESIDE })] as const);
+  const byFrameworks = FRAMEWORK_DECADES.map(
+    (count) => [count, costOf({ nodes: NODES_BESIDE, frameworks: count })] as const,
+  );
+  meter.pause();
+  await rest.take(REST_MS);
+  const floorMs = distributionOf(floor).p50;
+  const figures: Figure[] = [
+    figure('allocator: 10,000 nodes × 1,000 frameworks, all hungry', hungry, { target: ASKED_MS, floorMs }),
+    figure('allocator: 3,000 nodes, roles and frameworks, all guaranteed', kept, {
+      target: ASKED_WITH_GUARANTEES_MS,
+      floorMs,
+    }),
+    figure('allocator: one of 10,000 nodes has changed', little, { target: null, floorMs }),
+  ];
+  return {
+    name: 'allocator',
+    figures,
+    tables: [
+      timesTable({ hungry, kept, little, floor }),
+      growthTable('Cost against nodes (1,000 frameworks)', 'nodes', byNodes),
+      growthTable('Cost against frameworks (1,000 nodes)', 'frameworks', byFrameworks),
+    ],
+    processor: meter.use(0),
+    othersPercent: rest.busyPercent,
+  };
+}
+
+function figure(
+  name: string,
+  times: readonly number[],
+  { target, floorMs }: { target: number | null; floorMs: number },
+): Figure {
+  const measured = median(times);
+  return {
+    name,
+    unit: 'ms',
+    measured,
+    target,
+    note: `${(measured / floorMs).toFixed(1)} × one pass over 10,000 ledgers`,
+  };
+}
+
+/** Processor time of this thread: what a round would take if nobody else used the processor. */
+function usedMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+/** The first rounds only warm up. */
+function timesOf(work: () => void, rounds = ROUNDS): number[] {
+  work();
+  return Array.from({ length: rounds }, () => {
+    const beganAtMs = usedMs();
+    work();
+    return usedMs() - beganAtMs;
+  });
+}
+
+function costOf(size: MarketSize): number {
+  const cluster = hungryMarket(size);
+  return median(timesOf(() => void planRound({ cluster, nowMs: T0 }), 3));
+}
+
+function sumOfAll({ ledgers }: ClusterView): number {
+  let cpus = 0;
+  for (const ledger of ledgers.values()) cpus += freeResources(ledger).cpus;
+  return cpus;
+}
+
+/** Everything is offered; then the offers of one node after the other are refused, and its ledger is a new one. */
+function littleChanged(cluster: ClusterView): number[] {
+  const memory = new RoundMemory();
+  const full = connected(applyRound(cluster, planRound({ cluster, nowMs: T0, memory }), T0));
+  planRound({ cluster: full, nowMs: T0, memory });
+  return [...full.ledgers.keys()].slice(0, ROUNDS).map((node) => {
+    const ledger = present(full.ledgers.get(node), node);
+    const changed = endOffers(ledger, Object.keys(ledger.offers));
+    const next = { ...full, ledgers: new Map([...full.ledgers, [node, changed]]) };
+    const beganAtMs = usedMs();
+    planRound({ cluster: next, nowMs: T0, memory });
+    return usedMs() - beganAtMs;
+  });
+}
+
+interface MarketSize {
+  readonly nodes: number;
+  readonly frameworks: number;
+  readonly guaranteed?: boolean;
+}
+
+/** Nodes of sixty sizes, and frameworks in as many roles. */
+function hungryMarket({ nodes, frameworks, guaranteed = false }: MarketSize): ClusterView {
+  const role = (at: number) => `role-${at}`;
+  return connected(
+    clusterOf({
+      nodes: Array.from({ length: nodes }, (_, at) =>
+        aNode({ id: `node-${at}`, resources: someResources({ cpus: 2 + (at % 15), memMiB: 4096 * (1 + (at % 4)) }) }),
+      ),
+      frameworks: Array.from({ length: frameworks }, (_, at) =>
+        aFramework({ id: `f${String(at).padStart(12, '0')}`, roles: [role(at)] }),
+      ),
+      roles: guaranteed
+        ? Array.from({ length: frameworks }, (_, at) => aRole(role(at), { guarantee: { cpus: 1, memMiB: 512 } }))
+        : [],
+    }),
+  );
+}
+
+/** The literal's own answer goes through all frameworks each time. */
+function connected(cluster: ClusterView): ClusterView {
+  return { ...cluster, isConnected: (id) => cluster.frameworks.has(id) };
+}
+
+function timesTable(times: Readonly<Record<'hungry' | 'kept' | 'little' | 'floor', readonly number[]>>): Table {
+  const row = (name: string, list: readonly number[]) => {
+    const { p50, min, max } = distributionOf(list);
+    return [name, p50, min, max];
+  };
+  return {
+    title: 'One round, ms of processor time',
+    columns: ['', 'p50', 'min', 'max'],
+    rows: [
+      row('10,000 nodes × 1,000 frameworks', times.hungry),
+      row('3,000 of each, guaranteed', times.kept),
+      row('one node has changed', times.little),
+      row('floor: one pass over 10,000 ledgers', times.floor),
+    ],
+  };
+}
+
+function growthTable(title: string, what: string, costs: readonly (readonly [number, number])[]): Table {
+  const all = exponentOf(costs).toFixed(2);
+  const last = exponentOf(costs.slice(-2)).toFixed(2);
+  return {
+    title: `${title}: grows with the power ${all}, in the last decade ${last}`,
+    columns: [what, 'ms', 'µs each', ''],
+    rows: costs.map(([size, ms]) => [String(size), ms, (1000 * ms) / size, bar(ms)]),
+  };
+}
+
+/** Two marks for each doubling. */
+function bar(ms: number): string {
+  return '▇'.repeat(Math.max(1, Math.round(2 * Math.log2(1 + ms))));
+}
+
+/** The slope of the line through the logarithms that lies closest to them. */
+function exponentOf(costs: readonly (readonly [number, number])[]): number {
+  const points = costs.map(([size, ms]) => [Math.log(size), Math.log(ms)] as const);
+  const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
+  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
+  const above = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
+  return above / points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+}
