@@ -39,7 +39,7 @@ function checkAge(node: string, placed: readonly string[], { gone, round }: Past
  */
 function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past: Past, now: Snapshot): Violation[] {
   const placed = wantOf(now.tasks.get(id), now);
-  if (placed === null) return [];
+  if (placed === null || isHeir(id, now)) return [];
   const attributes = now.nodes.get(change.id)?.attributes ?? {};
   const passedOver = [...now.pendingTasks()].filter((task) => {
     const waiting = wantOf(task, now);
@@ -55,6 +55,11 @@ function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past
   return passedOver.map((task) =>
     violation(9, `${id} got a place on ${change.id} before ${task.id}, whose turn it was`),
   );
+}
+
+/** Others were displaced for it: what they leave is its own, whoever has come since. */
+function isHeir(id: string, now: Snapshot): boolean {
+  return [...now.tasks.values()].some(({ stop }) => stop?.displacedBy?.task === id);
 }
 
 interface Want {
