@@ -39,6 +39,7 @@ export async function killTask(
   return mutate(ctx, call, () => {
     const { id } = actingFramework(ctx, call.principal, of);
     const { snapshot } = ctx.mirror;
+    const ofSession = { key: keys.framework(id), modRevision: snapshot.modRevision(keys.framework(id)) };
     const nowMs = ctx.clock.now();
     const task = tasksByName(snapshot, id).get(name);
     if (task === undefined) return { status: 200, body: unknownView(name, nowMs), compares: [], writes: [] };
@@ -46,7 +47,8 @@ export async function killTask(
     const graceMs = graceSeconds === null ? {} : { graceMs: Math.round(graceSeconds * 1000) };
     const unit = stopUnit(snapshot, [{ task, stop, ...graceMs }]);
     const body = reconciledView(snapshot, task);
-    return { status: 200, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
+    if (unit === null) return { status: 200, body, compares: [], writes: [] };
+    return { status: 200, body, compares: [ofSession, ...unit.compares], writes: unit.writes };
   });
 }
 

@@ -192,11 +192,14 @@ export class FrameworkStreams {
     const id = stream.framework;
     stream.claim = 0;
     for (let tries = 0; tries < CLAIMS_MAX; tries++) {
-      const framework = present();
-      const compared = [keys.framework(id), keys.connection(id)];
-      const result = await this.#withLease((lease) =>
-        store.transact({
-          compares: compared.map((key) => ({ key, modRevision: mirror.snapshot.modRevision(key) })),
+      const result = await this.#withLease((lease) => {
+        // Read once the lease is there, like what is compared: the framework may have moved on while it was waited for.
+        const framework = present();
+        return store.transact({
+          compares: [keys.framework(id), keys.connection(id)].map((key) => ({
+            key,
+            modRevision: mirror.snapshot.modRevision(key),
+          })),
           writes: [
             putRecord(
               'connections',
@@ -208,8 +211,8 @@ export class FrameworkStreams {
               ? []
               : [putRecord('frameworks', keys.framework(id), { ...framework, disconnectedSinceMs: null })]),
           ],
-        }),
-      );
+        });
+      });
       if (result.committed) {
         stream.claim = result.revision;
         return;

@@ -199,7 +199,7 @@ function readNow<T>(
 }
 
 /** What the world may do to a request, as opposed to a bug. */
-function isPassing(error: unknown): boolean {
+export function isPassing(error: unknown): boolean {
   return (
     error instanceof NetworkFault ||
     error instanceof Refusal ||

@@ -27,6 +27,8 @@ export interface Origin {
   readonly replica: string;
   /** Set for what an agent's call caused: the session that it named. */
   readonly session: { readonly node: string; readonly epoch: number } | null;
+  /** Set for what a framework's call caused: the session that it named. */
+  readonly framework?: { readonly id: string; readonly session: number };
 }
 
 /** A transaction that was carried out. */

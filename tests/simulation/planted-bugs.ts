@@ -5,6 +5,13 @@
 import { changed } from '../support/changed-store.ts';
 import { forgettingContainers, releasingAtOnce, startingAnew, unguarded, withAssignment } from './plants/in-agent.ts';
 import {
+  acknowledgedAhead,
+  blindToOffers,
+  ofAnySession,
+  withoutAnswerCompares,
+  withoutHeardCompares,
+} from './plants/in-frameworks.ts';
+import {
   answerLater,
   placeInTwo,
   planAtOnce,
@@ -109,6 +116,28 @@ export const PLANTED_BUGS = {
     breaks: [6, 10],
     seedsMax: 25,
     agent: (seams) => withAssignment(seams, (task) => ({ ...task, stop: null })),
+  },
+  /** An answer to an offer is committed without comparing that the offer still stands: it is accepted twice. */
+  'offer-twice': {
+    breaks: [2, 4],
+    seedsMax: 40,
+    store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, withoutAnswerCompares)),
+  },
+  /** Frameworks' calls are served whatever session they name: one accepts after its session has moved. */
+  'moved-session': { breaks: [5], seedsMax: 40, acting: ofAnySession },
+  /** What is offered isn't charged before it is accepted, so that two accepts pass a role's limit together. */
+  'uncharged-offers': { breaks: [2], seedsMax: 40, driverMirror: blindToOffers },
+  /** Acknowledgements are committed without comparing the task's record. */
+  'blind-acknowledge': {
+    breaks: [4],
+    seedsMax: 40,
+    store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, withoutHeardCompares)),
+  },
+  /** To acknowledge one update acknowledges those after it as well, which are never told then. */
+  'acknowledged-ahead': {
+    breaks: [8],
+    seedsMax: 40,
+    store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, acknowledgedAhead)),
   },
 } satisfies Readonly<Record<string, PlantedBug>>;
 

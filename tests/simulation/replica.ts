@@ -7,6 +7,7 @@ import type { MemoryStore } from '../../control-plane/adapters/memory/memory-sto
 import { Driver } from '../../control-plane/controllers/driver.ts';
 import { announceReplica, ensureCluster, waitForStore } from '../../control-plane/services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from '../../control-plane/services/context.ts';
+import { FrameworkStreams, type Peers } from '../../control-plane/services/framework-streams.ts';
 import { NodeSignals } from '../../control-plane/services/node-signals.ts';
 import { type Store, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { Mirror } from '../../control-plane/store/mirror.ts';
@@ -37,6 +38,8 @@ export interface ReplicaParts {
   readonly holdUpMs?: NonNullable<FaultyStoreParts['holdUpMs']>;
   readonly onArrival?: NonNullable<FaultyStoreParts['onArrival']>;
   readonly onCommit: FaultyStoreParts['onCommit'];
+  /** How its process reaches other replicas; it reaches none where this is left out. */
+  readonly peers?: (process: SimulatedProcess) => Peers;
   /** Something in it has ended that never should. */
   readonly onBug: (name: string, error: unknown) => void;
 }
@@ -48,7 +51,14 @@ interface Life {
   readonly store: (origin: Origin) => Store;
   /** Null until the mirror has been filled. */
   ctx: ServiceContext | null;
+  /** Null until it serves. */
+  streams: FrameworkStreams | null;
 }
+
+const NO_PEERS: Peers = {
+  peerToken: () => Promise.resolve(''),
+  fetch: () => Promise.reject(new TypeError('there is no other replica')),
+};
 
 export class Replica {
   readonly name: string;
@@ -74,11 +84,25 @@ export class Replica {
     return this.#life?.ctx ?? null;
   }
 
+  /** Null until it serves. */
+  get streams(): FrameworkStreams | null {
+    return this.#life?.streams ?? null;
+  }
+
   /** The context in which it serves an agent's call: what that commits is on record under the agent's session. */
   contextFor(session: NonNullable<Origin['session']>): ServiceContext | null {
+    return this.#contextOf({ replica: this.name, session });
+  }
+
+  /** The same for a framework's call. */
+  contextForFramework(framework: NonNullable<Origin['framework']>): ServiceContext | null {
+    return this.#contextOf({ replica: this.name, session: null, framework });
+  }
+
+  #contextOf(origin: Origin): ServiceContext | null {
     const life = this.#life;
     if (life === null || life.ctx === null) return null;
-    return { ...life.ctx, store: life.store({ replica: this.name, session }) };
+    return { ...life.ctx, store: life.store(origin) };
   }
 
   start(): void {
@@ -88,11 +112,16 @@ export class Replica {
     const chance = random.split(`start ${this.#starts}`);
     const process = new SimulatedProcess(name, this.host);
     const memory = new Map<string, number>();
+    let stores = 0;
     const life: Life = {
       process,
       abort: new AbortController(),
-      store: (origin) => this.#store(process, { random: chance.split('store'), origin, memory }),
+      store: (origin) => {
+        stores += 1;
+        return this.#store(process, { random: chance.split(`store ${stores}`), origin, memory });
+      },
       ctx: null,
+      streams: null,
     };
     this.#life = life;
     this.#run(life, chance).catch((error: unknown) => {
@@ -123,11 +152,13 @@ export class Replica {
     const signals = new NodeSignals();
     mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
     const replica = { id: name, url: `http://${name}` };
-    const driver = new Driver({ store, mirror, clock, random, log, replica });
+    const planned = this.#parts.plant.driverMirror?.(mirror) ?? mirror;
+    const driver = new Driver({ store, mirror: planned, clock, random, log, replica });
     const ops = new OpLeases({ store, clock });
     const nudge = () => driver.nudge();
     const room = new StoreRoom({ store, clock, quotaBytes: QUOTA_DEFAULT_BYTES });
     life.ctx = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
+    life.streams = new FrameworkStreams(life.ctx, this.#parts.peers?.(process) ?? NO_PEERS, signal);
     const mirrored = mirror.stopped.then((error) => {
       if (error !== null) throw error;
     });

@@ -5,8 +5,8 @@ import type { Shrunk } from './shrink.ts';
 import type { SimulationOptions } from './simulate.ts';
 
 export function describeRun({ seed, steps, virtualMs, convergedAfterMs, traceHash, counts }: SeedOutcome): string {
-  const { revisions, jobs, placements, runs } = counts;
-  const work = `${revisions} revisions, ${jobs} jobs, ${placements} placements, ${runs} runs`;
+  const { revisions, jobs, placements, runs, offers, launches } = counts;
+  const work = `${revisions} revisions, ${jobs} jobs, ${placements} placements, ${runs} runs, ${offers} offers, ${launches} launches`;
   const rest = convergedAfterMs === null ? '' : `, at rest after ${Math.round(convergedAfterMs / 1000)} s`;
   return `seed ${seed}: ${steps} steps, ${Math.round(virtualMs / 1000)} s${rest}; ${work}; trace ${traceHash}`;
 }

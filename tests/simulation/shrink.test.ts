@@ -5,8 +5,8 @@ import { type SimulationOptions, type SimulationResult, simulate } from './simul
 
 /** The first seed that fails. */
 async function firstFailing(): Promise<{ readonly options: SimulationOptions; readonly failing: SimulationResult }> {
-  for (let seed = 1; seed <= plantedBug('end-started-again').seedsMax; seed++) {
-    const options = { seed, steps: 6000, bug: 'end-started-again' } as const;
+  for (let seed = 1; seed <= plantedBug('fresh-ids').seedsMax; seed++) {
+    const options = { seed, steps: 6000, bug: 'fresh-ids' } as const;
     const failing = await simulate(options);
     if (failing.violation !== null) return { options, failing };
   }

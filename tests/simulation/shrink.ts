@@ -97,7 +97,15 @@ const STEPS_MIN = 50;
 
 /** The weather and the clocks first: what isn't needed of them makes everything that follows easier to read. */
 function partsOf(decisions: readonly string[]): string[] {
-  const kinds = [/^weather\//, /^clocks$/, /^client-\d+$/, /^node-\d+$/, /^replica-\d+$/];
+  const kinds = [
+    /^weather\//,
+    /^clocks$/,
+    /^client-\d+$/,
+    /^framework-\d+$/,
+    /^operator-\d+$/,
+    /^node-\d+$/,
+    /^replica-\d+$/,
+  ];
   return kinds.flatMap((kind) => decisions.filter((name) => kind.test(name)));
 }
 

@@ -16,12 +16,14 @@ describe('a run', () => {
 
   it('is about something', async () => {
     const runs: SimulationResult[] = [];
-    for (let seed = 1; seed <= 5; seed++) runs.push(await simulate({ seed, steps: 6000 }));
+    for (let seed = 1; seed <= 8; seed++) runs.push(await simulate({ seed, steps: 6000 }));
     const sum = (pick: (counts: SimulationResult['counts']) => number) =>
       runs.reduce((total, { counts }) => total + pick(counts), 0);
     expect(sum((counts) => counts.jobs)).toBeGreaterThan(30);
     expect(sum((counts) => counts.placements)).toBeGreaterThan(60);
     expect(sum((counts) => counts.runs)).toBeGreaterThan(40);
+    expect(sum((counts) => counts.offers)).toBeGreaterThan(100);
+    expect(sum((counts) => counts.launches)).toBeGreaterThan(10);
     expect(new Set(runs.flatMap(({ counts }) => Object.keys(counts.faults))).size).toBeGreaterThan(20);
   });
 

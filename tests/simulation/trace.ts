@@ -1,5 +1,6 @@
 /** What happened, line by line: hashed as a whole, so that two runs can be compared, and kept for the last part of it. */
 import type { Clock } from '../../shared/util/clock.ts';
+import type { Logger } from '../../shared/util/log.ts';
 
 const LINES_KEPT = 400;
 
@@ -45,4 +46,13 @@ export class Trace {
       this.#high = Math.imul(this.#high ^ code, 0x85eb_ca6b) ^ (this.#high >>> 15);
     }
   }
+}
+
+/** What a process of the product logs, as lines of its own. */
+export function loggerOf(trace: Trace, who: string): Logger {
+  const tell = (fields: Readonly<Record<string, unknown>>, message: string) => {
+    const { error } = fields;
+    trace.add(who, error instanceof Error ? `${message}: ${error.message}` : message);
+  };
+  return { debug: () => undefined, info: tell, warn: tell, error: tell };
 }

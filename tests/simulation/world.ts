@@ -5,18 +5,20 @@
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import type { LeaseId } from '../../control-plane/store/contract.ts';
 import { keys } from '../../control-plane/store/keys.ts';
-import type { Logger } from '../../shared/util/log.ts';
 import { Client } from './client.ts';
 import type { Decisions } from './decisions.ts';
 import { EventReader } from './event-reader.ts';
 import { MACHINE_SKEWS_MS, REPLICA_SKEW_MAX_MS } from './faults.ts';
+import { FrameworkCast } from './frameworks/cast.ts';
+import { peersAmong } from './frameworks/peers.ts';
 import { DRIFT_MAX, HostClock } from './host-clock.ts';
 import { checkAlone, checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
 import { checkJobs } from './invariants/jobs.ts';
 import { checkLedgers } from './invariants/ledgers.ts';
-import { MirrorCheck } from './invariants/mirrors.ts';
+import { MirrorChecks } from './invariants/mirrors.ts';
 import { checkNeverTwo } from './invariants/never-two.ts';
+import { checkOffers } from './invariants/offers.ts';
 import { emptyPast, remember } from './invariants/past.ts';
 import { checkPlans } from './invariants/plans.ts';
 import { checkRounds } from './invariants/rounds.ts';
@@ -31,7 +33,7 @@ import { Replica } from './replica.ts';
 import { SeededRandom } from './seeded-random.ts';
 import type { SimulatedContainer } from './simulated-engine.ts';
 import { SimulatedProcess } from './simulated-process.ts';
-import type { Trace } from './trace.ts';
+import { loggerOf, type Trace } from './trace.ts';
 import { keyOf, type Revision, Truth } from './truth.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 import { Weather } from './weather.ts';
@@ -50,6 +52,9 @@ const CONFIG = { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-
 /** It may use one role only, and those below. */
 const RESTRICTED_CLIENT = 'client-2';
 
+/** How many frameworks there are beside the built-in scheduler; in some runs it has everything for itself. */
+const FRAMEWORKS = [0, 0, 0, 1, 3, 4] as const;
+
 /** Each mirror is compared as a whole after so many steps. */
 const WHOLE_CHECK_EVERY_STEPS = 1000;
 
@@ -64,8 +69,9 @@ export class World {
   readonly #machines: readonly Machine[];
   readonly #workloads: readonly Workload[];
   readonly #readers: readonly EventReader[];
+  readonly #cast: FrameworkCast;
   readonly #nemesis: Nemesis;
-  readonly #mirrorChecks = new Map<string, MirrorCheck>();
+  readonly #mirrorChecks = new MirrorChecks();
   readonly #overdue: Overdue = new Map();
   readonly #violations: Violation[] = [];
   #steps = 0;
@@ -80,16 +86,34 @@ export class World {
     this.#hasClockFaults = decisions.take('clocks');
     const network = new Network(clock, random.split('network'), this.#weather);
     const named = (kind: string, count: number) => namesOf(kind, count, decisions);
-    this.#replicas = named('replica', random.between(2, 3)).map((name) => this.#replica(name, random.split(name)));
+    const peersOf = peersAmong(network, () => this.#replicas);
+    this.#replicas = named('replica', random.between(2, 3)).map((name) =>
+      this.#replica(name, random.split(name), peersOf),
+    );
     this.#machines = named('node', random.between(2, 4)).map((name, place) =>
       this.#machine(name, { zone: ZONES[place % 2] ?? ZONES[0], random: random.split(name), network }),
     );
-    this.#workloads = named('client', random.between(2, 3)).map((name) =>
+    const frameworks = random.split('frameworks').pick(FRAMEWORKS);
+    const clients = random.between(2, 3);
+    this.#workloads = named('client', frameworks > 1 ? 1 : clients).map((name) =>
       this.#workload(name, random.split(name), network),
     );
     this.#readers = ['reader-1']
       .filter((name) => decisions.take(name))
       .map((name) => this.#reader(name, random, network));
+    this.#cast = new FrameworkCast({
+      ...parts,
+      count: frameworks,
+      random,
+      network,
+      replicas: this.#replicas,
+      nodes: this.#machines.map(({ name }) => name),
+      truth: this.#truth,
+      clientOf: (process, chance) => this.#client(process, { roles: ['*'], random: chance, network }),
+      tell: (name) => this.#tell(name),
+      onViolation: (violation) => this.found(violation),
+      onBug: this.#bug,
+    });
     this.#nemesis = new Nemesis({
       clock,
       random: random.split('nemesis'),
@@ -117,14 +141,19 @@ export class World {
     readonly jobs: number;
     readonly placements: number;
     readonly runs: number;
+    readonly offers: number;
+    /** Tasks that frameworks have launched. */
+    readonly launches: number;
     readonly faults: Readonly<Record<string, number>>;
   } {
-    const { jobsMade, placements, starts } = this.#past;
+    const { jobsMade, placements, starts, offers } = this.#past;
     return {
       revisions: this.#truth.snapshot.revision,
       jobs: jobsMade.size,
       placements: placements.size,
       runs: starts.size,
+      offers: offers.size,
+      launches: [...this.#truth.snapshot.tasks.values()].filter(({ framework }) => framework !== null).length,
       faults: Object.fromEntries(this.#nemesis.counts),
     };
   }
@@ -134,6 +163,7 @@ export class World {
     for (const machine of this.#machines) machine.start();
     for (const workload of this.#workloads) this.#watched('workload', workload.run());
     for (const reader of this.#readers) this.#watched('reader', reader.run());
+    this.#watched('frameworks', this.#cast.run());
     this.#watched('nemesis', this.#nemesis.run());
   }
 
@@ -146,8 +176,9 @@ export class World {
     for (const machine of this.#machines) {
       this.#foundAll(checkOverdue(machine, this.#overdue, this.#truth.snapshot, nowMs));
     }
-    for (const check of this.#currentMirrorChecks()) this.#foundAll(check.checkStep(this.#truth));
-    if (this.#steps % WHOLE_CHECK_EVERY_STEPS === 0) await this.#checkMirrors();
+    this.#foundAll(this.#mirrorChecks.checkStep(this.#replicas, this.#truth));
+    if (this.#steps % WHOLE_CHECK_EVERY_STEPS === 0)
+      this.#foundAll(await this.#mirrorChecks.checkWhole(this.#replicas, this.#shared));
   }
 
   /** From now on nothing goes wrong any more, and nobody asks for anything new. */
@@ -156,15 +187,17 @@ export class World {
     this.#nemesis.stop();
     for (const workload of this.#workloads) workload.stop();
     for (const reader of this.#readers) reader.stop();
+    this.#cast.calm();
   }
 
   /** What still has to happen until the world is at rest; empty when it is. */
   async unsettled(): Promise<string[]> {
     if (this.#workloads.some((workload) => !workload.isIdle)) return ['a client waits for an answer'];
     const left = unsettled(this.#machines, this.#truth.snapshot);
+    left.push(...this.#cast.unsettled());
     const behind = this.#replicas.filter(({ context }) => context?.mirror.revision !== this.#truth.snapshot.revision);
     left.push(...behind.map(({ name }) => `the mirror of ${name} is behind`));
-    if (left.length === 0) await this.#checkMirrors();
+    if (left.length === 0) this.#foundAll(await this.#mirrorChecks.checkWhole(this.#replicas, this.#shared));
     return left;
   }
 
@@ -186,28 +219,13 @@ export class World {
     this.#foundAll([
       ...checkJobs(revision, this.#past, snapshot),
       ...checkLedgers(revision, snapshot),
+      ...checkOffers(revision, this.#past, snapshot),
       ...checkRounds(revision, this.#past),
       ...checkPlans(revision, this.#past, snapshot),
       ...checkTasks(revision, this.#past, snapshot),
       ...checkFreed(revision, this.#machines),
     ]);
     remember(this.#past, revision);
-  }
-
-  async #checkMirrors(): Promise<void> {
-    for (const check of this.#currentMirrorChecks()) this.#foundAll(await check.checkWhole(this.#shared));
-  }
-
-  /** Of the replicas that serve, each since its mirror was filled. */
-  #currentMirrorChecks(): MirrorCheck[] {
-    return this.#replicas.flatMap(({ name, context }) => {
-      if (context === null) return [];
-      const known = this.#mirrorChecks.get(name);
-      if (known?.follows(context.mirror)) return [known];
-      const fresh = new MirrorCheck(name, context.mirror);
-      this.#mirrorChecks.set(name, fresh);
-      return [fresh];
-    });
   }
 
   /** Those that say that a node is alive, a replica is up, or somebody drives. */
@@ -228,7 +246,7 @@ export class World {
     return new HostClock(clock, { skewMs, rate: 1 + (2 * random.next() - 1) * DRIFT_MAX });
   }
 
-  #replica(name: string, random: SeededRandom): Replica {
+  #replica(name: string, random: SeededRandom, peers: ReturnType<typeof peersAmong>): Replica {
     const { clock, plant } = this.#parts;
     const chance = random.split('clock');
     const skewMs = chance.between(-REPLICA_SKEW_MAX_MS, REPLICA_SKEW_MAX_MS);
@@ -241,7 +259,7 @@ export class World {
       weather: this.#weather,
       config: CONFIG,
       plant,
-      log: this.#logger(name),
+      log: loggerOf(this.#parts.trace, name),
       revision: this.#revision,
       holdUpMs: (transaction, by) => this.#nemesis.holdUpMs(transaction, by),
       onArrival: (transaction, by) => this.#nemesis.onArrival(transaction, by),
@@ -249,6 +267,7 @@ export class World {
         this.#truth.note(commit);
         this.#nemesis.onCommit(commit);
       },
+      peers,
       onBug: this.#bug,
     });
   }
@@ -285,17 +304,7 @@ export class World {
     const process = new SimulatedProcess(name, this.#parts.clock);
     const onViolation = (violation: Violation) => this.found(violation);
     const roles = name === RESTRICTED_CLIENT ? ['eng'] : ['*'];
-    const client = new Client({
-      process,
-      roles,
-      network,
-      replicas: this.#replicas,
-      random: random.split('calls'),
-      plant: this.#parts.plant,
-      revision: this.#revision,
-      trace: this.#tell(name),
-      onViolation,
-    });
+    const client = this.#client(process, { roles, random, network });
     const nodes = this.#machines.map((machine) => machine.name);
     const { decisions } = this.#parts;
     return new Workload({
@@ -318,6 +327,27 @@ export class World {
       random: random.split(name),
       plant: this.#parts.plant,
       truth: this.#truth,
+      onViolation: (violation) => this.found(violation),
+    });
+  }
+
+  #client(
+    process: SimulatedProcess,
+    {
+      roles,
+      random,
+      network,
+    }: { readonly roles: readonly string[]; readonly random: SeededRandom; readonly network: Network },
+  ): Client {
+    return new Client({
+      process,
+      roles,
+      network,
+      replicas: this.#replicas,
+      random: random.split('calls'),
+      plant: this.#parts.plant,
+      revision: this.#revision,
+      trace: this.#tell(process.name),
       onViolation: (violation) => this.found(violation),
     });
   }
@@ -350,14 +380,6 @@ export class World {
 
   #tell(who: string): (what: string) => void {
     return (what) => this.#parts.trace.add(who, what);
-  }
-
-  #logger(who: string): Logger {
-    const tell = (fields: Readonly<Record<string, unknown>>, message: string) => {
-      const { error } = fields;
-      this.#parts.trace.add(who, error instanceof Error ? `${message}: ${error.message}` : message);
-    };
-    return { debug: () => undefined, info: tell, warn: tell, error: tell };
   }
 }
 

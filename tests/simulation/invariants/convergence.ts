@@ -1,11 +1,13 @@
 /** 10. After faults stop, the cluster converges. */
 import type { Snapshot } from '../../../control-plane/store/snapshot.ts';
+import type { Framework } from '../../../shared/domain/framework.ts';
 import type { GroupSpec, Job } from '../../../shared/domain/job.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { Machine } from '../machine.ts';
 import { unsettledOnNode } from './containers.ts';
 import { isMet, thousandths } from './ledgers.ts';
+import { heldOf } from './offers.ts';
 import { hasEnded } from './tasks.ts';
 
 /** What still has to happen, a sentence for each; empty: the cluster has come to rest as it should. */
@@ -14,7 +16,43 @@ export function unsettled(machines: readonly Machine[], now: Snapshot): string[]
     ...machines.flatMap((machine) => unsettledOnNode(machine, now)),
     ...[...now.jobs.values()].flatMap((job) => unsettledOfJob(job, now)),
     ...[...now.pendingTasks()].flatMap((task) => unplaced(task, now)),
+    ...[...now.frameworks.values()].flatMap((framework) => unsettledOfFramework(framework, now)),
+    ...[...now.ledgers.values()].flatMap((ledger) => strayOffers(ledger, now)),
   ];
+}
+
+/** Each is connected and has acknowledged all that there is to tell, or is gone with its tasks. */
+function unsettledOfFramework({ id, teardown }: Framework, now: Snapshot): string[] {
+  const tasks = [...now.tasksOfFramework(id)];
+  if (teardown !== null) {
+    return tasks.filter((task) => !hasEnded(task)).map((task) => `${id} is gone, and ${task.id} is ${task.state}`);
+  }
+  const isTold = ({ state }: { readonly state: string }) => state !== 'pending' && state !== 'staging';
+  const unheard = tasks.filter(({ history, framework }) => history.slice(framework?.acknowledged ?? 0).some(isTold));
+  return [
+    ...(now.isConnected(id) ? [] : [`${id} is neither connected nor torn down`]),
+    ...unheard.map((task) => `${id} has not acknowledged what became of ${task.id}`),
+  ];
+}
+
+function strayOffers({ node, offers }: Ledger, now: Snapshot): string[] {
+  return Object.values(offers).flatMap(({ id, framework, role }) => {
+    const holder = now.frameworks.get(framework);
+    const isThere = holder?.teardown === null && holder.roles.includes(role) && now.isConnected(framework);
+    return isThere ? [] : [`offer ${id} of ${node} stands, and ${framework} is not there`];
+  });
+}
+
+/** More than what is too little to be offered. */
+const WORTH_OFFERING = { cpus: 500, memMiB: 256_000 } as const;
+
+/** Whether somebody could be offered something of it: nothing is bounded at rest, so somebody who asks should be. */
+export function offersRoom(ledger: Ledger, now: Snapshot): boolean {
+  const isOpen = now.isAlive(ledger.node) && ledger.eligible && ledger.drain === null;
+  const isFree = (['cpus', 'memMiB'] as const).every(
+    (name) => thousandths(ledger.total, name) - heldOf(ledger, name) >= WORTH_OFFERING[name],
+  );
+  return isOpen && isFree;
 }
 
 /** Every job has an outcome, or tasks that run or wait for room. */
@@ -42,16 +80,20 @@ function unplaced(task: Task, now: Snapshot): string[] {
   });
 }
 
-function hasRoom({ total, entries }: Ledger, group: GroupSpec): boolean {
-  const held = Object.values(entries);
+/** What is offered or reserved isn't free. */
+function hasRoom(ledger: Ledger, group: GroupSpec): boolean {
+  const { total, entries, offers } = ledger;
   const names = ['cpus', 'memMiB', 'diskMiB', 'gpus', ...Object.keys(group.resources.custom)];
   const fits = names.every((name) => {
-    const used = held.reduce((sum, entry) => sum + thousandths(entry.resources, name), 0);
-    return used + thousandths(group.resources, name) <= thousandths(total, name);
+    return heldOf(ledger, name) + thousandths(group.resources, name) <= thousandths(total, name);
   });
-  const taken = new Set(held.flatMap((entry) => Object.values(entry.ports)));
+  const taken = new Set(Object.values(entries).flatMap((entry) => Object.values(entry.ports)));
+  const isOffered = (port: number) =>
+    Object.values(offers).some(({ resources }) =>
+      resources.ports.some(({ first, last }) => port >= first && port <= last),
+    );
   const isFree = (port: number) =>
-    !taken.has(port) && total.ports.some(({ first, last }) => port >= first && port <= last);
+    !taken.has(port) && !isOffered(port) && total.ports.some(({ first, last }) => port >= first && port <= last);
   const all = total.ports.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, at) => first + at));
   const fixed = group.ports.flatMap(({ hostPort }) => hostPort ?? []);
   return fits && fixed.every(isFree) && all.filter(isFree).length >= group.ports.length;

@@ -34,7 +34,7 @@ function checkSums({ node, total, entries }: Ledger): Violation[] {
   });
 }
 
-const SCALARS = ['cpus', 'memMiB', 'diskMiB', 'gpus'] as const;
+export const SCALARS = ['cpus', 'memMiB', 'diskMiB', 'gpus'] as const;
 
 /** Of a resource by its name; those that operators declared have names of their own. */
 export function thousandths(resources: Amounts, name: string): number {
@@ -93,10 +93,13 @@ function checkPlacements(change: Extract<Change, { kind: 'ledger' }>, now: Snaps
 /** What the entry holds is what its group asked for, and the node is one that the job accepts. */
 function checkNeeds(entry: LedgerEntry, node: string, now: Snapshot): Violation[] {
   const spec = now.version(entry.jobUid, entry.jobVersion)?.spec;
-  const group = spec?.groups.find((candidate) => candidate.name === entry.group);
-  if (spec === undefined || group === undefined) return [violation(9, `${entry.task} was placed without a version`)];
+  const inJob = spec?.groups.find((candidate) => candidate.name === entry.group);
+  const group = inJob ?? now.tasks.get(entry.task)?.template?.group;
+  if (group === undefined) return [violation(9, `${entry.task} was placed without a template`)];
   const attributes = now.nodes.get(node)?.attributes ?? {};
-  const unmet = [...spec.constraints, ...group.constraints].filter((constraint) => !isMet(constraint, attributes));
+  const unmet = [...(spec?.constraints ?? []), ...group.constraints].filter(
+    (constraint) => !isMet(constraint, attributes),
+  );
   const names = [...SCALARS, ...Object.keys(group.resources.custom), ...Object.keys(entry.resources.custom)];
   const holdsOther = names.some((name) => thousandths(entry.resources, name) !== thousandths(group.resources, name));
   const ports = group.ports.filter(({ name, hostPort }) => {

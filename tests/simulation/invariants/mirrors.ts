@@ -11,7 +11,7 @@ import { type Violation, violation } from './violation.ts';
 const UNKEPT: readonly string[] = ['ops', 'idempotency', 'secrets'];
 
 /** Follows one mirror from check to check. */
-export class MirrorCheck {
+class MirrorCheck {
   readonly #mirror: Mirror;
   readonly #name: string;
   #checkedRevision: number;
@@ -59,6 +59,38 @@ export class MirrorCheck {
     return differing.map((key) =>
       violation(7, `at revision ${revision} ${this.#name} has another ${key} than the store`),
     );
+  }
+}
+
+/** A replica, as far as its mirror. */
+interface Mirrored {
+  readonly name: string;
+  readonly context: { readonly mirror: Mirror } | null;
+}
+
+/** Of the replicas that serve, each since its mirror was filled. */
+export class MirrorChecks {
+  readonly #checks = new Map<string, MirrorCheck>();
+
+  checkStep(replicas: readonly Mirrored[], truth: Truth): Violation[] {
+    return this.#current(replicas).flatMap((check) => check.checkStep(truth));
+  }
+
+  async checkWhole(replicas: readonly Mirrored[], shared: MemoryStore): Promise<Violation[]> {
+    const found: Violation[] = [];
+    for (const check of this.#current(replicas)) found.push(...(await check.checkWhole(shared)));
+    return found;
+  }
+
+  #current(replicas: readonly Mirrored[]): MirrorCheck[] {
+    return replicas.flatMap(({ name, context }) => {
+      if (context === null) return [];
+      const known = this.#checks.get(name);
+      if (known?.follows(context.mirror)) return [known];
+      const fresh = new MirrorCheck(name, context.mirror);
+      this.#checks.set(name, fresh);
+      return [fresh];
+    });
   }
 }
 

@@ -3,6 +3,7 @@
  * at a time, on whatever machines.
  */
 import type { Snapshot } from '../../../control-plane/store/snapshot.ts';
+import { templateOf } from '../../../shared/domain/cluster.ts';
 import type { TaskId } from '../../../shared/domain/ids.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { Machine } from '../machine.ts';
@@ -33,6 +34,6 @@ function isSameSlot(a: Task, b: Task): boolean {
   return a.jobUid === b.jobUid && a.group === b.group && a.index === b.index;
 }
 
-function mustBeAlone(now: Snapshot, { jobUid, jobVersion }: Task): boolean {
-  return now.version(jobUid, jobVersion)?.spec.stopAfterDisconnectSeconds !== undefined;
+function mustBeAlone(now: Snapshot, task: Task): boolean {
+  return templateOf(now, task)?.stopAfterDisconnectSeconds !== undefined;
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Change } from '../../../control-plane/store/snapshot.ts';
-import type { JobUid, NodeId, TaskId } from '../../../shared/domain/ids.ts';
+import type { FrameworkId, JobUid, NodeId, OfferId, TaskId } from '../../../shared/domain/ids.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { SimulatedContainer } from '../simulated-engine.ts';
 import type { Revision } from '../truth.ts';
@@ -34,6 +34,10 @@ export interface Past {
   readonly epochs: Map<NodeId, number>;
   /** The container that was started last, by task. */
   readonly starts: Map<TaskId, { readonly node: NodeId; readonly container: StartedContainer; readonly atMs: number }>;
+  /** The present session of a framework. */
+  readonly sessions: Map<FrameworkId, number>;
+  /** Offers that were ever made. Never forgotten. */
+  readonly offers: Set<OfferId>;
 }
 
 export function emptyPast(): Past {
@@ -46,6 +50,8 @@ export function emptyPast(): Past {
     round: null,
     epochs: new Map(),
     starts: new Map(),
+    sessions: new Map(),
+    offers: new Set(),
   };
 }
 
@@ -76,6 +82,10 @@ function rememberChange(past: Past, change: Change): void {
       for (const task of entryChanges(change).added) {
         past.placements.set(task, { node: change.id, revision: change.revision });
       }
+      for (const offer of Object.keys(change.after?.offers ?? {})) past.offers.add(offer);
+      return;
+    case 'frameworks':
+      if (change.after !== null) past.sessions.set(change.id, change.after.session);
       return;
     case 'rounds':
       past.round = change.after === null ? null : { ...change.after, revision: change.revision };
@@ -101,6 +111,18 @@ export function slotOf({ jobUid, jobVersion, group, index, attempt }: Task): str
 
 export function isNewJob({ before, after }: Extract<Change, { kind: 'jobs' }>): boolean {
   return after !== null && after.uid !== before?.uid;
+}
+
+export function offerChanges({ before, after }: Extract<Change, { kind: 'ledger' }>): {
+  readonly added: readonly OfferId[];
+  readonly removed: readonly OfferId[];
+} {
+  const earlier = before?.offers ?? {};
+  const later = after?.offers ?? {};
+  return {
+    added: Object.keys(later).filter((offer) => !Object.hasOwn(earlier, offer)),
+    removed: Object.keys(earlier).filter((offer) => !Object.hasOwn(later, offer)),
+  };
 }
 
 export function entryChanges({ before, after }: Extract<Change, { kind: 'ledger' }>): {

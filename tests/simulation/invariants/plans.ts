@@ -9,15 +9,19 @@ import type { GroupSpec, Job } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { Revision } from '../truth.ts';
 import { isMet } from './ledgers.ts';
-import { entryChanges, type Past } from './past.ts';
+import { entryChanges, offerChanges, type Past } from './past.ts';
 import { type Violation, violation } from './violation.ts';
 
 export function checkPlans(revision: Revision, past: Past, now: Snapshot): Violation[] {
   return revision.changes.flatMap((change) => {
     if (change.kind !== 'ledger') return [];
-    const placed = entryChanges(change).added;
-    if (placed.length === 0) return [];
-    return [...checkAge(change.id, placed, past), ...placed.flatMap((task) => checkTurn(task, change, past, now))];
+    const offered = offerChanges(change).added;
+    const placed = entryChanges(change).added.filter((task) => change.after?.entries[task]?.framework === null);
+    if (placed.length + offered.length === 0) return [];
+    return [
+      ...checkAge(change.id, [...placed, ...offered], past),
+      ...placed.flatMap((task) => checkTurn(task, change, past, now)),
+    ];
   });
 }
 
@@ -26,7 +30,7 @@ function checkAge(node: string, placed: readonly string[], { gone, round }: Past
   const goneSince = gone.get(node);
   if (goneSince === undefined || round === null || goneSince >= round.revision) return [];
   const when = `gone since revision ${goneSince}, by a round that was claimed at ${round.revision}`;
-  return [violation(3, `${placed.join(', ')} got a place on ${node}, which was ${when}`)];
+  return [violation(3, `${placed.join(', ')} got something of ${node}, which was ${when}`)];
 }
 
 /**
@@ -35,7 +39,7 @@ function checkAge(node: string, placed: readonly string[], { gone, round }: Past
  */
 function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past: Past, now: Snapshot): Violation[] {
   const placed = wantOf(now.tasks.get(id), now);
-  if (placed === null) return [];
+  if (placed === null || isHeir(id, now)) return [];
   const attributes = now.nodes.get(change.id)?.attributes ?? {};
   const passedOver = [...now.pendingTasks()].filter((task) => {
     const waiting = wantOf(task, now);
@@ -51,6 +55,11 @@ function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past
   return passedOver.map((task) =>
     violation(9, `${id} got a place on ${change.id} before ${task.id}, whose turn it was`),
   );
+}
+
+/** Others were displaced for it: what they leave is its own, whoever has come since. */
+function isHeir(id: string, now: Snapshot): boolean {
+  return [...now.tasks.values()].some(({ stop }) => stop?.displacedBy?.task === id);
 }
 
 interface Want {

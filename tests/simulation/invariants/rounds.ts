@@ -4,12 +4,13 @@ import { parseKey } from '../../../control-plane/store/keys.ts';
 import type { Change } from '../../../control-plane/store/snapshot.ts';
 import type { Commit } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
-import { entryChanges, type Past } from './past.ts';
+import { entryChanges, offerChanges, type Past } from './past.ts';
 import { type Violation, violation } from './violation.ts';
 
 export function checkRounds(revision: Revision, past: Past): Violation[] {
   return revision.changes.flatMap((change) => {
     if (change.kind === 'rounds') return checkClaim(change, past, revision.commit);
+    if (revision.commit?.origin.framework !== undefined) return [];
     if (change.kind === 'ledger' && isRoundsWork(change)) return checkFence(change, past, revision.commit);
     return [];
   });
@@ -25,10 +26,14 @@ function checkClaim({ after }: Extract<Change, { kind: 'rounds' }>, past: Past, 
   ];
 }
 
-/** Places are given by rounds alone, and taken back by them unless they had been given up. */
+/** Places and offers are given by rounds alone, but for what frameworks make of their offers, and taken back by them unless they had been given up. */
 function isRoundsWork(change: Extract<Change, { kind: 'ledger' }>): boolean {
   const { added, removed } = entryChanges(change);
-  return added.length > 0 || removed.some((task) => change.before?.entries[task]?.disowned === false);
+  return (
+    added.length > 0 ||
+    offerChanges(change).added.length > 0 ||
+    removed.some((task) => change.before?.entries[task]?.disowned === false)
+  );
 }
 
 /** What a round commits was sent after its own claim; so nobody's claim, nor a later one of its own, lies in between. */

@@ -35,15 +35,44 @@ export const RANKS: Readonly<Record<TaskState, number>> = {
   lost: 4,
 };
 
+/** What frameworks launch has a place at once, or ends. */
+const BIRTHS: Readonly<Record<'batch' | 'framework', readonly TaskState[]>> = {
+  batch: ['pending'],
+  framework: ['staging', 'error'],
+};
+
+function acknowledgedOf({ framework }: Task): number {
+  return framework?.acknowledged ?? 0;
+}
+
+/** That its framework has heard of the end changes nothing about it. */
+function withoutAcknowledged(task: Task): string {
+  return JSON.stringify({
+    ...task,
+    framework: task.framework === null ? null : { ...task.framework, acknowledged: 0 },
+  });
+}
+
 export function hasEnded(task: Task | undefined): boolean {
   return task !== undefined && RANKS[task.state] === 4;
 }
 
 function checkTransition({ id, before, after }: TaskChange): Violation[] {
   if (after === null) return hasEnded(before ?? undefined) ? [] : [violation(4, `the live task ${id} is gone`)];
-  if (before === null) return after.state === 'pending' ? [] : [violation(4, `${id} came to be as ${after.state}`)];
+  if (before === null)
+    return BIRTHS[after.framework === null ? 'batch' : 'framework'].includes(after.state)
+      ? []
+      : [violation(4, `${id} came to be as ${after.state}`)];
   const from = `${id} went from ${before.state} to ${after.state}`;
-  if (hasEnded(before) && JSON.stringify(before) !== JSON.stringify(after)) {
+  if (acknowledgedOf(after) < acknowledgedOf(before)) {
+    return [
+      violation(
+        4,
+        `of ${id} ${acknowledgedOf(before)} transitions were acknowledged, and now ${acknowledgedOf(after)}`,
+      ),
+    ];
+  }
+  if (hasEnded(before) && withoutAcknowledged(before) !== withoutAcknowledged(after)) {
     return [violation(4, `${from}, though an end is final`)];
   }
   if (after.state !== before.state && RANKS[after.state] <= RANKS[before.state]) return [violation(4, from)];

@@ -16,11 +16,11 @@ export function withTransact(store: Store, change: (transaction: Transaction) =>
   return changed(store, { transact: (transaction) => store.transact(change(transaction)) });
 }
 
-function kindOf(key: string): RecordKind | null {
+export function kindOf(key: string): RecordKind | null {
   return parseKey(key)?.[0] ?? null;
 }
 
-function writesTo({ writes }: Transaction, kind: RecordKind): boolean {
+export function writesTo({ writes }: Transaction, kind: RecordKind): boolean {
   return writes.some(({ key }) => kindOf(key) === kind);
 }
 
@@ -33,7 +33,7 @@ function isClaim({ writes }: Transaction): boolean {
   return writes.some(({ key }) => key === keys.currentRound);
 }
 
-function withoutCompares(transaction: Transaction, isDropped: (compare: Compare) => boolean): Transaction {
+export function withoutCompares(transaction: Transaction, isDropped: (compare: Compare) => boolean): Transaction {
   return { ...transaction, compares: transaction.compares.filter((compare) => !isDropped(compare)) };
 }
 

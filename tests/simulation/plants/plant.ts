@@ -3,6 +3,7 @@ import type { Principal } from '../../../control-plane/auth/principal.ts';
 import type { ServiceContext } from '../../../control-plane/services/context.ts';
 import type { NodeSession } from '../../../control-plane/services/session-check.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
+import type { Mirror } from '../../../control-plane/store/mirror.ts';
 import type { ControlPlane, Fence, Journal, Runtime } from '../../../node-agent/executor/contracts.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { SeededRandom } from '../seeded-random.ts';
@@ -19,6 +20,10 @@ export interface Plant {
   readonly catchesUp?: boolean;
   /** As whom a replica takes a client. */
   readonly principal?: (principal: Principal) => Principal;
+  /** The context in which a replica serves a framework's call of a session. */
+  readonly acting?: (ctx: ServiceContext, acting: NonNullable<Origin['framework']>) => ServiceContext;
+  /** What a replica's driver plans on. */
+  readonly driverMirror?: (mirror: Mirror) => Mirror;
   /** After which revision a replica takes a stream of events up. */
   readonly resumeEvents?: (after: number) => number;
   /** What an agent's process gets as its control plane, engine, journal and fence. */

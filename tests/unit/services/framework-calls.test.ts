@@ -5,6 +5,7 @@ import { commitStatuses, registerNode } from '../../../control-plane/services/ag
 import { acknowledgeUpdates, killTask, reconcile } from '../../../control-plane/services/framework-calls.ts';
 import { subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
+import { changed } from '../../support/changed-store.ts';
 import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
@@ -50,6 +51,26 @@ describe('a kill', () => {
     await a.hand.launch(id, 'one', { state: 'finished' });
     expect(await kill('one')).toMatchObject({ body: { state: 'finished' } });
     expect(await kill('never')).toMatchObject({ body: { task: 'never', state: 'unknown', id: null } });
+  });
+
+  it('stops nothing any more once its session has moved on, however late that is', async () => {
+    const { id: task } = await a.hand.launch(id, 'one');
+    let onTheWay: (() => Promise<unknown>) | null = null;
+    const late = changed(store, {
+      transact: async (transaction) => {
+        const meanwhile = onTheWay;
+        onTheWay = null;
+        await meanwhile?.();
+        return store.transact(transaction);
+      },
+    });
+    const slow = await startSide(late, 'c');
+    onTheWay = () => subscribe(a.replica.ctx, callOf(), subscriptionOf({ id }));
+    const killed = killTask(slow.replica.ctx, callOf(), { id, session: 1, name: 'one', graceSeconds: null });
+    await expect(killed).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(a.replica.ctx);
+    expect(a.replica.ctx.mirror.snapshot.tasks.get(task)?.stop).toBeNull();
+    slow.stop();
   });
 });
 

@@ -6,6 +6,7 @@ import { registerNode } from '../../../control-plane/services/agents.ts';
 import { getFramework, listFrameworks, subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { endOffers } from '../../../shared/domain/ledger.ts';
+import { changed } from '../../support/changed-store.ts';
 import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { eventually } from '../../support/processes.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
@@ -154,6 +155,20 @@ describe('the stream of a framework', () => {
     expect(await second.next()).toMatchObject({ type: 'subscribed' });
     await caughtUp(a.replica.ctx);
     expect(isConnected(a, id)).toBe(true);
+  });
+
+  it('of a session that is over by the time that its lease is there leaves the framework as it is', async () => {
+    const id = await joined();
+    const grantLease = async (ttlSeconds: number) => {
+      await subscribe(a.replica.ctx, callOf(), subscriptionOf({ id, roles: ['default'] }));
+      await caughtUp(slow.replica.ctx);
+      return store.grantLease(ttlSeconds);
+    };
+    const slow = await startSide(changed(store, { grantLease }), 'c');
+    await expect(FrameworkReader.open(slow, id, 1)).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(a.replica.ctx);
+    expect(getFramework(a.replica.ctx, ADMIN, id)).toMatchObject({ session: 2, state: 'disconnected' });
+    slow.stop();
   });
 
   it('ends without an end of the other streams of its replica', async () => {
