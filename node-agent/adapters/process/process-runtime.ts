@@ -12,6 +12,7 @@ import type { Container } from '../../core/model.ts';
 import type { Place } from '../../core/task-environment.ts';
 import {
   type ContainerRequest,
+  type Log,
   type LogRequest,
   type PullResult,
   type RunResult,
@@ -51,6 +52,7 @@ export interface ProcessRuntimeOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
 }
 
 export class ProcessRuntime implements Runtime {

@@ -76,9 +76,10 @@ export class Supervisors {
     const untilMs = clock.monotonicMs() + REPORT_MAX_MS;
     while (clock.monotonicMs() < untilMs) {
       const hasLeft = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+      // Looked at before the report: whoever has ended by then has reported what became of its start.
+      const progress = await readProgress(folder);
       const report = await readReport(folder);
       if (report === 'started') return null;
-      const progress = await readProgress(folder);
       if (progress.type === 'ended') return refusalOf(report, progress.exitCode, folder);
       if (hasLeft) throw new RuntimeFault(`start ${basename(folder)}: its supervisor (${shell}) could not begin`);
       await sleep(clock, REPORT_LOOK_MS);

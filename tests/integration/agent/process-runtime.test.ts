@@ -8,7 +8,7 @@ import { ProcessRuntime, type ProcessRuntimeOptions } from '../../../node-agent/
 import { systemClock } from '../../../node-agent/adapters/system/system-clock.ts';
 import { systemRandom } from '../../../node-agent/adapters/system/system-random.ts';
 import type { Container } from '../../../node-agent/core/model.ts';
-import type { LogRequest } from '../../../node-agent/executor/contracts.ts';
+import type { Log, LogRequest } from '../../../node-agent/executor/contracts.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import type { AssignedTask, LogLine } from '../../../shared/protocol/agent.ts';
 import { randomId } from '../../../shared/util/random.ts';
@@ -93,6 +93,8 @@ class Machine {
   }
 }
 
+const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
 function options(dir: string, nodeId: string): ProcessRuntimeOptions {
   return {
     dir: join(dir, 'tasks'),
@@ -107,6 +109,7 @@ function options(dir: string, nodeId: string): ProcessRuntimeOptions {
     path: PATH,
     clock: systemClock,
     random: systemRandom,
+    log: SILENT,
   };
 }
 
@@ -317,6 +320,37 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
         expect.objectContaining({ id: ended.id, state: 'exited', exitCode: 11 }),
       ]),
     );
+  });
+
+  it.each([
+    ['empty', () => ''],
+    ['half of it', (text: string) => text.slice(0, text.length / 2)],
+    ['another thing', () => '{"id":1}'],
+  ])('do not keep the others away when a power cut has left the record of one damaged (%s)', async (_, damage) => {
+    const ended = await machine.start(task, sh('exit 0'));
+    await machine.exited(ended.id);
+    const { id } = await machine.start(`${task}-2`, sh('sleep 600'));
+    const file = join(machine.folder(task), 'record');
+    await writeFile(file, damage(await readFile(file, 'utf8')));
+    expect(await machine.runtime.list()).toMatchObject([{ id }]);
+    const warned: unknown[] = [];
+    await machine.again({ log: { ...SILENT, warn: (_message, fields) => void warned.push(fields) } });
+    expect(warned).toEqual([{ file }]);
+    expect(await machine.runtime.list()).toMatchObject([{ id, state: 'running' }]);
+    const again = await machine.start(task, sh('exit 0'));
+    expect(await machine.exited(again.id)).toMatchObject({ exitCode: 0 });
+  });
+
+  it('are left alone until a reboot when they may run and nobody can read their record', async () => {
+    const { id } = await machine.start(task, sh('sleep 600'));
+    const file = join(machine.folder(task), 'record');
+    const record = await readFile(file, 'utf8');
+    await writeFile(file, '');
+    await machine.again();
+    await expect(machine.start(task, sh('true'))).rejects.toThrow(/can't be read/);
+    expect(await processesOf(task)).not.toEqual([]);
+    await writeFile(file, record);
+    expect(await machine.runtime.list()).toMatchObject([{ id, state: 'running' }]);
   });
 
   it('have ended when the machine has been off, nobody knows how, and may run again', async () => {
