@@ -67,7 +67,7 @@ export class ProcessRuntime implements Runtime {
 
   private constructor(options: ProcessRuntimeOptions, cgroups: Cgroups | null, supervisors: Supervisors) {
     this.#options = options;
-    const userIds = new UserIds(options.userIds, options.userIdsDir);
+    const userIds = new UserIds(options.userIds, options.userIdsDir, options.random);
     this.#supervisors = supervisors;
     this.#folders = new TaskFolders({ ...options, cgroups, userIds });
     this.#watch = new EndWatch({
