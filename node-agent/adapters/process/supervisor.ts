@@ -4,8 +4,8 @@
  * the output stand outside of the task's cgroups and run as root, so that the task can neither end them nor speak for them.
  *
  * Output goes through a pipe for each stream to `head -c`, which copies exactly so many bytes into a file and then leaves the rest to
- * the next one; the oldest files go. So the bound holds to the byte, and a task that writes faster than the disk takes it waits. Times
- * are none of the supervisor's business: see `output-index.ts`.
+ * the next one; the oldest file goes when the first byte of a new one has come. So the bound holds to the byte, and a task that writes
+ * faster than the disk takes it waits. Times are none of the supervisor's business: see `output-index.ts`.
  *
  * A shell, since there is one on every machine and it takes hardly any memory; what else it starts comes with util-linux and GNU
  * coreutils, and the agent tries all of it before it offers the runtime.
@@ -15,7 +15,10 @@
 export const TRIAL_ARGUMENT = 'trial';
 
 /** Files of one stream that are kept, the one that is being written included. */
-export const SEGMENTS_KEPT = 4;
+export const SEGMENTS_KEPT = 8;
+
+/** The end of a task waits for what is left in its pipes: so many looks, 20 ms apart, and as many again for those who are told to leave. */
+const OUTPUT_LOOKS_MAX = 250;
 
 /**
  * What lies in a task's folder. Only `work` and `launch` belong to the task's user.
@@ -42,21 +45,42 @@ ends=$6
 tracking=$7
 groups=$8
 
+# So many bytes of the pipe, by a process that can be ended.
+copy() {
+  [ -z "$over" ] || return 1
+  stdbuf -o0 head -c "$1" <&4 &
+  copier=$!
+  wait "$copier"
+}
+
+# Whether there was more to be thrown away.
+skip() {
+  ([ "$(head -c "$segment" <&4 | wc -c)" -gt 0 ]) &
+  copier=$!
+  wait "$copier"
+}
+
 # One stream of the output: what comes through the pipe, in files of the same length. A disk without room costs output, and no more.
+# Ends with the pipe, or when it is told to; then the pipe is gone.
 keep() {
   n=0
-  while :; do
+  over=
+  copier=
+  trap 'over=yes; kill -KILL "$copier"' TERM
+  while [ -z "$over" ]; do
     if true >"$dir/$1.$n"; then
       # Done without a fault and nothing there: the pipe has ended.
-      stdbuf -o0 head -c "$segment" >"$dir/$1.$n" && [ ! -s "$dir/$1.$n" ] && break
+      copy 1 >"$dir/$1.$n" && [ ! -s "$dir/$1.$n" ] && break
+      rm -f "$dir/$1.$((n - ${SEGMENTS_KEPT}))"
+      copy $((segment - 1)) >>"$dir/$1.$n"
     else
-      [ "$(head -c "$segment" | wc -c)" -gt 0 ] || break
+      skip || break
       continue
     fi
     n=$((n + 1))
-    rm -f "$dir/$1.$((n - ${SEGMENTS_KEPT}))"
   done
-  rm -f "$dir/$1.$n"
+  [ -s "$dir/$1.$n" ] || rm -f "$dir/$1.$n"
+  rm -f "$dir/$1.pipe"
 }
 
 # Becomes the task, in a session of its own and with nothing that belongs to the supervisor.
@@ -105,6 +129,24 @@ count_ooms() {
   done
 }
 
+# A pipe that somebody outside of the task holds open has no end: those who read it are told to leave. Only those who have not left
+# yet, since another process may have got their number.
+end_output() {
+  looks=0
+  while [ -e "$dir/out.pipe" ] || [ -e "$dir/err.pipe" ]; do
+    if [ "$looks" -ge ${OUTPUT_LOOKS_MAX} ]; then
+      signal=TERM
+      if [ "$looks" -ge ${2 * OUTPUT_LOOKS_MAX} ]; then signal=KILL; fi
+      if [ -e "$dir/out.pipe" ]; then kill -$signal "$out"; fi
+      if [ -e "$dir/err.pipe" ]; then kill -$signal "$err"; fi
+      if [ $signal = KILL ]; then break; fi
+    fi
+    looks=$((looks + 1))
+    sleep 0.02 || sleep 1
+  done
+  rm -f "$dir/out.pipe" "$dir/err.pipe"
+}
+
 put_on_record() {
   echo "$code $ooms" >"$dir/exit.new" || return 1
   sync "$dir/exit.new" || sync
@@ -125,17 +167,18 @@ main() {
   # The task's own, since it may open its output anew by way of /dev/stdout.
   mkfifo "$dir/out.pipe" "$dir/err.pipe"
   chown "$uid:$gid" "$dir/out.pipe" "$dir/err.pipe"
-  keep out <"$dir/out.pipe" &
-  keep err <"$dir/err.pipe" &
+  keep out 4<"$dir/out.pipe" &
+  out=$!
+  keep err 4<"$dir/err.pipe" &
+  err=$!
   (become_task) </dev/null >"$dir/out.pipe" 2>"$dir/err.pipe" &
   task=$!
   wait "$task"
   code=$?
   end_tree
-  wait
+  end_output
   count_ooms
   for group in $groups; do rmdir "$group"; done
-  rm -f "$dir/out.pipe" "$dir/err.pipe"
   # Until there is room for it.
   until put_on_record || [ -e "$dir/exit" ]; do sleep 1; done
 }

@@ -263,7 +263,8 @@ export class TaskFolders {
       ...{ id, task, run, ...user },
       tracking: cgroups?.trackingOf(id) ?? null,
       cgroups: cgroups?.foldersOf(id) ?? [],
-      segmentBytes: Math.floor((logMaxMiB * MIB) / (SEGMENTS_KEPT * STREAMS.length)),
+      // The oldest file goes when the first byte of a new one is there.
+      segmentBytes: Math.floor(((logMaxMiB * MIB) / STREAMS.length - 1) / SEGMENTS_KEPT),
     };
   }
 
