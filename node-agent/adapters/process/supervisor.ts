@@ -11,6 +11,9 @@
  * coreutils, and the agent tries all of it before it offers the runtime.
  */
 
+/** By its path: a task may have one of its own to look for programs in. */
+const ENV_PROGRAM = '/usr/bin/env';
+
 /** In place of a folder: find out whether all that it needs is there, and end. */
 export const TRIAL_ARGUMENT = 'trial';
 
@@ -88,7 +91,7 @@ become_task() {
   trap - PIPE
   echo 0 >/proc/self/oom_score_adj
   for group in $groups; do
-    echo 0 >"$group/cgroup.procs" || { echo "unusable can't be put into $group" >"$dir/report"; exit 126; }
+    echo 0 >"$group/cgroup.procs" || { printf "unusable can't be put into %s\\n" "$group" >"$dir/report"; exit 126; }
   done
   umask 022
   exec setsid setpriv --reuid="$uid" --regid="$gid" "$rights" --no-new-privs --inh-caps=-all -- /bin/sh "$dir/launch" 3>"$dir/report"
@@ -188,6 +191,7 @@ try_all() {
   for program in mkfifo chown mkdir mv rm rmdir sleep sync setsid setpriv stdbuf head; do
     command -v "$program" >/dev/null || { echo "there is no $program"; return 1; }
   done
+  [ -x ${ENV_PROGRAM} ] || { echo "there is no ${ENV_PROGRAM}"; return 1; }
   copied=$(printf abcdef | { stdbuf -o0 head -c 3; stdbuf -o0 head -c 3; })
   [ "$copied" = abcdef ] || { echo "\\\`head -c\\\` takes more than it gives; it has to be that of GNU coreutils"; return 1; }
   setpriv --reuid="$uid" --regid="$gid" "$rights" --no-new-privs --inh-caps=-all -- /bin/sh -c : || {
@@ -209,19 +213,24 @@ export interface Launch {
   readonly command: readonly string[];
 }
 
-/** What a shell can name a variable; the others are handed over by `env`. */
+/** What a shell can name a variable. */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Variables in which dash or bash has a say: it changes them, reads something into them, or takes not every value. */
+const SHELL_OWN =
+  /^(?:_|BASH.*|COMP_.*|DIRSTACK|EPOCH.*|EUID|FUNC.*|GROUPS|HIST.*|IFS|LINENO|MAIL.*|OLDPWD|OPT(?:ARG|ERR|IND)|PPID|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID)$/;
 
 /**
  * A script that becomes the task's command, run by the task's own user. A script and not arguments, since everybody on the machine can
- * read a process's arguments, and variables hold secrets.
+ * read a process's arguments, and variables hold secrets. Only what a shell can't export goes through the arguments of `env`, where
+ * others can see it in the moment before that becomes the command: no shell hands on a variable that it has no name for.
  */
 export function launchScript({ environment, workingDir, command }: Launch): string {
   const variables = Object.entries(environment);
-  const exports = variables.filter(([name]) => SHELL_NAME.test(name)).map(assignment);
-  const others = variables.filter(([name]) => !SHELL_NAME.test(name)).map(assignment);
+  const exports = variables.filter(([name]) => isExported(name)).map(assignment);
+  const others = variables.filter(([name]) => !isExported(name)).map(assignment);
   const program = quoted(command[0] ?? '');
-  const words = [...(others.length === 0 ? [] : ['env', ...others]), ...command.map(quoted)].join(' ');
+  const words = [...(others.length === 0 ? [] : [ENV_PROGRAM, ...others]), ...command.map(quoted)].join(' ');
+  const unusable = (why: string) => `printf 'unusable %s\\n' ${quoted(why)} >&3`;
   return `set -f
 ${exports.map((each) => `export ${each}\n`).join('')}usable() { [ -f "$1" ] && [ -x "$1" ]; }
 found() {
@@ -232,17 +241,21 @@ found() {
   done
   return 1
 }
-cd ${quoted(workingDir)} || { echo unusable ${quoted(`the working folder ${workingDir} can't be entered`)} >&3; exit 126; }
+cd ${quoted(workingDir)} || { ${unusable(`the working folder ${workingDir} can't be entered`)}; exit 126; }
 unset OLDPWD
-(found ${program}) || { echo unusable ${quoted(`there is no program ${command[0]} that the task's user may run`)} >&3; exit 127; }
+(found ${program}) || { ${unusable(`there is no program ${command[0]} that the task's user may run`)}; exit 127; }
 echo started >&3
 exec 3>&-
 exec ${words}
 `;
 }
 
+function isExported(name: string): boolean {
+  return SHELL_NAME.test(name) && !SHELL_OWN.test(name);
+}
+
 function assignment([name, value]: readonly [string, string]): string {
-  return SHELL_NAME.test(name) ? `${name}=${quoted(value)}` : quoted(`${name}=${value}`);
+  return isExported(name) ? `${name}=${quoted(value)}` : quoted(`${name}=${value}`);
 }
 
 /** One word to a shell, whatever is in it. */
