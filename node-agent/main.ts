@@ -221,6 +221,7 @@ async function runtimeOf(
       path: TASKS_PATH,
       clock: systemClock,
       random: systemRandom,
+      log,
     });
     if (process.unlimited.length > 0) {
       log.warn('the machine has no cgroups to hold tasks without a container to', {

@@ -252,6 +252,11 @@ function runtimeFaults(group: WrittenGroup): { readonly field: string; readonly 
     .map((field) => ({ field, message: containersOnly }));
   if (group.command === undefined) {
     faults.push({ field: 'command', message: 'is required with the runtime "process": there is no image to name one' });
+  } else if (group.command[0] === '') {
+    faults.push({
+      field: 'command',
+      message: 'must begin with a program with the runtime "process"; it begins with ""',
+    });
   }
   if (networkOf(group) !== 'host') {
     faults.push({ field: 'network', message: 'must be "host" or left out with the runtime "process"' });

@@ -103,6 +103,7 @@ function openRuntime(folder: string): Promise<ProcessRuntime> {
     path: process.env['PATH'] ?? '',
     clock: systemClock,
     random: systemRandom,
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
   });
 }
 

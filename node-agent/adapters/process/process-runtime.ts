@@ -12,6 +12,7 @@ import type { Container } from '../../core/model.ts';
 import type { Place } from '../../core/task-environment.ts';
 import {
   type ContainerRequest,
+  type Log,
   type LogRequest,
   type PullResult,
   type RunResult,
@@ -51,6 +52,7 @@ export interface ProcessRuntimeOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
 }
 
 export class ProcessRuntime implements Runtime {
@@ -65,7 +67,7 @@ export class ProcessRuntime implements Runtime {
 
   private constructor(options: ProcessRuntimeOptions, cgroups: Cgroups | null, supervisors: Supervisors) {
     this.#options = options;
-    const userIds = new UserIds(options.userIds, options.userIdsDir);
+    const userIds = new UserIds(options.userIds, options.userIdsDir, options.random);
     this.#supervisors = supervisors;
     this.#folders = new TaskFolders({ ...options, cgroups, userIds });
     this.#watch = new EndWatch({

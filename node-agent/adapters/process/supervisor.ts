@@ -4,18 +4,24 @@
  * the output stand outside of the task's cgroups and run as root, so that the task can neither end them nor speak for them.
  *
  * Output goes through a pipe for each stream to `head -c`, which copies exactly so many bytes into a file and then leaves the rest to
- * the next one; the oldest files go. So the bound holds to the byte, and a task that writes faster than the disk takes it waits. Times
- * are none of the supervisor's business: see `output-index.ts`.
+ * the next one; the oldest file goes when the first byte of a new one has come. So the bound holds to the byte, and a task that writes
+ * faster than the disk takes it waits. Times are none of the supervisor's business: see `output-index.ts`.
  *
  * A shell, since there is one on every machine and it takes hardly any memory; what else it starts comes with util-linux and GNU
  * coreutils, and the agent tries all of it before it offers the runtime.
  */
 
+/** By its path: a task may have one of its own to look for programs in. */
+const ENV_PROGRAM = '/usr/bin/env';
+
 /** In place of a folder: find out whether all that it needs is there, and end. */
 export const TRIAL_ARGUMENT = 'trial';
 
 /** Files of one stream that are kept, the one that is being written included. */
-export const SEGMENTS_KEPT = 4;
+export const SEGMENTS_KEPT = 8;
+
+/** The end of a task waits for what is left in its pipes: so many looks, 20 ms apart, and as many again for those who are told to leave. */
+const OUTPUT_LOOKS_MAX = 250;
 
 /**
  * What lies in a task's folder. Only `work` and `launch` belong to the task's user.
@@ -42,21 +48,42 @@ ends=$6
 tracking=$7
 groups=$8
 
+# So many bytes of the pipe, by a process that can be ended.
+copy() {
+  [ -z "$over" ] || return 1
+  stdbuf -o0 head -c "$1" <&4 &
+  copier=$!
+  wait "$copier"
+}
+
+# Whether there was more to be thrown away.
+skip() {
+  ([ "$(head -c "$segment" <&4 | wc -c)" -gt 0 ]) &
+  copier=$!
+  wait "$copier"
+}
+
 # One stream of the output: what comes through the pipe, in files of the same length. A disk without room costs output, and no more.
+# Ends with the pipe, or when it is told to; then the pipe is gone.
 keep() {
   n=0
-  while :; do
+  over=
+  copier=
+  trap 'over=yes; kill -KILL "$copier"' TERM
+  while [ -z "$over" ]; do
     if true >"$dir/$1.$n"; then
       # Done without a fault and nothing there: the pipe has ended.
-      stdbuf -o0 head -c "$segment" >"$dir/$1.$n" && [ ! -s "$dir/$1.$n" ] && break
+      copy 1 >"$dir/$1.$n" && [ ! -s "$dir/$1.$n" ] && break
+      rm -f "$dir/$1.$((n - ${SEGMENTS_KEPT}))"
+      copy $((segment - 1)) >>"$dir/$1.$n"
     else
-      [ "$(head -c "$segment" | wc -c)" -gt 0 ] || break
+      skip || break
       continue
     fi
     n=$((n + 1))
-    rm -f "$dir/$1.$((n - ${SEGMENTS_KEPT}))"
   done
-  rm -f "$dir/$1.$n"
+  [ -s "$dir/$1.$n" ] || rm -f "$dir/$1.$n"
+  rm -f "$dir/$1.pipe"
 }
 
 # Becomes the task, in a session of its own and with nothing that belongs to the supervisor.
@@ -64,7 +91,7 @@ become_task() {
   trap - PIPE
   echo 0 >/proc/self/oom_score_adj
   for group in $groups; do
-    echo 0 >"$group/cgroup.procs" || { echo "unusable can't be put into $group" >"$dir/report"; exit 126; }
+    echo 0 >"$group/cgroup.procs" || { printf "unusable can't be put into %s\\n" "$group" >"$dir/report"; exit 126; }
   done
   umask 022
   exec setsid setpriv --reuid="$uid" --regid="$gid" "$rights" --no-new-privs --inh-caps=-all -- /bin/sh "$dir/launch" 3>"$dir/report"
@@ -105,6 +132,24 @@ count_ooms() {
   done
 }
 
+# A pipe that somebody outside of the task holds open has no end: those who read it are told to leave. Only those who have not left
+# yet, since another process may have got their number.
+end_output() {
+  looks=0
+  while [ -e "$dir/out.pipe" ] || [ -e "$dir/err.pipe" ]; do
+    if [ "$looks" -ge ${OUTPUT_LOOKS_MAX} ]; then
+      signal=TERM
+      if [ "$looks" -ge ${2 * OUTPUT_LOOKS_MAX} ]; then signal=KILL; fi
+      if [ -e "$dir/out.pipe" ]; then kill -$signal "$out"; fi
+      if [ -e "$dir/err.pipe" ]; then kill -$signal "$err"; fi
+      if [ $signal = KILL ]; then break; fi
+    fi
+    looks=$((looks + 1))
+    sleep 0.02 || sleep 1
+  done
+  rm -f "$dir/out.pipe" "$dir/err.pipe"
+}
+
 put_on_record() {
   echo "$code $ooms" >"$dir/exit.new" || return 1
   sync "$dir/exit.new" || sync
@@ -125,17 +170,18 @@ main() {
   # The task's own, since it may open its output anew by way of /dev/stdout.
   mkfifo "$dir/out.pipe" "$dir/err.pipe"
   chown "$uid:$gid" "$dir/out.pipe" "$dir/err.pipe"
-  keep out <"$dir/out.pipe" &
-  keep err <"$dir/err.pipe" &
+  keep out 4<"$dir/out.pipe" &
+  out=$!
+  keep err 4<"$dir/err.pipe" &
+  err=$!
   (become_task) </dev/null >"$dir/out.pipe" 2>"$dir/err.pipe" &
   task=$!
   wait "$task"
   code=$?
   end_tree
-  wait
+  end_output
   count_ooms
   for group in $groups; do rmdir "$group"; done
-  rm -f "$dir/out.pipe" "$dir/err.pipe"
   # Until there is room for it.
   until put_on_record || [ -e "$dir/exit" ]; do sleep 1; done
 }
@@ -145,6 +191,7 @@ try_all() {
   for program in mkfifo chown mkdir mv rm rmdir sleep sync setsid setpriv stdbuf head; do
     command -v "$program" >/dev/null || { echo "there is no $program"; return 1; }
   done
+  [ -x ${ENV_PROGRAM} ] || { echo "there is no ${ENV_PROGRAM}"; return 1; }
   copied=$(printf abcdef | { stdbuf -o0 head -c 3; stdbuf -o0 head -c 3; })
   [ "$copied" = abcdef ] || { echo "\\\`head -c\\\` takes more than it gives; it has to be that of GNU coreutils"; return 1; }
   setpriv --reuid="$uid" --regid="$gid" "$rights" --no-new-privs --inh-caps=-all -- /bin/sh -c : || {
@@ -166,19 +213,24 @@ export interface Launch {
   readonly command: readonly string[];
 }
 
-/** What a shell can name a variable; the others are handed over by `env`. */
+/** What a shell can name a variable. */
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Variables in which dash or bash has a say: it changes them, reads something into them, or takes not every value. */
+const SHELL_OWN =
+  /^(?:_|BASH.*|COMP_.*|DIRSTACK|EPOCH.*|EUID|FUNC.*|GROUPS|HIST.*|IFS|LINENO|MAIL.*|OLDPWD|OPT(?:ARG|ERR|IND)|PPID|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID)$/;
 
 /**
  * A script that becomes the task's command, run by the task's own user. A script and not arguments, since everybody on the machine can
- * read a process's arguments, and variables hold secrets.
+ * read a process's arguments, and variables hold secrets. Only what a shell can't export goes through the arguments of `env`, where
+ * others can see it in the moment before that becomes the command: no shell hands on a variable that it has no name for.
  */
 export function launchScript({ environment, workingDir, command }: Launch): string {
   const variables = Object.entries(environment);
-  const exports = variables.filter(([name]) => SHELL_NAME.test(name)).map(assignment);
-  const others = variables.filter(([name]) => !SHELL_NAME.test(name)).map(assignment);
+  const exports = variables.filter(([name]) => isExported(name)).map(assignment);
+  const others = variables.filter(([name]) => !isExported(name)).map(assignment);
   const program = quoted(command[0] ?? '');
-  const words = [...(others.length === 0 ? [] : ['env', ...others]), ...command.map(quoted)].join(' ');
+  const words = [...(others.length === 0 ? [] : [ENV_PROGRAM, ...others]), ...command.map(quoted)].join(' ');
+  const unusable = (why: string) => `printf 'unusable %s\\n' ${quoted(why)} >&3`;
   return `set -f
 ${exports.map((each) => `export ${each}\n`).join('')}usable() { [ -f "$1" ] && [ -x "$1" ]; }
 found() {
@@ -189,17 +241,21 @@ found() {
   done
   return 1
 }
-cd ${quoted(workingDir)} || { echo unusable ${quoted(`the working folder ${workingDir} can't be entered`)} >&3; exit 126; }
+cd ${quoted(workingDir)} || { ${unusable(`the working folder ${workingDir} can't be entered`)}; exit 126; }
 unset OLDPWD
-(found ${program}) || { echo unusable ${quoted(`there is no program ${command[0]} that the task's user may run`)} >&3; exit 127; }
+(found ${program}) || { ${unusable(`there is no program ${command[0]} that the task's user may run`)}; exit 127; }
 echo started >&3
 exec 3>&-
 exec ${words}
 `;
 }
 
+function isExported(name: string): boolean {
+  return SHELL_NAME.test(name) && !SHELL_OWN.test(name);
+}
+
 function assignment([name, value]: readonly [string, string]): string {
-  return SHELL_NAME.test(name) ? `${name}=${quoted(value)}` : quoted(`${name}=${value}`);
+  return isExported(name) ? `${name}=${quoted(value)}` : quoted(`${name}=${value}`);
 }
 
 /** One word to a shell, whatever is in it. */

@@ -1,7 +1,7 @@
 /** Starts supervisors, and says what has become of their tasks' start. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import { type RunResult, RuntimeFault } from '../../executor/contracts.ts';
@@ -45,7 +45,9 @@ export class Supervisors {
       throw new RuntimeFault(`${dir} belongs to the user ${uid}, who could change what runs`);
     await chmod(dir, 0o711);
     await mkdir(this.endsDir, { recursive: true, mode: 0o700 });
-    await writeFile(this.#program, SUPERVISOR_PROGRAM, { mode: 0o600 });
+    // In its place and not over it: shells that run read on in the old one.
+    await writeFile(`${this.#program}.new`, SUPERVISOR_PROGRAM, { mode: 0o600 });
+    await rename(`${this.#program}.new`, this.#program);
     const user = String(userIds.first);
     const trial = this.#spawn([TRIAL_ARGUMENT, user, user, '--clear-groups', '0', dir], 'pipe');
     const output = trial.stdout?.setEncoding('utf8');
@@ -76,9 +78,10 @@ export class Supervisors {
     const untilMs = clock.monotonicMs() + REPORT_MAX_MS;
     while (clock.monotonicMs() < untilMs) {
       const hasLeft = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+      // Looked at before the report: whoever has ended by then has reported what became of its start.
+      const progress = await readProgress(folder);
       const report = await readReport(folder);
       if (report === 'started') return null;
-      const progress = await readProgress(folder);
       if (progress.type === 'ended') return refusalOf(report, progress.exitCode, folder);
       if (hasLeft) throw new RuntimeFault(`start ${basename(folder)}: its supervisor (${shell}) could not begin`);
       await sleep(clock, REPORT_LOOK_MS);

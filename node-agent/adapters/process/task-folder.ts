@@ -1,6 +1,6 @@
 /** A task's folder on disk, which is all that is known of it: what is in there is described in `supervisor.ts`. */
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Container } from '../../core/model.ts';
@@ -37,17 +37,70 @@ export type Progress =
       readonly endedAtMs: number;
     };
 
-/** Null: there is no such folder, or it was left half-made. */
-export async function readRecord(folder: string): Promise<TaskRecord | null> {
-  const text = await textOf(join(folder, 'record'));
-  return text === null ? null : (JSON.parse(text) as TaskRecord);
+/** Null: there is no such folder, or it was left half-made. Damaged: by a disk or a file system that has lost what was written. */
+export async function readRecord(folder: string): Promise<TaskRecord | null | 'damaged'> {
+  const text = await textOf(recordPath(folder));
+  return text === null ? null : (decodeRecord(text) ?? 'damaged');
 }
 
-/** Never half-written for anybody who reads it. */
-export async function writeRecord(folder: string, record: TaskRecord): Promise<void> {
-  await writeFile(join(folder, 'record.new'), JSON.stringify(record), { mode: 0o600 });
-  await rename(join(folder, 'record.new'), join(folder, 'record'));
+export function recordPath(folder: string): string {
+  return join(folder, 'record');
 }
+
+/** Never half-written for anybody who reads it, after a power cut neither. */
+export async function writeRecord(folder: string, record: TaskRecord): Promise<void> {
+  const file = await open(join(folder, 'record.new'), 'w', 0o600);
+  try {
+    await file.writeFile(JSON.stringify(record));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(join(folder, 'record.new'), recordPath(folder));
+  await syncFolder(folder);
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Null: it isn't one. */
+function decodeRecord(text: string): TaskRecord | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  return isRecord(value) ? value : null;
+}
+
+function isRecord(value: unknown): value is TaskRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, task, run, uid, gid, rights, isOwnUser, tracking, cgroups, segmentBytes } = {
+    ...NOTHING,
+    ...value,
+  };
+  return (
+    [id, task].every((text) => typeof text === 'string' && text !== '') &&
+    [run, uid, gid, segmentBytes].every((number) => Number.isSafeInteger(number)) &&
+    (rights === '--clear-groups' || rights === '--init-groups') &&
+    typeof isOwnUser === 'boolean' &&
+    (tracking === null || typeof tracking === 'string') &&
+    Array.isArray(cgroups) &&
+    cgroups.every((group) => typeof group === 'string')
+  );
+}
+
+const NOTHING: Readonly<Record<keyof TaskRecord, unknown>> = {
+  ...{ id: null, task: null, run: null, uid: null, gid: null, rights: null },
+  ...{ isOwnUser: null, tracking: null, cgroups: null, segmentBytes: null },
+};
 
 export async function readProgress(folder: string): Promise<Progress> {
   const startedAtMs = await timeOf(join(folder, 'report'));

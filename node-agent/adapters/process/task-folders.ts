@@ -7,7 +7,7 @@ import { type Random, randomId } from '../../../shared/util/random.ts';
 import { processGpuEnvironment } from '../../core/gpu-environment.ts';
 import { type Container, PROCESS_ID_PREFIX } from '../../core/model.ts';
 import { type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
-import { type ContainerRequest, type RunResult, RuntimeFault } from '../../executor/contracts.ts';
+import { type ContainerRequest, type Log, type RunResult, RuntimeFault } from '../../executor/contracts.ts';
 import type { Cgroups } from './cgroups.ts';
 import { isFaultOf } from './faults.ts';
 import { STREAMS } from './output-index.ts';
@@ -19,6 +19,7 @@ import {
   type Progress,
   readProgress,
   readRecord,
+  recordPath,
   removeFolder,
   type TaskRecord,
   writeRecord,
@@ -39,6 +40,7 @@ export interface TaskFoldersOptions {
   readonly random: Random;
   readonly cgroups: Cgroups | null;
   readonly userIds: UserIds;
+  readonly log: Log;
 }
 
 export interface Found {
@@ -64,7 +66,8 @@ export class TaskFolders {
   async takeUp(): Promise<void> {
     for (const folder of await this.#names()) {
       const record = await readRecord(folder);
-      if (record === null) await removeFolder(folder);
+      if (record === 'damaged') await this.#clearDamaged(folder);
+      else if (record === null) await removeFolder(folder);
       else if (record.isOwnUser) await this.#options.userIds.keep(record.uid, folder);
     }
   }
@@ -73,7 +76,7 @@ export class TaskFolders {
     const containers: Container[] = [];
     for (const folder of await this.#names()) {
       const record = await readRecord(folder);
-      if (record === null) continue;
+      if (record === null || record === 'damaged') continue;
       this.#seen.set(record.id, { folder, record });
       containers.push(await this.#look({ folder, record }));
     }
@@ -90,7 +93,10 @@ export class TaskFolders {
   /** Null: there is no such task. */
   async find(container: string): Promise<Found | null> {
     const known = this.#seen.get(container);
-    if (known !== undefined) return (await readRecord(known.folder))?.id === container ? known : null;
+    if (known !== undefined) {
+      const record = await readRecord(known.folder);
+      return record !== null && record !== 'damaged' && record.id === container ? known : null;
+    }
     await this.list();
     return this.#seen.get(container) ?? null;
   }
@@ -184,6 +190,21 @@ export class TaskFolders {
     return isTreeAlive(record);
   }
 
+  /** One that can't be read keeps nobody from the others. False: something of it may run, so that it stays for this life of the machine. */
+  async #clearDamaged(folder: string): Promise<boolean> {
+    const file = recordPath(folder);
+    const progress = await readProgress(folder);
+    if (progress.type === 'begun' && progress.boot === (this.#options.bootId ?? '')) {
+      const message =
+        'the record of a task without a container is damaged; what may run of it is left alone until a reboot';
+      this.#options.log.warn(message, { file });
+      return false;
+    }
+    await removeFolder(folder);
+    this.#options.log.warn('the record of a task without a container was damaged; its folder is removed', { file });
+    return true;
+  }
+
   async #names(): Promise<string[]> {
     const names = await readdir(this.#options.dir);
     return names.filter((name) => TASK_ID_PATTERN.test(name)).map((name) => join(this.#options.dir, name));
@@ -200,7 +221,10 @@ export class TaskFolders {
       }
       const record = await readRecord(folder);
       if (record === null) await removeFolder(folder);
-      else if ((await this.inspect(record.id))?.state !== 'created' || !(await this.remove(record.id))) {
+      else if (record === 'damaged') {
+        if (await this.#clearDamaged(folder)) continue;
+        throw new RuntimeFault(`make the folder ${folder}: there is one already, whose record can't be read`);
+      } else if ((await this.inspect(record.id))?.state !== 'created' || !(await this.remove(record.id))) {
         throw new RuntimeFault(`make the folder of task ${record.task}: there is one already, from an earlier call`);
       }
     }
@@ -239,7 +263,8 @@ export class TaskFolders {
       ...{ id, task, run, ...user },
       tracking: cgroups?.trackingOf(id) ?? null,
       cgroups: cgroups?.foldersOf(id) ?? [],
-      segmentBytes: Math.floor((logMaxMiB * MIB) / (SEGMENTS_KEPT * STREAMS.length)),
+      // The oldest file goes when the first byte of a new one is there.
+      segmentBytes: Math.floor(((logMaxMiB * MIB) / STREAMS.length - 1) / SEGMENTS_KEPT),
     };
   }
 

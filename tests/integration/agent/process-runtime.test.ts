@@ -1,6 +1,6 @@
 /** Processes without a container: they keep the contract of a runtime, and what is promised of them beside it. */
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { ProcessRuntime, type ProcessRuntimeOptions } from '../../../node-agent/
 import { systemClock } from '../../../node-agent/adapters/system/system-clock.ts';
 import { systemRandom } from '../../../node-agent/adapters/system/system-random.ts';
 import type { Container } from '../../../node-agent/core/model.ts';
-import type { LogRequest } from '../../../node-agent/executor/contracts.ts';
+import type { Log, LogRequest } from '../../../node-agent/executor/contracts.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import type { AssignedTask, LogLine } from '../../../shared/protocol/agent.ts';
 import { randomId } from '../../../shared/util/random.ts';
@@ -93,6 +93,8 @@ class Machine {
   }
 }
 
+const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
 function options(dir: string, nodeId: string): ProcessRuntimeOptions {
   return {
     dir: join(dir, 'tasks'),
@@ -107,6 +109,7 @@ function options(dir: string, nodeId: string): ProcessRuntimeOptions {
     path: PATH,
     clock: systemClock,
     random: systemRandom,
+    log: SILENT,
   };
 }
 
@@ -319,6 +322,37 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
     );
   });
 
+  it.each([
+    ['empty', () => ''],
+    ['half of it', (text: string) => text.slice(0, text.length / 2)],
+    ['another thing', () => '{"id":1}'],
+  ])('do not keep the others away when a power cut has left the record of one damaged (%s)', async (_, damage) => {
+    const ended = await machine.start(task, sh('exit 0'));
+    await machine.exited(ended.id);
+    const { id } = await machine.start(`${task}-2`, sh('sleep 600'));
+    const file = join(machine.folder(task), 'record');
+    await writeFile(file, damage(await readFile(file, 'utf8')));
+    expect(await machine.runtime.list()).toMatchObject([{ id }]);
+    const warned: unknown[] = [];
+    await machine.again({ log: { ...SILENT, warn: (_message, fields) => void warned.push(fields) } });
+    expect(warned).toEqual([{ file }]);
+    expect(await machine.runtime.list()).toMatchObject([{ id, state: 'running' }]);
+    const again = await machine.start(task, sh('exit 0'));
+    expect(await machine.exited(again.id)).toMatchObject({ exitCode: 0 });
+  });
+
+  it('are left alone until a reboot when they may run and nobody can read their record', async () => {
+    const { id } = await machine.start(task, sh('sleep 600'));
+    const file = join(machine.folder(task), 'record');
+    const record = await readFile(file, 'utf8');
+    await writeFile(file, '');
+    await machine.again();
+    await expect(machine.start(task, sh('true'))).rejects.toThrow(/can't be read/);
+    expect(await processesOf(task)).not.toEqual([]);
+    await writeFile(file, record);
+    expect(await machine.runtime.list()).toMatchObject([{ id, state: 'running' }]);
+  });
+
   it('have ended when the machine has been off, nobody knows how, and may run again', async () => {
     const { id } = await machine.start(task, sh('sleep 600'));
     await machine.again({ bootId: 'another-boot' });
@@ -401,9 +435,35 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
       const first = 2_000_000 - lines.length + 1;
       // The oldest one that is kept may have lost its beginning.
       expect(lines.slice(1)).toEqual(Array.from({ length: lines.length - 1 }, (_, at) => String(first + 1 + at)));
-      const bytes = lines.join('\n').length;
-      expect(bytes).toBeGreaterThan(2 * 1024 * 1024);
-      expect(bytes).toBeLessThanOrEqual(4 * 1024 * 1024);
+      const bytes = lines.join('\n').length + 1;
+      // Of 8 MiB half for each stream, and of that an eighth less at the least.
+      expect(bytes).toBeGreaterThan(3.5 * 1024 * 1024 - 16);
+      expect(bytes).toBeLessThan(4 * 1024 * 1024);
+    });
+
+    it('is kept whole up to its bound', async () => {
+      const { id: first } = await machine.start(task, sh('exit 0'));
+      await machine.exited(first);
+      const { segmentBytes } = JSON.parse(await readFile(join(machine.folder(task), 'record'), 'utf8'));
+      const length = segmentBytes * 8;
+      const { id } = await machine.start(`${task}-2`, sh(`head -c ${length} /dev/zero`));
+      await machine.exited(id);
+      expect(texts(await machine.read(id)).reduce((sum, text) => sum + text.length, 0)).toBe(length);
+    });
+
+    it('has an end although somebody else holds its pipe open', async () => {
+      const { id } = await machine.start(task, sh('echo before; chmod 666 ../out.pipe; touch open; sleep 600'));
+      await until(async () => (existsSync(join(machine.work(task), 'open')) ? true : null));
+      const held = await open(join(machine.folder(task), 'out.pipe'), 'w');
+      try {
+        await held.write('from outside\n');
+        await machine.runtime.signal(id, 'SIGKILL');
+        expect(await machine.exited(id)).toMatchObject({ exitCode: 137 });
+        expect(texts(await machine.read(id))).toEqual(['before', 'from outside']);
+        expect(await machine.runtime.remove(id)).toBe(true);
+      } finally {
+        await held.close();
+      }
     });
 
     it('is cut into pieces where a line is long', async () => {

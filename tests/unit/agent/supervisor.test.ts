@@ -1,5 +1,6 @@
 /** The script that becomes a task's command: whatever its words are, they arrive as they are. */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { launchScript, quoted } from '../../../node-agent/adapters/process/supervisor.ts';
@@ -18,9 +19,14 @@ it('takes every word for one word', () => {
   );
 });
 
-function launched(command: readonly string[], environment: Readonly<Record<string, string>>, workingDir = '/') {
+function launched(
+  command: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  workingDir = '/',
+  shell = '/bin/sh',
+) {
   const script = launchScript({ environment: { PATH: '/usr/bin:/bin', ...environment }, workingDir, command });
-  const { status, stdout, output } = spawnSync('/bin/sh', ['-c', script], {
+  const { status, stdout, output } = spawnSync(shell, ['-c', script], {
     env: {},
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
@@ -35,7 +41,39 @@ it('becomes the command, with nothing but the variables that it was given', () =
   expect(lines.sort()).toEqual(['', '$HOME `x`', "A=it's", 'PATH=/usr/bin:/bin', 'b.c-d="']);
 });
 
+it.each(['/bin/sh', '/bin/bash'].filter((shell) => existsSync(shell)))(
+  'hands over variables in which %s has a say of its own, whatever is in them',
+  (shell) => {
+    const names = [
+      'OPTIND',
+      'PPID',
+      'UID',
+      'EUID',
+      'LINENO',
+      'IFS',
+      'RANDOM',
+      'SHELLOPTS',
+      'SHLVL',
+      'PWD',
+      'OLDPWD',
+      'a.b',
+    ];
+    const environment = Object.fromEntries(names.map((name) => [name, 'ab/c']));
+    const { status, out, report } = launched(['env'], environment, '/', shell);
+    expect({ status, report }).toEqual({ status: 0, report: 'started\n' });
+    expect(out.split('\n')).toEqual(expect.arrayContaining(names.map((name) => `${name}=ab/c`)));
+  },
+);
+
+it('finds programs in the folders of the task alone', () => {
+  const { status, out } = launched(['printf', 'x'], { PATH: '/nowhere:/usr/bin', 'a.b': '' });
+  expect({ status, out }).toEqual({ status: 0, out: 'x' });
+  const { report } = launched(['printf', 'x'], { PATH: '/nowhere', 'a.b': '' });
+  expect(report).toContain('printf');
+});
+
 it.each([
+  ['a program whose name looks like an escape', ['/a\\cb'], '/', 127, '/a\\cb'],
   ['a program that is not there', ['no-such-program'], '/', 127, 'no-such-program'],
   ['a folder for a program', ['/usr/bin'], '/', 127, '/usr/bin'],
   ['a file that may not be run', ['/etc/passwd'], '/', 127, '/etc/passwd'],

@@ -203,6 +203,10 @@ describe('what a group may ask for', () => {
     expect(faultsOf({ ...process, command: undefined })).toEqual([
       expect.stringMatching(/^\/groups\/0\/command is required/),
     ]);
+    expect(faultsOf({ ...process, command: ['', 'x'] })).toEqual([
+      expect.stringMatching(/^\/groups\/0\/command must begin with a program/),
+    ]);
+    expect(faultsOf({ command: ['', 'x'] })).toEqual([]);
   });
 
   it.each<[string, object]>([
