@@ -7,7 +7,9 @@ import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId } from '../../shared/domain/ids.ts';
 import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
+import type { Compare } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
+import type { Snapshot } from '../store/snapshot.ts';
 import { demand } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { timeView } from './views.ts';
@@ -61,6 +63,15 @@ export function actingFramework(
     'session-moved',
     `session ${session} of framework "${id}" doesn't count: it is at session ${framework.session} since ${timeView(framework.subscribedAtMs)}; whoever subscribed then acts for it, or subscribe anew`,
   );
+}
+
+/**
+ * Belongs to every change that a session makes: whoever has subscribed anew meanwhile, on another replica, has changed the record,
+ * and then nothing that was drafted before counts.
+ */
+export function sessionFence(snapshot: Snapshot, id: FrameworkId): Compare {
+  const key = keys.framework(id);
+  return { key, modRevision: snapshot.modRevision(key) };
 }
 
 /** Throws `framework-gone` for one that was torn down. */

@@ -10,7 +10,7 @@ import { keys } from '../store/keys.ts';
 import { packTransactions } from '../store/transact.ts';
 import { putTask, stopUnit, type Unit } from '../store/units.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
-import { actingFramework, reachPresent, reachSession } from './framework-access.ts';
+import { actingFramework, reachPresent, reachSession, sessionFence } from './framework-access.ts';
 import { reconciledView, tasksByName, unknownView } from './framework-views.ts';
 import { mutate } from './mutation.ts';
 
@@ -46,7 +46,9 @@ export async function killTask(
     const graceMs = graceSeconds === null ? {} : { graceMs: Math.round(graceSeconds * 1000) };
     const unit = stopUnit(snapshot, [{ task, stop, ...graceMs }]);
     const body = reconciledView(snapshot, task);
-    return { status: 200, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
+    if (unit === null) return { status: 200, body, compares: [], writes: [] };
+    const compares = [...unit.compares, sessionFence(snapshot, id)];
+    return { status: 200, body, compares, writes: unit.writes };
   });
 }
 
@@ -103,10 +105,9 @@ async function commitAcknowledgements(
 ): Promise<boolean> {
   const { snapshot } = mirror;
   const seen = (key: string) => ({ key, modRevision: snapshot.modRevision(key) });
-  const fence = seen(keys.framework(id));
   const units = tasks.map((task): Unit => ({ compares: [seen(keys.task(task.id))], writes: [putTask(task)] }));
   let isDone = true;
-  for (const { compares, writes } of packTransactions(units, [fence])) {
+  for (const { compares, writes } of packTransactions(units, [sessionFence(snapshot, id)])) {
     const result = await store.transact({ compares, writes });
     await mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
     isDone &&= result.committed;

@@ -5,7 +5,8 @@ import { commitStatuses, registerNode } from '../../../control-plane/services/ag
 import { acknowledgeUpdates, killTask, reconcile } from '../../../control-plane/services/framework-calls.ts';
 import { subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
-import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
 let store: Store;
@@ -50,6 +51,31 @@ describe('a kill', () => {
     await a.hand.launch(id, 'one', { state: 'finished' });
     expect(await kill('one')).toMatchObject({ body: { state: 'finished' } });
     expect(await kill('never')).toMatchObject({ body: { task: 'never', state: 'unknown', id: null } });
+  });
+});
+
+describe('a call of a session that moves on as it commits', () => {
+  let task: string;
+  const late = () => overtaken(a.replica.ctx, id, (key) => key === keys.task(task));
+
+  beforeEach(async () => {
+    task = (await a.hand.launch(id, 'one', { state: 'running' })).id;
+    await caughtUp(a.replica.ctx);
+  });
+
+  it('kills nothing', async () => {
+    const kill = killTask(late(), callOf(), { id, session: 1, name: 'one', graceSeconds: null });
+    await expect(kill).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(a.replica.ctx);
+    expect(a.replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ stop: null });
+    expect(a.replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.entries[task]?.stop).toBeNull();
+  });
+
+  it('acknowledges nothing', async () => {
+    const call = acknowledgeUpdates(late(), ADMIN, { id, session: 1, updates: [`${task}:1`] });
+    await expect(call).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(a.replica.ctx);
+    expect(a.replica.ctx.mirror.snapshot.tasks.get(task)?.framework?.acknowledged).toBe(1);
   });
 });
 

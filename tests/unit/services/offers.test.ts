@@ -11,13 +11,11 @@ import { reviveOffers, suppressOffers } from '../../../control-plane/services/of
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
-import { putRecord } from '../../../control-plane/store/records.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import { type AcceptInput, acceptSchema } from '../../../shared/protocol/offers.ts';
-import { present } from '../../../shared/util/assert.ts';
 import { anOffer } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
-import { Hand, subscriptionOf } from '../../support/frameworks.ts';
+import { Hand, overtaken, subscriptionOf } from '../../support/frameworks.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
 
 const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['eng'], actions: ['framework:run'] };
@@ -89,21 +87,9 @@ function ledgerOf(node = 'edge-1'): Ledger {
   return ledger;
 }
 
-/** The replica, where the framework subscribes anew elsewhere right before it first puts the node's ledger. */
-function overtaken(): TestReplica {
-  let isOvertaken = false;
-  const late: Store = changed(store, {
-    async transact(transaction) {
-      if (!isOvertaken && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
-        isOvertaken = true;
-        const key = keys.framework(framework);
-        const record = present(a.ctx.mirror.snapshot.frameworks.get(framework), 'the framework');
-        await store.transact({ compares: [], writes: [putRecord('frameworks', key, { ...record, session: 2 })] });
-      }
-      return store.transact(transaction);
-    },
-  });
-  return { ...a, ctx: { ...a.ctx, store: late } };
+/** It is overtaken as it puts the node's ledger. */
+function late(): TestReplica {
+  return { ...a, ctx: overtaken(a.ctx, framework, (key) => key === keys.ledger('edge-1')) };
 }
 
 describe('accepting offers', () => {
@@ -173,7 +159,7 @@ describe('accepting offers', () => {
 
   it('counts none of an earlier session, even where it is overtaken only as it commits', async () => {
     await offered('0-0-0');
-    await expect(accept({ operations: launch('web') }, { on: overtaken() })).rejects.toMatchObject({
+    await expect(accept({ operations: launch('web') }, { on: late() })).rejects.toMatchObject({
       code: 'session-moved',
     });
     await bothCaughtUp();
@@ -367,7 +353,7 @@ describe('declining offers', () => {
   it('counts none of an earlier session, even where it is overtaken only as it commits', async () => {
     await offered('0-0-0');
     const wish = { session: 1, offers: ['0-0-0'], refuseSeconds: 5 };
-    await expect(declineOffers(overtaken().ctx, callOf(ALICE), framework, wish)).rejects.toMatchObject({
+    await expect(declineOffers(late().ctx, callOf(ALICE), framework, wish)).rejects.toMatchObject({
       code: 'session-moved',
     });
     await bothCaughtUp();
