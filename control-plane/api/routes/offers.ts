@@ -36,7 +36,7 @@ function answerEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         path: '/v1/frameworks/{id}/accept',
         summary: 'Accept offers of one node',
         description:
-          'Carries the operations out in their order and gives back what they leave over. A task that can not be launched ends as `error`, like any other end that the framework is told of; if anything else is wrong, nothing is changed and the offers stand. What does not stand any more is refused as `offer-gone`.',
+          'Carries the operations out in their order and gives back what they leave over. A task that can not be launched ends as `error`, like any other end that the framework is told of; if anything else is wrong, nothing is changed and the offers stand. What does not stand any more is refused as `offer-gone`. `framework:run` suffices to reserve, to make volumes, and to undo what the same principal has made; to `unreserve` or `destroy` what somebody else has made takes `reservation:write` or `volume:write` in the role.',
         body: acceptSchema,
         answers: { 200: { description: 'What came of it.', schema: acceptedSchema } },
       },

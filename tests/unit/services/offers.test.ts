@@ -12,8 +12,9 @@ import { acceptOffers } from '../../../control-plane/services/offers.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
+import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import { type AcceptInput, acceptSchema } from '../../../shared/protocol/offers.ts';
-import { anOffer } from '../../support/builders.ts';
+import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { Hand, overtaken, subscriptionOf } from '../../support/frameworks.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
@@ -243,6 +244,58 @@ describe('accepting offers', () => {
     expect(body.tasks).toMatchObject([
       { state: 'error', message: expect.stringContaining("doesn't allow: the host's network") },
     ]);
+  });
+
+  describe('of what is reserved', () => {
+    const change = (...operations: NonNullable<AcceptInput['operations']>) => accept({ operations });
+    const unreserve = { type: 'unreserve', reservation: 'r1' } as const;
+    const destroy = { type: 'destroy', volume: 'data' } as const;
+
+    /** The offer holds all that is left of the reservation, on whose disk a volume is. */
+    async function reservedBy(by: string) {
+      const reservation = aReservation({ role: 'eng', by, scalars: { ...NO_SCALARS, cpus: 1, diskMiB: 500 } });
+      await hand.ledger('edge-1', (ledger) => ({ ...ledger, reservations: { r1: reservation } }));
+      const { resources } = anOffer({ resources: { cpus: 1, diskMiB: 400 } });
+      const reserved = { r1: { ...NO_SCALARS, cpus: 1, diskMiB: 400 } };
+      const until = { madeAtMs: Date.now(), expiresAtMs: Date.now() + 60_000 };
+      await hand.offer(framework, { id: '0-0-0', role: 'eng', resources, reserved, ...until });
+      await hand.ledger('edge-1', (ledger) => ({ ...ledger, volumes: { data: aVolume({ by }) } }));
+      await bothCaughtUp();
+    }
+
+    it('keeps some of its offer, makes a volume there, and undoes what its principal has made', async () => {
+      await reservedBy('alice');
+      await change(
+        { type: 'create', volume: { id: 'more', reservation: 'r1', sizeMiB: 10 } },
+        { type: 'unreserve', reservation: 'r1', scalars: { cpus: 1 } },
+        { type: 'reserve', reservation: { id: 'own', scalars: { cpus: 1 }, labels: {} } },
+        destroy,
+      );
+      await bothCaughtUp();
+      expect(ledgerOf().volumes).toMatchObject({ data: { removing: true }, more: { removing: false } });
+      expect(ledgerOf().reservations).toMatchObject({
+        r1: { scalars: { cpus: 0, diskMiB: 500 } },
+        own: { scalars: { cpus: 1 }, by: 'alice' },
+      });
+    });
+
+    it.each([
+      ['reservation', unreserve, 'reservation:write', '/operations/0/reservation'],
+      ['volume', destroy, 'volume:write', '/operations/0/volume'],
+    ] as const)("gives up somebody else's %s only with the right to", async (kind, operation, action, path) => {
+      await reservedBy('operator');
+      const wanted = operation === unreserve ? { ...unreserve, scalars: { cpus: 1 } } : operation;
+      const before = ledgerOf();
+      await expect(change(wanted)).rejects.toMatchObject({
+        code: 'forbidden',
+        message: expect.stringMatching(new RegExp(`^${kind} .* was made by "operator".*doesn't allow ${action}`)),
+        faults: [{ path }],
+      });
+      await bothCaughtUp();
+      expect(ledgerOf()).toBe(before);
+      const trusted = { ...ALICE, actions: ['framework:run', action] };
+      await accept({ operations: [wanted] }, { call: callOf(trusted) });
+    });
   });
 
   it('launches nothing on a node that takes no new tasks, before its offers are withdrawn', async () => {
