@@ -111,7 +111,34 @@ describe('a subscription', () => {
     const narrower = { ...ALICE, roles: ['eng/other'] };
     await expect(tearDown(ctx, callOf(narrower), body.id, { reason: '' })).rejects.toMatchObject({ code: 'not-found' });
     expect(await tearDown(ctx, callOf(ALICE), body.id, { reason: 'done' })).toMatchObject({
-      body: { state: 'ending' },
+      body: { state: 'ended' },
+    });
+  });
+});
+
+describe('how many frameworks there may be', () => {
+  /** Put by hand: to subscribe so often takes its time. */
+  async function standing(count: number, change: Partial<Framework>): Promise<void> {
+    const writes = Array.from({ length: count }, (_, n) => {
+      const id = `f${change.principal}${n}`;
+      return putRecord('frameworks', keys.framework(id), aFramework({ roles: ['eng'], ...change, id }));
+    });
+    for (let from = 0; from < count; from += 100) {
+      await store.transact({ compares: [], writes: writes.slice(from, from + 100) });
+    }
+    await caughtUp(a.replica.ctx);
+  }
+
+  const subscribing = (principal: Principal) =>
+    subscribe(a.replica.ctx, callOf(principal), subscriptionOf({ roles: ['eng'] }));
+
+  it('is bound for each principal, those that were torn down apart, and nobody stands in the way of others', async () => {
+    const teardown = { atMs: 0, by: 'alice', reason: 'enough' };
+    await standing(FRAMEWORKS_MAX.ofPrincipal, { principal: 'bob', teardown });
+    await standing(FRAMEWORKS_MAX.ofPrincipal, { principal: 'alice' });
+    await expect(subscribing(ALICE)).rejects.toMatchObject({
+      code: 'limit-exceeded',
+      message: `"alice" has 1000 frameworks, which is the most; tear down those that are over`,
     });
   });
 });
