@@ -104,7 +104,11 @@ function offersOfOneNode(
   ids: readonly OfferId[],
 ): { node: NodeId; together: readonly [Offer, ...Offer[]] } {
   const { standing, gone } = findOffers(ctx.mirror.snapshot, framework, ids);
-  if (gone.length > 0) throw offersGone(gone);
+  const left = standing.flatMap(({ offer: { id, role } }): GoneOffer[] => {
+    if (framework.roles.includes(role)) return [];
+    return [{ id, why: `the framework has left its role "${role}", so it is being withdrawn` }];
+  });
+  if (gone.length + left.length > 0) throw offersGone([...gone, ...left]);
   const [first, ...others] = standing;
   invariant(first !== undefined, 'an accept names at least one offer');
   const faults = others.flatMap((other): Fault[] => {

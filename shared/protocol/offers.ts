@@ -220,6 +220,12 @@ export const offerWishSchema = z
     session: sessionSchema,
     roles: z.array(roleSchema).min(1).max(FRAMEWORK_ROLES_MAX).optional().describe('Absent: all of its roles.'),
   })
+  .superRefine(({ roles = [] }, context) => {
+    roles.forEach((role, index) => {
+      if (roles.indexOf(role) === index) return;
+      context.addIssue({ code: 'custom', path: ['roles', index], message: 'is named twice' });
+    });
+  })
   .meta({ id: 'OfferWish' });
 
 const filterViewSchema = z.object({

@@ -13,7 +13,7 @@ import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
-import { type AcceptInput, acceptSchema } from '../../../shared/protocol/offers.ts';
+import { type AcceptInput, acceptSchema, offerWishSchema } from '../../../shared/protocol/offers.ts';
 import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { Hand, overtaken, subscriptionOf } from '../../support/frameworks.ts';
@@ -170,6 +170,7 @@ describe('accepting offers', () => {
   });
 
   it('uses offers of one node together, and refuses those of two nodes or two roles', async () => {
+    framework = await joined(ALICE, ['eng', 'eng/ml']);
     await offered('0-0-0');
     await offered('0-0-1');
     await offered('0-0-2', { node: 'edge-2' });
@@ -355,6 +356,18 @@ describe('accepting offers', () => {
     expect(ledgerOf()).toBe(before);
   });
 
+  it('counts none of a role that the framework has left, before it is withdrawn', async () => {
+    await subscribe(a.ctx, callOf(ALICE), subscriptionOf({ id: framework, roles: ['eng/ml'] }));
+    await bothCaughtUp();
+    await offered('0-0-0');
+    await expect(accept({ session: 2, operations: launch('web') })).rejects.toMatchObject({
+      code: 'offer-gone',
+      message: expect.stringContaining('the framework has left its role "eng", so it is being withdrawn'),
+    });
+    await bothCaughtUp();
+    expect(ledgerOf().entries).toEqual({});
+  });
+
   it('is for the framework itself', async () => {
     await offered('0-0-0');
     const bob = { ...ALICE, subject: 'bob' };
@@ -469,6 +482,13 @@ describe('wanting offers', () => {
       code: 'invalid-request',
       faults: [{ path: '/roles/1', message: '"ops" is none of its roles: eng' }],
     });
+  });
+
+  it('names each once', () => {
+    const roles = ['team/a', 'team/b', 'team/a'];
+    expect(offerWishSchema.safeParse({ session: 1, roles }).error?.issues).toMatchObject([
+      { path: ['roles', 2], message: 'is named twice' },
+    ]);
   });
 
   it('is of the present session', async () => {
