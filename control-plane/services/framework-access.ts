@@ -59,10 +59,12 @@ export function actingFramework(
   const framework = ownFramework(ctx, principal, id);
   demandStanding(framework);
   if (framework.session === session) return framework;
-  throw new Refusal(
-    'session-moved',
-    `session ${session} of framework "${id}" doesn't count: it is at session ${framework.session} since ${timeView(framework.subscribedAtMs)}; whoever subscribed then acts for it, or subscribe anew`,
-  );
+  const present = `it is at session ${framework.session} since ${timeView(framework.subscribedAtMs)}`;
+  const why =
+    session > framework.session
+      ? `framework "${id}" has no session ${session} yet: ${present}; name the session that your subscription answered`
+      : `session ${session} of framework "${id}" doesn't count: ${present}; whoever subscribed then acts for it, or subscribe anew`;
+  throw new Refusal('session-moved', why);
 }
 
 /**

@@ -45,7 +45,9 @@ export async function killTask(
     const stop = { atMs: nowMs, by: call.principal.subject, reason: 'killed by its framework' };
     const graceMs = graceSeconds === null ? {} : { graceMs: Math.round(graceSeconds * 1000) };
     const unit = stopUnit(snapshot, [{ task, stop, ...graceMs }]);
-    const body = reconciledView(snapshot, task);
+    const standing = reconciledView(snapshot, task);
+    const message = `its end has been asked for, and is told as an update once it has come; until then it is ${task.state}`;
+    const body = isTerminal(task.state) ? standing : { ...standing, message };
     if (unit === null) return { status: 200, body, compares: [], writes: [] };
     const compares = [...unit.compares, sessionFence(snapshot, id)];
     return { status: 200, body, compares, writes: unit.writes };

@@ -95,7 +95,9 @@ const launchSchema = z
     // What is run by another task says as little of a container as a process does.
     const runtime = task.executor === undefined ? task.runtime : 'process';
     const checked = groupSchema.safeParse({ ...described, runtime, resources: whole });
+    const faulted = new Set(context.issues.map(({ path = [] }) => JSON.stringify(path)));
     for (const { path, message: told } of checked.error?.issues ?? []) {
+      if (faulted.has(JSON.stringify(path))) continue;
       const message = task.executor === undefined ? told : told.replaceAll('the runtime "process"', 'an `executor`');
       context.addIssue({ code: 'custom', path, message });
     }

@@ -37,7 +37,10 @@ describe('a kill', () => {
 
   it('marks the task, with the grace that it names, or the task`s own', async () => {
     const [one, two] = [await a.hand.launch(id, 'one'), await a.hand.launch(id, 'two')];
-    expect(await kill('one', 2.5)).toMatchObject({ body: { task: 'one', state: 'staging', reconciliation: true } });
+    const onItsWay = expect.stringMatching(/its end has been asked for.*until then it is staging/);
+    expect(await kill('one', 2.5)).toMatchObject({
+      body: { task: 'one', state: 'staging', reconciliation: true, message: onItsWay },
+    });
     await kill('two');
     await caughtUp(a.replica.ctx);
     const { snapshot } = a.replica.ctx.mirror;
@@ -49,7 +52,7 @@ describe('a kill', () => {
 
   it('leaves what has ended alone, and says so of what it does not know', async () => {
     await a.hand.launch(id, 'one', { state: 'finished' });
-    expect(await kill('one')).toMatchObject({ body: { state: 'finished' } });
+    expect(await kill('one')).toMatchObject({ body: { state: 'finished', message: 'finished' } });
     expect(await kill('never')).toMatchObject({ body: { task: 'never', state: 'unknown', id: null } });
   });
 });
@@ -185,7 +188,10 @@ describe('every call', () => {
   it.each(calls)('%s is refused in an old session, in none, and after a teardown', async (_name, call) => {
     await subscribe(a.replica.ctx, callOf(), subscriptionOf({ id }));
     await expect(call(1)).rejects.toMatchObject({ code: 'session-moved' });
-    await expect(call(3)).rejects.toMatchObject({ code: 'session-moved' });
+    await expect(call(3)).rejects.toMatchObject({
+      code: 'session-moved',
+      message: expect.stringContaining('has no session 3 yet: it is at session 2'),
+    });
     await expect(call(2)).resolves.toBeDefined();
     await tearDown(a.replica.ctx, callOf(), id, { reason: 'enough' });
     await caughtUp(b.replica.ctx);
