@@ -7,7 +7,7 @@ import type { Fault } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { VolumeId } from '../../shared/domain/ids.ts';
 import { volumesOf } from '../../shared/domain/job.ts';
-import { addEntries, endOffers, type Ledger } from '../../shared/domain/ledger.ts';
+import { addEntries, endOffers, freeReserved, type Ledger } from '../../shared/domain/ledger.ts';
 import {
   addReservation,
   createVolume,
@@ -19,8 +19,10 @@ import type { Node } from '../../shared/domain/node.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import { filterFor } from '../../shared/domain/offer-filters.ts';
 import type { LaunchRequest, OfferOperation } from '../../shared/domain/offer-operation.ts';
+import type { Reservation } from '../../shared/domain/reservation.ts';
 import {
   addScalars,
+  isNothing,
   missingScalars,
   NO_SCALARS,
   type Scalars,
@@ -114,7 +116,7 @@ function carryOut(acceptance: Acceptance, progress: Progress, operation: OfferOp
     case 'create':
       return createInOffer(acceptance, progress, operation.volume);
     case 'destroy':
-      return destroyOnNode(acceptance, progress, operation.volume);
+      return destroyInOffer(acceptance, progress, operation.volume);
     default:
       return unreachable(operation);
   }
@@ -196,7 +198,7 @@ function createInOffer(
 ): Progress | Fault {
   const { reservation, sizeMiB } = volume;
   const held = reservedOf(balance.reserved, reservation);
-  if (sizeMiB > held.diskMiB) {
+  if (Object.hasOwn(ledger.reservations, reservation) && sizeMiB > held.diskMiB) {
     const message = `takes ${sizeMiB} MiB of disk, and the offer holds ${held.diskMiB} of reservation "${reservation}"`;
     return { path: '/volume/sizeMiB', message };
   }
@@ -205,19 +207,35 @@ function createInOffer(
   return changedBy(change, '/volume', { tasks, balance: withReserved(balance, reservation, taken) });
 }
 
-/** Its disk comes back once the agent has deleted it, so it is of no use to the operations that follow. */
-function destroyOnNode(
-  { offers: [{ role }], mounted }: Acceptance,
+/**
+ * Its disk comes back once the agent has deleted it, so it is of no use to the operations that follow. Who was offered nothing of
+ * its reservation has no say in it, unless nothing of that is left that could be offered: then any offer of the role will do.
+ */
+function destroyInOffer(
+  { ledger: before, offers, mounted }: Acceptance,
   { ledger, balance, tasks }: Progress,
   id: VolumeId,
 ): Progress | Fault {
+  const [{ role }] = offers;
   const reservation = Object.hasOwn(ledger.volumes, id) ? ledger.volumes[id]?.reservation : undefined;
   const owner = reservation === undefined ? undefined : ledger.reservations[reservation]?.role;
   if (owner !== undefined && owner !== role) {
     return { path: '/volume', message: `"${id}" is of the role "${owner}", and the offer of "${role}"` };
   }
+  const kept = reservation === undefined ? undefined : before.reservations[reservation];
+  if (kept !== undefined && holdsNothingOf(offers, kept) && couldBeOffered(before, kept)) {
+    return { path: '/volume', message: `"${id}" is of reservation "${kept.id}", of which the offer holds nothing` };
+  }
   const launched = tasks.flatMap(({ template, node }) => (template && node !== null ? volumesOf(template.group) : []));
   return changedBy(destroyVolume(ledger, id, new Set([...mounted, ...launched])), '/volume', { tasks, balance });
+}
+
+function holdsNothingOf(offers: readonly Offer[], { id }: Reservation): boolean {
+  return offers.every(({ reserved }) => isNothing(reservedOf(reserved, id)));
+}
+
+function couldBeOffered(ledger: Ledger, reservation: Reservation): boolean {
+  return !isNothing(freeReserved({ ...ledger, offers: {} }, reservation));
 }
 
 function changedBy(change: LedgerChange, path: string, rest: Omit<Progress, 'ledger'>): Progress | Fault {

@@ -7,7 +7,9 @@ import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId } from '../../shared/domain/ids.ts';
 import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
+import type { Compare } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
+import type { Snapshot } from '../store/snapshot.ts';
 import { demand } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { timeView } from './views.ts';
@@ -57,10 +59,21 @@ export function actingFramework(
   const framework = ownFramework(ctx, principal, id);
   demandStanding(framework);
   if (framework.session === session) return framework;
-  throw new Refusal(
-    'session-moved',
-    `session ${session} of framework "${id}" doesn't count: it is at session ${framework.session} since ${timeView(framework.subscribedAtMs)}; whoever subscribed then acts for it, or subscribe anew`,
-  );
+  const present = `it is at session ${framework.session} since ${timeView(framework.subscribedAtMs)}`;
+  const why =
+    session > framework.session
+      ? `framework "${id}" has no session ${session} yet: ${present}; name the session that your subscription answered`
+      : `session ${session} of framework "${id}" doesn't count: ${present}; whoever subscribed then acts for it, or subscribe anew`;
+  throw new Refusal('session-moved', why);
+}
+
+/**
+ * Belongs to every change that a session makes: whoever has subscribed anew meanwhile, on another replica, has changed the record,
+ * and then nothing that was drafted before counts.
+ */
+export function sessionFence(snapshot: Snapshot, id: FrameworkId): Compare {
+  const key = keys.framework(id);
+  return { key, modRevision: snapshot.modRevision(key) };
 }
 
 /** Throws `framework-gone` for one that was torn down. */

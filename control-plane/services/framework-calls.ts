@@ -10,7 +10,7 @@ import { keys } from '../store/keys.ts';
 import { packTransactions } from '../store/transact.ts';
 import { putTask, stopUnit, type Unit } from '../store/units.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
-import { actingFramework, reachPresent, reachSession } from './framework-access.ts';
+import { actingFramework, reachPresent, reachSession, sessionFence } from './framework-access.ts';
 import { reconciledView, tasksByName, unknownView } from './framework-views.ts';
 import { mutate } from './mutation.ts';
 
@@ -39,16 +39,18 @@ export async function killTask(
   return mutate(ctx, call, () => {
     const { id } = actingFramework(ctx, call.principal, of);
     const { snapshot } = ctx.mirror;
-    const ofSession = { key: keys.framework(id), modRevision: snapshot.modRevision(keys.framework(id)) };
     const nowMs = ctx.clock.now();
     const task = tasksByName(snapshot, id).get(name);
     if (task === undefined) return { status: 200, body: unknownView(name, nowMs), compares: [], writes: [] };
     const stop = { atMs: nowMs, by: call.principal.subject, reason: 'killed by its framework' };
     const graceMs = graceSeconds === null ? {} : { graceMs: Math.round(graceSeconds * 1000) };
     const unit = stopUnit(snapshot, [{ task, stop, ...graceMs }]);
-    const body = reconciledView(snapshot, task);
+    const standing = reconciledView(snapshot, task);
+    const message = `its end has been asked for, and is told as an update once it has come; until then it is ${task.state}`;
+    const body = isTerminal(task.state) ? standing : { ...standing, message };
     if (unit === null) return { status: 200, body, compares: [], writes: [] };
-    return { status: 200, body, compares: [ofSession, ...unit.compares], writes: unit.writes };
+    const compares = [...unit.compares, sessionFence(snapshot, id)];
+    return { status: 200, body, compares, writes: unit.writes };
   });
 }
 
@@ -105,10 +107,9 @@ async function commitAcknowledgements(
 ): Promise<boolean> {
   const { snapshot } = mirror;
   const seen = (key: string) => ({ key, modRevision: snapshot.modRevision(key) });
-  const fence = seen(keys.framework(id));
   const units = tasks.map((task): Unit => ({ compares: [seen(keys.task(task.id))], writes: [putTask(task)] }));
   let isDone = true;
-  for (const { compares, writes } of packTransactions(units, [fence])) {
+  for (const { compares, writes } of packTransactions(units, [sessionFence(snapshot, id)])) {
     const result = await store.transact({ compares, writes });
     await mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
     isDone &&= result.committed;

@@ -110,9 +110,9 @@ function stateOf(
   live: number,
 ): Pick<FrameworkView, 'state' | 'message'> {
   if (teardown !== null) {
-    const rest =
-      live === 0 ? 'nothing of it is left' : `${live} of its tasks ${live === 1 ? 'has' : 'have'} not ended yet`;
-    return { state: 'ending', message: `torn down by ${teardown.by}: ${teardown.reason}; ${rest}` };
+    const why = `torn down by ${teardown.by}: ${teardown.reason}`;
+    if (live === 0) return { state: 'ended', message: `${why}; nothing of it is left` };
+    return { state: 'ending', message: `${why}; ${live} of its tasks ${live === 1 ? 'has' : 'have'} not ended yet` };
   }
   if (cluster.isConnected(id)) return { state: 'connected', message: 'a replica holds its stream' };
   const since = disconnectedSinceMs === null ? 'only now' : `since ${timeView(disconnectedSinceMs)}`;

@@ -1,10 +1,11 @@
 /** The lives of frameworks: how they subscribe, are looked at, and end. Their streams are in `framework-streams.ts`. */
-import { Refusal } from '../../shared/domain/errors.ts';
+import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import { type FrameworkId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
+import { type FrameworkId, type NodeId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { endOffers } from '../../shared/domain/ledger.ts';
 import type { FrameworkView, Subscription } from '../../shared/protocol/framework.ts';
 import type { Page } from '../../shared/protocol/views.ts';
+import { byText } from '../../shared/util/order.ts';
 import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
@@ -16,11 +17,18 @@ import { demandStanding, maySee, ownFramework, reachSession, visibleFramework } 
 import { frameworkView, holdingsOf } from './framework-views.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
+import { demandRoom } from './store-room.ts';
 
-/** Bounds what the cluster keeps of frameworks, those that were torn down included. */
-export const FRAMEWORKS_MAX = 10_000;
+/** Frameworks that weren't torn down. Those that were go by themselves, and stand in nobody's way. */
+export const FRAMEWORKS_MAX = { all: 10_000, ofPrincipal: 1000 } as const;
+
+/** What every node can have; anything else is declared at a node's agent. */
+const USUAL_SCALARS: ReadonlySet<string> = new Set(['cpus', 'memMiB', 'diskMiB', 'gpus']);
 
 const CATCH_UP_MS = 2000;
+
+/** Tries to take offers back from a ledger that keeps changing. */
+const WITHDRAWALS_MAX = 4;
 
 /**
  * Makes a framework, or takes one over by its id: its session moves on, whoever acted in the old one is refused from then on, and
@@ -43,12 +51,8 @@ export async function subscribe(
 }
 
 function draftNew(ctx: ServiceContext, call: Call, subscription: Subscription, id: FrameworkId): Draft<FrameworkView> {
-  if (ctx.mirror.snapshot.frameworks.size >= FRAMEWORKS_MAX) {
-    throw new Refusal(
-      'limit-exceeded',
-      `there are ${FRAMEWORKS_MAX} frameworks already; tear down those that are over`,
-    );
-  }
+  demandPlace(ctx, call.principal);
+  demandAmounts(ctx, subscription, {});
   const nowMs = ctx.clock.now();
   const framework: Framework = {
     ...wishesOf(subscription),
@@ -73,6 +77,7 @@ function draftTakeover(
 ): Draft<FrameworkView> {
   const before = ownFramework(ctx, call.principal, id);
   demandStanding(before);
+  demandAmounts(ctx, subscription, before.minAllocatable);
   const nowMs = ctx.clock.now();
   const after: Framework = {
     ...before,
@@ -82,6 +87,47 @@ function draftTakeover(
     disconnectedSinceMs: nowMs,
   };
   return draftOf(ctx, after, 200);
+}
+
+/** One principal alone can't keep all others from subscribing. */
+function demandPlace(ctx: ServiceContext, { subject }: Principal): void {
+  demandRoom(ctx);
+  const standing = [...ctx.mirror.snapshot.frameworks.values()].filter(({ teardown }) => teardown === null);
+  const own = standing.filter(({ principal }) => principal === subject).length;
+  if (own >= FRAMEWORKS_MAX.ofPrincipal) {
+    const why = `"${subject}" has ${own} frameworks, which is the most; tear down those that are over`;
+    throw new Refusal('limit-exceeded', why);
+  }
+  if (standing.length < FRAMEWORKS_MAX.all) return;
+  const why = `there are ${standing.length} frameworks, which is the most; tear down those that are over`;
+  throw new Refusal('limit-exceeded', why);
+}
+
+/**
+ * An offer that holds something that no node has is never made, and its framework would wait for ever. `before`: one that comes back
+ * may go on naming what it has named, though the node that had it is gone.
+ */
+function demandAmounts(
+  { mirror }: ServiceContext,
+  { minAllocatable }: Subscription,
+  before: Framework['minAllocatable'],
+): void {
+  const known = new Set(USUAL_SCALARS);
+  for (const { total } of mirror.snapshot.ledgers.values())
+    for (const name of Object.keys(total.custom)) known.add(name);
+  for (const amounts of Object.values(before).flat()) for (const name of Object.keys(amounts)) known.add(name);
+  const faults = Object.entries(minAllocatable).flatMap(([role, alternatives]) =>
+    alternatives.flatMap((amounts, index) =>
+      Object.keys(amounts).flatMap((name): Fault[] => {
+        if (known.has(name)) return [];
+        const path = `/minAllocatable/${role.replaceAll('/', '~1')}/${index}/${name}`;
+        return [{ path, message: `names what no node has; there are ${[...known].sort(byText).join(', ')}` }];
+      }),
+    ),
+  );
+  const [first] = faults;
+  if (first === undefined) return;
+  throw new Refusal('invalid-request', `the request is not valid: ${first.path} ${first.message}`, { faults });
 }
 
 /** What may be different with each subscription. */
@@ -105,17 +151,22 @@ function draftOf(ctx: ServiceContext, framework: Framework, status: AnswerStatus
  * expires, or is answered in the new session: either does no harm.
  */
 async function withdrawOffers(ctx: ServiceContext, id: FrameworkId): Promise<void> {
-  const holding = [...ctx.mirror.snapshot.ledgers.values()].filter((ledger) => offersOf(ledger.offers, id).length > 0);
-  for (const { node } of holding) {
-    const { snapshot } = ctx.mirror;
-    const ledger = snapshot.ledgers.get(node);
-    if (ledger === undefined) continue;
-    const unit = ledgerUnit(snapshot, ledger, endOffers(ledger, offersOf(ledger.offers, id)));
-    if (unit === null) continue;
-    const result = await ctx.store.transact(unit);
-    await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-  }
+  const holding = [...ctx.mirror.snapshot.ledgers.values()].filter(({ offers }) => offersOf(offers, id).length > 0);
+  for (const { node } of holding) await withdrawOn(ctx, node, id);
   ctx.nudge();
+}
+
+async function withdrawOn({ store, mirror }: ServiceContext, node: NodeId, id: FrameworkId): Promise<void> {
+  for (let tries = 0; tries < WITHDRAWALS_MAX; tries++) {
+    const { snapshot } = mirror;
+    const ledger = snapshot.ledgers.get(node);
+    if (ledger === undefined) return;
+    const unit = ledgerUnit(snapshot, ledger, endOffers(ledger, offersOf(ledger.offers, id)));
+    if (unit === null) return;
+    const { committed, revision } = await store.transact(unit);
+    await mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
+    if (committed) return;
+  }
 }
 
 function offersOf(offers: Readonly<Record<string, { id: string; framework: FrameworkId }>>, id: FrameworkId): string[] {

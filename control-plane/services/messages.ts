@@ -10,13 +10,13 @@ import type { MessagesRequest, MessagesResponse, SaidMessage } from '../../share
 import type { SentMessage } from '../../shared/protocol/framework.ts';
 import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
-import { LeaseGoneError, type LeaseId, type Write } from '../store/contract.ts';
+import { type Compare, LeaseGoneError, type LeaseId, type Write } from '../store/contract.ts';
 import { keys, PREFIX } from '../store/keys.ts';
 import type { MessageRecord } from '../store/record-types.ts';
 import { putRecord } from '../store/records.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import type { ServiceContext } from './context.ts';
-import { actingFramework, reachPresent, reachSession } from './framework-access.ts';
+import { actingFramework, reachPresent, reachSession, sessionFence } from './framework-access.ts';
 import type { SessionOf } from './framework-calls.ts';
 import { tasksByName } from './framework-views.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession } from './session-check.ts';
@@ -37,22 +37,19 @@ export async function sendMessage(
 ): Promise<SentMessage> {
   await reachSession(ctx, of);
   if (!tasksByName(ctx.mirror.snapshot, of.id).has(name)) await reachPresent(ctx, of.id);
-  const framework = actingFramework(ctx, principal, of);
-  const { snapshot } = ctx.mirror;
-  const { id: task, node } = listeningTask(snapshot, framework.id, name);
-  demandRoom(ctx);
-  demandPlace(snapshot, { node, task });
   const id = randomId(ctx.random);
-  const record: MessageRecord = {
-    to: 'task',
-    framework: framework.id,
-    node,
-    task,
-    data,
-    place: 0,
-    sentAtMs: ctx.clock.now(),
+  const draft = (lease: LeaseId): Draft => {
+    const { id: framework } = actingFramework(ctx, principal, of);
+    const { snapshot } = ctx.mirror;
+    const { id: task, node } = listeningTask(snapshot, framework, name);
+    demandRoom(ctx);
+    demandPlace(snapshot, { node, task });
+    const sentAtMs = ctx.clock.now();
+    const record: MessageRecord = { to: 'task', framework, node, task, data, place: 0, sentAtMs };
+    const fence = sessionFence(snapshot, framework);
+    return { fence, writes: [putRecord('messages', keys.messageForTask(node, id), record, lease)] };
   };
-  await putUnderLease(ctx, (lease) => [putRecord('messages', keys.messageForTask(node, id), record, lease)]);
+  await putUnderLease(ctx, draft, () => reachPresent(ctx, of.id));
   return { id };
 }
 
@@ -105,9 +102,11 @@ export async function takeMessages(
       const puts = placed.records.map(({ id, record }) =>
         putRecord('messages', keys.messageForFramework(record.framework, id), record, lease),
       );
-      return [...removals, ...puts];
+      const key = keys.epoch(session.node);
+      const fence = { key, modRevision: ctx.mirror.snapshot.modRevision(key) };
+      return { fence, writes: [...removals, ...puts] };
     },
-    session,
+    () => catchUp(ctx, session.node),
   );
   return { results };
 }
@@ -142,22 +141,25 @@ function frameworkOf(snapshot: Snapshot, node: NodeId, id: string): FrameworkId 
   return task?.node === node ? (task.framework?.id ?? null) : null;
 }
 
-/** Of a session's calls none counts any more once it is over. Putting the same again does no harm. */
+interface Draft {
+  /** Of a session's calls none counts any more once it is over. */
+  readonly fence: Compare;
+  readonly writes: readonly Write[];
+}
+
+/** Drafts again where the fence was lost, once the mirror shows why. Putting the same again does no harm. */
 async function putUnderLease(
-  ctx: ServiceContext,
-  draft: (lease: LeaseId) => readonly Write[],
-  session: NodeSession | null = null,
+  { store, ops }: ServiceContext,
+  draft: (lease: LeaseId) => Draft,
+  seeWhy: () => Promise<void>,
 ): Promise<void> {
-  const { store, ops, mirror } = ctx;
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const writes = draft(await ops.opsLease());
+    const { fence, writes } = draft(await ops.opsLease());
     if (writes.length === 0) return;
-    const key = session === null ? null : keys.epoch(session.node);
-    const compares = key === null ? [] : [{ key, modRevision: mirror.snapshot.modRevision(key) }];
     try {
-      const { committed } = await store.transact({ compares, writes });
+      const { committed } = await store.transact({ compares: [fence], writes });
       if (committed) return;
-      if (session !== null) await catchUp(ctx, session.node);
+      await seeWhy();
     } catch (error) {
       if (!(error instanceof LeaseGoneError)) throw error;
       await ops.renew([]);

@@ -5,7 +5,6 @@
 import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, OfferId } from '../../shared/domain/ids.ts';
-import { dangersOf } from '../../shared/domain/job.ts';
 import { isOpen, type Ledger } from '../../shared/domain/ledger.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import type { OfferOperation } from '../../shared/domain/offer-operation.ts';
@@ -16,19 +15,16 @@ import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { acceptOffers as carryOut } from '../scheduler/accept-offers.ts';
 import { coordinatesOf } from '../scheduler/launch.ts';
-import type { Compare } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { writeBytes } from '../store/limits.ts';
 import { putRecord } from '../store/records.ts';
 import { fitsTransaction } from '../store/transact.ts';
-import { demand } from './access.ts';
-import { demandContact } from './contact-limit.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
-import { actingFramework, reachSession } from './framework-access.ts';
+import { actingFramework, reachSession, sessionFence } from './framework-access.ts';
 import { type Draft, mutate } from './mutation.ts';
+import { demandOperations } from './operation-rights.ts';
 import { mountedOn } from './reservation-views.ts';
 import { findOffers, type GoneOffer, reachOffers } from './standing-offers.ts';
-import { demandRoom } from './store-room.ts';
 import { resourcesView, timeView } from './views.ts';
 
 /** What the records of the tasks of one call may take: they are put in one transaction, beside the node's ledger. */
@@ -68,9 +64,9 @@ function draftAccept(
 ): Draft<AcceptedView> {
   const { snapshot } = ctx.mirror;
   const { node, together } = offersOfOneNode(ctx, framework, offers);
-  demandOperations(ctx, principal, operations, together[0].role);
-  demandNewNames(ctx, framework, operations);
   const ledger = openLedger(ctx, node, together);
+  demandOperations(ctx, principal, operations, { role: together[0].role, ledger });
+  demandNewNames(ctx, framework, operations);
   const described = snapshot.nodes.get(node);
   invariant(described !== undefined, `node ${node} has a ledger and no record`);
   const accepted = carryOut({
@@ -89,7 +85,8 @@ function draftAccept(
     status: 200 as const,
     body: acceptedView(node, together[0].role, accepted),
     compares: [
-      ...[keys.ledger(node), keys.framework(framework.id)].map((key) => seen(ctx, key)),
+      { key: keys.ledger(node), modRevision: snapshot.modRevision(keys.ledger(node)) },
+      sessionFence(snapshot, framework.id),
       ...accepted.tasks.map((task) => ({ key: keys.task(task.id), modRevision: 0 })),
     ],
     writes: [
@@ -107,7 +104,11 @@ function offersOfOneNode(
   ids: readonly OfferId[],
 ): { node: NodeId; together: readonly [Offer, ...Offer[]] } {
   const { standing, gone } = findOffers(ctx.mirror.snapshot, framework, ids);
-  if (gone.length > 0) throw offersGone(gone);
+  const left = standing.flatMap(({ offer: { id, role } }): GoneOffer[] => {
+    if (framework.roles.includes(role)) return [];
+    return [{ id, why: `the framework has left its role "${role}", so it is being withdrawn` }];
+  });
+  if (gone.length + left.length > 0) throw offersGone([...gone, ...left]);
   const [first, ...others] = standing;
   invariant(first !== undefined, 'an accept names at least one offer');
   const faults = others.flatMap((other): Fault[] => {
@@ -143,23 +144,6 @@ function openLedger(ctx: ServiceContext, node: NodeId, offers: readonly Offer[])
   throw offersGone(offers.map(({ id }) => ({ id, why: `its node "${node}" ${why}, so it is being withdrawn` })));
 }
 
-/** Tasks of a framework may do no more than its principal's jobs may. */
-function demandOperations(
-  ctx: ServiceContext,
-  principal: Principal,
-  operations: readonly OfferOperation[],
-  role: string,
-): void {
-  for (const [place, operation] of operations.entries()) {
-    if (!('tasks' in operation)) continue;
-    demandRoom(ctx);
-    for (const [index, { template }] of operation.tasks.entries()) {
-      for (const danger of dangersOf(template.group)) demand(principal, `job:${danger}`, role);
-      demandContact(ctx, template, `/operations/${place}/tasks/${index}`);
-    }
-  }
-}
-
 /** The id of a task follows from its name, so a name that is on record can't be used again until it is no more. */
 function demandNewNames(ctx: ServiceContext, framework: Framework, operations: readonly OfferOperation[]): void {
   const faults: Fault[] = [];
@@ -188,10 +172,6 @@ function demandSize({ compares, writes }: Draft<AcceptedView>): void {
     `the tasks take ${bytes} bytes with their defaults; at most ${TASKS_BYTES_MAX} can be launched in one call. Launch fewer at a time, or put large content into the image.`,
     { faults: [{ path: '/operations', message: `describe tasks of ${bytes} bytes; ${TASKS_BYTES_MAX} is the most` }] },
   );
-}
-
-function seen(ctx: ServiceContext, key: string): Compare {
-  return { key, modRevision: ctx.mirror.snapshot.modRevision(key) };
 }
 
 function acceptedView(

@@ -86,9 +86,11 @@ function pendingByRole(cluster: ClusterView): ReadonlyMap<RolePath, number> {
   return counts;
 }
 
+/** Those that may still be offered something. */
 function frameworksByRole(cluster: ClusterView): ReadonlyMap<RolePath, readonly string[]> {
   const ids = new Map<RolePath, string[]>();
-  for (const { id, roles } of [...cluster.frameworks.values()].sort((a, b) => (a.id < b.id ? -1 : 1))) {
+  const standing = [...cluster.frameworks.values()].filter(({ teardown }) => teardown === null);
+  for (const { id, roles } of standing.sort((a, b) => (a.id < b.id ? -1 : 1))) {
     for (const path of withAncestors(roles)) ids.set(path, [...(ids.get(path) ?? []), id]);
   }
   return ids;

@@ -65,7 +65,7 @@ export const subscriptionSchema = z
       .record(roleSchema, z.array(amountsSchema).max(ALTERNATIVES_MAX))
       .default({})
       .describe(
-        "By role, in place of the cluster's own: an offer holds at least one of these amounts; with an empty list, anything.",
+        "By role, in place of the cluster's own: an offer holds at least one of these amounts; with an empty list, anything. Of `cpus`, `memMiB`, `diskMiB`, `gpus`, and what nodes were declared to have.",
       ),
     suppressed: z
       .array(roleSchema)
@@ -91,8 +91,8 @@ export const subscriptionSchema = z
   })
   .meta({ id: 'Subscription' });
 
-/** `connected`: a replica holds its stream. `ending`: it was torn down, and its tasks end or have ended. */
-export const FRAMEWORK_STATES = ['connected', 'disconnected', 'ending'] as const;
+/** `connected`: a replica holds its stream. `ending`: it was torn down, and its tasks end. `ended`: they have. */
+export const FRAMEWORK_STATES = ['connected', 'disconnected', 'ending', 'ended'] as const;
 
 export const frameworkViewSchema = z
   .object({

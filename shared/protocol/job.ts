@@ -32,7 +32,8 @@ const STOP_AFTER_DISCONNECT_SECONDS_MIN = 10;
 export const nameSchema = z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`);
 export const roleSchema = z.string().max(200).regex(ROLE_PATTERN, `must be ${ROLE_RULE}`);
 
-const amount = (max: number) => z.number().min(0).max(max).multipleOf(0.001, 'may have at most three decimals');
+const amount = (max: number, min = 0) =>
+  z.number().min(min).max(max).multipleOf(0.001, 'may have at most three decimals');
 const seconds = (max: number) => z.number().min(0).max(max);
 const text = (max: number) =>
   z
@@ -74,7 +75,7 @@ function isNumber(value: string): boolean {
 
 export const resourcesSchema = z
   .strictObject({
-    cpus: amount(10_000).min(0.001).default(0.1).describe('Cores, with up to three decimals; also the hard limit.'),
+    cpus: amount(10_000, 0.001).default(0.1).describe('Cores, with up to three decimals; also the hard limit.'),
     memMiB: z.number().int().min(4).max(100_000_000).default(64).describe('Memory in MiB; also the hard limit.'),
     diskMiB: z.number().int().min(0).max(1_000_000_000).default(0).describe('Disk in MiB, counted, not enforced.'),
     gpus: z

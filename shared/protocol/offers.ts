@@ -95,7 +95,9 @@ const launchSchema = z
     // What is run by another task says as little of a container as a process does.
     const runtime = task.executor === undefined ? task.runtime : 'process';
     const checked = groupSchema.safeParse({ ...described, runtime, resources: whole });
+    const faulted = new Set(context.issues.map(({ path = [] }) => JSON.stringify(path)));
     for (const { path, message: told } of checked.error?.issues ?? []) {
+      if (faulted.has(JSON.stringify(path))) continue;
       const message = task.executor === undefined ? told : told.replaceAll('the runtime "process"', 'an `executor`');
       context.addIssue({ code: 'custom', path, message });
     }
@@ -219,6 +221,12 @@ export const offerWishSchema = z
   .strictObject({
     session: sessionSchema,
     roles: z.array(roleSchema).min(1).max(FRAMEWORK_ROLES_MAX).optional().describe('Absent: all of its roles.'),
+  })
+  .superRefine(({ roles = [] }, context) => {
+    roles.forEach((role, index) => {
+      if (roles.indexOf(role) === index) return;
+      context.addIssue({ code: 'custom', path: ['roles', index], message: 'is named twice' });
+    });
   })
   .meta({ id: 'OfferWish' });
 

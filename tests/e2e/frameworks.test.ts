@@ -129,7 +129,7 @@ it(
 
     painter.signal('SIGINT');
     await eventually('all of its tasks to end', async () => (await tasksOf(id, 'live')).length === 0);
-    expect(await client().frameworks.get(id)).toMatchObject({ state: 'ending', teardown: { reason: 'interrupted' } });
+    expect(await client().frameworks.get(id)).toMatchObject({ state: 'ended', teardown: { reason: 'interrupted' } });
     await eventually('their containers to be gone or to stand still', async () => {
       const containers = (await Promise.all(before.map((task) => cluster.containersOf(task.id)))).flat();
       return containers.every(({ State }) => State !== 'running');

@@ -15,7 +15,9 @@ import {
   type SubscriptionInput,
   subscriptionSchema,
 } from '../../shared/protocol/framework.ts';
+import { present } from '../../shared/util/assert.ts';
 import { aGroup, aJob, anEntry, anOffer, aTask, T0 } from './builders.ts';
+import { changed } from './changed-store.ts';
 import { ADMIN, caughtUp, startReplica, type TestReplica } from './replica.ts';
 
 export function subscriptionOf(input: Partial<SubscriptionInput> = {}): Subscription {
@@ -110,6 +112,24 @@ export async function startSide(store: Store, id: string): Promise<Side> {
     replica.stop();
   };
   return { replica, streams, hand: new Hand(replica.ctx), stop };
+}
+
+/** The services of a replica, where the framework subscribes anew elsewhere right before they first put a key like that. */
+export function overtaken(ctx: ServiceContext, framework: string, isIt: (key: string) => boolean): ServiceContext {
+  let isOvertaken = false;
+  const store: Store = changed(ctx.store, {
+    async transact(transaction) {
+      if (!isOvertaken && transaction.writes.some(({ key }) => isIt(key))) {
+        isOvertaken = true;
+        const key = keys.framework(framework);
+        const record = present(ctx.mirror.snapshot.frameworks.get(framework), 'the framework');
+        const moved = { ...record, session: record.session + 1 };
+        await ctx.store.transact({ compares: [], writes: [putRecord('frameworks', key, moved)] });
+      }
+      return ctx.store.transact(transaction);
+    },
+  });
+  return { ...ctx, store };
 }
 
 const NO_PEERS = {

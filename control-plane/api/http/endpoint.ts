@@ -52,6 +52,8 @@ export interface EndpointDocument {
   readonly body?: z.ZodType;
   /** The body may be left out; then it counts as an empty object. */
   readonly bodyOptional?: boolean;
+  /** Where a body that is too large mostly is so, and what to do about it. */
+  readonly ifTooLarge?: Fault;
   /** The body is lines of this schema, which the handler reads itself. */
   readonly streamOf?: z.ZodType;
   /** Headers that make a change conditional. */
@@ -173,7 +175,7 @@ async function checkBody(
   { request, clock }: Exchange,
   schema: z.ZodType,
 ): Promise<Checked<unknown>> {
-  const value = await readJsonBody(request, clock);
+  const value = await readJsonBody(request, clock, document.ifTooLarge);
   if (value !== undefined) return check(schema, value);
   if (document.bodyOptional === true) return check(schema, {});
   return { ok: false, faults: [{ path: '/', message: 'a JSON body is required' }] };

@@ -2,7 +2,7 @@
  * Bodies of JSON: read no further than they may be long, and no deeper than a schema could want. What can't be read is
  * refused with the place where it stopped making sense.
  */
-import { Refusal } from '../../../shared/domain/errors.ts';
+import { type Fault, Refusal } from '../../../shared/domain/errors.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
 import { jsonPointer } from './faults.ts';
 import { findSyntaxFault } from './json-syntax.ts';
@@ -18,9 +18,9 @@ const VALUES_MAX = 25_000;
 /** A client that sends slower than this holds a place that others need. */
 const ARRIVAL_MS = 30_000;
 
-/** The body's value; undefined for an empty one. */
-export async function readJsonBody(request: Request, clock: Clock): Promise<unknown> {
-  const text = await inTime(readText(request), clock);
+/** The body's value; undefined for an empty one. `ifTooLarge`: where it is mostly too large, and what to do about it. */
+export async function readJsonBody(request: Request, clock: Clock, ifTooLarge: Fault | null = null): Promise<unknown> {
+  const text = await inTime(readText(request, ifTooLarge), clock);
   if (text === '') return undefined;
   checkContentType(request.headers.get('content-type'));
   const value = parse(text);
@@ -49,25 +49,25 @@ function inTime<T>(arrival: Promise<T>, clock: Clock): Promise<T> {
   });
 }
 
-async function readText(request: Request): Promise<string> {
+async function readText(request: Request, ifTooLarge: Fault | null): Promise<string> {
   const declared = request.headers.get('content-length');
-  if (declared !== null && Number(declared) > BODY_BYTES_MAX) throw tooLarge();
+  if (declared !== null && Number(declared) > BODY_BYTES_MAX) throw tooLarge(ifTooLarge);
   try {
     // With a length, the platform reads just that much; without one, every piece is counted.
-    return declared === null ? await readCounted(request.body) : decode(await request.arrayBuffer());
+    return declared === null ? await readCounted(request.body, ifTooLarge) : decode(await request.arrayBuffer());
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw new Refusal('invalid-request', 'the body broke off before its end', { cause: error });
   }
 }
 
-async function readCounted(body: ReadableStream<Uint8Array> | null): Promise<string> {
+async function readCounted(body: ReadableStream<Uint8Array> | null, ifTooLarge: Fault | null): Promise<string> {
   if (body === null) return '';
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body) {
     length += chunk.length;
-    if (length > BODY_BYTES_MAX) throw tooLarge();
+    if (length > BODY_BYTES_MAX) throw tooLarge(ifTooLarge);
     chunks.push(chunk);
   }
   return decode(joined(chunks, length));
@@ -91,8 +91,10 @@ function decode(bytes: ArrayBuffer | Uint8Array): string {
   }
 }
 
-function tooLarge(): Refusal {
-  return new Refusal('payload-too-large', `the body is larger than ${BODY_BYTES_MAX} bytes`);
+function tooLarge(advice: Fault | null): Refusal {
+  const why = `the body is larger than ${BODY_BYTES_MAX} bytes`;
+  if (advice === null) return new Refusal('payload-too-large', why);
+  return new Refusal('payload-too-large', `${why}: ${advice.path} ${advice.message}`, { faults: [advice] });
 }
 
 function parse(text: string): unknown {

@@ -17,7 +17,7 @@ export function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
 export function knownFields(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   const own = unwrapped(schema);
   const [step, ...rest] = path;
-  if (own instanceof z.ZodUnion) return own.options.flatMap((option) => knownFields(option, path));
+  if (own instanceof z.ZodUnion) return [...new Set(own.options.flatMap((option) => knownFields(option, path)))];
   if (step === undefined) return own instanceof z.ZodObject ? Object.keys(own.shape) : [];
   if (own instanceof z.ZodObject) {
     const member: z.core.$ZodType | undefined = own.shape[String(step)];

@@ -194,7 +194,7 @@ function killEndpoint({ ctx, frameworkStreams }: ApiParts): Endpoint {
       path: '/v1/frameworks/{id}/kill',
       summary: 'Kill a task',
       description:
-        'Asks for its end, which is told as an update once it has come. Answers how it stands: one that has ended is left alone; one that is not known is `unknown`, which is said on the stream as well.',
+        'Asks for its end, which is told as an update once it has come. Answers how it stands, and that its end is on its way: one that has ended is left alone; one that is not known is `unknown`, which is said on the stream as well.',
       params: frameworkParams,
       body: killSchema,
       repeatable: true,

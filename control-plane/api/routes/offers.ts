@@ -1,5 +1,6 @@
 /** `/v1/offers`, and what frameworks answer to their offers. */
 import { z } from 'zod';
+import { LAUNCHES_MAX } from '../../../shared/domain/offer-operation.ts';
 import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
 import { frameworkIdSchema } from '../../../shared/protocol/framework.ts';
 import { roleSchema } from '../../../shared/protocol/job.ts';
@@ -36,8 +37,12 @@ function answerEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         path: '/v1/frameworks/{id}/accept',
         summary: 'Accept offers of one node',
         description:
-          'Carries the operations out in their order and gives back what they leave over. A task that can not be launched ends as `error`, like any other end that the framework is told of; if anything else is wrong, nothing is changed and the offers stand. What does not stand any more is refused as `offer-gone`.',
+          'Carries the operations out in their order and gives back what they leave over. A task that can not be launched ends as `error`, like any other end that the framework is told of; if anything else is wrong, nothing is changed and the offers stand. What does not stand any more is refused as `offer-gone`. `framework:run` suffices to reserve, to make volumes, and to undo what the same principal has made; to `unreserve` or `destroy` what somebody else has made takes `reservation:write` or `volume:write` in the role.',
         body: acceptSchema,
+        ifTooLarge: {
+          path: '/operations',
+          message: `may launch ${LAUNCHES_MAX} tasks in one call, and fewer of long ones: launch the others in further calls, on other offers`,
+        },
         answers: { 200: { description: 'What came of it.', schema: acceptedSchema } },
       },
       async ({ call, params, body }) => replyTo(await acceptOffers(ctx, call, params.id, body)),

@@ -59,6 +59,7 @@ export function stateColour(state: string): Colour {
     case 'ahead':
       return 'red';
     case 'killed':
+    case 'ended':
     case 'stopped':
     case 'drained':
       return 'magenta';

@@ -115,7 +115,7 @@ describe('a framework over HTTP', () => {
     const { id } = await subscribed(a);
     const response = await a.send('DELETE', `/v1/frameworks/${id}?reason=enough`);
     expect(response.status).toBe(202);
-    expect(await response.json()).toMatchObject({ state: 'ending', teardown: { by: 'admin', reason: 'enough' } });
+    expect(await response.json()).toMatchObject({ state: 'ended', teardown: { by: 'admin', reason: 'enough' } });
     for (const one of peers.values()) await caughtUp(one.replica.ctx);
     expect(await problem(b, 'POST', '/v1/frameworks', { ...WISHES, id })).toMatchObject({
       status: 410,

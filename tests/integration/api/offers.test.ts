@@ -152,6 +152,17 @@ describe('answers over HTTP', () => {
     await expectWhole();
   });
 
+  it('say what to do about tasks that are more than a body may hold', async () => {
+    await offered('0-0-0');
+    const long = Array.from({ length: 60 }, (_, n) => ({ ...described(`t${n}`, 0.001), args: ['x'.repeat(20_000)] }));
+    expect(await problem('accept', launching(...long))).toMatchObject({
+      status: 413,
+      code: 'payload-too-large',
+      faults: [{ path: '/operations', message: expect.stringContaining('may launch 100 tasks in one call') }],
+    });
+    await expectWhole();
+  });
+
   it.each([
     ['an offer that never was', accepting({ offers: ['9-9-9'] }), 404, 'not-found'],
     ['one that is gone', accepting({ offers: ['0-0-9'] }), 409, 'offer-gone'],

@@ -9,6 +9,7 @@ import { editDistance, nearestName } from '../../../control-plane/api/input/near
 import { knownFields } from '../../../control-plane/api/input/schema-shape.ts';
 import { sinceTime } from '../../../control-plane/api/routes/task-logs.ts';
 import { CUSTOM_RESOURCES_MAX, jobSpecSchema } from '../../../shared/protocol/job.ts';
+import { acceptSchema } from '../../../shared/protocol/offers.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 
 describe('the nearest name', () => {
@@ -115,6 +116,19 @@ describe('a check', () => {
         { path: '/after', message: 'must be a number, not the text "later", or must be "never", not the text "later"' },
       ],
     });
+  });
+
+  it('says once what is wrong with a value, though it is checked as part of two things', () => {
+    const launching = (task: object) =>
+      check(acceptSchema, { session: 1, offers: ['1-1-0'], operations: [{ type: 'launch', tasks: [task] }] });
+    const task = { task: 'a', image: 'x', resources: { cpus: 1, memMiB: 64 } };
+    expect(launching({ ...task, resources: { cpus: -1, memMiB: 64 } })).toEqual({
+      ok: false,
+      faults: [{ path: '/operations/0/tasks/0/resources/cpus', message: 'must be at least 0.001' }],
+    });
+    const unknown = launching({ ...task, zzz: 1 });
+    expect(unknown).toMatchObject({ ok: false, faults: [{ message: expect.stringMatching(/known are .*image/) }] });
+    expect(JSON.stringify(unknown).match(/\bimage\b/g)).toHaveLength(1);
   });
 
   it('repeats no more than a little of what it refuses', () => {

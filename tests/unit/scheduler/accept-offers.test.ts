@@ -309,6 +309,20 @@ describe('changing what is reserved', () => {
     ]);
   });
 
+  it('asks for the end of a volume only with an offer of what its reservation has left, if it has anything', () => {
+    const volume = { id: 'v1', reservation: 'r1', sizeMiB: 600, by: 'alice', atMs: T0, removing: false };
+    const destroy = { type: 'destroy', volume: 'v1' } as const;
+    const of = (reservation: typeof own) =>
+      accept([destroy], {
+        ledger: { ...aLedger({ offers: [HALF], reservations: [reservation] }), volumes: { v1: volume } },
+      });
+    expect(faultsOf(of(own))).toEqual([
+      { path: '/operations/0/volume', message: '"v1" is of reservation "r1", of which the offer holds nothing' },
+    ]);
+    const usedUp = { ...own, scalars: scalars({ diskMiB: 600 }) };
+    expect(done(of(usedUp)).ledger.volumes['v1']?.removing).toBe(true);
+  });
+
   it('mounts a volume that the node has, also one that it has just made, which then has to stay', () => {
     const request = launchRequest('a', { cpus: 1, memMiB: 0 });
     const group = { ...request.template.group, mounts: [mountOf('v1')] };
@@ -359,6 +373,12 @@ describe('changing what is reserved', () => {
       onReserved([{ type: 'create', volume: { id: 'v1', reservation: 'r1', sizeMiB: 1001 } }]),
       '/operations/0/volume/sizeMiB',
       /1001 MiB of disk, and the offer holds 1000/,
+    ],
+    [
+      'that is not there, for a volume',
+      accept([{ type: 'create', volume: { id: 'v1', reservation: 'r9', sizeMiB: 1 } }]),
+      '/operations/0/volume',
+      /node "edge-1" has no reservation "r9"/,
     ],
     [
       'with a volume that is not there',

@@ -5,8 +5,8 @@ import { commitStatuses, registerNode } from '../../../control-plane/services/ag
 import { acknowledgeUpdates, killTask, reconcile } from '../../../control-plane/services/framework-calls.ts';
 import { subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
-import { changed } from '../../support/changed-store.ts';
-import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
 let store: Store;
@@ -37,7 +37,10 @@ describe('a kill', () => {
 
   it('marks the task, with the grace that it names, or the task`s own', async () => {
     const [one, two] = [await a.hand.launch(id, 'one'), await a.hand.launch(id, 'two')];
-    expect(await kill('one', 2.5)).toMatchObject({ body: { task: 'one', state: 'staging', reconciliation: true } });
+    const onItsWay = expect.stringMatching(/its end has been asked for.*until then it is staging/);
+    expect(await kill('one', 2.5)).toMatchObject({
+      body: { task: 'one', state: 'staging', reconciliation: true, message: onItsWay },
+    });
     await kill('two');
     await caughtUp(a.replica.ctx);
     const { snapshot } = a.replica.ctx.mirror;
@@ -49,28 +52,33 @@ describe('a kill', () => {
 
   it('leaves what has ended alone, and says so of what it does not know', async () => {
     await a.hand.launch(id, 'one', { state: 'finished' });
-    expect(await kill('one')).toMatchObject({ body: { state: 'finished' } });
+    expect(await kill('one')).toMatchObject({ body: { state: 'finished', message: 'finished' } });
     expect(await kill('never')).toMatchObject({ body: { task: 'never', state: 'unknown', id: null } });
   });
+});
 
-  it('stops nothing any more once its session has moved on, however late that is', async () => {
-    const { id: task } = await a.hand.launch(id, 'one');
-    let onTheWay: (() => Promise<unknown>) | null = null;
-    const late = changed(store, {
-      transact: async (transaction) => {
-        const meanwhile = onTheWay;
-        onTheWay = null;
-        await meanwhile?.();
-        return store.transact(transaction);
-      },
-    });
-    const slow = await startSide(late, 'c');
-    onTheWay = () => subscribe(a.replica.ctx, callOf(), subscriptionOf({ id }));
-    const killed = killTask(slow.replica.ctx, callOf(), { id, session: 1, name: 'one', graceSeconds: null });
-    await expect(killed).rejects.toMatchObject({ code: 'session-moved' });
+describe('a call of a session that moves on as it commits', () => {
+  let task: string;
+  const late = () => overtaken(a.replica.ctx, id, (key) => key === keys.task(task));
+
+  beforeEach(async () => {
+    task = (await a.hand.launch(id, 'one', { state: 'running' })).id;
     await caughtUp(a.replica.ctx);
-    expect(a.replica.ctx.mirror.snapshot.tasks.get(task)?.stop).toBeNull();
-    slow.stop();
+  });
+
+  it('kills nothing', async () => {
+    const kill = killTask(late(), callOf(), { id, session: 1, name: 'one', graceSeconds: null });
+    await expect(kill).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(a.replica.ctx);
+    expect(a.replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ stop: null });
+    expect(a.replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.entries[task]?.stop).toBeNull();
+  });
+
+  it('acknowledges nothing', async () => {
+    const call = acknowledgeUpdates(late(), ADMIN, { id, session: 1, updates: [`${task}:1`] });
+    await expect(call).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(a.replica.ctx);
+    expect(a.replica.ctx.mirror.snapshot.tasks.get(task)?.framework?.acknowledged).toBe(1);
   });
 });
 
@@ -180,7 +188,10 @@ describe('every call', () => {
   it.each(calls)('%s is refused in an old session, in none, and after a teardown', async (_name, call) => {
     await subscribe(a.replica.ctx, callOf(), subscriptionOf({ id }));
     await expect(call(1)).rejects.toMatchObject({ code: 'session-moved' });
-    await expect(call(3)).rejects.toMatchObject({ code: 'session-moved' });
+    await expect(call(3)).rejects.toMatchObject({
+      code: 'session-moved',
+      message: expect.stringContaining('has no session 3 yet: it is at session 2'),
+    });
     await expect(call(2)).resolves.toBeDefined();
     await tearDown(a.replica.ctx, callOf(), id, { reason: 'enough' });
     await caughtUp(b.replica.ctx);

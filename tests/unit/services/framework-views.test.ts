@@ -82,6 +82,13 @@ describe('the state of a framework', () => {
       'ending',
       'torn down by alice: enough; 1 of its tasks has not ended yet',
     ],
+    [
+      'of which nothing is left',
+      { teardown: { atMs: T0, by: 'alice', reason: 'enough' } },
+      { tasks: [launchedTask(MINE, 'one', { state: 'finished' })] },
+      'ended',
+      'torn down by alice: enough; nothing of it is left',
+    ],
   ])('%s', (_name, change, literal, state, message) => {
     expect(viewOf(aFramework(change), literal)).toMatchObject({ state, message: expect.stringContaining(message) });
   });

@@ -3,9 +3,19 @@ import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import type { Principal } from '../../../control-plane/auth/principal.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
-import { getFramework, listFrameworks, subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
+import {
+  FRAMEWORKS_MAX,
+  getFramework,
+  listFrameworks,
+  subscribe,
+  tearDown,
+} from '../../../control-plane/services/frameworks.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { putRecord } from '../../../control-plane/store/records.ts';
+import type { Framework } from '../../../shared/domain/framework.ts';
 import { endOffers } from '../../../shared/domain/ledger.ts';
+import { aFramework } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { eventually } from '../../support/processes.ts';
@@ -69,6 +79,25 @@ describe('a subscription', () => {
     await eventually('only the new stream to count', async () => isConnected(a, id));
   });
 
+  it('withdraws its offers also from a ledger that has just changed', async () => {
+    const id = await joined();
+    await a.hand.offer(id);
+    let isChanged = false;
+    const racing: Store = changed(store, {
+      async transact(transaction) {
+        if (!isChanged && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
+          isChanged = true;
+          await b.hand.ledger('edge-1', (ledger) => ledger);
+        }
+        return store.transact(transaction);
+      },
+    });
+    await subscribe({ ...a.replica.ctx, store: racing }, callOf(), subscriptionOf({ id }));
+    expect(isChanged).toBe(true);
+    await caughtUp(a.replica.ctx);
+    expect(a.replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.offers).toEqual({});
+  });
+
   it('answers its repetition with the same framework', async () => {
     const call = callOf(ADMIN, { key: 'one', requestDigest: 'd' });
     const first = await subscribe(a.replica.ctx, call, subscriptionOf());
@@ -112,8 +141,81 @@ describe('a subscription', () => {
     const narrower = { ...ALICE, roles: ['eng/other'] };
     await expect(tearDown(ctx, callOf(narrower), body.id, { reason: '' })).rejects.toMatchObject({ code: 'not-found' });
     expect(await tearDown(ctx, callOf(ALICE), body.id, { reason: 'done' })).toMatchObject({
-      body: { state: 'ending' },
+      body: { state: 'ended' },
     });
+  });
+});
+
+describe('how many frameworks there may be', () => {
+  /** Put by hand: to subscribe so often takes its time. */
+  async function standing(count: number, change: Partial<Framework>): Promise<void> {
+    const writes = Array.from({ length: count }, (_, n) => {
+      const id = `f${change.principal}${n}`;
+      return putRecord('frameworks', keys.framework(id), aFramework({ roles: ['eng'], ...change, id }));
+    });
+    for (let from = 0; from < count; from += 100) {
+      await store.transact({ compares: [], writes: writes.slice(from, from + 100) });
+    }
+    await caughtUp(a.replica.ctx);
+  }
+
+  const subscribing = (principal: Principal) =>
+    subscribe(a.replica.ctx, callOf(principal), subscriptionOf({ roles: ['eng'] }));
+
+  it('is bound for each principal, those that were torn down apart, and nobody stands in the way of others', async () => {
+    const teardown = { atMs: 0, by: 'alice', reason: 'enough' };
+    await standing(FRAMEWORKS_MAX.ofPrincipal, { principal: 'bob', teardown });
+    await standing(FRAMEWORKS_MAX.ofPrincipal, { principal: 'alice' });
+    await expect(subscribing(ALICE)).rejects.toMatchObject({
+      code: 'limit-exceeded',
+      message: `"alice" has 1000 frameworks, which is the most; tear down those that are over`,
+    });
+    expect(await subscribing({ ...ALICE, subject: 'bob' })).toMatchObject({ status: 201 });
+    await tearDown(a.replica.ctx, callOf(ALICE), 'falice0', { reason: 'over' });
+    await caughtUp(a.replica.ctx);
+    const { body } = await subscribing(ALICE);
+    await caughtUp(a.replica.ctx);
+    const again = subscriptionOf({ id: body.id, roles: ['eng'] });
+    expect(await subscribe(a.replica.ctx, callOf(ALICE), again)).toMatchObject({ body: { session: 2 } });
+  });
+
+  it('is bound in all', async () => {
+    for (let n = 0; n < 10; n++) await standing(FRAMEWORKS_MAX.all / 10, { principal: `team${n}` });
+    await expect(subscribing(ALICE)).rejects.toMatchObject({
+      code: 'limit-exceeded',
+      message: expect.stringContaining('there are 10000 frameworks'),
+    });
+  });
+});
+
+describe('the smallest offer that a framework wants', () => {
+  const wanting = (amounts: Record<string, number>, id?: string) =>
+    subscribe(
+      a.replica.ctx,
+      callOf(),
+      subscriptionOf({ ...(id && { id }), roles: ['a/b'], minAllocatable: { 'a/b': [{ cpus: 1 }, amounts] } }),
+    );
+
+  it('names only what some node has', async () => {
+    await expect(wanting({ licences: 1 })).rejects.toMatchObject({
+      code: 'invalid-request',
+      faults: [
+        {
+          path: '/minAllocatable/a~1b/1/licences',
+          message: 'names what no node has; there are cpus, diskMiB, gpus, memMiB',
+        },
+      ],
+    });
+    await a.hand.ledger('edge-1', (ledger) => ({ ...ledger, total: { ...ledger.total, custom: { licences: 2 } } }));
+    expect(await wanting({ licences: 1, gpus: 1 })).toMatchObject({ status: 201 });
+  });
+
+  it('may be what it was before, though the node that had it is gone', async () => {
+    await a.hand.ledger('edge-1', (ledger) => ({ ...ledger, total: { ...ledger.total, custom: { licences: 2 } } }));
+    const { body } = await wanting({ licences: 1 });
+    await a.hand.ledger('edge-1', (ledger) => ({ ...ledger, total: { ...ledger.total, custom: {} } }));
+    expect(await wanting({ licences: 1 }, body.id)).toMatchObject({ body: { session: 2 } });
+    await expect(wanting({ others: 1 }, body.id)).rejects.toMatchObject({ code: 'invalid-request' });
   });
 });
 

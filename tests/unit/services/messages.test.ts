@@ -12,7 +12,7 @@ import type { MessagesRequest } from '../../../shared/protocol/agent.ts';
 import { messagesRequestSchema } from '../../../shared/protocol/agent-schemas.ts';
 import { present } from '../../../shared/util/assert.ts';
 import { aGroup } from '../../support/builders.ts';
-import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
+import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { eventually } from '../../support/processes.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
@@ -135,6 +135,15 @@ describe('a message for an executor', () => {
       message: expect.stringContaining('has ended'),
     });
     await expect(say('nobody')).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('is not put where the framework subscribes anew just before', async () => {
+    await launched('runner');
+    const late = overtaken(a.replica.ctx, framework, (key) => key.startsWith(keys.messageForTask('edge-1', '')));
+    const said = sendMessage(late, ADMIN, { id: framework, session: 1, name: 'runner', data: 'stop' });
+    await expect(said).rejects.toMatchObject({ code: 'session-moved' });
+    await bothCaughtUp();
+    expect(a.replica.ctx.mirror.snapshot.messages.size).toBe(0);
   });
 
   it('is refused for a session that is over, and for a node that is away', async () => {

@@ -11,13 +11,12 @@ import { reviveOffers, suppressOffers } from '../../../control-plane/services/of
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
-import { putRecord } from '../../../control-plane/store/records.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
-import { type AcceptInput, acceptSchema } from '../../../shared/protocol/offers.ts';
-import { present } from '../../../shared/util/assert.ts';
-import { anOffer } from '../../support/builders.ts';
+import { NO_SCALARS } from '../../../shared/domain/resources.ts';
+import { type AcceptInput, acceptSchema, offerWishSchema } from '../../../shared/protocol/offers.ts';
+import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
-import { Hand, subscriptionOf } from '../../support/frameworks.ts';
+import { Hand, overtaken, subscriptionOf } from '../../support/frameworks.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
 
 const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['eng'], actions: ['framework:run'] };
@@ -89,21 +88,9 @@ function ledgerOf(node = 'edge-1'): Ledger {
   return ledger;
 }
 
-/** The replica, where the framework subscribes anew elsewhere right before it first puts the node's ledger. */
-function overtaken(): TestReplica {
-  let isOvertaken = false;
-  const late: Store = changed(store, {
-    async transact(transaction) {
-      if (!isOvertaken && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
-        isOvertaken = true;
-        const key = keys.framework(framework);
-        const record = present(a.ctx.mirror.snapshot.frameworks.get(framework), 'the framework');
-        await store.transact({ compares: [], writes: [putRecord('frameworks', key, { ...record, session: 2 })] });
-      }
-      return store.transact(transaction);
-    },
-  });
-  return { ...a, ctx: { ...a.ctx, store: late } };
+/** It is overtaken as it puts the node's ledger. */
+function late(): TestReplica {
+  return { ...a, ctx: overtaken(a.ctx, framework, (key) => key === keys.ledger('edge-1')) };
 }
 
 describe('accepting offers', () => {
@@ -173,7 +160,7 @@ describe('accepting offers', () => {
 
   it('counts none of an earlier session, even where it is overtaken only as it commits', async () => {
     await offered('0-0-0');
-    await expect(accept({ operations: launch('web') }, { on: overtaken() })).rejects.toMatchObject({
+    await expect(accept({ operations: launch('web') }, { on: late() })).rejects.toMatchObject({
       code: 'session-moved',
     });
     await bothCaughtUp();
@@ -183,6 +170,7 @@ describe('accepting offers', () => {
   });
 
   it('uses offers of one node together, and refuses those of two nodes or two roles', async () => {
+    framework = await joined(ALICE, ['eng', 'eng/ml']);
     await offered('0-0-0');
     await offered('0-0-1');
     await offered('0-0-2', { node: 'edge-2' });
@@ -259,6 +247,58 @@ describe('accepting offers', () => {
     ]);
   });
 
+  describe('of what is reserved', () => {
+    const change = (...operations: NonNullable<AcceptInput['operations']>) => accept({ operations });
+    const unreserve = { type: 'unreserve', reservation: 'r1' } as const;
+    const destroy = { type: 'destroy', volume: 'data' } as const;
+
+    /** The offer holds all that is left of the reservation, on whose disk a volume is. */
+    async function reservedBy(by: string) {
+      const reservation = aReservation({ role: 'eng', by, scalars: { ...NO_SCALARS, cpus: 1, diskMiB: 500 } });
+      await hand.ledger('edge-1', (ledger) => ({ ...ledger, reservations: { r1: reservation } }));
+      const { resources } = anOffer({ resources: { cpus: 1, diskMiB: 400 } });
+      const reserved = { r1: { ...NO_SCALARS, cpus: 1, diskMiB: 400 } };
+      const until = { madeAtMs: Date.now(), expiresAtMs: Date.now() + 60_000 };
+      await hand.offer(framework, { id: '0-0-0', role: 'eng', resources, reserved, ...until });
+      await hand.ledger('edge-1', (ledger) => ({ ...ledger, volumes: { data: aVolume({ by }) } }));
+      await bothCaughtUp();
+    }
+
+    it('keeps some of its offer, makes a volume there, and undoes what its principal has made', async () => {
+      await reservedBy('alice');
+      await change(
+        { type: 'create', volume: { id: 'more', reservation: 'r1', sizeMiB: 10 } },
+        { type: 'unreserve', reservation: 'r1', scalars: { cpus: 1 } },
+        { type: 'reserve', reservation: { id: 'own', scalars: { cpus: 1 }, labels: {} } },
+        destroy,
+      );
+      await bothCaughtUp();
+      expect(ledgerOf().volumes).toMatchObject({ data: { removing: true }, more: { removing: false } });
+      expect(ledgerOf().reservations).toMatchObject({
+        r1: { scalars: { cpus: 0, diskMiB: 500 } },
+        own: { scalars: { cpus: 1 }, by: 'alice' },
+      });
+    });
+
+    it.each([
+      ['reservation', unreserve, 'reservation:write', '/operations/0/reservation'],
+      ['volume', destroy, 'volume:write', '/operations/0/volume'],
+    ] as const)("gives up somebody else's %s only with the right to", async (kind, operation, action, path) => {
+      await reservedBy('operator');
+      const wanted = operation === unreserve ? { ...unreserve, scalars: { cpus: 1 } } : operation;
+      const before = ledgerOf();
+      await expect(change(wanted)).rejects.toMatchObject({
+        code: 'forbidden',
+        message: expect.stringMatching(new RegExp(`^${kind} .* was made by "operator".*doesn't allow ${action}`)),
+        faults: [{ path }],
+      });
+      await bothCaughtUp();
+      expect(ledgerOf()).toBe(before);
+      const trusted = { ...ALICE, actions: ['framework:run', action] };
+      await accept({ operations: [wanted] }, { call: callOf(trusted) });
+    });
+  });
+
   it('launches nothing on a node that takes no new tasks, before its offers are withdrawn', async () => {
     await offered('0-0-0');
     await drainNode(a.ctx, callOf(), 'edge-1', { deadlineSeconds: null });
@@ -316,6 +356,18 @@ describe('accepting offers', () => {
     expect(ledgerOf()).toBe(before);
   });
 
+  it('counts none of a role that the framework has left, before it is withdrawn', async () => {
+    await subscribe(a.ctx, callOf(ALICE), subscriptionOf({ id: framework, roles: ['eng/ml'] }));
+    await bothCaughtUp();
+    await offered('0-0-0');
+    await expect(accept({ session: 2, operations: launch('web') })).rejects.toMatchObject({
+      code: 'offer-gone',
+      message: expect.stringContaining('the framework has left its role "eng", so it is being withdrawn'),
+    });
+    await bothCaughtUp();
+    expect(ledgerOf().entries).toEqual({});
+  });
+
   it('is for the framework itself', async () => {
     await offered('0-0-0');
     const bob = { ...ALICE, subject: 'bob' };
@@ -367,7 +419,7 @@ describe('declining offers', () => {
   it('counts none of an earlier session, even where it is overtaken only as it commits', async () => {
     await offered('0-0-0');
     const wish = { session: 1, offers: ['0-0-0'], refuseSeconds: 5 };
-    await expect(declineOffers(overtaken().ctx, callOf(ALICE), framework, wish)).rejects.toMatchObject({
+    await expect(declineOffers(late().ctx, callOf(ALICE), framework, wish)).rejects.toMatchObject({
       code: 'session-moved',
     });
     await bothCaughtUp();
@@ -430,6 +482,13 @@ describe('wanting offers', () => {
       code: 'invalid-request',
       faults: [{ path: '/roles/1', message: '"ops" is none of its roles: eng' }],
     });
+  });
+
+  it('names each once', () => {
+    const roles = ['team/a', 'team/b', 'team/a'];
+    expect(offerWishSchema.safeParse({ session: 1, roles }).error?.issues).toMatchObject([
+      { path: ['roles', 2], message: 'is named twice' },
+    ]);
   });
 
   it('is of the present session', async () => {

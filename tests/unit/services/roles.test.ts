@@ -269,6 +269,12 @@ describe('the view of a role', () => {
     });
   });
 
+  it('names no framework that was torn down', () => {
+    const teardown = { atMs: 0, by: 'alice', reason: 'enough' };
+    const frameworks = [aFramework({ roles: ['ops'] }), aFramework({ id: 'f000000000002', roles: ['ops'], teardown })];
+    expect(new RoleBook(clusterOf({ frameworks })).view('ops', 0).frameworks).toEqual(['f000000000001']);
+  });
+
   it('leaves scarce resources out of the share, and divides it by the weight', () => {
     const offer = anOffer({ role: 'eng', resources: { cpus: 1, memMiB: 0, gpus: 1 } });
     const total = { cpus: 4, memMiB: 100, diskMiB: 0, gpus: 1, custom: {}, ports: [] };
