@@ -234,19 +234,19 @@ describe('launching a group', () => {
   });
 });
 
-describe('changing what is reserved', () => {
-  const reserve = (change: Partial<Scalars>, id = 'r1'): OfferOperation => {
-    return { type: 'reserve', reservation: { id, scalars: scalars(change), labels: { for: 'cache' } } };
-  };
-  const own = aReservation({ scalars: scalars({ cpus: 2, diskMiB: 1000 }) });
-  const reservedOffer = anOffer({ resources: { cpus: 2, memMiB: 0, diskMiB: 1000 }, reserved: { r1: own.scalars } });
-  const onReserved = (operations: readonly OfferOperation[], reservation = own, change: Partial<Acceptance> = {}) =>
-    accept(operations, {
-      offers: [reservedOffer],
-      ledger: aLedger({ offers: [reservedOffer], reservations: [reservation] }),
-      ...change,
-    });
+const reserve = (change: Partial<Scalars>, id = 'r1'): OfferOperation => {
+  return { type: 'reserve', reservation: { id, scalars: scalars(change), labels: { for: 'cache' } } };
+};
+const own = aReservation({ scalars: scalars({ cpus: 2, diskMiB: 1000 }) });
+const reservedOffer = anOffer({ resources: { cpus: 2, memMiB: 0, diskMiB: 1000 }, reserved: { r1: own.scalars } });
+const onReserved = (operations: readonly OfferOperation[], reservation = own, change: Partial<Acceptance> = {}) =>
+  accept(operations, {
+    offers: [reservedOffer],
+    ledger: aLedger({ offers: [reservedOffer], reservations: [reservation] }),
+    ...change,
+  });
 
+describe('changing what is reserved', () => {
   it('reserves for the role of the offer, and a task draws on it in the same call', () => {
     const { ledger, filter } = done(accept([reserve({ cpus: 1 }), launchOf(launchRequest('a', { cpus: 1.5 }))]));
     expect(ledger.reservations['r1']).toMatchObject({ role: 'default', by: 'alice', source: 'dynamic', atMs: T0 });
