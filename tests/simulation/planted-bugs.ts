@@ -119,7 +119,7 @@ export const PLANTED_BUGS = {
   },
   /** An answer to an offer is committed without comparing that the offer still stands: it is accepted twice. */
   'offer-twice': {
-    breaks: [2, 4],
+    breaks: [2, 4, 9],
     seedsMax: 40,
     store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, withoutAnswerCompares)),
   },
