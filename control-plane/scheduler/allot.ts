@@ -91,7 +91,7 @@ class Allotting {
     }
     return {
       placements: this.#placements,
-      offers: [...this.#offering.drafts.values()],
+      offers: this.#offering.drafts,
       isCutOff: this.#isCutOff,
       left: this.#left(),
     };
@@ -99,7 +99,7 @@ class Allotting {
 
   #left(): LeftWanting {
     const placed = new Set(this.#placements.map(({ task }) => task));
-    const served = new Set([...this.#offering.drafts.values()].map(({ client }) => client));
+    const served = new Set(this.#offering.drafts.map(({ client }) => client));
     const takers = [...this.#takers.values()];
     const unplaced = this.#isCutOff ? [] : this.#input.wanted.filter(({ task }) => !placed.has(task.id));
     return {
@@ -174,7 +174,7 @@ class Allotting {
   }
 
   #giveOffer(hungry: HungryClient): boolean {
-    if (this.#offering.drafts.size < this.#input.offersMax) return this.#offering.giveFair(hungry);
+    if (this.#offering.drafts.length < this.#input.offersMax) return this.#offering.giveFair(hungry);
     this.#isCutOff = true;
     return false;
   }
