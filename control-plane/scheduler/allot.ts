@@ -19,7 +19,6 @@ import type { Client, RoleTree } from './role-tree.ts';
 import { Shelf, ShelfNode } from './shelf.ts';
 import { isEnough } from './slice.ts';
 import type { Survey } from './survey.ts';
-import { isNodeOpen } from './sweeps.ts';
 import { Turns } from './turns.ts';
 import type { LeftWanting } from './unfair-withdrawals.ts';
 import type { WantedTask } from './wanted.ts';
@@ -224,8 +223,8 @@ class Allotting {
   /** What can still be given, beside what is kept for guarantees. */
   #pool(): Pool {
     const amounts: Amounts = [];
-    const rooms = this.#shelfNodes.length > 0 ? this.#shelfNodes.map(({ free }) => free) : this.#openAmounts();
-    for (const free of rooms) accumulate(amounts, free);
+    if (this.#shelfNodes.length === 0) accumulate(amounts, atLeastNone(this.#roles.headroom));
+    for (const { free } of this.#shelfNodes) accumulate(amounts, free);
     const left = amounts.map((amount, place) => Math.max(0, amount - amountAt(this.#roles.root.need, place)));
     return {
       amounts: left,
@@ -234,10 +233,6 @@ class Allotting {
         return demand === null ? 1 : this.#partOf(demand, left);
       },
     };
-  }
-
-  #openAmounts(): Amounts[] {
-    return this.#survey.rows.map(({ freeAmounts }) => atLeastNone(freeAmounts));
   }
 
   #partOf(demand: Amounts, pool: Amounts): number {
@@ -269,7 +264,7 @@ function frameworkTaker(hungry: HungryClient): Taker {
 function builtInTakers(survey: Survey, wanted: readonly WantedTask[]): Taker[] {
   if (wanted.length === 0) return [];
   const { roles } = survey;
-  const offer = { rooms: survey.openRooms(), nodesTotal: survey.rooms().length };
+  const offer = { rooms: survey.givingRooms(), nodesTotal: survey.joined };
   return [...Map.groupBy(wanted, ({ job }) => job.spec.role)].map(([role, tasks]) => ({
     client: roles.client(role, null),
     scheduler: batchFramework(offer, tasks),
@@ -294,9 +289,9 @@ function demandOfAll(tasks: readonly WantedTask[], { names }: RoleTree): Amounts
 function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[] {
   const { roles } = survey;
   const minimums = distinctMinimums(hungry);
-  return survey.rows.flatMap((row) => {
+  return survey.list('giving').flatMap((row) => {
     const isUseful = row.reserved.length > 0 || (row.hasFree && minimums.some((one) => isEnough(row.freeAmounts, one)));
-    if (!isUseful || !isNodeOpen(survey.cluster, row.ledger)) return [];
+    if (!isUseful) return [];
     const room = survey.room(row);
     return room === null ? [] : [new ShelfNode(room, row, { filters: filtersInForce(survey, row), roles })];
   });

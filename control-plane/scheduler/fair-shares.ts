@@ -2,11 +2,10 @@
  * What everybody would be due if no offer stood: the levels at which all that is free or offered would be shared. Those above
  * theirs hold more than their share; those below it are owed something.
  */
-import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
+import { type Amounts, accumulate, amountAt } from './amounts.ts';
 import { setLevels } from './levels.ts';
 import { Client, type Member, type RoleNode } from './role-tree.ts';
 import type { Survey } from './survey.ts';
-import { isNodeOpen } from './sweeps.ts';
 import { contendersOf } from './turns.ts';
 
 /** A client that wants more, and how much; null: as much as there is. */
@@ -87,10 +86,7 @@ function offersTakenOut(survey: Survey): Map<Client, Amounts> {
 }
 
 function poolOf(survey: Survey, offered: Iterable<Amounts>): Amounts {
-  const pool: Amounts = [];
-  for (const { ledger, freeAmounts, hasFree } of survey.rows) {
-    if (hasFree && isNodeOpen(survey.cluster, ledger)) accumulate(pool, atLeastNone(freeAmounts));
-  }
+  const pool = [...survey.roles.headroom];
   for (const amounts of offered) accumulate(pool, amounts);
   return pool.map((amount, place) => Math.max(0, amount - amountAt(survey.roles.root.need, place)));
 }

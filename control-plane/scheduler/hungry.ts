@@ -7,7 +7,7 @@ import { byText } from '../../shared/util/order.ts';
 import type { Amounts, ScalarNames } from './amounts.ts';
 import { clientKey } from './ledger-sums.ts';
 import type { Client, RoleTree } from './role-tree.ts';
-import type { Usage } from './round-memory.ts';
+import type { Survey } from './survey.ts';
 import { takesOffers } from './sweeps.ts';
 
 /** A framework in one of its roles. */
@@ -66,9 +66,10 @@ function offersHeld(framework: Framework, roles: RoleTree): number {
 }
 
 /** Frameworks that let an offer expire, anywhere, and are kept from that node for it still. */
-export function throttledFrameworks(cluster: ClusterView, usage: Pick<Usage, 'rows'>, nowMs: number): Set<FrameworkId> {
+export function throttledFrameworks(survey: Survey): Set<FrameworkId> {
+  const { cluster, nowMs } = survey;
   const throttled = new Set<FrameworkId>();
-  for (const { ledger } of usage.rows) {
+  for (const { ledger } of survey.list('filtered')) {
     for (const filter of ledger.filters) {
       if (filter.because !== 'expired' || !isInForce(filter, cluster.frameworks.get(filter.framework), nowMs)) continue;
       throttled.add(filter.framework);

@@ -15,7 +15,7 @@ import { type EndingPlaces, endingFor, freedFor, keepPlaces } from './kept-place
 import type { DraftedOffer } from './offering.ts';
 import type { PlannedOffer, PlannedPlacement, RoundPlan } from './plan.ts';
 import { planPreemptions } from './preemption.ts';
-import { RoundMemory, type Usage } from './round-memory.ts';
+import { RoundMemory } from './round-memory.ts';
 import { Survey } from './survey.ts';
 import { planSweeps } from './sweeps.ts';
 import { unfairWithdrawals } from './unfair-withdrawals.ts';
@@ -51,7 +51,7 @@ export function planRound({
   const { placements, isCutOff } = allotment;
   const offers = numbered(cluster, { nowMs, roundNumber }, allotment.offers);
   const unplaced = isCutOff ? [] : without(queue.wanted, placements);
-  const ends = [queue.wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null];
+  const ends = [queue.wakeAtMs, nextEnd(survey), offers[0]?.offer.expiresAtMs ?? null];
   return {
     sweeps: survey.sweeps,
     placements,
@@ -81,14 +81,14 @@ function allotFairly(survey: Survey, wanted: readonly WantedTask[]): Allotted {
 
 /** What has come free for somebody, and what still is to, is nobody else's. */
 function allotAll(survey: Survey, wanted: readonly WantedTask[]): Allotted {
-  const { cluster, nowMs } = survey;
+  const { cluster } = survey;
   const ending = wanted.length === 0 ? NOBODY : endingFor(survey);
   keepPlaces(
     ending,
     wanted.filter(({ task }) => ending.has(task.id)),
   );
   const inherited = inherit(survey, { wanted, ending, freed: freedFor(cluster, survey.sweeps) });
-  const throttled = throttledFrameworks(cluster, survey, nowMs);
+  const throttled = throttledFrameworks(survey);
   const bounds = { placementsMax: ROUND_PLACEMENTS_MAX - inherited.length, offersMax: ROUND_OFFERS_MAX };
   const allotment = allot({ survey, wanted: without(wanted, inherited), throttled, ...bounds });
   return { survey, ending, allotment: { ...allotment, placements: [...inherited, ...allotment.placements] } };
@@ -105,11 +105,10 @@ interface Heirs {
 /** Those for which all others have made room get just that, before anybody's turn. */
 function inherit(survey: Survey, { wanted, ending, freed }: Heirs): PlannedPlacement[] {
   if (freed.size === 0) return [];
-  const rooms = survey.openRooms();
   return wanted.flatMap((one) => {
     const node = ending.has(one.task.id) ? undefined : freed.get(one.task.id);
     if (node === undefined) return [];
-    const there = { rooms: rooms.filter(({ id }) => id === node), nodesTotal: survey.rows.length };
+    const there = { rooms: survey.openRoomsOn(node), nodesTotal: survey.joined };
     return batchFramework(there, [one]).placeNext() ?? [];
   });
 }
@@ -135,10 +134,11 @@ function numbered(
 }
 
 /** When an offer expires or a filter ends next. */
-function nextEnd(cluster: ClusterView, { rows }: Pick<Usage, 'rows'>, nowMs: number): number | null {
+function nextEnd(survey: Survey): number | null {
+  const { cluster, nowMs } = survey;
   let first = Number.POSITIVE_INFINITY;
-  for (const { firstExpiryMs, ledger } of rows) {
-    first = Math.min(first, firstExpiryMs);
+  for (const { firstExpiryMs } of survey.list('offering')) first = Math.min(first, firstExpiryMs);
+  for (const { ledger } of survey.list('filtered')) {
     for (const filter of ledger.filters) {
       if (filter.untilMs >= first) continue;
       if (isInForce(filter, cluster.frameworks.get(filter.framework), nowMs)) first = filter.untilMs;

@@ -36,7 +36,7 @@ const NONE: UnfairWithdrawals = { ended: [], owed: new Set() };
 const TASKS_MAX = 20;
 
 export function unfairWithdrawals({ survey, tasks, frameworks, wanting }: LeftWanting): UnfairWithdrawals {
-  if (tasks.length + frameworks.length === 0 || !survey.rows.some(({ offers }) => offers.length > 0)) return NONE;
+  if (tasks.length + frameworks.length === 0 || survey.list('offering').length === 0) return NONE;
   const shares = new FairShares(survey, wanting);
   const owedTasks = tasks.filter(({ job }) => shares.owed(survey.roles.client(job.spec.role, null)) > 0);
   const owedFrameworks = frameworks.filter(({ client }) => shares.owed(client) > 0);
