@@ -162,10 +162,12 @@ class Allotting {
     if (!isLast) setLevels(this.#roles, turns.root, pool);
     else for (const { client } of takers) liftLevels(client);
     this.#offering.startOver();
-    return this.#play(turns, (taker) => {
+    const hasTasks = takers.some(({ scheduler }) => scheduler !== null);
+    const give = (taker: Taker) => {
       if (taker.hungry !== null) return this.#giveOffer(taker.hungry);
       return isBelowLevel(taker.client) && this.#place(taker);
-    });
+    };
+    return this.#play(turns, give, () => !hasTasks && this.#offering.isEmpty);
   }
 
   #mayTake({ hungry, isDone }: Taker): boolean {
@@ -206,9 +208,10 @@ class Allotting {
     );
   }
 
-  #play(turns: Turns, give: (taker: Taker) => boolean): boolean {
+  /** `isOver`: nothing is left for anybody, whoever still waits for a turn. */
+  #play(turns: Turns, give: (taker: Taker) => boolean, isOver: () => boolean = () => false): boolean {
     let hasGiven = false;
-    for (let client = turns.first(); client !== null; client = turns.first()) {
+    for (let client = turns.first(); client !== null && !isOver(); client = turns.first()) {
       const taker = this.#takers.get(client);
       if (taker !== undefined && give(taker)) {
         hasGiven = true;

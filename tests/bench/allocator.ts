@@ -3,10 +3,12 @@
  * against nodes and against frameworks over three decades with the exponent that fits (1 is linear), a round in which little has
  * changed, and the floor under it all: one pass over every ledger that sums up what is free.
  */
+import type { RoundPlan } from '../../control-plane/scheduler/plan.ts';
 import { planRound } from '../../control-plane/scheduler/round.ts';
 import { RoundMemory } from '../../control-plane/scheduler/round-memory.ts';
+import { SnapshotTouches } from '../../control-plane/store/touch-log.ts';
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { endOffers, freeResources } from '../../shared/domain/ledger.ts';
+import { addOffers, endOffers, freeResources, type Ledger } from '../../shared/domain/ledger.ts';
 import { present } from '../../shared/util/assert.ts';
 import { applyRound } from '../support/apply-plan.ts';
 import { aFramework, aNode, aRole, clusterOf, someResources, T0 } from '../support/builders.ts';
@@ -22,6 +24,7 @@ const ASKED_WITH_GUARANTEES_MS = 1000;
 /** Few enough for a round not to end at its bound on offers, which would make it look cheap. */
 const NODE_DECADES = [10, 100, 1000, 10_000];
 const FRAMEWORK_DECADES = [10, 100, 1000, 10_000];
+const CHANGED_DECADES = [1, 10, 100, 1000, 10_000];
 const NODES_BESIDE = 1000;
 const FRAMEWORKS_BESIDE = 1000;
 
@@ -35,7 +38,9 @@ export async function measureAllocator(): Promise<Section> {
   const floor = timesOf(() => void sumOfAll(wide));
   const guaranteed = hungryMarket({ nodes: 3000, frameworks: 3000, guaranteed: true });
   const kept = timesOf(() => void planRound({ cluster: guaranteed, nowMs: T0 }));
-  const little = littleChanged(wide);
+  const afterChange = changedMarket(wide);
+  const byChanges = CHANGED_DECADES.map((count) => [count, afterChange(count)] as const);
+  const little = byChanges[0]?.[1] ?? [];
   const byNodes = NODE_DECADES.map((nodes) => [nodes, costOf({ nodes, frameworks: FRAMEWORKS_BESIDE })] as const);
   const byFrameworks = FRAMEWORK_DECADES.map(
     (count) => [count, costOf({ nodes: NODES_BESIDE, frameworks: count })] as const,
@@ -56,6 +61,11 @@ export async function measureAllocator(): Promise<Section> {
     figures,
     tables: [
       timesTable({ hungry, kept, little, floor }),
+      growthTable(
+        'Cost against nodes that have changed (10,000 nodes, 1,000 frameworks)',
+        'changed',
+        byChanges.map(([count, times]) => [count, median(times)] as const),
+      ),
       growthTable('Cost against nodes (1,000 frameworks)', 'nodes', byNodes),
       growthTable('Cost against frameworks (1,000 nodes)', 'frameworks', byFrameworks),
     ],
@@ -106,20 +116,50 @@ function sumOfAll({ ledgers }: ClusterView): number {
   return cpus;
 }
 
-/** Everything is offered; then the offers of one node after the other are refused, and its ledger is a new one. */
-function littleChanged(cluster: ClusterView): number[] {
+/**
+ * Everything is offered; then, time and again, the offers of so many nodes are given back, so that their ledgers are new ones, and a
+ * round offers them anew. The planner remembers, and hears of what has changed, as it does beside a mirror.
+ */
+function changedMarket(cluster: ClusterView): (count: number) => number[] {
   const memory = new RoundMemory();
-  const full = connected(applyRound(cluster, planRound({ cluster, nowMs: T0, memory }), T0));
-  planRound({ cluster: full, nowMs: T0, memory });
-  return [...full.ledgers.keys()].slice(0, ROUNDS).map((node) => {
-    const ledger = present(full.ledgers.get(node), node);
-    const changed = endOffers(ledger, Object.keys(ledger.offers));
-    const next = { ...full, ledgers: new Map([...full.ledgers, [node, changed]]) };
-    const beganAtMs = usedMs();
-    planRound({ cluster: next, nowMs: T0, memory });
-    return usedMs() - beganAtMs;
-  });
+  const touched = new SnapshotTouches();
+  const full = connected(applyRound(cluster, planRound({ cluster, nowMs: T0 }), T0));
+  const ledgers = new Map(full.ledgers);
+  const watched: ClusterView = { ...full, ledgers, touched };
+  const set = (ledger: Ledger) => {
+    ledgers.set(ledger.node, ledger);
+    touched.node(ledger.node);
+  };
+  const nodes = [...ledgers.keys()];
+  let rounds = 0;
+  const round = () => planRound({ cluster: watched, nowMs: T0, roundNumber: ROUNDS_BEFORE + rounds++, memory });
+  const answered = ({ offers }: RoundPlan) => {
+    for (const [node, some] of Map.groupBy(offers, (one) => one.node)) {
+      set(
+        addOffers(
+          present(ledgers.get(node), node),
+          some.map(({ offer }) => offer),
+        ),
+      );
+    }
+  };
+  answered(round());
+  return (count) =>
+    Array.from({ length: ROUNDS + 1 }, (_, run) => {
+      for (let at = 0; at < count; at += 1) {
+        const ledger = present(ledgers.get(nodes[(run * count + at) % nodes.length] ?? ''), 'a ledger');
+        set(endOffers(ledger, Object.keys(ledger.offers)));
+      }
+      const beganAtMs = usedMs();
+      const plan = round();
+      const tookMs = usedMs() - beganAtMs;
+      answered(plan);
+      return tookMs;
+    }).slice(1);
 }
+
+/** So that no offer gets the id of one that stands. */
+const ROUNDS_BEFORE = 1000;
 
 interface MarketSize {
   readonly nodes: number;
