@@ -20,7 +20,6 @@ const TOLERANCE = 0.1;
 export class FairShares {
   /** The cluster as it was before the round gave anything, without any offers. */
   readonly #bare: RoleTree;
-  readonly #known: ReadonlyMap<Client, unknown>;
 
   constructor(survey: Survey, wanting: readonly Wanting[]) {
     const bare = survey.again();
@@ -42,7 +41,6 @@ export class FairShares {
     const root = contendersOf(bare.roles.root, demands.keys());
     setLevels(bare.roles, root, { amounts: pool, partMax });
     this.#bare = bare.roles;
-    this.#known = demands;
   }
 
   /** It, or something above it, holds more than it is due. */
@@ -61,11 +59,10 @@ export class FairShares {
     return owed;
   }
 
-  /** Of the client and all above it. Those that want nothing and hold no offers have no level: they can be given all that they want. */
+  /** Of the client and all above it. Those that have none can be given all that they want. */
   *#levelsOf(client: Client): Generator<{ readonly member: Member; readonly level: number }> {
     const bare = this.#bare.client(client.role.path, client.id);
-    const isKnown = this.#known.has(bare);
-    yield { member: client, level: isKnown ? bare.level : Number.POSITIVE_INFINITY };
+    yield { member: client, level: bare.level };
     yield { member: client.role.group, level: bare.role.group.level };
     let role = client.role;
     for (let other = bare.role; role.parent !== null && other.parent !== null; other = other.parent) {

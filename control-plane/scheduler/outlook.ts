@@ -29,7 +29,7 @@ import { placeHolder } from './kept-places.ts';
 import { type LedgerSums, sumLedger } from './ledger-sums.ts';
 import { isNodeOpen } from './node-standing.ts';
 import type { PlannedOffer, PlannedPlacement } from './plan.ts';
-import { RoleTree } from './role-tree.ts';
+import type { RoleTree } from './role-tree.ts';
 import { type Room, roomOf } from './room.ts';
 import type { Usage } from './round-memory.ts';
 import type { Survey } from './survey.ts';
@@ -80,7 +80,7 @@ export class Outlook {
 
   constructor({ survey, usage, placements, offers }: OutlookInput) {
     this.#cluster = survey.cluster;
-    this.#roles = new RoleTree(survey.cluster, usage);
+    this.#roles = usage.tree();
     const given = { placed: Map.groupBy(placements, nodeOf), offered: Map.groupBy(offers, nodeOf) };
     for (const row of survey.list('all')) {
       const ledger = ledgerToBe(row.ledger, given);

@@ -10,6 +10,8 @@ import { type Amounts, accumulate, atLeastNone, ScalarNames } from './amounts.ts
 import { EntryPlaces } from './entry-places.ts';
 import { type Charge, clientKey, emptyCharge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import { type NodeStanding, standingOf } from './node-standing.ts';
+import type { HeldSums, RoleTree } from './role-tree.ts';
+import { RoleTrees } from './role-trees.ts';
 import { byNode, withChanges } from './row-list.ts';
 
 /** Rows of which something has to be done, or may be; all in the order of their nodes' ids. */
@@ -38,25 +40,27 @@ const BELONGS: Readonly<Record<keyof RowLists, (row: LedgerSums, isOpen: boolean
 const LIST_NAMES = ['all', 'giving', 'offering', 'filtered', 'ending', 'stranded'] as const;
 
 /** The sums over all ledgers. */
-export interface Usage {
-  readonly names: ScalarNames;
+export interface Usage extends HeldSums {
   readonly lists: RowLists;
   /** Tasks that have ended, by the node where they hold their places still. */
   readonly ended: ReadonlyMap<NodeId, readonly TaskId[]>;
-  /** What all nodes have. */
-  readonly total: Amounts;
   /** What is free on open ones. */
   readonly headroom: Amounts;
-  readonly charges: ReadonlyMap<string, Charge>;
-  /** All that is reserved, by role. */
-  readonly reserved: ReadonlyMap<RolePath, Amounts>;
   /** How many of the nodes have joined. */
   readonly joined: number;
   /** What is known of a node that has a ledger. */
   standing(node: NodeId): NodeStanding | undefined;
+  /** A tree of those who hold all this, until the next round of the same planner. */
+  tree(): RoleTree;
 }
 
-export type FollowedView = Pick<ClusterView, 'ledgers' | 'nodes' | 'epochs' | 'tasks' | 'isAlive' | 'touched'>;
+export type FollowedView = Pick<
+  ClusterView,
+  'ledgers' | 'nodes' | 'epochs' | 'tasks' | 'isAlive' | 'touched' | 'roles' | 'settings'
+>;
+
+/** Where more nodes have been touched than this, new trees are cheaper than those that are kept. */
+const TREES_KEPT_TOUCHES_MAX = 200;
 
 /** The lists once these rows stand in the place of others. */
 export function listWith(
@@ -80,27 +84,34 @@ export class RoundMemory {
   readonly #charges = new Map<string, Charge>();
   readonly #reserved = new Map<RolePath, Amounts>();
   readonly #places = new EntryPlaces();
+  readonly #trees = new RoleTrees();
   #lists: RowLists = { all: [], giving: [], offering: [], filtered: [], ending: [], stranded: [] };
   #joined = 0;
   #followed: { readonly log: TouchLog; readonly mark: number } | null = null;
 
   usageOf(cluster: FollowedView): Usage {
+    this.#trees.rewind();
     this.#follow(cluster);
-    return {
+    const sums: HeldSums = {
       names: this.#names,
-      lists: this.#lists,
-      ended: this.#ended,
       total: this.#total,
-      headroom: this.#headroom,
       charges: this.#charges,
       reserved: this.#reserved,
+    };
+    return {
+      ...sums,
+      lists: this.#lists,
+      ended: this.#ended,
+      headroom: this.#headroom,
       joined: this.#joined,
       standing: (node) => this.#standings.get(node),
+      tree: () => this.#trees.take(cluster, sums),
     };
   }
 
   #follow(cluster: FollowedView): void {
     const touched = this.#touchedIn(cluster);
+    if (touched === null || touched.size > TREES_KEPT_TOUCHES_MAX) this.#trees.forget();
     const changed = new Map<NodeId, NodeStanding | null>();
     for (const node of touched ?? cluster.ledgers.keys()) this.#look(cluster, node, changed);
     if (touched === null) {
@@ -176,11 +187,13 @@ export class RoundMemory {
       const sum = this.#reserved.get(role) ?? [];
       this.#reserved.set(role, sum);
       accumulate(sum, amounts, sign);
+      this.#trees.reserve(role, amounts, sign);
     }
     for (const charge of row.charges) this.#countCharge(charge, sign);
   }
 
   #countCharge(charge: Charge, sign: 1 | -1): void {
+    this.#trees.charge(charge, sign);
     const key = clientKey(charge.role, charge.client);
     const sum = this.#charges.get(key) ?? emptyCharge(charge.role, charge.client);
     accumulate(sum.unreserved, charge.unreserved, sign);

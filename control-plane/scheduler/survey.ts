@@ -8,7 +8,7 @@ import { type Amounts, accumulate, atLeastNone } from './amounts.ts';
 import { openRooms } from './filters/all.ts';
 import { type Charge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import type { Sweep } from './plan.ts';
-import { type Client, RoleTree } from './role-tree.ts';
+import type { Client, RoleTree } from './role-tree.ts';
 import { type Room, roomOf, sweptLedger } from './room.ts';
 import { listWith, RoundMemory, type RowLists, type Usage } from './round-memory.ts';
 import { type EndedOfferOn, joinSweeps } from './sweeps.ts';
@@ -41,7 +41,7 @@ export class Survey {
     this.nowMs = nowMs;
     this.sweeps = sweeps;
     this.#usage = usage;
-    this.roles = new RoleTree(cluster, usage);
+    this.roles = usage.tree();
     accumulate(this.roles.headroom, usage.headroom);
     this.#swept = sweeps.flatMap((sweep) => this.#sweep(sweep));
   }
