@@ -300,8 +300,10 @@ function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[
   });
 }
 
+/** Most frameworks share one list of them. */
 function distinctMinimums(hungry: readonly HungryClient[]): (readonly Amounts[])[] {
-  return [...new Map(hungry.map(({ minimums }) => [JSON.stringify(minimums), minimums])).values()];
+  const lists = new Set(hungry.map(({ minimums }) => minimums));
+  return [...new Map([...lists].map((minimums) => [JSON.stringify(minimums), minimums])).values()];
 }
 
 const NO_FILTERS: ReadonlyMap<string, readonly OfferFilter[]> = new Map();

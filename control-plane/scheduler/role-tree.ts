@@ -43,6 +43,7 @@ export class RoleNode extends Member {
   readonly need: Amounts = [];
   /** The sum of the needs of its child roles. */
   readonly childNeed: Amounts = [];
+  readonly clients = new Map<ClientId, Client>();
 
   constructor(path: RolePath, parent: RoleNode | null, terms: { weight: number; limit: Amounts; guarantee: Amounts }) {
     super(path, terms.weight);
@@ -60,9 +61,11 @@ export class Client extends Member {
   offers = 0;
   readonly id: ClientId;
   readonly role: RoleNode;
+  readonly key: string;
 
   constructor(id: ClientId, role: RoleNode) {
     super(id ?? '', DEFAULT_WEIGHT);
+    this.key = clientKey(role.path, id);
     this.id = id;
     this.role = role;
   }
@@ -106,7 +109,7 @@ export class RoleTree {
   readonly #cluster: Pick<ClusterView, 'roles' | 'settings'>;
   readonly #counted: readonly number[];
   readonly #roles = new Map<RolePath, RoleNode>();
-  readonly #clients = new Map<string, Client>();
+  readonly #clients: Client[] = [];
   /** Whether any role has a limit, or a guarantee. */
   readonly hasLimits: boolean;
   readonly hasGuarantees: boolean;
@@ -140,7 +143,7 @@ export class RoleTree {
   }
 
   get clients(): Iterable<Client> {
-    return this.#clients.values();
+    return this.#clients;
   }
 
   get roles(): Iterable<RoleNode> {
@@ -157,16 +160,17 @@ export class RoleTree {
   }
 
   client(path: RolePath, id: ClientId): Client {
-    const key = clientKey(path, id);
-    const known = this.#clients.get(key);
+    const role = this.role(path);
+    const known = role.clients.get(id);
     if (known !== undefined) return known;
-    const made = new Client(id, this.role(path));
-    this.#clients.set(key, made);
+    const made = new Client(id, role);
+    role.clients.set(id, made);
+    this.#clients.push(made);
     return made;
   }
 
   get clientsTotal(): number {
-    return this.#clients.size;
+    return this.#clients.length;
   }
 
   /** `sign` -1 takes it back. */
@@ -184,7 +188,7 @@ export class RoleTree {
       role.level = Number.POSITIVE_INFINITY;
       role.group.level = Number.POSITIVE_INFINITY;
     }
-    for (const client of this.#clients.values()) client.level = Number.POSITIVE_INFINITY;
+    for (const client of this.#clients) client.level = Number.POSITIVE_INFINITY;
   }
 
   /** What is held has become more or less by this. */
