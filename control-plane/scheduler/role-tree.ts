@@ -121,7 +121,8 @@ export class RoleTree {
   constructor(cluster: Pick<ClusterView, 'roles' | 'settings'>, usage: HeldSums) {
     this.#cluster = cluster;
     this.#usage = usage;
-    this.total = usage.total;
+    // The sum itself changes while ledgers are counted anew.
+    this.total = [...usage.total];
     const excluded = new Set(cluster.settings.excludedFromShares);
     this.#counted = usage.names.names.flatMap((name, place) =>
       excluded.has(name) || amountAt(usage.total, place) <= 0 ? [] : [place],
