@@ -31,8 +31,9 @@ class Watched {
 
   move(next: ClusterView): void {
     const before = this.#cluster;
-    const isSameKind = before.settings.gpuNodes === next.settings.gpuNodes;
-    this.#cluster = { ...next, settings: isSameKind ? before.settings : next.settings };
+    // A record that stays the same stays the same object.
+    const isSame = JSON.stringify(before.settings) === JSON.stringify(next.settings);
+    this.#cluster = { ...next, settings: isSame ? before.settings : next.settings };
     const seen = [before, next].flatMap(({ nodes, ledgers, epochs }) => [nodes, ledgers, epochs]);
     for (const node of new Set(seen.flatMap((map) => [...map.keys()]))) {
       const facts = ({ nodes, ledgers, epochs, isAlive }: ClusterView) =>
@@ -49,7 +50,7 @@ class Watched {
 type Step =
   | { readonly kind: 'round' }
   | { readonly kind: 'wait'; readonly seconds: number }
-  | { readonly kind: 'end' | 'refuse' | 'stop'; readonly at: number }
+  | { readonly kind: 'end' | 'refuse' | 'stop' | 'die' | 'exclude'; readonly at: number }
   | {
       readonly kind: 'market';
       readonly market: Market;
@@ -62,7 +63,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.integer({ min: 1, max: 40 }).map((seconds) => ({ kind: 'wait', seconds }) as const) },
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constantFrom('end' as const, 'refuse' as const, 'stop' as const), at: fc.nat(20) }),
+    arbitrary: fc.record({
+      kind: fc.constantFrom('end' as const, 'refuse' as const, 'stop' as const, 'die' as const, 'exclude' as const),
+      at: fc.nat(20),
+    }),
   },
   {
     weight: 2,
@@ -104,6 +108,15 @@ function after(cluster: ClusterView, one: Exclude<Step, { kind: 'wait' | 'round'
     if (ledger === undefined) return cluster;
     const refused = endOffers(ledger, Object.keys(ledger.offers));
     return clusterOf({ ...literal, ledgers: literal.ledgers.map((other) => (other === ledger ? refused : other)) });
+  }
+  if (one.kind === 'exclude') {
+    const excludedFromShares = one.at % 2 === 0 ? ['memMiB'] : ['gpus'];
+    return clusterOf({ ...literal, settings: { ...literal.settings, excludedFromShares } });
+  }
+  if (one.kind === 'die') {
+    const id = literal.nodes[one.at % Math.max(1, literal.nodes.length)]?.id ?? '';
+    const dead = literal.dead.includes(id) ? literal.dead.filter((other) => other !== id) : [...literal.dead, id];
+    return clusterOf({ ...literal, dead });
   }
   const placed = literal.tasks.filter(({ node }) => node !== null);
   const task = placed[one.at % Math.max(1, placed.length)];
