@@ -16,16 +16,26 @@ export interface Pool {
 
 /** Sets the level of everybody below. Those that can use less than what they would get have none. */
 export function setLevels(tree: RoleTree, root: Contender, pool: Pool): void {
-  const places = tree.counted.filter((place) => amountAt(pool.amounts, place) > 0);
+  const places = tree.counted.flatMap((place) => {
+    const amount = amountAt(pool.amounts, place);
+    return amount > 0 ? [{ place, amount, total: amountAt(tree.total, place) }] : [];
+  });
   measure(root, pool);
   distribute(root, 1, { tree, pool, places });
+}
+
+interface PoolPlace {
+  readonly place: number;
+  /** In the pool, and in the whole cluster. */
+  readonly amount: number;
+  readonly total: number;
 }
 
 interface Filling {
   readonly tree: RoleTree;
   readonly pool: Pool;
   /** The scalars that count and of which there is any. */
-  readonly places: readonly number[];
+  readonly places: readonly PoolPlace[];
 }
 
 /** The most that each can use: no more than those below it together, and no more than the role's own limit leaves. */
@@ -40,6 +50,7 @@ function measure(contender: Contender, pool: Pool): number {
 function limitPart(member: Member, pool: Amounts): number {
   if (!(member instanceof RoleNode)) return Number.POSITIVE_INFINITY;
   const { limit, charged } = member;
+  if (limit.length === 0) return Number.POSITIVE_INFINITY;
   let part = Number.POSITIVE_INFINITY;
   for (let place = 0; place < limit.length; place += 1) {
     const amount = amountAt(pool, place);
@@ -94,15 +105,14 @@ interface Slopes {
 }
 
 function slopesOf(below: readonly Contender[], filling: Filling): Slopes {
-  const { tree, pool, places } = filling;
+  const { places } = filling;
   const each = 1 + 2 * places.length;
   const values = new Float64Array(below.length * each);
   let at = 0;
   for (const one of below) {
     values[at++] = one.partMax;
-    for (const place of places) {
-      const amount = amountAt(pool.amounts, place);
-      values[at++] = (one.member.weight * amountAt(tree.total, place)) / amount;
+    for (const { place, amount, total } of places) {
+      values[at++] = (one.member.weight * total) / amount;
       values[at++] = amountAt(one.member.charged, place) / amount;
     }
   }
@@ -124,21 +134,19 @@ function partsAt({ values, each }: Slopes, level: number): number {
 }
 
 /** Which part of the pool takes this one to the level. */
-function partAt({ member, partMax }: Contender, level: number, { tree, pool, places }: Filling): number {
+function partAt({ member, partMax }: Contender, level: number, { places }: Filling): number {
   let part = partMax;
-  for (const place of places) {
-    const own = level * member.weight * amountAt(tree.total, place) - amountAt(member.charged, place);
-    part = Math.min(part, own / amountAt(pool.amounts, place));
+  for (const { place, amount, total } of places) {
+    part = Math.min(part, (level * member.weight * total - amountAt(member.charged, place)) / amount);
   }
   return Math.max(0, part);
 }
 
 /** The level that this one comes to by so large a part of the pool. */
-function levelAt({ member }: Contender, part: number, { tree, pool, places }: Filling): number {
+function levelAt({ member }: Contender, part: number, { places }: Filling): number {
   let level = member.share;
-  for (const place of places) {
-    const amount = part * amountAt(pool.amounts, place) + amountAt(member.charged, place);
-    level = Math.max(level, amount / (member.weight * amountAt(tree.total, place)));
+  for (const { place, amount, total } of places) {
+    level = Math.max(level, (part * amount + amountAt(member.charged, place)) / (member.weight * total));
   }
   return level;
 }
