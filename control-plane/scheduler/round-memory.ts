@@ -8,6 +8,7 @@ import type { ClusterView, TouchLog } from '../../shared/domain/cluster.ts';
 import type { NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import { type Amounts, accumulate, atLeastNone, ScalarNames } from './amounts.ts';
 import { EntryPlaces } from './entry-places.ts';
+import { FirstExpiry } from './first-expiry.ts';
 import { type Charge, clientKey, emptyCharge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import { type NodeStanding, standingOf } from './node-standing.ts';
 import type { HeldSums, RoleTree } from './role-tree.ts';
@@ -46,6 +47,8 @@ export interface Usage extends HeldSums {
   readonly ended: ReadonlyMap<NodeId, readonly TaskId[]>;
   /** What is free on open ones. */
   readonly headroom: Amounts;
+  /** When the first of all offers expires; infinite where there is none. */
+  readonly firstExpiryMs: number;
   /** How many of the nodes have joined. */
   readonly joined: number;
   /** What is known of a node that has a ledger. */
@@ -85,6 +88,7 @@ export class RoundMemory {
   readonly #reserved = new Map<RolePath, Amounts>();
   readonly #places = new EntryPlaces();
   readonly #trees = new RoleTrees();
+  readonly #firstExpiry = new FirstExpiry();
   #lists: RowLists = { all: [], giving: [], offering: [], filtered: [], ending: [], stranded: [] };
   #joined = 0;
   #followed: { readonly log: TouchLog; readonly mark: number } | null = null;
@@ -103,6 +107,7 @@ export class RoundMemory {
       lists: this.#lists,
       ended: this.#ended,
       headroom: this.#headroom,
+      firstExpiryMs: this.#firstExpiry.of(this.#lists.offering),
       joined: this.#joined,
       standing: (node) => this.#standings.get(node),
       tree: () => this.#trees.take(cluster, sums),
@@ -181,6 +186,8 @@ export class RoundMemory {
 
   #count({ row, isOpen, isJoined }: NodeStanding, sign: 1 | -1): void {
     if (isJoined) this.#joined += sign;
+    if (sign === 1) this.#firstExpiry.add(row);
+    else this.#firstExpiry.remove(row);
     accumulate(this.#total, atLeastNone(row.total), sign);
     if (isOpen) accumulate(this.#headroom, atLeastNone(row.freeAmounts), sign);
     for (const { role, amounts } of row.reservations) {

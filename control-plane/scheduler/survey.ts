@@ -55,6 +55,12 @@ export class Survey {
     return list;
   }
 
+  /** When the first offer expires that stands after the sweeps; infinite where there is none. */
+  get firstExpiryMs(): number {
+    if (this.#swept.length === 0) return this.#usage.firstExpiryMs;
+    return this.list('offering').reduce((first, row) => Math.min(first, row.firstExpiryMs), Number.POSITIVE_INFINITY);
+  }
+
   /** How many nodes have both joined and a ledger. */
   get joined(): number {
     return this.#usage.joined;

@@ -22,7 +22,8 @@ export function planSweeps(cluster: ClusterView, usage: Usage, nowMs: number): S
   const isThere: IsThere = ({ role, framework }) => !gone.has(clientKey(role, framework));
   const nodes = new Set(ended.keys());
   for (const { ledger } of lists.stranded) nodes.add(ledger.node);
-  for (const { ledger, firstExpiryMs } of lists.offering) {
+  const mayEnd = gone.size > 0 || usage.firstExpiryMs <= nowMs ? lists.offering : [];
+  for (const { ledger, firstExpiryMs } of mayEnd) {
     if (gone.size > 0 || firstExpiryMs <= nowMs) nodes.add(ledger.node);
   }
   return [...nodes].sort(byText).flatMap((node) => {
