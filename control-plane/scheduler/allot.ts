@@ -19,7 +19,6 @@ import type { Client, RoleTree } from './role-tree.ts';
 import { Shelf, ShelfNode } from './shelf.ts';
 import { isEnough } from './slice.ts';
 import type { Survey } from './survey.ts';
-import { isNodeOpen } from './sweeps.ts';
 import { Turns } from './turns.ts';
 import type { LeftWanting } from './unfair-withdrawals.ts';
 import type { WantedTask } from './wanted.ts';
@@ -91,7 +90,7 @@ class Allotting {
     }
     return {
       placements: this.#placements,
-      offers: [...this.#offering.drafts.values()],
+      offers: this.#offering.drafts,
       isCutOff: this.#isCutOff,
       left: this.#left(),
     };
@@ -99,7 +98,7 @@ class Allotting {
 
   #left(): LeftWanting {
     const placed = new Set(this.#placements.map(({ task }) => task));
-    const served = new Set([...this.#offering.drafts.values()].map(({ client }) => client));
+    const served = new Set(this.#offering.drafts.map(({ client }) => client));
     const takers = [...this.#takers.values()];
     const unplaced = this.#isCutOff ? [] : this.#input.wanted.filter(({ task }) => !placed.has(task.id));
     return {
@@ -163,10 +162,12 @@ class Allotting {
     if (!isLast) setLevels(this.#roles, turns.root, pool);
     else for (const { client } of takers) liftLevels(client);
     this.#offering.startOver();
-    return this.#play(turns, (taker) => {
+    const hasTasks = takers.some(({ scheduler }) => scheduler !== null);
+    const give = (taker: Taker) => {
       if (taker.hungry !== null) return this.#giveOffer(taker.hungry);
       return isBelowLevel(taker.client) && this.#place(taker);
-    });
+    };
+    return this.#play(turns, give, () => !hasTasks && this.#offering.isEmpty);
   }
 
   #mayTake({ hungry, isDone }: Taker): boolean {
@@ -174,7 +175,7 @@ class Allotting {
   }
 
   #giveOffer(hungry: HungryClient): boolean {
-    if (this.#offering.drafts.size < this.#input.offersMax) return this.#offering.giveFair(hungry);
+    if (this.#offering.drafts.length < this.#input.offersMax) return this.#offering.giveFair(hungry);
     this.#isCutOff = true;
     return false;
   }
@@ -207,9 +208,10 @@ class Allotting {
     );
   }
 
-  #play(turns: Turns, give: (taker: Taker) => boolean): boolean {
+  /** `isOver`: nothing is left for anybody, whoever still waits for a turn. */
+  #play(turns: Turns, give: (taker: Taker) => boolean, isOver: () => boolean = () => false): boolean {
     let hasGiven = false;
-    for (let client = turns.first(); client !== null; client = turns.first()) {
+    for (let client = turns.first(); client !== null && !isOver(); client = turns.first()) {
       const taker = this.#takers.get(client);
       if (taker !== undefined && give(taker)) {
         hasGiven = true;
@@ -224,8 +226,8 @@ class Allotting {
   /** What can still be given, beside what is kept for guarantees. */
   #pool(): Pool {
     const amounts: Amounts = [];
-    const rooms = this.#shelfNodes.length > 0 ? this.#shelfNodes.map(({ free }) => free) : this.#openAmounts();
-    for (const free of rooms) accumulate(amounts, free);
+    if (this.#shelfNodes.length === 0) accumulate(amounts, atLeastNone(this.#roles.headroom));
+    for (const { free } of this.#shelfNodes) accumulate(amounts, free);
     const left = amounts.map((amount, place) => Math.max(0, amount - amountAt(this.#roles.root.need, place)));
     return {
       amounts: left,
@@ -234,10 +236,6 @@ class Allotting {
         return demand === null ? 1 : this.#partOf(demand, left);
       },
     };
-  }
-
-  #openAmounts(): Amounts[] {
-    return this.#survey.rows.map(({ freeAmounts }) => atLeastNone(freeAmounts));
   }
 
   #partOf(demand: Amounts, pool: Amounts): number {
@@ -269,7 +267,7 @@ function frameworkTaker(hungry: HungryClient): Taker {
 function builtInTakers(survey: Survey, wanted: readonly WantedTask[]): Taker[] {
   if (wanted.length === 0) return [];
   const { roles } = survey;
-  const offer = { rooms: survey.openRooms(), nodesTotal: survey.rooms().length };
+  const offer = { rooms: survey.givingRooms(), nodesTotal: survey.joined };
   return [...Map.groupBy(wanted, ({ job }) => job.spec.role)].map(([role, tasks]) => ({
     client: roles.client(role, null),
     scheduler: batchFramework(offer, tasks),
@@ -294,16 +292,18 @@ function demandOfAll(tasks: readonly WantedTask[], { names }: RoleTree): Amounts
 function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[] {
   const { roles } = survey;
   const minimums = distinctMinimums(hungry);
-  return survey.rows.flatMap((row) => {
+  return survey.list('giving').flatMap((row) => {
     const isUseful = row.reserved.length > 0 || (row.hasFree && minimums.some((one) => isEnough(row.freeAmounts, one)));
-    if (!isUseful || !isNodeOpen(survey.cluster, row.ledger)) return [];
+    if (!isUseful) return [];
     const room = survey.room(row);
     return room === null ? [] : [new ShelfNode(room, row, { filters: filtersInForce(survey, row), roles })];
   });
 }
 
+/** Most frameworks share one list of them. */
 function distinctMinimums(hungry: readonly HungryClient[]): (readonly Amounts[])[] {
-  return [...new Map(hungry.map(({ minimums }) => [JSON.stringify(minimums), minimums])).values()];
+  const lists = new Set(hungry.map(({ minimums }) => minimums));
+  return [...new Map([...lists].map((minimums) => [JSON.stringify(minimums), minimums])).values()];
 }
 
 const NO_FILTERS: ReadonlyMap<string, readonly OfferFilter[]> = new Map();

@@ -2,11 +2,10 @@
  * What everybody would be due if no offer stood: the levels at which all that is free or offered would be shared. Those above
  * theirs hold more than their share; those below it are owed something.
  */
-import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
+import { type Amounts, accumulate, amountAt } from './amounts.ts';
 import { setLevels } from './levels.ts';
-import { Client, type Member, type RoleNode } from './role-tree.ts';
+import type { Client, Member, RoleTree } from './role-tree.ts';
 import type { Survey } from './survey.ts';
-import { isNodeOpen } from './sweeps.ts';
 import { contendersOf } from './turns.ts';
 
 /** A client that wants more, and how much; null: as much as there is. */
@@ -19,7 +18,8 @@ export interface Wanting {
 const TOLERANCE = 0.1;
 
 export class FairShares {
-  readonly #levels = new Map<string, number>();
+  /** The cluster as it was before the round gave anything, without any offers. */
+  readonly #bare: RoleTree;
 
   constructor(survey: Survey, wanting: readonly Wanting[]) {
     const bare = survey.again();
@@ -40,21 +40,19 @@ export class FairShares {
     };
     const root = contendersOf(bare.roles.root, demands.keys());
     setLevels(bare.roles, root, { amounts: pool, partMax });
-    for (const client of demands.keys()) {
-      for (const member of pathOf(client)) this.#levels.set(keyOf(client, member), member.level);
-    }
+    this.#bare = bare.roles;
   }
 
   /** It, or something above it, holds more than it is due. */
   isAbove(client: Client): boolean {
-    return pathOf(client).some((member) => member.share > this.#levelOf(client, member) * (1 + TOLERANCE));
+    for (const { member, level } of this.#levelsOf(client)) if (member.share > level * (1 + TOLERANCE)) return true;
+    return false;
   }
 
   /** How much of the cluster it is owed; 0 where it is only a little. */
   owed(client: Client): number {
     let owed = Number.POSITIVE_INFINITY;
-    for (const member of pathOf(client)) {
-      const level = this.#levelOf(client, member);
+    for (const { member, level } of this.#levelsOf(client)) {
       if (member.share > level * (1 - TOLERANCE)) return 0;
       owed = Math.min(owed, (level - member.share) * member.weight);
     }
@@ -67,30 +65,24 @@ export class FairShares {
    */
   need(client: Client): number {
     let missing = 1;
-    for (const member of pathOf(client)) {
-      const level = this.#levelOf(client, member);
+    for (const { member, level } of this.#levelsOf(client)) {
       if (member.share > level * (1 - TOLERANCE)) return 0;
       if (level > 0) missing = Math.min(missing, 1 - member.share / level);
     }
     return (missing < 0.5 ? 1 : 2) + (client.offers === 0 ? 1 : 0);
   }
 
-  /** Those that have none can be given all that they want. */
-  #levelOf(client: Client, member: Member): number {
-    return this.#levels.get(keyOf(client, member)) ?? Number.POSITIVE_INFINITY;
+  /** Of the client and all above it. Those that have none can be given all that they want. */
+  *#levelsOf(client: Client): Generator<{ readonly member: Member; readonly level: number }> {
+    const bare = this.#bare.client(client.role.path, client.id);
+    yield { member: client, level: bare.level };
+    yield { member: client.role.group, level: bare.role.group.level };
+    let role = client.role;
+    for (let other = bare.role; role.parent !== null && other.parent !== null; other = other.parent) {
+      yield { member: role, level: other.level };
+      role = role.parent;
+    }
   }
-}
-
-/** From the client up to the top-level role. */
-function pathOf(client: Client): Member[] {
-  const path: Member[] = [client, client.role.group];
-  for (let role: RoleNode = client.role; role.parent !== null; role = role.parent) path.push(role);
-  return path;
-}
-
-function keyOf({ role }: Client, member: Member): string {
-  const kind = member instanceof Client ? 'client' : member === role.group ? 'group' : 'role';
-  return kind === 'role' ? `role ${member.name}` : `${kind} ${role.path} ${member.name}`;
 }
 
 /** What each client holds in offers. The tree no longer charges for it. */
@@ -101,10 +93,7 @@ function offersTakenOut(survey: Survey): Map<Client, Amounts> {
 }
 
 function poolOf(survey: Survey, offered: Iterable<Amounts>): Amounts {
-  const pool: Amounts = [];
-  for (const { ledger, freeAmounts, hasFree } of survey.rows) {
-    if (hasFree && isNodeOpen(survey.cluster, ledger)) accumulate(pool, atLeastNone(freeAmounts));
-  }
+  const pool = [...survey.roles.headroom];
   for (const amounts of offered) accumulate(pool, amounts);
   return pool.map((amount, place) => Math.max(0, amount - amountAt(survey.roles.root.need, place)));
 }

@@ -5,9 +5,8 @@ import type { FrameworkId, RolePath } from '../../shared/domain/ids.ts';
 import { isInForce } from '../../shared/domain/offer-filters.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { Amounts, ScalarNames } from './amounts.ts';
-import { clientKey } from './ledger-sums.ts';
 import type { Client, RoleTree } from './role-tree.ts';
-import type { Usage } from './round-memory.ts';
+import type { Survey } from './survey.ts';
 import { takesOffers } from './sweeps.ts';
 
 /** A framework in one of its roles. */
@@ -33,22 +32,21 @@ export function hungryClients(
     .flatMap((framework) => {
       const allowance = { offers: throttled.has(framework.id) ? 1 - offersHeld(framework, roles) : OFFERS_UNBOUNDED };
       if (allowance.offers <= 0) return [];
-      return wantingRoles(cluster, framework).map((role) => ({
-        client: roles.client(role, framework.id),
-        framework,
-        key: clientKey(role, framework.id),
-        minimums: ownMinimums(framework, role, names) ?? usual,
-        allowance,
-      }));
+      return wantingRoles(cluster, framework).map((role) => {
+        const client = roles.client(role, framework.id);
+        const minimums = ownMinimums(framework, role, names) ?? usual;
+        return { client, framework, key: client.key, minimums, allowance };
+      });
     });
 }
 
 const OFFERS_UNBOUNDED = Number.MAX_SAFE_INTEGER;
 
 function wantingRoles(cluster: ClusterView, framework: Framework): RolePath[] {
-  return framework.roles
-    .filter((role) => !framework.suppressed.includes(role) && takesOffers(cluster, framework, role))
-    .sort(byText);
+  const wanting = framework.roles.filter(
+    (role) => !framework.suppressed.includes(role) && takesOffers(cluster, framework, role),
+  );
+  return wanting.length < 2 ? wanting : wanting.sort(byText);
 }
 
 function ownMinimums({ minAllocatable }: Framework, role: RolePath, names: ScalarNames): Amounts[] | null {
@@ -66,9 +64,10 @@ function offersHeld(framework: Framework, roles: RoleTree): number {
 }
 
 /** Frameworks that let an offer expire, anywhere, and are kept from that node for it still. */
-export function throttledFrameworks(cluster: ClusterView, usage: Pick<Usage, 'rows'>, nowMs: number): Set<FrameworkId> {
+export function throttledFrameworks(survey: Survey): Set<FrameworkId> {
+  const { cluster, nowMs } = survey;
   const throttled = new Set<FrameworkId>();
-  for (const { ledger } of usage.rows) {
+  for (const { ledger } of survey.list('filtered')) {
     for (const filter of ledger.filters) {
       if (filter.because !== 'expired' || !isInForce(filter, cluster.frameworks.get(filter.framework), nowMs)) continue;
       throttled.add(filter.framework);

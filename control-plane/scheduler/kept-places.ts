@@ -17,10 +17,10 @@ import {
   subtractScalars,
 } from '../../shared/domain/resources.ts';
 import { type Demand, demandOf } from './demand.ts';
+import { isNodeOpen } from './node-standing.ts';
 import type { Sweep } from './plan.ts';
 import type { Room } from './room.ts';
 import type { Survey } from './survey.ts';
-import { isNodeOpen } from './sweeps.ts';
 import { type WantedTask, wantedOrHeld } from './wanted.ts';
 
 /** A place whose task ends, for the sake of another one. */
@@ -36,7 +36,7 @@ export type EndingPlaces = ReadonlyMap<TaskId, readonly EndingPlace[]>;
 export function endingFor(survey: Survey): EndingPlaces {
   const { cluster } = survey;
   const ending = new Map<TaskId, EndingPlace[]>();
-  for (const row of survey.rows) {
+  for (const row of survey.list('ending')) {
     const { entries } = row.ledger;
     for (const id in entries) {
       const entry = entries[id];

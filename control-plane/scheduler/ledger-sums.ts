@@ -43,6 +43,8 @@ export interface LedgerSums {
   readonly charges: readonly Charge[];
   readonly reservations: readonly { readonly role: RolePath; readonly amounts: Amounts }[];
   readonly offers: readonly Offer[];
+  /** Any of its tasks is to end. */
+  readonly isEnding: boolean;
   /** When the first of the offers expires. */
   readonly firstExpiryMs: number;
   /** Places that are held, by tasks and offers. */
@@ -69,6 +71,7 @@ export function sumLedger(ledger: Ledger, names: ScalarNames): LedgerSums {
     charges: chargesOf(ledger, names),
     reservations: reservations.map(({ role, scalars }) => ({ role, amounts: names.amountsOf(scalars) })),
     offers,
+    isEnding: entries.some(({ stop, disowned }) => stop !== null && !disowned),
     firstExpiryMs: offers.reduce((first, { expiresAtMs }) => Math.min(first, expiresAtMs), Number.POSITIVE_INFINITY),
     entries: entries.length + offers.length,
     bytes:

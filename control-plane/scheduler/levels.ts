@@ -16,31 +16,41 @@ export interface Pool {
 
 /** Sets the level of everybody below. Those that can use less than what they would get have none. */
 export function setLevels(tree: RoleTree, root: Contender, pool: Pool): void {
-  const most = new Map<Contender, number>();
-  measure(root, { tree, pool, most });
-  distribute(root, 1, { tree, pool, most });
+  const places = tree.counted.flatMap((place) => {
+    const amount = amountAt(pool.amounts, place);
+    return amount > 0 ? [{ place, amount, total: amountAt(tree.total, place) }] : [];
+  });
+  measure(root, pool);
+  distribute(root, 1, { tree, pool, places });
+}
+
+interface PoolPlace {
+  readonly place: number;
+  /** In the pool, and in the whole cluster. */
+  readonly amount: number;
+  readonly total: number;
 }
 
 interface Filling {
   readonly tree: RoleTree;
   readonly pool: Pool;
-  readonly most: Map<Contender, number>;
+  /** The scalars that count and of which there is any. */
+  readonly places: readonly PoolPlace[];
 }
 
 /** The most that each can use: no more than those below it together, and no more than the role's own limit leaves. */
-function measure(contender: Contender, filling: Filling): number {
-  const { pool, most } = filling;
+function measure(contender: Contender, pool: Pool): number {
   let part = 0;
   if (contender.client !== null) part = pool.partMax(contender);
-  for (const one of contender.below) part += measure(one, filling);
-  const bounded = Math.min(part, limitPart(contender.member, pool.amounts));
-  most.set(contender, bounded);
-  return bounded;
+  for (const one of contender.below) part += measure(one, pool);
+  contender.partMax = Math.min(part, limitPart(contender.member, pool.amounts));
+  return contender.partMax;
 }
 
 function limitPart(member: Member, pool: Amounts): number {
   if (!(member instanceof RoleNode)) return Number.POSITIVE_INFINITY;
   const { limit, charged } = member;
+  if (limit.length === 0) return Number.POSITIVE_INFINITY;
   let part = Number.POSITIVE_INFINITY;
   for (let place = 0; place < limit.length; place += 1) {
     const amount = amountAt(pool, place);
@@ -58,14 +68,15 @@ function distribute(contender: Contender, part: number, filling: Filling): void 
   for (const one of below) {
     one.member.level = level;
     if (one.below.length === 0) continue;
-    const own = level === Number.POSITIVE_INFINITY ? mostOf(one, filling) : partsAt(slopesOf([one], filling), level);
-    distribute(one, own, filling);
+    distribute(one, level === Number.POSITIVE_INFINITY ? one.partMax : partAt(one, level, filling), filling);
   }
 }
 
 function levelOf(below: readonly Contender[], part: number, filling: Filling): number {
-  const wanted = below.reduce((sum, one) => sum + mostOf(one, filling), 0);
+  const wanted = below.reduce((sum, { partMax }) => sum + partMax, 0);
   if (wanted <= part) return Number.POSITIVE_INFINITY;
+  const [first] = below;
+  if (first !== undefined && below.length === 1) return levelAt(first, part, filling);
   const whole = filling.tree.shareOf(filling.pool.amounts);
   let low = Number.POSITIVE_INFINITY;
   let high = 0;
@@ -94,16 +105,14 @@ interface Slopes {
 }
 
 function slopesOf(below: readonly Contender[], filling: Filling): Slopes {
-  const { tree, pool } = filling;
-  const places = tree.counted.filter((place) => amountAt(pool.amounts, place) > 0);
+  const { places } = filling;
   const each = 1 + 2 * places.length;
   const values = new Float64Array(below.length * each);
   let at = 0;
   for (const one of below) {
-    values[at++] = mostOf(one, filling);
-    for (const place of places) {
-      const amount = amountAt(pool.amounts, place);
-      values[at++] = (one.member.weight * amountAt(tree.total, place)) / amount;
+    values[at++] = one.partMax;
+    for (const { place, amount, total } of places) {
+      values[at++] = (one.member.weight * total) / amount;
       values[at++] = amountAt(one.member.charged, place) / amount;
     }
   }
@@ -124,6 +133,20 @@ function partsAt({ values, each }: Slopes, level: number): number {
   return sum;
 }
 
-function mostOf(contender: Contender, { most }: Filling): number {
-  return most.get(contender) ?? 0;
+/** Which part of the pool takes this one to the level. */
+function partAt({ member, partMax }: Contender, level: number, { places }: Filling): number {
+  let part = partMax;
+  for (const { place, amount, total } of places) {
+    part = Math.min(part, (level * member.weight * total - amountAt(member.charged, place)) / amount);
+  }
+  return Math.max(0, part);
+}
+
+/** The level that this one comes to by so large a part of the pool. */
+function levelAt({ member }: Contender, part: number, { places }: Filling): number {
+  let level = member.share;
+  for (const { place, amount, total } of places) {
+    level = Math.max(level, (part * amount + amountAt(member.charged, place)) / (member.weight * total));
+  }
+  return level;
 }

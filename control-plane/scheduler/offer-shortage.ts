@@ -62,10 +62,8 @@ function waitsForOffers(cluster: ClusterView, framework: Framework, role: RolePa
 const NOTHING: ReadonlySet<string> = new Set();
 
 /** By client: the scalars of which it holds offers, or doesn't want to be offered any for now. */
-function choicesOf(
-  { cluster, rows, nowMs }: Survey,
-  planned: readonly PlannedOffer[],
-): ReadonlyMap<string, ReadonlySet<string>> {
+function choicesOf(survey: Survey, planned: readonly PlannedOffer[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const { cluster, nowMs } = survey;
   const choices = new Map<string, Set<string>>();
   const add = (role: RolePath, framework: FrameworkId, resources: Resources) => {
     const key = clientKey(role, framework);
@@ -73,8 +71,10 @@ function choicesOf(
     choices.set(key, names);
     for (const name of scalarNames(resources)) if (scalarOf(resources, name) > 0) names.add(name);
   };
-  for (const { ledger } of rows) {
-    for (const { role, framework, resources } of Object.values(ledger.offers)) add(role, framework, resources);
+  for (const { offers } of survey.list('offering')) {
+    for (const { role, framework, resources } of offers) add(role, framework, resources);
+  }
+  for (const { ledger } of survey.list('filtered')) {
     for (const filter of ledger.filters) {
       const { framework, role, refused } = filter;
       if (isInForce(filter, cluster.frameworks.get(framework), nowMs)) add(role, framework, refused);

@@ -46,7 +46,8 @@ interface Wish {
 }
 
 export class Offering {
-  readonly drafts = new Map<string, DraftedOffer>();
+  /** In the order in which they were decided. */
+  readonly drafts: DraftedOffer[] = [];
   readonly #roles: RoleTree;
   readonly #plain: Shelf;
   readonly #withGpus: Shelf;
@@ -54,6 +55,9 @@ export class Offering {
   readonly #usualMinimums: readonly Amounts[];
   readonly #cursors = new Map<HungryClient, { readonly plain: Cursor; readonly withGpus: Cursor }>();
   readonly #shelfOf = new Map<NodeId, { readonly shelf: Shelf; readonly node: ShelfNode }>();
+  readonly #draftsOn = new Map<ShelfNode, Map<HungryClient, DraftedOffer>>();
+  /** Nodes that take no more offers, by those whose offer there can still grow. */
+  readonly #growing = new Map<HungryClient, ShelfNode[]>();
 
   constructor(
     roles: RoleTree,
@@ -81,7 +85,7 @@ export class Offering {
 
   /** Nothing is left for anybody. */
   get isEmpty(): boolean {
-    return this.#plain.isEmpty && this.#withGpus.isEmpty;
+    return this.#plain.isEmpty && this.#withGpus.isEmpty && this.#growing.size === 0;
   }
 
   /** Something has been given of the room. */
@@ -171,9 +175,20 @@ export class Offering {
   #giveSlice(hungry: HungryClient, spare: Amounts, wishOf: (node: ShelfNode) => Wish | null): boolean {
     const shelves = this.#shelvesFor(hungry);
     return (
+      shelves.some((shelf) => this.#growOffers(hungry, { shelf, spare, wishOf })) ||
       shelves.some((shelf) => this.#cutOpened(hungry, { shelf, spare, wishOf })) ||
       shelves.some((shelf) => this.#cutWhole(hungry, { shelf, spare, wishOf })) ||
       shelves.some((shelf) => this.#giveRefused(hungry, shelf, spare))
+    );
+  }
+
+  /** Nodes that take no more offers are passed over by everybody else. */
+  #growOffers(hungry: HungryClient, search: Search): boolean {
+    const { shelf } = search;
+    const cursor = this.#cursorOf(hungry, shelf);
+    const nodes = this.#growing.get(hungry) ?? [];
+    return nodes.some(
+      (node) => shelf.nodes[node.place] === node && !node.isEmpty && this.#cut(hungry, node, { search, cursor }),
     );
   }
 
@@ -250,14 +265,21 @@ export class Offering {
   #give(hungry: HungryClient, node: ShelfNode, part: Part): boolean {
     const { client, framework, allowance } = hungry;
     const { room } = node;
-    const key = `${hungry.key} ${room.id}`;
-    const draft = this.drafts.get(key);
-    if (draft === undefined && (allowance.offers <= 0 || !hasRoomForOffer(room))) return false;
+    const drafts = this.#draftsOn.get(node) ?? new Map<HungryClient, DraftedOffer>();
+    const draft = drafts.get(hungry);
+    if (draft === undefined && allowance.offers <= 0) return false;
+    if (draft === undefined && !hasRoomForOffer(room)) {
+      if (!node.isFull) this.#fill(node, drafts.keys());
+      return false;
+    }
     room.hold(client, part, draft === undefined);
     this.touched(room);
     if (draft === undefined) {
-      this.drafts.set(key, { client, framework: framework.id, room, part });
+      const made = { client, framework: framework.id, room, part };
+      this.drafts.push(made);
+      this.#draftsOn.set(node, drafts.set(hungry, made));
       allowance.offers -= 1;
+      if (!hasRoomForOffer(room)) this.#fill(node, drafts.keys());
       return true;
     }
     draft.part = {
@@ -265,6 +287,16 @@ export class Offering {
       reserved: { ...draft.part.reserved, ...part.reserved },
     };
     return true;
+  }
+
+  /** It takes no more offers, but these can still grow. */
+  #fill(node: ShelfNode, holders: Iterable<HungryClient>): void {
+    node.isFull = true;
+    for (const hungry of holders) {
+      const nodes = this.#growing.get(hungry) ?? [];
+      this.#growing.set(hungry, nodes);
+      nodes.push(node);
+    }
   }
 
   /** Those that ask for GPUs get nodes that have some first, and leave the others to everybody else. */

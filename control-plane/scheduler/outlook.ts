@@ -27,12 +27,12 @@ import { gpuNodeKeptFilter } from './filters/gpu-node-kept.ts';
 import { portRangeFilter } from './filters/ports.ts';
 import { placeHolder } from './kept-places.ts';
 import { type LedgerSums, sumLedger } from './ledger-sums.ts';
+import { isNodeOpen } from './node-standing.ts';
 import type { PlannedOffer, PlannedPlacement } from './plan.ts';
-import { RoleTree } from './role-tree.ts';
+import type { RoleTree } from './role-tree.ts';
 import { type Room, roomOf } from './room.ts';
 import type { Usage } from './round-memory.ts';
 import type { Survey } from './survey.ts';
-import { isNodeOpen } from './sweeps.ts';
 import type { WantedTask } from './wanted.ts';
 
 /** A pending task, and what it asks for. */
@@ -80,13 +80,12 @@ export class Outlook {
 
   constructor({ survey, usage, placements, offers }: OutlookInput) {
     this.#cluster = survey.cluster;
-    this.#roles = new RoleTree(survey.cluster, usage);
+    this.#roles = usage.tree();
     const given = { placed: Map.groupBy(placements, nodeOf), offered: Map.groupBy(offers, nodeOf) };
-    const before = new Map(usage.rows.map((row) => [row.ledger.node, row]));
-    for (const row of survey.rows) {
+    for (const row of survey.list('all')) {
       const ledger = ledgerToBe(row.ledger, given);
       const sums = ledger === row.ledger ? row : sumLedger(ledger, usage.names);
-      this.#recharge(before.get(ledger.node), sums);
+      this.#recharge(usage.standing(ledger.node)?.row, sums);
       if (!isNodeOpen(survey.cluster, ledger)) continue;
       accumulate(this.#roles.headroom, atLeastNone(sums.freeAmounts));
       for (const offer of sums.offers) accumulate(this.#offered, usage.names.amountsOf(unreservedPart(offer)));

@@ -47,6 +47,7 @@ export function planPreemptions(input: PreemptionInput): PlannedStop[] {
 
 /** Those that have, or may have, a claim to what others hold. Nearly always there is none, and nothing more is worked out. */
 function contendersOf({ survey: { cluster }, unplaced, ending }: PreemptionInput): Contender[] {
+  if (unplaced.length === 0) return [];
   const demands = new Map<string, Demand>();
   const outranks = lowestPriorities(cluster);
   return unplaced.flatMap((wanted) => {

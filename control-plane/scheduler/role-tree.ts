@@ -9,8 +9,7 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import { DEFAULT_WEIGHT } from '../../shared/domain/role.ts';
 import { type Amounts, accumulate, amountAt, type ScalarNames } from './amounts.ts';
-import { type ClientId, clientKey } from './ledger-sums.ts';
-import type { Usage } from './round-memory.ts';
+import { type Charge, type ClientId, clientKey } from './ledger-sums.ts';
 
 export class Member {
   /** The order among equals. */
@@ -44,6 +43,7 @@ export class RoleNode extends Member {
   readonly need: Amounts = [];
   /** The sum of the needs of its child roles. */
   readonly childNeed: Amounts = [];
+  readonly clients = new Map<ClientId, Client>();
 
   constructor(path: RolePath, parent: RoleNode | null, terms: { weight: number; limit: Amounts; guarantee: Amounts }) {
     super(path, terms.weight);
@@ -61,9 +61,11 @@ export class Client extends Member {
   offers = 0;
   readonly id: ClientId;
   readonly role: RoleNode;
+  readonly key: string;
 
   constructor(id: ClientId, role: RoleNode) {
     super(id ?? '', DEFAULT_WEIGHT);
+    this.key = clientKey(role.path, id);
     this.id = id;
     this.role = role;
   }
@@ -82,26 +84,45 @@ export interface Given {
   readonly offers: number;
 }
 
+/** What all ledgers together hold. */
+export interface HeldSums {
+  readonly names: ScalarNames;
+  /** What all nodes have. */
+  readonly total: Amounts;
+  readonly charges: ReadonlyMap<string, Charge>;
+  /** All that is reserved, by role. */
+  readonly reserved: ReadonlyMap<RolePath, Amounts>;
+}
+
+interface Change {
+  readonly client: Client;
+  readonly given: Given;
+  readonly sign: 1 | -1;
+}
+
 export class RoleTree {
   readonly root: RoleNode;
   /** What is unallocated on nodes that take new tasks. */
   readonly headroom: Amounts = [];
   readonly total: Amounts;
-  readonly #usage: Usage;
+  readonly #usage: HeldSums;
   readonly #cluster: Pick<ClusterView, 'roles' | 'settings'>;
   readonly #counted: readonly number[];
   readonly #roles = new Map<RolePath, RoleNode>();
-  readonly #clients = new Map<string, Client>();
+  readonly #clients: Client[] = [];
   /** Whether any role has a limit, or a guarantee. */
   readonly hasLimits: boolean;
   readonly hasGuarantees: boolean;
   /** Until all that is held has been counted. */
   #isCounted = false;
+  /** Beyond what is held, in the order in which it was charged. */
+  #changes: Change[] = [];
 
-  constructor(cluster: Pick<ClusterView, 'roles' | 'settings'>, usage: Usage) {
+  constructor(cluster: Pick<ClusterView, 'roles' | 'settings'>, usage: HeldSums) {
     this.#cluster = cluster;
     this.#usage = usage;
-    this.total = usage.total;
+    // The sum itself changes while ledgers are counted anew.
+    this.total = [...usage.total];
     const excluded = new Set(cluster.settings.excludedFromShares);
     this.#counted = usage.names.names.flatMap((name, place) =>
       excluded.has(name) || amountAt(usage.total, place) <= 0 ? [] : [place],
@@ -111,10 +132,8 @@ export class RoleTree {
     this.hasGuarantees = records.some(({ guarantee }) => Object.keys(guarantee).length > 0);
     this.root = this.#makeRole('', null);
     for (const path of cluster.roles.keys()) this.role(path);
-    for (const [path, amounts] of usage.reserved) {
-      this.#charge(this.role(path), { unreserved: amounts, whole: [], holdings: 0, offers: 0 }, 1);
-    }
-    for (const charge of usage.charges.values()) this.charge(this.client(charge.role, charge.client), charge);
+    for (const [path, amounts] of usage.reserved) this.reserve(path, amounts);
+    for (const charge of usage.charges.values()) this.recount(this.client(charge.role, charge.client), charge);
     this.#isCounted = true;
     if (this.hasGuarantees) for (const role of this.#roles.values()) this.#renewNeeds(role);
   }
@@ -125,7 +144,7 @@ export class RoleTree {
   }
 
   get clients(): Iterable<Client> {
-    return this.#clients.values();
+    return this.#clients;
   }
 
   get roles(): Iterable<RoleNode> {
@@ -142,16 +161,39 @@ export class RoleTree {
   }
 
   client(path: RolePath, id: ClientId): Client {
-    const key = clientKey(path, id);
-    const known = this.#clients.get(key);
+    const role = this.role(path);
+    const known = role.clients.get(id);
     if (known !== undefined) return known;
-    const made = new Client(id, this.role(path));
-    this.#clients.set(key, made);
+    const made = new Client(id, role);
+    role.clients.set(id, made);
+    this.#clients.push(made);
     return made;
+  }
+
+  get clientsTotal(): number {
+    return this.#clients.length;
   }
 
   /** `sign` -1 takes it back. */
   charge(client: Client, given: Given, sign: 1 | -1 = 1): void {
+    this.#changes.push({ client, given, sign });
+    this.recount(client, given, sign);
+  }
+
+  /** As it was before anything was charged beyond what is held; nothing is taken for unallocated, and nobody has a level. */
+  rewind(): void {
+    for (const { client, given, sign } of this.#changes.reverse()) this.recount(client, given, sign === 1 ? -1 : 1);
+    this.#changes = [];
+    this.headroom.length = 0;
+    for (const role of [this.root, ...this.#roles.values()]) {
+      role.level = Number.POSITIVE_INFINITY;
+      role.group.level = Number.POSITIVE_INFINITY;
+    }
+    for (const client of this.#clients) client.level = Number.POSITIVE_INFINITY;
+  }
+
+  /** What is held has become more or less by this. */
+  recount(client: Client, given: Given, sign: 1 | -1 = 1): void {
     accumulate(client.charged, given.whole, sign);
     client.holdings += sign * given.holdings;
     client.offers += sign * given.offers;
@@ -161,6 +203,11 @@ export class RoleTree {
     group.holdings += sign * given.holdings;
     this.#renewShare(group);
     this.#charge(client.role, given, sign);
+  }
+
+  /** What is reserved for a role has become more or less by this. */
+  reserve(path: RolePath, amounts: Amounts, sign: 1 | -1 = 1): void {
+    this.#charge(this.role(path), { unreserved: amounts, whole: [], holdings: 0, offers: 0 }, sign);
   }
 
   shareOf(amounts: Amounts): number {

@@ -16,7 +16,7 @@ import { type EndingPlaces, endingFor, freedFor, keepPlaces } from './kept-place
 import type { DraftedOffer } from './offering.ts';
 import type { PlannedOffer, PlannedPlacement, RoundPlan } from './plan.ts';
 import { planPreemptions } from './preemption.ts';
-import { RoundMemory, type Usage } from './round-memory.ts';
+import { RoundMemory } from './round-memory.ts';
 import { Survey } from './survey.ts';
 import { planSweeps } from './sweeps.ts';
 import { needOf, unfairWithdrawals } from './unfair-withdrawals.ts';
@@ -54,7 +54,7 @@ export function planRound({
   const { placements, isCutOff } = allotment;
   const offers = numbered(cluster, { nowMs, roundNumber }, allotment.offers);
   const unplaced = isCutOff ? [] : without(queue.wanted, placements);
-  const ends = [queue.wakeAtMs, nextEnd(cluster, survey, nowMs), offers[0]?.offer.expiresAtMs ?? null];
+  const ends = [queue.wakeAtMs, nextEnd(survey), offers[0]?.offer.expiresAtMs ?? null];
   return {
     sweeps: survey.sweeps,
     placements,
@@ -107,9 +107,9 @@ function isBetter(again: Allotment, first: Allotment, shares: FairShares): boole
 }
 
 function allotAll({ survey, ending }: Kept, wanted: readonly WantedTask[]): Allotted {
-  const { cluster, nowMs } = survey;
+  const { cluster } = survey;
   const inherited = inherit(survey, { wanted, ending, freed: freedFor(cluster, survey.sweeps) });
-  const throttled = throttledFrameworks(cluster, survey, nowMs);
+  const throttled = throttledFrameworks(survey);
   const bounds = { placementsMax: ROUND_PLACEMENTS_MAX - inherited.length, offersMax: ROUND_OFFERS_MAX };
   const allotment = allot({ survey, wanted: without(wanted, inherited), throttled, ...bounds });
   return { survey, ending, allotment: { ...allotment, placements: [...inherited, ...allotment.placements] } };
@@ -124,11 +124,10 @@ interface Heirs {
 /** Those for which all others have made room get just that, before anybody's turn. */
 function inherit(survey: Survey, { wanted, ending, freed }: Heirs): PlannedPlacement[] {
   if (freed.size === 0) return [];
-  const rooms = survey.openRooms();
   return wanted.flatMap((one) => {
     const node = ending.has(one.task.id) ? undefined : freed.get(one.task.id);
     if (node === undefined) return [];
-    const there = { rooms: rooms.filter(({ id }) => id === node), nodesTotal: survey.rows.length };
+    const there = { rooms: survey.openRoomsOn(node), nodesTotal: survey.joined };
     return batchFramework(there, [one]).placeNext() ?? [];
   });
 }
@@ -154,10 +153,11 @@ function numbered(
 }
 
 /** When an offer expires or a filter ends next. */
-function nextEnd(cluster: ClusterView, { rows }: Pick<Usage, 'rows'>, nowMs: number): number | null {
+function nextEnd(survey: Survey): number | null {
+  const { cluster, nowMs } = survey;
   let first = Number.POSITIVE_INFINITY;
-  for (const { firstExpiryMs, ledger } of rows) {
-    first = Math.min(first, firstExpiryMs);
+  for (const { firstExpiryMs } of survey.list('offering')) first = Math.min(first, firstExpiryMs);
+  for (const { ledger } of survey.list('filtered')) {
     for (const filter of ledger.filters) {
       if (filter.untilMs >= first) continue;
       if (isInForce(filter, cluster.frameworks.get(filter.framework), nowMs)) first = filter.untilMs;

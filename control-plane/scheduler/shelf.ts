@@ -19,6 +19,8 @@ export class ShelfNode {
   readonly size: number;
   /** On its shelf. */
   place = 0;
+  /** It takes no more offers. */
+  isFull = false;
   readonly #roles: RoleTree;
   #free: Amounts;
   #versionSeen = 0;
@@ -42,7 +44,7 @@ export class ShelfNode {
   }
 
   get isWhole(): boolean {
-    return this.room.version === 0;
+    return this.room.version === 0 && !this.isFull;
   }
 
   get isEmpty(): boolean {
@@ -86,17 +88,18 @@ export class Shelf {
     return place;
   }
 
-  /** The place among the opened ones of the first, from here on, of which anything is left. */
+  /** The place among the opened ones of the first, from here on, of which anything is left that can be offered. */
   nextOpened(from: number): number {
     let place = follow(this.#openedNext, Math.min(from, this.opened.length));
-    while (place < this.opened.length && this.opened[place]?.isEmpty !== false) {
+    for (let node = this.opened[place]; node !== undefined; node = this.opened[place]) {
+      if (!node.isEmpty && !node.isFull) break;
       this.#openedNext[place] = place + 1;
       place = follow(this.#openedNext, place);
     }
     return place;
   }
 
-  /** Nothing is left on any node. */
+  /** Nothing is left on any node, but where it takes no more offers. */
   get isEmpty(): boolean {
     return this.nextWhole(0) >= this.nodes.length && this.nextOpened(0) >= this.opened.length;
   }

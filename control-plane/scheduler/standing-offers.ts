@@ -18,8 +18,10 @@ export interface StandingOffer {
 }
 
 /** The newest first: what has been looked at longest is the likeliest to be taken. */
-export function standingOffers({ rows, roles }: Survey): StandingOffer[] {
-  return rows
+export function standingOffers(survey: Survey): StandingOffer[] {
+  const { roles } = survey;
+  return survey
+    .list('offering')
     .flatMap((row) =>
       row.offers.map((offer) => ({
         offer,

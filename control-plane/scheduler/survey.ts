@@ -8,10 +8,10 @@ import { type Amounts, accumulate, atLeastNone } from './amounts.ts';
 import { openRooms } from './filters/all.ts';
 import { type Charge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import type { Sweep } from './plan.ts';
-import { type Client, RoleTree } from './role-tree.ts';
+import type { Client, RoleTree } from './role-tree.ts';
 import { type Room, roomOf, sweptLedger } from './room.ts';
-import { RoundMemory, type Usage } from './round-memory.ts';
-import { type EndedOfferOn, isNodeOpen, joinSweeps } from './sweeps.ts';
+import { listWith, RoundMemory, type RowLists, type Usage } from './round-memory.ts';
+import { type EndedOfferOn, joinSweeps } from './sweeps.ts';
 
 interface Offered {
   readonly unreserved: Amounts;
@@ -20,25 +20,50 @@ interface Offered {
   offers: number;
 }
 
+interface SweptRow {
+  readonly before: LedgerSums;
+  readonly row: LedgerSums;
+  readonly isOpen: boolean;
+}
+
 export class Survey {
   readonly cluster: ClusterView;
   readonly nowMs: number;
   readonly roles: RoleTree;
-  /** After the sweeps, in the order of the nodes' ids. */
-  readonly rows: readonly LedgerSums[];
   readonly sweeps: readonly Sweep[];
   readonly #usage: Usage;
   readonly #rooms = new Map<NodeId, Room | null>();
-  readonly #swept: { readonly before: LedgerSums; readonly after: LedgerSums }[] = [];
+  readonly #lists = new Map<keyof RowLists, readonly LedgerSums[]>();
+  readonly #swept: readonly SweptRow[];
 
   constructor(cluster: ClusterView, usage: Usage, { sweeps, nowMs }: { sweeps: readonly Sweep[]; nowMs: number }) {
     this.cluster = cluster;
     this.nowMs = nowMs;
     this.sweeps = sweeps;
     this.#usage = usage;
-    this.roles = new RoleTree(cluster, usage);
-    this.rows = this.#sweep(usage, sweeps);
-    if (this.roles.hasGuarantees) this.#measureHeadroom();
+    this.roles = usage.tree();
+    accumulate(this.roles.headroom, usage.headroom);
+    this.#swept = sweeps.flatMap((sweep) => this.#sweep(sweep));
+  }
+
+  /** Rows after the sweeps, in the order of the nodes' ids. */
+  list(name: keyof RowLists): readonly LedgerSums[] {
+    const known = this.#lists.get(name);
+    if (known !== undefined) return known;
+    const list = listWith(this.#usage.lists, name, this.#swept);
+    this.#lists.set(name, list);
+    return list;
+  }
+
+  /** When the first offer expires that stands after the sweeps; infinite where there is none. */
+  get firstExpiryMs(): number {
+    if (this.#swept.length === 0) return this.#usage.firstExpiryMs;
+    return this.list('offering').reduce((first, row) => Math.min(first, row.firstExpiryMs), Number.POSITIVE_INFINITY);
+  }
+
+  /** How many nodes have both joined and a ledger. */
+  get joined(): number {
+    return this.#usage.joined;
   }
 
   /** As it was before anything was given, with these offers gone as well. */
@@ -76,41 +101,43 @@ export class Survey {
       sum.offers += sign * offers;
     };
     for (const charge of this.#usage.charges.values()) count(charge, 1);
-    for (const { before, after } of this.#swept) {
+    for (const { before, row } of this.#swept) {
       for (const charge of before.charges) count(charge, -1);
-      for (const charge of after.charges) count(charge, 1);
+      for (const charge of row.charges) count(charge, 1);
     }
     return sums;
   }
 
   /** Every node that has both joined and a ledger, in the order of their ids. */
   rooms(): Room[] {
-    return this.rows.flatMap((row) => this.room(row) ?? []);
+    return this.list('all').flatMap((row) => this.room(row) ?? []);
   }
 
-  /** Those that take new tasks. */
-  openRooms(): Room[] {
-    return openRooms(this.rooms());
+  /** Those that take new tasks, and have anything left to give. */
+  givingRooms(): Room[] {
+    return openRooms(this.list('giving').flatMap((row) => this.room(row) ?? []));
   }
 
-  #sweep({ rows, names }: Usage, sweeps: readonly Sweep[]): readonly LedgerSums[] {
-    if (sweeps.length === 0) return rows;
-    const byNode = new Map(sweeps.map((sweep) => [sweep.node, sweep]));
-    return rows.map((row) => {
-      const sweep = byNode.get(row.ledger.node);
-      if (sweep === undefined) return row;
-      const swept = sumLedger(sweptLedger(row.ledger, sweep), names);
-      for (const charge of row.charges) this.roles.charge(this.roles.client(charge.role, charge.client), charge, -1);
-      for (const charge of swept.charges) this.roles.charge(this.roles.client(charge.role, charge.client), charge);
-      this.#swept.push({ before: row, after: swept });
-      return swept;
-    });
+  /** That of the node, if it takes new tasks. */
+  openRoomsOn(node: NodeId): Room[] {
+    const row = this.#swept.find(({ before }) => before.ledger.node === node)?.row ?? this.#usage.standing(node)?.row;
+    const room = row === undefined ? null : this.room(row);
+    return room === null ? [] : openRooms([room]);
   }
 
-  #measureHeadroom(): void {
-    for (const { ledger, freeAmounts, hasFree } of this.rows) {
-      if (hasFree && isNodeOpen(this.cluster, ledger)) accumulate(this.roles.headroom, atLeastNone(freeAmounts));
+  /** Takes what goes out of the tree. */
+  #sweep(sweep: Sweep): SweptRow | [] {
+    const standing = this.#usage.standing(sweep.node);
+    if (standing === undefined) return [];
+    const { row: before, isOpen } = standing;
+    const row = sumLedger(sweptLedger(before.ledger, sweep), this.roles.names);
+    for (const charge of before.charges) this.roles.charge(this.roles.client(charge.role, charge.client), charge, -1);
+    for (const charge of row.charges) this.roles.charge(this.roles.client(charge.role, charge.client), charge);
+    if (isOpen) {
+      accumulate(this.roles.headroom, atLeastNone(before.freeAmounts), -1);
+      accumulate(this.roles.headroom, atLeastNone(row.freeAmounts));
     }
+    return { before, row, isOpen };
   }
 }
 

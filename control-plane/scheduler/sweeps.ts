@@ -1,13 +1,13 @@
 /** What has to go before anything new is given: the places of tasks that have ended, and offers that can't stand any longer. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
-import { isOpen, type Ledger } from '../../shared/domain/ledger.ts';
+import type { NodeId } from '../../shared/domain/ids.ts';
+import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import { filterFor } from '../../shared/domain/offer-filters.ts';
-import { isTerminal } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
-import { clientKey, type LedgerSums } from './ledger-sums.ts';
+import { clientKey } from './ledger-sums.ts';
+import type { NodeStanding } from './node-standing.ts';
 import type { EndedOffer, OfferEnd, Sweep } from './plan.ts';
 import type { Usage } from './round-memory.ts';
 
@@ -15,36 +15,34 @@ import type { Usage } from './round-memory.ts';
 export const EXPIRED_FILTER_SECONDS = 10;
 export const EXPIRED_FILTER_SECONDS_MAX = 300;
 
+/** Looks only at nodes where something may have to go. */
 export function planSweeps(cluster: ClusterView, usage: Usage, nowMs: number): Sweep[] {
-  const isThere = presenceOf(cluster, usage);
-  return usage.rows.flatMap((row) => {
-    const tasks = endedTasks(cluster, row.ledger);
-    const offers = row.offers.length === 0 ? [] : endedOffers(cluster, { row, nowMs, isThere });
-    return tasks.length + offers.length === 0 ? [] : [{ node: row.ledger.node, tasks, offers }];
-  });
-}
-
-/** A disowned entry stays, whatever its task says, until the agent confirms that nothing of it runs. */
-function endedTasks(cluster: ClusterView, ledger: Ledger): TaskId[] {
-  const ended: TaskId[] = [];
-  for (const id in ledger.entries) {
-    if (ledger.entries[id]?.disowned !== false) continue;
-    const task = cluster.tasks.get(id);
-    if (task === undefined || isTerminal(task.state)) ended.push(id);
+  const { lists, ended } = usage;
+  const gone = goneClients(cluster, usage);
+  const isThere: IsThere = ({ role, framework }) => !gone.has(clientKey(role, framework));
+  const nodes = new Set(ended.keys());
+  for (const { ledger } of lists.stranded) nodes.add(ledger.node);
+  const mayEnd = gone.size > 0 || usage.firstExpiryMs <= nowMs ? lists.offering : [];
+  for (const { ledger, firstExpiryMs } of mayEnd) {
+    if (gone.size > 0 || firstExpiryMs <= nowMs) nodes.add(ledger.node);
   }
-  return ended.sort(byText);
+  return [...nodes].sort(byText).flatMap((node) => {
+    const standing = usage.standing(node);
+    if (standing === undefined) return [];
+    const offers = endedOffers(cluster, { standing, nowMs, isThere });
+    return standing.ended.length + offers.length === 0 ? [] : [{ node, tasks: standing.ended, offers }];
+  });
 }
 
 type IsThere = (offer: Offer) => boolean;
 
 /** Asked once for each client that holds any offer, rather than for each offer. */
-function presenceOf(cluster: ClusterView, { charges }: Usage): IsThere {
+function goneClients(cluster: ClusterView, { charges }: Usage): ReadonlySet<string> {
   const gone = new Set<string>();
   for (const [key, { role, client, offers }] of charges) {
     if (client !== null && offers > 0 && !takesOffers(cluster, cluster.frameworks.get(client), role)) gone.add(key);
   }
-  if (gone.size === 0) return () => true;
-  return ({ role, framework }) => !gone.has(clientKey(role, framework));
+  return gone;
 }
 
 /** Whether it can be made offers in this role; whether it wants any is another matter. */
@@ -53,24 +51,17 @@ export function takesOffers(cluster: ClusterView, framework: Framework | undefin
   return framework.roles.includes(role) && cluster.isConnected(framework.id);
 }
 
-/** Whether the node takes new tasks at all. */
-export function isNodeOpen(cluster: ClusterView, ledger: Ledger): boolean {
-  const { node } = ledger;
-  if (!isOpen(ledger) || !cluster.nodes.has(node) || !cluster.isAlive(node)) return false;
-  return cluster.epochs.get(node)?.ahead === undefined;
-}
-
 interface Standing {
-  readonly row: LedgerSums;
+  readonly standing: NodeStanding;
   readonly nowMs: number;
   readonly isThere: IsThere;
 }
 
-function endedOffers(cluster: ClusterView, { row, nowMs, isThere }: Standing): EndedOffer[] {
-  const isClosed = !isNodeOpen(cluster, row.ledger);
+function endedOffers(cluster: ClusterView, { standing, nowMs, isThere }: Standing): EndedOffer[] {
+  const { row, isOpen } = standing;
   const because = (offer: Offer): OfferEnd | null => {
     if (!isThere(offer)) return 'framework-gone';
-    if (isClosed) return 'node-closed';
+    if (!isOpen) return 'node-closed';
     return offer.expiresAtMs <= nowMs ? 'expired' : null;
   };
   return row.offers

@@ -13,6 +13,8 @@ export interface Contender {
   /** A heap by {@link byShare}; empty for a client. */
   readonly below: Contender[];
   readonly client: Client | null;
+  /** The part of a pool that it can use at the most, from 0 to 1; see `levels.ts`. */
+  partMax: number;
 }
 
 export class Turns {
@@ -54,10 +56,10 @@ export function byShare(a: Member, b: Member): number {
 
 /** The part of the tree that leads to these clients, in no order yet. */
 export function contendersOf(root: RoleNode, clients: Iterable<Client>): Contender {
-  const top: Contender = { member: root, parent: null, below: [], client: null };
+  const top: Contender = { member: root, parent: null, below: [], client: null, partMax: 0 };
   const known = new Map<Member, Contender>([[root, top]]);
   const add = (member: Member, parent: Contender, client: Client | null) => {
-    const contender: Contender = { member, parent, below: [], client };
+    const contender: Contender = { member, parent, below: [], client, partMax: 0 };
     parent.below.push(contender);
     known.set(member, contender);
     return contender;

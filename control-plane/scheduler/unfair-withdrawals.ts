@@ -40,7 +40,7 @@ const TASKS_MAX = 20;
 
 /** Null: nothing is in anybody's way. */
 export function unfairWithdrawals({ survey, tasks, frameworks, wanting }: LeftWanting): UnfairWithdrawals | null {
-  if (tasks.length + frameworks.length === 0 || !survey.rows.some(({ offers }) => offers.length > 0)) return null;
+  if (tasks.length + frameworks.length === 0 || survey.list('offering').length === 0) return null;
   const shares = new FairShares(survey, wanting);
   const owedTasks = tasks.filter(({ job }) => shares.owed(survey.roles.client(job.spec.role, null)) > 0);
   const owedFrameworks = frameworks.filter(({ client }) => shares.owed(client) > 0);

@@ -38,8 +38,9 @@ export interface Queue {
 export function queueOf(cluster: ClusterView, nowMs: number): Queue {
   const wanted: WantedTask[] = [];
   let wakeAtMs: number | null = null;
-  const begun = begunInLostHistory(cluster);
+  let begun: ReadonlySet<TaskId> | null = null;
   for (const task of cluster.pendingTasks()) {
+    begun ??= begunInLostHistory(cluster);
     if (begun.has(task.id)) continue;
     const verdict = wantedOrHeld(cluster, task);
     if (typeof verdict === 'string') continue;

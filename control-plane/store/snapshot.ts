@@ -33,6 +33,7 @@ import type {
   StreamRecord,
 } from './record-types.ts';
 import { decodeRecord } from './records.ts';
+import { SnapshotTouches } from './touch-log.ts';
 
 /** Kinds whose values a snapshot doesn't keep. */
 const UNKEPT_KINDS = ['ops', 'idempotency', 'secrets'] as const;
@@ -63,6 +64,7 @@ interface Kept {
 }
 
 export class Snapshot implements ClusterView {
+  readonly touched = new SnapshotTouches();
   readonly #kept = new Map<string, Kept>();
   readonly #nodes = new Map<NodeId, Node>();
   readonly #epochs = new Map<NodeId, Epoch>();
@@ -309,6 +311,8 @@ export class Snapshot implements ClusterView {
     switch (change.kind) {
       case 'cluster':
         this.#cluster = change.after;
+        // Sessions that were begun under another incarnation don't count.
+        this.touched.everything();
         return;
       case 'driver':
         this.#driver = change.after;
@@ -318,15 +322,19 @@ export class Snapshot implements ClusterView {
         return;
       case 'nodes':
         setOrDelete(this.#nodes, change.id, change.after);
+        this.touched.node(change.id);
         return;
       case 'alive':
         setOrDelete(this.#alive, change.id, change.after);
+        this.touched.node(change.id);
         return;
       case 'epochs':
         setOrDelete(this.#epochs, change.id, change.after);
+        this.touched.node(change.id);
         return;
       case 'ledger':
         setOrDelete(this.#ledgers, change.id, change.after);
+        this.touched.node(change.id);
         return;
       case 'jobs':
         this.#indexJob(change);
@@ -387,6 +395,7 @@ export class Snapshot implements ClusterView {
       removeFrom(this.#tasksByFramework, before.framework.id, id);
     }
     setOrDelete(this.#tasks, id, after);
+    this.touched.task(id);
     setOrDelete(this.#pendingTasks, id, after?.state === 'pending' ? after : null);
     if (after === null) return;
     addTo(this.#tasksByJob, after.jobUid, id, after);

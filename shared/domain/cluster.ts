@@ -11,8 +11,24 @@ import type { Role } from './role.ts';
 import type { Settings } from './settings.ts';
 import type { Task, TaskTemplate } from './task.ts';
 
+/** Which nodes and tasks have changed: for whoever works something out of all of them, time and again. */
+export interface TouchLog {
+  /** To ask from next time. */
+  readonly mark: number;
+  /** Null: it isn't known any more, so any may be another one. */
+  since(mark: number): TouchedSince | null;
+}
+
+export interface TouchedSince {
+  /** Whose record, ledger, session or lease may be another one, or gone. */
+  readonly nodes: ReadonlySet<NodeId>;
+  readonly tasks: ReadonlySet<TaskId>;
+}
+
 export interface ClusterView {
   readonly revision: number;
+  /** Always the same one for a state that moves along. Absent: nobody has watched. */
+  readonly touched?: TouchLog;
   readonly nodes: ReadonlyMap<NodeId, Node>;
   readonly epochs: ReadonlyMap<NodeId, Epoch>;
   readonly ledgers: ReadonlyMap<NodeId, Ledger>;

@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { planRound } from '../../../control-plane/scheduler/round.ts';
+import { RoundMemory } from '../../../control-plane/scheduler/round-memory.ts';
+import { SnapshotTouches } from '../../../control-plane/store/touch-log.ts';
+import type { ClusterView } from '../../../shared/domain/cluster.ts';
+import { endOffers, markStop } from '../../../shared/domain/ledger.ts';
+import { applyRound, literalOf } from '../../support/apply-plan.ts';
+import { type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
+import { arbitraryMarket, type Market } from './arbitrary-market.ts';
+
+/** A state that moves along, and notes what has changed at each step, as a mirror's does. */
+class Watched {
+  readonly #touched: SnapshotTouches;
+  #cluster: ClusterView;
+  nowMs = T0;
+
+  constructor(first: ClusterLiteral, touchesMax: number) {
+    this.#touched = new SnapshotTouches(touchesMax);
+    this.#cluster = clusterOf(first);
+  }
+
+  /** As somebody sees it that hears of changes, or (bare) that doesn't. */
+  get view(): ClusterView {
+    return { ...this.#cluster, touched: this.#touched };
+  }
+
+  get bare(): ClusterView {
+    return this.#cluster;
+  }
+
+  move(next: ClusterView): void {
+    const before = this.#cluster;
+    // A record that stays the same stays the same object.
+    const isSame = JSON.stringify(before.settings) === JSON.stringify(next.settings);
+    this.#cluster = { ...next, settings: isSame ? before.settings : next.settings };
+    const seen = [before, next].flatMap(({ nodes, ledgers, epochs }) => [nodes, ledgers, epochs]);
+    for (const node of new Set(seen.flatMap((map) => [...map.keys()]))) {
+      const facts = ({ nodes, ledgers, epochs, isAlive }: ClusterView) =>
+        [nodes.get(node), ledgers.get(node), epochs.get(node), isAlive(node)] as const;
+      const [old, present] = [facts(before), facts(next)];
+      if (old.some((fact, at) => fact !== present[at])) this.#touched.node(node);
+    }
+    for (const task of new Set([...before.tasks.keys(), ...next.tasks.keys()])) {
+      if (before.tasks.get(task) !== next.tasks.get(task)) this.#touched.task(task);
+    }
+  }
+}
+
+type Step =
+  | { readonly kind: 'round' }
+  | { readonly kind: 'wait'; readonly seconds: number }
+  | { readonly kind: 'end' | 'refuse' | 'stop' | 'die' | 'exclude'; readonly at: number }
+  | {
+      readonly kind: 'market';
+      readonly market: Market;
+      readonly nodes: number;
+      readonly others: 'none' | 'roles' | 'frameworks';
+    };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant({ kind: 'round' } as const) },
+  { weight: 2, arbitrary: fc.integer({ min: 1, max: 40 }).map((seconds) => ({ kind: 'wait', seconds }) as const) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('end' as const, 'refuse' as const, 'stop' as const, 'die' as const, 'exclude' as const),
+      at: fc.nat(20),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('market' as const),
+      market: arbitraryMarket,
+      nodes: fc.nat(31),
+      others: fc.constantFrom('none' as const, 'none' as const, 'roles' as const, 'frameworks' as const),
+    }),
+  },
+);
+
+/** Some nodes with their tasks, and perhaps all roles or frameworks, are those of another market from now on. */
+function mixed(cluster: ClusterView, { market, nodes, others }: Extract<Step, { kind: 'market' }>): ClusterLiteral {
+  const before = literalOf(cluster);
+  const isOther = (id: string) => (nodes >> Number(id.slice(1))) % 2 === 1;
+  const pick = <T>(mine: readonly T[], theirs: readonly T[], idOf: (one: T) => string) => [
+    ...mine.filter((one) => !isOther(idOf(one))),
+    ...theirs.filter((one) => isOther(idOf(one))),
+  ];
+  const tasks = [...market.tasks.filter(({ node }) => node !== null && isOther(node)), ...before.tasks];
+  return {
+    ...before,
+    nodes: pick(before.nodes, market.nodes, ({ id }) => id),
+    ledgers: pick(before.ledgers, market.ledgers, ({ node }) => node),
+    dead: pick(before.dead, market.dead, (id) => id),
+    epochs: {},
+    tasks: [...new Map(tasks.map((task) => [task.id, task])).values()],
+    ...(others === 'roles' ? { roles: market.roles } : {}),
+    ...(others === 'frameworks' ? { frameworks: market.frameworks, disconnected: market.disconnected } : {}),
+  };
+}
+
+function after(cluster: ClusterView, one: Exclude<Step, { kind: 'wait' | 'round' }>): ClusterView {
+  if (one.kind === 'market') return clusterOf(mixed(cluster, one));
+  const literal = literalOf(cluster);
+  if (one.kind === 'refuse') {
+    const ledger = literal.ledgers[one.at % Math.max(1, literal.ledgers.length)];
+    if (ledger === undefined) return cluster;
+    const refused = endOffers(ledger, Object.keys(ledger.offers));
+    return clusterOf({ ...literal, ledgers: literal.ledgers.map((other) => (other === ledger ? refused : other)) });
+  }
+  if (one.kind === 'exclude') {
+    const excludedFromShares = one.at % 2 === 0 ? ['memMiB'] : ['gpus'];
+    return clusterOf({ ...literal, settings: { ...literal.settings, excludedFromShares } });
+  }
+  if (one.kind === 'die') {
+    const id = literal.nodes[one.at % Math.max(1, literal.nodes.length)]?.id ?? '';
+    const dead = literal.dead.includes(id) ? literal.dead.filter((other) => other !== id) : [...literal.dead, id];
+    return clusterOf({ ...literal, dead });
+  }
+  const placed = literal.tasks.filter(({ node }) => node !== null);
+  const task = placed[one.at % Math.max(1, placed.length)];
+  if (task === undefined) return cluster;
+  const stop = { atMs: T0, graceMs: 0, reason: 'enough' };
+  const isEnd = one.kind === 'end';
+  const changed = { ...task, state: isEnd ? ('finished' as const) : task.state };
+  return clusterOf({
+    ...literal,
+    tasks: literal.tasks.map((other) => (other === task ? changed : other)),
+    ledgers: isEnd ? literal.ledgers : literal.ledgers.map((ledger) => markStop(ledger, task.id, stop)),
+  });
+}
+
+describe('what is remembered', () => {
+  it('makes no difference to any plan, however long the history and whatever has been heard of it', () => {
+    fc.assert(
+      fc.property(
+        arbitraryMarket,
+        fc.array(step, { minLength: 1, maxLength: 25 }),
+        fc.constantFrom(3, 1000),
+        (market, steps, touchesMax) => {
+          const watched = new Watched(market, touchesMax);
+          const [hears, sees] = [new RoundMemory(), new RoundMemory()];
+          for (const one of steps) {
+            const at = { nowMs: watched.nowMs };
+            const plan = planRound({ ...at, cluster: watched.bare });
+            expect(planRound({ ...at, cluster: watched.view, memory: hears })).toEqual(plan);
+            expect(planRound({ ...at, cluster: watched.bare, memory: sees })).toEqual(plan);
+            if (one.kind === 'wait') watched.nowMs += one.seconds * 1000;
+            else if (one.kind === 'round') watched.move(applyRound(watched.bare, plan, watched.nowMs));
+            else watched.move(after(watched.bare, one));
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
