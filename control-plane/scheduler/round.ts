@@ -155,8 +155,7 @@ function numbered(
 /** When an offer expires or a filter ends next. */
 function nextEnd(survey: Survey): number | null {
   const { cluster, nowMs } = survey;
-  let first = Number.POSITIVE_INFINITY;
-  for (const { firstExpiryMs } of survey.list('offering')) first = Math.min(first, firstExpiryMs);
+  let first = survey.firstExpiryMs;
   for (const { ledger } of survey.list('filtered')) {
     for (const filter of ledger.filters) {
       if (filter.untilMs >= first) continue;
