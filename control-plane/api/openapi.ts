@@ -3,6 +3,7 @@ import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
 import { z } from 'zod';
 import { frameworkEventSchema } from '../../shared/protocol/framework.ts';
 import { problemSchema, stopViewSchema } from '../../shared/protocol/views.ts';
+import { FRAMEWORK_EXAMPLE } from './framework-example.ts';
 import type { AnswerDocument, EndpointDocument } from './http/endpoint.ts';
 import { IDEMPOTENCY_HEADER, REPLAYED_HEADER, REQUEST_ID_HEADER, REVISION_HEADER } from './input/headers.ts';
 
@@ -25,13 +26,15 @@ const FRAMEWORKS = `Schedulers of your own: they are made offers of what nodes h
 
 A framework subscribes, which gives it an id and a session, and opens its stream. There it gets offers and what becomes of its tasks; it answers by the other calls, each of which names the session. Nothing is lost with a connection or a replica: open the stream again, anywhere, with the same session, and all offers that stand and all updates that are not acknowledged come again. A program that was started anew subscribes with its id: the session moves on, and whoever still acts in the old one is refused with \`session-moved\`. Without a stream for longer than its failover timeout, a framework is torn down, and its tasks end.
 
-    curl -X POST "$BERTH/v1/frameworks" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-      -d '{"name": "painter", "roles": ["eng/ml"], "failoverTimeoutSeconds": 600}'
-    curl -N "$BERTH/v1/frameworks/$ID/events?session=1" -H "Authorization: Bearer $TOKEN"
+A whole one, which runs one task and ends (\`BERTH\`: the address of a replica; \`TOKEN\`: a token with \`framework:run\`; save it as \`painter.mjs\` and run \`node painter.mjs\`):
+
+${FRAMEWORK_EXAMPLE.replace(/^/gm, '    ')}
 
 An update comes again, after 10 s and then ever more seldom, until it is acknowledged by its id; of each task they come one at a time and in order. An offer that is neither accepted nor declined in time is taken back, and its node is offered to this framework ever more seldom.
 
-A whole one, on the typed client, is in \`tests/example-framework\` of Berth's repository: it keeps some tasks running, over ends, lost replicas and its own death.`;
+Nodes with GPUs are kept for what asks for GPUs, unless the cluster's settings say otherwise: a framework is offered them with the capability \`gpus\` in its subscription.
+
+A larger one, on the typed client, is in \`tests/example-framework\` of Berth's repository: it keeps some tasks running, over ends, lost replicas and its own death.`;
 
 export function openApiDocument(documents: readonly EndpointDocument[], version: string): OpenApiDocument {
   const app = new OpenAPIHono();

@@ -17,7 +17,7 @@ import {
 } from '../../shared/domain/ledger-reservations.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
-import { filterFor } from '../../shared/domain/offer-filters.ts';
+import { filterFor, filterOf, type Refusing } from '../../shared/domain/offer-filters.ts';
 import type { LaunchRequest, OfferOperation } from '../../shared/domain/offer-operation.ts';
 import type { Reservation } from '../../shared/domain/reservation.ts';
 import {
@@ -82,17 +82,19 @@ export function acceptOffers(acceptance: Acceptance): Accepted {
     else progress = next;
   }
   if (faults.length > 0) return { ok: false, faults };
-  const filter = leftOver(acceptance, progress);
+  const refusing = leftOver(acceptance, progress.balance);
+  const filter = filterFor(ledger.filters, refusing);
+  const trace = filter ?? (isAnyLaunched(progress) ? null : filterOf(ledger.filters, { ...refusing, seconds: 0 }));
   return {
     ok: true,
-    ledger: filter === null ? progress.ledger : endOffers(progress.ledger, [], [filter]),
+    ledger: trace === null ? progress.ledger : endOffers(progress.ledger, [], [trace]),
     tasks: progress.tasks,
     filter,
   };
 }
 
-function leftOver({ framework, offers: [first], refuseSeconds, nowMs }: Acceptance, { ledger, balance }: Progress) {
-  return filterFor(ledger.filters, {
+function leftOver({ framework, offers: [first], refuseSeconds, nowMs }: Acceptance, balance: OfferBalance): Refusing {
+  return {
     framework,
     role: first.role,
     offer: first.id,
@@ -100,7 +102,12 @@ function leftOver({ framework, offers: [first], refuseSeconds, nowMs }: Acceptan
     because: 'unused',
     seconds: refuseSeconds,
     nowMs,
-  });
+  };
+}
+
+/** Else nothing in the ledger would tell whoever watches it that the offers were answered, and not withdrawn. */
+function isAnyLaunched({ tasks }: Progress): boolean {
+  return tasks.some(({ node }) => node !== null);
 }
 
 function carryOut(acceptance: Acceptance, progress: Progress, operation: OfferOperation): Progress | Fault {
@@ -222,7 +229,8 @@ function destroyInOffer(
   if (owner !== undefined && owner !== role) {
     return { path: '/volume', message: `"${id}" is of the role "${owner}", and the offer of "${role}"` };
   }
-  const kept = reservation === undefined ? undefined : before.reservations[reservation];
+  const isOld = reservation !== undefined && Object.hasOwn(before.reservations, reservation);
+  const kept = isOld ? before.reservations[reservation] : undefined;
   if (kept !== undefined && holdsNothingOf(offers, kept) && couldBeOffered(before, kept)) {
     return { path: '/volume', message: `"${id}" is of reservation "${kept.id}", of which the offer holds nothing` };
   }

@@ -1,38 +1,28 @@
 /**
- * The streams that frameworks have open on this replica. While one is, `connections/<framework>` says so, under a lease of this
- * replica: if it dies, the framework counts as disconnected, unless another replica has taken its stream over by then, by a
+ * The streams that frameworks have open on this replica. While one is, a record says so (see `connection-claims.ts`), under a lease
+ * of this replica: if it dies, the framework counts as disconnected, unless another replica has taken its stream over by then, by a
  * compare. Of several streams to one framework the last that was opened counts, on whichever replica; the others are told and end.
  */
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId } from '../../shared/domain/ids.ts';
 import type { FrameworkEvent } from '../../shared/protocol/framework.ts';
-import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff.ts';
-import { sleep, type Timer } from '../../shared/util/clock.ts';
+import type { Timer } from '../../shared/util/clock.ts';
 import type { Principal } from '../auth/principal.ts';
-import { LeaseGoneError } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
-import { putRecord } from '../store/records.ts';
 import type { Change } from '../store/snapshot.ts';
+import { ConnectionClaims } from './connection-claims.ts';
 import type { ServiceContext } from './context.ts';
 import { actingFramework, demandStanding, reachSession } from './framework-access.ts';
-import { FrameworkFeed } from './framework-feed.ts';
 import { dropMessages, outgoingMessages } from './framework-messages.ts';
 import { endedOffers, FrameworkOffers } from './framework-offers.ts';
-import { StreamLease } from './stream-lease.ts';
+import { OpenStream, type StreamOpening } from './open-stream.ts';
 
 /** A comment comes at least this often, so that whoever reads can tell silence from an end. */
 export const FRAMEWORK_HEARTBEAT_MS = 5000;
 
-/** How long a framework whose replica has died still counts as connected. */
-const LEASE_TTL_SECONDS = 10;
-
 /** Frameworks that may have a stream on one replica. */
 const STREAMS_MAX = 10_000;
-
-const CLAIMS_MAX = 16;
-const CATCH_UP_MS = 2000;
-const RETRY: BackoffPolicy = { baseMs: 100, factor: 2, maxMs: 5000 };
 
 /** How long another replica may take to take a question on to the stream that it holds. */
 const PEER_MS = 2000;
@@ -43,66 +33,10 @@ export interface Peers {
   readonly fetch: typeof fetch;
 }
 
-export interface StreamOpening {
-  readonly id: FrameworkId;
-  readonly session: number;
-  /** Ends the stream. To be aborted when the reader has had enough, whatever the reason. */
-  readonly signal: AbortSignal;
-}
-
-/** One stream, from its opening to its end. */
-class OpenStream {
-  readonly framework: FrameworkId;
-  readonly session: number;
-  readonly feed: FrameworkFeed;
-  /** The revision of the record that says that it is open; 0: it is being put. */
-  claim = 0;
-  isClosed = false;
-  /** Messages that were sent on it and may still be on record. */
-  readonly toldMessages = new Set<string>();
-  #wake = () => {};
-  #isWoken = false;
-  #isBroken = false;
-
-  constructor({ id, session }: StreamOpening) {
-    this.framework = id;
-    this.session = session;
-    this.feed = new FrameworkFeed(id);
-  }
-
-  get isBroken(): boolean {
-    return this.#isBroken;
-  }
-
-  /** The history that it was opened in is lost; whoever reads opens it anew. */
-  breakOff(): void {
-    this.#isBroken = true;
-  }
-
-  wake(): void {
-    this.#isWoken = true;
-    this.#wake();
-  }
-
-  /** Resolves when it was woken since the last time, or when the signal is aborted. */
-  woken(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        signal.removeEventListener('abort', done);
-        this.#isWoken = false;
-        resolve();
-      };
-      this.#wake = done;
-      signal.addEventListener('abort', done, { once: true });
-      if (this.#isWoken || signal.aborted) done();
-    });
-  }
-}
-
 export class FrameworkStreams {
   readonly #ctx: ServiceContext;
   readonly #peers: Peers;
-  readonly #lease: StreamLease;
+  readonly #claims: ConnectionClaims;
   readonly #offers: FrameworkOffers;
   readonly #open = new Map<FrameworkId, Set<OpenStream>>();
   readonly #over = new AbortController();
@@ -112,7 +46,7 @@ export class FrameworkStreams {
   constructor(ctx: ServiceContext, peers: Peers, signal: AbortSignal) {
     this.#ctx = ctx;
     this.#peers = peers;
-    this.#lease = new StreamLease({ ...ctx, ttlSeconds: LEASE_TTL_SECONDS });
+    this.#claims = new ConnectionClaims(ctx, this.#over.signal);
     this.#offers = new FrameworkOffers(ctx.mirror.snapshot.ledgers.values());
     const unsubscribe = ctx.mirror.subscribe((changes, _revision, reset) => this.#changed(changes, reset));
     const end = () => {
@@ -138,7 +72,7 @@ export class FrameworkStreams {
     const stream = new OpenStream(opening);
     this.#register(stream);
     try {
-      await this.#claim(stream, () => actingFramework(ctx, principal, opening));
+      await this.#claims.put(stream, () => actingFramework(ctx, principal, opening));
     } catch (error) {
       this.#close(stream);
       throw error;
@@ -181,55 +115,9 @@ export class FrameworkStreams {
 
   #register(stream: OpenStream): void {
     this.#count += 1;
-    this.#lease.hold();
+    this.#claims.hold();
     const others = this.#open.get(stream.framework) ?? new Set();
     this.#open.set(stream.framework, others.add(stream));
-  }
-
-  /** Puts on record that the stream is open; the framework is connected from then on. */
-  async #claim(stream: OpenStream, present: () => Framework): Promise<void> {
-    const { mirror, store } = this.#ctx;
-    const id = stream.framework;
-    stream.claim = 0;
-    for (let tries = 0; tries < CLAIMS_MAX; tries++) {
-      const result = await this.#withLease((lease) => {
-        // Read once the lease is there, like what is compared: the framework may have moved on while it was waited for.
-        const framework = present();
-        return store.transact({
-          compares: [keys.framework(id), keys.connection(id)].map((key) => ({
-            key,
-            modRevision: mirror.snapshot.modRevision(key),
-          })),
-          writes: [
-            putRecord(
-              'connections',
-              keys.connection(id),
-              { session: stream.session, replica: this.#ctx.replica.id },
-              lease,
-            ),
-            ...(framework.disconnectedSinceMs === null
-              ? []
-              : [putRecord('frameworks', keys.framework(id), { ...framework, disconnectedSinceMs: null })]),
-          ],
-        });
-      });
-      if (result.committed) {
-        stream.claim = result.revision;
-        return;
-      }
-      await mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-    }
-    throw new Refusal('conflict', `framework "${id}" kept changing; open its stream again`, { retryAfterSeconds: 1 });
-  }
-
-  async #withLease<T>(write: (lease: string) => Promise<T>): Promise<T> {
-    try {
-      return await write(await this.#lease.id());
-    } catch (error) {
-      if (!(error instanceof LeaseGoneError)) throw error;
-      this.#lease.drop();
-      return write(await this.#lease.id());
-    }
   }
 
   async *#follow(stream: OpenStream, reader: AbortSignal): AsyncGenerator<readonly FrameworkEvent[], void> {
@@ -351,16 +239,16 @@ export class FrameworkStreams {
   #dropStray(id: FrameworkId): void {
     const { snapshot } = this.#ctx.mirror;
     if (this.#open.has(id) || snapshot.connections.get(id)?.replica !== this.#ctx.replica.id) return;
-    void this.#release(id, snapshot.modRevision(keys.connection(id)));
+    void this.#claims.release(id, snapshot.modRevision(keys.connection(id)));
   }
 
   /** Never rejects. */
   async #reclaim(stream: OpenStream): Promise<void> {
-    await this.#persist(
-      () => this.#claim(stream, () => this.#presentOf(stream)),
+    await this.#claims.persist(
+      () => this.#claims.put(stream, () => this.#presentOf(stream)),
       () => stream.isClosed,
     );
-    if (stream.isClosed && stream.claim > 0) await this.#release(stream.framework, stream.claim);
+    if (stream.isClosed && stream.claim > 0) await this.#claims.release(stream.framework, stream.claim);
     stream.wake();
   }
 
@@ -378,34 +266,7 @@ export class FrameworkStreams {
     const others = this.#open.get(stream.framework);
     others?.delete(stream);
     if (others?.size === 0) this.#open.delete(stream.framework);
-    const released = stream.claim > 0 ? this.#release(stream.framework, stream.claim) : Promise.resolve();
-    released.finally(() => this.#lease.release()).catch(() => undefined);
-  }
-
-  /** Takes the record of a stream off, if it still is of that one. Never rejects. */
-  async #release(id: FrameworkId, modRevision: number): Promise<void> {
-    const key = keys.connection(id);
-    await this.#persist(
-      async () => {
-        await this.#ctx.store.transact({ compares: [{ key, modRevision }], writes: [{ type: 'delete', key }] });
-        this.#ctx.nudge();
-      },
-      () => this.#over.signal.aborted,
-    );
-  }
-
-  /** Tries until it is done or needn't be any more: a record that stays would keep a framework connected for ever. */
-  async #persist(act: () => Promise<void>, isNeedless: () => boolean): Promise<void> {
-    const { clock, random, log } = this.#ctx;
-    for (let failures = 0; ; failures++) {
-      try {
-        return await act();
-      } catch (error) {
-        if (error instanceof Refusal && error.code !== 'conflict') return;
-        log.debug({ error }, "the record of a framework's stream could not be changed; trying again");
-      }
-      if (isNeedless() || this.#over.signal.aborted) return;
-      await sleep(clock, jitteredBackoffMs(RETRY, failures, random.next()), this.#over.signal);
-    }
+    const released = stream.claim > 0 ? this.#claims.release(stream.framework, stream.claim) : Promise.resolve();
+    released.finally(() => this.#claims.letGo()).catch(() => undefined);
   }
 }

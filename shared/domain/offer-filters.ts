@@ -30,8 +30,13 @@ export interface Refusing {
 
 /** The filter that comes of it; null where nothing was left to refuse. `filters`: those of the node's ledger. */
 export function filterFor(filters: readonly OfferFilter[], refusing: Refusing): OfferFilter | null {
+  const { refused } = refusing;
+  return isNothing(refused) && refused.ports.length === 0 ? null : filterOf(filters, refusing);
+}
+
+/** The same, also of nothing: such a one keeps nothing from being offered, and tells what became of the offer. */
+export function filterOf(filters: readonly OfferFilter[], refusing: Refusing): OfferFilter {
   const { framework, role, offer, refused, because, seconds, nowMs } = refusing;
-  if (isNothing(refused) && refused.ports.length === 0) return null;
   const generation = generationOf(framework, role);
   return {
     framework: framework.id,

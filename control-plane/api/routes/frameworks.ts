@@ -181,7 +181,7 @@ function batchText(events: readonly FrameworkEvent[]): string {
 }
 
 /** What every call of a session may be answered. */
-const sessionAnswers = {
+export const sessionAnswers = {
   409: { description: 'The framework has subscribed anew: `session-moved`.' },
   410: { description: 'It was torn down: `framework-gone`.' },
 };

@@ -21,7 +21,7 @@ import { acceptOffers } from '../../services/offers.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
 import { pageOfQuery, pageQuery, replyTo } from './answers.ts';
-import { frameworkBase, frameworkParams } from './frameworks.ts';
+import { frameworkBase, frameworkParams, sessionAnswers } from './frameworks.ts';
 
 const answering = { ...frameworkBase, method: 'post', params: frameworkParams, repeatable: true } as const;
 
@@ -43,7 +43,11 @@ function answerEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
           path: '/operations',
           message: `may launch ${LAUNCHES_MAX} tasks in one call, and fewer of long ones: launch the others in further calls, on other offers`,
         },
-        answers: { 200: { description: 'What came of it.', schema: acceptedSchema } },
+        answers: {
+          200: { description: 'What came of it.', schema: acceptedSchema },
+          ...sessionAnswers,
+          409: { description: 'An offer or the session does not stand any more: `offer-gone`, `session-moved`.' },
+        },
       },
       async ({ call, params, body }) => replyTo(await acceptOffers(ctx, call, params.id, body)),
     ),
@@ -54,7 +58,7 @@ function answerEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         summary: 'Decline offers',
         description: 'Offers that do not stand any more are passed over, so the call may be repeated.',
         body: declineSchema,
-        answers: { 200: { description: 'What was declined.', schema: declinedSchema } },
+        answers: { 200: { description: 'What was declined.', schema: declinedSchema }, ...sessionAnswers },
       },
       async ({ call, params, body }) => replyTo(await declineOffers(ctx, call, params.id, body)),
     ),
@@ -70,7 +74,10 @@ function wishEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         summary: 'Ask for offers again',
         description: 'What was refused in these roles may be offered again at once, and they are no longer suppressed.',
         body: offerWishSchema,
-        answers: { 200: { description: 'In which roles it wants offers.', schema: offerWishesSchema } },
+        answers: {
+          200: { description: 'In which roles it wants offers.', schema: offerWishesSchema },
+          ...sessionAnswers,
+        },
       },
       async ({ call, params, body: { session, roles } }) =>
         replyTo(await reviveOffers(ctx, call, params.id, { session, roles: roles ?? null })),
@@ -82,7 +89,10 @@ function wishEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         summary: 'Ask for no more offers',
         description: 'In these roles, until it revives them. Offers that stand are not withdrawn.',
         body: offerWishSchema,
-        answers: { 200: { description: 'In which roles it wants offers.', schema: offerWishesSchema } },
+        answers: {
+          200: { description: 'In which roles it wants offers.', schema: offerWishesSchema },
+          ...sessionAnswers,
+        },
       },
       async ({ call, params, body: { session, roles } }) =>
         replyTo(await suppressOffers(ctx, call, params.id, { session, roles: roles ?? null })),

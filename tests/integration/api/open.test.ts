@@ -80,6 +80,14 @@ describe('the description of the API', () => {
     expect(components.schemas['Stop']?.type).toBe('object');
   });
 
+  it('says of every call of a framework how it is refused in an old session, and after a teardown', async () => {
+    const { paths } = await description();
+    for (const call of 'accept decline revive suppress kill acknowledge reconcile messages'.split(' ')) {
+      const responses = Object.keys(paths[`/v1/frameworks/{id}/${call}`]?.['post']?.responses ?? {});
+      expect([call, responses]).toEqual([call, expect.arrayContaining(['409', '410'])]);
+    }
+  });
+
   it('is a page that fetches nothing and runs nothing', async () => {
     const response = await berth.send('GET', '/docs', { token: null });
     expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { type Acceptance, type Accepted, acceptOffers } from '../../../control-plane/scheduler/accept-offers.ts';
+import { endedOffers } from '../../../control-plane/services/framework-offers.ts';
 import { addEntries, freeResources } from '../../../shared/domain/ledger.ts';
 import type { LaunchRequest, OfferOperation } from '../../../shared/domain/offer-operation.ts';
-import { NO_SCALARS, type Scalars } from '../../../shared/domain/resources.ts';
+import { isNothing, NO_SCALARS, type Scalars } from '../../../shared/domain/resources.ts';
+import { present } from '../../../shared/util/assert.ts';
 import { launchRequest } from '../../support/answers.ts';
 import {
   aFramework,
@@ -309,20 +311,6 @@ describe('changing what is reserved', () => {
     ]);
   });
 
-  it('asks for the end of a volume only with an offer of what its reservation has left, if it has anything', () => {
-    const volume = { id: 'v1', reservation: 'r1', sizeMiB: 600, by: 'alice', atMs: T0, removing: false };
-    const destroy = { type: 'destroy', volume: 'v1' } as const;
-    const of = (reservation: typeof own) =>
-      accept([destroy], {
-        ledger: { ...aLedger({ offers: [HALF], reservations: [reservation] }), volumes: { v1: volume } },
-      });
-    expect(faultsOf(of(own))).toEqual([
-      { path: '/operations/0/volume', message: '"v1" is of reservation "r1", of which the offer holds nothing' },
-    ]);
-    const usedUp = { ...own, scalars: scalars({ diskMiB: 600 }) };
-    expect(done(of(usedUp)).ledger.volumes['v1']?.removing).toBe(true);
-  });
-
   it('mounts a volume that the node has, also one that it has just made, which then has to stay', () => {
     const request = launchRequest('a', { cpus: 1, memMiB: 0 });
     const group = { ...request.template.group, mounts: [mountOf('v1')] };
@@ -388,6 +376,41 @@ describe('changing what is reserved', () => {
     ],
   ])('changes nothing for a reservation %s', (_what, accepted, path, message) => {
     expect(faultsOf(accepted)).toEqual([{ path, message: expect.stringMatching(message) }]);
+  });
+});
+
+describe('what is left of the offers', () => {
+  it('asks for the end of a volume only with an offer of what its reservation has left, if it has anything', () => {
+    const own = aReservation({ scalars: scalars({ cpus: 2, diskMiB: 1000 }) });
+    const volume = { id: 'v1', reservation: 'r1', sizeMiB: 600, by: 'alice', atMs: T0, removing: false };
+    const destroy = { type: 'destroy', volume: 'v1' } as const;
+    const of = (reservation: typeof own) =>
+      accept([destroy], {
+        ledger: { ...aLedger({ offers: [HALF], reservations: [reservation] }), volumes: { v1: volume } },
+      });
+    expect(faultsOf(of(own))).toEqual([
+      { path: '/operations/0/volume', message: '"v1" is of reservation "r1", of which the offer holds nothing' },
+    ]);
+    const usedUp = { ...own, scalars: scalars({ diskMiB: 600 }) };
+    expect(done(of(usedUp)).ledger.volumes['v1']?.removing).toBe(true);
+  });
+
+  it('is a trace of the answer, where they were used up and nothing was launched', () => {
+    const reservation = { id: 'r1', scalars: scalars({ diskMiB: 100 }), labels: {} };
+    const operations = [
+      { type: 'reserve', reservation },
+      { type: 'create', volume: { id: 'v1', reservation: 'r1', sizeMiB: 100 } },
+    ] as const;
+    const whole = anOffer({ resources: { cpus: 0, memMiB: 0, diskMiB: 100, ports: [] } });
+    const { ledger, filter } = done(accept(operations, { offers: [whole], refuseSeconds: 600 }));
+    expect(filter).toBeNull();
+    expect(ledger.filters).toMatchObject([{ offer: whole.id, because: 'unused', untilMs: T0 + 1000 }]);
+    expect(isNothing(present(ledger.filters[0], 'the trace').refused)).toBe(true);
+    const before = aLedger({ offers: [whole] });
+    expect(endedOffers({ before, after: ledger })).toEqual([]);
+    const used = launchOf(launchRequest('a', { cpus: 2, memMiB: 64 }));
+    const core = anOffer({ resources: { cpus: 2, memMiB: 64, ports: [] } });
+    expect(done(accept([used], { offers: [core] })).ledger.filters).toEqual([]);
   });
 });
 
