@@ -3,7 +3,7 @@
  * until either side is gone or something gets lost; then the connection is broken, and whoever reads opens another one.
  */
 import type { Principal } from '../../../control-plane/auth/principal.ts';
-import type { StreamOpening } from '../../../control-plane/services/framework-streams.ts';
+import type { StreamOpening } from '../../../control-plane/services/open-stream.ts';
 import { Refusal } from '../../../shared/domain/errors.ts';
 import type { FrameworkEvent } from '../../../shared/protocol/framework.ts';
 import { sleep } from '../../../shared/util/clock.ts';
