@@ -11,6 +11,7 @@ import { type Amounts, accumulate, amountAt, atLeastNone, GPUS_PLACE } from './a
 import { batchFramework } from './batch-framework.ts';
 import type { BuiltInScheduler } from './framework.ts';
 import { type HungryClient, hungryClients } from './hungry.ts';
+import { areGpuNodesKept } from './kept-gpu-nodes.ts';
 import { clientKey, type LedgerSums } from './ledger-sums.ts';
 import { type Pool, setLevels } from './levels.ts';
 import { type DraftedOffer, Offering } from './offering.ts';
@@ -75,7 +76,7 @@ class Allotting {
     this.#input = input;
     this.#roles = survey.roles;
     const hungry = hungryClients(survey.cluster, { roles: survey.roles, throttled });
-    this.#shelfNodes = hungry.length === 0 ? [] : shelfNodes(survey, hungry);
+    this.#shelfNodes = hungry.length === 0 ? [] : usefulNodes(survey, hungry);
     this.#offering = offeringOf(survey, this.#shelfNodes);
     const takers = [...builtInTakers(survey, input.wanted), ...hungry.map(frameworkTaker)];
     this.#takers = new Map(takers.map((taker) => [taker.client, taker]));
@@ -298,6 +299,14 @@ function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[
     const room = survey.room(row);
     return room === null ? [] : [new ShelfNode(room, row, { filters: filtersInForce(survey, row), roles })];
   });
+}
+
+/** Without those that are kept from all of the frameworks. */
+function usefulNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[] {
+  const nodes = shelfNodes(survey, hungry);
+  const frameworks = hungry.map(({ framework }) => framework);
+  if (!areGpuNodesKept(survey.cluster, frameworks)) return nodes;
+  return nodes.filter(({ total }) => amountAt(total, GPUS_PLACE) === 0);
 }
 
 /** Most frameworks share one list of them. */

@@ -2,7 +2,8 @@
  * What everybody would be due if no offer stood: the levels at which all that is free or offered would be shared. Those above
  * theirs hold more than their share; those below it are owed something.
  */
-import { type Amounts, accumulate, amountAt } from './amounts.ts';
+import { type Amounts, accumulate, amountAt, atLeastNone, GPUS_PLACE } from './amounts.ts';
+import { areGpuNodesKept } from './kept-gpu-nodes.ts';
 import { setLevels } from './levels.ts';
 import type { Client, Member, RoleTree } from './role-tree.ts';
 import type { Survey } from './survey.ts';
@@ -24,7 +25,7 @@ export class FairShares {
   constructor(survey: Survey, wanting: readonly Wanting[]) {
     const bare = survey.again();
     const offered = offersTakenOut(bare);
-    const pool = poolOf(bare, offered.values());
+    const pool = poolOf(bare, offered, wanting);
     const demands = new Map<Client, Amounts | null>();
     for (const [client, held] of offered) demands.set(client, held);
     for (const { client, demand } of wanting) demands.set(bare.roles.client(client.role.path, client.id), demand);
@@ -92,8 +93,15 @@ function offersTakenOut(survey: Survey): Map<Client, Amounts> {
   return new Map([...offered].map(([client, { unreserved }]) => [client, unreserved]));
 }
 
-function poolOf(survey: Survey, offered: Iterable<Amounts>): Amounts {
+function poolOf(survey: Survey, offered: ReadonlyMap<Client, Amounts>, wanting: readonly Wanting[]): Amounts {
   const pool = [...survey.roles.headroom];
-  for (const amounts of offered) accumulate(pool, amounts);
+  for (const amounts of offered.values()) accumulate(pool, amounts);
+  const clients = [...offered.keys(), ...wanting.map(({ client }) => client)];
+  const frameworks = clients.flatMap(({ id }) => (id === null ? [] : (survey.cluster.frameworks.get(id) ?? [])));
+  if (areGpuNodesKept(survey.cluster, frameworks)) {
+    for (const { total, freeAmounts } of survey.list('giving')) {
+      if (amountAt(total, GPUS_PLACE) > 0) accumulate(pool, atLeastNone(freeAmounts), -1);
+    }
+  }
   return pool.map((amount, place) => Math.max(0, amount - amountAt(survey.roles.root.need, place)));
 }

@@ -52,6 +52,20 @@ const filter = (letter: string, change: Partial<OfferFilter> = {}): OfferFilter 
   ...change,
 });
 
+describe('nodes with GPUs', () => {
+  const withGpus = aNode({ id: 'gpu', resources: { ...sized(2), gpus: 1 } });
+  const literal = { nodes: [node('n1', 3), withGpus], frameworks: ['a', 'b', 'c'].map((one) => framework(one)) };
+
+  it('are no part of what is shared among frameworks that may not use them', () => {
+    expect(offered(literal)).toEqual(['a n1 1 1000', 'b n1 1 1000', 'c n1 1 1000']);
+  });
+
+  it('are offered to those that say what they do with them', () => {
+    const frameworks = [framework('a', { capabilities: ['gpus'] }), framework('b')];
+    expect(offered({ ...literal, frameworks })).toEqual(['a gpu 2 2000', 'b n1 2.5 2500', 'a n1 0.5 500']);
+  });
+});
+
 describe('offers', () => {
   it('carry all that a framework needs to know, and a number that is never used again', () => {
     const { offers, wakeAtMs } = planRound({
