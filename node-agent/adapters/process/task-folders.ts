@@ -251,9 +251,33 @@ export class TaskFolders {
       const named = namedUser(await readFile('/etc/passwd', 'utf8'), group.user);
       return named ?? `the machine has no user ${group.user}`;
     }
-    const id = await this.#options.userIds.take(folder);
-    if (id === null) return 'every user that the node may give to a task is taken (--process-uids)';
+    const id = await this.#takeUser(folder);
+    if (id === null) return 'every user that the node may give to tasks (--process-uids) has one that runs';
     return { uid: id, gid: id, rights: '--clear-groups', isOwnUser: true };
+  }
+
+  /** Those that have ended are kept for their output, and give their users up when there are no more. */
+  async #takeUser(folder: string): Promise<number | null> {
+    for (;;) {
+      const id = await this.#options.userIds.take(folder);
+      if (id !== null || !(await this.#freeUser())) return id;
+    }
+  }
+
+  /** The one that ended first is closed to whoever is given its user next. False: all of them run. */
+  async #freeUser(): Promise<boolean> {
+    const ended = (await this.list()).filter(({ state }) => state === 'exited');
+    for (const { id } of ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))) {
+      const found = this.#seen.get(id);
+      if (found === undefined || !found.record.isOwnUser) continue;
+      const { folder, record } = found;
+      const progress = await readProgress(folder);
+      // Of one whose supervisor was killed, it is the user that tells whether something runs.
+      if (progress.type === 'begun' && progress.boot === (this.#options.bootId ?? '')) continue;
+      await chmod(folder, 0o700);
+      if (await this.#options.userIds.release(record.uid, folder)) return true;
+    }
+    return false;
   }
 
   #record(task: string, run: number, user: User): TaskRecord {
