@@ -27,6 +27,7 @@ import { describeNode, newNodeId, usableGpus } from './config/describe.ts';
 import type { GpuReport } from './config/gpus.ts';
 import { helpText } from './config/option-table.ts';
 import { type AgentOptions, parseOptions } from './config/options.ts';
+import { namedUserFaults } from './core/named-user.ts';
 import { type Agent, createAgent } from './executor/agent.ts';
 import { type AgentConfig, type Log, type Runtime, RuntimeFault } from './executor/contracts.ts';
 import { ENGINE_BACKOFF } from './executor/engine-view.ts';
@@ -85,12 +86,14 @@ async function withoutEngine({ processes, stateDir }: AgentOptions): Promise<Eng
 }
 
 async function described(options: AgentOptions, nodeId: string, { engine, rootDir }: Engine) {
-  const [machine, gpus] = await Promise.all([
+  const [machine, gpus, passwd] = await Promise.all([
     detectMachine(rootDir).catch(() => detectMachine('/')),
     findGpus(options),
+    readFile('/etc/passwd', 'utf8').catch(() => ''),
   ]);
   const found = { ...machine, ports: [DEFAULT_PORTS], gpus };
-  return describeNode({ nodeId, found, engine, agentVersion: VERSION, options });
+  const description = describeNode({ nodeId, found, engine, agentVersion: VERSION, options });
+  return { ...description, faults: [...description.faults, ...namedUserFaults(passwd, options.processes.users)] };
 }
 
 /** An operator who wants none of them is told nothing about them. */

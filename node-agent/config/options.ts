@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { NODE_ID_PATTERN } from '../../shared/domain/ids.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
 import type { StaticReservation } from '../../shared/domain/reservation.ts';
+import { USER_NAME_PATTERN } from '../core/named-user.ts';
 import { DEFAULT_RETENTION, type Retention } from '../core/retention.ts';
 import type { GpuChoice } from './gpus.ts';
 import { OPTIONS, type OptionName } from './option-table.ts';
@@ -274,7 +275,7 @@ class Checks {
 
   users(name: OptionName): readonly string[] {
     for (const user of this.#raw[name]) {
-      if (!/^[a-z_][a-zA-Z0-9_.-]{0,31}$/.test(user)) this.fault(name, `is "${user}"; it must be the name of a user`);
+      if (!USER_NAME_PATTERN.test(user)) this.fault(name, `is "${user}"; it must be the name of a user`);
     }
     return this.#raw[name];
   }

@@ -51,7 +51,7 @@ async function apply(name: string, script: string, more: readonly string[] = [])
     ...more.map((line) => `    ${line}`),
   ];
   await writeFile(file, [`name: ${name}`, 'groups:', ...group, ''].join('\n'));
-  const { code, err } = await berth(['job', 'apply', file], env());
+  const { code, err } = await berth(['job', 'apply', '--detach', file], env());
   expect(code, err).toBe(0);
 }
 

@@ -100,7 +100,8 @@ export class FencedMachine implements FenceUnderTest {
     for (const child of this.#processes.values()) child.kill('SIGKILL');
     const state = await this.state().catch(() => null);
     if (state !== null && state.keeper !== 0) endProcess(state.keeper);
-    await rm(join(this.dir, '..', '..'), { recursive: true, force: true });
+    // A write that a fence doesn't wait for, or the dead-man's last, may come in between: then it is gone through again.
+    await rm(join(this.dir, '..', '..'), { recursive: true, force: true, maxRetries: 10, retryDelay: POLL_MS });
   }
 }
 

@@ -152,7 +152,10 @@ export class ProcessRuntime implements Runtime {
   signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     return faulted('signal a task without a container', async () => {
       const found = await this.#folders.find(container);
-      if (found !== null) await signalTree(found.record, signal);
+      if (found === null) return;
+      // Where the user alone tells its processes, they may be those of another task by now.
+      if (found.record.tracking === null && (await this.#isOver(container))) return;
+      await signalTree(found.record, signal);
     });
   }
 

@@ -6,6 +6,7 @@ import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { type Random, randomId } from '../../../shared/util/random.ts';
 import { processGpuEnvironment } from '../../core/gpu-environment.ts';
 import { type Container, PROCESS_ID_PREFIX } from '../../core/model.ts';
+import { namedUser, namedUserRefusal } from '../../core/named-user.ts';
 import { type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
 import { type ContainerRequest, type Log, type RunResult, RuntimeFault } from '../../executor/contracts.ts';
 import type { Cgroups } from './cgroups.ts';
@@ -233,9 +234,8 @@ export class TaskFolders {
   /** What this machine can't do for a task of this kind; null: it can. */
   #refusalOf({ group, stopAfterDisconnectMs }: AssignedTask): string | null {
     const { users, cgroups } = this.#options;
-    if (group.user !== undefined && !users.includes(group.user)) {
-      return `the node's operator does not allow processes of the user ${group.user}; its agent would need --process-user ${group.user}`;
-    }
+    const refusal = group.user === undefined ? null : namedUserRefusal(group.user, users);
+    if (refusal !== null) return refusal;
     if (cgroups !== null) return null;
     if (stopAfterDisconnectMs !== null) {
       return 'a process outside of containers can be stopped while the node is cut off (stopAfterDisconnectSeconds) only where the machine has cgroups';
@@ -249,11 +249,36 @@ export class TaskFolders {
   async #userOf({ group }: AssignedTask, folder: string): Promise<User | string> {
     if (group.user !== undefined) {
       const named = namedUser(await readFile('/etc/passwd', 'utf8'), group.user);
-      return named ?? `the machine has no user ${group.user}`;
+      if (named === null || named.uid === 0) return `the machine has no user ${group.user} who isn't root`;
+      return { ...named, rights: '--init-groups', isOwnUser: false };
     }
-    const id = await this.#options.userIds.take(folder);
-    if (id === null) return 'every user that the node may give to a task is taken (--process-uids)';
+    const id = await this.#takeUser(folder);
+    if (id === null) return 'every user that the node may give to tasks (--process-uids) has one that runs';
     return { uid: id, gid: id, rights: '--clear-groups', isOwnUser: true };
+  }
+
+  /** Those that have ended are kept for their output, and give their users up when there are no more. */
+  async #takeUser(folder: string): Promise<number | null> {
+    for (;;) {
+      const id = await this.#options.userIds.take(folder);
+      if (id !== null || !(await this.#freeUser())) return id;
+    }
+  }
+
+  /** The one that ended first is closed to whoever is given its user next. False: all of them run. */
+  async #freeUser(): Promise<boolean> {
+    const ended = (await this.list()).filter(({ state }) => state === 'exited');
+    for (const { id } of ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))) {
+      const found = this.#seen.get(id);
+      if (found === undefined || !found.record.isOwnUser) continue;
+      const { folder, record } = found;
+      const progress = await readProgress(folder);
+      // Of one whose supervisor was killed, it is the user that tells whether something runs.
+      if (progress.type === 'begun' && progress.boot === (this.#options.bootId ?? '')) continue;
+      await chmod(folder, 0o700);
+      if (await this.#options.userIds.release(record.uid, folder)) return true;
+    }
+    return false;
   }
 
   #record(task: string, run: number, user: User): TaskRecord {
@@ -299,17 +324,6 @@ export class TaskFolders {
     this.#seen.delete(container);
     this.#ended.delete(container);
   }
-}
-
-/** As `/etc/passwd` has it. */
-export function namedUser(passwd: string, name: string): User | null {
-  const [, , uid = '', gid = ''] =
-    passwd
-      .split('\n')
-      .map((line) => line.split(':'))
-      .find(([first]) => first === name) ?? [];
-  if (!/^\d+$/.test(uid) || !/^\d+$/.test(gid)) return null;
-  return { uid: Number(uid), gid: Number(gid), rights: '--init-groups', isOwnUser: false };
 }
 
 /** Another process may have got its number meanwhile. */

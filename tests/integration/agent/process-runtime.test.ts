@@ -284,6 +284,43 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
     expect((await machine.runtime.inspect(first.id))?.state).toBe('running');
   });
 
+  it('give their users to others when they have ended and there are no more, the oldest first, and stay closed to them', async () => {
+    const userIds = { first: 1_880_100_000, last: 1_880_100_001 };
+    await machine.again({ userIds });
+    const own = (name: string) => sh(`id -u; echo ${name} >mine`);
+    const [first, second] = [await machine.start(task, own('a')), await machine.start(`${task}-2`, own('b'))];
+    for (const { id } of [first, second]) await machine.exited(id);
+    const users = [texts(await machine.read(first.id)), texts(await machine.read(second.id))];
+    const third = await machine.start(`${task}-3`, sh(`id -u; cat ${machine.work(task)}/mine; sleep 600`));
+    const lines = await until(async () => {
+      const found = await machine.read(third.id);
+      return found.length > 1 ? found : null;
+    });
+    expect(lines[0]?.text).toBe(users[0]?.[0]);
+    expect(lines.filter(({ text }) => /denied/i.test(text))).toHaveLength(1);
+    expect([texts(await machine.read(first.id)), texts(await machine.read(second.id))]).toEqual(users);
+    // It has ended, and what runs as its user is another's.
+    await machine.runtime.signal(first.id, 'SIGKILL');
+    const fourth = await machine.start(`${task}-4`, sh('sleep 600'));
+    await expect(machine.start(`${task}-5`, sh('sleep 600'))).rejects.toThrow(/--process-uids/);
+    expect(await machine.runtime.remove(first.id)).toBe(true);
+    await expect(machine.start(`${task}-5`, sh('sleep 600'))).rejects.toThrow(/--process-uids/);
+    await machine.again({ userIds });
+    const running = (await machine.runtime.list()).filter(({ state }) => state === 'running').map(({ id }) => id);
+    expect(running.sort()).toEqual([third.id, fourth.id].sort());
+  });
+
+  it('are not ended in place of one that had their user before, where only that tells their processes', async () => {
+    await machine.again({ userIds: { first: 1_880_100_000, last: 1_880_100_000 }, mountsFile: '/dev/null' });
+    const first = await machine.start(task, sh('exit 0'));
+    await machine.exited(first.id);
+    const second = await machine.start(`${task}-2`, sh('sleep 600'));
+    await machine.runtime.signal(first.id, 'SIGKILL');
+    expect(await processesOf(`${task}-2`)).not.toEqual([]);
+    expect(await machine.runtime.inspect(first.id)).toMatchObject({ state: 'exited', exitCode: 0 });
+    expect(await machine.runtime.inspect(second.id)).toMatchObject({ state: 'running' });
+  });
+
   it('run as a user of the machine only where its operator lists that one', async () => {
     const { id } = await machine.start(task, { ...sh('id -un'), user: 'nobody', workingDir: '/' });
     await machine.exited(id);

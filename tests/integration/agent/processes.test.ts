@@ -1,4 +1,6 @@
 /** Tasks without a container, under a real agent: what is reported of them, and what they outlive. */
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -157,6 +159,22 @@ describe.runIf(process.getuid?.() === 0)('a task without a container', () => {
     agent.start(ALLOW);
     expect(await agent.ended(task)).toMatchObject({ state: 'failed', reason: 'disconnected', exitCode: 137 });
   });
+});
+
+describe('users that an operator lends to tasks', () => {
+  it.each(['nosuch', 'root'])(
+    'are refused at the start, and when it is asked what the agent would tell: %s',
+    async (user) => {
+      const child = agent.start(ALLOW, '--process-user', user);
+      const [code] = await once(child, 'exit');
+      expect(code).toBe(2);
+      expect(agent.log).toContain(`--process-user is "${user}"`);
+      const main = join(import.meta.dirname, '../../../node-agent/main.ts');
+      const { status, stdout } = spawnSync(process.execPath, [main, '--describe', '--process-user', user]);
+      expect(status).toBe(2);
+      expect(JSON.parse(String(stdout)).faults).toEqual([expect.stringContaining(`--process-user is "${user}"`)]);
+    },
+  );
 });
 
 describe.runIf(process.getuid?.() === 0)('a node without a container engine', () => {

@@ -4,7 +4,6 @@ import { existsSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { launchScript, quoted } from '../../../node-agent/adapters/process/supervisor.ts';
-import { namedUser } from '../../../node-agent/adapters/process/task-folders.ts';
 
 it('takes every word for one word', () => {
   const anyText = fc
@@ -83,11 +82,4 @@ it.each([
   expect(status).toBe(code);
   expect(report).toMatch(/^unusable .+\n$/);
   expect(report).toContain(words);
-});
-
-it('finds users as the machine lists them', () => {
-  const passwd = 'root:x:0:0:root:/root:/bin/sh\nbuild:x:1001:1002::/home/build:/bin/sh\nbroken:x::\n';
-  expect(namedUser(passwd, 'build')).toMatchObject({ uid: 1001, gid: 1002, isOwnUser: false });
-  expect(namedUser(passwd, 'buil')).toBeNull();
-  expect(namedUser(passwd, 'broken')).toBeNull();
 });
