@@ -14,6 +14,8 @@ export const EXIT = {
   unreachable: 3,
   /** The token is missing, wrong or not enough. */
   denied: 4,
+  /** `logs`: some of the output that was asked for can't be had. */
+  outputMissing: 5,
   /** `berth run`: anything but the container's own exit code. */
   notTheContainer: 125,
   interrupted: 130,
