@@ -4,6 +4,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Constraint, ConstraintOperator } from '../../shared/domain/constraint.ts';
 import type { JobKey } from '../../shared/domain/ids.ts';
 import { NAME_PATTERN, NAME_RULE } from '../../shared/domain/ids.ts';
+import { WEIGHT_MAX, WEIGHT_MIN } from '../../shared/domain/role-terms.ts';
 import { parsePosition, type StatePosition } from '../../shared/protocol/position.ts';
 
 const SECONDS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 };
@@ -54,6 +55,12 @@ export function amountsGathered(
 export function decimal(text: string): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
   throw new InvalidArgumentError('It must be a number.');
+}
+
+export function weightArgument(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (value >= WEIGHT_MIN && value <= WEIGHT_MAX) return value;
+  throw new InvalidArgumentError(`It must be a number from ${WEIGHT_MIN} to ${WEIGHT_MAX}, such as 2.`);
 }
 
 export function wholeNumber(text: string): number {

@@ -14,6 +14,8 @@ export const EXIT = {
   unreachable: 3,
   /** The token is missing, wrong or not enough. */
   denied: 4,
+  /** `logs`: some of the output that was asked for can't be had. */
+  outputMissing: 5,
   /** `berth run`: anything but the container's own exit code. */
   notTheContainer: 125,
   interrupted: 130,
@@ -75,7 +77,22 @@ function describeRefusal(error: ApiError): Failure {
   const { status, requestId } = error.problem;
   const lines = error.faults.map(faultLine);
   if (status >= 500 && requestId !== '') lines.push(`request id: ${requestId}`);
-  return { exitCode: refusalExitCode(error), message: printable(error.message), lines, remedy: remedyFor(error) };
+  return {
+    exitCode: refusalExitCode(error),
+    message: printable(withoutFaults(error)),
+    lines,
+    remedy: remedyFor(error),
+  };
+}
+
+/** Many refusals name their faults, or the first of them, in the sentence as well; each gets a line of its own here. */
+function withoutFaults({ message, faults }: ApiError): string {
+  const said = faults.map((fault) => `${fault.path} ${fault.message}`);
+  const [first, ...others] = said;
+  if (first === undefined) return message;
+  const more = others.length > 0 ? `, and ${others.length} more` : '';
+  const told = [`: ${said.join('; ')}`, `: ${first}${more}`].find((text) => message.includes(text));
+  return told === undefined ? message : message.replace(told, '');
 }
 
 export function faultLine(fault: Fault): string {

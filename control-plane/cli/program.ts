@@ -31,6 +31,7 @@ Exit codes:
   2    the command line or a job file is wrong
   3    no control plane answers, or it can't serve now
   4    the token is missing, wrong or not enough
+  5    logs: some of the output can't be had
   125  berth run: Berth failed, not the container; any other code of it is the container's own
   130  interrupted
   141  the reader of the output went away

@@ -266,6 +266,7 @@ function unreachable({ node, task }: LogRequest): Refusal {
   return new Refusal(
     'conflict',
     `the output of task "${task}" is on node "${node}", which is unreachable; try again when it is back`,
+    { retryAfterSeconds: 5 },
   );
 }
 
@@ -277,6 +278,7 @@ function unanswered({ node, task }: LogRequest): Refusal {
   return new Refusal(
     'conflict',
     `the agent of node "${node}" did not send the output of task "${task}" within ${ANSWER_DEADLINE_MS / 1000} s; look at the agent's own log there, or try again`,
+    { retryAfterSeconds: 2 },
   );
 }
 

@@ -4,7 +4,14 @@
  * before takes what was checked here, neither of the node nor of the role's limit.
  */
 import { type Fault, Refusal } from '../../shared/domain/errors.ts';
-import { type NodeId, type ReservationId, type RolePath, roleWithin, type VolumeId } from '../../shared/domain/ids.ts';
+import {
+  type NodeId,
+  type OfferId,
+  type ReservationId,
+  type RolePath,
+  roleWithin,
+  type VolumeId,
+} from '../../shared/domain/ids.ts';
 import { endOffers, freeReserved, freeResources, type Ledger } from '../../shared/domain/ledger.ts';
 import {
   createVolume,
@@ -15,7 +22,7 @@ import {
 } from '../../shared/domain/ledger-reservations.ts';
 import type { Reservation, Volume } from '../../shared/domain/reservation.ts';
 import { addScalars, missingScalars, type Scalars, scalarOf, toMilli } from '../../shared/domain/resources.ts';
-import { ancestorsOf, type ScalarAmounts, scalarsOf } from '../../shared/domain/role.ts';
+import { ancestorsOf, scalarsOf } from '../../shared/domain/role.ts';
 import type {
   ReservationRequest,
   ReservationView,
@@ -25,6 +32,7 @@ import type {
 import type { Page } from '../../shared/protocol/views.ts';
 import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
+import { planReserving, type ReservingPlan } from '../scheduler/reserving.ts';
 import { claimRound } from '../store/round-claim.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit } from '../store/units.ts';
@@ -32,10 +40,10 @@ import { demand, demandOf, mayRead } from './access.ts';
 import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
 import { type Draft, type Fence, mutate } from './mutation.ts';
 import { knownNode } from './nodes.ts';
-import { offersOver, withdrawOffers, withoutOffersInTheWay } from './offer-withdrawal.ts';
+import { withdrawOffers, withoutOffersInTheWay } from './offer-withdrawal.ts';
 import { pageThrough } from './paging.ts';
 import { mountedOn, reservationView, roleOf, tasksOn, volumesOn, volumeView } from './reservation-views.ts';
-import { NO_USAGE, roleUsages, settledUsage } from './role-usage.ts';
+import { amountsText, NO_USAGE, roleUsages, settledUsage } from './role-usage.ts';
 
 export interface HoldingFilter {
   /** Null: of all nodes. */
@@ -77,16 +85,17 @@ export async function reserveOnNode(
   const draft = (): Draft<ReservationView> => {
     const { ledger } = knownNode(ctx, node);
     if (Object.hasOwn(ledger.reservations, id)) throw alreadyThere('reservation', id, node);
-    checkLimits(ctx.mirror.snapshot, role, scalars);
-    const lacking = (left: Ledger) => missingScalars(scalars, freeResources(left));
-    const freed = withoutOffersInTheWay(ledger, lacking);
+    const { snapshot } = ctx.mirror;
+    checkLimits(snapshot, role, scalars);
+    const freed = withRoomFor(ledger, scalars);
     checkFree(freed, scalars);
+    checkKept(planReserving(snapshot, { ledger: freed, role, scalars }), role, scalars);
     const by = call.principal.subject;
     const reservation: Reservation = { id, role, scalars, source: 'dynamic', by, atMs: ctx.clock.now(), labels };
     const after = orRefuse(reserve(freed, reservation));
     return draftOf(ctx, ledger, after, { status: 201, body: reservationView(after, reservation) });
   };
-  return mutate(ctx, call, draft, () => roundFor(ctx, role, scalars));
+  return mutate(ctx, call, draft, () => roundFor(ctx, node, { role, scalars }));
 }
 
 /** Gives back what was kept. What offers hold of it goes back with it; what tasks and volumes hold stands in the way. */
@@ -223,24 +232,23 @@ function alreadyThere(kind: 'reservation' | 'volume', id: string, node: NodeId):
   return new Refusal('already-exists', `node "${node}" has a ${kind} "${id}" already; choose another id`);
 }
 
-/** A claim, under which the role and those above it hold no offers that their limits have no room for beside the reservation. */
-async function roundFor(ctx: ServiceContext, role: RolePath, scalars: Scalars): ReturnType<Fence> {
+/** A claim, under which no offers are left for which limits and guarantees have no room beside the reservation. */
+async function roundFor(
+  ctx: ServiceContext,
+  node: NodeId,
+  { role, scalars }: Pick<Reservation, 'role' | 'scalars'>,
+): ReturnType<Fence> {
   const claim = await claimRound(ctx);
   if (claim === null) return null;
-  for (const path of [role, ...ancestorsOf(role)]) {
-    const { snapshot } = ctx.mirror;
-    const offers = offersOver(snapshot, path, lessened(snapshot.roles.get(path)?.limit ?? {}, scalars));
-    if (!(await withdrawOffers(ctx, claim, offers))) return null;
-  }
-  return claim;
+  const ledger = withRoomFor(knownNode(ctx, node).ledger, scalars);
+  const { withdrawn } = planReserving(ctx.mirror.snapshot, { ledger, role, scalars });
+  const offers = new Map<NodeId, OfferId[]>();
+  for (const ended of withdrawn) offers.set(ended.node, [...(offers.get(ended.node) ?? []), ended.offer.id]);
+  return (await withdrawOffers(ctx, claim, offers)) ? claim : null;
 }
 
-function lessened(limit: ScalarAmounts, scalars: Scalars): ScalarAmounts {
-  return Object.fromEntries(
-    Object.entries(limit)
-      .filter(([name]) => scalarOf(scalars, name) > 0)
-      .map(([name, amount]) => [name, toMilli(amount - scalarOf(scalars, name))]),
-  );
+function withRoomFor(ledger: Ledger, scalars: Scalars): Ledger {
+  return withoutOffersInTheWay(ledger, (left) => missingScalars(scalars, freeResources(left)));
 }
 
 /** Offers don't count: those that the limit has no room for are taken back first. */
@@ -265,6 +273,16 @@ function checkFree(ledger: Ledger, scalars: Scalars): void {
     missingScalars(scalars, free).map((name) => ({
       path: `/amounts/${name}`,
       message: `asks for ${scalarOf(scalars, name)}, and ${Math.max(0, scalarOf(free, name))} are free on node "${ledger.node}"`,
+    })),
+  );
+}
+
+/** What guarantees of other roles are short of stays unallocated, beyond what is guaranteed to the role itself. */
+function checkKept({ kept }: ReservingPlan, role: RolePath, scalars: Scalars): void {
+  refuseFor(
+    kept.map(({ name, left, unallocated, short }) => ({
+      path: `/amounts/${name}`,
+      message: `asks for ${scalarOf(scalars, name)}, and ${left} can be reserved for role "${role}": ${unallocated} are unallocated in the cluster, and kept for guarantees that are not met yet are ${amountsText(short)}`,
     })),
   );
 }

@@ -6,7 +6,8 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import { unreservedPart } from '../../shared/domain/ledger.ts';
 import { addScalars, NO_SCALARS, type Scalars, scalarNames, scalarOf } from '../../shared/domain/resources.ts';
-import { ancestorsOf } from '../../shared/domain/role.ts';
+import { ancestorsOf, type ScalarAmounts } from '../../shared/domain/role.ts';
+import { byText } from '../../shared/util/order.ts';
 
 export interface RoleUsage {
   readonly tasks: Scalars;
@@ -31,6 +32,32 @@ export function roleUsages(cluster: Pick<ClusterView, 'ledgers'>): ReadonlyMap<R
     for (const { role, scalars } of Object.values(reservations)) charge(role, 'reservations', scalars);
   }
   return usages;
+}
+
+/** What is reserved for each role itself, over all nodes. */
+export function reservedByRole(cluster: Pick<ClusterView, 'ledgers'>): ReadonlyMap<RolePath, ScalarAmounts> {
+  const sums = new Map<RolePath, Scalars>();
+  for (const { reservations } of cluster.ledgers.values()) {
+    for (const { role, scalars } of Object.values(reservations)) {
+      sums.set(role, addScalars(sums.get(role) ?? NO_SCALARS, scalars));
+    }
+  }
+  return new Map([...sums].map(([role, sum]) => [role, amountsOf(sum)]));
+}
+
+function amountsOf(sum: Scalars): ScalarAmounts {
+  return Object.fromEntries(scalarNames(sum).map((name) => [name, scalarOf(sum, name)]));
+}
+
+/** Names enough of them to go on from. */
+const NAMED_MAX = 5;
+
+/** `4 for role "prod", 2 for role "ops"`: the largest first. */
+export function amountsText(parts: readonly { readonly role: RolePath; readonly amount: number }[]): string {
+  const sorted = [...parts].sort((a, b) => b.amount - a.amount || byText(a.role, b.role));
+  const named = sorted.slice(0, NAMED_MAX).map(({ role, amount }) => `${amount} for role "${role}"`);
+  const more = sorted.length > NAMED_MAX ? ` and ${sorted.length - NAMED_MAX} more roles` : '';
+  return `${named.join(', ')}${more}`;
 }
 
 export function totalUsage({ tasks, offers, reservations }: RoleUsage): Scalars {

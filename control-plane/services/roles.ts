@@ -6,7 +6,17 @@ import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import { type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { type Scalars, scalarNames } from '../../shared/domain/resources.ts';
 import type { Role, ScalarAmounts } from '../../shared/domain/role.ts';
-import { heldOver, overpromised, type RoleTable, type RoleTerms, termsFaults } from '../../shared/domain/role-terms.ts';
+import {
+  amountIn,
+  type Excess,
+  heldOver,
+  overpromised,
+  type Promisable,
+  promisedBesideReserved,
+  type RoleTable,
+  type RoleTerms,
+  termsFaults,
+} from '../../shared/domain/role-terms.ts';
 import type { RoleView } from '../../shared/protocol/roles.ts';
 import type { Page } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
@@ -20,7 +30,7 @@ import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { type Draft, type Fence, mutate } from './mutation.ts';
 import { offersOver, withdrawOffers } from './offer-withdrawal.ts';
 import { pageThrough } from './paging.ts';
-import { capacityOf, NO_USAGE, roleUsages, settledUsage } from './role-usage.ts';
+import { amountsText, capacityOf, NO_USAGE, reservedByRole, roleUsages, settledUsage } from './role-usage.ts';
 import { RoleBook } from './role-view.ts';
 import { checkVersion, type Unversioned, versioned } from './set-version.ts';
 
@@ -142,7 +152,7 @@ function checkTerms(snapshot: Snapshot, path: RolePath, terms: RoleTerms, force:
   const objections = force ? [] : objectionsTo(snapshot, path, terms);
   if (objections.length === 0) return;
   const said = objections.map((fault) => `${fault.path} ${fault.message}`).join('; ');
-  throw new Refusal('conflict', `role "${path}" is left as it is: ${said}; with "force": true it is set all the same`, {
+  throw new Refusal('conflict', `role "${path}" is left as it is: ${said}; with force it is set all the same`, {
     faults: objections,
   });
 }
@@ -159,17 +169,43 @@ function objectionsTo(snapshot: Snapshot, path: RolePath, { limit, guarantee }: 
     ...undeclared(capacity, { before: before?.guarantee ?? {}, after: guarantee }).map((name) =>
       noSuchScalar('guarantee', name, capacity),
     ),
-    ...overpromised(snapshot.roles, after, capacity)
-      .filter(({ name }) => scalarNames(capacity).includes(name))
-      .map(({ name, asked, there }) => ({
-        path: `/guarantee/${name}`,
-        message: `brings what all roles are promised to ${asked}, and the nodes have ${there}`,
-      })),
+    ...promiseFaults(snapshot, path, { after, capacity }),
     ...heldOver(before?.limit ?? {}, limit, held).map(({ name, asked, there }) => ({
       path: `/limit/${name}`,
       message: `is ${asked}, and ${there} are held in tasks and reservations`,
     })),
   ];
+}
+
+function promiseFaults(
+  snapshot: Snapshot,
+  path: RolePath,
+  { after, capacity }: { after: RoleTable; capacity: Scalars },
+): Fault[] {
+  const known = ({ name }: Excess) => scalarNames(capacity).includes(name);
+  const promised = overpromised(snapshot.roles, after, capacity).filter(known);
+  const reserved = reservedByRole(snapshot);
+  const beside = promisedBesideReserved(snapshot.roles, after, { total: capacity, reserved }).filter(
+    (excess) => known(excess) && !promised.some(({ name }) => name === excess.name),
+  );
+  return [
+    ...promised.map(({ name, asked, there }) => ({
+      path: `/guarantee/${name}`,
+      message: `brings what all roles are promised to ${asked}, and the nodes have ${there}`,
+    })),
+    ...beside.map(({ name, asked, there }) => ({
+      path: `/guarantee/${name}`,
+      message: `brings what all roles are promised, and what is reserved beyond that, to ${asked}, and the nodes have ${there}; reserved are ${reservedText(reserved, path, name)}`,
+    })),
+  ];
+}
+
+/** Of others only: what is reserved for the role, and those below it, counts towards its guarantee. */
+function reservedText(reserved: Promisable['reserved'], path: RolePath, name: string): string {
+  const others = [...reserved]
+    .map(([role, amounts]) => ({ role, amount: amountIn(amounts, name) ?? 0 }))
+    .filter(({ role, amount }) => amount > 0 && !roleWithin(role, path));
+  return amountsText(others);
 }
 
 function tableWith({ roles }: Snapshot, path: RolePath, terms: Pick<RoleTerms, 'limit' | 'guarantee'>): RoleTable {

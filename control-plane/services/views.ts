@@ -2,7 +2,13 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion, StopRequest } from '../../shared/domain/job.ts';
-import { freeResources, type Ledger, usedResources } from '../../shared/domain/ledger.ts';
+import {
+  freeResources,
+  type Ledger,
+  offeredResources,
+  reservedScalars,
+  usedResources,
+} from '../../shared/domain/ledger.ts';
 import type { Epoch, Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
 import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
@@ -200,6 +206,8 @@ export function nodeView(
     unreachableSince: cluster.isAlive(node.id) ? null : optionalTime(unreachableSinceMs),
     total: resourcesView(ledger.total),
     used: resourcesView(usedResources(ledger)),
+    offered: resourcesView(offeredResources(ledger)),
+    reserved: mutable(reservedScalars(ledger)),
     free: resourcesView(freeResources(ledger)),
     attributes: { ...node.attributes },
     consent: mutable(node.consent),

@@ -53,7 +53,8 @@ function parseReservation(part: string): StaticReservation & { readonly faults: 
   const { change, faults } = parseResources(part.slice(colon + 1));
   const { cpus = 0, memMiB = 0, diskMiB = 0, gpus = 0, custom, ports } = change;
   const scalars: Scalars = { cpus, memMiB, diskMiB, gpus, custom };
-  const isEmpty = faults.length === 0 && scalarNames(scalars).every((name) => scalarOf(scalars, name) === 0);
+  const isEmpty =
+    faults.length === 0 && ports === undefined && scalarNames(scalars).every((name) => scalarOf(scalars, name) === 0);
   return {
     role,
     scalars,

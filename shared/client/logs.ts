@@ -20,8 +20,8 @@ export type LogEvent =
   | { readonly kind: 'line'; readonly line: LogLine }
   /** The output is complete as far as it was asked for. The state is the task's at that time. */
   | { readonly kind: 'end'; readonly state: TaskState; readonly exitCode: number | null }
-  /** The output, or the rest of it, can't be had: why. Nothing follows. */
-  | { readonly kind: 'error'; readonly message: string };
+  /** The output, or the rest of it, can't be had now: why, and whether that passes. Nothing follows. */
+  | { readonly kind: 'error'; readonly message: string; readonly isPassing: boolean };
 
 const lineSchema: z.ZodType<LogLine> = z.object({
   at: z.string(),
@@ -31,7 +31,7 @@ const lineSchema: z.ZodType<LogLine> = z.object({
   error: z.string().optional(),
 });
 const endSchema = z.object({ state: z.enum(TASK_STATES), exitCode: z.number().int().nullable() });
-const errorSchema = z.object({ message: z.string() });
+const errorSchema = z.object({ message: z.string(), retryAfterSeconds: z.number().optional() });
 
 /** Yields lines, and last of all one `end` or `error`, unless the signal is aborted before. */
 export async function* readLogs(transport: Transport, task: string, query: LogQuery): AsyncGenerator<LogEvent, void> {
@@ -70,8 +70,10 @@ function parseLogEvent(address: string, type: string, data: string): LogEvent | 
       return { kind: 'line', line: parse(lineSchema) };
     case 'end':
       return { kind: 'end', ...parse(endSchema) };
-    case 'error':
-      return { kind: 'error', ...parse(errorSchema) };
+    case 'error': {
+      const { message, retryAfterSeconds } = parse(errorSchema);
+      return { kind: 'error', message, isPassing: retryAfterSeconds !== undefined };
+    }
     default:
       return null;
   }

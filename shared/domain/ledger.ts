@@ -103,6 +103,18 @@ export function usedResources(ledger: Ledger): Resources {
   return sumResources(Object.values(ledger.entries).map((entry) => entry.resources));
 }
 
+/** What frameworks are offered, of reservations or not. */
+export function offeredResources(ledger: Ledger): Resources {
+  return sumResources(Object.values(ledger.offers).map((offer) => offer.resources));
+}
+
+/** What is kept for roles, used or not. */
+export function reservedScalars(ledger: Ledger): Scalars {
+  return Object.values(ledger.reservations)
+    .map(({ scalars }) => scalars)
+    .reduce(addScalars, NO_SCALARS);
+}
+
 /**
  * What can still be given to any role: neither held by tasks or offers, nor reserved. Scalars are negative where the node
  * shrank under what it holds.

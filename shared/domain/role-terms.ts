@@ -35,12 +35,12 @@ export function amountIn(amounts: ScalarAmounts, name: string): number | undefin
  * children.
  */
 export function promisedTo(roles: RoleTable, path: RolePath): ScalarAmounts {
-  return promiseIn(roles, childrenIn(roles), path);
+  return promiseIn(roles, childrenIn(roles.keys()), path);
 }
 
 /** What is promised to all roles together. */
 export function promisedInAll(roles: RoleTable): ScalarAmounts {
-  const children = childrenIn(roles);
+  const children = childrenIn(roles.keys());
   return sumOf(childrenOf(children, ROOT).map((path) => promiseIn(roles, children, path)));
 }
 
@@ -49,7 +49,7 @@ export function promisedInAll(roles: RoleTable): ScalarAmounts {
  * children that are promised more than their parent. Of a table without contradictions, these are all that the role can bring.
  */
 export function termsFaults(roles: RoleTable, path: RolePath): Fault[] {
-  const children = childrenIn(roles);
+  const children = childrenIn(roles.keys());
   return [path, ...ancestorsOf(path)].flatMap((level) => {
     const terms = roles.get(level);
     if (terms === undefined) return [];
@@ -105,9 +105,25 @@ export interface Excess {
   readonly there: number;
 }
 
+/** What of the cluster is there to be promised. */
+export interface Promisable {
+  /** What all nodes have. */
+  readonly total: Scalars;
+  /** What is reserved for each role. A guarantee counts it; beyond that it is lost to all others. */
+  readonly reserved: ReadonlyMap<RolePath, ScalarAmounts>;
+}
+
 /** Of which scalars the change promises more than `total` holds. What was promised too much before is nothing new. */
 export function overpromised(before: RoleTable, after: RoleTable, total: Scalars): Excess[] {
-  const [was, is] = [promisedInAll(before), promisedInAll(after)];
+  return excessOver(total, promisedInAll(before), promisedInAll(after));
+}
+
+/** Of which scalars the change promises more than `total` holds beside what is reserved. */
+export function promisedBesideReserved(before: RoleTable, after: RoleTable, { total, reserved }: Promisable): Excess[] {
+  return excessOver(total, boundInAll(before, reserved), boundInAll(after, reserved));
+}
+
+function excessOver(total: Scalars, was: ScalarAmounts, is: ScalarAmounts): Excess[] {
   return Object.keys(is)
     .sort()
     .flatMap((name) => {
@@ -131,10 +147,10 @@ export function heldOver(before: ScalarAmounts, limit: ScalarAmounts, held: Scal
 /** The children of this are the roles at the top. */
 const ROOT = '';
 
-/** By role, those right below it for which something is set, or for something below them. */
-function childrenIn(roles: RoleTable): ReadonlyMap<RolePath, ReadonlySet<RolePath>> {
+/** By role, those right below it that are among the paths, or above one of them. */
+function childrenIn(paths: Iterable<RolePath>): ReadonlyMap<RolePath, ReadonlySet<RolePath>> {
   const children = new Map<RolePath, Set<RolePath>>();
-  for (const path of roles.keys()) {
+  for (const path of paths) {
     const chain = [path, ...ancestorsOf(path), ROOT];
     for (const [at, child] of chain.slice(0, -1).entries()) {
       const parent = chain[at + 1] ?? ROOT;
@@ -158,6 +174,21 @@ function promiseIn(
 ): ScalarAmounts {
   const below = sumOf(childrenOf(children, path).map((child) => promiseIn(roles, children, child)));
   return { ...below, ...roles.get(path)?.guarantee };
+}
+
+/** What all roles together keep from others: promised, or reserved beyond that. */
+function boundInAll(roles: RoleTable, reserved: Promisable['reserved']): ScalarAmounts {
+  const children = childrenIn([...roles.keys(), ...reserved.keys()]);
+  const boundIn = (path: RolePath): ScalarAmounts => {
+    const below = childrenOf(children, path).map(boundIn);
+    const held = sumOf([...below, reserved.get(path) ?? {}]);
+    const guarantee = roles.get(path)?.guarantee ?? {};
+    const names = new Set([...Object.keys(held), ...Object.keys(guarantee)]);
+    return Object.fromEntries(
+      [...names].map((name) => [name, Math.max(amountIn(held, name) ?? 0, amountIn(guarantee, name) ?? 0)]),
+    );
+  };
+  return sumOf(childrenOf(children, ROOT).map(boundIn));
 }
 
 function sumOf(list: readonly ScalarAmounts[]): ScalarAmounts {

@@ -190,8 +190,10 @@ export const nodeViewSchema = z
     drain: z.object({ startedAt: time, deadline: time.nullable(), by: z.string() }).nullable(),
     unreachableSince: time.nullable(),
     total: resourcesViewSchema,
-    used: resourcesViewSchema,
-    free: resourcesViewSchema,
+    used: resourcesViewSchema.describe('What tasks hold, of reservations or not.'),
+    offered: resourcesViewSchema.describe('What frameworks are offered, of reservations or not.'),
+    reserved: scalarsViewSchema.describe('What is kept for roles, used or not.'),
+    free: resourcesViewSchema.describe('What any role can still be given: neither held, nor offered, nor reserved.'),
     attributes: z.record(z.string(), z.string()),
     consent: z.object({
       hostNetwork: z.boolean(),

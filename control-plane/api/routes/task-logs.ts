@@ -33,7 +33,7 @@ export function taskLogEndpoints(parts: ApiParts): readonly Endpoint[] {
         path: '/v1/tasks/{id}/logs',
         summary: "Read a task's output",
         description:
-          'As text: standard output and error as they came. As events: `log` with a line and its time as id, then `end` with the state and exit code of the task, or `error`; resumes from the header Last-Event-ID.',
+          'As text: standard output and error as they came. As events: `log` with a line and its time as id, then `end` with the state and exit code of the task, or `error` (with `retryAfterSeconds` where a later try may do); resumes from the header Last-Event-ID.',
         params: taskParams,
         query: z.strictObject({
           follow: z.boolean().default(false).describe('Go on until the task ends; wait for one that has not started.'),
@@ -147,8 +147,8 @@ async function* logEvents(
   } catch (error) {
     // What broke off goes on somewhere: the body breaks off too, and the client resumes after the last line it has.
     if (error instanceof LogInterrupted || read.signal.aborted) throw error;
-    const { code, detail } = problemOf(error, read.requestId, parts.ctx.log);
-    yield sentEvent({ event: 'error', data: { code, message: detail } });
+    const { code, detail, retryAfterSeconds } = problemOf(error, read.requestId, parts.ctx.log);
+    yield sentEvent({ event: 'error', data: { code, message: detail, retryAfterSeconds } });
     return;
   }
   yield await lastEvent(parts, read);

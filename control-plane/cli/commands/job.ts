@@ -2,12 +2,12 @@
 import type { Command } from 'commander';
 import { allPages } from '../../../shared/client/client.ts';
 import { ApiError } from '../../../shared/client/errors.ts';
-import type { JobKey } from '../../../shared/domain/ids.ts';
+import type { JobKey, TaskId } from '../../../shared/domain/ids.ts';
 import type { JobVersionView, JobView, PlanView } from '../../../shared/protocol/views.ts';
 import { jobKey, jobName, wholeNumber } from '../arguments.ts';
 import { EXIT } from '../exit.ts';
 import { followJob } from '../follow/follow-job.ts';
-import { createTaskOutput } from '../follow/task-output.ts';
+import { createTaskOutput, incompleteOutput } from '../follow/task-output.ts';
 import { hasEnded, hasStarted, type JobSnapshot } from '../follow/watch-job.ts';
 import type { Io } from '../io.ts';
 import { type JobDocument, jobFileError, readJobFiles } from '../job-file.ts';
@@ -226,7 +226,10 @@ function addLogs(job: Command, io: Io): void {
       const key = jobKey(text, flags.role);
       const { signal } = new AbortController();
       if (flags.follow === true) {
-        await followJob(session, key, { until: hasEnded, output: true, quiet: true, signal });
+        const gaps: (readonly TaskId[])[] = [];
+        const onMissing = (tasks: readonly TaskId[]) => void gaps.push(tasks);
+        await followJob(session, key, { until: hasEnded, output: true, quiet: true, signal, onMissing });
+        for (const tasks of gaps) throw incompleteOutput(tasks);
         return;
       }
       const { body } = await session.client.jobs.get(key);
@@ -235,7 +238,8 @@ function addLogs(job: Command, io: Io): void {
       );
       const output = createTaskOutput(session, { follow: false, prefix: true, tail: flags.tail }, signal);
       for (const task of tasks) if (task.job?.uid === body.uid && task.node !== null) output.add(task);
-      await output.finish();
+      const incomplete = await output.finish();
+      if (incomplete.length > 0) throw incompleteOutput(incomplete);
     });
 }
 

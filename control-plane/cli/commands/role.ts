@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { allPages } from '../../../shared/client/client.ts';
 import { ApiError } from '../../../shared/client/errors.ts';
 import type { RoleView } from '../../../shared/protocol/roles.ts';
-import { amountsArgument, decimal } from '../arguments.ts';
+import { amountsArgument, weightArgument } from '../arguments.ts';
 import { CliError, EXIT } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { renderRole, roleShape } from '../output/role-shapes.ts';
@@ -54,7 +54,7 @@ export function addRoleCommands(program: Command, io: Io): void {
     .command('set')
     .description("Set a role's weight, limit and guarantee.")
     .argument('<role>', 'its path')
-    .option('--weight <number>', 'beside its siblings, twice the weight is due twice the share', decimal)
+    .option('--weight <number>', 'beside its siblings, twice the weight is due twice the share', weightArgument)
     .option('--limit <amounts>', 'what it may hold at the most, with all below it', amountsArgument)
     .option('--no-limit', 'no limit')
     .option('--guarantee <amounts>', 'what it can always come to hold, with all below it', amountsArgument)

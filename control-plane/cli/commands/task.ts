@@ -5,7 +5,7 @@ import { ApiError } from '../../../shared/client/errors.ts';
 import type { TaskView } from '../../../shared/protocol/views.ts';
 import { gathered, wholeNumber } from '../arguments.ts';
 import { CliError, EXIT } from '../exit.ts';
-import { createTaskOutput } from '../follow/task-output.ts';
+import { createTaskOutput, incompleteOutput } from '../follow/task-output.ts';
 import type { Io } from '../io.ts';
 import { renderTask, taskShape } from '../output/shapes.ts';
 import { counted } from '../output/text.ts';
@@ -79,7 +79,7 @@ function addLogs(task: Command, io: Io): void {
     .command('logs')
     .description("Show a task's output: its stdout on stdout, its stderr on stderr.")
     .argument('<task>', ANY_PREFIX)
-    .option('-f, --follow', 'go on until the task ends; one that has not started is waited for')
+    .option('-f, --follow', 'go on until the task ends; one that has not started, or whose node is away, is waited for')
     .option('--tail <n>', 'only the last lines of what there is', wholeNumber)
     .option('--since <time>', 'only after this time (RFC 3339), or of the last so long (5m)')
     .option('-t, --timestamps', 'start each line with its time')
@@ -94,7 +94,8 @@ function addLogs(task: Command, io: Io): void {
       const query = { follow, tail, since, timestamps, prefix: false };
       const output = createTaskOutput(session, query, new AbortController().signal);
       output.add(found);
-      await output.finish();
+      const incomplete = await output.finish();
+      if (incomplete.length > 0) throw incompleteOutput(incomplete);
     });
 }
 

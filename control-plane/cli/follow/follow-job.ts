@@ -1,5 +1,5 @@
 /** Stays with a job until it has started or ended: tells its progress, shows its output, and says what it came to. */
-import type { JobKey } from '../../../shared/domain/ids.ts';
+import type { JobKey, TaskId } from '../../../shared/domain/ids.ts';
 import { sleep } from '../../../shared/util/clock.ts';
 import { EXIT } from '../exit.ts';
 import type { Session } from '../session.ts';
@@ -13,6 +13,8 @@ export interface FollowOptions {
   readonly output: boolean;
   /** Say nothing about progress. */
   readonly quiet?: boolean;
+  /** Not all output could be shown: of these tasks, as far as that is known. */
+  readonly onMissing?: (tasks: readonly TaskId[]) => void;
   readonly signal: AbortSignal;
 }
 
@@ -38,7 +40,8 @@ export async function followJob(session: Session, key: JobKey, options: FollowOp
         for (const task of snapshot.tasks) output.add(task);
       }
       if (!options.until(snapshot)) continue;
-      if (output !== null) await finishOutput(session, output, outputSignal);
+      const missing = output === null ? [] : await finishOutput(session, output, outputSignal);
+      if (missing === null || missing.length > 0) options.onMissing?.(missing ?? []);
       return snapshot;
     }
     return null;
@@ -51,11 +54,19 @@ function countWanted({ job }: JobSnapshot): number {
   return job.spec.groups.reduce((sum, group) => sum + group.count, 0);
 }
 
-async function finishOutput(session: Session, output: TaskOutput, signal: AbortSignal): Promise<void> {
-  const finished = output.finish().then(() => true);
-  const late = sleep(session.io.clock, OUTPUT_REST_MAX_MS, signal).then(() => false);
-  if ((await Promise.race([finished, late])) || signal.aborted) return;
-  session.printer.note('The rest of the output did not come in time; `berth job logs` may show it later.');
+/** The tasks whose output has gaps; null: some of it didn't come in time. */
+async function finishOutput(
+  session: Session,
+  output: TaskOutput,
+  signal: AbortSignal,
+): Promise<readonly TaskId[] | null> {
+  const late = sleep(session.io.clock, OUTPUT_REST_MAX_MS, signal).then(() => null);
+  const missing = await Promise.race([output.finish(), late]);
+  if (signal.aborted) return [];
+  if (missing === null) {
+    session.printer.note('The rest of the output did not come in time; `berth job logs` may show it later.');
+  }
+  return missing;
 }
 
 /**

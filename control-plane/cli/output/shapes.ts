@@ -230,12 +230,16 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
     name: name as string,
     total: node.total[name],
     used: node.used[name],
+    offered: node.offered[name],
+    reserved: node.reserved[name],
     free: node.free[name],
   }));
   const custom = Object.keys(node.total.custom).map((name) => ({
     name,
     total: node.total.custom[name] ?? 0,
     used: node.used.custom[name] ?? 0,
+    offered: node.offered.custom[name] ?? 0,
+    reserved: node.reserved.custom[name] ?? 0,
     free: node.free.custom[name] ?? 0,
   }));
   const ports = node.total.ports.map(({ first, last }) => `${first}-${last}`).join(', ');
@@ -274,6 +278,8 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
       { header: 'RESOURCE', value: (row) => row.name },
       { header: 'TOTAL', value: (row) => String(row.total), align: 'right' },
       { header: 'USED', value: (row) => String(row.used), align: 'right' },
+      { header: 'OFFERED', value: (row) => String(row.offered), align: 'right' },
+      { header: 'RESERVED', value: (row) => String(row.reserved), align: 'right' },
       { header: 'FREE', value: (row) => String(row.free), align: 'right' },
     ],
     [...amounts, ...custom],

@@ -69,6 +69,7 @@ describe('settings', () => {
     const [first, second] = ['eng/ml:cpus=0.5,custom.licenses=2', 'ops:diskMiB=5000'];
     expect(options([...enough, '--reservations', `${first}; ${second};`]).reservations).toEqual(both);
     expect(options([...enough, '--reservations', first, '--reservations', second]).reservations).toEqual(both);
+    expect(parseReservations(['eng:ports=1-2']).faults).toEqual(["names ports, which can't be reserved"]);
     expect(options(enough, { BERTH_RESERVATIONS: `${first};${second}` }).reservations).toEqual(both);
     expect(options(enough).reservations).toEqual([]);
   });

@@ -3,7 +3,19 @@ import { painter } from '../../../control-plane/cli/output/paint.ts';
 import { renderNode, renderTask } from '../../../control-plane/cli/output/shapes.ts';
 import { nodeView, taskView } from '../../../control-plane/services/views.ts';
 import type { GpuDevice } from '../../../shared/domain/node.ts';
-import { aGroup, aJob, aLedger, aNode, anEntry, aTask, clusterOf, someResources, T0 } from '../../support/builders.ts';
+import {
+  aGroup,
+  aJob,
+  aLedger,
+  aNode,
+  anEntry,
+  anOffer,
+  aReservation,
+  aTask,
+  clusterOf,
+  someResources,
+  T0,
+} from '../../support/builders.ts';
 
 const options = { paint: painter(false), nowMs: T0, width: null };
 const job = aJob({ spec: { groups: [aGroup({ resources: { gpus: 2 } })] } });
@@ -21,6 +33,26 @@ function rendered(gpus: readonly GpuDevice[], devices: readonly string[]) {
 
 const card = { id: 'GPU-a', product: 'NVIDIA H100', memoryMiB: 81_920, driver: '580.1', parent: null };
 const instance = { ...card, id: 'MIG-b', product: 'NVIDIA H100 MIG 1g.10gb', memoryMiB: 0, parent: 'GPU-c' };
+
+describe('the amounts of a node', () => {
+  it('say what is in offers and what is reserved, beside what tasks hold', () => {
+    const ledger = aLedger({
+      total: { cpus: 8, memMiB: 0, diskMiB: 0, gpus: 0, custom: {}, ports: [] },
+      offers: [anOffer({ resources: { cpus: 1.5, memMiB: 0 } })],
+      reservations: [aReservation({ scalars: { cpus: 2, memMiB: 0, diskMiB: 0, gpus: 0, custom: {} } })],
+    });
+    const view = nodeView(clusterOf({ ledgers: [ledger] }), aNode({ id: ledger.node }), ledger);
+    expect(view).toMatchObject({
+      used: { cpus: 0 },
+      offered: { cpus: 1.5 },
+      reserved: { cpus: 2 },
+      free: { cpus: 4.5 },
+    });
+    const shown = renderNode(view, [], options);
+    expect(shown).toMatch(/^RESOURCE +TOTAL +USED +OFFERED +RESERVED +FREE$/m);
+    expect(shown).toMatch(/^cpus +8 +0 +1\.5 +2 +4\.5$/m);
+  });
+});
 
 describe('GPUs', () => {
   it('are a table of their node, with who holds them, and a line of their task', () => {

@@ -16,6 +16,7 @@ describe('what is kept of a node', () => {
     const reserved = await cli.berth(['node', 'reserve', 'edge-1', 'eng/ml', 'cpus=2,memMiB=1G', '--id', 'training']);
     expect(reserved).toMatchObject({ code: 0, out: 'training\n' });
     expect(reserved.err).toBe('cpus=2,memMiB=1024 of node edge-1 is kept for role eng/ml\n');
+    expect((await cli.berth(['node', 'show', 'edge-1'])).out).toMatch(/^cpus +4 +0 +0 +2 +2$/m);
     const listed = await cli.berth(['node', 'reservations', 'edge-1']);
     expect(listed.out).toMatch(/^edge-1 +training +eng\/ml +cpus=2,memMiB=1024 +cpus=2,memMiB=1024 +0 +0 +dynamic /m);
     expect((await cli.berth(['node', 'reservations', '--role', 'ops', '-o', 'name'])).out).toBe('');

@@ -38,16 +38,23 @@ describe('berth role', () => {
     const tooMuch = ['role', 'set', 'ops', '--guarantee', 'cpus=5'];
     const refused = await cli.berth(tooMuch);
     expect(refused).toMatchObject({ code: 1, out: '' });
-    expect(refused.err).toContain('/guarantee/cpus: brings what all roles are promised to 5, and the nodes have 4');
+    expect(refused.err).toBe(
+      'berth: role "ops" is left as it is; with force it is set all the same\n' +
+        '  /guarantee/cpus: brings what all roles are promised to 5, and the nodes have 4\n',
+    );
     expect(await cli.berth([...tooMuch, '--force'])).toMatchObject({ code: 0 });
   });
 
-  it.each([
+  it.each<[string[], number, string]>([
     [['eng'], 2, 'Give --weight, --limit or --guarantee'],
     [['eng', '--limit', 'cpus'], 2, 'Write it like cpus=2,memMiB=1G.'],
     [['eng', '--limit', 'cpus=1,cpus=2'], 2, 'cpus is named twice'],
     [['eng', '--limit', 'cpus=1G'], 2, 'must be a number'],
-    [['eng', '--weight', '0'], 2, '/weight: must be at least 0.001'],
+    ...['0', '-1', '1e9', 'x', ''].map((weight): [string[], number, string] => [
+      ['eng', '--weight', weight],
+      2,
+      'It must be a number from 0.001 to 1000000',
+    ]),
     [['Eng', '--weight', '2'], 2, 'up to 8 names joined by "/"'],
   ])('set %j is refused', async (args, code, message) => {
     expect(await cli.berth(['role', 'set', ...args])).toMatchObject({ code, err: expect.stringContaining(message) });

@@ -16,6 +16,8 @@ export type Reply = (request: SeenRequest) => Response | Promise<Response>;
 
 export interface ScriptedServer {
   readonly client: BerthClient;
+  /** What the client calls. */
+  readonly fetch: typeof fetch;
   readonly clock: VirtualClock;
   readonly requests: readonly SeenRequest[];
   readonly retries: readonly RetryNote[];
@@ -30,6 +32,21 @@ export function scriptedServer(
   const clock = new VirtualClock();
   const requests: SeenRequest[] = [];
   const retries: RetryNote[] = [];
+  const answer: typeof fetch = async (input, init) => {
+    const request = new Request(input, init);
+    const text = await request.clone().text();
+    const seen: SeenRequest = {
+      method: request.method,
+      url: new URL(request.url),
+      headers: request.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+      signal: request.signal,
+    };
+    const reply = replies[requests.length];
+    requests.push(seen);
+    if (reply === undefined) throw new Error(`no reply is scripted for ${seen.method} ${seen.url.href}`);
+    return reply(seen);
+  };
   const client = createClient({
     address: 'http://berth.test/',
     token: 'a-token',
@@ -37,23 +54,9 @@ export function scriptedServer(
     random: { next: () => 0.5, bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
     onRetry: (note) => retries.push(note),
     ...options,
-    fetch: async (input, init) => {
-      const request = new Request(input, init);
-      const text = await request.clone().text();
-      const seen: SeenRequest = {
-        method: request.method,
-        url: new URL(request.url),
-        headers: request.headers,
-        body: text === '' ? undefined : JSON.parse(text),
-        signal: request.signal,
-      };
-      const reply = replies[requests.length];
-      requests.push(seen);
-      if (reply === undefined) throw new Error(`no reply is scripted for ${seen.method} ${seen.url.href}`);
-      return reply(seen);
-    },
+    fetch: answer,
   });
-  return { client, clock, requests, retries, settle: (promise) => settle(clock, promise) };
+  return { client, fetch: answer, clock, requests, retries, settle: (promise) => settle(clock, promise) };
 }
 
 async function settle<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {

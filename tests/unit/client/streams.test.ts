@@ -166,7 +166,7 @@ describe('logs', () => {
   it('that can not be had say why', async () => {
     const server = scriptedServer([stream(['event: error\ndata: {"message":"the node is away"}\n\n'])]);
     const events = await take(server.client.tasks.logs('hello-main-0', { follow: false, signal }), 10);
-    expect(events).toEqual([{ kind: 'error', message: 'the node is away' }]);
+    expect(events).toEqual([{ kind: 'error', message: 'the node is away', isPassing: false }]);
   });
 
   it('of a task that is not there are a refusal', async () => {

@@ -6,6 +6,7 @@ import {
   heldOver,
   isScalarName,
   overpromised,
+  promisedBesideReserved,
   promisedInAll,
   promisedTo,
   type RoleTable,
@@ -172,6 +173,48 @@ describe('a promise that the nodes are too small for', () => {
     expect(overpromised(table({ ...others, eng: before }), table({ ...others, eng: { guarantee } }), total)).toEqual(
       expected,
     );
+  });
+});
+
+describe('a promise beside what is reserved', () => {
+  const total = { ...NO_SCALARS, cpus: 10 };
+
+  it.each<[string, Terms, Terms, Readonly<Record<string, ScalarAmounts>>, object[]]>([
+    ['has room', {}, { guarantee: { cpus: 4 } }, { greedy: { cpus: 6 } }, []],
+    [
+      'has none',
+      {},
+      { guarantee: { cpus: 4 } },
+      { greedy: { cpus: 5 }, ops: { cpus: 2 } },
+      [{ name: 'cpus', asked: 11, there: 10 }],
+    ],
+    ['counts what is reserved for the role itself', {}, { guarantee: { cpus: 4 } }, { eng: { cpus: 7 } }, []],
+    [
+      'counts what is reserved below it',
+      {},
+      { guarantee: { cpus: 8 } },
+      { 'eng/ml': { cpus: 3 }, ops: { cpus: 2 } },
+      [],
+    ],
+    [
+      'counts all of it where it is more than promised',
+      {},
+      { guarantee: { cpus: 4 } },
+      { eng: { cpus: 3 }, 'eng/ml': { cpus: 3 }, ops: { cpus: 5 } },
+      // Reserved, not promised: the promise itself takes nothing from anybody.
+      [],
+    ],
+    ['was there before', { guarantee: { cpus: 6 } }, { guarantee: { cpus: 6 } }, { greedy: { cpus: 6 } }, []],
+    [
+      'takes more than before',
+      { guarantee: { cpus: 6 } },
+      { guarantee: { cpus: 7 } },
+      { greedy: { cpus: 6 } },
+      [{ name: 'cpus', asked: 13, there: 10 }],
+    ],
+  ])('%s', (_name, before, after, reserved, expected) => {
+    const promisable = { total, reserved: new Map(Object.entries(reserved)) };
+    expect(promisedBesideReserved(table({ eng: before }), table({ eng: after }), promisable)).toEqual(expected);
   });
 });
 

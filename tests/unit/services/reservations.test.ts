@@ -74,6 +74,12 @@ async function limit(role: string, cpus: number): Promise<void> {
   await caughtUp(replica.ctx);
 }
 
+async function guarantee(role: string, cpus: number): Promise<void> {
+  const terms = { weight: 1, limit: {}, guarantee: { cpus }, force: true };
+  await setRole(replica.ctx, callOf(), role, terms, { ifVersion: null, onlyCreate: false });
+  await caughtUp(replica.ctx);
+}
+
 async function createVolume(sizeMiB: number, id = 'data', principal: Principal = ADMIN) {
   const request = { id, reservation: 'r1', sizeMiB };
   const answer = await createVolumeOnNode(replica.ctx, callOf(principal), NODE, request);
@@ -147,6 +153,46 @@ describe('a reservation', () => {
     await ledgerWith({ offers: { [offer.id]: offer } });
     await reserve('eng', { cpus: 1 });
     expect(ledgerNow().offers).toEqual({});
+  });
+
+  it('leaves what guarantees of other roles are short of, and says whose', async () => {
+    await guarantee('prod', 3);
+    await expect(reserve('greedy', { cpus: 1.5 })).rejects.toMatchObject({
+      code: 'conflict',
+      faults: [
+        {
+          path: '/amounts/cpus',
+          message:
+            'asks for 1.5, and 1 can be reserved for role "greedy": 4 are unallocated in the cluster, and kept for guarantees that are not met yet are 3 for role "prod"',
+        },
+      ],
+    });
+    // What the guarantee doesn't name isn't kept.
+    expect((await reserve('greedy', { cpus: 1, diskMiB: 10_000 })).status).toBe(201);
+    await expect(reserve('greedy', { cpus: 0.5 }, 'r2')).rejects.toMatchObject({ code: 'conflict' });
+    expect((await reserve('prod/web', { cpus: 3 }, 'r3')).status).toBe(201);
+  });
+
+  it('leaves other guarantees what tasks of others have left of it', async () => {
+    await guarantee('prod', 3);
+    const job = aJob({ spec: { role: 'ops' } });
+    const task = aTask(job, { state: 'running', node: NODE });
+    const entry = anEntry(job, task, { resources: { ...NO_SCALARS, cpus: 2, ports: [] } });
+    await ledgerWith({ entries: { [task.id]: entry } });
+    await expect(reserve('greedy', { cpus: 0.5 })).rejects.toMatchObject({ code: 'conflict' });
+    expect((await reserve('prod', { cpus: 2 })).status).toBe(201);
+  });
+
+  it('takes back offers that guarantees have no room for beside it, in the same step', async () => {
+    await guarantee('prod', 2);
+    const offers = [
+      anOffer({ id: '1-1-0', role: 'ops', resources: { cpus: 1 }, madeAtMs: 1 }),
+      anOffer({ id: '1-2-0', role: 'prod', resources: { cpus: 0.5 }, madeAtMs: 2 }),
+    ];
+    await ledgerWith({ offers: Object.fromEntries(offers.map((offer) => [offer.id, offer])) });
+    await reserve('greedy', { cpus: 1.5 });
+    expect(Object.keys(ledgerNow().offers)).toEqual(['1-2-0']);
+    await expect(reserve('greedy', { cpus: 1 }, 'r2')).rejects.toMatchObject({ code: 'conflict' });
   });
 
   it('takes the fence from a round that was planned before it', async () => {

@@ -3,6 +3,7 @@ import type { Principal } from '../../../control-plane/auth/principal.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
 import { offersOver } from '../../../control-plane/services/offer-withdrawal.ts';
+import { reserveOnNode } from '../../../control-plane/services/reservations.ts';
 import { fairShares, RoleBook } from '../../../control-plane/services/role-view.ts';
 import {
   getRole,
@@ -168,7 +169,7 @@ describe('roles', () => {
     await caughtUp(replica.ctx);
     await expect(set('eng', { guarantee: { cpus: 2 } })).rejects.toMatchObject({
       code: 'conflict',
-      message: expect.stringContaining('with "force": true it is set all the same'),
+      message: expect.stringContaining('with force it is set all the same'),
       faults: [{ path: '/guarantee/cpus', message: 'brings what all roles are promised to 5, and the nodes have 4' }],
     });
     expect((await set('eng', { guarantee: { cpus: 2 }, force: true })).body).toMatchObject({
@@ -178,6 +179,33 @@ describe('roles', () => {
     await caughtUp(replica.ctx);
     // What was forced once stands in the way of nothing else.
     expect((await set('eng', { weight: 2, guarantee: { cpus: 2 } })).body.weight).toBe(2);
+  });
+
+  it('are promised nothing that is reserved for others, unless forced', async () => {
+    await join();
+    const reserve = (role: string, cpus: number) =>
+      reserveOnNode(replica.ctx, callOf(), 'edge-1', { role, amounts: { cpus }, labels: {} });
+    await reserve('greedy', 2);
+    await caughtUp(replica.ctx);
+    await reserve('prod/web', 1);
+    await caughtUp(replica.ctx);
+    await expect(set('prod', { guarantee: { cpus: 2.5 } })).rejects.toMatchObject({
+      code: 'conflict',
+      faults: [
+        {
+          path: '/guarantee/cpus',
+          message:
+            'brings what all roles are promised, and what is reserved beyond that, to 4.5, and the nodes have 4; reserved are 2 for role "greedy"',
+        },
+      ],
+    });
+    // What is reserved for the role itself, or below it, counts towards its guarantee.
+    expect((await set('prod', { guarantee: { cpus: 2 } })).body.guarantee).toEqual({ cpus: 2 });
+    await caughtUp(replica.ctx);
+    expect((await set('prod', { guarantee: { cpus: 3 }, force: true })).body.guarantee).toEqual({ cpus: 3 });
+    await caughtUp(replica.ctx);
+    // What was forced once stands in the way of nothing else.
+    expect((await set('prod', { guarantee: { cpus: 3 }, weight: 2 })).body.weight).toBe(2);
   });
 
   it('are set nothing of what no node knows, unless forced', async () => {
