@@ -9,10 +9,11 @@ import { freeResources, type Ledger } from '../../shared/domain/ledger.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 import { accumulate, amountAt, atLeastNone } from './amounts.ts';
 import { boundWithdrawals } from './bound-withdrawals.ts';
+import { isNodeOpen } from './node-standing.ts';
 import type { RoleNode, RoleTree } from './role-tree.ts';
-import { RoundMemory } from './round-memory.ts';
+import { type FollowedView, RoundMemory } from './round-memory.ts';
 import { Survey } from './survey.ts';
-import { type EndedOfferOn, isNodeOpen } from './sweeps.ts';
+import type { EndedOfferOn } from './sweeps.ts';
 
 export interface Reserving {
   /** Of its node, without the offers that have to go there so that there is room. */
@@ -37,8 +38,8 @@ export interface KeptForOthers {
 }
 
 export function planReserving(cluster: ClusterView, { ledger, role, scalars }: Reserving): ReservingPlan {
-  const ledgers = new Map(cluster.ledgers).set(ledger.node, ledger);
-  const survey = new Survey(cluster, new RoundMemory().usageOf({ ledgers }), { sweeps: [], nowMs: 0 });
+  const usage = new RoundMemory().usageOf(viewWith(cluster, ledger));
+  const survey = new Survey(cluster, usage, { sweeps: [], nowMs: 0 });
   const { roles } = survey;
   if (!isNodeOpen(cluster, ledger)) {
     accumulate(roles.headroom, atLeastNone(roles.names.amountsOf(freeResources(ledger))));
@@ -52,6 +53,13 @@ export function planReserving(cluster: ClusterView, { ledger, role, scalars }: R
   const withdrawn = boundWithdrawals(survey);
   take(-1);
   return { withdrawn, kept: roles.hasGuarantees ? keptForOthers(roles, role, scalars) : [] };
+}
+
+/** The cluster with this ledger in the place of the node's own. */
+function viewWith(cluster: ClusterView, ledger: Ledger): FollowedView {
+  const { nodes, epochs, tasks, roles, settings } = cluster;
+  const ledgers = new Map(cluster.ledgers).set(ledger.node, ledger);
+  return { nodes, epochs, tasks, roles, settings, ledgers, isAlive: (node) => cluster.isAlive(node) };
 }
 
 function keptForOthers(roles: RoleTree, role: RolePath, scalars: Scalars): KeptForOthers[] {
