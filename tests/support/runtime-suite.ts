@@ -147,12 +147,14 @@ export function describeRuntime(
       expect(await under.runtime.list()).toEqual([]);
     });
 
-    it.runIf(hasImages)('says that an image is missing, and leaves nothing behind', async () => {
-      const { image } = under.task('a', 'unknown-image').group;
-      expect(await under.runtime.hasImage(image)).toBe(false);
-      expect(await run('a', 'unknown-image')).toEqual({ type: 'image-missing' });
-      expect(await under.runtime.list()).toEqual([]);
-    });
+    if (hasImages) {
+      it('says that an image is missing, and leaves nothing behind', async () => {
+        const { image } = under.task('a', 'unknown-image').group;
+        expect(await under.runtime.hasImage(image)).toBe(false);
+        expect(await run('a', 'unknown-image')).toEqual({ type: 'image-missing' });
+        expect(await under.runtime.list()).toEqual([]);
+      });
+    }
 
     it('has the image of a task that runs', async () => {
       expect(await under.runtime.hasImage(under.task('a', 'sleeps').group.image)).toBe(true);
