@@ -93,13 +93,13 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
   const { wakeAtMs } = decided;
   const { rounds, leftOver } = roundsByNode(decided);
   const nowMs = ctx.clock.now();
-  const drafted = rounds
-    .map((round) => ({ round, unit: roundUnit(snapshot, round, nowMs) }))
-    .filter((draft) => isCommittable(ctx, draft));
+  const drafting = (round: NodeRound) => ({ round, unit: roundUnit(snapshot, round, nowMs) });
+  const drafted = rounds.map(drafting).filter((draft) => isCommittable(ctx, draft));
   const withdrawn = new Set(decided.sweeps.flatMap(({ offers }) => offers.filter(isForOthers).map(({ id }) => id)));
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
+  const { transactions, postponed } = transactionsOf(drafted, drafting, fence);
   const done = { ...NOTHING_DONE } as Record<keyof typeof NOTHING_DONE, number>;
-  for (const { compares, writes, drafts } of transactionsOf(drafted, fence)) {
+  for (const { compares, writes, drafts } of transactions) {
     const result = await ctx.store.transact({ compares, writes });
     if (!result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
@@ -114,7 +114,7 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
     }
     await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
   }
-  return { ...done, again: leftOver || cutOff || decided.isCutOff, wakeAtMs };
+  return { ...done, again: leftOver || cutOff || postponed || decided.isCutOff, wakeAtMs };
 }
 
 function isForOthers({ because }: EndedOffer): boolean {
@@ -122,14 +122,28 @@ function isForOthers({ because }: EndedOffer): boolean {
 }
 
 /**
- * All in one transaction if that takes it. Else what gives something back goes first: a round may count on it where it gives, and a
- * role must not pass its limit if the rest of the round is lost in between.
+ * All in one transaction if that takes it. Else all that is given back goes first, of every node, and by itself: a round may count on
+ * it where it gives, and a role must not pass its limit if the rest of the round is lost in between. A node that has given something
+ * back has another ledger by then than the one that was planned on: what it is to give is `postponed` to the next round.
  */
-function transactionsOf(drafted: readonly DraftedRound[], fence: Compare) {
+function transactionsOf(
+  drafted: readonly DraftedRound[],
+  drafting: (round: NodeRound) => DraftedRound,
+  fence: Compare,
+): { transactions: ReturnType<typeof packed>; postponed: boolean } {
   const whole = packed(drafted, fence);
-  if (whole.length <= 1) return whole;
-  const frees = ({ round }: DraftedRound) => round.sweep.length + round.withdraw.length > 0;
-  return [drafted.filter(frees), drafted.filter((draft) => !frees(draft))].flatMap((some) => packed(some, fence));
+  if (whole.length <= 1) return { transactions: whole, postponed: false };
+  const freeing = drafted.filter(({ round }) => frees(round));
+  const freed = freeing.map(({ round }) => drafting({ ...round, place: [], offer: [], stop: [] }));
+  const giving = drafted.filter(({ round }) => !frees(round));
+  return {
+    transactions: [freed, giving].flatMap((some) => packed(some, fence)),
+    postponed: freeing.some(({ round: { place, offer, stop } }) => place.length + offer.length + stop.length > 0),
+  };
+}
+
+function frees({ sweep, withdraw }: NodeRound): boolean {
+  return sweep.length + withdraw.length > 0;
 }
 
 function packed(drafts: readonly DraftedRound[], fence: Compare) {

@@ -98,7 +98,7 @@ export async function setRole(
   return versioned(await mutate(ctx, call, draft, () => roundFor(ctx, path, terms.limit)));
 }
 
-/** Takes back all that was set for a role. What it holds stays. */
+/** Takes back all that was set for a role, in a round of its own as well. What it holds stays. */
 export async function unsetRole(
   ctx: ServiceContext,
   call: Call,
@@ -112,7 +112,7 @@ export async function unsetRole(
     checkVersion(`role "${path}"`, version, ifVersion);
     return draftOf(snapshot, { path, role: null, version: 0 });
   };
-  return versioned(await mutate(ctx, call, draft));
+  return versioned(await mutate(ctx, call, draft, () => claimRound(ctx)));
 }
 
 /** Nothing is written where the role is to stay as it stands. */

@@ -5,6 +5,7 @@ import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
+import { claimRound } from '../store/round-claim.ts';
 import { demand } from './access.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { type Draft, mutate } from './mutation.ts';
@@ -16,7 +17,10 @@ export function getSettings(ctx: ServiceContext, principal: Principal): Settings
   return { version: snapshot.modRevision(keys.settings), ...settingsView(snapshot.settings) };
 }
 
-/** Sets all of them. `ifVersion`: the version that the caller has seen; anything else that stands is a `revision-mismatch`. */
+/**
+ * Sets all of them, in a round of their own: nothing that was planned under the old ones is committed once the new ones are answered.
+ * `ifVersion`: the version that the caller has seen; anything else that stands is a `revision-mismatch`.
+ */
 export async function setSettings(
   ctx: ServiceContext,
   call: Call,
@@ -36,7 +40,7 @@ export async function setSettings(
       writes: isChange ? [putRecord('settings', keys.settings, settings)] : [],
     };
   };
-  return versioned(await mutate(ctx, call, draft));
+  return versioned(await mutate(ctx, call, draft, () => claimRound(ctx)));
 }
 
 function settingsView(settings: Settings): Omit<SettingsView, 'version'> {

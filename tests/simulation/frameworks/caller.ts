@@ -35,6 +35,8 @@ export class Caller {
   readonly principal: Principal;
   readonly #parts: CallerParts;
   readonly #onRefusal: (refusal: Refusal, acting: Acting) => void;
+  /** What has no answer yet, by its key. */
+  readonly #underway = new Map<string, string>();
   #keys = 0;
   #isClosed = false;
 
@@ -51,6 +53,11 @@ export class Caller {
     this.#isClosed = true;
   }
 
+  /** Whether such a write has no answer yet. */
+  isWriting(what: string): boolean {
+    return [...this.#underway.values()].includes(what);
+  }
+
   /** What it is told, a refusal, or null: it gave up. `acting`: in which session; null: in none. */
   async write<T>(
     acting: Acting | null,
@@ -61,7 +68,9 @@ export class Caller {
     const { random, process } = this.#parts;
     const key = `${process.name}-${this.#keys}-${random.between(0, 1_000_000_000)}`;
     const call: Call = { principal: this.principal, idempotency: { key, requestDigest: what } };
+    this.#underway.set(key, what);
     const answer = await this.call(acting, what, (ctx) => run(ctx, call));
+    this.#underway.delete(key);
     return answer === null || answer instanceof Refusal ? answer : answer.body;
   }
 

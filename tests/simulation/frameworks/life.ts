@@ -96,7 +96,8 @@ export class Life {
     this.#isCalm = true;
     let hasAsked = false;
     while (!this.#isOver) {
-      if (!hasAsked) hasAsked = await this.#wish('revive');
+      // What it asked before may still be on its way, and would be the last word.
+      if (!hasAsked) hasAsked = !this.#caller.isWriting('suppress') && (await this.#wish('revive'));
       else if (this.#offers.size > 0) {
         this.#offersSinceCalm += 1;
         await this.#decline(FOR_GOOD_SECONDS);

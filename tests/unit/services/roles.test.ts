@@ -154,6 +154,17 @@ describe('roles', () => {
     expect(() => getRole(replica.ctx, ADMIN, 'eng')).toThrow('there is no role');
   });
 
+  it('take the fence from a round that was planned before they went back to their defaults, if anything was set', async () => {
+    await set('eng', { weight: 2 });
+    await caughtUp(replica.ctx);
+    const { roundNumber } = replica.ctx.mirror.snapshot;
+    for (const _ of [1, 2]) {
+      await unsetRole(replica.ctx, callOf(), 'eng', ALWAYS);
+      await caughtUp(replica.ctx);
+      expect(replica.ctx.mirror.snapshot.roundNumber).toBe(roundNumber + 1);
+    }
+  });
+
   it('are not given what contradicts other roles, also not by force', async () => {
     await set('eng', { limit: { cpus: 2 } });
     await caughtUp(replica.ctx);
