@@ -10,7 +10,7 @@ import {
   subscribe,
   tearDown,
 } from '../../../control-plane/services/frameworks.ts';
-import type { Store } from '../../../control-plane/store/contract.ts';
+import { type Store, StoreUnavailableError } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
@@ -309,4 +309,69 @@ describe('the stream of a framework', () => {
     await reader.close();
     await eventually('the framework to be disconnected', async () => !isConnected(b, id));
   });
+});
+
+describe('a stream whose record is put by a write that nobody hears of', () => {
+  /** Of the next record that is put, the answer is lost, after the replica has seen it. */
+  let loseNext: null | (() => Promise<void>);
+  let side: Side;
+
+  beforeEach(async () => {
+    loseNext = null;
+    const forgetful: Store = changed(store, {
+      async transact(transaction) {
+        const isPut = transaction.writes.some(({ type, key }) => type === 'put' && key.startsWith(keys.connection('')));
+        const result = await store.transact(transaction);
+        const before = loseNext;
+        if (before === null || !isPut) return result;
+        loseNext = null;
+        await caughtUp(side.replica.ctx);
+        await before();
+        throw new StoreUnavailableError('timed out after it had committed');
+      },
+    });
+    side = await startSide(forgetful, 'c');
+    // As long as the replica has any stream, no end of its lease takes a record off.
+    const other = await FrameworkReader.open(side, await joined(), 1);
+    await other.next();
+  });
+  afterEach(() => side.stop());
+
+  it('leaves its framework disconnected when it could not be opened', async () => {
+    const id = await joined();
+    loseNext = async () => {};
+    await expect(FrameworkReader.open(side, id, 1)).rejects.toBeInstanceOf(StoreUnavailableError);
+    await eventually('the framework to be disconnected', async () => !(await isOnRecord(id)));
+  });
+
+  it('leaves its framework disconnected when it has ended meanwhile', async () => {
+    const id = await joined();
+    const reader = await FrameworkReader.open(side, id, 1);
+    await reader.next();
+    await caughtUp(a.replica.ctx);
+    const ended = new Promise<void>((resolve) => {
+      loseNext = async () => {
+        await reader.close();
+        resolve();
+      };
+    });
+    await store.transact({ compares: [], writes: [{ type: 'delete', key: keys.connection(id) }] });
+    await ended;
+    await eventually('the framework to be disconnected', async () => !(await isOnRecord(id)));
+  });
+
+  it('leaves its framework disconnected once the stream that it has ended is over as well', async () => {
+    const id = await joined();
+    const reader = await FrameworkReader.open(side, id, 1);
+    await reader.next();
+    loseNext = async () => {};
+    await expect(FrameworkReader.open(side, id, 1)).rejects.toBeInstanceOf(StoreUnavailableError);
+    expect(await reader.next()).toMatchObject({ type: 'superseded' });
+    expect(await reader.next()).toBeNull();
+    await eventually('the framework to be disconnected', async () => !(await isOnRecord(id)));
+  });
+
+  async function isOnRecord(id: string): Promise<boolean> {
+    return (await store.get(keys.connection(id))).keyValue !== null;
+  }
 });
