@@ -235,11 +235,15 @@ export class FrameworkStreams {
     void this.#reclaim(stream);
   }
 
-  /** One of this replica to a stream that isn't open any more was put too late, by a write whose outcome nobody heard of. */
-  #dropStray(id: FrameworkId): void {
+  /**
+   * A record of this replica whose stream isn't open any more was put by a write whose outcome nobody heard of. `released`: the
+   * revision of one that is being taken off already.
+   */
+  #dropStray(id: FrameworkId, released = 0): void {
     const { snapshot } = this.#ctx.mirror;
     if (this.#open.has(id) || snapshot.connections.get(id)?.replica !== this.#ctx.replica.id) return;
-    void this.#claims.release(id, snapshot.modRevision(keys.connection(id)));
+    const modRevision = snapshot.modRevision(keys.connection(id));
+    if (modRevision !== released) void this.#claims.release(id, modRevision);
   }
 
   /** Never rejects. */
@@ -268,5 +272,7 @@ export class FrameworkStreams {
     if (others?.size === 0) this.#open.delete(stream.framework);
     const released = stream.claim > 0 ? this.#claims.release(stream.framework, stream.claim) : Promise.resolve();
     released.finally(() => this.#claims.letGo()).catch(() => undefined);
+    // The mirror may have shown it while this stream was still open; no change would come to tell of it again.
+    this.#dropStray(stream.framework, stream.claim);
   }
 }

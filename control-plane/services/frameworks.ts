@@ -1,7 +1,7 @@
 /** The lives of frameworks: how they subscribe, are looked at, and end. Their streams are in `framework-streams.ts`. */
 import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import { type FrameworkId, type NodeId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
+import { type FrameworkId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { endOffers } from '../../shared/domain/ledger.ts';
 import type { FrameworkView, Subscription } from '../../shared/protocol/framework.ts';
 import type { Page } from '../../shared/protocol/views.ts';
@@ -10,10 +10,18 @@ import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
+import { packTransactions } from '../store/transact.ts';
 import { ledgerUnit } from '../store/units.ts';
 import { demand } from './access.ts';
 import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
-import { demandStanding, maySee, ownFramework, reachSession, visibleFramework } from './framework-access.ts';
+import {
+  demandStanding,
+  maySee,
+  ownFramework,
+  reachSession,
+  sessionFence,
+  visibleFramework,
+} from './framework-access.ts';
 import { frameworkView, holdingsOf } from './framework-views.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
@@ -27,8 +35,11 @@ const USUAL_SCALARS: ReadonlySet<string> = new Set(['cpus', 'memMiB', 'diskMiB',
 
 const CATCH_UP_MS = 2000;
 
-/** Tries to take offers back from a ledger that keeps changing. */
-const WITHDRAWALS_MAX = 4;
+/**
+ * Nodes whose offers are taken back in one transaction, with each try: few transactions at first, though a ledger that changes
+ * meanwhile holds up all others in its own; of what is left, ever fewer in each.
+ */
+const NODES_PER_WITHDRAWAL = [64, 16, 4, 1] as const;
 
 /**
  * Makes a framework, or takes one over by its id: its session moves on, whoever acted in the old one is refused from then on, and
@@ -46,7 +57,7 @@ export async function subscribe(
   const answer = await mutate(ctx, call, () =>
     id === undefined ? draftNew(ctx, call, subscription, fresh) : draftTakeover(ctx, call, subscription, id),
   );
-  if (id !== undefined && !answer.replayed) await withdrawOffers(ctx, id);
+  if (id !== undefined && !answer.replayed) await withdrawOffers(ctx, answer.body, answer.revision);
   return answer;
 }
 
@@ -147,26 +158,35 @@ function draftOf(ctx: ServiceContext, framework: Framework, status: AnswerStatus
 }
 
 /**
- * Takes back what the framework was offered. What this misses, since it breaks off or a ledger keeps changing, stands until it
- * expires, or is answered in the new session: either does no harm.
+ * Takes back what the framework was offered before this session. What this misses, since it breaks off or a ledger keeps changing,
+ * stands until it expires, or is answered in the new session: either does no harm.
  */
-async function withdrawOffers(ctx: ServiceContext, id: FrameworkId): Promise<void> {
-  const holding = [...ctx.mirror.snapshot.ledgers.values()].filter(({ offers }) => offersOf(offers, id).length > 0);
-  for (const { node } of holding) await withdrawOn(ctx, node, id);
+async function withdrawOffers(ctx: ServiceContext, { id, session }: FrameworkView, revision: number): Promise<void> {
+  await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
+  for (const nodesMax of NODES_PER_WITHDRAWAL) {
+    if (ctx.mirror.snapshot.frameworks.get(id)?.session !== session) break;
+    if (await withdrawOnce(ctx, id, nodesMax)) break;
+  }
   ctx.nudge();
 }
 
-async function withdrawOn({ store, mirror }: ServiceContext, node: NodeId, id: FrameworkId): Promise<void> {
-  for (let tries = 0; tries < WITHDRAWALS_MAX; tries++) {
-    const { snapshot } = mirror;
-    const ledger = snapshot.ledgers.get(node);
-    if (ledger === undefined) return;
-    const unit = ledgerUnit(snapshot, ledger, endOffers(ledger, offersOf(ledger.offers, id)));
-    if (unit === null) return;
-    const { committed, revision } = await store.transact(unit);
-    await mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
-    if (committed) return;
+/** False: a compare was lost, and the mirror has been given the time to see why. */
+async function withdrawOnce({ store, mirror }: ServiceContext, id: FrameworkId, nodesMax: number): Promise<boolean> {
+  const { snapshot } = mirror;
+  const units = [...snapshot.ledgers.values()].flatMap((ledger) => {
+    const offers = offersOf(ledger.offers, id);
+    return offers.length === 0 ? [] : (ledgerUnit(snapshot, ledger, endOffers(ledger, offers)) ?? []);
+  });
+  let isDone = true;
+  for (let from = 0; from < units.length; from += nodesMax) {
+    const some = units.slice(from, from + nodesMax);
+    for (const { compares, writes } of packTransactions(some, [sessionFence(snapshot, id)])) {
+      const { committed, revision } = await store.transact({ compares, writes });
+      if (!committed) await mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
+      isDone &&= committed;
+    }
   }
+  return isDone;
 }
 
 function offersOf(offers: Readonly<Record<string, { id: string; framework: FrameworkId }>>, id: FrameworkId): string[] {

@@ -10,14 +10,14 @@ import {
   subscribe,
   tearDown,
 } from '../../../control-plane/services/frameworks.ts';
-import type { Store } from '../../../control-plane/store/contract.ts';
+import { type Store, StoreUnavailableError } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
 import { endOffers } from '../../../shared/domain/ledger.ts';
 import { aFramework } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
-import { FrameworkReader, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
+import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { eventually } from '../../support/processes.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
@@ -96,6 +96,45 @@ describe('a subscription', () => {
     expect(isChanged).toBe(true);
     await caughtUp(a.replica.ctx);
     expect(a.replica.ctx.mirror.snapshot.ledgers.get('edge-1')?.offers).toEqual({});
+  });
+
+  it('withdraws its offers of many nodes in few transactions, and of those that did not change also next to one that did', async () => {
+    const id = await joined();
+    const nodes = Array.from({ length: 70 }, (_, n) => `rack-${n}`);
+    for (const [n, node] of nodes.entries()) {
+      await registerNode(a.replica.ctx, JOINER, { node: nodeOf(node), seen: null, tasks: [] });
+      await a.hand.offer(id, { node, id: `0-1-${n}` });
+    }
+    const sizes: number[] = [];
+    const racing: Store = changed(store, {
+      async transact(transaction) {
+        const size = transaction.writes.filter(({ key }) => key.startsWith(keys.ledger('rack-'))).length;
+        // One that changes whenever it is not alone.
+        const isRaced = size > 1 && transaction.writes.some(({ key }) => key === keys.ledger('rack-0'));
+        if (isRaced) await b.hand.ledger('rack-0', (ledger) => ledger);
+        if (size > 0) sizes.push(size);
+        return store.transact(transaction);
+      },
+    });
+    await subscribe({ ...a.replica.ctx, store: racing }, callOf(), subscriptionOf({ id }));
+    expect(sizes).toEqual([64, 6, 16, 16, 16, 16, 4, 4, 4, 4, 1, 1, 1, 1]);
+    await caughtUp(a.replica.ctx);
+    const { ledgers } = a.replica.ctx.mirror.snapshot;
+    expect(nodes.filter((node) => Object.keys(ledgers.get(node)?.offers ?? {}).length > 0)).toEqual([]);
+  });
+
+  it('leaves the offers to a session that follows it before they are withdrawn', async () => {
+    const id = await joined();
+    await a.hand.offer(id);
+    const { ctx } = a.replica;
+    await subscribe(
+      overtaken(ctx, id, (key) => key === keys.ledger('edge-1')),
+      callOf(),
+      subscriptionOf({ id }),
+    );
+    await caughtUp(ctx);
+    expect(getFramework(ctx, ADMIN, id)).toMatchObject({ session: 3 });
+    expect(Object.keys(ctx.mirror.snapshot.ledgers.get('edge-1')?.offers ?? {})).toEqual(['1-1-0']);
   });
 
   it('answers its repetition with the same framework', async () => {
@@ -309,4 +348,69 @@ describe('the stream of a framework', () => {
     await reader.close();
     await eventually('the framework to be disconnected', async () => !isConnected(b, id));
   });
+});
+
+describe('a stream whose record is put by a write that nobody hears of', () => {
+  /** Of the next record that is put, the answer is lost, after the replica has seen it. */
+  let loseNext: null | (() => Promise<void>);
+  let side: Side;
+
+  beforeEach(async () => {
+    loseNext = null;
+    const forgetful: Store = changed(store, {
+      async transact(transaction) {
+        const isPut = transaction.writes.some(({ type, key }) => type === 'put' && key.startsWith(keys.connection('')));
+        const result = await store.transact(transaction);
+        const before = loseNext;
+        if (before === null || !isPut) return result;
+        loseNext = null;
+        await caughtUp(side.replica.ctx);
+        await before();
+        throw new StoreUnavailableError('timed out after it had committed');
+      },
+    });
+    side = await startSide(forgetful, 'c');
+    // As long as the replica has any stream, no end of its lease takes a record off.
+    const other = await FrameworkReader.open(side, await joined(), 1);
+    await other.next();
+  });
+  afterEach(() => side.stop());
+
+  it('leaves its framework disconnected when it could not be opened', async () => {
+    const id = await joined();
+    loseNext = async () => {};
+    await expect(FrameworkReader.open(side, id, 1)).rejects.toBeInstanceOf(StoreUnavailableError);
+    await eventually('the framework to be disconnected', async () => !(await isOnRecord(id)));
+  });
+
+  it('leaves its framework disconnected when it has ended meanwhile', async () => {
+    const id = await joined();
+    const reader = await FrameworkReader.open(side, id, 1);
+    await reader.next();
+    await caughtUp(a.replica.ctx);
+    const ended = new Promise<void>((resolve) => {
+      loseNext = async () => {
+        await reader.close();
+        resolve();
+      };
+    });
+    await store.transact({ compares: [], writes: [{ type: 'delete', key: keys.connection(id) }] });
+    await ended;
+    await eventually('the framework to be disconnected', async () => !(await isOnRecord(id)));
+  });
+
+  it('leaves its framework disconnected once the stream that it has ended is over as well', async () => {
+    const id = await joined();
+    const reader = await FrameworkReader.open(side, id, 1);
+    await reader.next();
+    loseNext = async () => {};
+    await expect(FrameworkReader.open(side, id, 1)).rejects.toBeInstanceOf(StoreUnavailableError);
+    expect(await reader.next()).toMatchObject({ type: 'superseded' });
+    expect(await reader.next()).toBeNull();
+    await eventually('the framework to be disconnected', async () => !(await isOnRecord(id)));
+  });
+
+  async function isOnRecord(id: string): Promise<boolean> {
+    return (await store.get(keys.connection(id))).keyValue !== null;
+  }
 });
