@@ -152,12 +152,12 @@ export class Snapshot implements ClusterView {
     return this.#replicas;
   }
 
-  /** By the stream's own id. */
   /** By what follows `messages/` in their keys. */
   get messages(): ReadonlyMap<string, MessageRecord> {
     return this.#messages;
   }
 
+  /** By the stream's own id. */
   get streams(): ReadonlyMap<string, StreamRecord> {
     return this.#streams;
   }

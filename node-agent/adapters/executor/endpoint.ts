@@ -45,6 +45,8 @@ export class Endpoint {
     this.#parts = parts;
     this.#server = createServer((request, response) => void this.#serve(request, response));
     this.#server.maxConnections = CONNECTIONS_MAX;
+    // A line that can't be taken is tried again by the executor.
+    this.#server.on('error', () => {});
   }
 
   /** Takes the place of one that an earlier agent has left. Whoever may enter the folder may use it. */
@@ -69,21 +71,32 @@ export class Endpoint {
     this.#server.closeAllConnections();
   }
 
+  /** Nothing may be thrown from here, whatever was sent: it would end the agent, and with it all that the node is told. */
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // What breaks off concerns nobody but the executor, which tries again.
     request.on('error', () => {});
     response.on('error', () => {});
-    const { pathname } = new URL(request.url ?? '/', 'http://executor');
-    if (pathname === '/events' && request.method === 'GET') return this.#listen(response);
-    const act = this.#actOf(pathname);
-    if (act === null) return reply(response, { code: 404, why: `there is no ${pathname} here` });
-    if (request.method !== 'POST') return reply(response, { code: 405, why: `use POST for ${pathname}` });
     try {
-      const body = await bodyOf(request);
-      reply(response, body === null ? { code: 413, why: `longer than ${BODY_BYTES_MAX} bytes` } : await act(body));
+      const answer = await this.#answerTo(request, response);
+      if (answer !== 'listens') reply(response, answer);
     } catch (cause) {
+      if (response.headersSent) return void response.destroy();
       reply(response, { code: 500, why: cause instanceof Error ? cause.message : String(cause) });
     }
+  }
+
+  async #answerTo(request: IncomingMessage, response: ServerResponse): Promise<Answer | 'listens'> {
+    // Taken apart by hand: a target such as `//` is valid in HTTP, but no URL.
+    const path = (request.url ?? '/').split('?')[0] ?? '/';
+    if (path === '/events' && request.method === 'GET') {
+      this.#listen(response);
+      return 'listens';
+    }
+    const act = this.#actOf(path);
+    if (act === null) return { code: 404, why: `there is no ${path} here` };
+    if (request.method !== 'POST') return { code: 405, why: `use POST for ${path}` };
+    const body = await bodyOf(request);
+    return body === null ? { code: 413, why: `longer than ${BODY_BYTES_MAX} bytes` } : act(body);
   }
 
   #actOf(path: string): ((body: string) => Answer | Promise<Answer>) | null {
