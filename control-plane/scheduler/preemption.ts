@@ -34,7 +34,7 @@ export const PREEMPTION_STOPS_MAX = 200;
 
 export function planPreemptions(input: PreemptionInput): PlannedStop[] {
   const contenders = contendersOf(input);
-  const isOfferShort = input.survey.cluster.frameworks.size > 0 && isAnyShort(input.survey);
+  const isOfferShort = input.survey.cluster.frameworks.size > 0 && isAnyShort(input.survey, input.offers);
   if (contenders.length === 0 && !isOfferShort) return [];
   const preemption = new Preemption(input);
   const unsettled = contenders.filter((contender) => !preemption.waits(contender));

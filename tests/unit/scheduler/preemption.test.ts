@@ -465,6 +465,42 @@ describe('the guarantee of a role whose framework waits for offers', () => {
     expect(displaced(clusterWith(change))).toEqual([]);
   });
 
+  describe('and takes no less than so much of a node', () => {
+    const choosy = aFramework({ roles: ['mine'], minAllocatable: { mine: [{ cpus: 2 }] } });
+    const on = (node: string, at: number, change: Partial<Given> = {}) =>
+      runs(`${node}${at}`, 'b', { node, placedAtMs: T0 + at, ...change });
+    const shapeOf = (given: readonly Given[], change: Partial<ClusterLiteral> = {}): Shape => ({
+      nodes: { a: 2, z: 2 },
+      given,
+      roles: [guaranteed('mine', 2)],
+      change: { frameworks: [choosy], ...change },
+    });
+
+    it.each<[string, Shape, string[]]>([
+      ['makes room on one node', shapeOf([on('a', 1), on('a', 2), on('z', 1), on('z', 2)]), ['a1', 'a2']],
+      ['makes room where the fewest have to go', shapeOf([on('a', 1), on('a', 2), on('z', 1, { cpus: 2 })]), ['z1']],
+      ['makes room beside what is free there', shapeOf([on('a', 1), on('a', 2), on('z', 1)]), ['z1']],
+      ['counts crumbs for nothing', shapeOf([on('a', 1), on('z', 2)]), ['z2']],
+      [
+        'displaces nothing where no node can come to it',
+        shapeOf([on('a', 1), on('a', 2), on('z', 2)], {
+          frameworks: [{ ...choosy, minAllocatable: { mine: [{ cpus: 3 }] } }],
+        }),
+        [],
+      ],
+      [
+        'goes by the usual minimum where it has none of its own',
+        shapeOf([on('a', 1), on('a', 2), on('z', 1), on('z', 2)], {
+          frameworks: [framework],
+          settings: { minAllocatable: [{ cpus: 2 }] },
+        }),
+        ['a1', 'a2'],
+      ],
+    ])('%s', (_, shape, expected) => {
+      expect(displacedBy(shape).sort()).toEqual(expected.toSorted());
+    });
+  });
+
   const changed = (change: Partial<Ledger>) => {
     const whole = literalOf(clusterWith());
     return clusterOf({ ...whole, ledgers: whole.ledgers.map((ledger) => ({ ...ledger, ...change })) });
