@@ -62,11 +62,19 @@ export function isAnyShort(survey: Survey, planned: readonly PlannedOffer[]): bo
   );
 }
 
+interface Turns {
+  readonly planned: readonly PlannedOffer[];
+  /** Which of so many is the first. */
+  firstOf(count: number): number;
+}
+
 /** In the order of their frameworks' ids. One at a time, since what is made free for it changes what the next one lacks. */
-export function* shortRoles(survey: Survey, outlook: Outlook, planned: readonly PlannedOffer[]): Generator<ShortRole> {
+export function* shortRoles(survey: Survey, outlook: Outlook, { planned, firstOf }: Turns): Generator<ShortRole> {
   const { cluster } = survey;
+  const waiting = waitingIn(survey, planned);
+  const first = firstOf(waiting.length);
   const useless = new Map<string, readonly NodeId[]>();
-  for (const { framework, role: own, chosen } of waitingIn(survey, planned)) {
+  for (const { framework, role: own, chosen } of [...waiting.slice(first), ...waiting.slice(0, first)]) {
     const wish = wishOf(cluster, framework, own);
     for (const role of levelsOf(own)) {
       const short = shortOf(cluster, outlook, role);

@@ -528,6 +528,33 @@ describe('the guarantee of a role whose framework waits for offers', () => {
   });
 });
 
+describe('in a cluster too large to look at all nodes for everybody in one round', () => {
+  const ids = Array.from({ length: 2000 }, (_, at) => `n${at}`);
+  const large = (inVain: readonly Given[]) =>
+    clusterOf(
+      literal({
+        nodes: Object.fromEntries(ids.map((id) => [id, 1])),
+        given: [...ids.map((id) => runs(`b${id}`, 'b', { node: id })), ...inVain, waits('z', 'mine')],
+        roles: [guaranteed('mine', 1000)],
+      }),
+    );
+  const stopsAt = (cluster: ReturnType<typeof clusterOf>, nowMs: number) =>
+    planRound({ cluster, nowMs }).stops.map(({ stop }) => stop.displacedBy?.task);
+
+  it('tasks that no node would take keep nobody from their turn', () => {
+    const constraints = [{ attribute: 'zone', operator: '=', value: 'x' }] as const;
+    const inVain = Array.from({ length: 40 }, (_, at) => waits(`a${at}`, 'mine', { group: { constraints } }));
+    expect(stopsAt(large(inVain), NOW)).toEqual([idOf('z')]);
+  });
+
+  it.each([1, 10])('everybody comes to their turn where rounds follow each other in %i s', (seconds) => {
+    const inVain = Array.from({ length: 40 }, (_, at) => waits(`a${at}`, 'mine', { cpus: 900 }));
+    const cluster = large(inVain);
+    const rounds = Array.from({ length: 6 }, (_, at) => stopsAt(cluster, NOW + at * seconds * 1000));
+    expect(rounds).toContainEqual([idOf('z')]);
+  });
+});
+
 describe('what offers hold', () => {
   const framework = aFramework({ roles: ['c'], suppressed: ['c'] });
   const offer = anOffer({ role: 'c', expiresAtMs: NOW + 1000 });
