@@ -12,7 +12,7 @@ import {
   type TaskEntry,
   unreservedPart,
 } from '../../shared/domain/ledger.ts';
-import type { Scalars } from '../../shared/domain/resources.ts';
+import { type Scalars, scalarOf } from '../../shared/domain/resources.ts';
 import { ancestorsOf } from '../../shared/domain/role.ts';
 import { enteredAtMs, isTerminal } from '../../shared/domain/task.ts';
 import { present } from '../../shared/util/assert.ts';
@@ -122,6 +122,11 @@ export class Outlook {
   /** How much of a scalar the demand's role could get on the node. */
   available(node: NodeId, demand: Demand, { scalar, offered }: { scalar: string; offered: OfferedPart }): number {
     return this.#roomOf(this.#open(node), offered).availableTo(demand.role, scalar);
+  }
+
+  /** How much of a scalar is reserved for nobody on the node, and free or offered. */
+  free(node: NodeId, scalar: string): number {
+    return scalarOf(this.#roomOf(this.#open(node), 'free').free, scalar);
   }
 
   /** False: whoever left the node, it wouldn't take a task with such a demand. */

@@ -26,22 +26,32 @@ export interface PreemptionInput extends OutlookInput {
   readonly ending: EndingPlaces;
 }
 
-/** How often one round looks at any node for others that could make room. In small clusters it is hardly ever reached. */
+/**
+ * How often one round looks at any node for others that could make room. In small clusters it is hardly ever reached. Where it is,
+ * who is looked at first changes from second to second, and so everybody comes to their turn.
+ */
 export const PREEMPTION_LOOKS_MAX = 60_000;
+
+/** Up to which part of that each may go, in their order. What one leaves is there for the next. */
+const LOOKS_UNTIL = { guarantee: 4 / 6, offers: 5 / 6, priority: 1 };
+
+/** A node that would take no such task, whoever left, is passed over so much more quickly. */
+const PASSED_OVER_PER_LOOK = 32;
 
 /** Tasks that one round makes end for the sake of others; one more search may go beyond it. */
 export const PREEMPTION_STOPS_MAX = 200;
 
 export function planPreemptions(input: PreemptionInput): PlannedStop[] {
   const contenders = contendersOf(input);
-  const isOfferShort = input.survey.cluster.frameworks.size > 0 && isAnyShort(input.survey);
+  const isOfferShort = input.survey.cluster.frameworks.size > 0 && isAnyShort(input.survey, input.offers);
   if (contenders.length === 0 && !isOfferShort) return [];
   const preemption = new Preemption(input);
   const unsettled = contenders.filter((contender) => !preemption.waits(contender));
   // What a role is owed comes before what its tasks are owed of each other, which may not be needed any more by then.
-  const left = unsettled.filter((contender) => !preemption.settles(contender, 'guarantee'));
+  const settled = preemption.settleAll(unsettled, 'guarantee');
   if (isOfferShort) preemption.makesRoomForOffers();
-  for (const contender of left) preemption.settles(contender, 'priority');
+  const left = unsettled.filter((contender) => !settled.has(contender));
+  preemption.settleAll(left, 'priority');
   return preemption.stops;
 }
 
@@ -74,12 +84,16 @@ function lowestPriorities(cluster: ClusterView): Map<RolePath, number> {
   return lowest;
 }
 
+/** No multiple of it comes near a whole number for long. */
+const GOLDEN_RATIO = (1 + Math.sqrt(5)) / 2;
+
 class Preemption implements ClaimInput {
   readonly stops: PlannedStop[] = [];
   readonly cluster: ClusterView;
   readonly outlook: Outlook;
   readonly #input: PreemptionInput;
   readonly #inVain = new Set<string>();
+  readonly #admittingByKey = new Map<string, readonly NodeId[]>();
   #looks = 0;
 
   constructor(input: PreemptionInput) {
@@ -100,27 +114,20 @@ class Preemption implements ClaimInput {
     return true;
   }
 
-  /** Whether there will be a place for the task: of what ends anyway, or of what is made to end. */
-  settles(contender: Contender, because: DisplacementCause): boolean {
-    const key = `${because} ${contender.demand.key}`;
-    if (this.#inVain.has(key) || this.#isExhausted()) return false;
-    const claims = because === 'guarantee' ? guaranteeClaims(this, contender) : priorityClaims(contender);
-    const [first] = claims;
-    if (first === undefined) return false;
-    this.#looks += this.outlook.nodesTotal;
-    if (this.#hasPlace(contender, first.offered)) return true;
-    const room = this.#roomFor(contender.demand, first.offered);
-    const isFound = claims.some((claim) => this.#displaces(contender, claim, room));
-    if (!isFound) this.#inVain.add(key);
-    return isFound;
+  /** Those for which there will be a place: of what ends anyway, or of what is made to end. */
+  settleAll(contenders: readonly Contender[], because: DisplacementCause): ReadonlySet<Contender> {
+    const inTurn = this.#inTurn(contenders, because);
+    return new Set(inTurn.filter((contender) => this.#settles(contender, because)));
   }
 
   /** For frameworks whose roles are below what they are guaranteed. */
   makesRoomForOffers(): void {
     const { survey, offers } = this.#input;
-    for (const short of shortRoles(survey, this.outlook, offers)) {
-      if (this.#isExhausted()) return;
-      this.#looks += this.outlook.nodesTotal;
+    const { nodesTotal } = this.outlook;
+    const firstOf = (count: number) => (count * nodesTotal <= this.#looksLeft('offers') ? 0 : this.#firstOf(count));
+    for (const short of shortRoles(survey, this.outlook, { planned: offers, firstOf })) {
+      if (this.#isExhausted('offers')) return;
+      this.#looks += nodesTotal;
       for (const departure of departuresFor(this, short)) {
         this.outlook.take(departure);
         const { node, holders } = departure;
@@ -129,22 +136,79 @@ class Preemption implements ClaimInput {
     }
   }
 
-  #isExhausted(): boolean {
-    return this.#looks >= PREEMPTION_LOOKS_MAX || this.stops.length >= PREEMPTION_STOPS_MAX;
-  }
-
-  #hasPlace(contender: Contender, offered: OfferedPart): boolean {
-    for (const node of this.outlook.nodes()) {
-      if (!this.outlook.admits(node, contender.demand, { offered })) continue;
-      this.outlook.promise(node, contender);
-      return true;
+  /** All, or of as many groups as can be looked at; in their order. */
+  #inTurn(contenders: readonly Contender[], because: DisplacementCause): readonly Contender[] {
+    const groups = [...Map.groupBy(contenders, ({ demand }) => demand.key).values()];
+    const most = this.#looksLeft(because);
+    if (groups.length * this.outlook.nodesTotal <= most) return contenders;
+    const first = this.#firstOf(groups.length);
+    const chosen = new Set<string>();
+    let looks = 0;
+    for (const [contender] of [...groups.slice(first), ...groups.slice(0, first)]) {
+      if (looks >= most) break;
+      if (contender === undefined || this.#claimsOf(contender, because).length === 0) continue;
+      looks += this.#looksFor(this.#admitting(contender.demand));
+      chosen.add(contender.demand.key);
     }
-    return false;
+    return contenders.filter(({ demand }) => chosen.has(demand.key));
   }
 
-  #roomFor(demand: Demand, offered: OfferedPart): NodeId | null {
-    for (const node of this.outlook.nodes()) if (this.outlook.hasRoom(node, demand, offered)) return node;
-    return null;
+  /** Another one each second, and over time each as often as any other, at whatever intervals rounds follow. */
+  #firstOf(count: number): number {
+    const second = Math.floor(this.#input.survey.nowMs / 1000);
+    return Math.floor(((second * GOLDEN_RATIO) % 1) * count);
+  }
+
+  #settles(contender: Contender, because: DisplacementCause): boolean {
+    const key = `${because} ${contender.demand.key}`;
+    if (this.#inVain.has(key) || this.#isExhausted(because)) return false;
+    const claims = this.#claimsOf(contender, because);
+    const [first] = claims;
+    if (first === undefined) return false;
+    const admitting = this.#admitting(contender.demand);
+    this.#looks += this.#looksFor(admitting);
+    if (this.#hasPlace(contender, { nodes: admitting, offered: first.offered })) return true;
+    const room = admitting.find((node) => this.outlook.hasRoom(node, contender.demand, first.offered)) ?? null;
+    // Those who have to go may be on any node then.
+    if (room !== null) this.#looks += this.outlook.nodesTotal - admitting.length;
+    const isFound = admitting.length > 0 && claims.some((claim) => this.#displaces(contender, claim, room));
+    if (!isFound) this.#inVain.add(key);
+    return isFound;
+  }
+
+  #claimsOf(contender: Contender, because: DisplacementCause): Claim[] {
+    return because === 'guarantee' ? guaranteeClaims(this, contender) : priorityClaims(contender);
+  }
+
+  /** The nodes that would take such a task if enough came free there. */
+  #admitting(demand: Demand): readonly NodeId[] {
+    const known = this.#admittingByKey.get(demand.key);
+    if (known !== undefined) return known;
+    const nodes = [...this.outlook.nodes()].filter((node) => this.outlook.mayAdmit(node, demand));
+    this.#admittingByKey.set(demand.key, nodes);
+    return nodes;
+  }
+
+  #looksFor(admitting: readonly NodeId[]): number {
+    return admitting.length + (this.outlook.nodesTotal - admitting.length) / PASSED_OVER_PER_LOOK;
+  }
+
+  #looksLeft(phase: keyof typeof LOOKS_UNTIL): number {
+    return PREEMPTION_LOOKS_MAX * LOOKS_UNTIL[phase] - this.#looks;
+  }
+
+  #isExhausted(phase: keyof typeof LOOKS_UNTIL): boolean {
+    return this.#looksLeft(phase) <= 0 || this.stops.length >= PREEMPTION_STOPS_MAX;
+  }
+
+  #hasPlace(
+    contender: Contender,
+    { nodes, offered }: { readonly nodes: readonly NodeId[]; readonly offered: OfferedPart },
+  ): boolean {
+    const node = nodes.find((id) => this.outlook.admits(id, contender.demand, { offered }));
+    if (node === undefined) return false;
+    this.outlook.promise(node, contender);
+    return true;
   }
 
   #displaces(contender: Contender, claim: Claim, room: NodeId | null): boolean {

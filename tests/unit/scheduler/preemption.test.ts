@@ -465,6 +465,42 @@ describe('the guarantee of a role whose framework waits for offers', () => {
     expect(displaced(clusterWith(change))).toEqual([]);
   });
 
+  describe('and takes no less than so much of a node', () => {
+    const choosy = aFramework({ roles: ['mine'], minAllocatable: { mine: [{ cpus: 2 }] } });
+    const on = (node: string, at: number, change: Partial<Given> = {}) =>
+      runs(`${node}${at}`, 'b', { node, placedAtMs: T0 + at, ...change });
+    const shapeOf = (given: readonly Given[], change: Partial<ClusterLiteral> = {}): Shape => ({
+      nodes: { a: 2, z: 2 },
+      given,
+      roles: [guaranteed('mine', 2)],
+      change: { frameworks: [choosy], ...change },
+    });
+
+    it.each<[string, Shape, string[]]>([
+      ['makes room on one node', shapeOf([on('a', 1), on('a', 2), on('z', 1), on('z', 2)]), ['a1', 'a2']],
+      ['makes room where the fewest have to go', shapeOf([on('a', 1), on('a', 2), on('z', 1, { cpus: 2 })]), ['z1']],
+      ['makes room beside what is free there', shapeOf([on('a', 1), on('a', 2), on('z', 1)]), ['z1']],
+      ['counts crumbs for nothing', shapeOf([on('a', 1), on('z', 2)]), ['z2']],
+      [
+        'displaces nothing where no node can come to it',
+        shapeOf([on('a', 1), on('a', 2), on('z', 2)], {
+          frameworks: [{ ...choosy, minAllocatable: { mine: [{ cpus: 3 }] } }],
+        }),
+        [],
+      ],
+      [
+        'goes by the usual minimum where it has none of its own',
+        shapeOf([on('a', 1), on('a', 2), on('z', 1), on('z', 2)], {
+          frameworks: [framework],
+          settings: { minAllocatable: [{ cpus: 2 }] },
+        }),
+        ['a1', 'a2'],
+      ],
+    ])('%s', (_, shape, expected) => {
+      expect(displacedBy(shape).sort()).toEqual(expected.toSorted());
+    });
+  });
+
   const changed = (change: Partial<Ledger>) => {
     const whole = literalOf(clusterWith());
     return clusterOf({ ...whole, ledgers: whole.ledgers.map((ledger) => ({ ...ledger, ...change })) });
@@ -489,6 +525,33 @@ describe('the guarantee of a role whose framework waits for offers', () => {
     const plan = planRound({ cluster, nowMs: NOW });
     expect(plan.offers).toMatchObject([{ offer: { framework: framework.id, role: 'mine', resources: { cpus: 2 } } }]);
     expect(plan.stops).toEqual([]);
+  });
+});
+
+describe('in a cluster too large to look at all nodes for everybody in one round', () => {
+  const ids = Array.from({ length: 2000 }, (_, at) => `n${at}`);
+  const large = (inVain: readonly Given[]) =>
+    clusterOf(
+      literal({
+        nodes: Object.fromEntries(ids.map((id) => [id, 1])),
+        given: [...ids.map((id) => runs(`b${id}`, 'b', { node: id })), ...inVain, waits('z', 'mine')],
+        roles: [guaranteed('mine', 1000)],
+      }),
+    );
+  const stopsAt = (cluster: ReturnType<typeof clusterOf>, nowMs: number) =>
+    planRound({ cluster, nowMs }).stops.map(({ stop }) => stop.displacedBy?.task);
+
+  it('tasks that no node would take keep nobody from their turn', () => {
+    const constraints = [{ attribute: 'zone', operator: '=', value: 'x' }] as const;
+    const inVain = Array.from({ length: 40 }, (_, at) => waits(`a${at}`, 'mine', { group: { constraints } }));
+    expect(stopsAt(large(inVain), NOW)).toEqual([idOf('z')]);
+  });
+
+  it.each([1, 10])('everybody comes to their turn where rounds follow each other in %i s', (seconds) => {
+    const inVain = Array.from({ length: 40 }, (_, at) => waits(`a${at}`, 'mine', { cpus: 900 }));
+    const cluster = large(inVain);
+    const rounds = Array.from({ length: 6 }, (_, at) => stopsAt(cluster, NOW + at * seconds * 1000));
+    expect(rounds).toContainEqual([idOf('z')]);
   });
 });
 
