@@ -56,8 +56,9 @@ class Reader {
   readonly #point = new ResumePoint();
   /** Only lines after this time are wanted. */
   readonly #after: string;
-  /** And none before this one, where reading began with the latest lines. */
+  /** And none before this one, where reading began with the latest lines: the earliest of those that the first read gave. */
   #first = '';
+  #isFirstRead = true;
 
   constructor(source: LogSource, request: LogRequest, signal: AbortSignal) {
     this.#source = source;
@@ -98,6 +99,7 @@ class Reader {
 
   /** With `mustOverlap`, -1 and nothing read where lines between may be missing. */
   async *#read(tail: number | null, isLast: boolean, mustOverlap = false): Batches {
+    this.#isFirstRead = this.#point.latest === null;
     let count = 0;
     let isChecked = !mustOverlap;
     const frames = new LogFrames();
@@ -136,6 +138,7 @@ class Reader {
     const leaving = new AbortController();
     const signal = AbortSignal.any([this.#signal, leaving.signal]);
     const isResumed = this.#point.latest !== null;
+    this.#isFirstRead = !isResumed;
     const options = { follow: true, tail: isResumed ? LOOK_BACK_LINES : null, since: isResumed ? null : this.#since() };
     let count = 0;
     let isChecked = !isResumed;
@@ -171,8 +174,12 @@ class Reader {
   }
 
   #take(line: LogLine): boolean {
-    if (line.at <= this.#after || line.at < this.#first) return false;
-    if (this.#first === '' && this.#request.tail !== null) this.#first = line.at;
+    if (line.at <= this.#after) return false;
+    // Lines of stdout and stderr may come in another order than they are dated in: the first one needn't be the earliest.
+    if (!this.#isFirstRead && line.at < this.#first) return false;
+    if (this.#isFirstRead && this.#request.tail !== null && (this.#first === '' || line.at < this.#first)) {
+      this.#first = line.at;
+    }
     return this.#point.take(line);
   }
 

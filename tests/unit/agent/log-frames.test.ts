@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { fullTime, LINE_BYTES_MAX, LogFrames } from '../../../node-agent/adapters/docker/log-frames.ts';
 import { epochSeconds, readLogs } from '../../../node-agent/adapters/docker/log-stream.ts';
 import { systemClock } from '../../../node-agent/adapters/system/system-clock.ts';
+import type { LogRequest } from '../../../node-agent/executor/contracts.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 
 const AT = '2026-01-02T03:04:05.000000001Z';
@@ -84,7 +85,7 @@ describe('times', () => {
   });
 });
 
-describe('output since a time', () => {
+describe('output', () => {
   const ofEngine = (chunks: readonly Buffer[]): Docker => {
     async function* stream() {
       yield* chunks;
@@ -92,9 +93,9 @@ describe('output since a time', () => {
     const dial = (_: unknown, answer: (error: null, stream: AsyncIterable<Buffer>) => void) => answer(null, stream());
     return { modem: { dial } } as unknown as Docker;
   };
-  const read = async (chunks: readonly Buffer[], since: string | null) => {
+  const read = async (chunks: readonly Buffer[], { since = null, tail = null }: Partial<LogRequest>) => {
     const lines: LogLine[] = [];
-    const request = { follow: false, tail: null, since };
+    const request = { follow: false, tail, since };
     for await (const batch of readLogs(
       { docker: ofEngine(chunks), container: 'c1', clock: systemClock },
       request,
@@ -105,12 +106,22 @@ describe('output since a time', () => {
     return lines;
   };
 
-  it('is understood with an offset from UTC', async () => {
+  it('of the latest lines has all that the engine gives, in whatever order stdout and stderr are dated', async () => {
+    const chunks = [
+      frame('oops\n', { stream: 2, at: '2030-01-01T10:00:00.000000002Z' }),
+      frame('line 4\n', { at: '2030-01-01T10:00:00.000000001Z' }),
+    ];
+    const together = await read([Buffer.concat(chunks)], { tail: 2 });
+    expect(together.map((line) => line.text)).toEqual(['oops', 'line 4']);
+    expect(await read(chunks, { tail: 2 })).toEqual(together);
+  });
+
+  it('since a time is understood with an offset from UTC', async () => {
     const chunks = [
       frame('before\n', { at: '2030-01-01T09:59:59.999999999Z' }),
       frame('after\n', { at: '2030-01-01T10:30:00.1Z' }),
     ];
-    const lines = await read(chunks, '2030-01-01T12:00:00+02:00');
+    const lines = await read(chunks, { since: '2030-01-01T12:00:00+02:00' });
     expect(lines.map((line) => line.text)).toEqual(['after']);
     expect(epochSeconds('2030-01-01T12:00:00.000000001+02:00')).toBe('1893492000.000000001');
   });
