@@ -2,21 +2,24 @@
  * Puts the floors together over whatever store, clock and chance a main hands in: the same replica on Node.js, on Workers,
  * in tests and in the simulator.
  */
-import type { Hono } from 'hono';
+import { Hono } from 'hono';
 import type { Clock } from '../shared/util/clock.ts';
 import type { Logger } from '../shared/util/log.ts';
 import { MetricsRegistry } from '../shared/util/metrics.ts';
 import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
+import type { ApiOptions } from './api/parts.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
 import type { HousekeepingOptions } from './controllers/housekeeper.ts';
+import { createMesosFacade } from './facade-mesos/facade.ts';
 import { announceReplica, ensureCluster, whenStoreAnswers } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
+import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
-import { ensureSigningKey } from './services/tokens.ts';
+import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
 import { QUOTA_DEFAULT_BYTES, StoreRoom } from './store/room.ts';
@@ -71,11 +74,24 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
   return {
-    api: createApi({ ctx, verifier, mint, ring, fetch: options.fetch, signal, metrics }),
+    api: createDoors({ ctx, verifier, mint, ring, fetch: options.fetch, signal, metrics }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),
   };
+}
+
+/** Every door of a replica, on one port: paths tell them apart. Streams end with `signal`. */
+export function createDoors(options: Omit<ApiOptions, 'frameworkStreams'>): Hono {
+  const { ctx, mint, fetch, signal, metrics = new MetricsRegistry() } = options;
+  const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
+  const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
+  const parts = { ...options, metrics, frameworkStreams };
+  const api = createApi(parts);
+  const app = new Hono();
+  app.route('/', createMesosFacade(parts));
+  app.all('*', (c) => api.fetch(c.req.raw, c.env));
+  return app;
 }
 
 /** Ends when all have ended; the first that fails is the reason that the others don't matter any more. */

@@ -7,7 +7,6 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
-import { FrameworkStreams } from '../services/framework-streams.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
@@ -59,8 +58,7 @@ function partsOf(options: ApiOptions): ApiParts {
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const relay = new LogRelay({ ctx, peerToken, fetch });
   signal.addEventListener('abort', () => relay.close(), { once: true });
-  const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
-  return { ...options, relay, frameworkStreams, metrics: options.metrics ?? new MetricsRegistry() };
+  return { ...options, relay, metrics: options.metrics ?? new MetricsRegistry() };
 }
 
 function endpointsOf(parts: ApiParts): readonly Endpoint[] {

@@ -16,6 +16,7 @@ export interface ApiOptions {
   readonly fetch: typeof fetch;
   /** Ends the replica: streams and long requests are brought to their end. */
   readonly signal: AbortSignal;
+  readonly frameworkStreams: FrameworkStreams;
   /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */
   readonly metrics?: MetricsRegistry;
 }
@@ -23,6 +24,5 @@ export interface ApiOptions {
 /** The same, with what the API adds for its own endpoints. */
 export interface ApiParts extends Omit<ApiOptions, 'metrics'> {
   readonly relay: LogRelay;
-  readonly frameworkStreams: FrameworkStreams;
   readonly metrics: MetricsRegistry;
 }

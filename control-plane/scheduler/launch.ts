@@ -192,7 +192,13 @@ function newTask({ framework, role, nowMs }: LaunchSite, request: LaunchRequest)
     run: 0,
     restarts: [],
     stop: null,
-    framework: { id: framework.id, name: request.name, acknowledged: 1, labels: request.labels },
+    framework: {
+      id: framework.id,
+      name: request.name,
+      acknowledged: 1,
+      labels: request.labels,
+      annotations: request.annotations,
+    },
     template: templateOf(framework, request),
   };
 }

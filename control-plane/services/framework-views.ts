@@ -87,6 +87,8 @@ export function frameworkView(
     failoverTimeoutSeconds: framework.failoverTimeoutSeconds,
     minAllocatable: mutable(framework.minAllocatable) as FrameworkView['minAllocatable'],
     suppressed: [...framework.suppressed],
+    nodeConstraints: mutable(framework.nodeConstraints) as FrameworkView['nodeConstraints'],
+    annotations: { ...framework.annotations },
     session: framework.session,
     ...stateOf(cluster, framework, liveCount(counts)),
     registeredAt: timeView(framework.registeredAtMs),
@@ -137,6 +139,7 @@ export function offerView(cluster: ClusterView, node: NodeId, offer: Offer): Off
       resources: scalarsView(scalars),
       labels: { ...reservations[reservation]?.labels },
     })),
+    maintenance: null,
     madeAt: timeView(offer.madeAtMs),
     expiresAt: timeView(offer.expiresAtMs),
   };
@@ -197,6 +200,7 @@ export function unknownView(name: string, nowMs: number): TaskUpdateView {
     ports: {},
     exitCode: null,
     labels: {},
+    annotations: {},
     reconciliation: true,
   };
 }
@@ -218,6 +222,7 @@ function standingView(cluster: ClusterView, task: Task, place: number): Omit<Tas
     ports: { ...task.ports },
     exitCode: isTerminal(transition.state) ? task.exitCode : null,
     labels: { ...task.framework?.labels },
+    annotations: { ...task.framework?.annotations },
   };
 }
 

@@ -142,8 +142,8 @@ function demandAmounts(
 }
 
 /** What may be different with each subscription. */
-function wishesOf({ name, roles, capabilities, failoverTimeoutSeconds, minAllocatable, suppressed }: Subscription) {
-  return { name, roles, capabilities, failoverTimeoutSeconds, minAllocatable, suppressed };
+function wishesOf({ id: _id, ...wishes }: Subscription): Omit<Subscription, 'id'> {
+  return wishes;
 }
 
 function draftOf(ctx: ServiceContext, framework: Framework, status: AnswerStatus): Draft<FrameworkView> {

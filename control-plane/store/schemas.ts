@@ -235,7 +235,13 @@ const task = z.object({
   exitCode: z.int().nullable(),
   stop: stopRequest.nullable(),
   framework: z
-    .object({ id: z.string(), name: z.string(), acknowledged: count, labels: textByName })
+    .object({
+      id: z.string(),
+      name: z.string(),
+      acknowledged: count,
+      labels: textByName,
+      annotations: textByName.default({}),
+    })
     .nullable()
     .default(null),
   template: z
@@ -257,6 +263,8 @@ const framework = z.object({
   capabilities: z.array(z.enum(FRAMEWORK_CAPABILITIES)),
   failoverTimeoutSeconds: z.number(),
   minAllocatable: z.record(z.string(), z.array(numberByName)),
+  nodeConstraints: z.record(z.string(), z.array(z.array(constraint))).default({}),
+  annotations: textByName.default({}),
   suppressed: texts,
   filterGenerations: z.record(z.string(), count),
   session: count,

@@ -1,4 +1,5 @@
 /** A scheduler outside of Berth that takes offers over HTTP and decides by itself what runs on them. */
+import type { Constraint } from './constraint.ts';
 import type { FrameworkId, RolePath } from './ids.ts';
 import type { StopRequest } from './job.ts';
 import type { ScalarAmounts } from './role.ts';
@@ -19,6 +20,10 @@ export interface Framework {
   readonly failoverTimeoutSeconds: number;
   /** By role, in place of the cluster's own: an offer holds at least one of these. Empty: anything will do. */
   readonly minAllocatable: Readonly<Record<RolePath, readonly ScalarAmounts[]>>;
+  /** By role: it is offered only nodes that meet all constraints of at least one of these lists. Absent: nodes of any kind. */
+  readonly nodeConstraints: Readonly<Record<RolePath, readonly (readonly Constraint[])[]>>;
+  /** Kept and shown for whoever speaks for the framework; nothing is decided by them. */
+  readonly annotations: Readonly<Record<string, string>>;
   /** Roles in which it wants no offers for now. */
   readonly suppressed: readonly RolePath[];
   /** By role, raised whenever it wants what it had refused: filters of a lower generation are void. Absent: 0. */

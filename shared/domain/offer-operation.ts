@@ -11,6 +11,7 @@ export interface LaunchRequest {
   /** Its group's name is the framework's name for the task, as it can stand in ids; its count is 1, and nothing retries it. */
   readonly template: TaskTemplate;
   readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
   /** How much of its resources comes from which reservation. Null: as much as the offer has reserved, then the rest of it. */
   readonly reserved: Readonly<Record<ReservationId, Scalars>> | null;
   /** What the framework calls the executor that is to run it, on the same node; null: none does. */

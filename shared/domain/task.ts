@@ -123,6 +123,8 @@ export interface LaunchedTask {
   readonly acknowledged: number;
   /** For the framework alone. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Kept and shown for whoever speaks for the framework; nothing is decided by them. */
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 export interface Task {

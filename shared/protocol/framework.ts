@@ -7,7 +7,7 @@ import { FRAMEWORK_CAPABILITIES } from '../domain/framework.ts';
 import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN } from '../domain/ids.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
-import { nameSchema, roleSchema } from './job.ts';
+import { constraintSchema, nameSchema, roleSchema } from './job.ts';
 import { messageDataSchema } from './message.ts';
 import { resourcesViewSchema, scalarsViewSchema, stopViewSchema, taskCountsSchema } from './views.ts';
 
@@ -19,6 +19,7 @@ export const FRAMEWORK_ROLES_MAX = 100;
 /** Alternatives of what an offer holds at least, for one role. */
 const ALTERNATIVES_MAX = 16;
 const SCALARS_MAX = 32;
+const CONSTRAINTS_MAX = 32;
 const FAILOVER_SECONDS_DEFAULT = 60;
 const FAILOVER_SECONDS_MAX = 365 * 24 * 3600;
 /** Updates that one call acknowledges. */
@@ -44,6 +45,20 @@ export const launchedNameSchema = z
 const amountsSchema = z
   .record(nameSchema.or(z.enum(['memMiB', 'diskMiB'])), z.number().min(0).max(1e12))
   .refine((amounts) => Object.keys(amounts).length <= SCALARS_MAX, `must be at most ${SCALARS_MAX}`);
+
+/** Characters of all annotations of one framework, or of one task, as JSON. */
+export const ANNOTATIONS_LENGTH_MAX = { framework: 16_384, task: 8192 } as const;
+
+/** Kept for whoever speaks for the framework. */
+export function annotationsSchema(lengthMax: number) {
+  return z
+    .record(z.string().min(1).max(128), z.string())
+    .refine(
+      (annotations) => JSON.stringify(annotations).length <= lengthMax,
+      `must take at most ${lengthMax} characters together`,
+    )
+    .default({});
+}
 
 export const subscriptionSchema = z
   .strictObject({
@@ -72,8 +87,17 @@ export const subscriptionSchema = z
       .max(FRAMEWORK_ROLES_MAX)
       .default([])
       .describe('Those of its roles in which it wants no offers for now.'),
+    nodeConstraints: z
+      .record(roleSchema, z.array(z.array(constraintSchema).max(CONSTRAINTS_MAX)).min(1).max(ALTERNATIVES_MAX))
+      .default({})
+      .describe(
+        'By role: it is offered only nodes that meet all constraints of at least one of these lists. Absent: nodes of any kind.',
+      ),
+    annotations: annotationsSchema(ANNOTATIONS_LENGTH_MAX.framework).describe(
+      'Kept and shown for whoever speaks for the framework; nothing is decided by them.',
+    ),
   })
-  .superRefine(({ roles, capabilities, minAllocatable, suppressed }, context) => {
+  .superRefine(({ roles, capabilities, minAllocatable, suppressed, nodeConstraints }, context) => {
     const fault = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message });
     const lists: Record<string, readonly string[]> = { roles, capabilities, suppressed };
     for (const [list, values] of Object.entries(lists)) {
@@ -85,8 +109,8 @@ export const subscriptionSchema = z
     suppressed.forEach((role, index) => {
       if (!known.has(role)) fault(['suppressed', index], 'is none of its roles');
     });
-    for (const role of Object.keys(minAllocatable)) {
-      if (!known.has(role)) fault(['minAllocatable', role], 'is none of its roles');
+    for (const [field, byRole] of Object.entries({ minAllocatable, nodeConstraints })) {
+      for (const role of Object.keys(byRole)) if (!known.has(role)) fault([field, role], 'is none of its roles');
     }
   })
   .meta({ id: 'Subscription' });
@@ -104,6 +128,8 @@ export const frameworkViewSchema = z
     failoverTimeoutSeconds: z.number(),
     minAllocatable: z.record(z.string(), z.array(z.record(z.string(), z.number()))),
     suppressed: z.array(z.string()),
+    nodeConstraints: z.record(z.string(), z.array(z.array(constraintSchema))),
+    annotations: z.record(z.string(), z.string()),
     session: z.number().int().min(1),
     state: z.enum(FRAMEWORK_STATES),
     message: z.string().describe('The state in a sentence.'),
@@ -127,6 +153,12 @@ export const frameworkViewSchema = z
   })
   .meta({ id: 'Framework' });
 
+/** When a node is to be taken out of service. */
+export const maintenanceWindowViewSchema = z.object({
+  startsAt: time,
+  durationSeconds: z.number().nullable().describe('Null: nobody knows for how long.'),
+});
+
 export const offerViewSchema = z
   .object({
     id: z.string(),
@@ -146,6 +178,7 @@ export const offerViewSchema = z
         }),
       )
       .describe('How much of it comes from which reservation.'),
+    maintenance: maintenanceWindowViewSchema.nullable().describe('When its node is to be taken out of service.'),
     madeAt: time,
     expiresAt: time,
   })
@@ -175,6 +208,7 @@ export const updateViewSchema = z
     ports: z.record(z.string(), z.number().int()),
     exitCode: z.number().int().nullable(),
     labels: z.record(z.string(), z.string()),
+    annotations: z.record(z.string(), z.string()),
     reconciliation: z.boolean().describe('It answers a question; it says how the task stands, not what has changed.'),
   })
   .meta({ id: 'TaskUpdate' });
@@ -188,6 +222,32 @@ export const messageViewSchema = z
     data: z.string(),
   })
   .meta({ id: 'TaskMessage' });
+
+export const MAINTENANCE_ANSWERS = ['accepts', 'declines'] as const;
+
+export const maintenanceNoticeSchema = z
+  .object({
+    id: z.string().describe('To answer it by.'),
+    node: z.string(),
+    host: z.string().nullable(),
+    ...maintenanceWindowViewSchema.shape,
+  })
+  .meta({ id: 'MaintenanceNotice' });
+
+/** `finished`: it was carried out. `error`: it can't be. `dropped`: it wasn't, though it could have been. `unknown`: none of that name is on record. */
+export const OPERATION_STATES = ['finished', 'error', 'dropped', 'unknown'] as const;
+
+export const operationStatusSchema = z
+  .object({
+    id: z.string().nullable().describe('To acknowledge it by. Null: nothing to acknowledge.'),
+    operation: z.string().describe('What the framework calls it.'),
+    state: z.enum(OPERATION_STATES),
+    node: z.string().nullable(),
+    at: time,
+    message: z.string(),
+    reconciliation: z.boolean().describe('It answers a question.'),
+  })
+  .meta({ id: 'OperationStatus' });
 
 const GONE_CAUSES = ['expired', 'withdrawn'] as const;
 
@@ -203,6 +263,10 @@ export const frameworkEventSchema = z
     z.object({ type: z.literal('offer-gone'), offer: z.string(), because: z.enum(GONE_CAUSES) }),
     z.object({ type: z.literal('update'), update: updateViewSchema }),
     z.object({ type: z.literal('message'), message: messageViewSchema }),
+    z.object({ type: z.literal('operation'), operation: operationStatusSchema }),
+    z.object({ type: z.literal('maintenance'), notice: maintenanceNoticeSchema }),
+    z.object({ type: z.literal('maintenance-over'), notice: z.string() }),
+    z.object({ type: z.literal('node-lost'), node: z.string(), host: z.string().nullable() }),
     z.object({ type: z.literal('superseded'), session: z.number().int(), message: z.string() }),
     z.object({ type: z.literal('ended'), message: z.string() }),
   ])
@@ -274,6 +338,8 @@ export type FrameworkView = z.output<typeof frameworkViewSchema>;
 export type OfferView = z.output<typeof offerViewSchema>;
 export type TaskUpdateView = z.output<typeof updateViewSchema>;
 export type FrameworkEvent = z.output<typeof frameworkEventSchema>;
+export type MaintenanceNotice = z.output<typeof maintenanceNoticeSchema>;
+export type OperationStatusView = z.output<typeof operationStatusSchema>;
 export type MessageView = z.output<typeof messageViewSchema>;
 export type SentMessage = z.output<typeof sentMessageSchema>;
 export type GoneCause = (typeof GONE_CAUSES)[number];

@@ -12,7 +12,15 @@ import {
 } from '../domain/offer-operation.ts';
 import { RESERVATION_LABELS_BYTES_MAX } from '../domain/reservation.ts';
 import { utf8Length } from '../util/codec.ts';
-import { FRAMEWORK_ROLES_MAX, launchedNameSchema, offerIdSchema, offerViewSchema, sessionSchema } from './framework.ts';
+import {
+  ANNOTATIONS_LENGTH_MAX,
+  annotationsSchema,
+  FRAMEWORK_ROLES_MAX,
+  launchedNameSchema,
+  offerIdSchema,
+  offerViewSchema,
+  sessionSchema,
+} from './framework.ts';
 import { groupSchema, jobSpecSchema, nameSchema, networkOf, resourcesSchema, roleSchema } from './job.ts';
 import { resourcesViewSchema } from './views.ts';
 
@@ -82,6 +90,9 @@ const launchSchema = z
       .optional()
       .describe('How much of it comes from which reservation. Absent: what the offer has reserved first.'),
     labels: labels.describe('For the framework alone: they come with every update.'),
+    annotations: annotationsSchema(ANNOTATIONS_LENGTH_MAX.task).describe(
+      'The same, kept for whoever speaks for the framework.',
+    ),
     priority,
     replaceAfterSeconds,
     stopAfterDisconnectSeconds,
@@ -305,7 +316,8 @@ export function operationOf(operation: AcceptRequest['operations'][number], newI
 }
 
 function launchRequestOf(launched: z.output<typeof launchSchema>): LaunchRequest {
-  const { task, reserved, executor, isExecutor, labels: ownLabels, priority: ownPriority, ...described } = launched;
+  const { task, reserved, executor, isExecutor, labels: ownLabels, annotations, ...told } = launched;
+  const { priority: ownPriority, ...described } = told;
   const {
     replaceAfterSeconds: replaceAfter,
     stopAfterDisconnectSeconds: stopAfterDisconnect,
@@ -331,6 +343,7 @@ function launchRequestOf(launched: z.output<typeof launchSchema>): LaunchRequest
       stopAfterDisconnectSeconds: stopAfterDisconnect,
     },
     labels: ownLabels,
+    annotations,
     reserved: reserved ?? null,
     executor: executor ?? null,
   };

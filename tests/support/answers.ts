@@ -15,6 +15,7 @@ export function launchRequest(
     name,
     template: { group, priority: 50, replaceAfterSeconds: 60, stopAfterDisconnectSeconds: undefined },
     labels: { color: 'blue' },
+    annotations: {},
     reserved: null,
     executor: null,
   };

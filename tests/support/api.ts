@@ -1,7 +1,7 @@
 /** One or more replicas' APIs over a memory store, called without a network. */
 import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
-import { createApi } from '../../control-plane/api/api.ts';
+import { createDoors } from '../../control-plane/app.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import { type Grant, ownIssuer, TokenMint } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
@@ -55,7 +55,7 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const issuer = ownIssuer(present(ctx.mirror.snapshot.cluster, 'the cluster').id);
   const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom() });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
-  const api = createApi({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal: ending.signal });
+  const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal: ending.signal });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (grant: Partial<Grant> = {}) => (await mint.mint({ ...EVERYTHING, ...grant })).token;
   const admin = await token();

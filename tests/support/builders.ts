@@ -193,6 +193,8 @@ export function aFramework({ id = 'f000000000001', ...change }: Partial<Framewor
     capabilities: [],
     failoverTimeoutSeconds: 60,
     minAllocatable: {},
+    nodeConstraints: {},
+    annotations: {},
     suppressed: [],
     filterGenerations: {},
     session: 1,

@@ -179,6 +179,11 @@ export class Life {
       case 'subscribed':
       // Nothing that it launches has an executor.
       case 'message':
+      case 'operation':
+      case 'maintenance':
+      case 'maintenance-over':
+      // Its tasks tell the same.
+      case 'node-lost':
         return;
       case 'offers':
         for (const offer of event.offers) this.#offers.set(offer.id, offer);

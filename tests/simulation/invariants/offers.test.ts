@@ -74,7 +74,7 @@ const launched = (id: string, name: string, change: Partial<Task> = {}): Task =>
   ...aTask(aJob()),
   id,
   state: 'staging',
-  framework: { id: FRAMEWORK.id, name, acknowledged: 1, labels: {} },
+  framework: { id: FRAMEWORK.id, name, acknowledged: 1, labels: {}, annotations: {} },
   ...change,
 });
 
@@ -168,7 +168,7 @@ describe('a framework', () => {
     const before = launched('one', 'one', { state: 'running', history });
     const heard = (acknowledged: number) => ({
       ...before,
-      framework: { id: FRAMEWORK.id, name: 'one', labels: {}, acknowledged },
+      framework: { id: FRAMEWORK.id, name: 'one', labels: {}, annotations: {}, acknowledged },
     });
     expect(found([taskChange(before, heard(2))])).toEqual([]);
     expect(found([taskChange(before, heard(3))])).toEqual([8]);

@@ -23,7 +23,15 @@ const counts = {
 };
 const framework: FrameworkView = {
   ...{ id: 'f000000000001', name: 'painter', principal: 'alice', roles: ['eng', 'ops'], capabilities: ['gpus'] },
-  ...{ failoverTimeoutSeconds: 600, minAllocatable: {}, suppressed: ['ops'], session: 3, state: 'connected' },
+  ...{
+    failoverTimeoutSeconds: 600,
+    minAllocatable: {},
+    suppressed: ['ops'],
+    nodeConstraints: {},
+    annotations: {},
+    session: 3,
+    state: 'connected',
+  },
   ...{ message: 'a replica holds its stream', registeredAt: '2026-01-01T00:00:00.000Z', teardown: null },
   ...{ subscribedAt: '2026-01-01T00:05:00.000Z', disconnectedSince: null, tasks: counts, holds: SCALARS },
   offers: { count: 2, resources: SCALARS, oldestAt: '2026-01-01T00:09:30.000Z' },
@@ -31,7 +39,7 @@ const framework: FrameworkView = {
 };
 const offer: HeldOfferView = {
   ...{ id: '1-7-0', framework: 'f000000000001', frameworkName: 'painter', role: 'eng', node: 'edge-1', host: 'edge-1' },
-  ...{ attributes: {}, resources: { ...SCALARS, ports: [] }, reserved: [], heldSeconds: 30 },
+  ...{ attributes: {}, resources: { ...SCALARS, ports: [] }, reserved: [], maintenance: null, heldSeconds: 30 },
   ...{ madeAt: '2026-01-01T00:09:30.000Z', expiresAt: '2026-01-01T00:10:30.000Z' },
 };
 

@@ -14,7 +14,7 @@ function sent(event: FrameworkEvent): string {
 const SUBSCRIBED = sent({ type: 'subscribed', framework: ID, session: 1, heartbeatSeconds: 5 });
 
 function anOffer(id: string): OfferView {
-  const what = { resources: { ...NOTHING, ports: [] }, reserved: [], madeAt: TIME, expiresAt: TIME };
+  const what = { resources: { ...NOTHING, ports: [] }, reserved: [], maintenance: null, madeAt: TIME, expiresAt: TIME };
   return { id, framework: ID, role: 'default', node: 'edge-1', host: null, attributes: {}, ...what };
 }
 
@@ -23,7 +23,7 @@ function offers(...ids: string[]): string {
 }
 
 function anUpdate(id: string | null): TaskUpdateView {
-  const where = { role: 'default', node: 'edge-1', host: null, ports: {}, labels: {}, exitCode: null };
+  const where = { role: 'default', node: 'edge-1', host: null, ports: {}, labels: {}, annotations: {}, exitCode: null };
   const what = { task: 'one', taskId: 'one', state: 'running', unreachable: false, at: TIME } as const;
   return { id, ...what, ...where, reason: 'started', message: '', reconciliation: id === null };
 }

@@ -145,7 +145,10 @@ describe('what is kept of a framework', () => {
   it('is an ended task that it has not heard of for longer than those that it has, however many there are', () => {
     const owed = launchedTask(ID, 'a', { state: 'failed' });
     const heard = ['b', 'c', 'd'].map((name) =>
-      launchedTask(ID, name, { state: 'failed', framework: { id: ID, name, acknowledged: 2, labels: {} } }),
+      launchedTask(ID, name, {
+        state: 'failed',
+        framework: { id: ID, name, acknowledged: 2, labels: {}, annotations: {} },
+      }),
     );
     const tasks = [owed, ...heard];
     const policy = { ...RETENTION_DEFAULTS, endedTasksMax: 1 };

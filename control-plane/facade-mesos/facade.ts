@@ -1,0 +1,17 @@
+/**
+ * The door for frameworks and tools that speak the HTTP API of Apache Mesos. It translates, in both directions, and decides nothing:
+ * what may be done and what is done is up to the same use cases that the native API calls.
+ */
+import { Hono } from 'hono';
+import { operatorRoutes } from './operator/routes.ts';
+import type { FacadeParts } from './parts.ts';
+import { schedulerRoutes } from './scheduler/routes.ts';
+import { stateRoutes } from './state/routes.ts';
+
+export function createMesosFacade(parts: FacadeParts): Hono {
+  const app = new Hono();
+  schedulerRoutes(app, parts);
+  operatorRoutes(app, parts);
+  stateRoutes(app, parts);
+  return app;
+}

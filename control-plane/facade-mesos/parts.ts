@@ -1,0 +1,14 @@
+/** What the door is made of; `app.ts` hands it in. */
+import type { MetricsRegistry } from '../../shared/util/metrics.ts';
+import type { Verifier } from '../auth/verify.ts';
+import type { ServiceContext } from '../services/context.ts';
+import type { FrameworkStreams } from '../services/framework-streams.ts';
+
+export interface FacadeParts {
+  readonly ctx: ServiceContext;
+  readonly verifier: Verifier;
+  readonly frameworkStreams: FrameworkStreams;
+  readonly metrics: MetricsRegistry;
+  /** Ends the replica: streams are brought to their end. */
+  readonly signal: AbortSignal;
+}
