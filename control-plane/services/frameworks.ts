@@ -43,21 +43,25 @@ const NODES_PER_WITHDRAWAL = [64, 16, 4, 1] as const;
 
 /**
  * Makes a framework, or takes one over by its id: its session moves on, whoever acted in the old one is refused from then on, and
- * what it was offered is withdrawn. Throws `framework-gone` for one that was torn down.
+ * what it was offered is withdrawn. Throws `framework-gone` for one that was torn down, and `not-found` for an id that isn't on
+ * record, unless it may be that of a new one: `orNew`.
  */
 export async function subscribe(
   ctx: ServiceContext,
   call: Call,
   subscription: Subscription,
+  { orNew = false }: { readonly orNew?: boolean } = {},
 ): Promise<Answer<FrameworkView>> {
   for (const role of subscription.roles) demand(call.principal, 'framework:run', role);
   const { id } = subscription;
   if (id !== undefined) await reachSession(ctx, { id, session: 1 });
-  const fresh = `f${randomId(ctx.random)}`;
+  const fresh = id ?? `f${randomId(ctx.random)}`;
+  const isNew = () => id === undefined || (orNew && !ctx.mirror.snapshot.frameworks.has(id));
   const answer = await mutate(ctx, call, () =>
-    id === undefined ? draftNew(ctx, call, subscription, fresh) : draftTakeover(ctx, call, subscription, id),
+    isNew() ? draftNew(ctx, call, subscription, fresh) : draftTakeover(ctx, call, subscription, fresh),
   );
-  if (id !== undefined && !answer.replayed) await withdrawOffers(ctx, answer.body, answer.revision);
+  const isTakeover = answer.body.session > 1;
+  if (isTakeover && !answer.replayed) await withdrawOffers(ctx, answer.body, answer.revision);
   return answer;
 }
 

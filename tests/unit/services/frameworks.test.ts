@@ -159,6 +159,41 @@ describe('a subscription', () => {
     });
   });
 
+  it('may bring an id along that is not on record, and then makes a framework of it', async () => {
+    const subscription = subscriptionOf({ id: 'fbrought0000000009' });
+    const first = await subscribe(a.replica.ctx, callOf(), subscription, { orNew: true });
+    expect(first).toMatchObject({ status: 201, body: { id: 'fbrought0000000009', session: 1, state: 'disconnected' } });
+    await caughtUp(b.replica.ctx);
+    const again = await subscribe(b.replica.ctx, callOf(), subscription, { orNew: true });
+    expect(again).toMatchObject({ status: 200, body: { id: 'fbrought0000000009', session: 2 } });
+    await tearDown(b.replica.ctx, callOf(), 'fbrought0000000009', { reason: 'enough' });
+    await expect(subscribe(b.replica.ctx, callOf(), subscription, { orNew: true })).rejects.toMatchObject({
+      code: 'framework-gone',
+    });
+  });
+
+  it('makes one framework of an id that two bring along at once, and the later takes it over', async () => {
+    const subscription = subscriptionOf({ id: 'fbrought0000000009' });
+    const answers = await Promise.all(
+      [a, b].map(({ replica }) => subscribe(replica.ctx, callOf(), subscription, { orNew: true })),
+    );
+    expect(answers.map(({ body }) => body.session).sort()).toEqual([1, 2]);
+  });
+
+  it('counts one that brings its id along among those of its principal', async () => {
+    const others = Array.from({ length: FRAMEWORKS_MAX.ofPrincipal }, (_, n) => {
+      const id = `fother${String(n).padStart(8, '0')}`;
+      return putRecord('frameworks', keys.framework(id), aFramework({ id, principal: 'admin' }));
+    });
+    for (let from = 0; from < others.length; from += 100) {
+      await store.transact({ compares: [], writes: others.slice(from, from + 100) });
+    }
+    const { ctx } = a.replica;
+    await expect(
+      subscribe(ctx, callOf(), subscriptionOf({ id: 'fbrought0000000009' }), { orNew: true }),
+    ).rejects.toMatchObject({ code: 'limit-exceeded' });
+  });
+
   it('takes only roles that the token covers, and no other principal acts for it', async () => {
     const { ctx } = a.replica;
     await expect(subscribe(ctx, callOf(ALICE), subscriptionOf({ roles: ['ops'] }))).rejects.toMatchObject({
