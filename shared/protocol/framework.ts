@@ -27,6 +27,8 @@ export const ACKNOWLEDGED_MAX = 1000;
 /** Tasks that one call asks about by name. */
 export const RECONCILED_MAX = 10_000;
 const GRACE_SECONDS_MAX = 3600;
+/** Events that wait to be said on one stream, and so that one call may have it say. */
+export const TOLD_MAX = 5000;
 
 export const frameworkIdSchema = z.string().regex(FRAMEWORK_ID_PATTERN, 'must be the id of a framework');
 export const offerIdSchema = z.string().regex(OFFER_ID_PATTERN, 'must be the id of an offer');
@@ -329,6 +331,10 @@ export const reconcileSchema = z
 
 /** What a replica passes on to the one that holds the framework's stream. */
 export const askedSchema = z.strictObject({ tasks: z.array(launchedNameSchema).max(RECONCILED_MAX).nullable() });
+
+/** The same, of what the stream is to say. */
+export const toldSchema = z.strictObject({ events: z.array(frameworkEventSchema).max(TOLD_MAX) });
+export const toldAnswerSchema = z.object({ isTold: z.boolean() });
 
 export const reconciledSchema = z.object({ updates: z.array(updateViewSchema) }).meta({ id: 'Reconciled' });
 

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
+import { FrameworkStreams } from '../../../control-plane/services/framework-streams.ts';
+import { mintPeerToken } from '../../../control-plane/services/tokens.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { createEventParser } from '../../../shared/client/server-sent-events.ts';
 import { type FrameworkEvent, type FrameworkView, frameworkEventSchema } from '../../../shared/protocol/framework.ts';
@@ -146,6 +148,36 @@ describe('a framework over HTTP', () => {
     expect(await stream.next()).toMatchObject({ update: { task: 'two', state: 'unknown' } });
     await a.send('POST', `/v1/frameworks/${id}/kill`, { json: { session: 1, task: 'three' } });
     expect(await stream.next()).toMatchObject({ update: { task: 'three', state: 'unknown', id: null } });
+  });
+
+  it('is told what another replica has to tell it, and a replica without its stream says that it is not', async () => {
+    const { id } = await subscribed(a);
+    const path = `/v1/peer/frameworks/${id}/told`;
+    const token = (await mintPeerToken(a.mint, 'a')).token;
+    const told = { type: 'maintenance-over', notice: 'over' } as const;
+    const stream = await Stream.open(b, id, 1);
+    await stream.next();
+    await caughtUp(a.replica.ctx);
+    const answers: unknown[] = [];
+    for (const one of [a, b]) {
+      const response = await one.send('POST', path, { token, json: { events: [told] } });
+      answers.push(await response.json());
+    }
+    expect(answers).toEqual([{ isTold: false }, { isTold: true }]);
+    expect(await stream.next()).toEqual(told);
+    const unknown = await b.send('POST', path, { token, json: { events: [{ type: 'no-such-event' }] } });
+    expect(await unknown.json()).toMatchObject({ faults: [{ path: '/events/0/type' }] });
+
+    const ending = new AbortController();
+    const toB = async (url: string | URL | Request, init?: RequestInit) =>
+      b.api.request(new URL(String(url)).pathname, init);
+    const streams = new FrameworkStreams(a.replica.ctx, { peerToken: async () => token, fetch: toB }, ending.signal);
+    const next = { ...told, notice: 'from afar' };
+    await eventually('the replicas to know each other', async () => a.replica.ctx.mirror.snapshot.replicas.has('b'));
+    expect(await streams.tell(id, [next])).toBe(true);
+    expect(await stream.next()).toEqual(next);
+    await stream.close();
+    ending.abort();
   });
 
   it('says something to its executor, and hears from it on its stream, over any replica', async () => {
