@@ -15,6 +15,7 @@ import {
   subscriptionSchema,
   toldAnswerSchema,
   toldSchema,
+  updateFrameworkSchema,
   updateViewSchema,
 } from '../../../shared/protocol/framework.ts';
 import { roleSchema } from '../../../shared/protocol/job.ts';
@@ -22,7 +23,7 @@ import { pageOf } from '../../../shared/protocol/views.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { acknowledgeUpdates, killTask, reconcile } from '../../services/framework-calls.ts';
 import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
-import { getFramework, listFrameworks, subscribe, tearDown } from '../../services/frameworks.ts';
+import { getFramework, listFrameworks, subscribe, tearDown, updateFramework } from '../../services/frameworks.ts';
 import { sendMessage } from '../../services/messages.ts';
 import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
@@ -73,6 +74,21 @@ function lifeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         },
       },
       async ({ call, body }) => replyTo(await subscribe(ctx, call, body)),
+    ),
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'put',
+        path: '/v1/frameworks/{id}',
+        summary: 'Change what a framework wants',
+        description:
+          'Replaces all that it said when it subscribed, without a new session; what is left out goes back to its default. Offers in roles that it has left, or of nodes that it no longer wants, are withdrawn; its tasks go on. Takes the action `framework:run` in all of its roles.',
+        params: frameworkParams,
+        body: updateFrameworkSchema,
+        answers: { 200: { description: 'The framework.', schema: frameworkViewSchema }, ...sessionAnswers },
+      },
+      async ({ call, params, body: { session, ...wishes } }) =>
+        replyTo(await updateFramework(ctx, call, { id: params.id, session }, wishes)),
     ),
     endpoint(
       {

@@ -127,6 +127,19 @@ describe('a framework over HTTP', () => {
     expect(await problem(b, 'POST', '/v1/frameworks', unknown)).toMatchObject({ status: 404 });
   });
 
+  it('changes what it wants, without a new session', async () => {
+    const { id } = await subscribed(a, { suppressed: ['default'] });
+    const json = { session: 1, name: 'painter', roles: ['default', 'eng'], annotations: { kept: 'this' } };
+    const response = await b.send('PUT', `/v1/frameworks/${id}`, { json });
+    expect(response.status).toBe(200);
+    const changed = { session: 1, roles: ['default', 'eng'], suppressed: [], annotations: { kept: 'this' } };
+    expect(await response.json()).toMatchObject(changed);
+    expect(await problem(a, 'PUT', `/v1/frameworks/${id}`, { ...json, session: 2 })).toMatchObject({
+      status: 409,
+      code: 'session-moved',
+    });
+  });
+
   it('is told how its tasks stand on its stream, though it asks another replica', async () => {
     const agent = await ApiAgent.register(a);
     expect(agent).toBeDefined();
@@ -245,6 +258,25 @@ describe('a bad request', () => {
       400,
       '/minAllocatable/b',
     ],
+    [
+      'constraints on nodes for a role that is none of its own',
+      'POST',
+      '/v1/frameworks',
+      { ...WISHES, nodeConstraints: { b: [[]] } },
+      400,
+      '/nodeConstraints/b',
+    ],
+    [
+      'annotations that are too large',
+      'POST',
+      '/v1/frameworks',
+      { ...WISHES, annotations: { a: 'x'.repeat(16_384 - '{"a":""}'.length + 1) } },
+      400,
+      '/annotations',
+    ],
+    ['a change without a session', 'PUT', UNKNOWN, WISHES, 400, '/session'],
+    ['a change with a role twice', 'PUT', UNKNOWN, { ...WISHES, session: 1, roles: ['a', 'a'] }, 400, '/roles/1'],
+    ['a change of its id', 'PUT', UNKNOWN, { ...WISHES, session: 1, id: 'f000000000008' }, 400, '/id'],
     ['a name with a space', 'POST', '/v1/frameworks', { ...WISHES, name: 'a b' }, 400, '/name'],
     ['an id of its own making', 'POST', '/v1/frameworks', { ...WISHES, id: 'mine' }, 400, '/id'],
     ['no session', 'POST', `${UNKNOWN}/kill`, { task: 'one' }, 400, '/session'],
@@ -269,6 +301,7 @@ describe('a bad request', () => {
   it.each([
     ['GET', UNKNOWN, undefined],
     ['DELETE', UNKNOWN, undefined],
+    ['PUT', UNKNOWN, { ...WISHES, session: 1 }],
     ['GET', `${UNKNOWN}/events?session=1`, undefined],
     ['POST', `${UNKNOWN}/kill`, { session: 1, task: 'one' }],
     ['POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['t:1'] }],

@@ -9,12 +9,14 @@ import {
   listFrameworks,
   subscribe,
   tearDown,
+  updateFramework,
 } from '../../../control-plane/services/frameworks.ts';
 import { type Store, StoreUnavailableError } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
 import { endOffers } from '../../../shared/domain/ledger.ts';
+import type { SubscriptionInput } from '../../../shared/protocol/framework.ts';
 import { aFramework } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
@@ -217,6 +219,103 @@ describe('a subscription', () => {
     expect(await tearDown(ctx, callOf(ALICE), body.id, { reason: 'done' })).toMatchObject({
       body: { state: 'ended' },
     });
+  });
+});
+
+describe('a framework that changes what it wants', () => {
+  const wishes = (input: Partial<SubscriptionInput>) => {
+    const { id: _id, ...rest } = subscriptionOf(input);
+    return rest;
+  };
+
+  it('stays in its session and on its stream, and says all anew', async () => {
+    const id = await joined(['default', 'eng']);
+    const reader = await FrameworkReader.open(a, id, 1);
+    await reader.next();
+    await caughtUp(b.replica.ctx);
+    const { ctx } = b.replica;
+    const first = await updateFramework(
+      ctx,
+      callOf(),
+      { id, session: 1 },
+      wishes({ roles: ['eng', 'ops'], suppressed: ['ops'], failoverTimeoutSeconds: 5, annotations: { kept: 'this' } }),
+    );
+    expect(first).toMatchObject({
+      status: 200,
+      body: { session: 1, roles: ['eng', 'ops'], suppressed: ['ops'], failoverTimeoutSeconds: 5, state: 'connected' },
+    });
+    expect(first.body.annotations).toEqual({ kept: 'this' });
+    await caughtUp(ctx);
+    const second = await updateFramework(ctx, callOf(), { id, session: 1 }, wishes({ roles: ['eng'] }));
+    expect(second.body).toMatchObject({ suppressed: [], failoverTimeoutSeconds: 60, annotations: {} });
+    await a.hand.offer(id, { role: 'eng' });
+    expect(await reader.next()).toMatchObject({ type: 'offers' });
+  });
+
+  it('keeps the offers that it still wants, and no others', async () => {
+    const id = await joined(['default', 'eng']);
+    const reader = await FrameworkReader.open(a, id, 1);
+    await reader.next();
+    await registerNode(a.replica.ctx, JOINER, { node: nodeOf('edge-2'), seen: null, tasks: [] });
+    await a.hand.offer(id, { id: '1-1-0', role: 'default' });
+    await a.hand.offer(id, { id: '1-1-1', role: 'eng' });
+    await a.hand.offer(id, { id: '1-1-2', role: 'eng', node: 'edge-2' });
+    await a.hand.offer('f000000000009', { id: '1-1-3', role: 'default', node: 'edge-2' });
+    await caughtUp(b.replica.ctx);
+    const onFirst = { attribute: 'node', operator: '=', value: 'edge-1' } as const;
+    const { ctx } = b.replica;
+    await updateFramework(
+      ctx,
+      callOf(),
+      { id, session: 1 },
+      wishes({ roles: ['eng'], nodeConstraints: { eng: [[onFirst]] } }),
+    );
+    await caughtUp(ctx);
+    const { ledgers } = ctx.mirror.snapshot;
+    const left = ['edge-1', 'edge-2'].map((node) => Object.keys(ledgers.get(node)?.offers ?? {}));
+    expect(left).toEqual([['1-1-1'], ['1-1-3']]);
+  });
+
+  it('is refused in a session that is over, in roles that its token does not cover, and once it is torn down', async () => {
+    const id = await joined();
+    const { ctx } = a.replica;
+    const of = { id, session: 1 };
+    const refusal = (call = callOf(), roles = ['default'], session = 1) =>
+      updateFramework(ctx, call, { ...of, session }, wishes({ roles })).then(
+        () => 'done',
+        ({ code }) => code,
+      );
+    const narrow = callOf({ ...ADMIN, actions: ['framework:*'], roles: ['default'] });
+    expect(await refusal(narrow)).toBe('done');
+    await caughtUp(ctx);
+    expect(await refusal(narrow, ['default', 'eng'])).toBe('forbidden');
+    expect(await refusal(callOf(), ['default'], 2)).toBe('session-moved');
+    await subscribe(b.replica.ctx, callOf(), subscriptionOf({ id }));
+    await caughtUp(ctx);
+    expect(await refusal()).toBe('session-moved');
+    await tearDown(ctx, callOf(), id, { reason: 'enough' });
+    await caughtUp(ctx);
+    expect(await refusal(callOf(), ['default'], 2)).toBe('framework-gone');
+  });
+
+  it('names only what some node has, or what it has named before', async () => {
+    const id = await joined();
+    const wanting = wishes({ minAllocatable: { default: [{ licences: 1 }] } });
+    await expect(updateFramework(a.replica.ctx, callOf(), { id, session: 1 }, wanting)).rejects.toMatchObject({
+      code: 'invalid-request',
+      faults: [{ path: '/minAllocatable/default/0/licences' }],
+    });
+  });
+
+  it('takes nothing back of what a session that follows it says', async () => {
+    const id = await joined();
+    const { ctx } = a.replica;
+    const behind = overtaken(ctx, id, (key) => key === keys.framework(id));
+    await expect(
+      updateFramework(behind, callOf(), { id, session: 1 }, wishes({ roles: ['eng'] })),
+    ).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(ctx);
+    expect(getFramework(ctx, ADMIN, id)).toMatchObject({ session: 2, roles: ['default'] });
   });
 });
 
