@@ -241,6 +241,7 @@ const task = z.object({
       acknowledged: count,
       labels: textByName,
       annotations: textByName.default({}),
+      together: z.string().nullable().default(null),
     })
     .nullable()
     .default(null),
