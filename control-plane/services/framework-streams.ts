@@ -16,6 +16,7 @@ import type { ServiceContext } from './context.ts';
 import { actingFramework, demandStanding, reachSession } from './framework-access.ts';
 import { dropMessages, outgoingMessages } from './framework-messages.ts';
 import { endedOffers, FrameworkOffers } from './framework-offers.ts';
+import { FrameworkPeers, type Peers } from './framework-peers.ts';
 import { OpenStream, type StreamOpening } from './open-stream.ts';
 
 /** A comment comes at least this often, so that whoever reads can tell silence from an end. */
@@ -24,18 +25,9 @@ export const FRAMEWORK_HEARTBEAT_MS = 5000;
 /** Frameworks that may have a stream on one replica. */
 const STREAMS_MAX = 10_000;
 
-/** How long another replica may take to take a question on to the stream that it holds. */
-const PEER_MS = 2000;
-
-/** How this replica reaches the others. */
-export interface Peers {
-  readonly peerToken: () => Promise<string>;
-  readonly fetch: typeof fetch;
-}
-
 export class FrameworkStreams {
   readonly #ctx: ServiceContext;
-  readonly #peers: Peers;
+  readonly #peers: FrameworkPeers;
   readonly #claims: ConnectionClaims;
   readonly #offers: FrameworkOffers;
   readonly #open = new Map<FrameworkId, Set<OpenStream>>();
@@ -45,7 +37,7 @@ export class FrameworkStreams {
   /** All streams end with the signal. */
   constructor(ctx: ServiceContext, peers: Peers, signal: AbortSignal) {
     this.#ctx = ctx;
-    this.#peers = peers;
+    this.#peers = new FrameworkPeers(ctx, peers);
     this.#claims = new ConnectionClaims(ctx, this.#over.signal);
     this.#offers = new FrameworkOffers(ctx.mirror.snapshot.ledgers.values());
     const unsubscribe = ctx.mirror.subscribe((changes, _revision, reset) => this.#changed(changes, reset));
@@ -85,25 +77,7 @@ export class FrameworkStreams {
    * most once: what doesn't come to the stream is asked for again by whoever needs it.
    */
   async ask(framework: FrameworkId, names: readonly string[] | null): Promise<void> {
-    if (this.askHere(framework, names)) return;
-    const { mirror, replica, clock, log } = this.#ctx;
-    const holder = mirror.snapshot.connections.get(framework)?.replica;
-    const peer = holder === undefined ? undefined : mirror.snapshot.replicas.get(holder);
-    if (peer === undefined || peer.id === replica.id) return;
-    const over = new AbortController();
-    const timer = clock.setTimer(PEER_MS, () => over.abort());
-    try {
-      await this.#peers.fetch(new URL(`/v1/peer/frameworks/${framework}/asked`, peer.url), {
-        method: 'POST',
-        headers: { authorization: `Bearer ${await this.#peers.peerToken()}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ tasks: names }),
-        signal: over.signal,
-      });
-    } catch (error) {
-      log.debug({ error, framework, replica: peer.id }, "the replica that holds a framework's stream was not reached");
-    } finally {
-      timer.cancel();
-    }
+    if (!this.askHere(framework, names)) await this.#peers.ask(framework, names);
   }
 
   /** The same, where the stream is open on this replica. False: none is, or it has too much to answer already. */
@@ -111,6 +85,22 @@ export class FrameworkStreams {
     const asked = [...(this.#open.get(framework) ?? [])].filter((stream) => stream.feed.ask(names));
     for (const stream of asked) stream.wake();
     return asked.length > 0;
+  }
+
+  /**
+   * Has the framework's stream, on whichever replica it is open, say these events, all of them in their order or none. At most once:
+   * they are kept nowhere else, and a stream that breaks off loses them. Answers whether they went to a stream, as far as is known.
+   */
+  async tell(framework: FrameworkId, events: readonly FrameworkEvent[]): Promise<boolean> {
+    return this.tellHere(framework, events) || (await this.#peers.tell(framework, events));
+  }
+
+  /** The same, where the stream is open on this replica. False: none is that counts, or too much waits for it to be said. */
+  tellHere(framework: FrameworkId, events: readonly FrameworkEvent[]): boolean {
+    const present = [...(this.#open.get(framework) ?? [])].filter((stream) => this.#endOf(stream) === null);
+    const told = present.filter((stream) => stream.tell(events));
+    for (const stream of told) stream.wake();
+    return told.length > 0;
   }
 
   #register(stream: OpenStream): void {
@@ -147,8 +137,9 @@ export class FrameworkStreams {
         const monotonicMs = clock.monotonicMs();
         const offers = this.#offers.of(stream.framework);
         const step = stream.feed.step({ cluster: mirror.snapshot, offers, nowMs: clock.now(), monotonicMs });
-        if (step.events.length > 0) {
-          yield step.events;
+        const said = [...step.events, ...stream.takeTold()];
+        if (said.length > 0) {
+          yield said;
           continue;
         }
         if (step.wakeAtMs !== null) timer = clock.setTimer(step.wakeAtMs - monotonicMs, () => stream.wake());

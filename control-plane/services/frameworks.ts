@@ -1,8 +1,9 @@
-/** The lives of frameworks: how they subscribe, are looked at, and end. Their streams are in `framework-streams.ts`. */
+/** The lives of frameworks: how they subscribe, change what they want, are looked at, and end. Their streams are in `framework-streams.ts`. */
 import { type Fault, Refusal } from '../../shared/domain/errors.ts';
-import type { Framework } from '../../shared/domain/framework.ts';
-import { type FrameworkId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
+import { type Framework, wantsNode } from '../../shared/domain/framework.ts';
+import { type FrameworkId, type NodeId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { endOffers } from '../../shared/domain/ledger.ts';
+import type { Offer } from '../../shared/domain/offer.ts';
 import type { FrameworkView, Subscription } from '../../shared/protocol/framework.ts';
 import type { Page } from '../../shared/protocol/views.ts';
 import { byText } from '../../shared/util/order.ts';
@@ -10,11 +11,13 @@ import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
+import type { Snapshot } from '../store/snapshot.ts';
 import { packTransactions } from '../store/transact.ts';
 import { ledgerUnit } from '../store/units.ts';
 import { demand } from './access.ts';
 import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
 import {
+  actingFramework,
   demandStanding,
   maySee,
   ownFramework,
@@ -22,6 +25,7 @@ import {
   sessionFence,
   visibleFramework,
 } from './framework-access.ts';
+import type { SessionOf } from './framework-calls.ts';
 import { frameworkView, holdingsOf } from './framework-views.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
@@ -43,21 +47,25 @@ const NODES_PER_WITHDRAWAL = [64, 16, 4, 1] as const;
 
 /**
  * Makes a framework, or takes one over by its id: its session moves on, whoever acted in the old one is refused from then on, and
- * what it was offered is withdrawn. Throws `framework-gone` for one that was torn down.
+ * what it was offered is withdrawn. Throws `framework-gone` for one that was torn down, and `not-found` for an id that isn't on
+ * record, unless it may be that of a new one: `orNew`.
  */
 export async function subscribe(
   ctx: ServiceContext,
   call: Call,
   subscription: Subscription,
+  { orNew = false }: { readonly orNew?: boolean } = {},
 ): Promise<Answer<FrameworkView>> {
   for (const role of subscription.roles) demand(call.principal, 'framework:run', role);
   const { id } = subscription;
   if (id !== undefined) await reachSession(ctx, { id, session: 1 });
-  const fresh = `f${randomId(ctx.random)}`;
+  const fresh = id ?? `f${randomId(ctx.random)}`;
+  const isNew = () => id === undefined || (orNew && !ctx.mirror.snapshot.frameworks.has(id));
   const answer = await mutate(ctx, call, () =>
-    id === undefined ? draftNew(ctx, call, subscription, fresh) : draftTakeover(ctx, call, subscription, id),
+    isNew() ? draftNew(ctx, call, subscription, fresh) : draftTakeover(ctx, call, subscription, fresh),
   );
-  if (id !== undefined && !answer.replayed) await withdrawOffers(ctx, answer.body, answer.revision);
+  const isTakeover = answer.body.session > 1;
+  if (isTakeover && !answer.replayed) await withdrawOffers(ctx, answer, ALL_OF_IT);
   return answer;
 }
 
@@ -100,6 +108,30 @@ function draftTakeover(
   return draftOf(ctx, after, 200);
 }
 
+/** What a subscription says, but for who it is. */
+export type FrameworkWishes = Omit<Subscription, 'id'>;
+
+/**
+ * Replaces all that the framework said when it subscribed, in its present session. Offers in roles that it has left, or of nodes that
+ * it no longer wants, are withdrawn; what it has launched goes on, in whichever role.
+ */
+export async function updateFramework(
+  ctx: ServiceContext,
+  call: Call,
+  of: SessionOf,
+  wishes: FrameworkWishes,
+): Promise<Answer<FrameworkView>> {
+  for (const role of wishes.roles) demand(call.principal, 'framework:run', role);
+  await reachSession(ctx, of);
+  const answer = await mutate(ctx, call, () => {
+    const before = actingFramework(ctx, call.principal, of);
+    demandAmounts(ctx, wishes, before.minAllocatable);
+    return draftOf(ctx, { ...before, ...wishes }, 200);
+  });
+  if (!answer.replayed) await withdrawOffers(ctx, answer, UNWANTED);
+  return answer;
+}
+
 /** One principal alone can't keep all others from subscribing. */
 function demandPlace(ctx: ServiceContext, { subject }: Principal): void {
   demandRoom(ctx);
@@ -120,7 +152,7 @@ function demandPlace(ctx: ServiceContext, { subject }: Principal): void {
  */
 function demandAmounts(
   { mirror }: ServiceContext,
-  { minAllocatable }: Subscription,
+  { minAllocatable }: FrameworkWishes,
   before: Framework['minAllocatable'],
 ): void {
   const known = new Set(USUAL_SCALARS);
@@ -141,8 +173,7 @@ function demandAmounts(
   throw new Refusal('invalid-request', `the request is not valid: ${first.path} ${first.message}`, { faults });
 }
 
-/** What may be different with each subscription. */
-function wishesOf({ id: _id, ...wishes }: Subscription): Omit<Subscription, 'id'> {
+function wishesOf({ id: _id, ...wishes }: Subscription): FrameworkWishes {
   return wishes;
 }
 
@@ -157,40 +188,54 @@ function draftOf(ctx: ServiceContext, framework: Framework, status: AnswerStatus
   };
 }
 
+/** Whether an offer of a node to the framework is to go, as the framework stands by then. */
+type Withdrawing = (snapshot: Snapshot, framework: Framework, node: NodeId, offer: Offer) => boolean;
+
+const ALL_OF_IT: Withdrawing = () => true;
+
+const UNWANTED: Withdrawing = ({ nodes }, framework, node, { role }) =>
+  !framework.roles.includes(role) || !wantsNode(framework, role, nodes.get(node)?.attributes ?? {});
+
 /**
- * Takes back what the framework was offered before this session. What this misses, since it breaks off or a ledger keeps changing,
- * stands until it expires, or is answered in the new session: either does no harm.
+ * Takes back what the framework was offered before, as far as it is to go. What this misses, since it breaks off or a ledger keeps
+ * changing, stands until it expires, or is answered: either does no harm.
  */
-async function withdrawOffers(ctx: ServiceContext, { id, session }: FrameworkView, revision: number): Promise<void> {
+async function withdrawOffers(
+  ctx: ServiceContext,
+  { body: { id, session }, revision }: Answer<FrameworkView>,
+  isOver: Withdrawing,
+): Promise<void> {
   await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
   for (const nodesMax of NODES_PER_WITHDRAWAL) {
-    if (ctx.mirror.snapshot.frameworks.get(id)?.session !== session) break;
-    if (await withdrawOnce(ctx, id, nodesMax)) break;
+    const framework = ctx.mirror.snapshot.frameworks.get(id);
+    if (framework?.session !== session) break;
+    if (await withdrawOnce(ctx, framework, { nodesMax, isOver })) break;
   }
   ctx.nudge();
 }
 
 /** False: a compare was lost, and the mirror has been given the time to see why. */
-async function withdrawOnce({ store, mirror }: ServiceContext, id: FrameworkId, nodesMax: number): Promise<boolean> {
+async function withdrawOnce(
+  { store, mirror }: ServiceContext,
+  framework: Framework,
+  { nodesMax, isOver }: { readonly nodesMax: number; readonly isOver: Withdrawing },
+): Promise<boolean> {
   const { snapshot } = mirror;
   const units = [...snapshot.ledgers.values()].flatMap((ledger) => {
-    const offers = offersOf(ledger.offers, id);
-    return offers.length === 0 ? [] : (ledgerUnit(snapshot, ledger, endOffers(ledger, offers)) ?? []);
+    const own = Object.values(ledger.offers).filter((offer) => offer.framework === framework.id);
+    const ids = own.filter((offer) => isOver(snapshot, framework, ledger.node, offer)).map(({ id }) => id);
+    return ids.length === 0 ? [] : (ledgerUnit(snapshot, ledger, endOffers(ledger, ids)) ?? []);
   });
   let isDone = true;
   for (let from = 0; from < units.length; from += nodesMax) {
     const some = units.slice(from, from + nodesMax);
-    for (const { compares, writes } of packTransactions(some, [sessionFence(snapshot, id)])) {
+    for (const { compares, writes } of packTransactions(some, [sessionFence(snapshot, framework.id)])) {
       const { committed, revision } = await store.transact({ compares, writes });
       if (!committed) await mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
       isDone &&= committed;
     }
   }
   return isDone;
-}
-
-function offersOf(offers: Readonly<Record<string, { id: string; framework: FrameworkId }>>, id: FrameworkId): string[] {
-  return Object.values(offers).flatMap((offer) => (offer.framework === id ? [offer.id] : []));
 }
 
 /** Ends the framework for good: its tasks end, its offers are taken back, and nobody can subscribe with its id again. */

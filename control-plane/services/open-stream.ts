@@ -1,6 +1,10 @@
 /** One stream of a framework, from its opening to its end: what it has said, and how those who have news for it wake it. */
 import type { FrameworkId } from '../../shared/domain/ids.ts';
+import { type FrameworkEvent, TOLD_MAX } from '../../shared/protocol/framework.ts';
 import { FrameworkFeed } from './framework-feed.ts';
+
+/** Of one step, so that none makes the others of this replica wait. */
+const STEP_TOLD_MAX = 500;
 
 export interface StreamOpening {
   readonly id: FrameworkId;
@@ -18,6 +22,7 @@ export class OpenStream {
   isClosed = false;
   /** Messages that were sent on it and may still be on record. */
   readonly toldMessages = new Set<string>();
+  readonly #told: FrameworkEvent[] = [];
   #wake = () => {};
   #isWoken = false;
   #isBroken = false;
@@ -35,6 +40,18 @@ export class OpenStream {
   /** The history that it was opened in is lost; whoever reads opens it anew. */
   breakOff(): void {
     this.#isBroken = true;
+  }
+
+  /** To be said once, in their order, after what its feed has to say. False: too much waits already, and none of them is said. */
+  tell(events: readonly FrameworkEvent[]): boolean {
+    if (this.#told.length + events.length > TOLD_MAX) return false;
+    this.#told.push(...events);
+    return true;
+  }
+
+  /** The next of what it was told to say. */
+  takeTold(): readonly FrameworkEvent[] {
+    return this.#told.splice(0, STEP_TOLD_MAX);
   }
 
   wake(): void {

@@ -5,6 +5,7 @@
 import type {
   Acknowledged,
   FrameworkEvent,
+  FrameworkUpdateInput,
   FrameworkView,
   OfferView,
   SentMessage,
@@ -67,6 +68,11 @@ export class FrameworkSession {
   /** Wants no offers for now, in these roles or in any. */
   suppress(roles?: readonly string[]): Promise<OfferWishesView> {
     return this.#client.offers.suppress(this.id, this.#wish(roles));
+  }
+
+  /** Replaces all that it said when it subscribed. Offers that it no longer wants are withdrawn. */
+  update(wishes: Omit<FrameworkUpdateInput, 'session'>): Promise<FrameworkView> {
+    return this.#client.frameworks.update(this.id, { ...wishes, session: this.session });
   }
 
   /** Of the updates, those that want to be acknowledged are. */

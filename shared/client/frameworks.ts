@@ -4,6 +4,7 @@ import {
   type Acknowledged,
   acknowledgedSchema,
   type FrameworkEvent,
+  type FrameworkUpdateInput,
   type FrameworkView,
   frameworkEventSchema,
   frameworkViewSchema,
@@ -36,6 +37,8 @@ export interface FrameworkQuery {
 export interface FrameworkCalls {
   /** As a new framework, or with the id of one that comes back. */
   subscribe(subscription: SubscriptionInput): Promise<FrameworkView>;
+  /** Replaces all that it said when it subscribed, without a new session. */
+  update(id: string, update: FrameworkUpdateInput): Promise<FrameworkView>;
   list(query?: FrameworkQuery): Promise<Page<FrameworkView>>;
   get(id: string): Promise<FrameworkView>;
   tearDown(id: string, options?: { reason?: string }): Promise<FrameworkView>;
@@ -68,6 +71,8 @@ export function frameworkCalls(transport: Transport): FrameworkCalls {
   return {
     subscribe: async (subscription) =>
       (await transport.call(keyed(transport, '/v1/frameworks', subscription), frameworkViewSchema)).body,
+    update: async (id, body) =>
+      (await transport.call({ method: 'PUT', path: at(id), body, repeat: 'safe' }, frameworkViewSchema)).body,
     list: async (query = {}) =>
       (await transport.call({ ...get('/v1/frameworks'), query: { ...query } }, pageOf(frameworkViewSchema))).body,
     get: async (id) => (await transport.call(get(at(id)), frameworkViewSchema)).body,

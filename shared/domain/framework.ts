@@ -1,5 +1,5 @@
 /** A scheduler outside of Berth that takes offers over HTTP and decides by itself what runs on them. */
-import type { Constraint } from './constraint.ts';
+import { type Constraint, satisfies } from './constraint.ts';
 import type { FrameworkId, RolePath } from './ids.ts';
 import type { StopRequest } from './job.ts';
 import type { ScalarAmounts } from './role.ts';
@@ -36,4 +36,15 @@ export interface Framework {
   readonly disconnectedSinceMs: number | null;
   /** Its end has been asked for, or its failover timeout has passed: its tasks end, and nobody can subscribe with its id again. */
   readonly teardown: StopRequest | null;
+}
+
+/** Whether the framework wants to be offered nodes with these attributes in that role. */
+export function wantsNode(
+  { nodeConstraints }: Pick<Framework, 'nodeConstraints'>,
+  role: RolePath,
+  attributes: Readonly<Record<string, string>>,
+): boolean {
+  if (!Object.hasOwn(nodeConstraints, role)) return true;
+  const alternatives = nodeConstraints[role] ?? [];
+  return alternatives.some((all) => all.every((constraint) => satisfies(attributes, constraint)));
 }

@@ -27,6 +27,8 @@ export const ACKNOWLEDGED_MAX = 1000;
 /** Tasks that one call asks about by name. */
 export const RECONCILED_MAX = 10_000;
 const GRACE_SECONDS_MAX = 3600;
+/** Events that wait to be said on one stream, and so that one call may have it say. */
+export const TOLD_MAX = 5000;
 
 export const frameworkIdSchema = z.string().regex(FRAMEWORK_ID_PATTERN, 'must be the id of a framework');
 export const offerIdSchema = z.string().regex(OFFER_ID_PATTERN, 'must be the id of an offer');
@@ -60,60 +62,82 @@ export function annotationsSchema(lengthMax: number) {
     .default({});
 }
 
+/** What may be different with each subscription, and be changed in between. */
+const wishesShape = {
+  name: nameSchema.describe('Stands in the ids of its tasks.'),
+  roles: z.array(roleSchema).min(1).max(FRAMEWORK_ROLES_MAX).describe('In each of these it is made offers.'),
+  failoverTimeoutSeconds: z
+    .number()
+    .min(0)
+    .max(FAILOVER_SECONDS_MAX)
+    .default(FAILOVER_SECONDS_DEFAULT)
+    .describe('How long it may be without a stream before it is torn down and its tasks end.'),
+  capabilities: z
+    .array(z.enum(FRAMEWORK_CAPABILITIES))
+    .max(FRAMEWORK_CAPABILITIES.length)
+    .default([])
+    .describe('`gpus`: it is offered nodes that have GPUs, even where those are kept for what asks for them.'),
+  minAllocatable: z
+    .record(roleSchema, z.array(amountsSchema).max(ALTERNATIVES_MAX))
+    .default({})
+    .describe(
+      "By role, in place of the cluster's own: an offer holds at least one of these amounts; with an empty list, anything. Of `cpus`, `memMiB`, `diskMiB`, `gpus`, and what nodes were declared to have.",
+    ),
+  suppressed: z
+    .array(roleSchema)
+    .max(FRAMEWORK_ROLES_MAX)
+    .default([])
+    .describe('Those of its roles in which it wants no offers for now.'),
+  nodeConstraints: z
+    .record(roleSchema, z.array(z.array(constraintSchema).max(CONSTRAINTS_MAX)).min(1).max(ALTERNATIVES_MAX))
+    .default({})
+    .describe(
+      'By role: it is offered only nodes that meet all constraints of at least one of these lists. Absent: nodes of any kind.',
+    ),
+  annotations: annotationsSchema(ANNOTATIONS_LENGTH_MAX.framework).describe(
+    'Kept and shown for whoever speaks for the framework; nothing is decided by them.',
+  ),
+};
+
+/** What holds between those fields. */
+function wishFaults({
+  roles,
+  capabilities,
+  minAllocatable,
+  suppressed,
+  nodeConstraints,
+}: z.output<z.ZodObject<typeof wishesShape>>): [PropertyKey[], string][] {
+  const lists: Record<string, readonly string[]> = { roles, capabilities, suppressed };
+  const twice = Object.entries(lists).flatMap(([list, values]) =>
+    values.flatMap((value, index): [PropertyKey[], string][] =>
+      values.indexOf(value) < index ? [[[list, index], 'is named twice']] : [],
+    ),
+  );
+  const named: PropertyKey[][] = [
+    ...suppressed.flatMap((role, index) => (roles.includes(role) ? [] : [['suppressed', index]])),
+    ...Object.entries({ minAllocatable, nodeConstraints }).flatMap(([field, byRole]) =>
+      Object.keys(byRole).flatMap((role) => (roles.includes(role) ? [] : [[field, role]])),
+    ),
+  ];
+  return [...twice, ...named.map((path): [PropertyKey[], string] => [path, 'is none of its roles'])];
+}
+
 export const subscriptionSchema = z
   .strictObject({
     id: frameworkIdSchema.optional().describe('Of a framework that comes back. Absent: it is a new one.'),
-    name: nameSchema.describe('Stands in the ids of its tasks.'),
-    roles: z.array(roleSchema).min(1).max(FRAMEWORK_ROLES_MAX).describe('In each of these it is made offers.'),
-    failoverTimeoutSeconds: z
-      .number()
-      .min(0)
-      .max(FAILOVER_SECONDS_MAX)
-      .default(FAILOVER_SECONDS_DEFAULT)
-      .describe('How long it may be without a stream before it is torn down and its tasks end.'),
-    capabilities: z
-      .array(z.enum(FRAMEWORK_CAPABILITIES))
-      .max(FRAMEWORK_CAPABILITIES.length)
-      .default([])
-      .describe('`gpus`: it is offered nodes that have GPUs, even where those are kept for what asks for them.'),
-    minAllocatable: z
-      .record(roleSchema, z.array(amountsSchema).max(ALTERNATIVES_MAX))
-      .default({})
-      .describe(
-        "By role, in place of the cluster's own: an offer holds at least one of these amounts; with an empty list, anything. Of `cpus`, `memMiB`, `diskMiB`, `gpus`, and what nodes were declared to have.",
-      ),
-    suppressed: z
-      .array(roleSchema)
-      .max(FRAMEWORK_ROLES_MAX)
-      .default([])
-      .describe('Those of its roles in which it wants no offers for now.'),
-    nodeConstraints: z
-      .record(roleSchema, z.array(z.array(constraintSchema).max(CONSTRAINTS_MAX)).min(1).max(ALTERNATIVES_MAX))
-      .default({})
-      .describe(
-        'By role: it is offered only nodes that meet all constraints of at least one of these lists. Absent: nodes of any kind.',
-      ),
-    annotations: annotationsSchema(ANNOTATIONS_LENGTH_MAX.framework).describe(
-      'Kept and shown for whoever speaks for the framework; nothing is decided by them.',
-    ),
+    ...wishesShape,
   })
-  .superRefine(({ roles, capabilities, minAllocatable, suppressed, nodeConstraints }, context) => {
-    const fault = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message });
-    const lists: Record<string, readonly string[]> = { roles, capabilities, suppressed };
-    for (const [list, values] of Object.entries(lists)) {
-      values.forEach((value, index) => {
-        if (values.indexOf(value) < index) fault([list, index], 'is named twice');
-      });
-    }
-    const known = new Set(roles);
-    suppressed.forEach((role, index) => {
-      if (!known.has(role)) fault(['suppressed', index], 'is none of its roles');
-    });
-    for (const [field, byRole] of Object.entries({ minAllocatable, nodeConstraints })) {
-      for (const role of Object.keys(byRole)) if (!known.has(role)) fault([field, role], 'is none of its roles');
-    }
+  .superRefine((wishes, context) => {
+    for (const [path, message] of wishFaults(wishes)) context.addIssue({ code: 'custom', path, message });
   })
   .meta({ id: 'Subscription' });
+
+export const updateFrameworkSchema = z
+  .strictObject({ session: sessionSchema, ...wishesShape })
+  .superRefine((wishes, context) => {
+    for (const [path, message] of wishFaults(wishes)) context.addIssue({ code: 'custom', path, message });
+  })
+  .meta({ id: 'FrameworkUpdate' });
 
 /** `connected`: a replica holds its stream. `ending`: it was torn down, and its tasks end. `ended`: they have. */
 export const FRAMEWORK_STATES = ['connected', 'disconnected', 'ending', 'ended'] as const;
@@ -330,10 +354,16 @@ export const reconcileSchema = z
 /** What a replica passes on to the one that holds the framework's stream. */
 export const askedSchema = z.strictObject({ tasks: z.array(launchedNameSchema).max(RECONCILED_MAX).nullable() });
 
+/** The same, of what the stream is to say. */
+export const toldSchema = z.strictObject({ events: z.array(frameworkEventSchema).max(TOLD_MAX) });
+export const toldAnswerSchema = z.object({ isTold: z.boolean() });
+
 export const reconciledSchema = z.object({ updates: z.array(updateViewSchema) }).meta({ id: 'Reconciled' });
 
 export type Subscription = z.output<typeof subscriptionSchema>;
 export type SubscriptionInput = z.input<typeof subscriptionSchema>;
+export type FrameworkUpdate = z.output<typeof updateFrameworkSchema>;
+export type FrameworkUpdateInput = z.input<typeof updateFrameworkSchema>;
 export type FrameworkView = z.output<typeof frameworkViewSchema>;
 export type OfferView = z.output<typeof offerViewSchema>;
 export type TaskUpdateView = z.output<typeof updateViewSchema>;

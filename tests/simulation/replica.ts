@@ -7,7 +7,8 @@ import type { MemoryStore } from '../../control-plane/adapters/memory/memory-sto
 import { Driver } from '../../control-plane/controllers/driver.ts';
 import { announceReplica, ensureCluster, waitForStore } from '../../control-plane/services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from '../../control-plane/services/context.ts';
-import { FrameworkStreams, type Peers } from '../../control-plane/services/framework-streams.ts';
+import type { Peers } from '../../control-plane/services/framework-peers.ts';
+import { FrameworkStreams } from '../../control-plane/services/framework-streams.ts';
 import { NodeSignals } from '../../control-plane/services/node-signals.ts';
 import { type Store, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { Mirror } from '../../control-plane/store/mirror.ts';

@@ -1,4 +1,5 @@
 /** `/v1/frameworks`: how schedulers from outside subscribe, what they are told on their streams, and how they end. */
+
 import { z } from 'zod';
 import {
   acknowledgedSchema,
@@ -13,18 +14,22 @@ import {
   reconcileSchema,
   sentMessageSchema,
   subscriptionSchema,
+  toldAnswerSchema,
+  toldSchema,
+  updateFrameworkSchema,
   updateViewSchema,
 } from '../../../shared/protocol/framework.ts';
 import { roleSchema } from '../../../shared/protocol/job.ts';
 import { pageOf } from '../../../shared/protocol/views.ts';
+import { bodyStream } from '../../../shared/util/body-stream.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { acknowledgeUpdates, killTask, reconcile } from '../../services/framework-calls.ts';
 import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
-import { getFramework, listFrameworks, subscribe, tearDown } from '../../services/frameworks.ts';
+import { getFramework, listFrameworks, subscribe, tearDown, updateFramework } from '../../services/frameworks.ts';
 import { sendMessage } from '../../services/messages.ts';
-import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
+import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import { negotiated } from '../input/accept.ts';
 import type { ApiParts } from '../parts.ts';
 import { pageOfQuery, pageQuery, replyTo, stopBodySchema } from './answers.ts';
@@ -46,7 +51,8 @@ export function frameworkEndpoints(parts: ApiParts): readonly Endpoint[] {
     killEndpoint(parts),
     acknowledgeEndpoint(parts),
     messageEndpoint(parts),
-    ...reconcileEndpoints(parts),
+    reconcileEndpoint(parts),
+    ...peerEndpoints(parts),
   ];
 }
 
@@ -70,6 +76,21 @@ function lifeEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         },
       },
       async ({ call, body }) => replyTo(await subscribe(ctx, call, body)),
+    ),
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'put',
+        path: '/v1/frameworks/{id}',
+        summary: 'Change what a framework wants',
+        description:
+          'Replaces all that it said when it subscribed, without a new session; what is left out goes back to its default. Offers in roles that it has left, or of nodes that it no longer wants, are withdrawn; its tasks go on. Takes the action `framework:run` in all of its roles.',
+        params: frameworkParams,
+        body: updateFrameworkSchema,
+        answers: { 200: { description: 'The framework.', schema: frameworkViewSchema }, ...sessionAnswers },
+      },
+      async ({ call, params, body: { session, ...wishes } }) =>
+        replyTo(await updateFramework(ctx, call, { id: params.id, session }, wishes)),
     ),
     endpoint(
       {
@@ -255,35 +276,37 @@ function messageEndpoint({ ctx }: ApiParts): Endpoint {
   );
 }
 
-function reconcileEndpoints({ ctx, frameworkStreams }: ApiParts): readonly Endpoint[] {
+function reconcileEndpoint({ ctx, frameworkStreams }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...frameworkBase,
+      method: 'post',
+      path: '/v1/frameworks/{id}/reconcile',
+      summary: 'Ask how tasks stand',
+      description:
+        'Those that are named, or all that have not ended. The answer holds it all; the same comes on the stream, for programs that take all updates in one place, as updates that need no acknowledgement. There it comes at most once, so ask again for what does not come.',
+      params: frameworkParams,
+      body: reconcileSchema,
+      answers: { 200: { description: 'How they stand.', schema: reconciledSchema }, ...sessionAnswers },
+    },
+    async ({ principal, params, body }) => {
+      const names = body.tasks ?? null;
+      const answer = await reconcile(ctx, principal, { id: params.id, session: body.session, names });
+      await frameworkStreams.ask(params.id, names);
+      return { status: 200, body: answer };
+    },
+  );
+}
+
+/** What other replicas pass on to the stream that this one holds. */
+function peerEndpoints({ frameworkStreams }: ApiParts): readonly Endpoint[] {
+  const peerBase = { tag: 'Replicas', admits: ['peer'], method: 'post', params: frameworkParams } as const;
   return [
     endpoint(
       {
-        ...frameworkBase,
-        method: 'post',
-        path: '/v1/frameworks/{id}/reconcile',
-        summary: 'Ask how tasks stand',
-        description:
-          'Those that are named, or all that have not ended. The answer holds it all; the same comes on the stream, for programs that take all updates in one place, as updates that need no acknowledgement. There it comes at most once, so ask again for what does not come.',
-        params: frameworkParams,
-        body: reconcileSchema,
-        answers: { 200: { description: 'How they stand.', schema: reconciledSchema }, ...sessionAnswers },
-      },
-      async ({ principal, params, body }) => {
-        const names = body.tasks ?? null;
-        const answer = await reconcile(ctx, principal, { id: params.id, session: body.session, names });
-        await frameworkStreams.ask(params.id, names);
-        return { status: 200, body: answer };
-      },
-    ),
-    endpoint(
-      {
-        tag: 'Replicas',
-        admits: ['peer'],
-        method: 'post',
+        ...peerBase,
         path: '/v1/peer/frameworks/{id}/asked',
         summary: "Pass a framework's question on to the replica that holds its stream",
-        params: frameworkParams,
         body: askedSchema,
         answers: { 204: { description: 'The stream answers, if it is open here.' } },
       },
@@ -291,6 +314,16 @@ function reconcileEndpoints({ ctx, frameworkStreams }: ApiParts): readonly Endpo
         frameworkStreams.askHere(params.id, body.tasks);
         return new Response(null, { status: 204 });
       },
+    ),
+    endpoint(
+      {
+        ...peerBase,
+        path: '/v1/peer/frameworks/{id}/told',
+        summary: 'Pass events on to the replica that holds the stream of the framework that they are for',
+        body: toldSchema,
+        answers: { 200: { description: 'Whether the stream is open here and says them.', schema: toldAnswerSchema } },
+      },
+      ({ params, body }) => ({ status: 200, body: { isTold: frameworkStreams.tellHere(params.id, body.events) } }),
     ),
   ];
 }

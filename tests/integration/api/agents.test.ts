@@ -119,6 +119,8 @@ describe('tokens of one kind', () => {
     ['user', 'POST', '/v1/agent/register'],
     ['user', 'POST', '/v1/agent/heartbeat'],
     ['user', 'POST', '/v1/peer/streams/a'],
+    ['user', 'POST', '/v1/peer/frameworks/f000000000009/asked'],
+    ['user', 'POST', '/v1/peer/frameworks/f000000000009/told'],
   ] as const)('(%s) do not open %s %s', async (kind, method, path) => {
     const token = await berth.token({ kind, node: kind === 'node' ? 'edge-1' : null });
     const response = await berth.send(method, path, { token });

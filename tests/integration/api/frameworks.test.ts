@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
+import { FrameworkStreams } from '../../../control-plane/services/framework-streams.ts';
+import { mintPeerToken } from '../../../control-plane/services/tokens.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { createEventParser } from '../../../shared/client/server-sent-events.ts';
 import { type FrameworkEvent, type FrameworkView, frameworkEventSchema } from '../../../shared/protocol/framework.ts';
@@ -125,6 +127,19 @@ describe('a framework over HTTP', () => {
     expect(await problem(b, 'POST', '/v1/frameworks', unknown)).toMatchObject({ status: 404 });
   });
 
+  it('changes what it wants, without a new session', async () => {
+    const { id } = await subscribed(a, { suppressed: ['default'] });
+    const json = { session: 1, name: 'painter', roles: ['default', 'eng'], annotations: { kept: 'this' } };
+    const response = await b.send('PUT', `/v1/frameworks/${id}`, { json });
+    expect(response.status).toBe(200);
+    const changed = { session: 1, roles: ['default', 'eng'], suppressed: [], annotations: { kept: 'this' } };
+    expect(await response.json()).toMatchObject(changed);
+    expect(await problem(a, 'PUT', `/v1/frameworks/${id}`, { ...json, session: 2 })).toMatchObject({
+      status: 409,
+      code: 'session-moved',
+    });
+  });
+
   it('is told how its tasks stand on its stream, though it asks another replica', async () => {
     const agent = await ApiAgent.register(a);
     expect(agent).toBeDefined();
@@ -146,6 +161,36 @@ describe('a framework over HTTP', () => {
     expect(await stream.next()).toMatchObject({ update: { task: 'two', state: 'unknown' } });
     await a.send('POST', `/v1/frameworks/${id}/kill`, { json: { session: 1, task: 'three' } });
     expect(await stream.next()).toMatchObject({ update: { task: 'three', state: 'unknown', id: null } });
+  });
+
+  it('is told what another replica has to tell it, and a replica without its stream says that it is not', async () => {
+    const { id } = await subscribed(a);
+    const path = `/v1/peer/frameworks/${id}/told`;
+    const token = (await mintPeerToken(a.mint, 'a')).token;
+    const told = { type: 'maintenance-over', notice: 'over' } as const;
+    const stream = await Stream.open(b, id, 1);
+    await stream.next();
+    await caughtUp(a.replica.ctx);
+    const answers: unknown[] = [];
+    for (const one of [a, b]) {
+      const response = await one.send('POST', path, { token, json: { events: [told] } });
+      answers.push(await response.json());
+    }
+    expect(answers).toEqual([{ isTold: false }, { isTold: true }]);
+    expect(await stream.next()).toEqual(told);
+    const unknown = await b.send('POST', path, { token, json: { events: [{ type: 'no-such-event' }] } });
+    expect(await unknown.json()).toMatchObject({ faults: [{ path: '/events/0/type' }] });
+
+    const ending = new AbortController();
+    const toB = async (url: string | URL | Request, init?: RequestInit) =>
+      b.api.request(new URL(String(url)).pathname, init);
+    const streams = new FrameworkStreams(a.replica.ctx, { peerToken: async () => token, fetch: toB }, ending.signal);
+    const next = { ...told, notice: 'from afar' };
+    await eventually('the replicas to know each other', async () => a.replica.ctx.mirror.snapshot.replicas.has('b'));
+    expect(await streams.tell(id, [next])).toBe(true);
+    expect(await stream.next()).toEqual(next);
+    await stream.close();
+    ending.abort();
   });
 
   it('says something to its executor, and hears from it on its stream, over any replica', async () => {
@@ -213,6 +258,25 @@ describe('a bad request', () => {
       400,
       '/minAllocatable/b',
     ],
+    [
+      'constraints on nodes for a role that is none of its own',
+      'POST',
+      '/v1/frameworks',
+      { ...WISHES, nodeConstraints: { b: [[]] } },
+      400,
+      '/nodeConstraints/b',
+    ],
+    [
+      'annotations that are too large',
+      'POST',
+      '/v1/frameworks',
+      { ...WISHES, annotations: { a: 'x'.repeat(16_384 - '{"a":""}'.length + 1) } },
+      400,
+      '/annotations',
+    ],
+    ['a change without a session', 'PUT', UNKNOWN, WISHES, 400, '/session'],
+    ['a change with a role twice', 'PUT', UNKNOWN, { ...WISHES, session: 1, roles: ['a', 'a'] }, 400, '/roles/1'],
+    ['a change of its id', 'PUT', UNKNOWN, { ...WISHES, session: 1, id: 'f000000000008' }, 400, '/id'],
     ['a name with a space', 'POST', '/v1/frameworks', { ...WISHES, name: 'a b' }, 400, '/name'],
     ['an id of its own making', 'POST', '/v1/frameworks', { ...WISHES, id: 'mine' }, 400, '/id'],
     ['no session', 'POST', `${UNKNOWN}/kill`, { task: 'one' }, 400, '/session'],
@@ -237,6 +301,7 @@ describe('a bad request', () => {
   it.each([
     ['GET', UNKNOWN, undefined],
     ['DELETE', UNKNOWN, undefined],
+    ['PUT', UNKNOWN, { ...WISHES, session: 1 }],
     ['GET', `${UNKNOWN}/events?session=1`, undefined],
     ['POST', `${UNKNOWN}/kill`, { session: 1, task: 'one' }],
     ['POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['t:1'] }],

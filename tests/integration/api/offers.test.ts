@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createClient } from '../../../shared/client/client.ts';
 import { freeResources } from '../../../shared/domain/ledger.ts';
-import type { FrameworkView } from '../../../shared/protocol/framework.ts';
+import type { FrameworkView, Reconciled } from '../../../shared/protocol/framework.ts';
 import type { AcceptedView, AcceptInput, HeldOfferView } from '../../../shared/protocol/offers.ts';
 import type { Page, Problem } from '../../../shared/protocol/views.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
@@ -140,6 +140,12 @@ const WRONG: [string, object, string, string | RegExp][] = [
     '/operations/0/reservation/labels',
     /at most 1024 bytes/,
   ],
+  [
+    'annotations that are a book',
+    launching({ ...described('a'), annotations: { a: 'x'.repeat(8192 - '{"a":""}'.length + 1) } }),
+    '/operations/0/tasks/0/annotations',
+    /at most 8192 characters/,
+  ],
 ];
 
 describe('answers over HTTP', () => {
@@ -194,6 +200,19 @@ describe('answers over HTTP', () => {
       ['half', 'error'],
     ]);
     expect(leftOver?.refused.cpus).toBe(1);
+  });
+});
+
+describe('annotations of a task', () => {
+  it('are kept as they are, be they as large as may be, and shown with all that is said of it', async () => {
+    await offered('0-0-0');
+    const annotations = { 'a key of its own': '{"is": "JSON"}', rest: '' };
+    annotations.rest = 'x'.repeat(8192 - JSON.stringify(annotations).length);
+    expect((await answer('accept', launching({ ...described('web'), annotations }))).status).toBe(200);
+    await caughtUp(berth.replica.ctx);
+    const response = await answer('reconcile', { session: 1 });
+    const { updates } = (await response.json()) as Reconciled;
+    expect(updates.map((update) => [update.task, update.annotations])).toEqual([['web', annotations]]);
   });
 });
 

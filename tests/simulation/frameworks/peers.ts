@@ -1,5 +1,5 @@
 /** How the replicas of a world reach each other on behalf of frameworks: a question goes on to whichever holds the stream. */
-import type { Peers } from '../../../control-plane/services/framework-streams.ts';
+import type { Peers } from '../../../control-plane/services/framework-peers.ts';
 import { askedSchema } from '../../../shared/protocol/framework.ts';
 import type { Network } from '../network.ts';
 import type { Replica } from '../replica.ts';

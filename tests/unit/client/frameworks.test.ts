@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FrameworkSession } from '../../../shared/client/framework-session.ts';
-import type { FrameworkEvent, OfferView, TaskUpdateView } from '../../../shared/protocol/framework.ts';
+import type { FrameworkEvent, FrameworkView, OfferView, TaskUpdateView } from '../../../shared/protocol/framework.ts';
 import { json, networkFault, problem, scriptedServer, stream } from './scripted-server.ts';
 
 const ID = 'f000000000001';
@@ -27,6 +27,17 @@ function anUpdate(id: string | null): TaskUpdateView {
   const what = { task: 'one', taskId: 'one', state: 'running', unreachable: false, at: TIME } as const;
   return { id, ...what, ...where, reason: 'started', message: '', reconciliation: id === null };
 }
+
+const COUNTS = {
+  ...{ pending: 0, staging: 0, starting: 0, running: 0, finished: 0, failed: 0, killed: 0, error: 0, lost: 0 },
+};
+
+const FRAMEWORK: FrameworkView = {
+  ...{ id: ID, name: 'painter', principal: 'alice', roles: ['eng'], capabilities: [], failoverTimeoutSeconds: 60 },
+  ...{ minAllocatable: {}, suppressed: [], nodeConstraints: {}, annotations: {}, session: 1, state: 'connected' },
+  ...{ message: '', registeredAt: TIME, subscribedAt: TIME, disconnectedSince: null, teardown: null, tasks: COUNTS },
+  ...{ holds: NOTHING, offers: { count: 0, resources: NOTHING, oldestAt: null }, throttled: null },
+};
 
 function sessionOn(server: ReturnType<typeof scriptedServer>): FrameworkSession {
   return new FrameworkSession(server.client, { id: ID, session: 1 });
@@ -119,6 +130,16 @@ describe('a call of a session', () => {
     expect(server.requests[0]?.body).toEqual({ session: 1, task: 'one', graceSeconds: 3 });
     await server.settle(session.kill('two'));
     expect(server.requests[3]?.url.host).toBe('berth.test');
+  });
+
+  it('changes what it wants in its own session, and again where no answer came', async () => {
+    const server = scriptedServer([problem(503, 'unavailable'), json(FRAMEWORK)]);
+    const changed = await server.settle(sessionOn(server).update({ name: 'painter', roles: ['eng'] }));
+    expect(changed).toMatchObject({ id: ID, roles: ['eng'] });
+    expect(server.requests.map(({ method, url }) => `${method} ${url.pathname}`)).toEqual(
+      Array(2).fill(`PUT /v1/frameworks/${ID}`),
+    );
+    expect(server.requests[1]?.body).toEqual({ session: 1, name: 'painter', roles: ['eng'] });
   });
 
   it('acknowledges what wants to be acknowledged, and calls nobody for the rest', async () => {

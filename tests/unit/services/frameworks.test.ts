@@ -9,12 +9,14 @@ import {
   listFrameworks,
   subscribe,
   tearDown,
+  updateFramework,
 } from '../../../control-plane/services/frameworks.ts';
 import { type Store, StoreUnavailableError } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
 import { endOffers } from '../../../shared/domain/ledger.ts';
+import type { SubscriptionInput } from '../../../shared/protocol/framework.ts';
 import { aFramework } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
@@ -159,6 +161,41 @@ describe('a subscription', () => {
     });
   });
 
+  it('may bring an id along that is not on record, and then makes a framework of it', async () => {
+    const subscription = subscriptionOf({ id: 'fbrought0000000009' });
+    const first = await subscribe(a.replica.ctx, callOf(), subscription, { orNew: true });
+    expect(first).toMatchObject({ status: 201, body: { id: 'fbrought0000000009', session: 1, state: 'disconnected' } });
+    await caughtUp(b.replica.ctx);
+    const again = await subscribe(b.replica.ctx, callOf(), subscription, { orNew: true });
+    expect(again).toMatchObject({ status: 200, body: { id: 'fbrought0000000009', session: 2 } });
+    await tearDown(b.replica.ctx, callOf(), 'fbrought0000000009', { reason: 'enough' });
+    await expect(subscribe(b.replica.ctx, callOf(), subscription, { orNew: true })).rejects.toMatchObject({
+      code: 'framework-gone',
+    });
+  });
+
+  it('makes one framework of an id that two bring along at once, and the later takes it over', async () => {
+    const subscription = subscriptionOf({ id: 'fbrought0000000009' });
+    const answers = await Promise.all(
+      [a, b].map(({ replica }) => subscribe(replica.ctx, callOf(), subscription, { orNew: true })),
+    );
+    expect(answers.map(({ body }) => body.session).sort()).toEqual([1, 2]);
+  });
+
+  it('counts one that brings its id along among those of its principal', async () => {
+    const others = Array.from({ length: FRAMEWORKS_MAX.ofPrincipal }, (_, n) => {
+      const id = `fother${String(n).padStart(8, '0')}`;
+      return putRecord('frameworks', keys.framework(id), aFramework({ id, principal: 'admin' }));
+    });
+    for (let from = 0; from < others.length; from += 100) {
+      await store.transact({ compares: [], writes: others.slice(from, from + 100) });
+    }
+    const { ctx } = a.replica;
+    await expect(
+      subscribe(ctx, callOf(), subscriptionOf({ id: 'fbrought0000000009' }), { orNew: true }),
+    ).rejects.toMatchObject({ code: 'limit-exceeded' });
+  });
+
   it('takes only roles that the token covers, and no other principal acts for it', async () => {
     const { ctx } = a.replica;
     await expect(subscribe(ctx, callOf(ALICE), subscriptionOf({ roles: ['ops'] }))).rejects.toMatchObject({
@@ -182,6 +219,103 @@ describe('a subscription', () => {
     expect(await tearDown(ctx, callOf(ALICE), body.id, { reason: 'done' })).toMatchObject({
       body: { state: 'ended' },
     });
+  });
+});
+
+describe('a framework that changes what it wants', () => {
+  const wishes = (input: Partial<SubscriptionInput>) => {
+    const { id: _id, ...rest } = subscriptionOf(input);
+    return rest;
+  };
+
+  it('stays in its session and on its stream, and says all anew', async () => {
+    const id = await joined(['default', 'eng']);
+    const reader = await FrameworkReader.open(a, id, 1);
+    await reader.next();
+    await caughtUp(b.replica.ctx);
+    const { ctx } = b.replica;
+    const first = await updateFramework(
+      ctx,
+      callOf(),
+      { id, session: 1 },
+      wishes({ roles: ['eng', 'ops'], suppressed: ['ops'], failoverTimeoutSeconds: 5, annotations: { kept: 'this' } }),
+    );
+    expect(first).toMatchObject({
+      status: 200,
+      body: { session: 1, roles: ['eng', 'ops'], suppressed: ['ops'], failoverTimeoutSeconds: 5, state: 'connected' },
+    });
+    expect(first.body.annotations).toEqual({ kept: 'this' });
+    await caughtUp(ctx);
+    const second = await updateFramework(ctx, callOf(), { id, session: 1 }, wishes({ roles: ['eng'] }));
+    expect(second.body).toMatchObject({ suppressed: [], failoverTimeoutSeconds: 60, annotations: {} });
+    await a.hand.offer(id, { role: 'eng' });
+    expect(await reader.next()).toMatchObject({ type: 'offers' });
+  });
+
+  it('keeps the offers that it still wants, and no others', async () => {
+    const id = await joined(['default', 'eng']);
+    const reader = await FrameworkReader.open(a, id, 1);
+    await reader.next();
+    await registerNode(a.replica.ctx, JOINER, { node: nodeOf('edge-2'), seen: null, tasks: [] });
+    await a.hand.offer(id, { id: '1-1-0', role: 'default' });
+    await a.hand.offer(id, { id: '1-1-1', role: 'eng' });
+    await a.hand.offer(id, { id: '1-1-2', role: 'eng', node: 'edge-2' });
+    await a.hand.offer('f000000000009', { id: '1-1-3', role: 'default', node: 'edge-2' });
+    await caughtUp(b.replica.ctx);
+    const onFirst = { attribute: 'node', operator: '=', value: 'edge-1' } as const;
+    const { ctx } = b.replica;
+    await updateFramework(
+      ctx,
+      callOf(),
+      { id, session: 1 },
+      wishes({ roles: ['eng'], nodeConstraints: { eng: [[onFirst]] } }),
+    );
+    await caughtUp(ctx);
+    const { ledgers } = ctx.mirror.snapshot;
+    const left = ['edge-1', 'edge-2'].map((node) => Object.keys(ledgers.get(node)?.offers ?? {}));
+    expect(left).toEqual([['1-1-1'], ['1-1-3']]);
+  });
+
+  it('is refused in a session that is over, in roles that its token does not cover, and once it is torn down', async () => {
+    const id = await joined();
+    const { ctx } = a.replica;
+    const of = { id, session: 1 };
+    const refusal = (call = callOf(), roles = ['default'], session = 1) =>
+      updateFramework(ctx, call, { ...of, session }, wishes({ roles })).then(
+        () => 'done',
+        ({ code }) => code,
+      );
+    const narrow = callOf({ ...ADMIN, actions: ['framework:*'], roles: ['default'] });
+    expect(await refusal(narrow)).toBe('done');
+    await caughtUp(ctx);
+    expect(await refusal(narrow, ['default', 'eng'])).toBe('forbidden');
+    expect(await refusal(callOf(), ['default'], 2)).toBe('session-moved');
+    await subscribe(b.replica.ctx, callOf(), subscriptionOf({ id }));
+    await caughtUp(ctx);
+    expect(await refusal()).toBe('session-moved');
+    await tearDown(ctx, callOf(), id, { reason: 'enough' });
+    await caughtUp(ctx);
+    expect(await refusal(callOf(), ['default'], 2)).toBe('framework-gone');
+  });
+
+  it('names only what some node has, or what it has named before', async () => {
+    const id = await joined();
+    const wanting = wishes({ minAllocatable: { default: [{ licences: 1 }] } });
+    await expect(updateFramework(a.replica.ctx, callOf(), { id, session: 1 }, wanting)).rejects.toMatchObject({
+      code: 'invalid-request',
+      faults: [{ path: '/minAllocatable/default/0/licences' }],
+    });
+  });
+
+  it('takes nothing back of what a session that follows it says', async () => {
+    const id = await joined();
+    const { ctx } = a.replica;
+    const behind = overtaken(ctx, id, (key) => key === keys.framework(id));
+    await expect(
+      updateFramework(behind, callOf(), { id, session: 1 }, wishes({ roles: ['eng'] })),
+    ).rejects.toMatchObject({ code: 'session-moved' });
+    await caughtUp(ctx);
+    expect(getFramework(ctx, ADMIN, id)).toMatchObject({ session: 2, roles: ['default'] });
   });
 });
 
