@@ -8,6 +8,7 @@ import { unreachable } from '../../../shared/util/assert.ts';
 import { BODY_ARRIVAL_MS, BodyError, readBodyText } from '../../../shared/util/body-text.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
 import { findSyntaxFault } from '../../../shared/util/json-syntax.ts';
+import { withoutNulls } from '../wire/values.ts';
 import { WireRefusal } from './wire-refusal.ts';
 
 export const JSON_TYPE = 'application/json';
@@ -129,13 +130,4 @@ function demandSize(value: unknown, converted: string): void {
     if (seen > VALUES_MAX) throw notConverted(converted, `it has more than ${VALUES_MAX} values; send fewer at a time`);
     level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
   }
-}
-
-/** The same without members and items that are null. Its depth was checked. */
-export function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.filter((item) => item !== null).map(withoutNulls);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([name, member]) => (member === null ? [] : [[name, withoutNulls(member)]])),
-  );
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { ANNOTATIONS_LENGTH_MAX } from '../../../shared/protocol/framework.ts';
+import { WIRE_TASK_STATES } from '../wire/event.ts';
 import { labelSchema } from '../wire/values.ts';
 
 /** Under which both are kept. */
@@ -33,6 +34,8 @@ const taskNotesSchema = z.object({
   health_check: jsonObject.optional(),
   executor: jsonObject.optional(),
   data: z.string().optional(),
+  /** Of what is said once and stands on no record: how Mesos's master calls it. */
+  told: z.object({ state: z.enum(WIRE_TASK_STATES), reason: z.string().optional() }).optional(),
 });
 
 export type FrameworkNotes = z.output<typeof frameworkNotesSchema>;

@@ -64,3 +64,13 @@ function taskDigest(task: TaskId): Uint8Array {
 export function base64Of(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
 }
+
+/** Of a text, by its bytes in UTF-8. */
+export function base64OfText(text: string): string {
+  return base64Of(utf8Encode(text));
+}
+
+/** By which the status of an operation is acknowledged: 16 bytes that follow from its id. */
+export function operationUuidOf(id: string): string {
+  return base64Of(sha256(utf8Encode(`operation ${id}`)).slice(0, UUID_BYTES));
+}

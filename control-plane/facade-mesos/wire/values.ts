@@ -46,8 +46,17 @@ export const bytesSchema = z
   .string()
   .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, 'Failed to base64 decode bytes');
 
+/** Some encoders write it as a text. */
+export const booleanSchema = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
+
 /** Of a framework, an agent, an offer, a task …: each is a message with its text. */
 export const idSchema = z.object({ value: z.string() });
+
+/** One that clients leave empty where they don't know it; then it counts as unset. */
+export const looseIdSchema = z
+  .object({ value: z.string().optional() })
+  .transform(({ value }) => (value === undefined || value === '' ? undefined : { value }))
+  .optional();
 
 export const labelSchema = z.object({ key: z.string(), value: z.string().optional() });
 export const labelsSchema = z.object({ labels: optionalList(labelSchema) });
@@ -60,3 +69,12 @@ export interface WireId {
 }
 
 export type WireLabel = z.output<typeof labelSchema>;
+
+/** The same without members and items that are null, which stand for what is unset. It must not be deeper than a stack. */
+export function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.filter((item) => item !== null).map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, member]) => (member === null ? [] : [[name, withoutNulls(member)]])),
+  );
+}

@@ -2,15 +2,15 @@ import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { authenticate } from '../../../control-plane/facade-mesos/http/authenticate.ts';
-import {
-  BODY_BYTES_MAX,
-  demandJsonAccepted,
-  readCall,
-  withoutNulls,
-} from '../../../control-plane/facade-mesos/http/json-in.ts';
+import { BODY_BYTES_MAX, demandJsonAccepted, readCall } from '../../../control-plane/facade-mesos/http/json-in.ts';
 import { jsonAnswer } from '../../../control-plane/facade-mesos/http/json-out.ts';
 import { WireRefusal, wireRefusalOf } from '../../../control-plane/facade-mesos/http/wire-refusal.ts';
-import { doubleSchema, enumSchema, optionalList } from '../../../control-plane/facade-mesos/wire/values.ts';
+import {
+  doubleSchema,
+  enumSchema,
+  optionalList,
+  withoutNulls,
+} from '../../../control-plane/facade-mesos/wire/values.ts';
 import { Refusal } from '../../../shared/domain/errors.ts';
 import { SILENT_LOGGER } from '../../../shared/util/log.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
