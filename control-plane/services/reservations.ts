@@ -149,7 +149,7 @@ export async function createVolumeOnNode(
   node: NodeId,
   request: VolumeRequest,
 ): Promise<Answer<VolumeView>> {
-  const { reservation: from, sizeMiB } = request;
+  const { reservation: from, sizeMiB, labels } = request;
   const id = request.id ?? `v-${randomId(ctx.random, MADE_UP_ID_LENGTH)}`;
   return mutate(ctx, call, () => {
     const { ledger } = knownNode(ctx, node);
@@ -161,7 +161,7 @@ export async function createVolumeOnNode(
     const lacking = (left: Ledger) => (sizeMiB > freeReserved(left, reservation).diskMiB ? ['diskMiB'] : []);
     const freed = withoutOffersInTheWay(ledger, lacking);
     const by = call.principal.subject;
-    const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false };
+    const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false, labels };
     const after = orRefuse(createVolume(freed, volume));
     return draftOf(ctx, ledger, after, { status: 201, body: volumeView(ctx.mirror.snapshot, after, volume) });
   });

@@ -199,6 +199,7 @@ const volume = z.object({
   by: z.string(),
   atMs: timeMs,
   removing: z.boolean(),
+  labels: textByName.optional(),
 });
 
 const ledger = z.object({

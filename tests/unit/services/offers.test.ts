@@ -269,13 +269,16 @@ describe('accepting offers', () => {
     it('keeps some of its offer, makes a volume there, and undoes what its principal has made', async () => {
       await reservedBy('alice');
       await change(
-        { type: 'create', volume: { id: 'more', reservation: 'r1', sizeMiB: 10 } },
+        { type: 'create', volume: { id: 'more', reservation: 'r1', sizeMiB: 10, labels: { app: 'db' } } },
         { type: 'unreserve', reservation: 'r1', scalars: { cpus: 1 } },
         { type: 'reserve', reservation: { id: 'own', scalars: { cpus: 1 }, labels: {} } },
         destroy,
       );
       await bothCaughtUp();
-      expect(ledgerOf().volumes).toMatchObject({ data: { removing: true }, more: { removing: false } });
+      expect(ledgerOf().volumes).toMatchObject({
+        data: { removing: true },
+        more: { removing: false, labels: { app: 'db' } },
+      });
       expect(ledgerOf().reservations).toMatchObject({
         r1: { scalars: { cpus: 0, diskMiB: 500 } },
         own: { scalars: { cpus: 1 }, by: 'alice' },
