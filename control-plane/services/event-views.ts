@@ -1,6 +1,7 @@
 /** What a change of a record means to people: pure translation from changes of the mirror to events. */
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import { endsAtMs, type MaintenanceTime } from '../../shared/domain/maintenance.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { EventType, EventView } from '../../shared/protocol/views.ts';
 import type { Change, ChangeOf } from '../store/snapshot.ts';
@@ -23,6 +24,8 @@ export function eventsOf(change: Change): EventView[] {
       return clusterEvents(change);
     case 'frameworks':
       return frameworkEvents(change);
+    case 'maintenance':
+      return maintenanceEvents(change);
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -129,6 +132,26 @@ function nodeEvents({ after, revision }: ChangeOf<'nodes'>): EventView[] {
   if (after === null) return [];
   const message = `${after.hostname} registered with agent ${after.agentVersion}`;
   return [event({ revision, type: 'node.registered', message, node: after.id, atMs: after.registeredAtMs })];
+}
+
+/** An answer of a framework is none: whoever wants to know reads the window. */
+function maintenanceEvents({ before, after, revision, id }: ChangeOf<'maintenance'>): EventView[] {
+  const about = (type: EventType, message: string, atMs: number | null) =>
+    event({ revision, type, message, node: id, atMs });
+  if (after === null) {
+    if (before === null) return [];
+    const message = `nothing is planned any more: the window ${spanOf(before)} is over, or was taken back`;
+    return [about('node.maintenance-over', message, null)];
+  }
+  if (before?.id === after.id) return [];
+  const instead = before === null ? '' : `, in the place of the window ${spanOf(before)}`;
+  return [about('node.maintenance', `set by ${after.setBy}: out of service ${spanOf(after)}${instead}`, after.setAtMs)];
+}
+
+function spanOf(window: MaintenanceTime): string {
+  const end = endsAtMs(window);
+  const until = end === Number.POSITIVE_INFINITY ? ', for nobody knows how long' : ` until ${timeView(end)}`;
+  return `from ${timeView(window.startsAtMs)}${until}`;
 }
 
 function clusterEvents({ before, after, revision }: ChangeOf<'cluster'>): EventView[] {

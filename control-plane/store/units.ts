@@ -16,6 +16,7 @@ import {
   removeEntries,
   type StopMark,
 } from '../../shared/domain/ledger.ts';
+import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Gone } from '../../shared/domain/node.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import { rememberedFilters } from '../../shared/domain/offer-filters.ts';
@@ -374,6 +375,22 @@ export function presenceUnit(
   return {
     compares: [seen(snapshot, key), seen(snapshot, keys.connection(id))],
     writes: [putRecord('frameworks', key, { ...framework, ...change })],
+  };
+}
+
+/**
+ * What is said of a node's maintenance, or (null) that nothing is any more. The ledger is put again, without its offers: nothing that
+ * was decided without knowing of it can be committed after it.
+ */
+export function maintenanceUnit(snapshot: Snapshot, node: NodeId, window: MaintenanceWindow | null): Unit {
+  const key = keys.maintenance(node);
+  const ledger = snapshot.ledgers.get(node);
+  return {
+    compares: [seen(snapshot, key), seen(snapshot, keys.ledger(node))],
+    writes: [
+      window === null ? { type: 'delete', key } : putRecord('maintenance', key, window),
+      ...(ledger === undefined ? [] : [putLedger(endOffers(ledger, Object.keys(ledger.offers)))]),
+    ],
   };
 }
 

@@ -21,6 +21,7 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
     dead: [...cluster.ledgers.keys()].filter((node) => !cluster.isAlive(node)),
     jobs: [...cluster.jobs.values()],
     tasks: [...cluster.tasks.values()],
+    maintenance: [...cluster.maintenance.values()],
     frameworks: [...cluster.frameworks.values()],
     disconnected: [...cluster.frameworks.keys()].filter((id) => !cluster.isConnected(id)),
     roles: [...cluster.roles.values()],
