@@ -143,7 +143,10 @@ function maintenanceEvents({ before, after, revision, id }: ChangeOf<'maintenanc
     const message = `nothing is planned any more: the window ${spanOf(before)} is over, or was taken back`;
     return [about('node.maintenance-over', message, null)];
   }
-  if (before?.id === after.id) return [];
+  if (before?.id === after.id) {
+    const hasBegun = before.begunAtMs === null && after.begunAtMs !== null;
+    return hasBegun ? [about('node.maintenance-begun', `is out of service ${spanOf(after)}`, after.begunAtMs)] : [];
+  }
   const instead = before === null ? '' : `, in the place of the window ${spanOf(before)}`;
   return [about('node.maintenance', `set by ${after.setBy}: out of service ${spanOf(after)}${instead}`, after.setAtMs)];
 }

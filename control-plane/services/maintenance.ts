@@ -217,7 +217,8 @@ function windowOf(
   { node, startsAtMs, durationMs }: WantedWindow,
   { id, nowMs, by }: { readonly id: string; readonly nowMs: number; readonly by: string },
 ): MaintenanceWindow {
-  return { id, node, startsAtMs, durationMs, setAtMs: nowMs, setBy: by, answers: {} };
+  const begunAtMs = startsAtMs <= nowMs ? nowMs : null;
+  return { id, node, startsAtMs, durationMs, setAtMs: nowMs, setBy: by, begunAtMs, answers: {} };
 }
 
 function isSame(a: MaintenanceTime, b: MaintenanceTime): boolean {

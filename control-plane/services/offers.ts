@@ -6,6 +6,7 @@ import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, OfferId } from '../../shared/domain/ids.ts';
 import { isOpen, type Ledger } from '../../shared/domain/ledger.ts';
+import { isRunning } from '../../shared/domain/maintenance.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import type { OfferOperation } from '../../shared/domain/offer-operation.ts';
 import type { Task } from '../../shared/domain/task.ts';
@@ -139,8 +140,13 @@ function openLedger(ctx: ServiceContext, node: NodeId, offers: readonly Offer[])
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `offers of node ${node} stand in no ledger`);
   const isAhead = snapshot.epochs.get(node)?.ahead !== undefined;
-  if (isOpen(ledger) && snapshot.isAlive(node) && !isAhead) return ledger;
-  const why = isOpen(ledger) ? 'has not been heard of' : 'takes no new tasks';
+  const isOutOfService = isRunning(snapshot.maintenance.get(node), ctx.clock.now());
+  if (isOpen(ledger) && snapshot.isAlive(node) && !isAhead && !isOutOfService) return ledger;
+  const why = !isOpen(ledger)
+    ? 'takes no new tasks'
+    : isOutOfService
+      ? 'is out of service for maintenance'
+      : 'has not been heard of';
   throw offersGone(offers.map(({ id }) => ({ id, why: `its node "${node}" ${why}, so it is being withdrawn` })));
 }
 

@@ -263,6 +263,7 @@ const maintenanceWindow = z.object({
   durationMs: z.number().nullable(),
   setAtMs: timeMs,
   setBy: z.string(),
+  begunAtMs: timeMs.nullable(),
   answers: z.record(z.string(), z.object({ answer: z.enum(MAINTENANCE_ANSWERS), atMs: timeMs, askAgainAtMs: timeMs })),
 });
 

@@ -394,6 +394,19 @@ export function maintenanceUnit(snapshot: Snapshot, node: NodeId, window: Mainte
   };
 }
 
+/** Notes that the window has begun, or takes it off. Null: it isn't the one that stands. */
+export function maintenanceTurnUnit(
+  snapshot: Snapshot,
+  turn: { readonly node: NodeId; readonly window: string; readonly atMs?: number },
+): Unit | null {
+  const { node, atMs } = turn;
+  const window = snapshot.maintenance.get(node);
+  if (window?.id !== turn.window) return null;
+  if (atMs !== undefined) return maintenanceUnit(snapshot, node, { ...window, begunAtMs: atMs });
+  const key = keys.maintenance(node);
+  return { compares: [seen(snapshot, key)], writes: [{ type: 'delete', key }] };
+}
+
 /** A ledger as it was seen becomes another one; null when they are the same. */
 export function ledgerUnit(snapshot: Snapshot, before: Ledger, after: Ledger): Unit | null {
   if (before === after) return null;

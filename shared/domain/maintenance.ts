@@ -27,6 +27,8 @@ export interface MaintenanceWindow extends MaintenanceTime {
   readonly node: NodeId;
   readonly setAtMs: number;
   readonly setBy: string;
+  /** When its begin was noted, with the ledger put again so that nothing decided before can come after. Null: not yet. */
+  readonly begunAtMs: number | null;
   readonly answers: Readonly<Record<FrameworkId, MaintenanceAnswer>>;
 }
 

@@ -275,6 +275,7 @@ export const EVENT_TYPES = [
   'node.gone',
   'node.ahead',
   'node.maintenance',
+  'node.maintenance-begun',
   'node.maintenance-over',
   'framework.subscribed',
   'framework.disconnected',

@@ -112,6 +112,15 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     }
     case 'set-reservations':
       return setReservations(cluster, action);
+    case 'begin-maintenance': {
+      const begun = literal.maintenance.map((window) =>
+        window.id === action.window ? { ...window, begunAtMs: action.atMs } : window,
+      );
+      const emptied = literal.ledgers.map((one) => (one.node === action.node ? { ...one, offers: {} } : one));
+      return clusterOf({ ...literal, maintenance: begun, ledgers: emptied });
+    }
+    case 'end-maintenance':
+      return clusterOf({ ...literal, maintenance: literal.maintenance.filter(({ id }) => id !== action.window) });
     case 'mark-disconnected':
       return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });
     case 'mark-connected':

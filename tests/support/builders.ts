@@ -227,7 +227,7 @@ export function anOffer({
 export function aWindow(change: Partial<MaintenanceWindow> = {}): MaintenanceWindow {
   const node = change.node ?? 'edge-1';
   const time = { startsAtMs: T0 + 60_000, durationMs: 3_600_000 };
-  return { id: `w-${node}`, node, ...time, setAtMs: T0, setBy: 'alice', answers: {}, ...change };
+  return { id: `w-${node}`, node, ...time, setAtMs: T0, setBy: 'alice', begunAtMs: null, answers: {}, ...change };
 }
 
 export function aRole(path: string, change: Partial<Role> = {}): Role {

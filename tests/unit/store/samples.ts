@@ -60,6 +60,7 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
       durationMs: 60_000,
       setAtMs: T0,
       setBy: 'alice',
+      begunAtMs: T0,
       answers: { f000000000001: { answer: 'accepts', atMs: T0, askAgainAtMs: T0 + 5000 } },
     },
   },
