@@ -10,7 +10,10 @@ import { bounded } from './bounds.ts';
 
 export function planMaintenance({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'nowMs'>): PassPlan {
   const windows = [...cluster.maintenance.values()].sort((a, b) => byText(a.node, b.node));
-  const nextMs = windows.reduce((first, window) => Math.min(first, nextTurnMs(window, nowMs)), Number.POSITIVE_INFINITY);
+  const nextMs = windows.reduce(
+    (first, window) => Math.min(first, nextTurnMs(window, nowMs)),
+    Number.POSITIVE_INFINITY,
+  );
   const wakeAtMs = nextMs === Number.POSITIVE_INFINITY ? null : nextMs;
   return bounded(windows, (window) => turning(window, { isThere: (node) => cluster.ledgers.has(node), nowMs }), {
     wakeAtMs,
