@@ -36,6 +36,8 @@ export interface LaunchSite {
   readonly node: Node;
   readonly framework: Framework;
   readonly role: RolePath;
+  /** What the first task of the group is called that is launched as a whole; null: each is launched by itself. */
+  readonly groupOf: string | null;
   readonly nowMs: number;
 }
 
@@ -178,7 +180,7 @@ function launchedTask(site: LaunchSite, request: LaunchRequest, ports: Readonly<
   return advance(task, launched, { node: site.node.id, ports, framework });
 }
 
-function newTask({ framework, role, nowMs }: LaunchSite, request: LaunchRequest): Task {
+function newTask({ framework, role, groupOf, nowMs }: LaunchSite, request: LaunchRequest): Task {
   const message = `described by framework "${framework.name}"`;
   return {
     ...coordinatesOf(framework, request),
@@ -198,6 +200,7 @@ function newTask({ framework, role, nowMs }: LaunchSite, request: LaunchRequest)
       acknowledged: 1,
       labels: request.labels,
       annotations: request.annotations,
+      together: groupOf === null ? null : coordinatesOf(framework, { name: groupOf }).id,
     },
     template: templateOf(framework, request),
   };

@@ -1,8 +1,11 @@
 /** What a change of a record means to people: pure translation from changes of the mirror to events. */
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { ScalarAmounts } from '../../shared/domain/role.ts';
+import { DEFAULT_SETTINGS } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { EventType, EventView } from '../../shared/protocol/views.ts';
+import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Change, ChangeOf } from '../store/snapshot.ts';
 import { timeView } from './views.ts';
 
@@ -23,6 +26,10 @@ export function eventsOf(change: Change): EventView[] {
       return clusterEvents(change);
     case 'frameworks':
       return frameworkEvents(change);
+    case 'roles':
+      return roleEvents(change);
+    case 'settings':
+      return settingsEvents(change);
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -31,8 +38,6 @@ export function eventsOf(change: Change): EventView[] {
     case 'streams':
     case 'messages':
     case 'connections':
-    case 'roles':
-    case 'settings':
       return [];
   }
 }
@@ -178,6 +183,34 @@ function frameworkEvents({ before, after, revision }: ChangeOf<'frameworks'>): E
     events.push(about('framework.ended', `torn down by ${teardown.by}: ${teardown.reason}`, teardown.atMs));
   }
   return events;
+}
+
+function roleEvents({ before, after, revision }: ChangeOf<'roles'>): EventView[] {
+  if (after === null) {
+    if (before === null) return [];
+    const message = 'it has the weight 1, no limit and no guarantee';
+    return [event({ revision, type: 'role.unset', message, role: before.path, atMs: null })];
+  }
+  const { path, weight, limit, guarantee, updatedBy, updatedAtMs } = after;
+  const message = `${updatedBy} has set it: weight ${weight}, limit ${amountsText(limit)}, guarantee ${amountsText(guarantee)}`;
+  return [event({ revision, type: 'role.set', message, role: path, atMs: updatedAtMs })];
+}
+
+function amountsText(amounts: ScalarAmounts): string {
+  const parts = Object.entries(amounts).map(([name, amount]) => `${name}=${amount}`);
+  return parts.length === 0 ? 'none' : parts.join(',');
+}
+
+/** What isn't set is as it is by default. */
+function settingsEvents({ before, after, revision }: ChangeOf<'settings'>): EventView[] {
+  const former = new Map(
+    Object.entries(before ?? DEFAULT_SETTINGS).map(([name, value]) => [name, canonicalJson(value)]),
+  );
+  const present = Object.entries(after ?? DEFAULT_SETTINGS);
+  const changed = present.filter(([name, value]) => former.get(name) !== canonicalJson(value));
+  if (changed.length === 0) return [];
+  const message = changed.map(([name, value]) => `${name} is ${canonicalJson(value)}`).join(', ');
+  return [event({ revision, type: 'settings.set', message, atMs: null })];
 }
 
 interface EventParts {

@@ -237,19 +237,25 @@ export class FrameworkStreams {
     if (modRevision !== released) void this.#claims.release(id, modRevision);
   }
 
-  /** Never rejects. */
+  /** Never rejects. Where another replica holds the stream by now, that one was opened later: then this one ends. */
   async #reclaim(stream: OpenStream): Promise<void> {
+    const former = stream.claim;
     await this.#claims.persist(
       () => this.#claims.put(stream, () => this.#presentOf(stream)),
       () => stream.isClosed,
     );
-    if (stream.isClosed && stream.claim > 0) await this.#claims.release(stream.framework, stream.claim);
+    if (stream.claim === 0) stream.claim = former;
+    else if (stream.isClosed) await this.#claims.release(stream.framework, stream.claim);
     stream.wake();
   }
 
   #presentOf({ framework: id, session }: OpenStream): Framework {
-    const framework = this.#ctx.mirror.snapshot.frameworks.get(id);
-    if (framework === undefined || framework.session !== session) throw new Refusal('session-moved', 'it has moved on');
+    const { snapshot } = this.#ctx.mirror;
+    const framework = snapshot.frameworks.get(id);
+    const holder = snapshot.connections.get(id)?.replica ?? this.#ctx.replica.id;
+    if (framework === undefined || framework.session !== session || holder !== this.#ctx.replica.id) {
+      throw new Refusal('session-moved', 'it has moved on');
+    }
     demandStanding(framework);
     return framework;
   }

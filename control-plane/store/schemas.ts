@@ -242,6 +242,7 @@ const task = z.object({
       acknowledged: count,
       labels: textByName,
       annotations: textByName.default({}),
+      together: z.string().nullable().default(null),
     })
     .nullable()
     .default(null),

@@ -267,6 +267,9 @@ export const EVENT_TYPES = [
   'framework.subscribed',
   'framework.disconnected',
   'framework.ended',
+  'role.set',
+  'role.unset',
+  'settings.set',
   'cluster.recovered',
 ] as const;
 
@@ -283,7 +286,12 @@ export const eventViewSchema = z
   .object({
     revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
     type: z.enum(EVENT_TYPES),
-    role: z.string().nullable().describe("The job's role, or the first of the framework's; null for nodes."),
+    role: z
+      .string()
+      .nullable()
+      .describe(
+        "The role that it is about, the job's, or the first of the framework's; null for nodes and what concerns all.",
+      ),
     job: z.string().nullable(),
     task: z.string().nullable(),
     node: z.string().nullable(),

@@ -39,7 +39,7 @@ export function launchedTask(
     state: 'staging',
     history: [launched],
     node: 'edge-1',
-    framework: { id: framework, name, acknowledged: 1, labels: {}, annotations: {} },
+    framework: { id: framework, name, acknowledged: 1, labels: {}, annotations: {}, together: null },
     template: { group: aGroup({ name }), priority: 50, replaceAfterSeconds: 60 },
     ...change,
   };

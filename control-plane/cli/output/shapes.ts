@@ -59,10 +59,21 @@ export const nodeShape: ListShape<NodeView> = {
       align: 'right',
     },
     { header: 'GPUS', value: (node) => `${node.used.gpus}/${node.total.gpus}`, align: 'right' },
+    { header: 'OFFERED', value: ({ offered }) => offeredText(offered), align: 'right' },
     { header: 'TASKS', value: (node) => String(node.tasks), align: 'right' },
     { header: 'ENGINE', value: (node) => node.engine, shrinks: true },
   ],
 };
+
+/** `1.5 CPUs, 512MiB`: what offers hold. */
+function offeredText({ cpus, memMiB, gpus }: NodeView['offered']): string {
+  const parts = [
+    ...(cpus > 0 ? [`${cpus} CPUs`] : []),
+    ...(memMiB > 0 ? [mebibytesText(memMiB)] : []),
+    ...(gpus > 0 ? [counted(gpus, 'GPU')] : []),
+  ];
+  return parts.length === 0 ? '-' : parts.join(', ');
+}
 
 export const versionShape: ListShape<JobVersionView & { readonly changes: string }> = {
   noun: 'version',

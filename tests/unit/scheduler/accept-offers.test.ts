@@ -218,6 +218,17 @@ describe('launching a group', () => {
     expect(tasks.map(({ state }) => state)).toEqual(['staging', 'staging']);
   });
 
+  it('notes which tasks end together', () => {
+    const [c, d, e] = [launchRequest('c'), launchRequest('d'), launchRequest('e')];
+    const groups = [
+      { type: 'launch-group', tasks: fits },
+      { type: 'launch-group', tasks: [c] },
+    ] as const;
+    const { tasks } = done(accept([...groups, launchOf(d, e)]));
+    const [a] = tasks;
+    expect(tasks.map(({ framework }) => framework?.together)).toEqual([a?.id, a?.id, tasks[2]?.id, null, null]);
+  });
+
   it('starts none of it where one can not start, and says which', () => {
     const { tasks, ledger, filter } = done(
       accept([{ type: 'launch-group', tasks: [...fits, launchRequest('c', { gpus: 0.5 })] }]),

@@ -352,7 +352,14 @@ describe('those who have to go', () => {
 
   it('are tasks of frameworks like others', () => {
     const template = { group: aGroup(), priority: 50, replaceAfterSeconds: 60 };
-    const framework = { id: 'f000000000001', name: 't-1', acknowledged: 1, labels: {}, annotations: {} };
+    const framework = {
+      id: 'f000000000001',
+      name: 't-1',
+      acknowledged: 1,
+      labels: {},
+      annotations: {},
+      together: null,
+    };
     const given = [
       runs('b1', 'b', { priority: 60 }),
       runs('f1', 'b', { task: { framework, template } }),

@@ -9,10 +9,12 @@ import { drainNode } from '../../../control-plane/services/nodes.ts';
 import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../../control-plane/services/offer-wishes.ts';
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
+import { setSettings } from '../../../control-plane/services/settings.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../../../shared/domain/settings.ts';
 import { type AcceptInput, acceptSchema, offerWishSchema } from '../../../shared/protocol/offers.ts';
 import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
@@ -369,6 +371,54 @@ describe('accepting offers', () => {
     });
     await bothCaughtUp();
     expect(ledgerOf().entries).toEqual({});
+  });
+
+  describe('of a node with GPUs', () => {
+    const set = (gpuNodes: Settings['gpuNodes']) =>
+      setSettings(b.ctx, callOf(), { ...DEFAULT_SETTINGS, gpuNodes }, { ifVersion: null });
+    const refused = {
+      code: 'offer-gone',
+      message: expect.stringContaining(
+        'its node "edge-1" has GPUs and is kept for frameworks with the capability "gpus"',
+      ),
+    };
+
+    beforeEach(async () => {
+      await hand.ledger('edge-1', (ledger) => ({ ...ledger, total: { ...ledger.total, gpus: 2 } }));
+      await set('unrestricted');
+      await offered('0-0-0');
+    });
+
+    it('counts as long as the node is for everybody', async () => {
+      expect(await accept({ operations: launch('web') })).toMatchObject({ body: { tasks: [{ state: 'staging' }] } });
+    });
+
+    it('counts no more once such nodes are kept for those that ask for GPUs', async () => {
+      await set('restricted');
+      await bothCaughtUp();
+      await expect(accept({ operations: launch('web') })).rejects.toMatchObject(refused);
+      await subscribe(a.ctx, callOf(ALICE), subscriptionOf({ id: framework, roles: ['eng'], capabilities: ['gpus'] }));
+      await bothCaughtUp();
+      await offered('0-0-0');
+      expect(await accept({ session: 2, operations: launch('web') })).toMatchObject({ status: 200 });
+    });
+
+    it('counts no more when that is set just before it is committed', async () => {
+      let isSet = false;
+      const racing: Store = changed(store, {
+        async transact(transaction) {
+          if (!isSet && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
+            isSet = true;
+            await set('restricted');
+          }
+          return store.transact(transaction);
+        },
+      });
+      const on = { ...a, ctx: { ...a.ctx, store: racing } };
+      await expect(accept({ operations: launch('web') }, { on })).rejects.toMatchObject(refused);
+      await bothCaughtUp();
+      expect(ledgerOf().entries).toEqual({});
+    });
   });
 
   it('is for the framework itself', async () => {
