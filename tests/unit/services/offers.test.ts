@@ -3,7 +3,7 @@ import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import type { Principal } from '../../../control-plane/auth/principal.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
-import { subscribe } from '../../../control-plane/services/frameworks.ts';
+import { subscribe, updateFramework } from '../../../control-plane/services/frameworks.ts';
 import { type HeldOfferFilter, listOffers } from '../../../control-plane/services/held-offers.ts';
 import { drainNode } from '../../../control-plane/services/nodes.ts';
 import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
@@ -366,6 +366,18 @@ describe('accepting offers', () => {
     });
     await bothCaughtUp();
     expect(ledgerOf().entries).toEqual({});
+  });
+
+  it('uses no name again that a task has, whatever the framework was called when it launched it', async () => {
+    await offered('0-0-0');
+    await accept({ operations: launch('web') });
+    const { id: _id, ...wishes } = subscriptionOf({ name: 'sculptor', roles: ['eng'] });
+    await updateFramework(a.ctx, callOf(ALICE), { id: framework, session: 1 }, wishes);
+    await offered('0-0-1');
+    await expect(accept({ offers: ['0-0-1'], operations: launch('db', 'web') })).rejects.toMatchObject({
+      code: 'already-exists',
+      faults: [{ path: '/operations/0/tasks/1/task' }],
+    });
   });
 
   it('is for the framework itself', async () => {
