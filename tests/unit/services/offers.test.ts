@@ -14,6 +14,7 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import { type AcceptInput, acceptSchema, offerWishSchema } from '../../../shared/protocol/offers.ts';
+import { present } from '../../../shared/util/assert.ts';
 import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { Hand, overtaken, subscriptionOf } from '../../support/frameworks.ts';
@@ -129,6 +130,24 @@ describe('accepting offers', () => {
     const record = a.ctx.mirror.snapshot.tasks.get(`painter-large-0-${framework}-v1a0`);
     expect(record).toMatchObject({ state: 'error', node: null, framework: { name: 'large', acknowledged: 1 } });
     expect(Object.keys(ledgerOf().entries)).toHaveLength(1);
+  });
+
+  it('launches a group whose tasks end together, whatever the next is that is launched with it', async () => {
+    await offered('0-0-0');
+    const group = { type: 'launch-group' as const, tasks: ['one', 'two', 'three'].map((name) => described(name, 0.1)) };
+    const { body } = await accept({ operations: [group, ...launch('alone')] });
+    const [one, two, three, alone] = body.tasks.map(({ id }) => id);
+    for (const id of [one, two, three, alone]) await hand.report(present(id, 'a task'), 'running');
+    await hand.report(present(one, 'one'), 'finished');
+    await a.settle();
+    await bothCaughtUp();
+    const stops = () => [two, three, alone].map((id) => ledgerOf().entries[id ?? '']?.stop?.reason ?? null);
+    expect(stops()).toEqual([null, null, null]);
+    await hand.report(present(three, 'three'), 'failed');
+    await a.settle();
+    await bothCaughtUp();
+    const reason = '"three", launched in one group with it, ended as failed: it is failed';
+    expect(stops()).toEqual([reason, null, null]);
   });
 
   it('of two at once, on two replicas, carries one out and tells the other one why not', async () => {
