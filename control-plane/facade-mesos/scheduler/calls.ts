@@ -8,6 +8,7 @@ import { messageDataSchema } from '../../../shared/protocol/message.ts';
 import { DECLINED_OFFERS_MAX } from '../../../shared/protocol/offers.ts';
 import { utf8Decode } from '../../../shared/util/codec.ts';
 import type { Call } from '../../services/context.ts';
+import { reachPresent } from '../../services/framework-access.ts';
 import { acknowledgeUpdates, killTask, type SessionOf } from '../../services/framework-calls.ts';
 import { launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
 import { unknownView } from '../../services/framework-views.ts';
@@ -110,6 +111,7 @@ function executorOf({ annotations, task }: Pick<TaskUpdateView, 'annotations' | 
 /** Whatever runs there under that executor's id ends. */
 export async function shutdown(parts: FacadeParts, acting: Acting, body: Body<'shutdown'>): Promise<void> {
   const { executor_id: executor, agent_id: agent } = body;
+  await reachPresent(parts.ctx, acting.framework.id);
   const ending = liveTasks(parts.ctx, acting.framework.id).filter(({ node, framework }) => {
     if (node !== agent.value || framework === null) return false;
     return executorOf({ annotations: framework.annotations, task: framework.name }) === executor.value;
@@ -121,7 +123,10 @@ export async function shutdown(parts: FacadeParts, acting: Acting, body: Body<'s
 
 /** Of what isn't on record nothing is outstanding, so that there is nothing to refuse either. */
 export async function acknowledge({ ctx }: FacadeParts, acting: Acting, body: Body<'acknowledge'>): Promise<void> {
-  const task = launchedTask(ctx, acting.framework, body.task_id.value);
+  const find = () => launchedTask(ctx, acting.framework, body.task_id.value);
+  // It may have been launched, and told of, by a replica that has seen more than this one.
+  if (find() === null) await reachPresent(ctx, acting.framework.id);
+  const task = find();
   const place = task === null ? null : placeOfUuid(task.id, body.uuid);
   if (task === null || place === null) return;
   await acknowledgeUpdates(ctx, acting.principal, { ...sessionOf(acting), updates: [updateId(task.id, place)] });
