@@ -1,6 +1,7 @@
 /** What a change of a record means to people: pure translation from changes of the mirror to events. */
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import { endsAtMs, type MaintenanceTime } from '../../shared/domain/maintenance.ts';
 import type { ScalarAmounts } from '../../shared/domain/role.ts';
 import { DEFAULT_SETTINGS } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
@@ -30,6 +31,8 @@ export function eventsOf(change: Change): EventView[] {
       return roleEvents(change);
     case 'settings':
       return settingsEvents(change);
+    case 'maintenance':
+      return maintenanceEvents(change);
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -134,6 +137,29 @@ function nodeEvents({ after, revision }: ChangeOf<'nodes'>): EventView[] {
   if (after === null) return [];
   const message = `${after.hostname} registered with agent ${after.agentVersion}`;
   return [event({ revision, type: 'node.registered', message, node: after.id, atMs: after.registeredAtMs })];
+}
+
+/** An answer of a framework is none: whoever wants to know reads the window. */
+function maintenanceEvents({ before, after, revision, id }: ChangeOf<'maintenance'>): EventView[] {
+  const about = (type: EventType, message: string, atMs: number | null) =>
+    event({ revision, type, message, node: id, atMs });
+  if (after === null) {
+    if (before === null) return [];
+    const message = `nothing is planned any more: the window ${spanOf(before)} is over, or was taken back`;
+    return [about('node.maintenance-over', message, null)];
+  }
+  if (before?.id === after.id) {
+    const hasBegun = before.begunAtMs === null && after.begunAtMs !== null;
+    return hasBegun ? [about('node.maintenance-begun', `is out of service ${spanOf(after)}`, after.begunAtMs)] : [];
+  }
+  const instead = before === null ? '' : `, in the place of the window ${spanOf(before)}`;
+  return [about('node.maintenance', `set by ${after.setBy}: out of service ${spanOf(after)}${instead}`, after.setAtMs)];
+}
+
+function spanOf(window: MaintenanceTime): string {
+  const end = endsAtMs(window);
+  const until = end === Number.POSITIVE_INFINITY ? ', for nobody knows how long' : ` until ${timeView(end)}`;
+  return `from ${timeView(window.startsAtMs)}${until}`;
 }
 
 function clusterEvents({ before, after, revision }: ChangeOf<'cluster'>): EventView[] {

@@ -6,6 +6,7 @@ import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, OfferId } from '../../shared/domain/ids.ts';
 import { isOpen, type Ledger } from '../../shared/domain/ledger.ts';
+import { isRunning } from '../../shared/domain/maintenance.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import type { OfferOperation } from '../../shared/domain/offer-operation.ts';
 import type { Task } from '../../shared/domain/task.ts';
@@ -19,7 +20,6 @@ import { coordinatesOf } from '../scheduler/launch.ts';
 import { keys } from '../store/keys.ts';
 import { writeBytes } from '../store/limits.ts';
 import { putRecord } from '../store/records.ts';
-import type { Snapshot } from '../store/snapshot.ts';
 import { fitsTransaction } from '../store/transact.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { actingFramework, reachSession, sessionFence } from './framework-access.ts';
@@ -146,15 +146,21 @@ function openLedger(
   const { snapshot } = ctx.mirror;
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `offers of node ${node} stand in no ledger`);
-  const why = whyClosed(snapshot, ledger, framework);
+  const why = whyClosed(ctx, ledger, framework);
   if (why === null) return ledger;
   throw offersGone(offers.map(({ id }) => ({ id, why: `its node "${node}" ${why}` })));
 }
 
-function whyClosed(snapshot: Snapshot, ledger: Ledger, framework: Framework): string | null {
+function whyClosed(
+  { mirror: { snapshot }, clock }: ServiceContext,
+  ledger: Ledger,
+  framework: Framework,
+): string | null {
   const isAhead = snapshot.epochs.get(ledger.node)?.ahead !== undefined;
   if (!isOpen(ledger)) return 'takes no new tasks, so it is being withdrawn';
   if (!snapshot.isAlive(ledger.node) || isAhead) return 'has not been heard of, so it is being withdrawn';
+  const isOutOfService = isRunning(snapshot.maintenance.get(ledger.node), clock.now());
+  if (isOutOfService) return 'is out of service for maintenance, so it is being withdrawn';
   if (ledger.total.gpus === 0 || !areGpuNodesKept(snapshot, [framework])) return null;
   return 'has GPUs and is kept for frameworks with the capability "gpus"';
 }

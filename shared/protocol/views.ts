@@ -181,6 +181,12 @@ export const resourcesViewSchema = scalarsViewSchema
  */
 export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable', 'ahead'] as const;
 
+/** When a node is to be taken out of service. */
+export const maintenanceWindowViewSchema = z.object({
+  startsAt: time,
+  durationSeconds: z.number().nullable().describe('Null: nobody knows for how long.'),
+});
+
 export const nodeViewSchema = z
   .object({
     id: z.string(),
@@ -188,6 +194,10 @@ export const nodeViewSchema = z
     state: z.enum(NODE_STATES),
     eligible: z.boolean(),
     drain: z.object({ startedAt: time, deadline: time.nullable(), by: z.string() }).nullable(),
+    maintenance: maintenanceWindowViewSchema
+      .extend({ setBy: z.string() })
+      .nullable()
+      .describe('The window that is coming or running; null: nothing is planned.'),
     unreachableSince: time.nullable(),
     total: resourcesViewSchema,
     used: resourcesViewSchema.describe('What tasks hold, of reservations or not.'),
@@ -264,6 +274,9 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'node.maintenance',
+  'node.maintenance-begun',
+  'node.maintenance-over',
   'framework.subscribed',
   'framework.disconnected',
   'framework.ended',

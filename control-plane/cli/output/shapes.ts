@@ -12,6 +12,7 @@ import type {
 } from '../../../shared/protocol/views.ts';
 import { jobName } from '../arguments.ts';
 import { gpuPairs, gpuTable } from './gpus.ts';
+import { windowText } from './maintenance-shapes.ts';
 import { type Paint, stateColour } from './paint.ts';
 import type { ListShape } from './printer.ts';
 import { renderPairs, renderTable } from './table.ts';
@@ -268,6 +269,7 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
           ? '-'
           : `since ${node.drain.startedAt} by ${printable(node.drain.by)}, until ${node.drain.deadline ?? 'its tasks end'}`,
       ],
+      ['Maintenance', maintenanceText(node.maintenance)],
       ['Engine', printable(node.engine)],
       ['Agent', printable(node.agentVersion)],
       ['Registered', ageText(node.registeredAt, nowMs)],
@@ -323,6 +325,10 @@ function keptAsideText(node: NodeView, options: RenderOptions): string {
       ? `These run here from a part of history that is lost. To end them: berth node stop-kept-aside ${node.id} --all\n`
       : '';
   return `${ahead}\n${table}${remedy}`;
+}
+
+function maintenanceText(window: NodeView['maintenance']): string {
+  return window === null ? '-' : `${windowText(window)}, set by ${printable(window.setBy)}`;
 }
 
 function consentText(consent: NodeView['consent']): string {
