@@ -13,6 +13,7 @@ import { acknowledgeUpdates, killTask, type SessionOf } from '../../services/fra
 import { launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
 import { unknownView } from '../../services/framework-views.ts';
 import { tearDown } from '../../services/frameworks.ts';
+import { answerMaintenance } from '../../services/maintenance-answers.ts';
 import { sendMessage } from '../../services/messages.ts';
 import { declineOffers } from '../../services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../services/offer-wishes.ts';
@@ -28,6 +29,8 @@ import type { Acting } from './acting.ts';
 import { TEARDOWN_REASON } from './event-stream.ts';
 
 const KILL_GRACE_SECONDS_MAX = 3600;
+/** Of one call: each answer is a change of its own. Further ones come again, as what isn't answered does. */
+const INVERSE_OFFERS_MAX = 1000;
 
 type Body<K extends keyof WireCall> = NonNullable<WireCall[K]>;
 
@@ -162,6 +165,23 @@ async function tellUnknown(
   const nowMs = ctx.clock.now();
   const events = names.map((name) => ({ type: 'update', update: unknownView(name, nowMs) }) as const);
   await frameworkStreams.tell(acting.framework.id, events);
+}
+
+/** An inverse offer that doesn't stand any more is passed over, like an offer that doesn't. */
+export async function answerInverseOffers(
+  { ctx }: FacadeParts,
+  acting: Acting,
+  { answer, ...body }: Body<'accept_inverse_offers'> & { readonly answer: 'accepts' | 'declines' },
+): Promise<void> {
+  const refuseSeconds = refuseSecondsOf(body.filters);
+  const notices = new Set(body.inverse_offer_ids.map(({ value }) => value));
+  for (const notice of [...notices].slice(0, INVERSE_OFFERS_MAX)) {
+    try {
+      await answerMaintenance(ctx, acting.principal, { ...sessionOf(acting), notice, answer, refuseSeconds });
+    } catch (error) {
+      if (!(error instanceof Refusal && error.code === 'not-found')) throw error;
+    }
+  }
 }
 
 /** Delivered or not: Mesos promises nothing, and whoever hears nothing asks again. */

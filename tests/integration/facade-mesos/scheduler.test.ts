@@ -402,3 +402,37 @@ describe('offers', () => {
     expect([Object.keys(ledger?.offers ?? {}), ledger?.filters.length]).toEqual([[], 1]);
   });
 });
+
+describe('inverse offers', () => {
+  it('come before the maintenance of a node, are answered over any replica, and rescinded with their window', async () => {
+    await ApiAgent.register(a);
+    const client = await MesosClient.subscribe(a);
+    await a.replica.settle();
+    await client.until('OFFERS');
+    const startsAt = '2126-01-01T00:00:00Z';
+    const set = await a.send('PUT', '/v1/nodes/edge-1/maintenance', { json: { startsAt, durationSeconds: 3600 } });
+    expect(set.status).toBe(200);
+    await client.until('RESCIND');
+    await a.replica.settle();
+    const unavailability = { start: { nanoseconds: Date.parse(startsAt) * 1e6 }, duration: { nanoseconds: 3600e9 } };
+    expect((await client.until('OFFERS')).offers.offers).toMatchObject([{ unavailability }]);
+    const [inverse] = (await client.until('INVERSE_OFFERS')).inverse_offers.inverse_offers;
+    expect(inverse).toMatchObject({
+      framework_id: { value: client.id },
+      agent_id: { value: 'edge-1' },
+      unavailability,
+    });
+    const ids = { inverse_offer_ids: [{ value: 'none' }, inverse?.id] };
+    const answer = async () => {
+      await caughtUp(a.replica.ctx);
+      const window = a.replica.ctx.mirror.snapshot.maintenance.get('edge-1');
+      return window?.answers[client.id]?.answer;
+    };
+    await client.accepted({ type: 'DECLINE_INVERSE_OFFERS', decline_inverse_offers: ids }, b);
+    expect(await answer()).toBe('declines');
+    await client.accepted({ type: 'ACCEPT_INVERSE_OFFERS', accept_inverse_offers: { ...ids, filters: null } }, b);
+    expect(await answer()).toBe('accepts');
+    expect((await a.send('DELETE', '/v1/nodes/edge-1/maintenance')).status).toBe(200);
+    expect((await client.until('RESCIND_INVERSE_OFFER')).rescind_inverse_offer.inverse_offer_id).toEqual(inverse?.id);
+  });
+});
