@@ -18,6 +18,7 @@ import { actingFramework, demandStanding, reachSession } from './framework-acces
 import { dropMessages, outgoingMessages } from './framework-messages.ts';
 import { endedOffers, FrameworkOffers } from './framework-offers.ts';
 import { FrameworkPeers, type Peers } from './framework-peers.ts';
+import { lostNodes } from './lost-nodes.ts';
 import { OpenStream, type StreamOpening } from './open-stream.ts';
 
 /** A comment comes at least this often, so that whoever reads can tell silence from an end. */
@@ -202,6 +203,11 @@ export class FrameworkStreams {
           break;
         default:
       }
+    }
+    const { snapshot } = this.#ctx.mirror;
+    for (const { node, frameworks } of lostNodes(changes, snapshot)) {
+      const lost = { type: 'node-lost', node, host: snapshot.nodes.get(node)?.hostname ?? null } as const;
+      for (const id of frameworks) this.tellHere(id, [lost]);
     }
   }
 
