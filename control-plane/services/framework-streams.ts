@@ -91,7 +91,8 @@ export class FrameworkStreams {
 
   /**
    * Has the framework's stream, on whichever replica it is open, say these events, all of them in their order or none. At most once:
-   * they are kept nowhere else, and a stream that breaks off loses them. Answers whether they went to a stream, as far as is known.
+   * they are kept nowhere else, a stream that breaks off loses them, and no other replica takes more of them than a request may hold.
+   * Answers whether they went to a stream, as far as is known.
    */
   async tell(framework: FrameworkId, events: readonly FrameworkEvent[]): Promise<boolean> {
     return this.tellHere(framework, events) || (await this.#peers.tell(framework, events));
