@@ -85,10 +85,8 @@ class Allotting {
   run(): Allotment {
     this.#giveReserved();
     if (this.#roles.hasGuarantees) this.#giveGuaranteed();
-    for (let round = 0; round <= LEVELS_MAX && !this.#isCutOff; round += 1) {
-      const isLast = round === LEVELS_MAX;
-      if (!this.#giveFair(isLast)) break;
-    }
+    for (let levels = 0; levels < LEVELS_MAX && this.#giveFair({ isLast: false }); levels += 1);
+    this.#giveFair({ isLast: true });
     return {
       placements: this.#placements,
       offers: this.#offering.drafts,
@@ -151,8 +149,9 @@ class Allotting {
     this.#offering.startOver();
   }
 
-  /** False: nobody got anything. */
-  #giveFair(isLast: boolean): boolean {
+  /** False: nobody got anything. That may be since those below the level can't use what is left, so others still can. */
+  #giveFair({ isLast }: { readonly isLast: boolean }): boolean {
+    if (this.#isCutOff) return false;
     const takers = [...this.#takers.values()].filter((taker) => this.#mayTake(taker));
     if (takers.length === 0) return false;
     const turns = new Turns(
