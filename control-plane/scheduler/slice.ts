@@ -29,7 +29,7 @@ export function sliceOf(cut: Cut): Amounts | null {
     const amount = amountAt(free, place);
     if (amount > 0) bound = Math.min(bound, (spare[place] ?? Number.POSITIVE_INFINITY) / amount);
   }
-  const least = leastPart(free, minimums);
+  const least = leastPart(cut);
   if (least > bound) return null;
   const slice = rounded(cut, Math.max(least, Math.min(cut.part, bound)));
   return isEnough(slice, minimums) ? slice : null;
@@ -52,9 +52,9 @@ export function isEnough(amounts: Amounts, minimums: readonly Amounts[]): boolea
   return minimums.some((minimum) => minimum.every((amount, place) => amount <= amountAt(amounts, place)));
 }
 
-/** The smallest part of it that holds one of the minimums. */
-function leastPart(free: Amounts, minimums: readonly Amounts[]): number {
-  if (minimums.length === 0) return 0;
+/** The smallest part of it that holds one of the minimums; if there is none, the smallest that can be held. */
+function leastPart({ free, total, minimums }: Cut): number {
+  if (minimums.length === 0) return leastUnit(free, total);
   let least = Number.POSITIVE_INFINITY;
   for (const minimum of minimums) {
     let part = 0;
@@ -66,6 +66,15 @@ function leastPart(free: Amounts, minimums: readonly Amounts[]): number {
     least = Math.min(least, part);
   }
   return least;
+}
+
+function leastUnit(free: Amounts, total: Amounts): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let place = 0; place < DIVISIBLE_PLACES; place += 1) {
+    const [amount, unit] = [amountAt(free, place), unitOf(place, total)];
+    if (amount >= unit) least = Math.min(least, unit / amount);
+  }
+  return least < Number.POSITIVE_INFINITY ? least : 0;
 }
 
 function rounded({ free, total, spare, wanted, minimums }: Cut, part: number): Amounts {

@@ -9,6 +9,7 @@ import {
   aLedger,
   aNode,
   anEntry,
+  aRole,
   aTask,
   type ClusterLiteral,
   clusterOf,
@@ -79,5 +80,41 @@ describe('what those that hold least have no use for', () => {
     },
   ])('goes to whoever holds more: $what', ({ literal, gives }) => {
     expect(outcome(literal)).toEqual(gives);
+  });
+});
+
+describe('a role whose own are at their levels before it is', () => {
+  // Of a pool, each of the two would get a quarter of everything. One uses cores alone, and the other memory alone.
+  const [cores, memory] = [job('a/x', { cpus: 1.1, memMiB: 1 }), job('a/y', { cpus: 0.001, memMiB: 1100 })];
+
+  it('goes on taking turns: what is beside it is not served in its place', () => {
+    const large = job('b', { cpus: 4.3, memMiB: 4300 });
+    const literal: ClusterLiteral = {
+      nodes: [node('n1', 12)],
+      jobs: [cores, memory, large],
+      tasks: [...pending(cores, 12), ...pending(memory, 12), ...pending(large, 2)],
+    };
+    expect(outcome(literal)).toEqual({ placed: { 'a/x': 6, 'a/y': 6, b: 1 }, offered: [] });
+  });
+
+  it('gets as much as a framework beside it', () => {
+    const literal: ClusterLiteral = {
+      nodes: [node('n1', 12)],
+      jobs: [cores, memory],
+      tasks: [...pending(cores, 12), ...pending(memory, 12)],
+      frameworks: [framework('b')],
+    };
+    expect(outcome(literal)).toEqual({ placed: { 'a/x': 5, 'a/y': 5 }, offered: ['b 6.495 6495'] });
+  });
+
+  it('gets its part by weight', () => {
+    const literal: ClusterLiteral = {
+      nodes: [node('n1', 12)],
+      jobs: [cores, memory],
+      tasks: [...pending(cores, 12), ...pending(memory, 12)],
+      frameworks: [framework('b')],
+      roles: [aRole('a', { weight: 2 })],
+    };
+    expect(outcome(literal)).toEqual({ placed: { 'a/x': 7, 'a/y': 7 }, offered: ['b 4.293 4293'] });
   });
 });
