@@ -17,33 +17,47 @@ export interface Cut {
   /** How much of some scalars is wanted at the most; the others go along as the part says. */
   readonly wanted?: Amounts;
   readonly minimums: readonly Amounts[];
+  /** What goes along that is reserved. */
+  readonly beside?: Amounts | undefined;
 }
 
 const MILLI = 1000;
 
 /** Null: what is left, or what the role may be given, is of no use. */
 export function sliceOf(cut: Cut): Amounts | null {
-  const { free, spare, minimums } = cut;
+  const { free, spare } = cut;
   let bound = 1;
   for (let place = 0; place < DIVISIBLE_PLACES; place += 1) {
     const amount = amountAt(free, place);
     if (amount > 0) bound = Math.min(bound, (spare[place] ?? Number.POSITIVE_INFINITY) / amount);
   }
   const least = leastPart(cut);
-  if (least > bound) return null;
-  const slice = rounded(cut, Math.max(least, Math.min(cut.part, bound)));
+  if (least > 1) return null;
+  if (least <= bound) return useful(rounded(cut, Math.max(least, Math.min(cut.part, bound))), cut);
+  // The role may be given less of one scalar than goes with what is of use of another: so as much of each as it may.
+  const slice = rounded(cut, Math.max(least, cut.part));
+  return isOneLacking(slice, cut) ? null : useful(slice, cut);
+}
+
+function useful(slice: Amounts, { minimums }: Cut): Amounts | null {
   return isEnough(slice, minimums) ? slice : null;
 }
 
 /** All of the node that the role may be given, each scalar by itself. Null where that is of no use. */
-export function restOf({ free, spare, total, minimums }: Omit<Cut, 'part' | 'wanted'>): Amounts | null {
+export function restOf(cut: Omit<Cut, 'part' | 'wanted'>): Amounts | null {
+  const { free, spare, total, minimums } = cut;
   const rest = free.map((amount, place) => {
     const most = Math.max(0, Math.min(amount, spare[place] ?? Number.POSITIVE_INFINITY));
     return most === amount ? amount : floorTo(most, unitOf(place, total));
   });
-  // A task needs cores and memory: where a limit leaves none of one of them, the other is of no use.
-  if ([0, 1].some((place) => amountAt(rest, place) === 0 && amountAt(free, place) > 0)) return null;
-  return isEnough(rest, minimums) ? rest : null;
+  return !isOneLacking(rest, cut) && isEnough(rest, minimums) ? rest : null;
+}
+
+/** A task needs cores and memory: where a limit leaves none of one of them, the other is of no use. */
+function isOneLacking(slice: Amounts, { free, beside = [] }: Pick<Cut, 'free' | 'beside'>): boolean {
+  return [0, 1].some((place) => {
+    return amountAt(slice, place) + amountAt(beside, place) === 0 && amountAt(free, place) > 0;
+  });
 }
 
 /** Whether it holds one of the minimums; if there is none, anything at all. */
