@@ -57,6 +57,7 @@ async function main(): Promise<number> {
       defragmentation: { ...DEFRAGMENTATION_DEFAULTS, quotaBytes: config.etcdQuotaBytes },
     },
     outsideIssuers,
+    mesosAnonymous: config.mesosAnonymous,
     fetch: globalThis.fetch,
   });
   await writeBootstrapToken(config.bootstrapTokenFile, replica);

@@ -71,6 +71,7 @@ export type OfferedPart = 'held' | 'free';
 
 export class Outlook {
   readonly #cluster: ClusterView;
+  readonly #nowMs: number;
   readonly #roles: RoleTree;
   readonly #nodes = new Map<NodeId, OpenNode>();
   /** What offers hold on these nodes. */
@@ -80,13 +81,14 @@ export class Outlook {
 
   constructor({ survey, usage, placements, offers }: OutlookInput) {
     this.#cluster = survey.cluster;
+    this.#nowMs = survey.nowMs;
     this.#roles = usage.tree();
     const given = { placed: Map.groupBy(placements, nodeOf), offered: Map.groupBy(offers, nodeOf) };
     for (const row of survey.list('all')) {
       const ledger = ledgerToBe(row.ledger, given);
       const sums = ledger === row.ledger ? row : sumLedger(ledger, usage.names);
       this.#recharge(usage.standing(ledger.node)?.row, sums);
-      if (!isNodeOpen(survey.cluster, ledger)) continue;
+      if (!isNodeOpen(survey.cluster, ledger, survey.nowMs)) continue;
       accumulate(this.#roles.headroom, atLeastNone(sums.freeAmounts));
       for (const offer of sums.offers) accumulate(this.#offered, usage.names.amountsOf(unreservedPart(offer)));
       this.#nodes.set(ledger.node, { found: row.ledger, sums, rooms: new Map(), holders: null });
@@ -208,7 +210,7 @@ export class Outlook {
   }
 
   #room(sums: LedgerSums): Room {
-    return present(roomOf(this.#cluster, sums, this.#roles), `node ${sums.ledger.node}`);
+    return present(roomOf(this.#cluster, { sums, nowMs: this.#nowMs }, this.#roles), `node ${sums.ledger.node}`);
   }
 
   #recharge(before: LedgerSums | undefined, after: LedgerSums): void {

@@ -10,6 +10,7 @@ import { type Amounts, accumulate, atLeastNone, ScalarNames } from './amounts.ts
 import { EntryPlaces } from './entry-places.ts';
 import { FirstExpiry } from './first-expiry.ts';
 import { type Charge, clientKey, emptyCharge, type LedgerSums, sumLedger } from './ledger-sums.ts';
+import { MaintenanceTurns } from './maintenance-turns.ts';
 import { type NodeStanding, standingOf } from './node-standing.ts';
 import type { HeldSums, RoleTree } from './role-tree.ts';
 import { RoleTrees } from './role-trees.ts';
@@ -49,6 +50,8 @@ export interface Usage extends HeldSums {
   readonly headroom: Amounts;
   /** When the first of all offers expires; infinite where there is none. */
   readonly firstExpiryMs: number;
+  /** When a maintenance window begins or ends next; infinite where none does. */
+  readonly nextTurnMs: number;
   /** How many of the nodes have joined. */
   readonly joined: number;
   /** What is known of a node that has a ledger. */
@@ -59,7 +62,7 @@ export interface Usage extends HeldSums {
 
 export type FollowedView = Pick<
   ClusterView,
-  'ledgers' | 'nodes' | 'epochs' | 'tasks' | 'isAlive' | 'touched' | 'roles' | 'settings'
+  'ledgers' | 'nodes' | 'epochs' | 'maintenance' | 'tasks' | 'isAlive' | 'touched' | 'roles' | 'settings'
 >;
 
 /** Where more nodes have been touched than this, new trees are cheaper than those that are kept. */
@@ -89,13 +92,14 @@ export class RoundMemory {
   readonly #places = new EntryPlaces();
   readonly #trees = new RoleTrees();
   readonly #firstExpiry = new FirstExpiry();
+  readonly #turns = new MaintenanceTurns();
   #lists: RowLists = { all: [], giving: [], offering: [], filtered: [], ending: [], stranded: [] };
   #joined = 0;
   #followed: { readonly log: TouchLog; readonly mark: number } | null = null;
 
-  usageOf(cluster: FollowedView): Usage {
+  usageOf(cluster: FollowedView, nowMs: number): Usage {
     this.#trees.rewind();
-    this.#follow(cluster);
+    this.#follow(cluster, nowMs);
     const sums: HeldSums = {
       names: this.#names,
       total: this.#total,
@@ -108,21 +112,29 @@ export class RoundMemory {
       ended: this.#ended,
       headroom: this.#headroom,
       firstExpiryMs: this.#firstExpiry.of(this.#lists.offering),
+      nextTurnMs: this.#turns.nextMs,
       joined: this.#joined,
       standing: (node) => this.#standings.get(node),
       tree: () => this.#trees.take(cluster, sums),
     };
   }
 
-  #follow(cluster: FollowedView): void {
+  #follow(cluster: FollowedView, nowMs: number): void {
     const touched = this.#touchedIn(cluster);
-    if (touched === null || touched.size > TREES_KEPT_TOUCHES_MAX) this.#trees.forget();
+    const turned = this.#turnedIn(cluster, touched, nowMs);
+    const seen = touched ?? new Set([...cluster.ledgers.keys(), ...this.#standings.keys()]);
+    const nodes = turned.length === 0 ? seen : new Set([...seen, ...turned]);
+    if (touched === null || nodes.size > TREES_KEPT_TOUCHES_MAX) this.#trees.forget();
     const changed = new Map<NodeId, NodeStanding | null>();
-    for (const node of touched ?? cluster.ledgers.keys()) this.#look(cluster, node, changed);
-    if (touched === null) {
-      for (const node of this.#standings.keys()) if (!cluster.ledgers.has(node)) this.#look(cluster, node, changed);
-    }
+    for (const node of nodes) this.#look({ cluster, nowMs }, node, changed);
     this.#list(changed);
+  }
+
+  /** Nodes whose maintenance has begun or ended. */
+  #turnedIn({ maintenance }: FollowedView, touched: ReadonlySet<NodeId> | null, nowMs: number): readonly NodeId[] {
+    if (touched === null) this.#turns.keepOnly(maintenance);
+    for (const node of touched ?? maintenance.keys()) this.#turns.learn(node, maintenance.get(node));
+    return this.#turns.moveTo(nowMs);
   }
 
   /** Null: any node may be another one. */
@@ -140,7 +152,11 @@ export class RoundMemory {
     return nodes;
   }
 
-  #look(cluster: FollowedView, node: NodeId, changed: Map<NodeId, NodeStanding | null>): void {
+  #look(
+    { cluster, nowMs }: { readonly cluster: FollowedView; readonly nowMs: number },
+    node: NodeId,
+    changed: Map<NodeId, NodeStanding | null>,
+  ): void {
     const before = this.#standings.get(node);
     const ledger = cluster.ledgers.get(node);
     if (ledger === undefined) {
@@ -153,7 +169,7 @@ export class RoundMemory {
       return;
     }
     const row = before?.row.ledger === ledger ? before.row : sumLedger(ledger, this.#names);
-    const standing = standingOf(cluster, row, before);
+    const standing = standingOf(cluster, { row, nowMs }, before);
     if (standing === before) return;
     if (before !== undefined) this.#count(before, -1);
     this.#count(standing, 1);

@@ -61,6 +61,11 @@ export class Survey {
     return this.list('offering').reduce((first, row) => Math.min(first, row.firstExpiryMs), Number.POSITIVE_INFINITY);
   }
 
+  /** When a maintenance window begins or ends next; infinite where none does. */
+  get nextTurnMs(): number {
+    return this.#usage.nextTurnMs;
+  }
+
   /** How many nodes have both joined and a ledger. */
   get joined(): number {
     return this.#usage.joined;
@@ -77,7 +82,7 @@ export class Survey {
     const { node } = row.ledger;
     const known = this.#rooms.get(node);
     if (known !== undefined) return known;
-    const room = roomOf(this.cluster, row, this.roles);
+    const room = roomOf(this.cluster, { sums: row, nowMs: this.nowMs }, this.roles);
     this.#rooms.set(node, room);
     return room;
   }
@@ -143,5 +148,5 @@ export class Survey {
 
 /** Every node that has both joined and a ledger, in the order of their ids, with what is swept gone. */
 export function roomsOf(cluster: ClusterView, sweeps: readonly Sweep[], nowMs = 0): Room[] {
-  return new Survey(cluster, new RoundMemory().usageOf(cluster), { sweeps, nowMs }).rooms();
+  return new Survey(cluster, new RoundMemory().usageOf(cluster, nowMs), { sweeps, nowMs }).rooms();
 }

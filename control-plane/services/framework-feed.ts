@@ -20,6 +20,7 @@ import {
   tasksByName,
   unknownView,
 } from './framework-views.ts';
+import { MaintenanceNotices } from './maintenance-notices.ts';
 
 /** An update that isn't acknowledged is told again. */
 export const RESEND: BackoffPolicy = { baseMs: 10_000, factor: 2, maxMs: 600_000 };
@@ -65,12 +66,14 @@ export class FrameworkFeed {
   readonly #unacknowledged = new Map<TaskId, Told>();
   readonly #unreachable = new Set<TaskId>();
   readonly #asked = new Set<string>();
+  readonly maintenance: MaintenanceNotices;
   #offersMoved = true;
   #isAllTouched = true;
   #isAllAsked = false;
 
   constructor(framework: FrameworkId) {
     this.#framework = framework;
+    this.maintenance = new MaintenanceNotices(framework);
   }
 
   /** The framework may hold other offers than before. */
@@ -101,7 +104,10 @@ export class FrameworkFeed {
     events.push(...this.#changedTasks(facts, STEP_EVENTS_MAX - events.length));
     events.push(...this.#toldAgain(facts, STEP_EVENTS_MAX - events.length));
     events.push(...this.#answers(facts, STEP_EVENTS_MAX - events.length));
+    const notices = this.maintenance.step(facts, STEP_EVENTS_MAX - events.length);
+    events.push(...notices.events);
     const times = [...this.#unacknowledged.values()].map(({ againAtMs }) => againAtMs);
+    if (notices.wakeAtMs !== null) times.push(notices.wakeAtMs);
     return { events, wakeAtMs: times.length === 0 ? null : times.reduce((a, b) => Math.min(a, b)) };
   }
 

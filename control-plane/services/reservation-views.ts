@@ -42,13 +42,14 @@ export function volumesOn({ volumes }: Ledger, { id }: Reservation): VolumeId[] 
 }
 
 export function volumeView(cluster: ClusterView, ledger: Ledger, volume: Volume): VolumeView {
-  const { id, reservation, sizeMiB, removing, by, atMs } = volume;
+  const { id, reservation, sizeMiB, removing, labels, by, atMs } = volume;
   return {
     node: ledger.node,
     id,
     role: roleOf(ledger, volume),
     reservation,
     sizeMiB,
+    labels: { ...labels },
     removing,
     by,
     at: timeView(atMs),

@@ -89,7 +89,7 @@ export async function reserveOnNode(
     checkLimits(snapshot, role, scalars);
     const freed = withRoomFor(ledger, scalars);
     checkFree(freed, scalars);
-    checkKept(planReserving(snapshot, { ledger: freed, role, scalars }), role, scalars);
+    checkKept(planReserving(snapshot, { ledger: freed, role, scalars, nowMs: ctx.clock.now() }), role, scalars);
     const by = call.principal.subject;
     const reservation: Reservation = { id, role, scalars, source: 'dynamic', by, atMs: ctx.clock.now(), labels };
     const after = orRefuse(reserve(freed, reservation));
@@ -149,7 +149,7 @@ export async function createVolumeOnNode(
   node: NodeId,
   request: VolumeRequest,
 ): Promise<Answer<VolumeView>> {
-  const { reservation: from, sizeMiB } = request;
+  const { reservation: from, sizeMiB, labels } = request;
   const id = request.id ?? `v-${randomId(ctx.random, MADE_UP_ID_LENGTH)}`;
   return mutate(ctx, call, () => {
     const { ledger } = knownNode(ctx, node);
@@ -161,7 +161,7 @@ export async function createVolumeOnNode(
     const lacking = (left: Ledger) => (sizeMiB > freeReserved(left, reservation).diskMiB ? ['diskMiB'] : []);
     const freed = withoutOffersInTheWay(ledger, lacking);
     const by = call.principal.subject;
-    const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false };
+    const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false, labels };
     const after = orRefuse(createVolume(freed, volume));
     return draftOf(ctx, ledger, after, { status: 201, body: volumeView(ctx.mirror.snapshot, after, volume) });
   });
@@ -241,7 +241,7 @@ async function roundFor(
   const claim = await claimRound(ctx);
   if (claim === null) return null;
   const ledger = withRoomFor(knownNode(ctx, node).ledger, scalars);
-  const { withdrawn } = planReserving(ctx.mirror.snapshot, { ledger, role, scalars });
+  const { withdrawn } = planReserving(ctx.mirror.snapshot, { ledger, role, scalars, nowMs: ctx.clock.now() });
   const offers = new Map<NodeId, OfferId[]>();
   for (const ended of withdrawn) offers.set(ended.node, [...(offers.get(ended.node) ?? []), ended.offer.id]);
   return (await withdrawOffers(ctx, claim, offers)) ? claim : null;

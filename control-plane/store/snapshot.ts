@@ -13,6 +13,7 @@ import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import { type Epoch, FIRST_INCARNATION, type Node } from '../../shared/domain/node.ts';
 import type { Role } from '../../shared/domain/role.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
@@ -79,6 +80,7 @@ export class Snapshot implements ClusterView {
   readonly #tasksByJob = new Map<JobUid, Map<TaskId, Task>>();
   readonly #tasksByNode = new Map<NodeId, Map<TaskId, Task>>();
   readonly #tasksByFramework = new Map<FrameworkId, Map<TaskId, Task>>();
+  readonly #maintenance = new Map<NodeId, MaintenanceWindow>();
   readonly #frameworks = new Map<FrameworkId, Framework>();
   readonly #connections = new Map<FrameworkId, ConnectionRecord>();
   readonly #roles = new Map<RolePath, Role>();
@@ -130,6 +132,10 @@ export class Snapshot implements ClusterView {
 
   get tasks(): ReadonlyMap<TaskId, Task> {
     return this.#tasks;
+  }
+
+  get maintenance(): ReadonlyMap<NodeId, MaintenanceWindow> {
+    return this.#maintenance;
   }
 
   get frameworks(): ReadonlyMap<FrameworkId, Framework> {
@@ -344,6 +350,10 @@ export class Snapshot implements ClusterView {
         return;
       case 'tasks':
         this.#indexTask(change);
+        return;
+      case 'maintenance':
+        setOrDelete(this.#maintenance, change.id, change.after);
+        this.touched.node(change.id);
         return;
       case 'frameworks':
         setOrDelete(this.#frameworks, change.id, change.after);

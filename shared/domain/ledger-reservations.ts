@@ -36,13 +36,7 @@ export function addReservation(ledger: Ledger, reservation: Reservation): Ledger
   if (Object.keys(ledger.reservations).length >= LEDGER_RESERVATIONS_MAX) {
     return refused(`node "${ledger.node}" has ${LEDGER_RESERVATIONS_MAX} reservations, which is the most`);
   }
-  const reservations = { ...ledger.reservations, [id]: reservation };
-  if (utf8Length(JSON.stringify(reservations)) > LEDGER_RESERVATIONS_BYTES_MAX) {
-    return refused(
-      `the reservations of node "${ledger.node}" would take more than ${LEDGER_RESERVATIONS_BYTES_MAX} bytes`,
-    );
-  }
-  return changed({ ...ledger, reservations });
+  return bounded({ ...ledger, reservations: { ...ledger.reservations, [id]: reservation } });
 }
 
 /** Makes a reservation smaller by `scalars`, or ends it: null. What tasks, offers or volumes hold of it has to stay. */
@@ -76,7 +70,7 @@ export function createVolume(ledger: Ledger, volume: Volume): LedgerChange {
   if (Object.keys(ledger.volumes).length >= LEDGER_VOLUMES_MAX) {
     return refused(`node "${ledger.node}" has ${LEDGER_VOLUMES_MAX} volumes, which is the most`);
   }
-  return changed(renewAssignment({ ...ledger, volumes: { ...ledger.volumes, [id]: volume } }));
+  return bounded(renewAssignment({ ...ledger, volumes: { ...ledger.volumes, [id]: volume } }));
 }
 
 /**
@@ -95,6 +89,16 @@ export function destroyVolume(ledger: Ledger, id: VolumeId, mounted: ReadonlySet
 export function removeVolume(ledger: Ledger, id: VolumeId): Ledger {
   if (ownOf(ledger.volumes, id)?.removing !== true) return ledger;
   return renewAssignment({ ...ledger, volumes: without(ledger.volumes, id) });
+}
+
+/** What has come into the ledger stays in it until somebody takes it out again. */
+function bounded(ledger: Ledger): LedgerChange {
+  const { node, reservations, volumes } = ledger;
+  const bytes = utf8Length(JSON.stringify(reservations)) + utf8Length(JSON.stringify(volumes));
+  if (bytes <= LEDGER_RESERVATIONS_BYTES_MAX) return changed(ledger);
+  return refused(
+    `the reservations and volumes of node "${node}" would take more than ${LEDGER_RESERVATIONS_BYTES_MAX} bytes`,
+  );
 }
 
 function changed(ledger: Ledger): LedgerChange {

@@ -26,7 +26,7 @@ export type OfferOperation =
   | { readonly type: 'launch' | 'launch-group'; readonly tasks: readonly LaunchRequest[] }
   | { readonly type: 'reserve'; readonly reservation: Pick<Reservation, 'id' | 'scalars' | 'labels'> }
   | { readonly type: 'unreserve'; readonly reservation: ReservationId; readonly scalars: Scalars | null }
-  | { readonly type: 'create'; readonly volume: Pick<Volume, 'id' | 'reservation' | 'sizeMiB'> }
+  | { readonly type: 'create'; readonly volume: Pick<Volume, 'id' | 'reservation' | 'sizeMiB' | 'labels'> }
   | { readonly type: 'destroy'; readonly volume: VolumeId };
 
 /** Tasks of all operations of one accept: they are put in one transaction. */

@@ -32,14 +32,16 @@ export interface Volume {
   readonly atMs: number;
   /** The agent is to delete it with all that is in it; the entry stays until it has. */
   readonly removing: boolean;
+  /** For whoever made it. Absent: none. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
-/** What the reservations of one agent may take as JSON, and what all of a ledger may: it goes into one transaction with much else. */
+/** What the reservations of one agent may take as JSON, and what all of a ledger and its volumes may: it goes into one transaction with much else. */
 export const STATIC_RESERVATIONS_BYTES_MAX = 32 * 1024;
 export const LEDGER_RESERVATIONS_BYTES_MAX = 128 * 1024;
 
 /** Keeps ledgers bounded. */
 export const LEDGER_RESERVATIONS_MAX = 100;
 export const LEDGER_VOLUMES_MAX = 100;
-/** What the labels of one reservation may take as JSON. */
+/** What the labels of one reservation, or of one volume, may take as JSON. */
 export const RESERVATION_LABELS_BYTES_MAX = 1024;

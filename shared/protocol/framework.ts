@@ -9,7 +9,13 @@ import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
 import { constraintSchema, nameSchema, roleSchema } from './job.ts';
 import { messageDataSchema } from './message.ts';
-import { resourcesViewSchema, scalarsViewSchema, stopViewSchema, taskCountsSchema } from './views.ts';
+import {
+  maintenanceWindowViewSchema,
+  resourcesViewSchema,
+  scalarsViewSchema,
+  stopViewSchema,
+  taskCountsSchema,
+} from './views.ts';
 
 const time = z.iso.datetime({ precision: 3 });
 const count = z.number().int().min(0);
@@ -177,12 +183,6 @@ export const frameworkViewSchema = z
   })
   .meta({ id: 'Framework' });
 
-/** When a node is to be taken out of service. */
-export const maintenanceWindowViewSchema = z.object({
-  startsAt: time,
-  durationSeconds: z.number().nullable().describe('Null: nobody knows for how long.'),
-});
-
 export const offerViewSchema = z
   .object({
     id: z.string(),
@@ -246,8 +246,6 @@ export const messageViewSchema = z
     data: z.string(),
   })
   .meta({ id: 'TaskMessage' });
-
-export const MAINTENANCE_ANSWERS = ['accepts', 'declines'] as const;
 
 export const maintenanceNoticeSchema = z
   .object({

@@ -142,7 +142,7 @@ function executorFaults(task: {
   return faults.flatMap(([field, isSaid, message]) => (isSaid ? [[field, message]] : []));
 }
 
-const reservationLabels = labels.refine(
+const boundLabels = labels.refine(
   (value) => utf8Length(JSON.stringify(value)) <= RESERVATION_LABELS_BYTES_MAX,
   `must take at most ${RESERVATION_LABELS_BYTES_MAX} bytes together`,
 );
@@ -164,7 +164,7 @@ export const operationSchema = z
       z.strictObject({ type: z.literal('launch-group'), tasks: launchesSchema }),
       z.strictObject({
         type: z.literal('reserve'),
-        reservation: z.strictObject({ id: idSchema.optional(), scalars: scalarsSchema, labels: reservationLabels }),
+        reservation: z.strictObject({ id: idSchema.optional(), scalars: scalarsSchema, labels: boundLabels }),
       }),
       z.strictObject({
         type: z.literal('unreserve'),
@@ -177,6 +177,7 @@ export const operationSchema = z
           id: idSchema,
           reservation: idSchema,
           sizeMiB: z.number().int().min(1).max(1_000_000_000),
+          labels: boundLabels.optional(),
         }),
       }),
       z.strictObject({ type: z.literal('destroy'), volume: idSchema }),

@@ -12,6 +12,11 @@ export const reservationIdSchema = z.string().regex(RESERVATION_ID_PATTERN, ID_R
 const LABELS_MAX = 20;
 const VOLUME_MIB_MAX = 1e9;
 
+const labelsSchema = z
+  .record(z.string().min(1).max(63), z.string().max(256))
+  .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`)
+  .default({});
+
 export const reservationRequestSchema = z
   .strictObject({
     id: reservationIdSchema.optional().describe('Absent: one is made up.'),
@@ -20,10 +25,7 @@ export const reservationRequestSchema = z
       (amounts) => Object.values(amounts).some((amount) => amount > 0),
       'must name something, such as {"cpus": 2}',
     ),
-    labels: z
-      .record(z.string().min(1).max(63), z.string().max(256))
-      .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`)
-      .default({}),
+    labels: labelsSchema,
   })
   .meta({ id: 'ReservationRequest' });
 
@@ -50,6 +52,7 @@ export const volumeRequestSchema = z
     id: reservationIdSchema.optional().describe('What jobs name it by; unique on the node. Absent: one is made up.'),
     reservation: reservationIdSchema.describe('Whose disk it is made of.'),
     sizeMiB: z.number().int().min(1).max(VOLUME_MIB_MAX).describe('Of disk, counted, not enforced.'),
+    labels: labelsSchema.optional(),
   })
   .meta({ id: 'VolumeRequest' });
 
@@ -60,6 +63,7 @@ export const volumeViewSchema = z
     role: roleSchema.describe('Of its reservation: tasks of it and of the roles below it may mount the volume.'),
     reservation: z.string(),
     sizeMiB: z.number(),
+    labels: z.record(z.string(), z.string()).default({}).describe('For whoever made it.'),
     removing: z.boolean().describe('It is being deleted with all that is in it; it goes once its agent has done so.'),
     by: z.string(),
     at: timeSchema,

@@ -50,7 +50,13 @@ const rules: readonly PackageRule[] = [
     reason: 'An adapter translates between a contract of ours and one thing outside.',
   },
   {
-    holds: /^control-plane\/(api|facade-mesos|facade-marathon|dashboard)\//,
+    holds: /^control-plane\/facade-mesos\//,
+    packages: [...httpDoor, '@noble/hashes'],
+    allowsNode: false,
+    reason: portable,
+  },
+  {
+    holds: /^control-plane\/(api|facade-marathon|dashboard)\//,
     packages: httpDoor,
     allowsNode: false,
     reason: portable,

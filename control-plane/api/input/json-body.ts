@@ -3,9 +3,11 @@
  * refused with the place where it stopped making sense.
  */
 import { type Fault, Refusal } from '../../../shared/domain/errors.ts';
+import { unreachable } from '../../../shared/util/assert.ts';
+import { BODY_ARRIVAL_MS, BodyError, readBodyText } from '../../../shared/util/body-text.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
+import { findSyntaxFault } from '../../../shared/util/json-syntax.ts';
 import { jsonPointer } from './faults.ts';
-import { findSyntaxFault } from './json-syntax.ts';
 
 export const BODY_BYTES_MAX = 1_048_576;
 
@@ -15,12 +17,9 @@ const DEPTH_MAX = 32;
 /** Values in one body: checking costs time for each, whether or not it is right. */
 const VALUES_MAX = 25_000;
 
-/** A client that sends slower than this holds a place that others need. */
-const ARRIVAL_MS = 30_000;
-
 /** The body's value; undefined for an empty one. `ifTooLarge`: where it is mostly too large, and what to do about it. */
 export async function readJsonBody(request: Request, clock: Clock, ifTooLarge: Fault | null = null): Promise<unknown> {
-  const text = await inTime(readText(request, ifTooLarge), clock);
+  const text = await readText(request, clock, ifTooLarge);
   if (text === '') return undefined;
   checkContentType(request.headers.get('content-type'));
   const value = parse(text);
@@ -42,52 +41,26 @@ function checkContentType(header: string | null): void {
   );
 }
 
-function inTime<T>(arrival: Promise<T>, clock: Clock): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.setTimer(ARRIVAL_MS, () => reject(invalid(`did not arrive within ${ARRIVAL_MS / 1000} s`)));
-    arrival.then(resolve, reject).finally(() => timer.cancel());
-  });
-}
-
-async function readText(request: Request, ifTooLarge: Fault | null): Promise<string> {
-  const declared = request.headers.get('content-length');
-  if (declared !== null && Number(declared) > BODY_BYTES_MAX) throw tooLarge(ifTooLarge);
+async function readText(request: Request, clock: Clock, ifTooLarge: Fault | null): Promise<string> {
   try {
-    // With a length, the platform reads just that much; without one, every piece is counted.
-    return declared === null ? await readCounted(request.body, ifTooLarge) : decode(await request.arrayBuffer());
+    return await readBodyText(request, { clock, bytesMax: BODY_BYTES_MAX });
   } catch (error) {
-    if (error instanceof Refusal) throw error;
-    throw new Refusal('invalid-request', 'the body broke off before its end', { cause: error });
+    throw error instanceof BodyError ? unreadable(error, ifTooLarge) : error;
   }
 }
 
-async function readCounted(body: ReadableStream<Uint8Array> | null, ifTooLarge: Fault | null): Promise<string> {
-  if (body === null) return '';
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > BODY_BYTES_MAX) throw tooLarge(ifTooLarge);
-    chunks.push(chunk);
-  }
-  return decode(joined(chunks, length));
-}
-
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
-}
-
-function decode(bytes: ArrayBuffer | Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw invalid('is not valid UTF-8');
+function unreadable(error: BodyError, ifTooLarge: Fault | null): Refusal {
+  switch (error.trouble) {
+    case 'too-large':
+      return tooLarge(ifTooLarge);
+    case 'late':
+      return invalid(`did not arrive within ${BODY_ARRIVAL_MS / 1000} s`);
+    case 'not-utf-8':
+      return invalid('is not valid UTF-8');
+    case 'broken-off':
+      return new Refusal('invalid-request', 'the body broke off before its end', { cause: error.cause });
+    default:
+      return unreachable(error.trouble);
   }
 }
 

@@ -1,4 +1,5 @@
 /** `/v1/events`: what happens, as a stream of events that can be resumed, or as pages that wait for news. */
+
 import { z } from 'zod';
 import { nodeIdSchema } from '../../../shared/protocol/agent-schemas.ts';
 import { nameSchema, roleSchema } from '../../../shared/protocol/job.ts';
@@ -9,12 +10,13 @@ import {
   type StatePosition,
 } from '../../../shared/protocol/position.ts';
 import { EVENT_TYPES, eventViewSchema, pageOf } from '../../../shared/protocol/views.ts';
+import { bodyStream } from '../../../shared/util/body-stream.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { type EventBatch, type EventFilter, reachForEvents, readEvents, watchEvents } from '../../services/events.ts';
 import { positionNow } from '../../services/reach.ts';
-import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
+import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import { negotiated } from '../input/accept.ts';
 import type { ApiParts } from '../parts.ts';
 import { PAGE_MAX } from './answers.ts';

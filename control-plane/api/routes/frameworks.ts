@@ -1,4 +1,5 @@
 /** `/v1/frameworks`: how schedulers from outside subscribe, what they are told on their streams, and how they end. */
+
 import { z } from 'zod';
 import {
   acknowledgedSchema,
@@ -20,14 +21,15 @@ import {
 } from '../../../shared/protocol/framework.ts';
 import { roleSchema } from '../../../shared/protocol/job.ts';
 import { pageOf } from '../../../shared/protocol/views.ts';
+import { bodyStream } from '../../../shared/util/body-stream.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { acknowledgeUpdates, killTask, reconcile } from '../../services/framework-calls.ts';
 import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
 import { getFramework, listFrameworks, subscribe, tearDown, updateFramework } from '../../services/frameworks.ts';
 import { sendMessage } from '../../services/messages.ts';
-import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
+import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import { negotiated } from '../input/accept.ts';
 import type { ApiParts } from '../parts.ts';
 import { pageOfQuery, pageQuery, replyTo, stopBodySchema } from './answers.ts';

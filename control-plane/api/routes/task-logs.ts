@@ -1,14 +1,16 @@
 /** `/v1/tasks/{id}/logs`: a task's output as plain text, or as events that a client can resume. */
+
 import { z } from 'zod';
 import { isTerminal } from '../../../shared/domain/task.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
+import { bodyStream } from '../../../shared/util/body-stream.ts';
 import { utcTime } from '../../../shared/util/utc-time.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { LogInterrupted } from '../../services/log-relay.ts';
 import { awaitTaskEnd, openTaskLogs } from '../../services/task-logs.ts';
-import { bodyStream, SSE_HEADERS, sentEvent } from '../http/body-stream.ts';
 import { type Endpoint, endpoint, invalidRequest } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
+import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import { negotiated } from '../input/accept.ts';
 import type { ApiParts } from '../parts.ts';
 import { taskParams } from './tasks.ts';

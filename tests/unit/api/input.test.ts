@@ -4,12 +4,12 @@ import { z } from 'zod';
 import { negotiated } from '../../../control-plane/api/input/accept.ts';
 import { check } from '../../../control-plane/api/input/faults.ts';
 import { readJsonBody } from '../../../control-plane/api/input/json-body.ts';
-import { findSyntaxFault } from '../../../control-plane/api/input/json-syntax.ts';
 import { editDistance, nearestName } from '../../../control-plane/api/input/nearest.ts';
 import { knownFields } from '../../../control-plane/api/input/schema-shape.ts';
 import { sinceTime } from '../../../control-plane/api/routes/task-logs.ts';
 import { CUSTOM_RESOURCES_MAX, jobSpecSchema } from '../../../shared/protocol/job.ts';
 import { acceptSchema } from '../../../shared/protocol/offers.ts';
+import { findSyntaxFault } from '../../../shared/util/json-syntax.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 
 describe('the nearest name', () => {

@@ -9,7 +9,12 @@ import {
   reserve,
   unreserve,
 } from '../../../shared/domain/ledger-reservations.ts';
-import { LEDGER_RESERVATIONS_MAX, LEDGER_VOLUMES_MAX, type Volume } from '../../../shared/domain/reservation.ts';
+import {
+  LEDGER_RESERVATIONS_BYTES_MAX,
+  LEDGER_RESERVATIONS_MAX,
+  LEDGER_VOLUMES_MAX,
+  type Volume,
+} from '../../../shared/domain/reservation.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import { aLedger, anOffer, aReservation, someResources, T0 } from '../../support/builders.ts';
 
@@ -127,6 +132,15 @@ describe('volumes', () => {
     const many = Array.from({ length: LEDGER_VOLUMES_MAX }, (_, n) => aVolume({ id: `v${n}`, sizeMiB: 1 }));
     const full = { ...ledger, volumes: Object.fromEntries(many.map((volume) => [volume.id, volume])) };
     expect(whyNot(createVolume(full, aVolume({ id: 'more', sizeMiB: 1 })))).toContain('which is the most');
+  });
+
+  it('have a bound together with the reservations on what they take as records', () => {
+    const labels = { note: 'x'.repeat(LEDGER_RESERVATIONS_BYTES_MAX / 2) };
+    const full = ledgerOf(createVolume(ledger, aVolume({ sizeMiB: 1, labels })));
+    const why = `the reservations and volumes of node "${full.node}" would take more than ${LEDGER_RESERVATIONS_BYTES_MAX} bytes`;
+    expect(whyNot(createVolume(full, aVolume({ id: 'v2', sizeMiB: 1, labels })))).toBe(why);
+    expect(whyNot(addReservation(full, aReservation({ id: 'r2', labels })))).toBe(why);
+    expect(createVolume(full, aVolume({ id: 'v2', sizeMiB: 1 })).ok).toBe(true);
   });
 
   it('hold their disk until the agent has deleted them', () => {

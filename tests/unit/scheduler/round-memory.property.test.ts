@@ -6,7 +6,7 @@ import { SnapshotTouches } from '../../../control-plane/store/touch-log.ts';
 import type { ClusterView } from '../../../shared/domain/cluster.ts';
 import { endOffers, markStop } from '../../../shared/domain/ledger.ts';
 import { applyRound, literalOf } from '../../support/apply-plan.ts';
-import { type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
+import { aWindow, type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
 import { arbitraryMarket, type Market } from './arbitrary-market.ts';
 
 /** A state that moves along, and notes what has changed at each step, as a mirror's does. */
@@ -34,10 +34,15 @@ class Watched {
     // A record that stays the same stays the same object.
     const isSame = JSON.stringify(before.settings) === JSON.stringify(next.settings);
     this.#cluster = { ...next, settings: isSame ? before.settings : next.settings };
-    const seen = [before, next].flatMap(({ nodes, ledgers, epochs }) => [nodes, ledgers, epochs]);
+    const seen = [before, next].flatMap(({ nodes, ledgers, epochs, maintenance }) => [
+      nodes,
+      ledgers,
+      epochs,
+      maintenance,
+    ]);
     for (const node of new Set(seen.flatMap((map) => [...map.keys()]))) {
-      const facts = ({ nodes, ledgers, epochs, isAlive }: ClusterView) =>
-        [nodes.get(node), ledgers.get(node), epochs.get(node), isAlive(node)] as const;
+      const facts = ({ nodes, ledgers, epochs, maintenance, isAlive }: ClusterView) =>
+        [nodes.get(node), ledgers.get(node), epochs.get(node), maintenance.get(node), isAlive(node)] as const;
       const [old, present] = [facts(before), facts(next)];
       if (old.some((fact, at) => fact !== present[at])) this.#touched.node(node);
     }
@@ -50,6 +55,7 @@ class Watched {
 type Step =
   | { readonly kind: 'round' }
   | { readonly kind: 'wait'; readonly seconds: number }
+  | { readonly kind: 'maintain'; readonly at: number; readonly inSeconds: number; readonly seconds: number | null }
   | { readonly kind: 'end' | 'refuse' | 'stop' | 'die' | 'exclude'; readonly at: number }
   | {
       readonly kind: 'market';
@@ -66,6 +72,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constantFrom('end' as const, 'refuse' as const, 'stop' as const, 'die' as const, 'exclude' as const),
       at: fc.nat(20),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('maintain' as const),
+      at: fc.nat(20),
+      inSeconds: fc.integer({ min: -10, max: 60 }),
+      seconds: fc.option(fc.integer({ min: 1, max: 60 })),
     }),
   },
   {
@@ -100,8 +115,24 @@ function mixed(cluster: ClusterView, { market, nodes, others }: Extract<Step, { 
   };
 }
 
-function after(cluster: ClusterView, one: Exclude<Step, { kind: 'wait' | 'round' }>): ClusterView {
+/** The node's window is another one; twice the same node: it has none any more. */
+function maintained(
+  cluster: ClusterView,
+  { at, inSeconds, seconds }: Extract<Step, { kind: 'maintain' }>,
+  nowMs: number,
+): ClusterView {
+  const literal = literalOf(cluster);
+  const node = literal.nodes[at % Math.max(1, literal.nodes.length)]?.id ?? '';
+  const others = literal.maintenance.filter((window) => window.node !== node);
+  const durationMs = seconds === null ? null : seconds * 1000;
+  const window = aWindow({ node, startsAtMs: nowMs + inSeconds * 1000, durationMs });
+  const isNew = others.length === literal.maintenance.length;
+  return clusterOf({ ...literal, maintenance: isNew ? [...others, window] : others });
+}
+
+function after(cluster: ClusterView, one: Exclude<Step, { kind: 'wait' | 'round' }>, nowMs: number): ClusterView {
   if (one.kind === 'market') return clusterOf(mixed(cluster, one));
+  if (one.kind === 'maintain') return maintained(cluster, one, nowMs);
   const literal = literalOf(cluster);
   if (one.kind === 'refuse') {
     const ledger = literal.ledgers[one.at % Math.max(1, literal.ledgers.length)];
@@ -148,7 +179,7 @@ describe('what is remembered', () => {
             expect(planRound({ ...at, cluster: watched.bare, memory: sees })).toEqual(plan);
             if (one.kind === 'wait') watched.nowMs += one.seconds * 1000;
             else if (one.kind === 'round') watched.move(applyRound(watched.bare, plan, watched.nowMs));
-            else watched.move(after(watched.bare, one));
+            else watched.move(after(watched.bare, one, watched.nowMs));
           }
         },
       ),

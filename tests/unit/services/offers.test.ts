@@ -9,10 +9,12 @@ import { drainNode } from '../../../control-plane/services/nodes.ts';
 import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../../control-plane/services/offer-wishes.ts';
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
+import { setSettings } from '../../../control-plane/services/settings.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../../../shared/domain/settings.ts';
 import { type AcceptInput, acceptSchema, offerWishSchema } from '../../../shared/protocol/offers.ts';
 import { present } from '../../../shared/util/assert.ts';
 import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
@@ -286,13 +288,16 @@ describe('accepting offers', () => {
     it('keeps some of its offer, makes a volume there, and undoes what its principal has made', async () => {
       await reservedBy('alice');
       await change(
-        { type: 'create', volume: { id: 'more', reservation: 'r1', sizeMiB: 10 } },
+        { type: 'create', volume: { id: 'more', reservation: 'r1', sizeMiB: 10, labels: { app: 'db' } } },
         { type: 'unreserve', reservation: 'r1', scalars: { cpus: 1 } },
         { type: 'reserve', reservation: { id: 'own', scalars: { cpus: 1 }, labels: {} } },
         destroy,
       );
       await bothCaughtUp();
-      expect(ledgerOf().volumes).toMatchObject({ data: { removing: true }, more: { removing: false } });
+      expect(ledgerOf().volumes).toMatchObject({
+        data: { removing: true },
+        more: { removing: false, labels: { app: 'db' } },
+      });
       expect(ledgerOf().reservations).toMatchObject({
         r1: { scalars: { cpus: 0, diskMiB: 500 } },
         own: { scalars: { cpus: 1 }, by: 'alice' },
@@ -396,6 +401,54 @@ describe('accepting offers', () => {
     await expect(accept({ offers: ['0-0-1'], operations: launch('db', 'web') })).rejects.toMatchObject({
       code: 'already-exists',
       faults: [{ path: '/operations/0/tasks/1/task' }],
+    });
+  });
+
+  describe('of a node with GPUs', () => {
+    const set = (gpuNodes: Settings['gpuNodes']) =>
+      setSettings(b.ctx, callOf(), { ...DEFAULT_SETTINGS, gpuNodes }, { ifVersion: null });
+    const refused = {
+      code: 'offer-gone',
+      message: expect.stringContaining(
+        'its node "edge-1" has GPUs and is kept for frameworks with the capability "gpus"',
+      ),
+    };
+
+    beforeEach(async () => {
+      await hand.ledger('edge-1', (ledger) => ({ ...ledger, total: { ...ledger.total, gpus: 2 } }));
+      await set('unrestricted');
+      await offered('0-0-0');
+    });
+
+    it('counts as long as the node is for everybody', async () => {
+      expect(await accept({ operations: launch('web') })).toMatchObject({ body: { tasks: [{ state: 'staging' }] } });
+    });
+
+    it('counts no more once such nodes are kept for those that ask for GPUs', async () => {
+      await set('restricted');
+      await bothCaughtUp();
+      await expect(accept({ operations: launch('web') })).rejects.toMatchObject(refused);
+      await subscribe(a.ctx, callOf(ALICE), subscriptionOf({ id: framework, roles: ['eng'], capabilities: ['gpus'] }));
+      await bothCaughtUp();
+      await offered('0-0-0');
+      expect(await accept({ session: 2, operations: launch('web') })).toMatchObject({ status: 200 });
+    });
+
+    it('counts no more when that is set just before it is committed', async () => {
+      let isSet = false;
+      const racing: Store = changed(store, {
+        async transact(transaction) {
+          if (!isSet && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
+            isSet = true;
+            await set('restricted');
+          }
+          return store.transact(transaction);
+        },
+      });
+      const on = { ...a, ctx: { ...a.ctx, store: racing } };
+      await expect(accept({ operations: launch('web') }, { on })).rejects.toMatchObject(refused);
+      await bothCaughtUp();
+      expect(ledgerOf().entries).toEqual({});
     });
   });
 

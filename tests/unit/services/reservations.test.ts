@@ -81,7 +81,7 @@ async function guarantee(role: string, cpus: number): Promise<void> {
 }
 
 async function createVolume(sizeMiB: number, id = 'data', principal: Principal = ADMIN) {
-  const request = { id, reservation: 'r1', sizeMiB };
+  const request = { id, reservation: 'r1', sizeMiB, labels: { app: 'db' } };
   const answer = await createVolumeOnNode(replica.ctx, callOf(principal), NODE, request);
   await caughtUp(replica.ctx);
   return answer;
@@ -285,7 +285,16 @@ describe('a persistent volume', () => {
     const { status, body } = await createVolume(200);
     expect([status, body]).toMatchObject([
       201,
-      { node: NODE, id: 'data', role: 'eng', reservation: 'r1', sizeMiB: 200, removing: false, tasks: [] },
+      {
+        node: NODE,
+        id: 'data',
+        role: 'eng',
+        reservation: 'r1',
+        sizeMiB: 200,
+        labels: { app: 'db' },
+        removing: false,
+        tasks: [],
+      },
     ]);
     expect(listVolumes(replica.ctx, ADMIN, EVERYWHERE, ALL).items).toEqual([body]);
     expect(listReservations(replica.ctx, ADMIN, EVERYWHERE, ALL).items).toMatchObject([

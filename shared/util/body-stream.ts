@@ -2,8 +2,8 @@
  * Bodies that arise over time. They are pulled: nothing is made before the client has taken what there was, so a slow client
  * slows its source down instead of filling our memory; and one that takes nothing for long is cut off.
  */
-import type { Clock, Timer } from '../../../shared/util/clock.ts';
-import { utf8Encode } from '../../../shared/util/codec.ts';
+import type { Clock, Timer } from './clock.ts';
+import { utf8Encode } from './codec.ts';
 
 /** Shows that the connection lives, and finds out when it doesn't. */
 export const HEARTBEAT_MS = 10_000;
@@ -78,23 +78,3 @@ async function orHeartbeat(
     (timer as Timer | null)?.cancel();
   }
 }
-
-export interface ServerSentEvent {
-  readonly event: string;
-  readonly data: unknown;
-  /** Where a client that lost its connection goes on. */
-  readonly id?: string;
-}
-
-/** As the HTML standard spells it. JSON holds no bare line break, so one `data:` line is enough. */
-export function sentEvent({ event, data, id }: ServerSentEvent): string {
-  const idLine = id === undefined ? '' : `id: ${id}\n`;
-  return `event: ${event}\n${idLine}data: ${JSON.stringify(data)}\n\n`;
-}
-
-export const SSE_HEADERS = {
-  'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-store',
-  // Proxies that collect what they pass on would hold events back.
-  'x-accel-buffering': 'no',
-} as const;

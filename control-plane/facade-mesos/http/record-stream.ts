@@ -1,0 +1,102 @@
+/** A body of records that goes on until its source or its reader ends, with a heartbeat at a steady pace. */
+import { bodyStream } from '../../../shared/util/body-stream.ts';
+import type { Clock, Timer } from '../../../shared/util/clock.ts';
+import { JSON_TYPE } from './json-in.ts';
+import { record } from './record-io.ts';
+
+/** Clients that were written for Mesos give up after ten seconds of silence; they are told so much with their subscription. */
+export const HEARTBEAT_MS = 5000;
+
+const HEARTBEAT = { type: 'HEARTBEAT' } as const;
+
+export interface RecordStreamOptions {
+  readonly clock: Clock;
+  /** Aborted by the stream when its reader has gone, takes nothing for a minute, or the source has ended. */
+  readonly over: AbortController;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The messages of `source`, each of them a record and a chunk of its own. The first is followed by a heartbeat at once, and from
+ * then on by one every {@link HEARTBEAT_MS}, whatever else is said: some clients listen for nothing else. The source has to end
+ * when `over` is aborted.
+ */
+export function recordStream(source: AsyncIterator<readonly object[], void>, options: RecordStreamOptions): Response {
+  return streamResponse(records(source, options.clock), options);
+}
+
+/** These messages and no more: how a subscription is refused. */
+export function closedRecordStream(messages: readonly object[], options: Omit<RecordStreamOptions, 'over'>): Response {
+  async function* source(): AsyncGenerator<string, void> {
+    for (const message of messages) yield record(message);
+  }
+  return streamResponse(source(), { ...options, over: new AbortController() });
+}
+
+function streamResponse(source: AsyncIterable<string>, { clock, over, headers = {} }: RecordStreamOptions): Response {
+  return new Response(bodyStream(source, { clock, over, heartbeat: null }), {
+    headers: {
+      'content-type': JSON_TYPE,
+      // Said before it is known how long the body is, so that even a short one comes in its chunks.
+      'transfer-encoding': 'chunked',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+      ...headers,
+    },
+  });
+}
+
+async function* records(source: AsyncIterator<readonly object[], void>, clock: Clock): AsyncGenerator<string, void> {
+  const pace = new Pace(clock);
+  let next = source.next();
+  try {
+    const first = await next;
+    if (first.done) return;
+    for (const message of first.value) yield record(message);
+    yield record(HEARTBEAT);
+    pace.restart();
+    next = source.next();
+    for (;;) {
+      const result = await Promise.race([next, pace.due()]);
+      if (result === 'due') {
+        yield record(HEARTBEAT);
+        pace.restart();
+        continue;
+      }
+      if (result.done) return;
+      for (const message of result.value) yield record(message);
+      next = source.next();
+    }
+  } finally {
+    pace.stop();
+    // What was asked for and isn't waited for any more may fail: nobody is left to hear of it.
+    next.catch(() => undefined);
+    source.return?.()?.catch(() => undefined);
+  }
+}
+
+/** When the next heartbeat is due: a timer that is set once for each, however often it is waited for. */
+class Pace {
+  readonly #clock: Clock;
+  #timer: Timer | null = null;
+  #due: Promise<'due'> = new Promise(() => {});
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  due(): Promise<'due'> {
+    return this.#due;
+  }
+
+  restart(): void {
+    this.stop();
+    this.#due = new Promise((resolve) => {
+      this.#timer = this.#clock.setTimer(HEARTBEAT_MS, () => resolve('due'));
+    });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+}

@@ -1,0 +1,80 @@
+/** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
+import type { Context, Hono } from 'hono';
+import type { FacadeParts } from '../parts.ts';
+import { authenticate, type Caller, type Realm } from './authenticate.ts';
+import { refusalResponse, WireRefusal, wireRefusalOf } from './wire-refusal.ts';
+
+export interface EndpointOptions {
+  /** As the router spells them; each is served alike. */
+  readonly paths: readonly string[];
+  readonly methods: readonly ('GET' | 'POST' | 'PUT' | 'DELETE')[];
+  /** Null: anybody may call it. */
+  readonly realm: Realm | null;
+}
+
+export interface ServedRequest {
+  readonly request: Request;
+  readonly url: URL;
+  /** Aborted when the client has gone or the replica goes away. Made only for those who ask. */
+  readonly signal: () => AbortSignal;
+}
+
+/** An endpoint for callers with a token. */
+export function serve(
+  app: Hono,
+  parts: FacadeParts,
+  options: EndpointOptions & { readonly realm: Realm },
+  handle: (served: ServedRequest & { readonly caller: Caller }) => Response | Promise<Response>,
+): void {
+  const { realm } = options;
+  answerAt(app, parts, options.paths, async (c) => {
+    const caller = await authenticate(c.req.raw, parts, realm);
+    demandMethod(c.req.raw, options.methods);
+    return handle({ ...servedOf(c, parts), caller });
+  });
+}
+
+/** An endpoint for everybody. */
+export function serveOpen(
+  app: Hono,
+  parts: FacadeParts,
+  options: Omit<EndpointOptions, 'realm'>,
+  handle: (served: ServedRequest) => Response | Promise<Response>,
+): void {
+  answerAt(app, parts, options.paths, async (c) => {
+    demandMethod(c.req.raw, options.methods);
+    return handle(servedOf(c, parts));
+  });
+}
+
+function answerAt(
+  app: Hono,
+  { ctx }: FacadeParts,
+  paths: readonly string[],
+  answer: (c: Context) => Promise<Response>,
+): void {
+  for (const path of paths) {
+    app.all(path, async (c) => {
+      try {
+        return await answer(c);
+      } catch (error) {
+        return refusalResponse(wireRefusalOf(error, ctx.log));
+      }
+    });
+  }
+}
+
+function servedOf(c: Context, parts: FacadeParts): ServedRequest {
+  const request = c.req.raw;
+  const signal = () => AbortSignal.any([request.signal, parts.signal]);
+  return { request, url: new URL(request.url), signal };
+}
+
+/** HEAD is answered like GET, by whoever sends the response. */
+function demandMethod({ method }: Request, methods: EndpointOptions['methods']): void {
+  const known: readonly string[] = methods;
+  if (known.includes(method === 'HEAD' ? 'GET' : method)) return;
+  const wanted = methods.map((one) => `'${one}'`).join(', ');
+  const text = `Expecting one of { ${wanted} }, but received '${method.slice(0, 20)}'`;
+  throw new WireRefusal(405, text, [['allow', methods.join(', ')]]);
+}
