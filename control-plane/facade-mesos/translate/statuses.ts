@@ -24,7 +24,9 @@ type Source = NonNullable<WireTaskStatus['source']>;
 export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, facts: StatusFacts): WireTaskStatus {
   const { task, node, message, at, id } = update;
   const uuid = id === null ? null : updateUuidOf(id);
-  const { executor_id: executor = task, labels = [], told } = taskNotesOf(update.annotations);
+  const { executor_id: stated, labels = [], told } = taskNotesOf(update.annotations);
+  // What never came to be runs under no executor.
+  const executor = stated ?? (update.taskId === null ? null : task);
   const ip = nodeIp({ host: update.host, attributes: facts.attributes });
   return {
     task_id: { value: task },
@@ -32,11 +34,12 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
     ...causeOf(update, facts),
     ...(told?.reason !== undefined && { reason: told.reason }),
     ...(message !== '' && { message }),
-    ...(node !== null && { agent_id: { value: node }, executor_id: { value: executor } }),
+    ...(node !== null && { agent_id: { value: node } }),
+    ...(node !== null && executor !== null && { executor_id: { value: executor } }),
     timestamp: Date.parse(at) / 1000,
     ...(uuid !== null && { uuid }),
     ...(labels.length > 0 && { labels: { labels } }),
-    ...(node !== null &&
+    ...(update.taskId !== null &&
       ip !== null && { container_status: { network_infos: [{ ip_addresses: [{ ip_address: ip }] }] } }),
   };
 }
