@@ -9,6 +9,9 @@ export const HEARTBEAT_MS = 5000;
 
 const HEARTBEAT = { type: 'HEARTBEAT' } as const;
 
+/** A text is a record that is written already. */
+export type RecordMessage = object | string;
+
 export interface RecordStreamOptions {
   readonly clock: Clock;
   /** Aborted by the stream when its reader has gone, takes nothing for a minute, or the source has ended. */
@@ -21,7 +24,10 @@ export interface RecordStreamOptions {
  * then on by one every {@link HEARTBEAT_MS}, whatever else is said: some clients listen for nothing else. The source has to end
  * when `over` is aborted.
  */
-export function recordStream(source: AsyncIterator<readonly object[], void>, options: RecordStreamOptions): Response {
+export function recordStream(
+  source: AsyncIterator<readonly RecordMessage[], void>,
+  options: RecordStreamOptions,
+): Response {
   return streamResponse(records(source, options.clock), options);
 }
 
@@ -46,13 +52,16 @@ function streamResponse(source: AsyncIterable<string>, { clock, over, headers = 
   });
 }
 
-async function* records(source: AsyncIterator<readonly object[], void>, clock: Clock): AsyncGenerator<string, void> {
+async function* records(
+  source: AsyncIterator<readonly RecordMessage[], void>,
+  clock: Clock,
+): AsyncGenerator<string, void> {
   const pace = new Pace(clock);
   let next = source.next();
   try {
     const first = await next;
     if (first.done) return;
-    for (const message of first.value) yield record(message);
+    for (const message of first.value) yield written(message);
     yield record(HEARTBEAT);
     pace.restart();
     next = source.next();
@@ -64,7 +73,7 @@ async function* records(source: AsyncIterator<readonly object[], void>, clock: C
         continue;
       }
       if (result.done) return;
-      for (const message of result.value) yield record(message);
+      for (const message of result.value) yield written(message);
       next = source.next();
     }
   } finally {
@@ -73,6 +82,10 @@ async function* records(source: AsyncIterator<readonly object[], void>, clock: C
     next.catch(() => undefined);
     source.return?.()?.catch(() => undefined);
   }
+}
+
+function written(message: RecordMessage): string {
+  return typeof message === 'string' ? message : record(message);
 }
 
 /** When the next heartbeat is due: a timer that is set once for each, however often it is waited for. */

@@ -1,6 +1,6 @@
 /** What operators ask for: everything that changes nothing. */
 import type { Principal } from '../../auth/principal.ts';
-import { takeInventory, takeWholeInventory } from '../../services/inventory.ts';
+import { type Inventory, takeInventory, takeWholeInventory } from '../../services/inventory.ts';
 import { listRoles } from '../../services/roles.ts';
 import { getSettings } from '../../services/settings.ts';
 import type { Caller } from '../http/authenticate.ts';
@@ -43,12 +43,15 @@ export class OperatorReader {
     if (small !== null) return jsonAnswer(url, { type, [type.toLowerCase()]: small });
     const document = DOCUMENTS.get(type);
     if (document === undefined) return null;
-    const part = objectPart({ type, [type.toLowerCase()]: document(this.scene(asked, caller.principal)) });
+    const part = objectPart({
+      type,
+      [type.toLowerCase()]: document(this.sceneOf(takeInventory(this.#parts.ctx, caller.principal), url)),
+    });
     return this.#written(url, part);
   }
 
-  scene({ url }: Pick<Asked, 'url'>, principal: Principal): Scene {
-    return new Scene(takeInventory(this.#parts.ctx, principal), { host: url.hostname, sinceMs: this.#sinceMs });
+  sceneOf(inventory: Inventory, url: URL): Scene {
+    return new Scene(inventory, { host: url.hostname, sinceMs: this.#sinceMs });
   }
 
   #smallAnswer(type: ValidCall['type'], { url, caller: { principal } }: Asked): object | null {

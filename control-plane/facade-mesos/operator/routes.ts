@@ -11,6 +11,7 @@ import { operatorCallSchema } from '../wire/operator-call.ts';
 import { deactivate, drain, markGone, reactivate } from './nodes.ts';
 import { OperatorReader } from './reads.ts';
 import { removeQuota, setQuota, updateQuota, updateWeights } from './roles.ts';
+import { OperatorStreams } from './subscribe.ts';
 import { tearDownFramework } from './teardown.ts';
 import { type ValidCall, validCall } from './validate.ts';
 
@@ -20,10 +21,12 @@ const NAMES = { converted: 'Call protobuf', validated: 'master::Call' };
 export function operatorRoutes(app: Hono, parts: FacadeParts, turns: Turns): void {
   const reader = new OperatorReader(parts, turns);
   const options = { paths: PATHS, methods: ['POST'], realm: 'mesos-master-readwrite' } as const;
-  serve(app, parts, options, async ({ request, url, caller }) => {
+  const streams = new OperatorStreams(parts, reader, turns);
+  serve(app, parts, options, async ({ request, url, signal, caller }) => {
     const { clock } = parts.ctx;
     const call = validCall(await readCall(request, { clock, schema: operatorCallSchema, names: NAMES }));
     demandJsonAccepted(request.headers.get('accept'));
+    if (call.type === 'SUBSCRIBE') return streams.subscribe(caller.principal, { url, signal: signal() });
     const answer = reader.answer(call.type, { url, caller });
     if (answer !== null) return answer;
     const status = await carryOut(parts, caller.principal, call);
