@@ -20,6 +20,8 @@ export async function drain(
     throw new WireRefusal(400, text);
   }
   const { value: node } = agent;
+  const { maintenance } = await known(UNKNOWN, async () => getNode(ctx, principal, node));
+  if (maintenance !== null) throw new WireRefusal(400, `Agent ${node} is part of a maintenance schedule`);
   await known(UNKNOWN, () => drainNode(ctx, { principal, idempotency: null }, node, { deadlineSeconds: 0 }));
 }
 

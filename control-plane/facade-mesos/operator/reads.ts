@@ -16,6 +16,7 @@ import { operatorRole } from '../translate/operator-views.ts';
 import { quotaStatus, weightInfos } from '../translate/quota.ts';
 import { stateFlags } from '../translate/state-flags.ts';
 import { agentsDocument, executorsDocument, frameworksDocument, stateDocument, tasksDocument } from './documents.ts';
+import { maintenanceSchedule, maintenanceStatus } from './maintenance.ts';
 import type { ValidCall } from './validate.ts';
 
 export type Asked = Pick<ServedRequest, 'url'> & { readonly caller: Caller };
@@ -78,6 +79,10 @@ export class OperatorReader {
         return { weight_infos: weightInfos(takeInventory(ctx, principal).roles) };
       case 'GET_QUOTA':
         return { status: quotaStatus(takeInventory(ctx, principal).roles) };
+      case 'GET_MAINTENANCE_SCHEDULE':
+        return { schedule: maintenanceSchedule(this.#parts, principal) };
+      case 'GET_MAINTENANCE_STATUS':
+        return { status: maintenanceStatus(this.#parts, principal) };
       case 'GET_OPERATIONS':
         // What is asked for here is done by the time that it is answered, so none is ever under way.
         return {};
