@@ -5,6 +5,7 @@
 import { Hono } from 'hono';
 import { Turns } from './http/json-pieces.ts';
 import { operatorRoutes } from './operator/routes.ts';
+import { unversionedRoutes } from './operator/unversioned.ts';
 import type { FacadeParts } from './parts.ts';
 import { schedulerRoutes } from './scheduler/routes.ts';
 import { stateRoutes } from './state/routes.ts';
@@ -14,6 +15,7 @@ export function createMesosFacade(parts: FacadeParts): Hono {
   const turns = new Turns(parts.ctx.clock);
   schedulerRoutes(app, parts);
   operatorRoutes(app, parts, turns);
+  unversionedRoutes(app, parts);
   stateRoutes(app, parts, turns);
   return app;
 }
