@@ -10,7 +10,7 @@ import type { OfferView } from '../../shared/protocol/framework.ts';
 import type { VolumeView } from '../../shared/protocol/reservations.ts';
 import { coordinatesOf } from '../scheduler/launch.ts';
 import type { ServiceContext } from './context.ts';
-import { offerView } from './framework-views.ts';
+import { offerView, tasksByName } from './framework-views.ts';
 import { volumeView } from './reservation-views.ts';
 import { reachOffers } from './standing-offers.ts';
 
@@ -26,10 +26,15 @@ export function frameworkStanding({ mirror }: ServiceContext, id: FrameworkId): 
   return framework === undefined ? null : { framework, isConnected: mirror.snapshot.isConnected(id) };
 }
 
-/** The task that the framework calls so, by the id that follows from its name; null: none is on record. */
+/**
+ * The task that the framework calls so; null: none is on record. Its id follows from its name and from that of its framework, so only
+ * where the framework had another name then are all of its tasks looked through.
+ */
 export function launchedTask({ mirror }: ServiceContext, framework: Framework, name: string): Task | null {
-  const task = mirror.snapshot.tasks.get(coordinatesOf(framework, { name }).id);
-  return task?.framework?.id === framework.id && task.framework.name === name ? task : null;
+  const { snapshot } = mirror;
+  const task = snapshot.tasks.get(coordinatesOf(framework, { name }).id);
+  if (task?.framework?.id === framework.id && task.framework.name === name) return task;
+  return tasksByName(snapshot, framework.id).get(name) ?? null;
 }
 
 /** Those of the framework that have not ended. */

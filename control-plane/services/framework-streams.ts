@@ -18,6 +18,7 @@ import { actingFramework, demandStanding, reachSession } from './framework-acces
 import { dropMessages, outgoingMessages } from './framework-messages.ts';
 import { endedOffers, FrameworkOffers } from './framework-offers.ts';
 import { FrameworkPeers, type Peers } from './framework-peers.ts';
+import { lostNodes } from './lost-nodes.ts';
 import { OpenStream, type StreamOpening } from './open-stream.ts';
 
 /** A comment comes at least this often, so that whoever reads can tell silence from an end. */
@@ -90,7 +91,8 @@ export class FrameworkStreams {
 
   /**
    * Has the framework's stream, on whichever replica it is open, say these events, all of them in their order or none. At most once:
-   * they are kept nowhere else, and a stream that breaks off loses them. Answers whether they went to a stream, as far as is known.
+   * they are kept nowhere else, a stream that breaks off loses them, and no other replica takes more of them than a request may hold.
+   * Answers whether they went to a stream, as far as is known.
    */
   async tell(framework: FrameworkId, events: readonly FrameworkEvent[]): Promise<boolean> {
     return this.tellHere(framework, events) || (await this.#peers.tell(framework, events));
@@ -202,6 +204,11 @@ export class FrameworkStreams {
           break;
         default:
       }
+    }
+    const { snapshot } = this.#ctx.mirror;
+    for (const { node, frameworks } of lostNodes(changes, snapshot)) {
+      const lost = { type: 'node-lost', node, host: snapshot.nodes.get(node)?.hostname ?? null } as const;
+      for (const id of frameworks) this.tellHere(id, [lost]);
     }
   }
 

@@ -165,15 +165,20 @@ function whyClosed(
   return 'has GPUs and is kept for frameworks with the capability "gpus"';
 }
 
-/** The id of a task follows from its name, so a name that is on record can't be used again until it is no more. */
+/**
+ * The id of a task follows from its name, so a name that is on record can't be used again until it is no more. It follows from the
+ * framework's name as well, which may have been another one by then.
+ */
 function demandNewNames(ctx: ServiceContext, framework: Framework, operations: readonly OfferOperation[]): void {
   const faults: Fault[] = [];
   const ids = new Map<string, string>();
+  const { snapshot } = ctx.mirror;
+  const names = new Set([...snapshot.tasksOfFramework(framework.id)].map((task) => task.framework?.name));
   for (const [place, operation] of operations.entries()) {
     if (!('tasks' in operation)) continue;
     for (const [index, { name }] of operation.tasks.entries()) {
       const { id } = coordinatesOf(framework, { name });
-      const other = ids.get(id) ?? ctx.mirror.snapshot.tasks.get(id)?.framework?.name;
+      const other = ids.get(id) ?? (names.has(name) ? name : snapshot.tasks.get(id)?.framework?.name);
       ids.set(id, name);
       if (other === undefined) continue;
       const message = `"${name}" is taken by a task of this framework that is on record${other === name ? '' : ` as "${other}"`}; choose another name`;

@@ -288,7 +288,11 @@ export const frameworkEventSchema = z
     z.object({ type: z.literal('operation'), operation: operationStatusSchema }),
     z.object({ type: z.literal('maintenance'), notice: maintenanceNoticeSchema }),
     z.object({ type: z.literal('maintenance-over'), notice: z.string() }),
-    z.object({ type: z.literal('node-lost'), node: z.string(), host: z.string().nullable() }),
+    z
+      .object({ type: z.literal('node-lost'), node: z.string(), host: z.string().nullable() })
+      .describe(
+        'A node where it has live tasks has fallen silent, or was declared gone. Said once, on a stream that is open then.',
+      ),
     z.object({ type: z.literal('superseded'), session: z.number().int(), message: z.string() }),
     z.object({ type: z.literal('ended'), message: z.string() }),
   ])

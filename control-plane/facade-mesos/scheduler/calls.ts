@@ -8,10 +8,12 @@ import { messageDataSchema } from '../../../shared/protocol/message.ts';
 import { DECLINED_OFFERS_MAX } from '../../../shared/protocol/offers.ts';
 import { utf8Decode } from '../../../shared/util/codec.ts';
 import type { Call } from '../../services/context.ts';
+import { reachPresent } from '../../services/framework-access.ts';
 import { acknowledgeUpdates, killTask, type SessionOf } from '../../services/framework-calls.ts';
 import { launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
 import { unknownView } from '../../services/framework-views.ts';
 import { tearDown } from '../../services/frameworks.ts';
+import { answerMaintenance } from '../../services/maintenance-answers.ts';
 import { sendMessage } from '../../services/messages.ts';
 import { declineOffers } from '../../services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../services/offer-wishes.ts';
@@ -27,6 +29,8 @@ import type { Acting } from './acting.ts';
 import { TEARDOWN_REASON } from './event-stream.ts';
 
 const KILL_GRACE_SECONDS_MAX = 3600;
+/** Of one call: each answer is a change of its own. Further ones come again, as what isn't answered does. */
+const INVERSE_OFFERS_MAX = 1000;
 
 type Body<K extends keyof WireCall> = NonNullable<WireCall[K]>;
 
@@ -110,6 +114,7 @@ function executorOf({ annotations, task }: Pick<TaskUpdateView, 'annotations' | 
 /** Whatever runs there under that executor's id ends. */
 export async function shutdown(parts: FacadeParts, acting: Acting, body: Body<'shutdown'>): Promise<void> {
   const { executor_id: executor, agent_id: agent } = body;
+  await reachPresent(parts.ctx, acting.framework.id);
   const ending = liveTasks(parts.ctx, acting.framework.id).filter(({ node, framework }) => {
     if (node !== agent.value || framework === null) return false;
     return executorOf({ annotations: framework.annotations, task: framework.name }) === executor.value;
@@ -121,7 +126,10 @@ export async function shutdown(parts: FacadeParts, acting: Acting, body: Body<'s
 
 /** Of what isn't on record nothing is outstanding, so that there is nothing to refuse either. */
 export async function acknowledge({ ctx }: FacadeParts, acting: Acting, body: Body<'acknowledge'>): Promise<void> {
-  const task = launchedTask(ctx, acting.framework, body.task_id.value);
+  const find = () => launchedTask(ctx, acting.framework, body.task_id.value);
+  // It may have been launched, and told of, by a replica that has seen more than this one.
+  if (find() === null) await reachPresent(ctx, acting.framework.id);
+  const task = find();
   const place = task === null ? null : placeOfUuid(task.id, body.uuid);
   if (task === null || place === null) return;
   await acknowledgeUpdates(ctx, acting.principal, { ...sessionOf(acting), updates: [updateId(task.id, place)] });
@@ -157,6 +165,23 @@ async function tellUnknown(
   const nowMs = ctx.clock.now();
   const events = names.map((name) => ({ type: 'update', update: unknownView(name, nowMs) }) as const);
   await frameworkStreams.tell(acting.framework.id, events);
+}
+
+/** An inverse offer that doesn't stand any more is passed over, like an offer that doesn't. */
+export async function answerInverseOffers(
+  { ctx }: FacadeParts,
+  acting: Acting,
+  { answer, ...body }: Body<'accept_inverse_offers'> & { readonly answer: 'accepts' | 'declines' },
+): Promise<void> {
+  const refuseSeconds = refuseSecondsOf(body.filters);
+  const notices = new Set(body.inverse_offer_ids.map(({ value }) => value));
+  for (const notice of [...notices].slice(0, INVERSE_OFFERS_MAX)) {
+    try {
+      await answerMaintenance(ctx, acting.principal, { ...sessionOf(acting), notice, answer, refuseSeconds });
+    } catch (error) {
+      if (!(error instanceof Refusal && error.code === 'not-found')) throw error;
+    }
+  }
 }
 
 /** Delivered or not: Mesos promises nothing, and whoever hears nothing asks again. */

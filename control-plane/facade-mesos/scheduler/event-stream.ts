@@ -1,4 +1,5 @@
 /** The stream of one framework, in Mesos's events. What the events alone don't say is looked up as they come. */
+import type { Framework } from '../../../shared/domain/framework.ts';
 import type { FrameworkId } from '../../../shared/domain/ids.ts';
 import type { FrameworkEvent, OfferView, TaskUpdateView } from '../../../shared/protocol/framework.ts';
 import { frameworkStanding, launchedTask, nodeFacts, nodeHoldings } from '../../services/framework-facts.ts';
@@ -31,7 +32,7 @@ export async function* wireEvents(
 class Teller {
   readonly #parts: FacadeParts;
   readonly #id: FrameworkId;
-  #facts: EventFacts | null = null;
+  #facts: { readonly of: Framework; readonly facts: EventFacts } | null = null;
 
   constructor(parts: FacadeParts, id: FrameworkId) {
     this.#parts = parts;
@@ -39,16 +40,16 @@ class Teller {
   }
 
   events(batch: readonly FrameworkEvent[]): WireEvent[] {
-    const { framework } = frameworkStanding(this.#parts.ctx, this.#id) ?? {};
-    // It may have changed what it says of itself; a record that is gone leaves what was known.
-    if (framework !== undefined) this.#facts = this.#factsOf(framework);
-    const facts = this.#facts;
-    if (facts === null) return [];
-    const told = batch.filter(({ type }) => type !== 'ended' || framework?.teardown?.reason !== TEARDOWN_REASON);
+    const framework = frameworkStanding(this.#parts.ctx, this.#id)?.framework ?? this.#facts?.of;
+    if (framework === undefined) return [];
+    // It may have changed what it says of itself; that is read anew only then.
+    if (this.#facts?.of !== framework) this.#facts = { of: framework, facts: this.#factsOf(framework) };
+    const { facts } = this.#facts;
+    const told = batch.filter(({ type }) => type !== 'ended' || framework.teardown?.reason !== TEARDOWN_REASON);
     return told.map((event) => wireEvent(event, facts));
   }
 
-  #factsOf(framework: NonNullable<ReturnType<typeof frameworkStanding>>['framework']): EventFacts {
+  #factsOf(framework: Framework): EventFacts {
     const { ctx } = this.#parts;
     const known = knownFramework(framework);
     const { capabilities, wireRole } = known;

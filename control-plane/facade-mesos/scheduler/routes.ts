@@ -8,7 +8,18 @@ import type { FacadeParts } from '../parts.ts';
 import { callSchema, type WireCall } from '../wire/call.ts';
 import { accept } from './accept.ts';
 import { type Acting, actingFor, STREAM_ID_HEADER } from './acting.ts';
-import { acknowledge, decline, kill, message, reconcile, revive, shutdown, suppress, tearDownOwn } from './calls.ts';
+import {
+  acknowledge,
+  answerInverseOffers,
+  decline,
+  kill,
+  message,
+  reconcile,
+  revive,
+  shutdown,
+  suppress,
+  tearDownOwn,
+} from './calls.ts';
 import { subscribe } from './subscribe.ts';
 import { updateFramework } from './update-framework.ts';
 import { validateCall } from './validate.ts';
@@ -67,8 +78,14 @@ async function carryOut(parts: FacadeParts, acting: Acting, call: WireCall): Pro
     case 'REQUEST':
       // Mesos's own allocator takes it and does nothing with it either.
       return;
-    case 'ACCEPT_INVERSE_OFFERS':
-    case 'DECLINE_INVERSE_OFFERS':
+    case 'ACCEPT_INVERSE_OFFERS': {
+      const body = present(call.accept_inverse_offers, 'accept_inverse_offers');
+      return answerInverseOffers(parts, acting, { ...body, answer: 'accepts' });
+    }
+    case 'DECLINE_INVERSE_OFFERS': {
+      const body = present(call.decline_inverse_offers, 'decline_inverse_offers');
+      return answerInverseOffers(parts, acting, { ...body, answer: 'declines' });
+    }
     case 'ACKNOWLEDGE_OPERATION_STATUS':
     case 'RECONCILE_OPERATIONS':
     case 'UNKNOWN':

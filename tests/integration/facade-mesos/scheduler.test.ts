@@ -177,123 +177,126 @@ describe('SUBSCRIBE', () => {
   });
 });
 
-describe('a request is checked', () => {
-  const subscribed = subscription();
+const subscribed = subscription();
 
-  it.each<[string, string, object, number, string]>([
-    ['nobody', 'POST', { json: subscribed, token: null }, 401, 'send a token'],
-    ['nobody, with another method', 'GET', { token: null }, 401, 'send a token'],
-    ['another method', 'GET', {}, 405, "Expecting one of { 'POST' }, but received 'GET'"],
-    ['no type of body', 'POST', { body: new Uint8Array([123]) }, 400, "Expecting 'Content-Type' to be present"],
-    [
-      'another type of body',
-      'POST',
-      { body: '{', headers: { 'content-type': 'text/plain' } },
-      415,
-      "Expecting 'Content-Type' of application/json",
-    ],
-    [
-      'protobuf',
-      'POST',
-      { body: '{', headers: { 'content-type': 'application/x-protobuf' } },
-      415,
-      'nothing else is served here',
-    ],
-    [
-      'no JSON',
-      'POST',
-      { body: '{', headers: { 'content-type': 'application/json' } },
-      400,
-      'Failed to parse body into JSON: ',
-    ],
-    [
-      'a record',
-      'POST',
-      { body: '20\n{"type":"HEARTBEAT"}', headers: { 'content-type': 'application/json' } },
-      400,
-      'Failed to parse body into JSON: ',
-    ],
-    ['no call', 'POST', { json: [] }, 400, 'Failed to convert JSON into Call protobuf: Expecting a JSON object'],
-    [
-      'a call without what it must have',
-      'POST',
-      { json: { type: 'SUBSCRIBE', subscribe: {} } },
-      400,
-      'Failed to convert JSON into Call protobuf: Missing required fields: subscribe.framework_info',
-    ],
-    ['no type', 'POST', { json: {} }, 400, "Failed to validate scheduler::Call: Expecting 'type' to be present"],
-    ['a type that nobody knows', 'POST', { json: { type: 'WHAT' } }, 400, "Expecting 'type' to be present"],
-    [
-      'no subscription',
-      'POST',
-      { json: { type: 'SUBSCRIBE' } },
-      400,
-      "Failed to validate scheduler::Call: Expecting 'subscribe' to be present",
-    ],
-    [
-      'two ids',
-      'POST',
-      { json: { ...subscription({ id: { value: 'f1' } }), framework_id: { value: 'f2' } } },
-      400,
-      "'framework_id' differs from 'subscribe.framework_info.id'",
-    ],
-    [
-      'another principal',
-      'POST',
-      { json: subscription({ principal: 'otto' }) },
-      400,
-      "does not match principal 'otto' set in `FrameworkInfo`",
-    ],
-    [
-      'an answer of another type',
-      'POST',
-      { json: subscribed, headers: { accept: 'text/html' } },
-      406,
-      "Expecting 'Accept' to allow 'application/json'",
-    ],
-    [
-      'a stream id',
-      'POST',
-      { json: subscribed, headers: { 'Mesos-Stream-Id': 'x' } },
-      400,
-      "Subscribe calls should not include the 'Mesos-Stream-Id' header",
-    ],
-    ['no framework', 'POST', { json: { type: 'REVIVE' } }, 400, "Expecting 'framework_id' to be present"],
-    [
-      'no body of the call',
-      'POST',
-      { json: { type: 'KILL', framework_id: { value: 'f1' } } },
-      400,
-      "Expecting 'kill' to be present",
-    ],
-    [
-      'what a client sends for SHUTDOWN',
-      'POST',
-      { json: { type: 'SHUTDOWN', framework_id: { value: 'f1' }, kill: { task_id: { value: 'e' } } } },
-      400,
-      "Expecting 'shutdown' to be present",
-    ],
-    [
-      'a uuid that is none',
-      'POST',
-      {
-        json: {
-          type: 'ACKNOWLEDGE',
-          framework_id: { value: 'f1' },
-          acknowledge: { task_id: { value: 't' }, agent_id: { value: 'n' }, uuid: 'AAAA' },
-        },
+/** What is sent, and how it is answered: in the order in which Mesos looks. */
+const WRONG: [string, string, object, number, string][] = [
+  ['nobody', 'POST', { json: subscribed, token: null }, 401, 'send a token'],
+  ['nobody, with another method', 'GET', { token: null }, 401, 'send a token'],
+  ['another method', 'GET', {}, 405, "Expecting one of { 'POST' }, but received 'GET'"],
+  ['no type of body', 'POST', { body: new Uint8Array([123]) }, 400, "Expecting 'Content-Type' to be present"],
+  [
+    'another type of body',
+    'POST',
+    { body: '{', headers: { 'content-type': 'text/plain' } },
+    415,
+    "Expecting 'Content-Type' of application/json",
+  ],
+  [
+    'protobuf',
+    'POST',
+    { body: '{', headers: { 'content-type': 'application/x-protobuf' } },
+    415,
+    'nothing else is served here',
+  ],
+  [
+    'no JSON',
+    'POST',
+    { body: '{', headers: { 'content-type': 'application/json' } },
+    400,
+    'Failed to parse body into JSON: ',
+  ],
+  [
+    'a record',
+    'POST',
+    { body: '20\n{"type":"HEARTBEAT"}', headers: { 'content-type': 'application/json' } },
+    400,
+    'Failed to parse body into JSON: ',
+  ],
+  ['no call', 'POST', { json: [] }, 400, 'Failed to convert JSON into Call protobuf: Expecting a JSON object'],
+  [
+    'a call without what it must have',
+    'POST',
+    { json: { type: 'SUBSCRIBE', subscribe: {} } },
+    400,
+    'Failed to convert JSON into Call protobuf: Missing required fields: subscribe.framework_info',
+  ],
+  ['no type', 'POST', { json: {} }, 400, "Failed to validate scheduler::Call: Expecting 'type' to be present"],
+  ['a type that nobody knows', 'POST', { json: { type: 'WHAT' } }, 400, "Expecting 'type' to be present"],
+  [
+    'no subscription',
+    'POST',
+    { json: { type: 'SUBSCRIBE' } },
+    400,
+    "Failed to validate scheduler::Call: Expecting 'subscribe' to be present",
+  ],
+  [
+    'two ids',
+    'POST',
+    { json: { ...subscription({ id: { value: 'f1' } }), framework_id: { value: 'f2' } } },
+    400,
+    "'framework_id' differs from 'subscribe.framework_info.id'",
+  ],
+  [
+    'another principal',
+    'POST',
+    { json: subscription({ principal: 'otto' }) },
+    400,
+    "does not match principal 'otto' set in `FrameworkInfo`",
+  ],
+  [
+    'an answer of another type',
+    'POST',
+    { json: subscribed, headers: { accept: 'text/html' } },
+    406,
+    "Expecting 'Accept' to allow 'application/json'",
+  ],
+  [
+    'a stream id',
+    'POST',
+    { json: subscribed, headers: { 'Mesos-Stream-Id': 'x' } },
+    400,
+    "Subscribe calls should not include the 'Mesos-Stream-Id' header",
+  ],
+  ['no framework', 'POST', { json: { type: 'REVIVE' } }, 400, "Expecting 'framework_id' to be present"],
+  [
+    'no body of the call',
+    'POST',
+    { json: { type: 'KILL', framework_id: { value: 'f1' } } },
+    400,
+    "Expecting 'kill' to be present",
+  ],
+  [
+    'what a client sends for SHUTDOWN',
+    'POST',
+    { json: { type: 'SHUTDOWN', framework_id: { value: 'f1' }, kill: { task_id: { value: 'e' } } } },
+    400,
+    "Expecting 'shutdown' to be present",
+  ],
+  [
+    'a uuid that is none',
+    'POST',
+    {
+      json: {
+        type: 'ACKNOWLEDGE',
+        framework_id: { value: 'f1' },
+        acknowledge: { task_id: { value: 't' }, agent_id: { value: 'n' }, uuid: 'AAAA' },
       },
-      400,
-      'Not a valid UUID',
-    ],
-    [
-      'a framework that nobody knows',
-      'POST',
-      { json: { type: 'REVIVE', framework_id: { value: 'f1' } } },
-      400,
-      'Framework cannot be found',
-    ],
-  ])('%s', async (_what, method, options, status, text) => {
+    },
+    400,
+    'Not a valid UUID',
+  ],
+  [
+    'a framework that nobody knows',
+    'POST',
+    { json: { type: 'REVIVE', framework_id: { value: 'f1' } } },
+    400,
+    'Framework cannot be found',
+  ],
+];
+
+describe('a request is checked', () => {
+  it.each(WRONG)('%s', async (_what, method, options, status, text) => {
     for (const path of [SCHEDULER, '/master/api/v1/scheduler']) {
       const response = await a.send(method, path, options);
       expect([response.status, response.headers.get('content-type')]).toEqual([status, 'text/plain; charset=utf-8']);
@@ -397,5 +400,39 @@ describe('offers', () => {
     await caughtUp(a.replica.ctx);
     const [ledger] = a.replica.ctx.mirror.snapshot.ledgers.values();
     expect([Object.keys(ledger?.offers ?? {}), ledger?.filters.length]).toEqual([[], 1]);
+  });
+});
+
+describe('inverse offers', () => {
+  it('come before the maintenance of a node, are answered over any replica, and rescinded with their window', async () => {
+    await ApiAgent.register(a);
+    const client = await MesosClient.subscribe(a);
+    await a.replica.settle();
+    await client.until('OFFERS');
+    const startsAt = '2126-01-01T00:00:00Z';
+    const set = await a.send('PUT', '/v1/nodes/edge-1/maintenance', { json: { startsAt, durationSeconds: 3600 } });
+    expect(set.status).toBe(200);
+    await client.until('RESCIND');
+    await a.replica.settle();
+    const unavailability = { start: { nanoseconds: Date.parse(startsAt) * 1e6 }, duration: { nanoseconds: 3600e9 } };
+    expect((await client.until('OFFERS')).offers.offers).toMatchObject([{ unavailability }]);
+    const [inverse] = (await client.until('INVERSE_OFFERS')).inverse_offers.inverse_offers;
+    expect(inverse).toMatchObject({
+      framework_id: { value: client.id },
+      agent_id: { value: 'edge-1' },
+      unavailability,
+    });
+    const ids = { inverse_offer_ids: [{ value: 'none' }, inverse?.id] };
+    const answer = async () => {
+      await caughtUp(a.replica.ctx);
+      const window = a.replica.ctx.mirror.snapshot.maintenance.get('edge-1');
+      return window?.answers[client.id]?.answer;
+    };
+    await client.accepted({ type: 'DECLINE_INVERSE_OFFERS', decline_inverse_offers: ids }, b);
+    expect(await answer()).toBe('declines');
+    await client.accepted({ type: 'ACCEPT_INVERSE_OFFERS', accept_inverse_offers: { ...ids, filters: null } }, b);
+    expect(await answer()).toBe('accepts');
+    expect((await a.send('DELETE', '/v1/nodes/edge-1/maintenance')).status).toBe(200);
+    expect((await client.until('RESCIND_INVERSE_OFFER')).rescind_inverse_offer.inverse_offer_id).toEqual(inverse?.id);
   });
 });

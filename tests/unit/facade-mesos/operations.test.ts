@@ -199,6 +199,14 @@ describe('launching', () => {
     expect(Object.values(ledger.entries)[0]?.reserved).toMatchObject({ r1: { cpus: 1 }, r2: { cpus: 1.5 } });
   });
 
+  it('takes from reservations of any name', () => {
+    const reservations = [aReservation({ ...KEPT, id: 'constructor' }), aReservation({ ...MORE, id: 'r2' })];
+    const resources = [scalar('cpus', 2, OWN), scalar('cpus', 0)];
+    expect(natives(plan([launch(aTask('a', { resources }))], { reservations }))).toMatchObject([
+      { tasks: [{ reserved: { constructor: { cpus: 1 }, r2: { cpus: 1 } } }] },
+    ]);
+  });
+
   it('takes nothing from reservations without saying so, but from those that are for everybody', () => {
     expect(natives(plan([launch(aTask('a'))]))).toMatchObject([{ tasks: [{ reserved: {} }] }]);
     const everybody = aReservation({ id: 'r1', role: 'default', scalars: scalars({ cpus: 0.25 }) });
@@ -387,6 +395,14 @@ describe('reserving', () => {
     expect(planned.refusedOperations).toMatchObject([
       { place: 0, operationId: 'op', message: expect.stringContaining(message) },
     ]);
+  });
+
+  it('beyond the bounds of Berth is refused by the name of the field', () => {
+    const labels = { labels: [{ key: 'k', value: 'v'.repeat(1025) }] };
+    const resource = scalar('cpus', 1, { role: 'eng', reservation: { principal: 'p', labels } });
+    const message =
+      "Operation can't be carried out as it is told: reservation.labels must take at most 1024 bytes together";
+    expect(messageOf(plan([reserve(resource)]))).toBe(message);
   });
 
   it('of nothing is refused', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { taskNotesOf } from '../../../control-plane/facade-mesos/translate/annotations.ts';
-import { checkedTask, launchedTask } from '../../../control-plane/facade-mesos/translate/task-info.ts';
+import { checkedTask } from '../../../control-plane/facade-mesos/translate/native-operation.ts';
+import { launchedTask } from '../../../control-plane/facade-mesos/translate/task-info.ts';
 import { translated } from '../../../control-plane/facade-mesos/translate/wire-fault.ts';
 import { taskInfoSchema } from '../../../control-plane/facade-mesos/wire/task-info.ts';
 

@@ -451,6 +451,15 @@ describe('launching what an executor runs', () => {
     expect(later.tasks).toMatchObject([{ state: 'staging' }]);
   });
 
+  it('finds its executor also once their framework is called otherwise', () => {
+    const { ledger } = done(accept([launchOf(runner())], { node }));
+    const standing = { ...ledger, offers: { [HALF.id]: HALF } };
+    const framework = aFramework({ name: 'sculptor' });
+    const { tasks } = done(accept([launchOf(hosted('a'))], { node, framework, ledger: standing }));
+    const executor = 'painter-runner-0-f000000000001-v1a0';
+    expect(tasks).toMatchObject([{ state: 'staging', template: { group: { executor } } }]);
+  });
+
   it.each<[string, readonly LaunchRequest[], string]>([
     ['there is none of that name', [hosted('a')], 'is to be run by "runner", which holds no place on node "edge-1"'],
     ['it comes later', [hosted('a'), runner()], 'is to be run by "runner", which holds no place'],
