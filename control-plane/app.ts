@@ -10,6 +10,7 @@ import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
 import type { ApiOptions } from './api/parts.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
+import { anonymousPrincipal } from './auth/principal.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
@@ -39,6 +40,8 @@ export interface ReplicaOptions {
   /** What is forgotten, and when. Absent: the defaults. */
   readonly housekeeping?: HousekeepingOptions;
   readonly outsideIssuers: readonly OutsideIssuer[];
+  /** What callers of the Mesos door may do without a token. Absent: nothing. */
+  readonly mesosAnonymous?: AnonymousGrant | null;
   readonly fetch: typeof fetch;
 }
 
@@ -52,7 +55,7 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config } = options;
+  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -74,22 +77,32 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
   return {
-    api: createDoors({ ctx, verifier, mint, ring, fetch: options.fetch, signal, metrics }),
+    api: createDoors({ ...{ ctx, verifier, mint, ring, signal, metrics }, fetch: options.fetch, mesosAnonymous }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),
   };
 }
 
+export interface AnonymousGrant {
+  readonly roles: readonly string[];
+  readonly actions: readonly string[];
+}
+
+export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams'> {
+  readonly mesosAnonymous?: AnonymousGrant | null;
+}
+
 /** Every door of a replica, on one port: paths tell them apart. Streams end with `signal`. */
-export function createDoors(options: Omit<ApiOptions, 'frameworkStreams'>): Hono {
+export function createDoors({ mesosAnonymous = null, ...options }: DoorOptions): Hono {
   const { ctx, mint, fetch, signal, metrics = new MetricsRegistry() } = options;
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
   const parts = { ...options, metrics, frameworkStreams };
   const api = createApi(parts);
+  const anonymous = mesosAnonymous === null ? null : anonymousPrincipal(mesosAnonymous);
   const app = new Hono();
-  app.route('/', createMesosFacade(parts));
+  app.route('/', createMesosFacade({ ...parts, anonymous }));
   app.all('*', (c) => api.fetch(c.req.raw, c.env));
   return app;
 }

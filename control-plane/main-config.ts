@@ -1,5 +1,7 @@
 /** What `main-node.ts` is started with: flags before environment before defaults. Anything half-wrong is refused by name. */
 import { parseArgs } from 'node:util';
+import { ROLE_PATTERN, ROLE_RULE } from '../shared/domain/ids.ts';
+import { ACTION_PATTERNS } from './auth/policy.ts';
 import { RETENTION_DEFAULTS, type RetentionPolicy } from './reconcile/retention-pass.ts';
 import { QUOTA_DEFAULT_BYTES } from './store/room.ts';
 
@@ -12,6 +14,8 @@ export interface ReplicaConfig {
   readonly advertiseUrl: string | null;
   readonly bootstrapTokenFile: string | null;
   readonly trustFile: string | null;
+  /** What callers of the Mesos door may do without a token; null: nothing. */
+  readonly mesosAnonymous: { readonly roles: readonly string[]; readonly actions: readonly string[] } | null;
   readonly leaseTtlSeconds: number;
   readonly etcdQuotaBytes: number;
   readonly retention: RetentionPolicy;
@@ -41,6 +45,10 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
   --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
+  --mesos-anonymous ROLES      what speaks Mesos's API without a token  BERTH_MESOS_ANONYMOUS
+                               acts in these roles, such as a,b/c
+  --mesos-anonymous-actions A  and may do this, in place of what        BERTH_MESOS_ANONYMOUS_ACTIONS
+                               a framework needs; also job:host-network, …
   --lease-ttl SECONDS          silence after which a node is gone       BERTH_LEASE_TTL   10
   --keep-ended HOURS           how long ended jobs are kept             BERTH_KEEP_ENDED  168
   --keep-ended-jobs COUNT      and how many of them                     BERTH_KEEP_ENDED_JOBS   5000
@@ -62,6 +70,8 @@ const OPTIONS = {
   'advertise-url': { type: 'string' },
   'bootstrap-token-file': { type: 'string' },
   trust: { type: 'string' },
+  'mesos-anonymous': { type: 'string' },
+  'mesos-anonymous-actions': { type: 'string' },
   'lease-ttl': { type: 'string' },
   'keep-ended': { type: 'string' },
   'keep-ended-jobs': { type: 'string' },
@@ -99,6 +109,7 @@ export function readConfig(
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
     bootstrapTokenFile: setting('bootstrap-token-file'),
     trustFile: file('trust'),
+    mesosAnonymous: mesosAnonymous(setting('mesos-anonymous'), setting('mesos-anonymous-actions')),
     leaseTtlSeconds: leaseTtl(setting('lease-ttl') ?? '10'),
     etcdQuotaBytes: wholeSetting('etcd-quota-bytes', setting('etcd-quota-bytes'), QUOTAS) ?? QUOTA_DEFAULT_BYTES,
     retention: retention(setting),
@@ -127,6 +138,29 @@ function fileSetting(name: string, path: string | null, readFile: (path: string)
   } catch (error) {
     throw new ConfigError(`--${name} "${path}" can't be read: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** What a framework and the tools around it need; nothing that reaches past a container's walls. */
+const ANONYMOUS_ACTIONS = ['framework:*', 'task:read', 'node:read', 'role:read', 'status:read', 'metrics:read'];
+
+function mesosAnonymous(roles: string | null, actions: string | null): ReplicaConfig['mesosAnonymous'] {
+  if (roles === null) {
+    if (actions === null) return null;
+    throw new ConfigError(
+      '--mesos-anonymous-actions says what may be done; --mesos-anonymous has to say in which roles',
+    );
+  }
+  const given = { roles: listed(roles), actions: actions === null ? ANONYMOUS_ACTIONS : listed(actions) };
+  const role = given.roles.find((one) => !ROLE_PATTERN.test(one));
+  if (role !== undefined) throw new ConfigError(`--mesos-anonymous "${role}" is no role: name ${ROLE_RULE}`);
+  const action = given.actions.find((one) => one === '*' || !ACTION_PATTERNS.includes(one));
+  if (action === undefined) return given;
+  const known = ACTION_PATTERNS.filter((one) => one !== '*').join(', ');
+  throw new ConfigError(`--mesos-anonymous-actions "${action}" is not among ${known}`);
+}
+
+function listed(text: string): string[] {
+  return text.split(',').map((one) => one.trim());
 }
 
 function endpoints(given: readonly string[]): string[] {

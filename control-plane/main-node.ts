@@ -10,6 +10,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
+import { ChunkedResponse } from './adapters/http/chunked-response.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
@@ -57,6 +58,7 @@ async function main(): Promise<number> {
       defragmentation: { ...DEFRAGMENTATION_DEFAULTS, quotaBytes: config.etcdQuotaBytes },
     },
     outsideIssuers,
+    mesosAnonymous: config.mesosAnonymous,
     fetch: globalThis.fetch,
   });
   await writeBootstrapToken(config.bootstrapTokenFile, replica);
@@ -121,7 +123,8 @@ async function writeBootstrapToken(path: string | null, { mint }: Replica): Prom
 }
 
 function serve(replica: Replica, { listen }: ReplicaConfig): Promise<Server> {
-  const server = createAdaptorServer({ fetch: replica.api.fetch }) as Server;
+  const serverOptions = { ServerResponse: ChunkedResponse };
+  const server = createAdaptorServer({ fetch: replica.api.fetch, serverOptions }) as Server;
   // Long requests are ended by the app; these bound clients that send slowly or nothing.
   server.headersTimeout = 15_000;
   server.requestTimeout = 0;

@@ -20,6 +20,7 @@ import { clusterEndpoints } from './routes/cluster.ts';
 import { eventEndpoints } from './routes/events.ts';
 import { frameworkEndpoints } from './routes/frameworks.ts';
 import { jobEndpoints } from './routes/jobs.ts';
+import { maintenanceEndpoints } from './routes/maintenance.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
 import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
@@ -67,6 +68,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...taskEndpoints(parts),
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),
+    ...maintenanceEndpoints(parts),
     ...roleEndpoints(parts),
     ...reservationEndpoints(parts),
     ...frameworkEndpoints(parts),

@@ -14,3 +14,8 @@ export interface Principal {
   /** Of a node's token only. */
   readonly node: NodeId | null;
 }
+
+/** Whoever calls without a token, where an operator allows it. */
+export function anonymousPrincipal({ roles, actions }: Pick<Principal, 'roles' | 'actions'>): Principal {
+  return { kind: 'user', subject: 'anonymous', tokenId: 'anonymous', roles, actions, node: null };
+}

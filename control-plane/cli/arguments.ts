@@ -20,6 +20,15 @@ export function durationSeconds(text: string): number {
   return sum;
 }
 
+/** `2026-12-24T18:00Z` or `2026-12-24T19:00:00+01:00` as a time. Without a zone it could be anybody's. */
+export function timeMs(text: string): number {
+  const atMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+  if (!Number.isNaN(atMs)) return atMs;
+  throw new InvalidArgumentError('Write it like 2026-12-24T18:00Z or 2026-12-24T19:00+01:00.');
+}
+
 const MEBIBYTES: Readonly<Record<string, number>> = { '': 1, m: 1, g: 1024, t: 1024 * 1024 };
 
 /** `256`, `256M`, `1.5G` or `1.5GiB` as whole mebibytes. */

@@ -17,6 +17,7 @@ import { planBatchPass } from '../reconcile/batch-pass.ts';
 import { planFrameworks } from '../reconcile/frameworks-pass.ts';
 import { planGoneNodes } from '../reconcile/gone-nodes-pass.ts';
 import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
+import { planMaintenance } from '../reconcile/maintenance-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
 import { planStaticReservations } from '../reconcile/static-reservations-pass.ts';
@@ -31,6 +32,7 @@ import {
   giveUpUnit,
   jobUnit,
   loseUnit,
+  maintenanceTurnUnit,
   presenceUnit,
   reachabilityUnit,
   removeJobUnit,
@@ -58,6 +60,7 @@ const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
   planBatchPass,
   planKeptAside,
   planNodeHealth,
+  planMaintenance,
   planStaticReservations,
   planFrameworks,
 ];
@@ -172,6 +175,9 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
       return String(snapshot.modRevision(keys.epoch(action.node)));
     case 'set-reservations':
       return String(snapshot.modRevision(keys.node(action.node)));
+    case 'begin-maintenance':
+    case 'end-maintenance':
+      return String(snapshot.maintenance.get(action.node)?.id);
     case 'mark-disconnected':
     case 'mark-connected':
     case 'tear-down':
@@ -227,6 +233,9 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
       return clearUnit(snapshot, action);
     case 'set-reservations':
       return reservationsUnit(snapshot, action);
+    case 'begin-maintenance':
+    case 'end-maintenance':
+      return maintenanceTurnUnit(snapshot, action);
     case 'mark-disconnected':
     case 'mark-connected':
     case 'tear-down':

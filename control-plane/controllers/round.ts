@@ -97,53 +97,82 @@ async function commitRound(ctx: ControllerContext, fence: Compare, memory: Round
   const drafted = rounds.map(drafting).filter((draft) => isCommittable(ctx, draft));
   const withdrawn = new Set(decided.sweeps.flatMap(({ offers }) => offers.filter(isForOthers).map(({ id }) => id)));
   const cutOff = drafted.some(({ round, unit }) => unit.placed < round.place.length);
-  const { transactions, postponed } = transactionsOf(drafted, drafting, fence);
   const done = { ...NOTHING_DONE } as Record<keyof typeof NOTHING_DONE, number>;
-  for (const { compares, writes, drafts } of transactions) {
-    const result = await ctx.store.transact({ compares, writes });
-    if (!result.committed) {
-      await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-      return { ...done, again: true, wakeAtMs };
-    }
-    for (const draft of drafts) {
-      done.placed += draft.unit.placed;
-      done.swept += draft.round.sweep.length + draft.round.withdraw.length;
-      done.offered += draft.round.offer.length;
-      done.withdrawn += draft.round.withdraw.filter(({ id }) => withdrawn.has(id)).length;
-      done.displaced += draft.unit.displaced;
-    }
-    await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-  }
-  return { ...done, again: leftOver || cutOff || postponed || decided.isCutOff, wakeAtMs };
+  const commit = (drafts: readonly DraftedRound[]) =>
+    commitDrafts(ctx, drafts, fence, ({ round, unit }) => {
+      done.placed += unit.placed;
+      done.swept += round.sweep.length + round.withdraw.length;
+      done.offered += round.offer.length;
+      done.withdrawn += round.withdraw.filter(({ id }) => withdrawn.has(id)).length;
+      done.displaced += unit.displaced;
+    });
+  const isWhole = await (packed(drafted, fence).length <= 1
+    ? commit(drafted).then((revisions) => revisions !== null)
+    : commitInTwo(drafted, drafting, commit));
+  return { ...done, again: !isWhole || leftOver || cutOff || decided.isCutOff, wakeAtMs };
 }
 
 function isForOthers({ because }: EndedOffer): boolean {
   return because === 'unfair' || because === 'guarantee' || because === 'limit';
 }
 
+/** By node: the revision at which its part was committed. */
+type Revisions = ReadonlyMap<NodeId, number>;
+
 /**
- * All in one transaction if that takes it. Else all that is given back goes first, of every node, and by itself: a round may count on
- * it where it gives, and a role must not pass its limit if the rest of the round is lost in between. A node that has given something
- * back has another ledger by then than the one that was planned on: what it is to give is `postponed` to the next round.
+ * What takes several transactions. All that is given back goes first, of every node, and by itself: a round may count on it where it
+ * gives, and a role must not pass its limit if the rest of the round is lost in between. What is given then on a node that has given
+ * something back goes into the ledger that this has made, and into no other: it may be for somebody that others have made room for, of
+ * which nothing tells a later round. False: others came first.
  */
-function transactionsOf(
+async function commitInTwo(
   drafted: readonly DraftedRound[],
   drafting: (round: NodeRound) => DraftedRound,
-  fence: Compare,
-): { transactions: ReturnType<typeof packed>; postponed: boolean } {
-  const whole = packed(drafted, fence);
-  if (whole.length <= 1) return { transactions: whole, postponed: false };
+  commit: (drafts: readonly DraftedRound[]) => Promise<Revisions | null>,
+): Promise<boolean> {
   const freeing = drafted.filter(({ round }) => frees(round));
-  const freed = freeing.map(({ round }) => drafting({ ...round, place: [], offer: [], stop: [] }));
-  const giving = drafted.filter(({ round }) => !frees(round));
-  return {
-    transactions: [freed, giving].flatMap((some) => packed(some, fence)),
-    postponed: freeing.some(({ round: { place, offer, stop } }) => place.length + offer.length + stop.length > 0),
-  };
+  const freed = await commit(freeing.map(({ round }) => drafting({ ...round, place: [], offer: [], stop: [] })));
+  if (freed === null) return false;
+  const giving = drafted.filter(({ round }) => gives(round)).map((draft) => followUp(draft, freed));
+  return (await commit(giving)) !== null;
 }
 
 function frees({ sweep, withdraw }: NodeRound): boolean {
   return sweep.length + withdraw.length > 0;
+}
+
+function gives({ place, offer, stop }: NodeRound): boolean {
+  return place.length + offer.length + stop.length > 0;
+}
+
+/** The rest of a node's part, which leaves the same ledger as all of it. */
+function followUp({ round, unit }: DraftedRound, freed: Revisions): DraftedRound {
+  const ledger = keys.ledger(round.node);
+  const compares = unit.compares.map(({ key, modRevision }) => ({
+    key,
+    modRevision: (key === ledger ? freed.get(round.node) : undefined) ?? modRevision,
+  }));
+  return { round: { ...round, sweep: [], withdraw: [] }, unit: { ...unit, compares } };
+}
+
+/** Null: others came first, and the mirror has been given the time to see it. What was committed before that stands. */
+async function commitDrafts(
+  { store, mirror }: ControllerContext,
+  drafted: readonly DraftedRound[],
+  fence: Compare,
+  onCommitted: (draft: DraftedRound) => void,
+): Promise<Revisions | null> {
+  const revisions = new Map<NodeId, number>();
+  for (const { compares, writes, drafts } of packed(drafted, fence)) {
+    const { committed, revision } = await store.transact({ compares, writes });
+    await mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS });
+    if (!committed) return null;
+    for (const draft of drafts) {
+      onCommitted(draft);
+      revisions.set(draft.round.node, revision);
+    }
+  }
+  return revisions;
 }
 
 function packed(drafts: readonly DraftedRound[], fence: Compare) {

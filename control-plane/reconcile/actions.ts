@@ -76,6 +76,9 @@ export type PassAction =
     }
   /** What the node's agent keeps for roles, as far as it is not in use. Compares the ledger and the node's record. */
   | { readonly type: 'set-reservations'; readonly node: NodeId; readonly atMs: number }
+  /** Notes that the node is out of service from now on. Compares its ledger, and puts it again. */
+  | { readonly type: 'begin-maintenance'; readonly node: NodeId; readonly window: string; readonly atMs: number }
+  | { readonly type: 'end-maintenance'; readonly node: NodeId; readonly window: string }
   /** Compares the framework, and the record of its stream. */
   | { readonly type: 'mark-disconnected'; readonly framework: FrameworkId; readonly sinceMs: number }
   | { readonly type: 'mark-connected'; readonly framework: FrameworkId }

@@ -1,11 +1,12 @@
 /**
  * Frameworks that have gone quiet, and those that end. One to which no replica holds a stream is marked; when it has been away for
  * longer than it asked for, it is torn down; and what a framework that was torn down has launched is stopped. Its record stays for
- * as long as its tasks are on record (see `retention-pass.ts`).
+ * as long as its tasks are on record (see `retention-pass.ts`). Tasks that were launched as a group end together: when one of them
+ * has ended in another way than `finished`, the others are stopped.
  */
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId } from '../../shared/domain/ids.ts';
-import { isTerminal } from '../../shared/domain/task.ts';
+import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { PassAction, PassInput, PassPlan } from './actions.ts';
 import { bounded } from './bounds.ts';
@@ -20,7 +21,7 @@ export function planFrameworks(input: PassInput): PassPlan {
   const { cluster, nowMs } = input;
   const checks = [...cluster.frameworks.values()]
     .sort((a, b) => byText(a.id, b.id))
-    .map((framework) => (framework.teardown === null ? presenceOf(input, framework) : endOf(input, framework)));
+    .map((framework) => (framework.teardown === null ? standingOf(input, framework) : endOf(input, framework)));
   const deadlines = checks.flatMap((check) => check.dueAtMs ?? []);
   const wakeAtMs = deadlines.length === 0 ? null : deadlines.reduce((a, b) => Math.min(a, b));
   return bounded(checks, (check) => check.actions, { wakeAtMs, nowMs });
@@ -33,6 +34,42 @@ interface Check {
 }
 
 const NOTHING_DUE: Check = { actions: [], dueAtMs: null };
+
+function standingOf(input: PassInput, framework: Framework): Check {
+  const { actions, dueAtMs } = presenceOf(input, framework);
+  return { actions: [...actions, ...brokenGroups(input, framework)], dueAtMs };
+}
+
+/** Stops what is left of groups of which a task has ended badly. */
+function brokenGroups({ cluster, nowMs }: PassInput, { id }: Framework): PassAction[] {
+  const ends = new Map<string, Task>();
+  const running: Task[] = [];
+  for (const task of cluster.tasksOfFramework(id)) {
+    const together = task.framework?.together ?? null;
+    if (together === null || task.state === 'finished') continue;
+    if (!isTerminal(task.state)) running.push(task);
+    else if (isBefore(task, ends.get(together))) ends.set(together, task);
+  }
+  return running
+    .filter(({ stop }) => stop === null)
+    .sort((a, b) => byText(a.id, b.id))
+    .flatMap((task): PassAction[] => {
+      const first = ends.get(task.framework?.together ?? '');
+      if (first === undefined) return [];
+      return [{ type: 'stop-task', task: task.id, stop: { atMs: nowMs, by: 'berth', reason: groupEnd(first) } }];
+    });
+}
+
+/** The first that has ended is why the others have to, whoever looks. */
+function isBefore(a: Task, b: Task | undefined): boolean {
+  if (b === undefined) return true;
+  const apart = (a.history.at(-1)?.atMs ?? 0) - (b.history.at(-1)?.atMs ?? 0);
+  return apart === 0 ? byText(a.id, b.id) < 0 : apart < 0;
+}
+
+function groupEnd({ id, framework, state, history }: Task): string {
+  return `"${framework?.name ?? id}", launched in one group with it, ended as ${state}: ${history.at(-1)?.message ?? ''}`;
+}
 
 function presenceOf({ cluster, nowMs, leasesCountFromMs }: PassInput, framework: Framework): Check {
   const { id, disconnectedSinceMs } = framework;

@@ -129,12 +129,16 @@ function carryOut(acceptance: Acceptance, progress: Progress, operation: OfferOp
   }
 }
 
-function siteOf({ node, framework, offers: [first], nowMs }: Acceptance, { ledger, balance }: Progress): LaunchSite {
-  return { ledger, balance, node, framework, role: first.role, nowMs };
+function siteOf(
+  { node, framework, offers: [first], nowMs }: Acceptance,
+  { ledger, balance }: Progress,
+  groupOf: string | null,
+): LaunchSite {
+  return { ledger, balance, node, framework, role: first.role, groupOf, nowMs };
 }
 
 function launchOne(acceptance: Acceptance, progress: Progress, request: LaunchRequest): Progress {
-  return after(progress, launch(siteOf(acceptance, progress), request));
+  return after(progress, launch(siteOf(acceptance, progress, null), request));
 }
 
 function after({ ledger, balance, tasks }: Progress, launched: Launch): Progress {
@@ -148,11 +152,12 @@ function after({ ledger, balance, tasks }: Progress, launched: Launch): Progress
 
 /** One that can't be launched takes the others with it. */
 function launchGroup(acceptance: Acceptance, progress: Progress, requests: readonly LaunchRequest[]): Progress {
+  const groupOf = requests[0]?.name ?? null;
   let together = progress;
   let misfit: string | null = null;
   const refused = new Map<LaunchRequest, Task>();
   for (const request of requests) {
-    const launched = launch(siteOf(acceptance, together), request);
+    const launched = launch(siteOf(acceptance, together, groupOf), request);
     if (launched.entry !== null) together = after(together, launched);
     else {
       misfit ??= request.name;
@@ -161,7 +166,7 @@ function launchGroup(acceptance: Acceptance, progress: Progress, requests: reado
   }
   if (misfit === null) return together;
   const why = `is of a group that is launched as a whole, and "${misfit}" of it can't be`;
-  const site = siteOf(acceptance, progress);
+  const site = siteOf(acceptance, progress, groupOf);
   const ended = requests.map((request) => refused.get(request) ?? refusedLaunch(site, request, why).task);
   return { ...progress, tasks: [...progress.tasks, ...ended] };
 }

@@ -42,7 +42,7 @@ export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation
 }
 
 function surveyNow(cluster: ClusterView, nowMs: number): Survey {
-  const usage = new RoundMemory().usageOf(cluster);
+  const usage = new RoundMemory().usageOf(cluster, nowMs);
   return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
 }
 

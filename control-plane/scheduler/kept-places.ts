@@ -42,7 +42,7 @@ export function endingFor(survey: Survey): EndingPlaces {
       const entry = entries[id];
       if (entry === undefined || entry.stop === null || entry.disowned) continue;
       const heir = heirOf(cluster, id);
-      const room = heir === undefined || !isNodeOpen(cluster, row.ledger) ? null : survey.room(row);
+      const room = heir === undefined || !isNodeOpen(cluster, row.ledger, survey.nowMs) ? null : survey.room(row);
       if (heir === undefined || room === null) continue;
       const places = ending.get(heir) ?? [];
       ending.set(heir, places);

@@ -36,6 +36,8 @@ export interface LaunchSite {
   readonly node: Node;
   readonly framework: Framework;
   readonly role: RolePath;
+  /** What the first task of the group is called that is launched as a whole; null: each is launched by itself. */
+  readonly groupOf: string | null;
   readonly nowMs: number;
 }
 
@@ -106,12 +108,19 @@ function misfitOf(site: LaunchSite, request: LaunchRequest): string | null {
 }
 
 /** One that is launched before it in the same answer will do. */
-function executorMisfitOf({ ledger, framework, node }: LaunchSite, name: string): string | null {
-  const { id } = coordinatesOf(framework, { name });
-  const entry = Object.hasOwn(ledger.entries, id) ? ledger.entries[id] : undefined;
+function executorMisfitOf(site: LaunchSite, name: string): string | null {
+  const { node } = site;
+  const entry = entryOf(site, name);
   if (entry === undefined) return `is to be run by "${name}", which holds no place on node "${node.id}"`;
   if (!entry.isExecutor) return `is to be run by "${name}", which was not launched as an executor`;
   return entry.stop === null && !entry.disowned ? null : `is to be run by "${name}", which is ending`;
+}
+
+/** The place of the task that the framework calls so. Its id may begin with a name that the framework had before. */
+function entryOf({ ledger: { entries }, framework }: LaunchSite, name: string): TaskEntry | undefined {
+  const { id, group } = coordinatesOf(framework, { name });
+  if (Object.hasOwn(entries, id)) return entries[id];
+  return Object.values(entries).find((entry) => entry.framework === framework.id && entry.group === group);
 }
 
 function portMisfitOf({ template: { group } }: LaunchRequest, free: readonly PortRange[]): string | null {
@@ -178,7 +187,8 @@ function launchedTask(site: LaunchSite, request: LaunchRequest, ports: Readonly<
   return advance(task, launched, { node: site.node.id, ports, framework });
 }
 
-function newTask({ framework, role, nowMs }: LaunchSite, request: LaunchRequest): Task {
+function newTask(site: LaunchSite, request: LaunchRequest): Task {
+  const { framework, role, groupOf, nowMs } = site;
   const message = `described by framework "${framework.name}"`;
   return {
     ...coordinatesOf(framework, request),
@@ -198,15 +208,17 @@ function newTask({ framework, role, nowMs }: LaunchSite, request: LaunchRequest)
       acknowledged: 1,
       labels: request.labels,
       annotations: request.annotations,
+      together: groupOf === null ? null : coordinatesOf(framework, { name: groupOf }).id,
     },
-    template: templateOf(framework, request),
+    template: templateOf(site, request),
   };
 }
 
 /** What runs it is named by its id from here on. */
-function templateOf(framework: Framework, { template, executor }: LaunchRequest): TaskTemplate {
+function templateOf(site: LaunchSite, { template, executor }: LaunchRequest): TaskTemplate {
   if (executor === null) return template;
-  return { ...template, group: { ...template.group, executor: coordinatesOf(framework, { name: executor }).id } };
+  const id = entryOf(site, executor)?.task ?? coordinatesOf(site.framework, { name: executor }).id;
+  return { ...template, group: { ...template.group, executor: id } };
 }
 
 function scalarsOf({ template: { group } }: LaunchRequest): Scalars {

@@ -2,6 +2,7 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { TaskId } from '../../shared/domain/ids.ts';
 import { isOpen, type Ledger } from '../../shared/domain/ledger.ts';
+import { isRunning } from '../../shared/domain/maintenance.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { LedgerSums } from './ledger-sums.ts';
@@ -17,23 +18,26 @@ export interface NodeStanding {
 
 /** `before` itself where nothing has changed. */
 export function standingOf(
-  cluster: Pick<ClusterView, 'nodes' | 'epochs' | 'tasks' | 'isAlive'>,
-  row: LedgerSums,
+  cluster: OpennessView & Pick<ClusterView, 'tasks'>,
+  { row, nowMs }: { readonly row: LedgerSums; readonly nowMs: number },
   before: NodeStanding | undefined,
 ): NodeStanding {
   const { ledger } = row;
   const isJoined = cluster.nodes.has(ledger.node);
-  const isNowOpen = isNodeOpen(cluster, ledger);
+  const isNowOpen = isNodeOpen(cluster, ledger, nowMs);
   const ended = endedTasks(cluster, ledger);
   const isSame = before?.row === row && before.isJoined === isJoined && before.isOpen === isNowOpen;
   if (isSame && sameIds(before.ended, ended)) return before;
   return { row, isJoined, isOpen: isNowOpen, ended };
 }
 
+type OpennessView = Pick<ClusterView, 'nodes' | 'epochs' | 'maintenance' | 'isAlive'>;
+
 /** Whether the node takes new tasks at all. */
-export function isNodeOpen(cluster: Pick<ClusterView, 'nodes' | 'epochs' | 'isAlive'>, ledger: Ledger): boolean {
+export function isNodeOpen(cluster: OpennessView, ledger: Ledger, nowMs: number): boolean {
   const { node } = ledger;
   if (!isOpen(ledger) || !cluster.nodes.has(node) || !cluster.isAlive(node)) return false;
+  if (isRunning(cluster.maintenance.get(node), nowMs)) return false;
   return cluster.epochs.get(node)?.ahead === undefined;
 }
 

@@ -20,6 +20,7 @@ export interface Reserving {
   readonly ledger: Ledger;
   readonly role: RolePath;
   readonly scalars: Scalars;
+  readonly nowMs: number;
 }
 
 export interface ReservingPlan {
@@ -37,11 +38,11 @@ export interface KeptForOthers {
   readonly short: readonly { readonly role: RolePath; readonly amount: number }[];
 }
 
-export function planReserving(cluster: ClusterView, { ledger, role, scalars }: Reserving): ReservingPlan {
-  const usage = new RoundMemory().usageOf(viewWith(cluster, ledger));
-  const survey = new Survey(cluster, usage, { sweeps: [], nowMs: 0 });
+export function planReserving(cluster: ClusterView, { ledger, role, scalars, nowMs }: Reserving): ReservingPlan {
+  const usage = new RoundMemory().usageOf(viewWith(cluster, ledger), nowMs);
+  const survey = new Survey(cluster, usage, { sweeps: [], nowMs });
   const { roles } = survey;
-  if (!isNodeOpen(cluster, ledger)) {
+  if (!isNodeOpen(cluster, ledger, nowMs)) {
     accumulate(roles.headroom, atLeastNone(roles.names.amountsOf(freeResources(ledger))));
   }
   const unreserved = roles.names.amountsOf(scalars);
@@ -57,9 +58,9 @@ export function planReserving(cluster: ClusterView, { ledger, role, scalars }: R
 
 /** The cluster with this ledger in the place of the node's own. */
 function viewWith(cluster: ClusterView, ledger: Ledger): FollowedView {
-  const { nodes, epochs, tasks, roles, settings } = cluster;
+  const { nodes, epochs, maintenance, tasks, roles, settings } = cluster;
   const ledgers = new Map(cluster.ledgers).set(ledger.node, ledger);
-  return { nodes, epochs, tasks, roles, settings, ledgers, isAlive: (node) => cluster.isAlive(node) };
+  return { nodes, epochs, maintenance, tasks, roles, settings, ledgers, isAlive: (node) => cluster.isAlive(node) };
 }
 
 function keptForOthers(roles: RoleTree, role: RolePath, scalars: Scalars): KeptForOthers[] {

@@ -13,6 +13,7 @@ import {
   TEMPLATES_BYTES_MAX,
   unreservedPart,
 } from '../../shared/domain/ledger.ts';
+import { isRunning, type MaintenanceTime } from '../../shared/domain/maintenance.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import {
@@ -45,6 +46,8 @@ export interface Room {
   readonly alive: boolean;
   /** Its agent has seen a later state than this one. */
   readonly ahead: boolean;
+  /** Out of service at the time of the round; null: it isn't. */
+  readonly maintenance: MaintenanceTime | null;
   /** For whom nodes that have GPUs are there, as the cluster's settings say. */
   readonly gpuNodes: GpuNodePolicy;
   /** What isn't reserved for any role. */
@@ -98,16 +101,22 @@ export function roomWith(room: Room, ledger: Ledger): Room {
   return new LedgerRoom(room, sumLedger(ledger, room.roles.names));
 }
 
-type RoomFacts = Pick<Room, 'node' | 'alive' | 'ahead' | 'gpuNodes' | 'roles'>;
+type RoomFacts = Pick<Room, 'node' | 'alive' | 'ahead' | 'maintenance' | 'gpuNodes' | 'roles'>;
 
 /** Null for a node that hasn't joined. */
-export function roomOf(cluster: ClusterView, sums: LedgerSums, roles: RoleTree): Room | null {
+export function roomOf(
+  cluster: ClusterView,
+  { sums, nowMs }: { readonly sums: LedgerSums; readonly nowMs: number },
+  roles: RoleTree,
+): Room | null {
   const { node: id } = sums.ledger;
   const node = cluster.nodes.get(id);
   if (node === undefined) return null;
   const ahead = cluster.epochs.get(id)?.ahead !== undefined;
+  const window = cluster.maintenance.get(id);
+  const maintenance = isRunning(window, nowMs) ? window : null;
   const { gpuNodes } = cluster.settings;
-  return new LedgerRoom({ node, alive: cluster.isAlive(id), ahead, gpuNodes, roles }, sums);
+  return new LedgerRoom({ node, alive: cluster.isAlive(id), ahead, maintenance, gpuNodes, roles }, sums);
 }
 
 class LedgerRoom implements Room {
@@ -115,6 +124,7 @@ class LedgerRoom implements Room {
   readonly ledger: Ledger;
   readonly alive: boolean;
   readonly ahead: boolean;
+  readonly maintenance: MaintenanceTime | null;
   readonly gpuNodes: GpuNodePolicy;
   readonly roles: RoleTree;
   free: Resources;
@@ -130,11 +140,12 @@ class LedgerRoom implements Room {
   /** Collected when they are first asked for: most nodes have none. */
   #devicesHeld: Set<string> | null = null;
 
-  constructor({ node, alive, ahead, gpuNodes, roles }: RoomFacts, sums: LedgerSums) {
+  constructor({ node, alive, ahead, maintenance, gpuNodes, roles }: RoomFacts, sums: LedgerSums) {
     this.node = node;
     this.ledger = sums.ledger;
     this.alive = alive;
     this.ahead = ahead;
+    this.maintenance = maintenance;
     this.gpuNodes = gpuNodes;
     this.roles = roles;
     this.free = sums.free;

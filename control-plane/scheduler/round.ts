@@ -44,7 +44,7 @@ export function planRound({
   roundNumber = cluster.roundNumber,
   memory = new RoundMemory(),
 }: RoundInput): RoundPlan {
-  const usage = memory.usageOf(cluster);
+  const usage = memory.usageOf(cluster, nowMs);
   const queue = queueOf(cluster, nowMs);
   const sweeps = planSweeps(cluster, usage, nowMs);
   const due = keepFor(queue.wanted, new Survey(cluster, usage, { sweeps, nowMs }));
@@ -152,10 +152,10 @@ function numbered(
   });
 }
 
-/** When an offer expires or a filter ends next. */
+/** When an offer expires, a filter ends, or a maintenance window begins or ends next. */
 function nextEnd(survey: Survey): number | null {
   const { cluster, nowMs } = survey;
-  let first = survey.firstExpiryMs;
+  let first = Math.min(survey.firstExpiryMs, survey.nextTurnMs);
   for (const { ledger } of survey.list('filtered')) {
     for (const filter of ledger.filters) {
       if (filter.untilMs >= first) continue;

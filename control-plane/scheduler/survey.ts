@@ -34,7 +34,7 @@ export class Survey {
   readonly #usage: Usage;
   readonly #rooms = new Map<NodeId, Room | null>();
   readonly #lists = new Map<keyof RowLists, readonly LedgerSums[]>();
-  readonly #swept: readonly SweptRow[];
+  readonly #swept: ReadonlyMap<NodeId, SweptRow>;
 
   constructor(cluster: ClusterView, usage: Usage, { sweeps, nowMs }: { sweeps: readonly Sweep[]; nowMs: number }) {
     this.cluster = cluster;
@@ -43,22 +43,32 @@ export class Survey {
     this.#usage = usage;
     this.roles = usage.tree();
     accumulate(this.roles.headroom, usage.headroom);
-    this.#swept = sweeps.flatMap((sweep) => this.#sweep(sweep));
+    this.#swept = new Map(sweeps.flatMap((sweep) => this.#sweep(sweep)).map((swept) => [swept.row.ledger.node, swept]));
   }
 
   /** Rows after the sweeps, in the order of the nodes' ids. */
   list(name: keyof RowLists): readonly LedgerSums[] {
     const known = this.#lists.get(name);
     if (known !== undefined) return known;
-    const list = listWith(this.#usage.lists, name, this.#swept);
+    const list = listWith(this.#usage.lists, name, [...this.#swept.values()]);
     this.#lists.set(name, list);
     return list;
   }
 
+  /** That of the node, after the sweeps; undefined where it has no ledger. */
+  row(node: NodeId): LedgerSums | undefined {
+    return this.#swept.get(node)?.row ?? this.#usage.standing(node)?.row;
+  }
+
   /** When the first offer expires that stands after the sweeps; infinite where there is none. */
   get firstExpiryMs(): number {
-    if (this.#swept.length === 0) return this.#usage.firstExpiryMs;
+    if (this.#swept.size === 0) return this.#usage.firstExpiryMs;
     return this.list('offering').reduce((first, row) => Math.min(first, row.firstExpiryMs), Number.POSITIVE_INFINITY);
+  }
+
+  /** When a maintenance window begins or ends next; infinite where none does. */
+  get nextTurnMs(): number {
+    return this.#usage.nextTurnMs;
   }
 
   /** How many nodes have both joined and a ledger. */
@@ -77,7 +87,7 @@ export class Survey {
     const { node } = row.ledger;
     const known = this.#rooms.get(node);
     if (known !== undefined) return known;
-    const room = roomOf(this.cluster, row, this.roles);
+    const room = roomOf(this.cluster, { sums: row, nowMs: this.nowMs }, this.roles);
     this.#rooms.set(node, room);
     return room;
   }
@@ -101,7 +111,7 @@ export class Survey {
       sum.offers += sign * offers;
     };
     for (const charge of this.#usage.charges.values()) count(charge, 1);
-    for (const { before, row } of this.#swept) {
+    for (const { before, row } of this.#swept.values()) {
       for (const charge of before.charges) count(charge, -1);
       for (const charge of row.charges) count(charge, 1);
     }
@@ -120,7 +130,7 @@ export class Survey {
 
   /** That of the node, if it takes new tasks. */
   openRoomsOn(node: NodeId): Room[] {
-    const row = this.#swept.find(({ before }) => before.ledger.node === node)?.row ?? this.#usage.standing(node)?.row;
+    const row = this.row(node);
     const room = row === undefined ? null : this.room(row);
     return room === null ? [] : openRooms([room]);
   }
@@ -143,5 +153,5 @@ export class Survey {
 
 /** Every node that has both joined and a ledger, in the order of their ids, with what is swept gone. */
 export function roomsOf(cluster: ClusterView, sweeps: readonly Sweep[], nowMs = 0): Room[] {
-  return new Survey(cluster, new RoundMemory().usageOf(cluster), { sweeps, nowMs }).rooms();
+  return new Survey(cluster, new RoundMemory().usageOf(cluster, nowMs), { sweeps, nowMs }).rooms();
 }

@@ -1,8 +1,12 @@
 /** What a change of a record means to people: pure translation from changes of the mirror to events. */
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import { endsAtMs, type MaintenanceTime } from '../../shared/domain/maintenance.ts';
+import type { ScalarAmounts } from '../../shared/domain/role.ts';
+import { DEFAULT_SETTINGS } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { EventType, EventView } from '../../shared/protocol/views.ts';
+import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Change, ChangeOf } from '../store/snapshot.ts';
 import { timeView } from './views.ts';
 
@@ -23,6 +27,12 @@ export function eventsOf(change: Change): EventView[] {
       return clusterEvents(change);
     case 'frameworks':
       return frameworkEvents(change);
+    case 'roles':
+      return roleEvents(change);
+    case 'settings':
+      return settingsEvents(change);
+    case 'maintenance':
+      return maintenanceEvents(change);
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -31,8 +41,6 @@ export function eventsOf(change: Change): EventView[] {
     case 'streams':
     case 'messages':
     case 'connections':
-    case 'roles':
-    case 'settings':
       return [];
   }
 }
@@ -131,6 +139,29 @@ function nodeEvents({ after, revision }: ChangeOf<'nodes'>): EventView[] {
   return [event({ revision, type: 'node.registered', message, node: after.id, atMs: after.registeredAtMs })];
 }
 
+/** An answer of a framework is none: whoever wants to know reads the window. */
+function maintenanceEvents({ before, after, revision, id }: ChangeOf<'maintenance'>): EventView[] {
+  const about = (type: EventType, message: string, atMs: number | null) =>
+    event({ revision, type, message, node: id, atMs });
+  if (after === null) {
+    if (before === null) return [];
+    const message = `nothing is planned any more: the window ${spanOf(before)} is over, or was taken back`;
+    return [about('node.maintenance-over', message, null)];
+  }
+  if (before?.id === after.id) {
+    const hasBegun = before.begunAtMs === null && after.begunAtMs !== null;
+    return hasBegun ? [about('node.maintenance-begun', `is out of service ${spanOf(after)}`, after.begunAtMs)] : [];
+  }
+  const instead = before === null ? '' : `, in the place of the window ${spanOf(before)}`;
+  return [about('node.maintenance', `set by ${after.setBy}: out of service ${spanOf(after)}${instead}`, after.setAtMs)];
+}
+
+function spanOf(window: MaintenanceTime): string {
+  const end = endsAtMs(window);
+  const until = end === Number.POSITIVE_INFINITY ? ', for nobody knows how long' : ` until ${timeView(end)}`;
+  return `from ${timeView(window.startsAtMs)}${until}`;
+}
+
 function clusterEvents({ before, after, revision }: ChangeOf<'cluster'>): EventView[] {
   if (before === null || after === null || before.incarnation === after.incarnation) return [];
   const message = `an older state of the store counts from now on, as incarnation ${after.incarnation}; all nodes join anew`;
@@ -178,6 +209,34 @@ function frameworkEvents({ before, after, revision }: ChangeOf<'frameworks'>): E
     events.push(about('framework.ended', `torn down by ${teardown.by}: ${teardown.reason}`, teardown.atMs));
   }
   return events;
+}
+
+function roleEvents({ before, after, revision }: ChangeOf<'roles'>): EventView[] {
+  if (after === null) {
+    if (before === null) return [];
+    const message = 'it has the weight 1, no limit and no guarantee';
+    return [event({ revision, type: 'role.unset', message, role: before.path, atMs: null })];
+  }
+  const { path, weight, limit, guarantee, updatedBy, updatedAtMs } = after;
+  const message = `${updatedBy} has set it: weight ${weight}, limit ${amountsText(limit)}, guarantee ${amountsText(guarantee)}`;
+  return [event({ revision, type: 'role.set', message, role: path, atMs: updatedAtMs })];
+}
+
+function amountsText(amounts: ScalarAmounts): string {
+  const parts = Object.entries(amounts).map(([name, amount]) => `${name}=${amount}`);
+  return parts.length === 0 ? 'none' : parts.join(',');
+}
+
+/** What isn't set is as it is by default. */
+function settingsEvents({ before, after, revision }: ChangeOf<'settings'>): EventView[] {
+  const former = new Map(
+    Object.entries(before ?? DEFAULT_SETTINGS).map(([name, value]) => [name, canonicalJson(value)]),
+  );
+  const present = Object.entries(after ?? DEFAULT_SETTINGS);
+  const changed = present.filter(([name, value]) => former.get(name) !== canonicalJson(value));
+  if (changed.length === 0) return [];
+  const message = changed.map(([name, value]) => `${name} is ${canonicalJson(value)}`).join(', ');
+  return [event({ revision, type: 'settings.set', message, atMs: null })];
 }
 
 interface EventParts {

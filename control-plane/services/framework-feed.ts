@@ -5,12 +5,12 @@
  * state is what has been told.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { FrameworkId, NodeId, OfferId, TaskId } from '../../shared/domain/ids.ts';
-import type { Offer } from '../../shared/domain/offer.ts';
+import type { FrameworkId, OfferId, TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import type { FrameworkEvent, GoneCause } from '../../shared/protocol/framework.ts';
 import { type BackoffPolicy, backoffMs } from '../../shared/util/backoff.ts';
+import type { StandingOffer } from '../store/offer-index.ts';
 import {
   isUnreachable,
   offerView,
@@ -20,6 +20,7 @@ import {
   tasksByName,
   unknownView,
 } from './framework-views.ts';
+import { MaintenanceNotices } from './maintenance-notices.ts';
 
 /** An update that isn't acknowledged is told again. */
 export const RESEND: BackoffPolicy = { baseMs: 10_000, factor: 2, maxMs: 600_000 };
@@ -30,11 +31,6 @@ const STEP_EVENTS_MAX = 500;
 const OFFERS_PER_EVENT_MAX = 200;
 /** Names of tasks that wait to be answered about; what is asked beyond is answered to the one who asks only. */
 const ASKED_MAX = 20_000;
-
-export interface StandingOffer {
-  readonly node: NodeId;
-  readonly offer: Offer;
-}
 
 export interface FeedFacts {
   readonly cluster: ClusterView;
@@ -65,12 +61,14 @@ export class FrameworkFeed {
   readonly #unacknowledged = new Map<TaskId, Told>();
   readonly #unreachable = new Set<TaskId>();
   readonly #asked = new Set<string>();
+  readonly maintenance: MaintenanceNotices;
   #offersMoved = true;
   #isAllTouched = true;
   #isAllAsked = false;
 
   constructor(framework: FrameworkId) {
     this.#framework = framework;
+    this.maintenance = new MaintenanceNotices(framework);
   }
 
   /** The framework may hold other offers than before. */
@@ -101,7 +99,10 @@ export class FrameworkFeed {
     events.push(...this.#changedTasks(facts, STEP_EVENTS_MAX - events.length));
     events.push(...this.#toldAgain(facts, STEP_EVENTS_MAX - events.length));
     events.push(...this.#answers(facts, STEP_EVENTS_MAX - events.length));
+    const notices = this.maintenance.step(facts, STEP_EVENTS_MAX - events.length);
+    events.push(...notices.events);
     const times = [...this.#unacknowledged.values()].map(({ againAtMs }) => againAtMs);
+    if (notices.wakeAtMs !== null) times.push(notices.wakeAtMs);
     return { events, wakeAtMs: times.length === 0 ? null : times.reduce((a, b) => Math.min(a, b)) };
   }
 

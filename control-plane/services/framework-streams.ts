@@ -5,7 +5,8 @@
  */
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import type { FrameworkId } from '../../shared/domain/ids.ts';
+import type { FrameworkId, NodeId } from '../../shared/domain/ids.ts';
+import { frameworksOn } from '../../shared/domain/maintenance.ts';
 import type { FrameworkEvent } from '../../shared/protocol/framework.ts';
 import type { Timer } from '../../shared/util/clock.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -17,6 +18,7 @@ import { actingFramework, demandStanding, reachSession } from './framework-acces
 import { dropMessages, outgoingMessages } from './framework-messages.ts';
 import { endedOffers, FrameworkOffers } from './framework-offers.ts';
 import { FrameworkPeers, type Peers } from './framework-peers.ts';
+import { lostNodes } from './lost-nodes.ts';
 import { OpenStream, type StreamOpening } from './open-stream.ts';
 
 /** A comment comes at least this often, so that whoever reads can tell silence from an end. */
@@ -89,7 +91,8 @@ export class FrameworkStreams {
 
   /**
    * Has the framework's stream, on whichever replica it is open, say these events, all of them in their order or none. At most once:
-   * they are kept nowhere else, and a stream that breaks off loses them. Answers whether they went to a stream, as far as is known.
+   * they are kept nowhere else, a stream that breaks off loses them, and no other replica takes more of them than a request may hold.
+   * Answers whether they went to a stream, as far as is known.
    */
   async tell(framework: FrameworkId, events: readonly FrameworkEvent[]): Promise<boolean> {
     return this.tellHere(framework, events) || (await this.#peers.tell(framework, events));
@@ -176,6 +179,11 @@ export class FrameworkStreams {
           for (const { framework, offer, because } of endedOffers(change)) {
             this.#each(framework, ({ feed }) => feed.offerGone(offer, because));
           }
+          if (this.#ctx.mirror.snapshot.maintenance.has(change.id)) this.#touchMaintenance(change.id);
+          break;
+        case 'maintenance':
+          this.#touchMaintenance(change.id);
+          for (const id of this.#open.keys()) this.#retouchMaintenance(id, change.id);
           break;
         case 'tasks':
           for (const task of [change.before, change.after]) this.#touch(task?.framework?.id, change.id);
@@ -197,6 +205,11 @@ export class FrameworkStreams {
         default:
       }
     }
+    const { snapshot } = this.#ctx.mirror;
+    for (const { node, frameworks } of lostNodes(changes, snapshot)) {
+      const lost = { type: 'node-lost', node, host: snapshot.nodes.get(node)?.hostname ?? null } as const;
+      for (const id of frameworks) this.tellHere(id, [lost]);
+    }
   }
 
   #messageChanged({ id, before, after }: Extract<Change, { readonly kind: 'messages' }>): void {
@@ -209,6 +222,22 @@ export class FrameworkStreams {
 
   #touch(framework: FrameworkId | undefined, task: string): void {
     if (framework !== undefined) this.#each(framework, ({ feed }) => feed.touch(task));
+  }
+
+  /** For those who have something on the node. */
+  #touchMaintenance(node: NodeId): void {
+    const ledger = this.#ctx.mirror.snapshot.ledgers.get(node);
+    if (ledger === undefined) return;
+    for (const id of frameworksOn(ledger)) this.#each(id, ({ feed }) => feed.maintenance.touch(node));
+  }
+
+  /** And for those who were told of it, if they have left since. */
+  #retouchMaintenance(framework: FrameworkId, node: NodeId): void {
+    for (const stream of this.#open.get(framework) ?? []) {
+      if (!stream.feed.maintenance.hasTold(node)) continue;
+      stream.feed.maintenance.touch(node);
+      stream.wake();
+    }
   }
 
   #each(framework: FrameworkId, tell: (stream: OpenStream) => void): void {
@@ -237,19 +266,25 @@ export class FrameworkStreams {
     if (modRevision !== released) void this.#claims.release(id, modRevision);
   }
 
-  /** Never rejects. */
+  /** Never rejects. Where another replica holds the stream by now, that one was opened later: then this one ends. */
   async #reclaim(stream: OpenStream): Promise<void> {
+    const former = stream.claim;
     await this.#claims.persist(
       () => this.#claims.put(stream, () => this.#presentOf(stream)),
       () => stream.isClosed,
     );
-    if (stream.isClosed && stream.claim > 0) await this.#claims.release(stream.framework, stream.claim);
+    if (stream.claim === 0) stream.claim = former;
+    else if (stream.isClosed) await this.#claims.release(stream.framework, stream.claim);
     stream.wake();
   }
 
   #presentOf({ framework: id, session }: OpenStream): Framework {
-    const framework = this.#ctx.mirror.snapshot.frameworks.get(id);
-    if (framework === undefined || framework.session !== session) throw new Refusal('session-moved', 'it has moved on');
+    const { snapshot } = this.#ctx.mirror;
+    const framework = snapshot.frameworks.get(id);
+    const holder = snapshot.connections.get(id)?.replica ?? this.#ctx.replica.id;
+    if (framework === undefined || framework.session !== session || holder !== this.#ctx.replica.id) {
+      throw new Refusal('session-moved', 'it has moved on');
+    }
     demandStanding(framework);
     return framework;
   }

@@ -9,7 +9,16 @@ import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { outstandingUpdate, updateId } from '../../shared/domain/task-update.ts';
 import type { FrameworkView, OfferView, TaskUpdateView } from '../../shared/protocol/framework.ts';
 import { present } from '../../shared/util/assert.ts';
-import { countTasks, liveCount, mutable, optionalTime, resourcesView, stopView, timeView } from './views.ts';
+import {
+  countTasks,
+  liveCount,
+  maintenanceTimeView,
+  mutable,
+  optionalTime,
+  resourcesView,
+  stopView,
+  timeView,
+} from './views.ts';
 
 /** What a framework has of all nodes together. */
 export interface Holdings {
@@ -125,6 +134,7 @@ function stateOf(
 export function offerView(cluster: ClusterView, node: NodeId, offer: Offer): OfferView {
   const described = cluster.nodes.get(node);
   const reservations = cluster.ledgers.get(node)?.reservations ?? {};
+  const window = cluster.maintenance.get(node);
   return {
     id: offer.id,
     framework: offer.framework,
@@ -139,7 +149,7 @@ export function offerView(cluster: ClusterView, node: NodeId, offer: Offer): Off
       resources: scalarsView(scalars),
       labels: { ...reservations[reservation]?.labels },
     })),
-    maintenance: null,
+    maintenance: window === undefined ? null : maintenanceTimeView(window),
     madeAt: timeView(offer.madeAtMs),
     expiresAt: timeView(offer.expiresAtMs),
   };

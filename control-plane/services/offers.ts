@@ -6,6 +6,7 @@ import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, OfferId } from '../../shared/domain/ids.ts';
 import { isOpen, type Ledger } from '../../shared/domain/ledger.ts';
+import { isRunning } from '../../shared/domain/maintenance.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import type { OfferOperation } from '../../shared/domain/offer-operation.ts';
 import type { Task } from '../../shared/domain/task.ts';
@@ -14,6 +15,7 @@ import { invariant } from '../../shared/util/assert.ts';
 import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { acceptOffers as carryOut } from '../scheduler/accept-offers.ts';
+import { areGpuNodesKept } from '../scheduler/kept-gpu-nodes.ts';
 import { coordinatesOf } from '../scheduler/launch.ts';
 import { keys } from '../store/keys.ts';
 import { writeBytes } from '../store/limits.ts';
@@ -64,7 +66,7 @@ function draftAccept(
 ): Draft<AcceptedView> {
   const { snapshot } = ctx.mirror;
   const { node, together } = offersOfOneNode(ctx, framework, offers);
-  const ledger = openLedger(ctx, node, together);
+  const ledger = openLedger(ctx, node, { framework, offers: together });
   demandOperations(ctx, principal, operations, { role: together[0].role, ledger });
   demandNewNames(ctx, framework, operations);
   const described = snapshot.nodes.get(node);
@@ -87,6 +89,8 @@ function draftAccept(
     compares: [
       { key: keys.ledger(node), modRevision: snapshot.modRevision(keys.ledger(node)) },
       sessionFence(snapshot, framework.id),
+      // They say for whom nodes with GPUs are.
+      { key: keys.settings, modRevision: snapshot.modRevision(keys.settings) },
       ...accepted.tasks.map((task) => ({ key: keys.task(task.id), modRevision: 0 })),
     ],
     writes: [
@@ -133,26 +137,48 @@ function offersGone(gone: readonly GoneOffer[]): Refusal {
   );
 }
 
-/** What takes no new tasks for anybody takes none on an offer either, even while the next round hasn't withdrawn it. */
-function openLedger(ctx: ServiceContext, node: NodeId, offers: readonly Offer[]): Ledger {
+/** What takes no new tasks for anybody, or none of this framework, takes none on an offer either, even while that still stands. */
+function openLedger(
+  ctx: ServiceContext,
+  node: NodeId,
+  { framework, offers }: { readonly framework: Framework; readonly offers: readonly Offer[] },
+): Ledger {
   const { snapshot } = ctx.mirror;
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `offers of node ${node} stand in no ledger`);
-  const isAhead = snapshot.epochs.get(node)?.ahead !== undefined;
-  if (isOpen(ledger) && snapshot.isAlive(node) && !isAhead) return ledger;
-  const why = isOpen(ledger) ? 'has not been heard of' : 'takes no new tasks';
-  throw offersGone(offers.map(({ id }) => ({ id, why: `its node "${node}" ${why}, so it is being withdrawn` })));
+  const why = whyClosed(ctx, ledger, framework);
+  if (why === null) return ledger;
+  throw offersGone(offers.map(({ id }) => ({ id, why: `its node "${node}" ${why}` })));
 }
 
-/** The id of a task follows from its name, so a name that is on record can't be used again until it is no more. */
+function whyClosed(
+  { mirror: { snapshot }, clock }: ServiceContext,
+  ledger: Ledger,
+  framework: Framework,
+): string | null {
+  const isAhead = snapshot.epochs.get(ledger.node)?.ahead !== undefined;
+  if (!isOpen(ledger)) return 'takes no new tasks, so it is being withdrawn';
+  if (!snapshot.isAlive(ledger.node) || isAhead) return 'has not been heard of, so it is being withdrawn';
+  const isOutOfService = isRunning(snapshot.maintenance.get(ledger.node), clock.now());
+  if (isOutOfService) return 'is out of service for maintenance, so it is being withdrawn';
+  if (ledger.total.gpus === 0 || !areGpuNodesKept(snapshot, [framework])) return null;
+  return 'has GPUs and is kept for frameworks with the capability "gpus"';
+}
+
+/**
+ * The id of a task follows from its name, so a name that is on record can't be used again until it is no more. It follows from the
+ * framework's name as well, which may have been another one by then.
+ */
 function demandNewNames(ctx: ServiceContext, framework: Framework, operations: readonly OfferOperation[]): void {
   const faults: Fault[] = [];
   const ids = new Map<string, string>();
+  const { snapshot } = ctx.mirror;
+  const names = new Set([...snapshot.tasksOfFramework(framework.id)].map((task) => task.framework?.name));
   for (const [place, operation] of operations.entries()) {
     if (!('tasks' in operation)) continue;
     for (const [index, { name }] of operation.tasks.entries()) {
       const { id } = coordinatesOf(framework, { name });
-      const other = ids.get(id) ?? ctx.mirror.snapshot.tasks.get(id)?.framework?.name;
+      const other = ids.get(id) ?? (names.has(name) ? name : snapshot.tasks.get(id)?.framework?.name);
       ids.set(id, name);
       if (other === undefined) continue;
       const message = `"${name}" is taken by a task of this framework that is on record${other === name ? '' : ` as "${other}"`}; choose another name`;

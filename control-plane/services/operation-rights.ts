@@ -11,7 +11,6 @@ import type { LaunchRequest, OfferOperation } from '../../shared/domain/offer-op
 import { unreachable } from '../../shared/util/assert.ts';
 import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
-import { demand } from './access.ts';
 import { demandContact } from './contact-limit.ts';
 import type { ServiceContext } from './context.ts';
 import { demandRoom } from './store-room.ts';
@@ -62,7 +61,12 @@ function demandLaunches(
 ): void {
   demandRoom(ctx);
   for (const [index, { template }] of tasks.entries()) {
-    for (const danger of dangersOf(template.group)) demand(principal, `job:${danger}`, role);
+    for (const danger of dangersOf(template.group)) {
+      const verdict = authorize(principal, `job:${danger}`, role);
+      if (verdict.allowed) continue;
+      const fault = { path: `${path}/tasks/${index}`, message: verdict.why };
+      throw new Refusal('forbidden', verdict.why, { faults: [fault] });
+    }
     demandContact(ctx, template, `${path}/tasks/${index}`);
   }
 }

@@ -89,7 +89,7 @@ export async function reserveOnNode(
     checkLimits(snapshot, role, scalars);
     const freed = withRoomFor(ledger, scalars);
     checkFree(freed, scalars);
-    checkKept(planReserving(snapshot, { ledger: freed, role, scalars }), role, scalars);
+    checkKept(planReserving(snapshot, { ledger: freed, role, scalars, nowMs: ctx.clock.now() }), role, scalars);
     const by = call.principal.subject;
     const reservation: Reservation = { id, role, scalars, source: 'dynamic', by, atMs: ctx.clock.now(), labels };
     const after = orRefuse(reserve(freed, reservation));
@@ -241,7 +241,7 @@ async function roundFor(
   const claim = await claimRound(ctx);
   if (claim === null) return null;
   const ledger = withRoomFor(knownNode(ctx, node).ledger, scalars);
-  const { withdrawn } = planReserving(ctx.mirror.snapshot, { ledger, role, scalars });
+  const { withdrawn } = planReserving(ctx.mirror.snapshot, { ledger, role, scalars, nowMs: ctx.clock.now() });
   const offers = new Map<NodeId, OfferId[]>();
   for (const ended of withdrawn) offers.set(ended.node, [...(offers.get(ended.node) ?? []), ended.offer.id]);
   return (await withdrawOffers(ctx, claim, offers)) ? claim : null;

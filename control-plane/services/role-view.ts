@@ -4,13 +4,15 @@ import type { RolePath } from '../../shared/domain/ids.ts';
 import type { Scalars } from '../../shared/domain/resources.ts';
 import { ancestorsOf, DEFAULT_WEIGHT, missingAmounts, type Role } from '../../shared/domain/role.ts';
 import type { RoleView } from '../../shared/protocol/roles.ts';
+import { type HoldingTimes, holdingTimes, NO_TIMES } from './role-holding.ts';
 import { capacityOf, dominantShare, NO_USAGE, type RoleUsage, roleUsages, totalUsage } from './role-usage.ts';
-import { timeView } from './views.ts';
+import { optionalTime, timeView } from './views.ts';
 
 /** Every role that there is, and what its view is made of. Made once for all that are shown together. */
 export class RoleBook {
   readonly #cluster: ClusterView;
   readonly #usages: ReadonlyMap<RolePath, RoleUsage>;
+  readonly #times: ReadonlyMap<RolePath, HoldingTimes>;
   readonly #capacity: Scalars;
   readonly #pending: ReadonlyMap<RolePath, number>;
   readonly #frameworks: ReadonlyMap<RolePath, readonly string[]>;
@@ -20,6 +22,7 @@ export class RoleBook {
   constructor(cluster: ClusterView) {
     this.#cluster = cluster;
     this.#usages = roleUsages(cluster);
+    this.#times = holdingTimes(cluster);
     this.#capacity = capacityOf(cluster);
     this.#pending = pendingByRole(cluster);
     this.#frameworks = frameworksByRole(cluster);
@@ -59,6 +62,7 @@ export class RoleBook {
         offers: scalarsView(usage.offers),
         reservations: scalarsView(usage.reservations),
         total: scalarsView(total),
+        ...timesView(this.#times.get(path) ?? NO_TIMES),
       },
       share: { scalar, dominant: rounded(share), weighted: rounded(share / weightOf(role)) },
       fairShare: roundedOrNull(this.#fairShares.get(path)),
@@ -135,6 +139,17 @@ function rounded(share: number): number {
 
 function roundedOrNull(share: number | undefined): number | null {
   return share === undefined ? null : rounded(share);
+}
+
+function timesView(times: HoldingTimes): Pick<RoleView['held'], 'since' | 'offersUntil'> {
+  return {
+    since: {
+      tasks: optionalTime(times.tasksSinceMs),
+      offers: optionalTime(times.offersSinceMs),
+      reservations: optionalTime(times.reservationsSinceMs),
+    },
+    offersUntil: optionalTime(times.offersUntilMs),
+  };
 }
 
 function scalarsView({ cpus, memMiB, diskMiB, gpus, custom }: Scalars): RoleView['held']['total'] {

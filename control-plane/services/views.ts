@@ -9,6 +9,7 @@ import {
   reservedScalars,
   usedResources,
 } from '../../shared/domain/ledger.ts';
+import type { MaintenanceTime } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
 import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
@@ -32,6 +33,13 @@ export function timeView(atMs: number): string {
 
 export function optionalTime(atMs: number | null): string | null {
   return atMs === null ? null : timeView(atMs);
+}
+
+export function maintenanceTimeView({
+  startsAtMs,
+  durationMs,
+}: MaintenanceTime): Pick<NonNullable<NodeView['maintenance']>, 'startsAt' | 'durationSeconds'> {
+  return { startsAt: timeView(startsAtMs), durationSeconds: durationMs === null ? null : durationMs / 1000 };
 }
 
 export function stopView(stop: StopRequest | null) {
@@ -193,6 +201,7 @@ export function nodeView(
   epoch: Epoch | undefined = cluster.epochs.get(node.id),
 ): NodeView {
   const { drain } = ledger;
+  const window = cluster.maintenance.get(node.id);
   const unreachableSinceMs = epoch?.unreachableSinceMs ?? null;
   return {
     id: node.id,
@@ -203,6 +212,7 @@ export function nodeView(
       drain === null
         ? null
         : { startedAt: timeView(drain.startedAtMs), deadline: optionalTime(drain.deadlineMs), by: drain.by },
+    maintenance: window === undefined ? null : { ...maintenanceTimeView(window), setBy: window.setBy },
     unreachableSince: cluster.isAlive(node.id) ? null : optionalTime(unreachableSinceMs),
     total: resourcesView(ledger.total),
     used: resourcesView(usedResources(ledger)),

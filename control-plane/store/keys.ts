@@ -25,6 +25,7 @@ export const keys = {
   job: (job: JobKey) => `${PREFIX}jobs/${escapeRole(job.role)}/${job.name}`,
   version: (uid: JobUid, version: number) => `${PREFIX}versions/${uid}/${version}`,
   task: (id: TaskId) => `${PREFIX}tasks/${id}`,
+  maintenance: (node: NodeId) => `${PREFIX}maintenance/${node}`,
   framework: (id: FrameworkId) => `${PREFIX}frameworks/${id}`,
   /** A replica holds a stream to the framework; bound to its lease. */
   connection: (id: FrameworkId) => `${PREFIX}connections/${id}`,
@@ -59,6 +60,7 @@ export const RECORD_KINDS = [
   'jobs',
   'versions',
   'tasks',
+  'maintenance',
   'frameworks',
   'connections',
   'roles',

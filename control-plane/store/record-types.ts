@@ -3,6 +3,7 @@ import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Node } from '../../shared/domain/node.ts';
 import type { Role } from '../../shared/domain/role.ts';
 import type { Settings } from '../../shared/domain/settings.ts';
@@ -111,6 +112,7 @@ export type RecordOf = {
   jobs: Job;
   versions: JobVersion;
   tasks: Task;
+  maintenance: MaintenanceWindow;
   frameworks: Framework;
   connections: ConnectionRecord;
   roles: Role;

@@ -15,6 +15,7 @@ import {
   PULL_POLICIES,
   TASK_RUNTIMES,
 } from '../../shared/domain/job.ts';
+import { MAINTENANCE_ANSWERS } from '../../shared/domain/maintenance.ts';
 import { FILTER_CAUSES } from '../../shared/domain/offer.ts';
 import { RESERVATION_SOURCES } from '../../shared/domain/reservation.ts';
 import { GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
@@ -242,6 +243,7 @@ const task = z.object({
       acknowledged: count,
       labels: textByName,
       annotations: textByName.default({}),
+      together: z.string().nullable().default(null),
     })
     .nullable()
     .default(null),
@@ -254,6 +256,17 @@ const task = z.object({
     })
     .nullable()
     .default(null),
+});
+
+const maintenanceWindow = z.object({
+  id: z.string(),
+  node: z.string(),
+  startsAtMs: timeMs,
+  durationMs: z.number().nullable(),
+  setAtMs: timeMs,
+  setBy: z.string(),
+  begunAtMs: timeMs.nullable(),
+  answers: z.record(z.string(), z.object({ answer: z.enum(MAINTENANCE_ANSWERS), atMs: timeMs, askAgainAtMs: timeMs })),
 });
 
 const framework = z.object({
@@ -353,6 +366,7 @@ export const RECORD_SCHEMAS = {
   jobs: job,
   versions: jobVersion,
   tasks: task,
+  maintenance: maintenanceWindow,
   frameworks: framework,
   connections: z.object({ session: count, replica: z.string() }),
   roles: role,
@@ -396,6 +410,7 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   jobs: true,
   versions: true,
   tasks: true,
+  maintenance: true,
   frameworks: true,
   connections: true,
   roles: true,

@@ -16,6 +16,7 @@ import {
   removeEntries,
   type StopMark,
 } from '../../shared/domain/ledger.ts';
+import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Gone } from '../../shared/domain/node.ts';
 import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
 import { rememberedFilters } from '../../shared/domain/offer-filters.ts';
@@ -375,6 +376,35 @@ export function presenceUnit(
     compares: [seen(snapshot, key), seen(snapshot, keys.connection(id))],
     writes: [putRecord('frameworks', key, { ...framework, ...change })],
   };
+}
+
+/**
+ * What is said of a node's maintenance, or (null) that nothing is any more. The ledger is put again, without its offers: nothing that
+ * was decided without knowing of it can be committed after it.
+ */
+export function maintenanceUnit(snapshot: Snapshot, node: NodeId, window: MaintenanceWindow | null): Unit {
+  const key = keys.maintenance(node);
+  const ledger = snapshot.ledgers.get(node);
+  return {
+    compares: [seen(snapshot, key), seen(snapshot, keys.ledger(node))],
+    writes: [
+      window === null ? { type: 'delete', key } : putRecord('maintenance', key, window),
+      ...(ledger === undefined ? [] : [putLedger(endOffers(ledger, Object.keys(ledger.offers)))]),
+    ],
+  };
+}
+
+/** Notes that the window has begun, or takes it off. Null: it isn't the one that stands. */
+export function maintenanceTurnUnit(
+  snapshot: Snapshot,
+  turn: { readonly node: NodeId; readonly window: string; readonly atMs?: number },
+): Unit | null {
+  const { node, atMs } = turn;
+  const window = snapshot.maintenance.get(node);
+  if (window?.id !== turn.window) return null;
+  if (atMs !== undefined) return maintenanceUnit(snapshot, node, { ...window, begunAtMs: atMs });
+  const key = keys.maintenance(node);
+  return { compares: [seen(snapshot, key)], writes: [{ type: 'delete', key }] };
 }
 
 /** A ledger as it was seen becomes another one; null when they are the same. */

@@ -18,6 +18,11 @@ import {
   type TaskUpdateView,
   updateViewSchema,
 } from '../protocol/framework.ts';
+import {
+  type MaintenanceAnswered,
+  type MaintenanceAnswerRequest,
+  maintenanceAnsweredSchema,
+} from '../protocol/maintenance.ts';
 import { type Page, pageOf } from '../protocol/views.ts';
 import { randomId } from '../util/random.ts';
 import { UnexpectedAnswerError } from './errors.ts';
@@ -55,9 +60,11 @@ export interface FrameworkCalls {
   ): Promise<Reconciled>;
   /** Says something to an executor, or to a task that one runs. Best effort. */
   message(id: string, message: z.input<typeof messageSchema>): Promise<SentMessage>;
+  /** Answers a notice of maintenance, which the stream has told. */
+  answerMaintenance(id: string, answer: MaintenanceAnswerRequest): Promise<MaintenanceAnswered>;
   /**
    * What comes on the framework's stream, until the signal is aborted or after `superseded` or `ended`. With every new connection
-   * `subscribed` comes again, then all offers that stand and all updates that are not acknowledged. Throws an ApiError with the
+   * `subscribed` comes again, then all offers that stand, all updates that are not acknowledged and all notices that are not answered. Throws an ApiError with the
    * code `session-moved` or `framework-gone` when the session doesn't count any more.
    */
   events(
@@ -90,6 +97,8 @@ export function frameworkCalls(transport: Transport): FrameworkCalls {
           sentMessageSchema,
         )
       ).body,
+    answerMaintenance: async (id, answer) =>
+      (await transport.call(harmless(at(id, '/maintenance'), answer), maintenanceAnsweredSchema)).body,
     events: (id, options) => followFramework(transport, at(id, '/events'), options),
   };
 }

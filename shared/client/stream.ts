@@ -67,7 +67,9 @@ async function* readConnection(transport: Transport, plan: StreamPlan): AsyncGen
   try {
     const request = plan.request();
     const headers = { Accept: 'text/event-stream', ...request.headers };
-    const body = await transport.open({ ...request, headers }, signal);
+    const { body, leave } = await transport.open({ ...request, headers }, signal);
+    // It may hang with its connections open: to ask there again would be another wait in vain.
+    watchdog.signal.addEventListener('abort', leave, { once: true });
     const parse = createEventParser();
     const decoder = new TextDecoder();
     // Accepted and open: that alone is a sign of life.

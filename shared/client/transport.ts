@@ -57,11 +57,17 @@ export interface Answer<T> {
   readonly replayed: boolean;
 }
 
+export interface OpenedStream {
+  readonly body: ReadableStream<Uint8Array>;
+  /** Nothing comes any more from where it was opened: the next call goes elsewhere, if there is another address. */
+  readonly leave: () => void;
+}
+
 export interface Transport {
   readonly options: ClientOptions;
   call<S extends z.ZodType>(request: ApiRequest, schema: S): Promise<Answer<z.output<S>>>;
   /** Opens a stream: resolves once the server has accepted, with the body still to be read. Tries once. */
-  open(request: ApiRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  open(request: ApiRequest, signal: AbortSignal): Promise<OpenedStream>;
   /**
    * How far any answer has shown the state; null before the first. Once the cluster was recovered from an older state, the next
    * call throws an ApiError with the code `history-changed`, and this goes on from there.
@@ -107,10 +113,11 @@ export function createTransport(options: ClientOptions): Transport {
       };
     },
     async open(request, signal) {
+      const asked = addresses.current();
       const response = await send(request, signal);
       if (!response.ok) throw new ApiError(problemOf(addresses.current(), response, await response.text()));
       if (response.body === null) throw new UnexpectedAnswerError(addresses.current(), 'a stream without a body');
-      return response.body;
+      return { body: response.body, leave: () => addresses.leave(asked) };
     },
   };
 }
@@ -119,22 +126,24 @@ interface AddressRing {
   /** Asks at the address that answered last. If it doesn't, or says that it can't now, the next call goes to the next one. */
   ask(send: (base: string) => Promise<Response>): Promise<Response>;
   current(): string;
+  /** Several calls that fail at one address lead to the next one together, not each of them one further. */
+  leave(failed: string): void;
 }
 
 function addressRing({ address, otherAddresses = [] }: ClientOptions): AddressRing {
   const bases = [address, ...otherAddresses].map((one) => one.replace(/\/+$/, ''));
   let at = 0;
-  // Several calls that fail at one address lead to the next one together, not each of them one further.
-  const leave = (failed: number) => {
-    if (at === failed) at = (at + 1) % bases.length;
-  };
   const current = () => bases[at] ?? address;
+  const leave = (failed: string) => {
+    if (current() === failed) at = (at + 1) % bases.length;
+  };
   return {
     current,
+    leave,
     async ask(send) {
-      const asked = at;
+      const asked = current();
       try {
-        const response = await send(current());
+        const response = await send(asked);
         if (isAway(response)) leave(asked);
         return response;
       } catch (error) {

@@ -6,6 +6,7 @@ import type { Framework } from './framework.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from './ids.ts';
 import type { Job, JobVersion } from './job.ts';
 import type { Ledger } from './ledger.ts';
+import type { MaintenanceWindow } from './maintenance.ts';
 import type { Epoch, Node } from './node.ts';
 import type { Role } from './role.ts';
 import type { Settings } from './settings.ts';
@@ -20,7 +21,7 @@ export interface TouchLog {
 }
 
 export interface TouchedSince {
-  /** Whose record, ledger, session or lease may be another one, or gone. */
+  /** Whose record, ledger, session, lease or maintenance window may be another one, or gone. */
   readonly nodes: ReadonlySet<NodeId>;
   readonly tasks: ReadonlySet<TaskId>;
 }
@@ -34,6 +35,8 @@ export interface ClusterView {
   readonly ledgers: ReadonlyMap<NodeId, Ledger>;
   readonly jobs: ReadonlyMap<JobUid, Job>;
   readonly tasks: ReadonlyMap<TaskId, Task>;
+  /** Those that are coming or running, and those that are over and haven't been taken off yet. */
+  readonly maintenance: ReadonlyMap<NodeId, MaintenanceWindow>;
   readonly frameworks: ReadonlyMap<FrameworkId, Framework>;
   /** Those that have a record; any other one has no limit, no guarantee and the weight 1. */
   readonly roles: ReadonlyMap<RolePath, Role>;

@@ -19,8 +19,8 @@ export interface LaunchRequest {
 }
 
 /**
- * `launch` starts each task that can be started; the others end as `error`. `launch-group` starts all of them or none. The
- * others change what is reserved; what they give back can be used by the operations after them.
+ * `launch` starts each task that can be started; the others end as `error`. `launch-group` starts all of them or none, and they
+ * end together: when one ends in another way than `finished`, the others are stopped. The others change what is reserved; what they give back can be used by the operations after them.
  */
 export type OfferOperation =
   | { readonly type: 'launch' | 'launch-group'; readonly tasks: readonly LaunchRequest[] }

@@ -5,6 +5,7 @@
 export const PLACEMENT_OBSTACLES = [
   'node-ineligible',
   'node-draining',
+  'maintenance',
   'node-unreachable',
   'node-ahead',
   'role-limit',

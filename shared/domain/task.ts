@@ -125,6 +125,8 @@ export interface LaunchedTask {
   readonly labels: Readonly<Record<string, string>>;
   /** Kept and shown for whoever speaks for the framework; nothing is decided by them. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** The first task of the group that it was launched in: they end together. Null: it was launched by itself. */
+  readonly together: TaskId | null;
 }
 
 export interface Task {

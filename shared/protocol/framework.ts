@@ -9,7 +9,13 @@ import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
 import { constraintSchema, nameSchema, roleSchema } from './job.ts';
 import { messageDataSchema } from './message.ts';
-import { resourcesViewSchema, scalarsViewSchema, stopViewSchema, taskCountsSchema } from './views.ts';
+import {
+  maintenanceWindowViewSchema,
+  resourcesViewSchema,
+  scalarsViewSchema,
+  stopViewSchema,
+  taskCountsSchema,
+} from './views.ts';
 
 const time = z.iso.datetime({ precision: 3 });
 const count = z.number().int().min(0);
@@ -177,12 +183,6 @@ export const frameworkViewSchema = z
   })
   .meta({ id: 'Framework' });
 
-/** When a node is to be taken out of service. */
-export const maintenanceWindowViewSchema = z.object({
-  startsAt: time,
-  durationSeconds: z.number().nullable().describe('Null: nobody knows for how long.'),
-});
-
 export const offerViewSchema = z
   .object({
     id: z.string(),
@@ -247,8 +247,6 @@ export const messageViewSchema = z
   })
   .meta({ id: 'TaskMessage' });
 
-export const MAINTENANCE_ANSWERS = ['accepts', 'declines'] as const;
-
 export const maintenanceNoticeSchema = z
   .object({
     id: z.string().describe('To answer it by.'),
@@ -290,7 +288,11 @@ export const frameworkEventSchema = z
     z.object({ type: z.literal('operation'), operation: operationStatusSchema }),
     z.object({ type: z.literal('maintenance'), notice: maintenanceNoticeSchema }),
     z.object({ type: z.literal('maintenance-over'), notice: z.string() }),
-    z.object({ type: z.literal('node-lost'), node: z.string(), host: z.string().nullable() }),
+    z
+      .object({ type: z.literal('node-lost'), node: z.string(), host: z.string().nullable() })
+      .describe(
+        'A node where it has live tasks has fallen silent, or was declared gone. Said once, on a stream that is open then.',
+      ),
     z.object({ type: z.literal('superseded'), session: z.number().int(), message: z.string() }),
     z.object({ type: z.literal('ended'), message: z.string() }),
   ])

@@ -187,7 +187,7 @@ export const operationSchema = z
   .meta({
     id: 'OfferOperation',
     description:
-      '`launch` starts each task that can be started; the others end as `error`. `launch-group` starts all or none. The others change what is reserved for the role of the offer; what they free can be used by the operations after them.',
+      '`launch` starts each task that can be started; the others end as `error`. `launch-group` starts all or none, and they end together: when one ends in another way than `finished`, the others are stopped. The others change what is reserved for the role of the offer; what they free can be used by the operations after them.',
   });
 
 /** Repeated ids and names are found here; what the state says about them is for the use case. */

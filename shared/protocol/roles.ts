@@ -68,6 +68,14 @@ export const roleViewSchema = z
         offers: scalarsViewSchema.describe('Of its frameworks, beside what they hold of reservations.'),
         reservations: scalarsViewSchema.describe('Used or not.'),
         total: scalarsViewSchema,
+        since: z
+          .object({
+            tasks: timeSchema.nullable(),
+            offers: timeSchema.nullable(),
+            reservations: timeSchema.nullable(),
+          })
+          .describe('From when the oldest of each is; null: it holds none.'),
+        offersUntil: timeSchema.nullable().describe('When the last of the offers expires; null: it holds none.'),
       })
       .describe('What is charged to it.'),
     share: z.object({

@@ -181,6 +181,12 @@ export const resourcesViewSchema = scalarsViewSchema
  */
 export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable', 'ahead'] as const;
 
+/** When a node is to be taken out of service. */
+export const maintenanceWindowViewSchema = z.object({
+  startsAt: time,
+  durationSeconds: z.number().nullable().describe('Null: nobody knows for how long.'),
+});
+
 export const nodeViewSchema = z
   .object({
     id: z.string(),
@@ -188,6 +194,10 @@ export const nodeViewSchema = z
     state: z.enum(NODE_STATES),
     eligible: z.boolean(),
     drain: z.object({ startedAt: time, deadline: time.nullable(), by: z.string() }).nullable(),
+    maintenance: maintenanceWindowViewSchema
+      .extend({ setBy: z.string() })
+      .nullable()
+      .describe('The window that is coming or running; null: nothing is planned.'),
     unreachableSince: time.nullable(),
     total: resourcesViewSchema,
     used: resourcesViewSchema.describe('What tasks hold, of reservations or not.'),
@@ -264,9 +274,15 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'node.maintenance',
+  'node.maintenance-begun',
+  'node.maintenance-over',
   'framework.subscribed',
   'framework.disconnected',
   'framework.ended',
+  'role.set',
+  'role.unset',
+  'settings.set',
   'cluster.recovered',
 ] as const;
 
@@ -283,7 +299,12 @@ export const eventViewSchema = z
   .object({
     revision: z.number().int().describe('Resume after it. Events of one revision come together.'),
     type: z.enum(EVENT_TYPES),
-    role: z.string().nullable().describe("The job's role, or the first of the framework's; null for nodes."),
+    role: z
+      .string()
+      .nullable()
+      .describe(
+        "The role that it is about, the job's, or the first of the framework's; null for nodes and what concerns all.",
+      ),
     job: z.string().nullable(),
     task: z.string().nullable(),
     node: z.string().nullable(),

@@ -3,10 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { EtcdStore } from '../../control-plane/adapters/etcd/etcd-store.ts';
+import { Snapshot } from '../../control-plane/store/snapshot.ts';
 import { FrameworkSession } from '../../shared/client/framework-session.ts';
 import type { FrameworkEvent } from '../../shared/protocol/framework.ts';
 import type { TaskView } from '../../shared/protocol/views.ts';
-import { eventually, Process, type RealCluster, startRealCluster } from '../support/processes.ts';
+import { eventually, Process, type RealCluster, type RealReplica, startRealCluster } from '../support/processes.ts';
 
 const IMAGE = 'berth/busybox:local';
 const RESOURCES = ['--resources', 'cpus=2,memMiB=512,ports=26000-26019'];
@@ -57,6 +59,18 @@ async function tasksOf(framework: string, state: string): Promise<readonly TaskV
   return (await client().tasks.list({ framework, state: [state] })).items;
 }
 
+/** The replica that is on record as the one that holds the framework's stream. */
+async function holderOf(framework: string): Promise<RealReplica | undefined> {
+  const store = new EtcdStore({ hosts: [cluster.etcd.url] });
+  try {
+    const { connections, replicas } = await Snapshot.load(store);
+    const url = replicas.get(connections.get(framework)?.replica ?? '')?.url;
+    return cluster.replicas.find((replica) => replica.url === url);
+  } finally {
+    store.close();
+  }
+}
+
 /** Subscribes, and answers each event in its own way. */
 async function inTheTest(name: string, answer: (session: FrameworkSession, event: FrameworkEvent) => unknown) {
   const session = await FrameworkSession.begin(client(), { name, roles: ['default'] });
@@ -105,17 +119,19 @@ it(
     expect(throttled.nodes).toBeGreaterThan(0);
     expect((await client().frameworks.get(decliner.id)).tasks.running).toBe(0);
 
+    const lost = await eventually('a replica to hold its stream', () => holderOf(id));
     await painter.kill();
     await eventually('it to be missed', async () => (await client().frameworks.get(id)).state === 'disconnected');
-    const [lost] = cluster.replicas;
-    await lost?.process.kill();
+    await lost.process.kill();
     painter.start();
     await eventually('it to be back in its next session', async () => {
       const { state, session } = await client().frameworks.get(id);
       return state === 'connected' && session === 2;
     });
-    lost?.process.start();
-    await eventually('the replica to be back', async () => (await fetch(`${lost?.url}/readyz`)).ok);
+    const other = cluster.replicas.find((replica) => replica !== lost);
+    expect(await holderOf(id)).toBe(other);
+    lost.process.start();
+    await eventually('the replica to be back', async () => (await fetch(`${lost.url}/readyz`)).ok);
     const after = await tasksOf(id, 'running');
     expect(after.map((task) => task.id).sort()).toEqual(before.map((task) => task.id).sort());
 

@@ -43,7 +43,7 @@ const tokenFile = values['token-file'];
 const client = createClient({
   address,
   otherAddresses,
-  token: tokenFile === undefined ? null : readFileSync(tokenFile, 'utf8').trim(),
+  token: tokenFile === undefined ? (process.env['BERTH_TOKEN'] ?? null) : readFileSync(tokenFile, 'utf8').trim(),
   fetch: globalThis.fetch,
   clock,
   random: new CryptoRandom(),

@@ -21,6 +21,7 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
     dead: [...cluster.ledgers.keys()].filter((node) => !cluster.isAlive(node)),
     jobs: [...cluster.jobs.values()],
     tasks: [...cluster.tasks.values()],
+    maintenance: [...cluster.maintenance.values()],
     frameworks: [...cluster.frameworks.values()],
     disconnected: [...cluster.frameworks.keys()].filter((id) => !cluster.isConnected(id)),
     roles: [...cluster.roles.values()],
@@ -111,6 +112,15 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
     }
     case 'set-reservations':
       return setReservations(cluster, action);
+    case 'begin-maintenance': {
+      const begun = literal.maintenance.map((window) =>
+        window.id === action.window ? { ...window, begunAtMs: action.atMs } : window,
+      );
+      const emptied = literal.ledgers.map((one) => (one.node === action.node ? { ...one, offers: {} } : one));
+      return clusterOf({ ...literal, maintenance: begun, ledgers: emptied });
+    }
+    case 'end-maintenance':
+      return clusterOf({ ...literal, maintenance: literal.maintenance.filter(({ id }) => id !== action.window) });
     case 'mark-disconnected':
       return changeFramework(cluster, action.framework, { disconnectedSinceMs: action.sinceMs });
     case 'mark-connected':

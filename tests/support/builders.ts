@@ -7,6 +7,7 @@ import type { Framework } from '../../shared/domain/framework.ts';
 import { type TaskCoordinates, taskId } from '../../shared/domain/ids.ts';
 import type { GroupResources, GroupSpec, Job, JobSpec, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger, TaskEntry } from '../../shared/domain/ledger.ts';
+import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import { type Epoch, NO_CONSENT, type Node } from '../../shared/domain/node.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import type { Reservation, Volume } from '../../shared/domain/reservation.ts';
@@ -222,6 +223,13 @@ export function anOffer({
   };
 }
 
+/** A window that begins a minute after {@link T0}, for an hour. */
+export function aWindow(change: Partial<MaintenanceWindow> = {}): MaintenanceWindow {
+  const node = change.node ?? 'edge-1';
+  const time = { startsAtMs: T0 + 60_000, durationMs: 3_600_000 };
+  return { id: `w-${node}`, node, ...time, setAtMs: T0, setBy: 'alice', begunAtMs: null, answers: {}, ...change };
+}
+
 export function aRole(path: string, change: Partial<Role> = {}): Role {
   return { path, weight: 1, limit: {}, guarantee: {}, updatedAtMs: T0, updatedBy: 'alice', ...change };
 }
@@ -272,6 +280,7 @@ export interface ClusterLiteral {
   /** Beside the wanted version of each job. */
   readonly versions?: readonly JobVersion[];
   readonly tasks?: readonly Task[];
+  readonly maintenance?: readonly MaintenanceWindow[];
   readonly frameworks?: readonly Framework[];
   /** Frameworks to which no replica holds a stream. */
   readonly disconnected?: readonly string[];
@@ -314,6 +323,7 @@ export function clusterOf(literal: ClusterLiteral): ClusterView {
     ledgers: new Map(allLedgers.map((ledger) => [ledger.node, ledger])),
     jobs: new Map(jobs.map((job) => [job.uid, job])),
     tasks: new Map(tasks.map((task) => [task.id, task])),
+    maintenance: new Map((literal.maintenance ?? []).map((window) => [window.node, window])),
     frameworks: new Map(frameworks.map((framework) => [framework.id, framework])),
     roles: new Map(roles.map((role) => [role.path, role])),
     settings: { ...DEFAULT_SETTINGS, ...literal.settings },

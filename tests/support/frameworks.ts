@@ -1,4 +1,5 @@
 /** What tests of frameworks put on record by hand, and how they read a framework's stream. */
+import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
 import type { ServiceContext } from '../../control-plane/services/context.ts';
 import { FrameworkStreams } from '../../control-plane/services/framework-streams.ts';
 import type { Store } from '../../control-plane/store/contract.ts';
@@ -16,6 +17,7 @@ import {
   subscriptionSchema,
 } from '../../shared/protocol/framework.ts';
 import { present } from '../../shared/util/assert.ts';
+import type { Clock } from '../../shared/util/clock.ts';
 import { aGroup, aJob, anEntry, anOffer, aTask, T0 } from './builders.ts';
 import { changed } from './changed-store.ts';
 import { ADMIN, caughtUp, startReplica, type TestReplica } from './replica.ts';
@@ -39,7 +41,7 @@ export function launchedTask(
     state: 'staging',
     history: [launched],
     node: 'edge-1',
-    framework: { id: framework, name, acknowledged: 1, labels: {}, annotations: {} },
+    framework: { id: framework, name, acknowledged: 1, labels: {}, annotations: {}, together: null },
     template: { group: aGroup({ name }), priority: 50, replaceAfterSeconds: 60 },
     ...change,
   };
@@ -103,8 +105,8 @@ export interface Side {
   stop(): void;
 }
 
-export async function startSide(store: Store, id: string): Promise<Side> {
-  const replica = await startReplica({ store, id });
+export async function startSide(store: Store, id: string, clock: Clock = new SystemClock()): Promise<Side> {
+  const replica = await startReplica({ store, id, clock });
   const ending = new AbortController();
   const streams = new FrameworkStreams(replica.ctx, NO_PEERS, ending.signal);
   const stop = () => {

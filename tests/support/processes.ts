@@ -139,7 +139,14 @@ export interface RealCluster {
   stop(): Promise<void>;
 }
 
-export async function startRealCluster(options: { replicas: number; leaseTtlSeconds?: number }): Promise<RealCluster> {
+export interface RealClusterOptions {
+  readonly replicas: number;
+  readonly leaseTtlSeconds?: number;
+  /** Further flags of each replica. */
+  readonly flags?: readonly string[];
+}
+
+export async function startRealCluster(options: RealClusterOptions): Promise<RealCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'berth-e2e-'));
   const etcd = await startEtcd();
   const tokenFile = join(folder, 'admin-token');
@@ -151,6 +158,7 @@ export async function startRealCluster(options: { replicas: number; leaseTtlSeco
         'control-plane/main-node.ts',
         ...['--etcd', etcd.url, '--listen', `127.0.0.1:${port}`, '--bootstrap-token-file', tokenFile],
         ...['--lease-ttl', String(options.leaseTtlSeconds ?? 10)],
+        ...(options.flags ?? []),
       ],
       join(folder, `replica-${at}.log`),
     );

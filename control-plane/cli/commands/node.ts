@@ -9,6 +9,7 @@ import type { Io } from '../io.ts';
 import { nodeShape, renderNode } from '../output/shapes.ts';
 import { counted } from '../output/text.ts';
 import { collect, openSession, type Session, showList } from '../session.ts';
+import { addMaintenanceCommands } from './maintenance.ts';
 import { addReservationCommands } from './reservation.ts';
 
 interface DrainFlags {
@@ -76,6 +77,7 @@ export function addNodeCommands(program: Command, io: Io, finish: (exitCode: num
     });
   addStopKeptAside(node, io);
   addReservationCommands(node, io);
+  addMaintenanceCommands(node, io);
   node
     .command('eligibility')
     .description('Say whether a node may get new tasks. What runs there goes on.')

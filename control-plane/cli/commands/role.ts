@@ -6,6 +6,7 @@ import type { RoleView } from '../../../shared/protocol/roles.ts';
 import { amountsArgument, weightArgument } from '../arguments.ts';
 import { CliError, EXIT } from '../exit.ts';
 import type { Io } from '../io.ts';
+import type { Paint } from '../output/paint.ts';
 import { renderRole, roleShape } from '../output/role-shapes.ts';
 import { collect, openSession, type Session, showList } from '../session.ts';
 
@@ -34,7 +35,7 @@ export function addRoleCommands(program: Command, io: Io): void {
     .description('Who the resources are for: paths such as eng/ml. A role is there as soon as something is in it.');
   role
     .command('list')
-    .description('List roles: what each holds, and what it is due.')
+    .description('List roles: what each holds, for how long, and what it is due.')
     .option('--role <path>', 'only this role and those below it')
     .option('-w, --watch', 'show it again whenever it changes')
     .action(async (flags: { role?: string; watch?: boolean }, self: Command) => {
@@ -44,11 +45,11 @@ export function addRoleCommands(program: Command, io: Io): void {
     });
   role
     .command('show')
-    .description('Show a role: what it may have, what it holds, and how.')
+    .description('Show a role: what it may have, what it holds, for how long, and its frameworks.')
     .argument('<role>', 'its path')
     .action(async (path: string, _flags: object, self: Command) => {
       const session = await openSession(io, self);
-      showRole(session, await session.client.roles.get(path));
+      await showRole(session, await session.client.roles.get(path));
     });
   role
     .command('set')
@@ -75,9 +76,11 @@ export function addRoleCommands(program: Command, io: Io): void {
     });
 }
 
-function showRole({ printer }: Session, role: RoleView): void {
+async function showRole({ client, printer }: Session, role: RoleView): Promise<void> {
   const { width } = printer;
-  printer.one(role, { name: role.path, render: (paint, nowMs) => renderRole(role, { paint, nowMs, width }) });
+  const frameworks = await collect(allPages((page) => client.frameworks.list({ ...page, role: role.path })));
+  const render = (paint: Paint, nowMs: number) => renderRole(role, frameworks, { paint, nowMs, width });
+  printer.one(role, { name: role.path, render });
 }
 
 /** What is set by one person isn't undone by another who only wanted to change something else: the version is compared. */
@@ -100,7 +103,7 @@ async function set(
     guarantee: guarantee === false ? {} : (guarantee ?? before.guarantee),
     force,
   };
-  showRole(session, await client.roles.set(path, request, { ifVersion: before.version }));
+  await showRole(session, await client.roles.set(path, request, { ifVersion: before.version }));
 }
 
 type Terms = Pick<RoleView, 'version' | 'weight' | 'limit' | 'guarantee'>;

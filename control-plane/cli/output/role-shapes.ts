@@ -1,5 +1,7 @@
 /** How roles and settings look to a person. */
+import type { FrameworkView } from '../../../shared/protocol/framework.ts';
 import type { RoleView, SettingsView } from '../../../shared/protocol/roles.ts';
+import { frameworkShape } from './framework-shapes.ts';
 import type { Paint } from './paint.ts';
 import type { ListShape } from './printer.ts';
 import type { RenderOptions } from './shapes.ts';
@@ -9,7 +11,7 @@ import { ageText, counted, durationText, mebibytesText, printable } from './text
 export const roleShape: ListShape<RoleView> = {
   noun: 'role',
   nameOf: (role) => role.path,
-  columns: () => [
+  columns: (nowMs) => [
     { header: 'ROLE', value: (role) => role.path, shrinks: true },
     { header: 'WEIGHT', value: (role) => String(role.weight), align: 'right' },
     { header: 'SHARE', value: (role) => percentText(role.share.dominant), align: 'right' },
@@ -18,6 +20,7 @@ export const roleShape: ListShape<RoleView> = {
     { header: 'CPUS', value: (role) => heldText(role, 'cpus'), align: 'right' },
     { header: 'MEMORY', value: (role) => heldText(role, 'memMiB'), align: 'right' },
     { header: 'GPUS', value: (role) => heldText(role, 'gpus'), align: 'right' },
+    { header: 'HELD FOR', value: ({ held }) => longestText(Object.values(held.since), nowMs), align: 'right' },
     {
       header: 'GUARANTEE',
       value: (role) => amountsText(role.guarantee),
@@ -36,6 +39,23 @@ function heldText({ held, limit }: RoleView, name: 'cpus' | 'memMiB' | 'gpus'): 
   return most === undefined ? text(held.total[name]) : `${text(held.total[name])}/${text(most)}`;
 }
 
+/** For how long it has held what it has held for longest. */
+function longestText(since: readonly (string | null)[], nowMs: number): string {
+  const times = since.filter((time) => time !== null).map((time) => Date.parse(time));
+  return times.length === 0 ? '-' : durationText(Math.max(0, nowMs - Math.min(...times)));
+}
+
+/** `tasks for up to 5m, offers for up to 3s (the last one ends in 27s)` */
+function holdingText({ since, offersUntil }: RoleView['held'], nowMs: number): string {
+  const parts = Object.entries(since).flatMap(([sort, time]) => {
+    if (time === null) return [];
+    const left = sort === 'offers' && offersUntil !== null ? Date.parse(offersUntil) - nowMs : null;
+    const end = left === null ? '' : ` (the last one ends ${left <= 0 ? 'now' : `in ${durationText(left)}`})`;
+    return [`${sort} for up to ${longestText([time], nowMs)}${end}`];
+  });
+  return parts.length === 0 ? '-' : parts.join(', ');
+}
+
 function percentText(share: number): string {
   return `${(share * 100).toFixed(1)}%`;
 }
@@ -46,7 +66,12 @@ export function amountsText(amounts: Readonly<Record<string, number>>): string {
   return parts.length === 0 ? '-' : parts.join(',');
 }
 
-export function renderRole(role: RoleView, { paint, nowMs, width }: RenderOptions): string {
+/** `frameworks`: those of the role and of those below it, as far as the caller may see them. */
+export function renderRole(
+  role: RoleView,
+  frameworks: readonly FrameworkView[],
+  { paint, nowMs, width }: RenderOptions,
+): string {
   const { share, fairShare, belowGuarantee } = role;
   const head = renderPairs(
     [
@@ -58,6 +83,7 @@ export function renderRole(role: RoleView, { paint, nowMs, width }: RenderOption
       ...(belowGuarantee.length === 0
         ? []
         : [['Below', paint('yellow', `it holds less ${belowGuarantee.join(', ')} than it is promised`)] as const]),
+      ['Holds', holdingText(role.held, nowMs)],
       ['Waiting', counted(role.pendingTasks, 'task')],
       ['Frameworks', role.frameworks.length === 0 ? '-' : role.frameworks.join(' ')],
       [
@@ -69,7 +95,9 @@ export function renderRole(role: RoleView, { paint, nowMs, width }: RenderOption
     ],
     paint,
   );
-  return `${head}\n${renderTable(heldColumns, heldRows(role), { width, paint })}`;
+  const held = renderTable(heldColumns, heldRows(role), { width, paint });
+  if (frameworks.length === 0) return `${head}\n${held}`;
+  return `${head}\n${held}\n${renderTable(frameworkShape.columns(nowMs), frameworks, { width, paint })}`;
 }
 
 interface HeldRow {

@@ -12,6 +12,7 @@ import type {
 } from '../../../shared/protocol/views.ts';
 import { jobName } from '../arguments.ts';
 import { gpuPairs, gpuTable } from './gpus.ts';
+import { windowText } from './maintenance-shapes.ts';
 import { type Paint, stateColour } from './paint.ts';
 import type { ListShape } from './printer.ts';
 import { renderPairs, renderTable } from './table.ts';
@@ -59,10 +60,21 @@ export const nodeShape: ListShape<NodeView> = {
       align: 'right',
     },
     { header: 'GPUS', value: (node) => `${node.used.gpus}/${node.total.gpus}`, align: 'right' },
+    { header: 'OFFERED', value: ({ offered }) => offeredText(offered), align: 'right' },
     { header: 'TASKS', value: (node) => String(node.tasks), align: 'right' },
     { header: 'ENGINE', value: (node) => node.engine, shrinks: true },
   ],
 };
+
+/** `1.5 CPUs, 512MiB`: what offers hold. */
+function offeredText({ cpus, memMiB, gpus }: NodeView['offered']): string {
+  const parts = [
+    ...(cpus > 0 ? [`${cpus} CPUs`] : []),
+    ...(memMiB > 0 ? [mebibytesText(memMiB)] : []),
+    ...(gpus > 0 ? [counted(gpus, 'GPU')] : []),
+  ];
+  return parts.length === 0 ? '-' : parts.join(', ');
+}
 
 export const versionShape: ListShape<JobVersionView & { readonly changes: string }> = {
   noun: 'version',
@@ -257,6 +269,7 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
           ? '-'
           : `since ${node.drain.startedAt} by ${printable(node.drain.by)}, until ${node.drain.deadline ?? 'its tasks end'}`,
       ],
+      ['Maintenance', maintenanceText(node.maintenance)],
       ['Engine', printable(node.engine)],
       ['Agent', printable(node.agentVersion)],
       ['Registered', ageText(node.registeredAt, nowMs)],
@@ -312,6 +325,10 @@ function keptAsideText(node: NodeView, options: RenderOptions): string {
       ? `These run here from a part of history that is lost. To end them: berth node stop-kept-aside ${node.id} --all\n`
       : '';
   return `${ahead}\n${table}${remedy}`;
+}
+
+function maintenanceText(window: NodeView['maintenance']): string {
+  return window === null ? '-' : `${windowText(window)}, set by ${printable(window.setBy)}`;
 }
 
 function consentText(consent: NodeView['consent']): string {

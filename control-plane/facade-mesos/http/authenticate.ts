@@ -20,9 +20,17 @@ export interface Caller {
 const BEARER = /^bearer +(\S+) *$/i;
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i;
 
+export interface Gate {
+  readonly verifier: Verifier;
+  /** Whom a caller without credentials acts as, since some clients can't send any; null: such a caller is refused. */
+  readonly anonymous: Principal | null;
+}
+
 /** Throws a 401 with both ways in, a 403 for tokens that aren't for users, and whatever the verifier throws beside. */
-export async function authenticate(request: Request, verifier: Verifier, realm: Realm): Promise<Caller> {
-  const credentials = credentialsOf(request.headers.get('authorization'));
+export async function authenticate(request: Request, { verifier, anonymous }: Gate, realm: Realm): Promise<Caller> {
+  const header = request.headers.get('authorization');
+  if (anonymous !== null && isWithout(header)) return { principal: anonymous, userName: null };
+  const credentials = credentialsOf(header);
   if (credentials === null) throw unauthenticated(realm, 'send a token, as bearer or as the password of HTTP basic');
   const { token, userName } = credentials;
   const { principal } = await verifier.verify(token).catch((error: unknown) => {
@@ -31,6 +39,13 @@ export async function authenticate(request: Request, verifier: Verifier, realm: 
   if (principal.kind === 'user') return { principal, userName };
   throw new WireRefusal(403, `this takes a token of the kind user, not of the kind ${principal.kind}`);
 }
+
+/** Some clients send a header of nothing when they aren't told a name and a password. */
+function isWithout(header: string | null): boolean {
+  return header === null || NO_NAME_NO_PASSWORD.test(header);
+}
+
+const NO_NAME_NO_PASSWORD = /^basic +Og== *$/i;
 
 interface Credentials {
   readonly token: string;

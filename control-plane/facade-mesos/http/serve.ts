@@ -28,7 +28,7 @@ export function serve(
 ): void {
   const { realm } = options;
   answerAt(app, parts, options.paths, async (c) => {
-    const caller = await authenticate(c.req.raw, parts.verifier, realm);
+    const caller = await authenticate(c.req.raw, parts, realm);
     demandMethod(c.req.raw, options.methods);
     return handle({ ...servedOf(c, parts), caller });
   });

@@ -1,6 +1,6 @@
 /** What a task's command runs, which differs by who runs it: a container engine, Mesos's own runtime of images, or a process. */
 import type { WireCommandInfo } from '../wire/task-info.ts';
-import type { LaunchedTask } from './launched-task.ts';
+import type { LaunchedTask } from './native-operation.ts';
 import { WireFault } from './wire-fault.ts';
 
 type Program = Pick<LaunchedTask, 'command' | 'args'>;

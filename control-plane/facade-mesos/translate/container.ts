@@ -4,8 +4,8 @@ import type { WireResource } from '../wire/resource.ts';
 import type { WireCommandInfo, WireContainerInfo, WireDockerInfo } from '../wire/task-info.ts';
 import { dockerProgram, imageProgram, processProgram } from './command.ts';
 import { dockerOptions } from './docker-parameters.ts';
-import type { LaunchedTask } from './launched-task.ts';
 import { mountsOf, SANDBOX } from './mounts.ts';
+import type { LaunchedTask } from './native-operation.ts';
 import { isNamedNetwork, unsupported } from './task-checks.ts';
 import { WireFault } from './wire-fault.ts';
 

@@ -3,7 +3,7 @@
  * taken over; any other is refused by its name, since leaving it out would run something else than was asked for.
  */
 import type { WireDockerInfo } from '../wire/task-info.ts';
-import type { LaunchedTask } from './launched-task.ts';
+import type { LaunchedTask } from './native-operation.ts';
 import { unsupported } from './task-checks.ts';
 import { WireFault } from './wire-fault.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { WireResource } from '../wire/resource.ts';
 import type { WireContainerInfo, WireVolume } from '../wire/task-info.ts';
-import type { LaunchedTask } from './launched-task.ts';
+import type { LaunchedTask } from './native-operation.ts';
 import { unsupported } from './task-checks.ts';
 import { WireFault } from './wire-fault.ts';
 

@@ -4,18 +4,19 @@
  */
 import type { Fault } from '../../../shared/domain/errors.ts';
 import { LAUNCHES_MAX, OPERATIONS_MAX } from '../../../shared/domain/offer-operation.ts';
-import { addScalars, isNothing, type Scalars } from '../../../shared/domain/resources.ts';
+import { addScalars, isNothing, NO_SCALARS, type Scalars } from '../../../shared/domain/resources.ts';
 import type { OfferView } from '../../../shared/protocol/framework.ts';
 import { present } from '../../../shared/util/assert.ts';
 import type { WireOfferOperation } from '../wire/offer-operation.ts';
 import type { WireExecutorInfo, WireTaskInfo } from '../wire/task-info.ts';
 import { type AcceptBalance, balanceOf, type Parts, takeReserved, takeUpTo, volumeOf } from './accept-balance.ts';
+import { type CheckedTask, checkedOperation, checkedTask, type NativeOperation } from './native-operation.ts';
 import { identityKey, reservationOf } from './reservation-identity.ts';
-import { type NativeOperation, planReserving } from './reserve-operations.ts';
+import { planReserving } from './reserve-operations.ts';
 import { amountsOf } from './resource-amounts.ts';
 import type { NodeHoldings } from './resources.ts';
 import { checkDefaultExecutor, notOffered, type TaskSite } from './task-checks.ts';
-import { type CheckedTask, checkedTask, isVolume, launchedTask } from './task-info.ts';
+import { isVolume, launchedTask } from './task-info.ts';
 import { translated, WireFault } from './wire-fault.ts';
 import type { WireFramework } from './wire-framework.ts';
 
@@ -97,9 +98,14 @@ function planOne(accept: AcceptToPlan, progress: Progress, placed: Placed): Prog
     default: {
       const source = [accept.framework.id, accept.offers.map(({ id }) => id), place];
       const { role } = siteOf(accept);
-      const planned = translated(() =>
-        planReserving(progress.balance, operation, { framework: accept.framework, role, source }),
-      );
+      const planned = translated(() => {
+        const { natives, balance } = planReserving(progress.balance, operation, {
+          framework: accept.framework,
+          role,
+          source,
+        });
+        return { natives: natives.map(checkedOperation), balance };
+      });
       if (!planned.ok) return withRefusedOperation(progress, placed, planned.message);
       const { natives, balance } = planned.value;
       if (progress.operations.length + natives.length > OPERATIONS_MAX) {
@@ -266,7 +272,7 @@ function keyOf(resource: WireTaskInfo['resources'][number]): string | null {
 
 function sumOf(a: Parts, b: Parts): Parts {
   const added = Object.entries(b).map(
-    ([id, part]) => [id, a[id] === undefined ? part : addScalars(a[id], part)] as const,
+    ([id, part]) => [id, Object.hasOwn(a, id) ? addScalars(a[id] ?? NO_SCALARS, part) : part] as const,
   );
   return { ...a, ...Object.fromEntries(added) };
 }

@@ -1,6 +1,5 @@
 /** RESERVE, UNRESERVE, CREATE and DESTROY as operations of Berth. Each is carried out as a whole, or said to be wrong. */
 import { isNothing, type Scalars } from '../../../shared/domain/resources.ts';
-import type { AcceptRequest } from '../../../shared/protocol/offers.ts';
 import type { WireOfferOperation } from '../wire/offer-operation.ts';
 import type { WireResource } from '../wire/resource.ts';
 import {
@@ -15,6 +14,7 @@ import {
   withReservation,
   withVolume,
 } from './accept-balance.ts';
+import type { NativeOperationInput } from './native-operation.ts';
 import { identityKey, type ReservationIdentity, reservationLabels, reservationOf } from './reservation-identity.ts';
 import { amountsOf, checkResources, resourcesText, resourceText } from './resource-amounts.ts';
 import { idFault, prefixed, unsupported } from './task-checks.ts';
@@ -22,8 +22,6 @@ import { isVolume } from './task-info.ts';
 import { volumeIdFor, volumeLabels } from './volume-note.ts';
 import { WireFault } from './wire-fault.ts';
 import type { WireFramework } from './wire-framework.ts';
-
-export type NativeOperation = AcceptRequest['operations'][number];
 
 export interface OperationContext {
   readonly framework: WireFramework;
@@ -34,7 +32,7 @@ export interface OperationContext {
 }
 
 export interface Planned {
-  readonly natives: readonly NativeOperation[];
+  readonly natives: readonly NativeOperationInput[];
   readonly balance: AcceptBalance;
 }
 
@@ -66,7 +64,7 @@ function reserve(balance: AcceptBalance, wish: WireOfferOperation['reserve'], co
     throw unsupported('reserve.source with reserved resources', 'unreserve them first');
   }
   let after: AcceptBalance = balance;
-  const natives = byIdentity(resources).map(({ identity, key, parts }, index): NativeOperation => {
+  const natives = byIdentity(resources).map(({ identity, key, parts }, index): NativeOperationInput => {
     for (const resource of parts) checkReserved(resource, identity, context);
     const scalars = scalarsOf(parts);
     const id = reservationIdFor([...context.source, index, key]);
@@ -114,7 +112,7 @@ function unreserve(balance: AcceptBalance, resources: readonly WireResource[]): 
     );
   }
   let after = balance;
-  const natives = byIdentity(resources).flatMap(({ identity, key, parts }): NativeOperation[] => {
+  const natives = byIdentity(resources).flatMap(({ identity, key, parts }): NativeOperationInput[] => {
     if (identity.type !== 'DYNAMIC') {
       throw new WireFault(`Resource ${resourcesText(parts)} is not dynamically reserved`);
     }
@@ -130,7 +128,7 @@ function create(balance: AcceptBalance, volumes: readonly WireResource[], { fram
   prefixed('Invalid resources: ', () => checkResources(volumes));
   prefixed('Not a persistent volume: ', () => checkVolumes(volumes));
   let after = balance;
-  const natives = volumes.map((volume): NativeOperation => {
+  const natives = volumes.map((volume): NativeOperationInput => {
     const identity = reservationOf(volume);
     if (identity === null) throw new WireFault('Persistent volumes cannot be created from unreserved resources');
     const { persistence, volume: place } = volume.disk ?? {};
@@ -181,7 +179,7 @@ function destroy(balance: AcceptBalance, volumes: readonly WireResource[]): Plan
   prefixed('Invalid resources: ', () => checkResources(volumes));
   prefixed('Not a persistent volume: ', () => checkVolumes(volumes));
   let after = balance;
-  const natives = volumes.map((resource): NativeOperation => {
+  const natives = volumes.map((resource): NativeOperationInput => {
     const volume = volumeOf(after, resource);
     if (volume === null) throw new WireFault('Persistent volumes not found');
     after = withoutVolume(after, keyOfVolume(resource));

@@ -154,13 +154,15 @@ function checkSupported({ health_check: healthCheck, check, command, container, 
     'command.uris': (command?.uris.length ?? 0) > 0,
     limits: Object.keys(limits).length > 0,
     'container.tty_info': container?.tty_info !== undefined,
-    'container.rlimit_info': Object.keys(container?.rlimit_info ?? {}).length > 0,
+    'container.rlimit_info': (container?.rlimit_info?.rlimits.length ?? 0) > 0,
     'container.hostname': container?.hostname !== undefined,
   };
   const [first] = Object.keys(told).filter((field) => told[field]);
   if (first !== undefined) throw unsupported(first);
-  // That tasks of a group may share its cgroups changes nothing for one that has its own.
-  const linux = Object.keys(container?.linux_info ?? {}).filter((field) => field !== 'share_cgroups');
+  // That tasks of a group may share its cgroups changes nothing for one that has its own, nor does what is switched off.
+  const linux = Object.entries(container?.linux_info ?? {}).flatMap(([field, value]) =>
+    field === 'share_cgroups' || value === false ? [] : [field],
+  );
   if (linux[0] !== undefined) throw unsupported(`container.linux_info.${linux[0]}`);
 }
 

@@ -1,13 +1,11 @@
 /** A task as its framework tells it, as the input of one launched task. Pure; what is wrong with it is thrown as a {@link WireFault}. */
 import { NAME_PATTERN } from '../../../shared/domain/ids.ts';
-import type { AcceptRequest } from '../../../shared/protocol/offers.ts';
-import { operationSchema } from '../../../shared/protocol/offers.ts';
 import type { WireResource } from '../wire/resource.ts';
 import type { WireContainerInfo, WireExecutorInfo, WireTaskInfo } from '../wire/task-info.ts';
 import type { WireLabel } from '../wire/values.ts';
 import { type TaskNotes, taskAnnotations } from './annotations.ts';
 import { runtimeOf } from './container.ts';
-import type { LaunchedTask } from './launched-task.ts';
+import type { LaunchedTask } from './native-operation.ts';
 import { amountsOf } from './resource-amounts.ts';
 import { checkExecutor, checkGroupTask, checkTask, notOffered, type TaskSite } from './task-checks.ts';
 import { WireFault } from './wire-fault.ts';
@@ -21,8 +19,6 @@ export interface TaskContext {
   /** Of the group that it is launched in. */
   readonly executor?: WireExecutorInfo;
 }
-
-export type CheckedTask = Extract<AcceptRequest['operations'][number], { type: 'launch' }>['tasks'][number];
 
 /** Threads count as well; a process of a Mesos agent has no limit on them, and large ones of the JVM have thousands. */
 const PIDS = 32_768;
@@ -63,18 +59,6 @@ export function launchedTask(task: WireTaskInfo, context: TaskContext): Launched
     // One that knows of partitions waits for its tasks until it gives them up itself.
     ...(context.framework.capabilities.has('PARTITION_AWARE') && { replaceAfterSeconds: 'never' as const }),
   };
-}
-
-/** With every default filled in. */
-export function checkedTask(task: LaunchedTask): CheckedTask {
-  const parsed = operationSchema.safeParse({ type: 'launch', tasks: [task] });
-  if (parsed.success && parsed.data.type === 'launch' && parsed.data.tasks[0] !== undefined)
-    return parsed.data.tasks[0];
-  const [issue] = parsed.error?.issues ?? [];
-  const field = issue?.path.slice(2).join('.') ?? '';
-  throw new WireFault(
-    `Task can't be run as it is told: ${field} ${issue?.message ?? 'is wrong'}`.replace(/ {2,}/g, ' '),
-  );
 }
 
 export function isVolume({ disk }: WireResource): boolean {

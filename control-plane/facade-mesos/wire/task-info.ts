@@ -85,7 +85,7 @@ const containerInfoSchema = z.object({
   mesos: mesosInfoSchema.optional(),
   network_infos: optionalList(networkInfoSchema),
   linux_info: anything.optional(),
-  rlimit_info: anything.optional(),
+  rlimit_info: z.object({ rlimits: optionalList(anything) }).optional(),
   tty_info: anything.optional(),
 });
 

@@ -7,14 +7,20 @@ import { engineFilter } from './engine.ts';
 import type { Filter, NodeFilter } from './filter.ts';
 import { gpuNodeKeptFilter } from './gpu-node-kept.ts';
 import { ledgerFullFilter } from './ledger-full.ts';
-import { aheadFilter, aliveFilter, drainingFilter, eligibleFilter } from './node-state.ts';
+import { aheadFilter, aliveFilter, drainingFilter, eligibleFilter, maintenanceFilter } from './node-state.ts';
 import { portCountFilter, portRangeFilter, portTakenFilter } from './ports.ts';
 import { reservedFilter } from './reserved.ts';
 import { cpusFilter, customScalarsFilter, diskFilter, gpusFilter, memoryFilter } from './scalars.ts';
 import { volumesFilter } from './volumes.ts';
 
 /** Whether the node takes new tasks at all. The same for everybody, so the round asks once per node. */
-export const NODE_FILTERS: readonly NodeFilter[] = [eligibleFilter, drainingFilter, aliveFilter, aheadFilter];
+export const NODE_FILTERS: readonly NodeFilter[] = [
+  eligibleFilter,
+  drainingFilter,
+  maintenanceFilter,
+  aliveFilter,
+  aheadFilter,
+];
 
 /** Whether it takes such a task. */
 export const DEMAND_FILTERS: readonly Filter[] = [

@@ -1,4 +1,5 @@
 /** Nodes that take no new tasks at all, whoever asks. */
+import { endsAtMs, type MaintenanceTime } from '../../../shared/domain/maintenance.ts';
 import { allOrNothing, type NodeFilter } from './filter.ts';
 
 export const eligibleFilter: NodeFilter = {
@@ -18,6 +19,22 @@ export const drainingFilter: NodeFilter = {
   explain: (room) => `is being drained by ${room.ledger.drain?.by ?? 'nobody'}`,
   sum: (nodes) => `${nodes === 1 ? 'is' : 'are'} draining`,
 };
+
+export const maintenanceFilter: NodeFilter = {
+  obstacle: 'maintenance',
+  applies: () => true,
+  admits: (room) => room.maintenance === null,
+  shortage: allOrNothing,
+  explain: (room) => `is out of service for maintenance${untilText(room.maintenance)}`,
+  sum: (nodes) => `${nodes === 1 ? 'is' : 'are'} out of service for maintenance`,
+};
+
+function untilText(window: MaintenanceTime | null): string {
+  const end = window === null ? Number.POSITIVE_INFINITY : endsAtMs(window);
+  return end === Number.POSITIVE_INFINITY
+    ? ', until somebody takes that back'
+    : ` until ${new Date(end).toISOString()}`;
+}
 
 /** Its agent follows no assignment of this state, so whatever was placed there would wait for ever. */
 export const aheadFilter: NodeFilter = {

@@ -1,9 +1,10 @@
 /**
  * What an executor is served on its socket. Says and hears; what comes of it is decided by whoever hands in the parts. Whoever can
- * open the socket is the executor: its folder is given to nobody else.
+ * open the socket is the executor: it is given to nobody else.
  */
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, chown, lstat, rename, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { dirname, join } from 'node:path';
 import { MESSAGE_BYTES_MAX } from '../../../shared/protocol/agent.ts';
 import {
   confirmationIn,
@@ -21,8 +22,13 @@ const BODY_BYTES_MAX = 8 * MESSAGE_BYTES_MAX;
 const UNREAD_BYTES_MAX = 16 * 1024 * 1024;
 const CONNECTIONS_MAX = 32;
 
+/** Shorter than the name that it gets, since the system bounds the path. */
+const NEW_SOCKET = 'new.sock';
+
 export interface EndpointParts {
+  /** In a folder that nobody but the agent changes. */
   readonly socket: string;
+  readonly socketMode: number;
   /** What the executor has not confirmed, in the order in which it is told. */
   readonly outstanding: () => readonly ExecutorEvent[];
   readonly onStatus: (status: HostedStatus) => Promise<Answer>;
@@ -49,15 +55,20 @@ export class Endpoint {
     this.#server.on('error', () => {});
   }
 
-  /** Takes the place of one that an earlier agent has left. Whoever may enter the folder may use it. */
+  /** Takes the place of one that an earlier agent has left, and belongs to whom that one was given. */
   static async open(parts: EndpointParts): Promise<Endpoint> {
+    const { socket, socketMode } = parts;
     const endpoint = new Endpoint(parts);
-    await rm(parts.socket, { force: true });
+    const made = join(dirname(socket), NEW_SOCKET);
+    await rm(made, { force: true });
     await new Promise<void>((resolve, reject) => {
       endpoint.#server.once('error', reject);
-      endpoint.#server.listen(parts.socket, resolve);
+      endpoint.#server.listen(made, resolve);
     });
-    await chmod(parts.socket, 0o666);
+    await chmod(made, socketMode);
+    const before = await lstat(socket).catch(() => null);
+    if (before !== null) await chown(made, before.uid, before.gid);
+    await rename(made, socket);
     return endpoint;
   }
 

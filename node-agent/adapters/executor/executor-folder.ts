@@ -1,6 +1,9 @@
 /**
  * The folder of one executor: whose it is, the tasks that it runs, and the folder with its socket, which is all of it that the
  * executor sees. Its name is short and made by chance, since the path of a socket may have no more than about a hundred characters.
+ *
+ * All of it belongs to the agent, and the executor can change nothing of it: what lies where the next agent looks for the socket, as
+ * root, must not be up to a task.
  */
 import { chmod, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,32 +14,40 @@ import type { HostedTask } from './hosted-task.ts';
 /** Of a socket's path, in bytes: what the kernel takes, without the NUL. */
 const SOCKET_PATH_MAX = 107;
 
+interface Owner {
+  readonly task: TaskId;
+  readonly isEntered: boolean;
+}
+
 export class ExecutorFolder {
   readonly path: string;
   readonly executor: TaskId;
+  readonly #isEntered: boolean;
 
-  private constructor(path: string, executor: TaskId) {
+  private constructor(path: string, { task, isEntered }: Owner) {
     this.path = path;
-    this.executor = executor;
+    this.executor = task;
+    this.#isEntered = isEntered;
   }
 
   /**
    * `isEntered`: the executor is a process of the machine and comes to its socket by this path, as a user of its own, to whom the
-   * endpoint has to be given. Otherwise nobody but the engine passes.
+   * socket has to be given. Otherwise nobody but the engine passes.
    */
   static async make(path: string, executor: TaskId, isEntered: boolean): Promise<ExecutorFolder> {
-    const folder = new ExecutorFolder(path, executor);
+    const owner = { task: executor, isEntered };
+    const folder = new ExecutorFolder(path, owner);
     await makeFolder(path, isEntered ? 0o711 : 0o700);
     await makeFolder(folder.#tasks, 0o700);
-    await makeFolder(folder.endpoint, isEntered ? 0o700 : 0o755);
-    await replaceFile(join(path, 'executor.json'), JSON.stringify({ task: executor }));
+    await makeFolder(folder.endpoint, isEntered ? 0o711 : 0o755);
+    await replaceFile(join(path, 'executor.json'), JSON.stringify(owner));
     return folder;
   }
 
   /** Null: it was left half-made. */
   static async read(path: string): Promise<ExecutorFolder | null> {
     const text = await readFile(join(path, 'executor.json'), 'utf8').catch(() => null);
-    return text === null ? null : new ExecutorFolder(path, (JSON.parse(text) as { readonly task: TaskId }).task);
+    return text === null ? null : new ExecutorFolder(path, JSON.parse(text) as Owner);
   }
 
   /** What is given to the executor. */
@@ -46,6 +57,11 @@ export class ExecutorFolder {
 
   get socket(): string {
     return join(this.endpoint, EXECUTOR_SOCKET);
+  }
+
+  /** Who may use the socket: its owner where others pass by, else whoever the engine lets in. */
+  get socketMode(): number {
+    return this.#isEntered ? 0o600 : 0o666;
   }
 
   /** Why there can be no socket in it; null: there can. */

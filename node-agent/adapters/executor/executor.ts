@@ -36,6 +36,7 @@ export class Executor {
     for (const task of await parts.folder.readTasks()) executor.#tasks.set(task.id, task);
     executor.#endpoint = await Endpoint.open({
       socket: parts.folder.socket,
+      socketMode: parts.folder.socketMode,
       outstanding: () => executor.#outstanding(),
       onStatus: (status) => executor.#noteStatus(status),
       onMessage: (message) => executor.#passOn(message),

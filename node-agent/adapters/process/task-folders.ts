@@ -7,7 +7,7 @@ import { type Random, randomId } from '../../../shared/util/random.ts';
 import { processGpuEnvironment } from '../../core/gpu-environment.ts';
 import { type Container, PROCESS_ID_PREFIX } from '../../core/model.ts';
 import { namedUser, namedUserRefusal } from '../../core/named-user.ts';
-import { type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
+import { EXECUTOR_SOCKET, type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
 import { type ContainerRequest, type Log, type RunResult, RuntimeFault } from '../../executor/contracts.ts';
 import type { Cgroups } from './cgroups.ts';
 import { isFaultOf } from './faults.ts';
@@ -309,7 +309,7 @@ export class TaskFolders {
       ...processGpuEnvironment(assigned),
     };
     const command = [...(group.command ?? []), ...(group.args ?? [])];
-    if (endpoint !== undefined) await chown(endpoint, record.uid, record.gid);
+    if (endpoint !== undefined) await chown(join(endpoint, EXECUTOR_SOCKET), record.uid, record.gid);
     const launch = join(folder, 'launch');
     await writeFile(launch, launchScript({ environment, workingDir: group.workingDir ?? work, command }), {
       mode: 0o400,

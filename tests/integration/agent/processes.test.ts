@@ -1,12 +1,12 @@
 /** Tasks without a container, under a real agent: what is reported of them, and what they outlive. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants, existsSync } from 'node:fs';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FENCE_MARGIN_MS } from '../../../control-plane/reconcile/fence-wait.ts';
-import type { GroupSpec } from '../../../shared/domain/job.ts';
+import type { TaskGroup } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { AgentUnderTest } from './agent-process.ts';
 
@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => agent.dispose());
 
-const assign = (id: string, group: Partial<GroupSpec>, change: Partial<AssignedTask> = {}) =>
+const assign = (id: string, group: Partial<TaskGroup>, change: Partial<AssignedTask> = {}) =>
   agent.assign(id, { runtime: 'process', image: '', network: 'host', ...group }, change);
 
 const work = (task: string) => join(agent.stateDir, 'tasks', task, 'work');
@@ -175,6 +175,26 @@ describe('users that an operator lends to tasks', () => {
       expect(JSON.parse(String(stdout)).faults).toEqual([expect.stringContaining(`--process-user is "${user}"`)]);
     },
   );
+});
+
+describe.runIf(process.getuid?.() === 0)('an executor without a container', () => {
+  it('can neither put anything in the place of its socket, nor keep an agent from starting again', async () => {
+    const meddling =
+      'rm -rf "$S"; mkdir -p "$S/x"; ln -s /etc/shadow "$(dirname "$S")/new.sock"; echo "$S" > "$HOME/tried"; sleep 600';
+    const task = assign('meddler', { ...sh(`S="$BERTH_EXECUTOR_SOCKET"; ${meddling}`), isExecutor: true });
+    agent.start(ALLOW, '--allow-executors');
+    const socket = await agent.until('it to try', async () => {
+      const text = await readFile(join(work(task), 'tried'), 'utf8').catch(() => '');
+      return text.endsWith('\n') ? text.trim() : null;
+    });
+    await agent.end('SIGKILL');
+    agent.start(ALLOW, '--allow-executors');
+    expect(await agent.ended(assign('next', sh('exit 0')))).toMatchObject({ state: 'finished' });
+    const { uid } = await stat(work(task));
+    expect(await stat(socket)).toMatchObject({ uid, gid: uid, mode: constants.S_IFSOCK | 0o600 });
+    expect(await readdir(dirname(socket))).toEqual([basename(socket)]);
+    expect(await stat(dirname(socket))).toMatchObject({ uid: 0, mode: constants.S_IFDIR | 0o711 });
+  });
 });
 
 describe.runIf(process.getuid?.() === 0)('a node without a container engine', () => {

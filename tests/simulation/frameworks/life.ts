@@ -1,5 +1,5 @@
 import { acknowledgeUpdates, killTask, reconcile } from '../../../control-plane/services/framework-calls.ts';
-import { subscribe, tearDown } from '../../../control-plane/services/frameworks.ts';
+import { subscribe, tearDown, updateFramework } from '../../../control-plane/services/frameworks.ts';
 import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../../control-plane/services/offer-wishes.ts';
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
@@ -21,7 +21,7 @@ import type { SimulatedProcess } from '../simulated-process.ts';
 import type { Truth } from '../truth.ts';
 import { type Acting, Caller, type CallerParts } from './caller.ts';
 import { FrameworkStream } from './stream.ts';
-import { acceptOf, type Deed, launchOf, reserveOf, togetherOf, unreserveOf } from './wishes.ts';
+import { acceptOf, type Deed, launchOf, reserveOf, subscriptionOf, togetherOf, unreserveOf } from './wishes.ts';
 
 /** What a framework keeps beside its processes; one that loses its memory keeps nothing but its id, or not even that. */
 export interface Memory {
@@ -74,6 +74,10 @@ export class Life {
     return this.#offersSinceCalm > 0;
   }
 
+  get #isChangingWishes(): boolean {
+    return ['suppress', 'update'].some((what) => this.#caller.isWriting(what));
+  }
+
   /** As what it acts now; null: it has no session. */
   get #acting(): Acting | null {
     const { id } = this.#parts.memory;
@@ -97,7 +101,7 @@ export class Life {
     let hasAsked = false;
     while (!this.#isOver) {
       // What it asked before may still be on its way, and would be the last word.
-      if (!hasAsked) hasAsked = !this.#caller.isWriting('suppress') && (await this.#wish('revive'));
+      if (!hasAsked) hasAsked = !this.#isChangingWishes && (await this.#wish('revive'));
       else if (this.#offers.size > 0) {
         this.#offersSinceCalm += 1;
         await this.#decline(FOR_GOOD_SECONDS);
@@ -124,6 +128,8 @@ export class Life {
       case 'revive':
       case 'suppress':
         return void (await this.#wish(deed));
+      case 'update':
+        return this.#update(random);
       case 'reserve':
         return this.#reserve(random);
       case 'unreserve':
@@ -345,6 +351,14 @@ export class Life {
     });
     if (answer === null || answer instanceof Refusal) return;
     for (const { task, state } of answer.updates) if (state === 'unknown') memory.tasks.delete(task);
+  }
+
+  /** It leaves roles and joins others, until it subscribes anew. */
+  async #update(random: SeededRandom): Promise<void> {
+    const acting = this.#acting;
+    if (acting === null) return;
+    const { id: _id, ...wishes } = subscriptionSchema.parse(subscriptionOf(this.#parts.wishes.name, random));
+    await this.#caller.write(acting, 'update', (ctx, call) => updateFramework(ctx, call, acting, wishes));
   }
 
   /** False: it wasn't heard. */

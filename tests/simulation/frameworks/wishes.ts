@@ -15,6 +15,7 @@ export type Deed =
   | 'reconcile'
   | 'revive'
   | 'suppress'
+  | 'update'
   | 'reserve'
   | 'unreserve'
   | 'blunder'
@@ -29,6 +30,7 @@ const NOTHING: Readonly<Record<Deed, number>> = {
   reconcile: 0,
   revive: 0,
   suppress: 0,
+  update: 0,
   reserve: 0,
   unreserve: 0,
   blunder: 0,
@@ -50,6 +52,7 @@ export const MANNERS: Readonly<Record<string, Readonly<Record<Deed, number>>>> =
     reconcile: 3,
     revive: 3,
     suppress: 2,
+    update: 2,
     reserve: 2,
     unreserve: 2,
     blunder: 4,

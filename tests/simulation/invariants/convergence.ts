@@ -32,7 +32,17 @@ function unsettledOfFramework({ id, teardown }: Framework, now: Snapshot): strin
   return [
     ...(now.isConnected(id) ? [] : [`${id} is neither connected nor torn down`]),
     ...unheard.map((task) => `${id} has not acknowledged what became of ${task.id}`),
+    ...survivors(tasks).map((task) => `${task.id} is ${task.state}, and not all of its group has ended well`),
   ];
+}
+
+/** What goes on although another task of its group has ended badly, and nobody has asked for its end. */
+export function survivors(tasks: readonly Task[]): Task[] {
+  const togetherOf = ({ framework }: Task) => framework?.together ?? null;
+  const broken = new Set(tasks.filter((task) => hasEnded(task) && task.state !== 'finished').map(togetherOf));
+  return tasks.filter(
+    (task) => !hasEnded(task) && task.stop === null && togetherOf(task) !== null && broken.has(togetherOf(task)),
+  );
 }
 
 function strayOffers({ node, offers }: Ledger, now: Snapshot): string[] {

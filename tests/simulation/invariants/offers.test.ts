@@ -10,6 +10,7 @@ import type { Role } from '../../../shared/domain/role.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import { aFramework, aJob, aLedger, aNode, anEntry, anOffer, aReservation, aTask } from '../../support/builders.ts';
 import type { Revision } from '../truth.ts';
+import { survivors } from './convergence.ts';
 import { checkOffers, checkTold } from './offers.ts';
 import { emptyPast, type Past } from './past.ts';
 
@@ -74,7 +75,7 @@ const launched = (id: string, name: string, change: Partial<Task> = {}): Task =>
   ...aTask(aJob()),
   id,
   state: 'staging',
-  framework: { id: FRAMEWORK.id, name, acknowledged: 1, labels: {}, annotations: {} },
+  framework: { id: FRAMEWORK.id, name, acknowledged: 1, labels: {}, annotations: {}, together: null },
   ...change,
 });
 
@@ -168,7 +169,7 @@ describe('a framework', () => {
     const before = launched('one', 'one', { state: 'running', history });
     const heard = (acknowledged: number) => ({
       ...before,
-      framework: { id: FRAMEWORK.id, name: 'one', labels: {}, annotations: {}, acknowledged },
+      framework: { id: FRAMEWORK.id, name: 'one', labels: {}, annotations: {}, together: null, acknowledged },
     });
     expect(found([taskChange(before, heard(2))])).toEqual([]);
     expect(found([taskChange(before, heard(3))])).toEqual([8]);
@@ -181,4 +182,25 @@ describe('a framework', () => {
     expect(told('one:2', before)).toEqual([8]);
     expect(told('one:2', heard(2))).toEqual([]);
   });
+});
+
+describe('a group of tasks at rest', () => {
+  const stop = { atMs: 0, by: 'berth', reason: '' };
+
+  it.each<[string, Partial<Task>, Partial<Task>, string | null, boolean]>([
+    ['goes on with what has not ended, though another has finished', { state: 'finished' }, {}, 'one', false],
+    ['has nothing left that nobody stops, once one has failed', { state: 'failed' }, {}, 'one', true],
+    ['waits for what is being stopped', { state: 'failed' }, { stop }, 'one', false],
+    ['says nothing of tasks of another one', { state: 'failed' }, {}, 'other', false],
+    ['is none where tasks were launched one by one', { state: 'failed' }, {}, null, false],
+  ])('%s', (_what, first, second, together, isLeft) => {
+    const one = grouped('one', together === null ? null : 'one', first);
+    const two = grouped('two', together, { state: 'running', ...second });
+    expect(survivors([one, two])).toEqual(isLeft ? [two] : []);
+  });
+
+  function grouped(name: string, together: string | null, change: Partial<Task>): Task {
+    const framework = { id: FRAMEWORK.id, name, acknowledged: 1, labels: {}, annotations: {}, together };
+    return launched(name, name, { ...change, framework });
+  }
 });

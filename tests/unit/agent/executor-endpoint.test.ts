@@ -19,6 +19,7 @@ beforeEach(async () => {
   outstanding = () => [];
   endpoint = await Endpoint.open({
     socket,
+    socketMode: 0o600,
     outstanding: () => outstanding(),
     onStatus: async () => ({ code: 204 }),
     onMessage: () => ({ code: 202 }),

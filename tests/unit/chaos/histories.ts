@@ -73,7 +73,8 @@ export function aNodeView(change: Partial<NodeView> = {}): NodeView {
     processRuntime: false,
   };
   return {
-    ...{ id: NODE, hostname: 'host', state: 'ready', eligible: true, drain: null, unreachableSince: null, total },
+    ...{ id: NODE, hostname: 'host', state: 'ready', eligible: true, drain: null, maintenance: null },
+    ...{ unreachableSince: null, total },
     ...{ used: nothing, offered: nothing, reserved: nothing },
     ...{ free: total, attributes: {}, consent, agentVersion: '1', engine: 'docker', registeredAt: TIME },
     ...{ gpus: [], missingGpus: [], tasks: 0, ahead: null, keptAside: [], ...change },

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { painter } from '../../../control-plane/cli/output/paint.ts';
-import { renderNode, renderTask } from '../../../control-plane/cli/output/shapes.ts';
+import { nodeShape, renderNode, renderTask } from '../../../control-plane/cli/output/shapes.ts';
+import { renderTable } from '../../../control-plane/cli/output/table.ts';
 import { nodeView, taskView } from '../../../control-plane/services/views.ts';
 import type { GpuDevice } from '../../../shared/domain/node.ts';
+import type { NodeView } from '../../../shared/protocol/views.ts';
 import {
   aGroup,
   aJob,
@@ -51,6 +53,11 @@ describe('the amounts of a node', () => {
     const shown = renderNode(view, [], options);
     expect(shown).toMatch(/^RESOURCE +TOTAL +USED +OFFERED +RESERVED +FREE$/m);
     expect(shown).toMatch(/^cpus +8 +0 +1\.5 +2 +4\.5$/m);
+    const listed = (offered: Partial<NodeView['offered']>) =>
+      renderTable(nodeShape.columns(T0), [{ ...view, offered: { ...view.offered, ...offered } }], options);
+    expect(listed({})).toMatch(/ +1\.5 CPUs +0 /);
+    expect(listed({ memMiB: 512, gpus: 1 })).toMatch(/ +1\.5 CPUs, 512MiB, 1 GPU +0 /);
+    expect(listed({ cpus: 0 })).toMatch(/ +0\/0 +- +0 /);
   });
 });
 

@@ -1,5 +1,10 @@
 /** Roles and settings on the command line. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { painter } from '../../../control-plane/cli/output/paint.ts';
+import { renderRole, roleShape } from '../../../control-plane/cli/output/role-shapes.ts';
+import { renderTable } from '../../../control-plane/cli/output/table.ts';
+import type { FrameworkView } from '../../../shared/protocol/framework.ts';
+import type { RoleView } from '../../../shared/protocol/roles.ts';
 import { nodeOf } from '../../support/replica.ts';
 import { type CliUnderTest, startCliUnderTest } from './replica-cli.ts';
 
@@ -22,7 +27,7 @@ describe('berth role', () => {
     expect(set.out).toMatch(/^Below +it holds less cpus than it is promised$/m);
     const listed = await cli.berth(['role', 'list']);
     expect(listed.out).toMatch(/^eng +1 /m);
-    expect(listed.out).toMatch(/^eng\/ml +2 +0\.0% .* 0\/3 +0MiB\/1GiB +0 +cpus=1 /m);
+    expect(listed.out).toMatch(/^eng\/ml +2 +0\.0% .* 0\/3 +0MiB\/1GiB +0 +- +cpus=1 /m);
     expect((await cli.berth(['role', 'list', '--role', 'eng/ml', '-o', 'name'])).out).toBe('eng/ml\n');
     const unlimited = await cli.berth(['role', 'set', 'eng/ml', '--no-limit', '-o', 'json']);
     expect(JSON.parse(unlimited.out)).toMatchObject({ weight: 2, limit: {}, guarantee: { cpus: 1 } });
@@ -32,6 +37,24 @@ describe('berth role', () => {
       code: 1,
       err: expect.stringContaining('there is no role "eng/ml"'),
     });
+  });
+
+  it('says who holds what of it, and for how long', async () => {
+    const joined = await cli.post('/v1/frameworks', cli.token, { name: 'painter', roles: ['studio/film'] });
+    const { id } = (await joined.json()) as FrameworkView;
+    const { out } = await cli.berth(['role', 'show', 'studio']);
+    expect(out).toMatch(new RegExp(`^${id} +painter +studio/film +disconnected`, 'm'));
+    const role = JSON.parse((await cli.berth(['role', 'show', 'studio', '-o', 'json'])).out) as RoleView;
+    expect(role.held).toMatchObject({ since: { tasks: null, offers: null, reservations: null }, offersUntil: null });
+    const at = (seconds: number) => new Date(seconds * 1000).toISOString();
+    const since = { tasks: at(1000), offers: at(1290), reservations: null };
+    const holding: RoleView = { ...role, held: { ...role.held, since, offersUntil: at(1320) } };
+    const options = { paint: painter(false), nowMs: 1_300_000, width: null };
+    const line = 'tasks for up to 5m, offers for up to 10s (the last one ends in 20s)';
+    expect(renderRole(role, [], options)).toMatch(/^Holds +-$/m);
+    expect(renderRole(holding, [], options)).toContain(line);
+    expect(renderRole(holding, [], { ...options, nowMs: 1_330_000 })).toContain('(the last one ends now)');
+    expect(renderTable(roleShape.columns(options.nowMs), [holding], options)).toMatch(/^studio .* 5m +- +0 +1$/m);
   });
 
   it('says what stands in the way, and goes past it when forced', async () => {

@@ -115,6 +115,14 @@ describe('the stream of a session', () => {
       'other.test',
     ]);
   });
+
+  it('goes on at the next address when one has fallen silent, without waiting for that one again', async () => {
+    const server = scriptedServer([stream([SUBSCRIBED], 'hang'), stream([SUBSCRIBED, offers('1-1-1')])], {
+      otherAddresses: ['http://other.test'],
+    });
+    expect(await server.settle(all(sessionOn(server), 3))).toHaveLength(3);
+    expect(server.requests.map(({ url }) => url.host)).toEqual(['berth.test', 'other.test']);
+  });
 });
 
 describe('a call of a session', () => {

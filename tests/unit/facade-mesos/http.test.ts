@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { anonymousPrincipal, type Principal } from '../../../control-plane/auth/principal.ts';
 import { authenticate } from '../../../control-plane/facade-mesos/http/authenticate.ts';
 import { BODY_BYTES_MAX, demandJsonAccepted, readCall } from '../../../control-plane/facade-mesos/http/json-in.ts';
 import { jsonAnswer } from '../../../control-plane/facade-mesos/http/json-out.ts';
@@ -120,10 +121,10 @@ describe('who calls', () => {
       throw new Refusal('unauthenticated', 'the token has expired');
     },
   };
-  const ask = (authorization: string | null) =>
+  const ask = (authorization: string | null, anonymous: Principal | null = null) =>
     authenticate(
       new Request('http://berth.test/', authorization === null ? {} : { headers: { authorization } }),
-      verifier,
+      { verifier, anonymous },
       'mesos-master-scheduler',
     );
   const basic = (text: string) => `Basic ${btoa(text)}`;
@@ -158,6 +159,17 @@ describe('who calls', () => {
         ['www-authenticate', 'Bearer realm="mesos-master-scheduler"'],
       ],
     });
+  });
+
+  it.each([null, basic(':')])('%s is whom an operator lets in without a token', async (authorization) => {
+    const anonymous = anonymousPrincipal({ roles: ['eng'], actions: ['framework:run'] });
+    expect(await ask(authorization, anonymous)).toEqual({ principal: anonymous, userName: null });
+  });
+
+  it('is nobody with a bad token, whoever is let in without one', async () => {
+    const anonymous = anonymousPrincipal({ roles: ['eng'], actions: ['framework:run'] });
+    expect((await refusal(ask('Bearer bad', anonymous)))[0]).toBe(401);
+    expect((await refusal(ask(basic('u:bad'), anonymous)))[0]).toBe(401);
   });
 
   it('is no agent', async () => expect((await refusal(ask('Bearer agent')))[0]).toBe(403));

@@ -43,3 +43,27 @@ describe('what is kept of what has ended', () => {
     expect(() => config([`${flag}=${value}`])).toThrow(flag);
   });
 });
+
+describe('who speaks to the Mesos door without a token', () => {
+  it('is nobody unless roles are named', () => {
+    expect(config().mesosAnonymous).toBeNull();
+    expect(config(['--mesos-anonymous', 'default, eng/ml']).mesosAnonymous).toMatchObject({
+      roles: ['default', 'eng/ml'],
+    });
+    expect(config(['--mesos-anonymous', 'eng']).mesosAnonymous?.actions).toContain('framework:*');
+  });
+
+  it('may do what is said in its place', () => {
+    const env = { BERTH_MESOS_ANONYMOUS: 'eng', BERTH_MESOS_ANONYMOUS_ACTIONS: 'framework:run,job:host-network' };
+    expect(config([], env).mesosAnonymous).toEqual({ roles: ['eng'], actions: ['framework:run', 'job:host-network'] });
+  });
+
+  it.each([
+    [['--mesos-anonymous', 'Eng'], '--mesos-anonymous "Eng" is no role'],
+    [['--mesos-anonymous', '*'], '--mesos-anonymous "*" is no role'],
+    [['--mesos-anonymous', 'eng', '--mesos-anonymous-actions', '*'], '--mesos-anonymous-actions "*" is not among'],
+    [['--mesos-anonymous-actions', 'framework:run'], '--mesos-anonymous has to say in which roles'],
+  ])('is never %j', (args, why) => {
+    expect(() => config(args)).toThrow(why);
+  });
+});

@@ -3,7 +3,7 @@ import type { PassAction } from '../../../control-plane/reconcile/actions.ts';
 import { CONNECT_MS, FAILOVER, planFrameworks } from '../../../control-plane/reconcile/frameworks-pass.ts';
 import { KEEP_MIN_MS, planRetention, RETENTION_DEFAULTS } from '../../../control-plane/reconcile/retention-pass.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
-import { TASK_STATES } from '../../../shared/domain/task.ts';
+import { advance, isTerminal, TASK_STATES, type Task, type TaskState } from '../../../shared/domain/task.ts';
 import { applyPass } from '../../support/apply-plan.ts';
 import { aFramework, aJob, aLedger, anEntry, type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
 import { launchedTask } from '../../support/frameworks.ts';
@@ -113,6 +113,49 @@ describe('a framework', () => {
   });
 });
 
+describe('tasks that were launched as a group', () => {
+  const grouped = (name: string, state: TaskState, change: Partial<Task> = {}, together = 'one') => {
+    const task = launchedTask(ID, name, { state, ...change });
+    return { ...task, framework: { id: ID, name, acknowledged: 1, labels: {}, annotations: {}, together } };
+  };
+  const stopped = (...tasks: Task[]) =>
+    plan({}, { tasks }).actions.flatMap((action) => (action.type === 'stop-task' ? [action.task] : [action.type]));
+
+  it.each([...TASK_STATES.filter(isTerminal)])('are stopped once one is %s, unless that is a good end', (state) => {
+    const [one, two, three] = [grouped('one', state), grouped('two', 'running'), grouped('three', 'staging')];
+    const done = grouped('four', 'finished');
+    expect(stopped(two, one, done, three)).toEqual(state === 'finished' ? [] : [three.id, two.id]);
+  });
+
+  it('are left alone while all of them live, and so is whatever is of another one', () => {
+    expect(stopped(grouped('one', 'running'), grouped('two', 'staging'))).toEqual([]);
+    const other = grouped('other', 'running', {}, 'other');
+    const alone = launchedTask(ID, 'alone', { state: 'running' });
+    expect(stopped(grouped('one', 'failed'), other, alone, launchedTask(ID, 'failed', { state: 'failed' }))).toEqual(
+      [],
+    );
+  });
+
+  it('are stopped once, and say whose end was the first', () => {
+    const exited = (name: string, atMs: number) =>
+      advance(grouped(name, 'running'), { state: 'failed', atMs, reason: 'exited', message: `exited with ${atMs}` });
+    const left = grouped('three', 'running');
+    const tasks = [exited('one', T0 + 9), exited('two', T0 + 5), left];
+    const cluster = clusterOf({ frameworks: [aFramework()], tasks });
+    const planned = planFrameworks({ ...NO_OUTAGE, cluster, nowMs: T0 + 10 });
+    const reason = `"two", launched in one group with it, ended as failed: exited with ${T0 + 5}`;
+    const stop = { atMs: T0 + 10, by: 'berth', reason };
+    expect(planned.actions).toEqual([{ type: 'stop-task', task: left.id, stop }]);
+    expect(planFrameworks({ ...NO_OUTAGE, cluster: applyPass(cluster, planned), nowMs: T0 + 11 }).actions).toEqual([]);
+  });
+
+  it('end by themselves with a framework that is torn down', () => {
+    const tasks = [grouped('one', 'failed'), grouped('two', 'running')];
+    const { actions } = plan({ teardown: TEARDOWN }, { tasks });
+    expect(actions).toMatchObject([{ type: 'stop-task', stop: { by: 'alice' } }]);
+  });
+});
+
 function forgotten(literal: ClusterLiteral, nowMs: number, policy = RETENTION_DEFAULTS): string[] {
   const { actions } = planRetention({ cluster: clusterOf(literal), nowMs, policy });
   return actions.flatMap((action) =>
@@ -147,7 +190,7 @@ describe('what is kept of a framework', () => {
     const heard = ['b', 'c', 'd'].map((name) =>
       launchedTask(ID, name, {
         state: 'failed',
-        framework: { id: ID, name, acknowledged: 2, labels: {}, annotations: {} },
+        framework: { id: ID, name, acknowledged: 2, labels: {}, annotations: {}, together: null },
       }),
     );
     const tasks = [owed, ...heard];

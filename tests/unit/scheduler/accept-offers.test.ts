@@ -218,6 +218,17 @@ describe('launching a group', () => {
     expect(tasks.map(({ state }) => state)).toEqual(['staging', 'staging']);
   });
 
+  it('notes which tasks end together', () => {
+    const [c, d, e] = [launchRequest('c'), launchRequest('d'), launchRequest('e')];
+    const groups = [
+      { type: 'launch-group', tasks: fits },
+      { type: 'launch-group', tasks: [c] },
+    ] as const;
+    const { tasks } = done(accept([...groups, launchOf(d, e)]));
+    const [a] = tasks;
+    expect(tasks.map(({ framework }) => framework?.together)).toEqual([a?.id, a?.id, tasks[2]?.id, null, null]);
+  });
+
   it('starts none of it where one can not start, and says which', () => {
     const { tasks, ledger, filter } = done(
       accept([{ type: 'launch-group', tasks: [...fits, launchRequest('c', { gpus: 0.5 })] }]),
@@ -438,6 +449,15 @@ describe('launching what an executor runs', () => {
     expect(freeResources(ledger)).toMatchObject({ cpus: 3.8 });
     const later = done(accept([launchOf(hosted('b'))], { node, ledger: { ...ledger, offers: { [HALF.id]: HALF } } }));
     expect(later.tasks).toMatchObject([{ state: 'staging' }]);
+  });
+
+  it('finds its executor also once their framework is called otherwise', () => {
+    const { ledger } = done(accept([launchOf(runner())], { node }));
+    const standing = { ...ledger, offers: { [HALF.id]: HALF } };
+    const framework = aFramework({ name: 'sculptor' });
+    const { tasks } = done(accept([launchOf(hosted('a'))], { node, framework, ledger: standing }));
+    const executor = 'painter-runner-0-f000000000001-v1a0';
+    expect(tasks).toMatchObject([{ state: 'staging', template: { group: { executor } } }]);
   });
 
   it.each<[string, readonly LaunchRequest[], string]>([

@@ -3,6 +3,7 @@ import { explainTask } from '../../../control-plane/scheduler/explain.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { LEDGER_ENTRIES_MAX, type Ledger, TEMPLATES_BYTES_MAX } from '../../../shared/domain/ledger.ts';
+import type { MaintenanceTime } from '../../../shared/domain/maintenance.ts';
 import { type Epoch, NO_CONSENT, NO_ENGINE, type Node } from '../../../shared/domain/node.ts';
 import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/domain/placement-obstacle.ts';
 import type { Reservation } from '../../../shared/domain/reservation.ts';
@@ -19,6 +20,7 @@ import {
   aRole,
   aTask,
   aVolume,
+  aWindow,
   clusterOf,
   someResources,
   T0,
@@ -49,6 +51,13 @@ const CASES: readonly {
     cured: { ledger: { drain: null } },
     says: 'is being drained by bob',
     sums: 'is draining',
+  },
+  {
+    obstacle: 'maintenance',
+    refusing: { window: { startsAtMs: T0, durationMs: 60_000 } },
+    cured: { window: { startsAtMs: T0 - 60_000, durationMs: 60_000 } },
+    says: 'is out of service for maintenance until 2026-01-01T00:01:00.000Z',
+    sums: 'is out of service for maintenance',
   },
   {
     obstacle: 'node-unreachable',
@@ -235,11 +244,12 @@ interface Setup {
   readonly held?: readonly { readonly ports?: Record<string, number>; readonly index?: number }[];
   readonly dead?: boolean;
   readonly ahead?: Epoch['ahead'];
+  readonly window?: MaintenanceTime;
   readonly roles?: readonly Role[];
   readonly reservations?: readonly Reservation[];
 }
 
-function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead, ...rest }: Setup) {
+function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead, window, ...rest }: Setup) {
   const job = aJob({ spec: { groups: [group] } });
   const task = aTask(job);
   const holding = held.map((change) => aTask(other, { state: 'running', node: 'edge-1', ...change }));
@@ -255,6 +265,7 @@ function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = fal
     roles: rest.roles ?? [],
     jobs: [job, other],
     tasks: [task, ...holding],
+    maintenance: window === undefined ? [] : [aWindow(window)],
     dead: dead ? ['edge-1'] : [],
     epochs: { 'edge-1': { epoch: 1, unreachableSinceMs: null, ahead } },
   });

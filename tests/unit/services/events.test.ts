@@ -4,8 +4,9 @@ import { type EventBatch, watchEvents } from '../../../control-plane/services/ev
 import { submitJob } from '../../../control-plane/services/jobs.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import type { StopRequest } from '../../../shared/domain/job.ts';
+import { DEFAULT_SETTINGS } from '../../../shared/domain/settings.ts';
 import { restarted } from '../../../shared/domain/task.ts';
-import { aJob, aTask, T0 } from '../../support/builders.ts';
+import { aJob, aRole, aTask, T0 } from '../../support/builders.ts';
 import { ADMIN, callOf, caughtUp, specOf, startReplica, type TestReplica } from '../../support/replica.ts';
 
 const ALL = { types: null, role: null, job: null, task: null, node: null };
@@ -97,5 +98,31 @@ describe('a stream of events', () => {
     const names = batches.flatMap((batch) => batch.events.map((event) => event.job));
     expect(names).toEqual(['news']);
     expect(Math.min(...batches.map((batch) => batch.revision))).toBeGreaterThanOrEqual(ahead);
+  });
+});
+
+describe('what an operator sets', () => {
+  it('is told with who has set it for a role, and when it is taken back', () => {
+    const after = aRole('eng/ml', { weight: 2, limit: { cpus: 4, gpus: 1 }, updatedAtMs: T0 + 1, updatedBy: 'alice' });
+    const change = { kind: 'roles', key: keys.role('eng/ml'), id: 'eng/ml', revision: 9 } as const;
+    expect(eventsOf({ ...change, before: null, after })).toMatchObject([
+      {
+        type: 'role.set',
+        role: 'eng/ml',
+        message: 'alice has set it: weight 2, limit cpus=4,gpus=1, guarantee none',
+        at: '2026-01-01T00:00:00.001Z',
+      },
+    ]);
+    expect(eventsOf({ ...change, before: after, after: null })).toMatchObject([{ type: 'role.unset', role: 'eng/ml' }]);
+  });
+
+  it('is told for the cluster, as far as it is another than before', () => {
+    const change = { kind: 'settings', key: keys.settings, id: '', revision: 9 } as const;
+    const after = { ...DEFAULT_SETTINGS, gpuNodes: 'preferred', minAllocatable: [{ cpus: 1 }] } as const;
+    expect(eventsOf({ ...change, before: null, after })).toMatchObject([
+      { type: 'settings.set', role: null, message: 'gpuNodes is "preferred", minAllocatable is [{"cpus":1}]' },
+    ]);
+    expect(eventsOf({ ...change, before: after, after: null })).toMatchObject([{ type: 'settings.set' }]);
+    expect(eventsOf({ ...change, before: null, after: { ...DEFAULT_SETTINGS } })).toEqual([]);
   });
 });

@@ -17,6 +17,7 @@ import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
 import { endOffers } from '../../../shared/domain/ledger.ts';
 import type { SubscriptionInput } from '../../../shared/protocol/framework.ts';
+import { present } from '../../../shared/util/assert.ts';
 import { aFramework } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
@@ -547,4 +548,36 @@ describe('a stream whose record is put by a write that nobody hears of', () => {
   async function isOnRecord(id: string): Promise<boolean> {
     return (await store.get(keys.connection(id))).keyValue !== null;
   }
+});
+
+describe('a stream whose record went with its lease', () => {
+  it('ends where another replica has opened one meanwhile, and leaves that one alone', async () => {
+    const id = await joined();
+    let second: FrameworkReader | null = null;
+    let isLate = false;
+    const late: Store = changed(store, {
+      async transact(transaction) {
+        const isPut = transaction.writes.some(({ type, key }) => type === 'put' && key === keys.connection(id));
+        if (isLate && isPut) {
+          isLate = false;
+          second = await FrameworkReader.open(b, id, 1);
+        }
+        return store.transact(transaction);
+      },
+    });
+    const side = await startSide(late, 'c');
+    const first = await FrameworkReader.open(side, id, 1);
+    await first.next();
+    isLate = true;
+    await store.transact({ compares: [], writes: [{ type: 'delete', key: keys.connection(id) }] });
+    expect(await first.next()).toMatchObject({ type: 'superseded', session: 1 });
+    expect(await first.next()).toBeNull();
+    await caughtUp(a.replica.ctx);
+    expect(a.replica.ctx.mirror.snapshot.connections.get(id)).toMatchObject({ replica: 'b' });
+    const followed = present(second as FrameworkReader | null, 'the stream on the other replica');
+    expect(await followed.next()).toMatchObject({ type: 'subscribed' });
+    await a.hand.offer(id);
+    expect(await followed.next()).toMatchObject({ type: 'offers' });
+    side.stop();
+  });
 });

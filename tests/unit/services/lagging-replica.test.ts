@@ -6,9 +6,9 @@ import { commitStatuses, registerNode } from '../../../control-plane/services/ag
 import { acknowledgeUpdates, killTask, reconcile } from '../../../control-plane/services/framework-calls.ts';
 import { subscribe } from '../../../control-plane/services/frameworks.ts';
 import { submitJob } from '../../../control-plane/services/jobs.ts';
-import type { Store, WatchRequest } from '../../../control-plane/store/contract.ts';
 import type { TaskStatus } from '../../../shared/protocol/agent.ts';
 import { Hand, subscriptionOf } from '../../support/frameworks.ts';
+import { HeldUpStore } from '../../support/held-up-store.ts';
 import {
   ADMIN,
   callOf,
@@ -23,49 +23,27 @@ import {
 const clock = new SystemClock();
 const NODE = 'edge-1';
 
-/** Whether the second replica's watch is held up, and how to let it go on. */
-let held: { readonly until: Promise<void>; readonly release: () => void } | null;
+/** By which the second replica is held up. */
+let held: HeldUpStore;
 let current: TestReplica;
 let lagging: TestReplica;
 
 beforeEach(async () => {
-  held = null;
   const store = new MemoryStore({ clock });
   current = await startReplica({ store, clock, id: 'current' });
-  lagging = await startReplica({ store: heldUp(store), clock, id: 'lagging' });
+  held = new HeldUpStore(store);
+  lagging = await startReplica({ store: held.store, clock, id: 'lagging' });
 });
 afterEach(() => {
-  held?.release();
+  held.release();
   current.stop();
   lagging.stop();
 });
 
-function heldUp(store: MemoryStore): Store {
-  return new Proxy(store, {
-    get(target, name) {
-      if (name === 'watch') return (request: WatchRequest) => watchHeldUp(target, request);
-      const member: unknown = Reflect.get(target, name);
-      return typeof member === 'function' ? member.bind(target) : member;
-    },
-  });
-}
-
-async function* watchHeldUp(store: MemoryStore, request: WatchRequest) {
-  for await (const batch of store.watch(request)) {
-    await held?.until;
-    yield batch;
-  }
-}
-
-function holdUp(): void {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  held = { until: promise, release: resolve };
-}
-
 async function placedBehindItsBack(): Promise<{ epoch: number; task: string }> {
   const { epoch } = await registerNode(current.ctx, JOINER, { node: nodeOf(NODE), seen: null, tasks: [] });
   await caughtUp(lagging.ctx);
-  holdUp();
+  held.holdUp();
   await submitJob(current.ctx, callOf(), specOf());
   await current.settle();
   const [task] = current.ctx.mirror.snapshot.tasks.keys();
@@ -80,7 +58,7 @@ it('takes in the status of a task that it has not seen yet', async () => {
   const { epoch, task } = await placedBehindItsBack();
   expect(lagging.ctx.mirror.snapshot.tasks.get(task)?.node ?? null).toBeNull();
   const answer = commitStatuses(lagging.ctx, { node: NODE, epoch }, { statuses: [running(task)], released: [] });
-  held?.release();
+  held.release();
   expect((await answer).results).toEqual(['committed']);
 });
 
@@ -96,7 +74,7 @@ it('says of no task that a framework does not have it before it has caught up', 
   await registerNode(current.ctx, JOINER, { node: nodeOf(NODE), seen: null, tasks: [] });
   const { id } = (await subscribe(current.ctx, callOf(), subscriptionOf())).body;
   await caughtUp(lagging.ctx);
-  holdUp();
+  held.holdUp();
   const task = await new Hand(current.ctx).launch(id, 'one', { state: 'running' });
   const of = { id, session: 1 };
   const asked = [
@@ -104,7 +82,7 @@ it('says of no task that a framework does not have it before it has caught up', 
     killTask(lagging.ctx, callOf(), { ...of, name: 'one', graceSeconds: null }),
     acknowledgeUpdates(lagging.ctx, ADMIN, { ...of, updates: [`${task.id}:1`] }),
   ] as const;
-  held?.release();
+  held.release();
   const [{ updates }, { body }, { results }] = await Promise.all(asked);
   expect([updates[0]?.state, body.state, results]).toEqual(['running', 'running', ['acknowledged']]);
 });
@@ -112,9 +90,9 @@ it('says of no task that a framework does not have it before it has caught up', 
 it('refuses no session that it has not heard of yet', async () => {
   const { id } = (await subscribe(current.ctx, callOf(), subscriptionOf())).body;
   await caughtUp(lagging.ctx);
-  holdUp();
+  held.holdUp();
   await subscribe(current.ctx, callOf(), subscriptionOf({ id }));
   const asked = reconcile(lagging.ctx, ADMIN, { id, session: 2, names: null });
-  held?.release();
+  held.release();
   expect((await asked).updates).toEqual([]);
 });

@@ -3,17 +3,20 @@ import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import type { Principal } from '../../../control-plane/auth/principal.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
-import { subscribe } from '../../../control-plane/services/frameworks.ts';
+import { subscribe, updateFramework } from '../../../control-plane/services/frameworks.ts';
 import { type HeldOfferFilter, listOffers } from '../../../control-plane/services/held-offers.ts';
 import { drainNode } from '../../../control-plane/services/nodes.ts';
 import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../../control-plane/services/offer-wishes.ts';
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
+import { setSettings } from '../../../control-plane/services/settings.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
+import { DEFAULT_SETTINGS, type Settings } from '../../../shared/domain/settings.ts';
 import { type AcceptInput, acceptSchema, offerWishSchema } from '../../../shared/protocol/offers.ts';
+import { present } from '../../../shared/util/assert.ts';
 import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { Hand, overtaken, subscriptionOf } from '../../support/frameworks.ts';
@@ -129,6 +132,24 @@ describe('accepting offers', () => {
     const record = a.ctx.mirror.snapshot.tasks.get(`painter-large-0-${framework}-v1a0`);
     expect(record).toMatchObject({ state: 'error', node: null, framework: { name: 'large', acknowledged: 1 } });
     expect(Object.keys(ledgerOf().entries)).toHaveLength(1);
+  });
+
+  it('launches a group whose tasks end together, whatever the next is that is launched with it', async () => {
+    await offered('0-0-0');
+    const group = { type: 'launch-group' as const, tasks: ['one', 'two', 'three'].map((name) => described(name, 0.1)) };
+    const { body } = await accept({ operations: [group, ...launch('alone')] });
+    const [one, two, three, alone] = body.tasks.map(({ id }) => id);
+    for (const id of [one, two, three, alone]) await hand.report(present(id, 'a task'), 'running');
+    await hand.report(present(one, 'one'), 'finished');
+    await a.settle();
+    await bothCaughtUp();
+    const stops = () => [two, three, alone].map((id) => ledgerOf().entries[id ?? '']?.stop?.reason ?? null);
+    expect(stops()).toEqual([null, null, null]);
+    await hand.report(present(three, 'three'), 'failed');
+    await a.settle();
+    await bothCaughtUp();
+    const reason = '"three", launched in one group with it, ended as failed: it is failed';
+    expect(stops()).toEqual([reason, null, null]);
   });
 
   it('of two at once, on two replicas, carries one out and tells the other one why not', async () => {
@@ -369,6 +390,66 @@ describe('accepting offers', () => {
     });
     await bothCaughtUp();
     expect(ledgerOf().entries).toEqual({});
+  });
+
+  it('uses no name again that a task has, whatever the framework was called when it launched it', async () => {
+    await offered('0-0-0');
+    await accept({ operations: launch('web') });
+    const { id: _id, ...wishes } = subscriptionOf({ name: 'sculptor', roles: ['eng'] });
+    await updateFramework(a.ctx, callOf(ALICE), { id: framework, session: 1 }, wishes);
+    await offered('0-0-1');
+    await expect(accept({ offers: ['0-0-1'], operations: launch('db', 'web') })).rejects.toMatchObject({
+      code: 'already-exists',
+      faults: [{ path: '/operations/0/tasks/1/task' }],
+    });
+  });
+
+  describe('of a node with GPUs', () => {
+    const set = (gpuNodes: Settings['gpuNodes']) =>
+      setSettings(b.ctx, callOf(), { ...DEFAULT_SETTINGS, gpuNodes }, { ifVersion: null });
+    const refused = {
+      code: 'offer-gone',
+      message: expect.stringContaining(
+        'its node "edge-1" has GPUs and is kept for frameworks with the capability "gpus"',
+      ),
+    };
+
+    beforeEach(async () => {
+      await hand.ledger('edge-1', (ledger) => ({ ...ledger, total: { ...ledger.total, gpus: 2 } }));
+      await set('unrestricted');
+      await offered('0-0-0');
+    });
+
+    it('counts as long as the node is for everybody', async () => {
+      expect(await accept({ operations: launch('web') })).toMatchObject({ body: { tasks: [{ state: 'staging' }] } });
+    });
+
+    it('counts no more once such nodes are kept for those that ask for GPUs', async () => {
+      await set('restricted');
+      await bothCaughtUp();
+      await expect(accept({ operations: launch('web') })).rejects.toMatchObject(refused);
+      await subscribe(a.ctx, callOf(ALICE), subscriptionOf({ id: framework, roles: ['eng'], capabilities: ['gpus'] }));
+      await bothCaughtUp();
+      await offered('0-0-0');
+      expect(await accept({ session: 2, operations: launch('web') })).toMatchObject({ status: 200 });
+    });
+
+    it('counts no more when that is set just before it is committed', async () => {
+      let isSet = false;
+      const racing: Store = changed(store, {
+        async transact(transaction) {
+          if (!isSet && transaction.writes.some(({ key }) => key === keys.ledger('edge-1'))) {
+            isSet = true;
+            await set('restricted');
+          }
+          return store.transact(transaction);
+        },
+      });
+      const on = { ...a, ctx: { ...a.ctx, store: racing } };
+      await expect(accept({ operations: launch('web') }, { on })).rejects.toMatchObject(refused);
+      await bothCaughtUp();
+      expect(ledgerOf().entries).toEqual({});
+    });
   });
 
   it('is for the framework itself', async () => {

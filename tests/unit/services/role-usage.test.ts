@@ -49,7 +49,7 @@ describe('the usage of roles', () => {
           roles: [aRole('a', { weight: 2 })],
           settings: { excludedFromShares: excluded },
         });
-        const tree = new RoleTree(cluster, new RoundMemory().usageOf(cluster));
+        const tree = new RoleTree(cluster, new RoundMemory().usageOf(cluster, 0));
         for (const path of ['a', 'a/b', 'a/b/c', 'd']) {
           const node = tree.role(path);
           const held = totalUsage(roleUsages(cluster).get(path) ?? NO_USAGE);

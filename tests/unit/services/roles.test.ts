@@ -17,6 +17,7 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import { claimRound } from '../../../control-plane/store/round-claim.ts';
 import type { Offer } from '../../../shared/domain/offer.ts';
+import type { Task } from '../../../shared/domain/task.ts';
 import {
   aFramework,
   aJob,
@@ -27,6 +28,7 @@ import {
   aRole,
   aTask,
   clusterOf,
+  T0,
 } from '../../support/builders.ts';
 import {
   ADMIN,
@@ -305,6 +307,34 @@ describe('the view of a role', () => {
       fairShare: 0.5,
       frameworks: [framework.id],
       share: { scalar: null, dominant: 0 },
+    });
+  });
+
+  it('says since when each sort has been held for longest, and when the last offer ends', () => {
+    const at = (ms: number) => new Date(ms).toISOString();
+    const other = aTask(job, { index: 2, state: 'running', node: 'edge-1' });
+    const placed = (task: Task, atMs: number): Task => ({
+      ...task,
+      history: [...task.history.slice(0, 1), { state: 'staging', atMs, reason: 'placed', message: '' }],
+    });
+    const ledger = aLedger({
+      entries: [anEntry(job, running), anEntry(job, other)],
+      offers: [
+        anOffer({ id: '1-1-0', role: 'eng', madeAtMs: T0 + 1, expiresAtMs: T0 + 5 }),
+        anOffer({ id: '1-1-1', role: 'eng', madeAtMs: T0 + 2, expiresAtMs: T0 + 9 }),
+      ],
+      reservations: [aReservation({ id: 'r1', role: 'eng', atMs: T0 + 3 })],
+    });
+    const tasks = [placed(running, T0 + 8), placed(other, T0 + 7)];
+    const cluster = clusterOf({ ledgers: [ledger], jobs: [job], tasks });
+    const view = (path: string) => new RoleBook(cluster).view(path, 0).held;
+    expect(view('eng/ml')).toMatchObject({
+      since: { tasks: at(T0 + 7), offers: null, reservations: null },
+      offersUntil: null,
+    });
+    expect(view('eng')).toMatchObject({
+      since: { tasks: at(T0 + 7), offers: at(T0 + 1), reservations: at(T0 + 3) },
+      offersUntil: at(T0 + 9),
     });
   });
 

@@ -83,6 +83,16 @@ test('a value that could not be read again is not written', () => {
   );
 });
 
+test('a task of a framework that an older program wrote is of no group and has no annotations', () => {
+  const framework = { id: 'f000000000001', name: 'one', acknowledged: 1, labels: {} };
+  const text = JSON.stringify({ v: 1, ...aTask(aJob()), framework });
+  expect(decodeRecord('tasks', '/berth/tasks/x', text).framework).toEqual({
+    ...framework,
+    annotations: {},
+    together: null,
+  });
+});
+
 test('a write carries its lease only when it has one', () => {
   const text = encodeRecord('alive', { epoch: 1 });
   expect(putRecord('alive', 'k', { epoch: 1 })).toEqual({ type: 'put', key: 'k', value: text });

@@ -51,6 +51,19 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
     value: { jobUid: job.uid, version: 1, spec: job.spec, createdAtMs: T0, createdBy: 'alice' },
   },
   tasks: { key: keys.task(task.id), value: { ...task, exitCode: 137, stop: job.stop } },
+  maintenance: {
+    key: keys.maintenance('edge-1'),
+    value: {
+      id: 'w1',
+      node: 'edge-1',
+      startsAtMs: T0,
+      durationMs: 60_000,
+      setAtMs: T0,
+      setBy: 'alice',
+      begunAtMs: T0,
+      answers: { f000000000001: { answer: 'accepts', atMs: T0, askAgainAtMs: T0 + 5000 } },
+    },
+  },
   frameworks: {
     key: keys.framework('f000000000001'),
     value: aFramework({ minAllocatable: { default: [{ cpus: 1 }] } }),
