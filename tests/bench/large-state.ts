@@ -84,5 +84,9 @@ function taskOf(at: number, jobs: readonly Job[], frameworks: readonly Framework
   const framework = frameworks[place % FRAMEWORKS] ?? aFramework();
   const task = launchedTask(framework.id, `paint-${at}`, placed);
   const annotations = { mesos: JSON.stringify(TASK_NOTES) };
-  return { ...task, framework: { id: framework.id, name: `paint-${at}`, acknowledged: 2, labels: {}, annotations } };
+  return { ...task, framework: { ...launchedBy(framework), name: `paint-${at}`, annotations } };
+}
+
+function launchedBy({ id }: Framework) {
+  return { id, acknowledged: 2, labels: {}, together: null };
 }

@@ -382,7 +382,7 @@ describe('states of tasks', () => {
 describe('tasks of frameworks', () => {
   const launched = (notes: object, change: Partial<Task> = {}): Task => {
     const task = launchedTask(MINE, 'My Task/1', { state: 'running', ...change });
-    const framework = { id: MINE, name: 'My Task/1', acknowledged: 1, labels: { own: 'yes' } };
+    const framework = { id: MINE, name: 'My Task/1', acknowledged: 1, labels: { own: 'yes' }, together: null };
     return { ...task, framework: { ...framework, annotations: { mesos: JSON.stringify(notes) } } };
   };
   const shownTask = (task: Task) =>
