@@ -14,6 +14,7 @@ import { addReservationCommands } from './reservation.ts';
 
 interface DrainFlags {
   readonly deadline?: number;
+  readonly grace?: number;
   readonly undo?: boolean;
   readonly wait?: boolean;
 }
@@ -67,6 +68,11 @@ export function addNodeCommands(program: Command, io: Io, finish: (exitCode: num
     .option(
       '--deadline <duration>',
       'stop what still runs after this time (default: let everything end by itself)',
+      durationSeconds,
+    )
+    .option(
+      '--grace <duration>',
+      'kill what is stopped after this time at the latest (default: each in its own time)',
       durationSeconds,
     )
     .option('--undo', 'let it have tasks again')
@@ -167,7 +173,10 @@ async function drain({ client, printer, io }: Session, id: string, flags: DrainF
     printer.note(`node ${id} is no longer drained (${undone.state})`);
     return EXIT.ok;
   }
-  let node = await client.nodes.drain(id, { deadlineSeconds: flags.deadline ?? null });
+  let node = await client.nodes.drain(id, {
+    deadlineSeconds: flags.deadline ?? null,
+    ...(flags.grace !== undefined && { graceSecondsMax: flags.grace }),
+  });
   printer.note(`draining node ${id}: ${counted(node.tasks, 'task')} on it`);
   const leave = new AbortController();
   const restore = io.onInterruption(() => leave.abort());
