@@ -260,7 +260,8 @@ export class Life {
 
   /** Some notices it leaves unanswered. */
   async #answerNotice(notice: string): Promise<void> {
-    const { random } = this.#parts;
+    // Of its own, so that what else it does stays as it is.
+    const random = this.#parts.random.split(notice);
     const acting = this.#acting;
     if (acting === null || random.chance(0.3)) return;
     const said = { notice, answer: random.pick(['accepts', 'declines'] as const), refuseSeconds: random.pick([1, 10]) };

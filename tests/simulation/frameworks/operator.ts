@@ -22,7 +22,10 @@ export interface OperatorParts {
   readonly truth: Truth;
 }
 
-const WEIGHTS = { setRole: 10, unsetRole: 2, setSettings: 3, reserve: 3, unreserve: 3, maintain: 6, clear: 2 } as const;
+const WEIGHTS = { setRole: 10, unsetRole: 2, setSettings: 3, reserve: 3, unreserve: 3 } as const;
+/** That a request is about when a node is out of service, and then that it takes that back. */
+const MAINTENANCE_CHANCE = 0.12;
+const CLEAR_CHANCE = 0.25;
 const PAUSE_MS: readonly [number, number] = [500, 12_000];
 const RETRY_MS = 500;
 
@@ -61,6 +64,8 @@ export class Operator {
   }
 
   async #request(random: SeededRandom): Promise<void> {
+    const maintenance = random.split('maintenance');
+    if (maintenance.chance(MAINTENANCE_CHANCE)) return this.#maintain(maintenance);
     const kind = random.weighted(WEIGHTS);
     switch (kind) {
       case 'setRole':
@@ -73,10 +78,6 @@ export class Operator {
         return this.#reserve(random);
       case 'unreserve':
         return this.#unreserve(random);
-      case 'maintain':
-        return this.#maintain(random);
-      case 'clear':
-        return this.#clear(random.pick(this.#parts.nodes));
       default:
         return kind satisfies never;
     }
@@ -128,8 +129,9 @@ export class Operator {
 
   async #maintain(random: SeededRandom): Promise<void> {
     const node = random.pick(this.#parts.nodes);
+    if (random.chance(CLEAR_CHANCE)) return this.#clear(node);
     const inMs = random.pick([0, 0, 2000, 10_000]);
-    const durationMs = random.pick([null, 1000, 5000, 20_000]);
+    const durationMs = random.pick([null, 1000, 1000, 5000, 5000, 20_000]);
     await this.#write(`maintain ${node} in ${inMs} ms for ${durationMs} ms`, (ctx, call) =>
       setMaintenance(ctx, call, node, { startsAtMs: ctx.clock.now() + inMs, durationMs }),
     );
