@@ -132,8 +132,8 @@ export const PLANTED_BUGS = {
   'blind-to-maintenance': { breaks: [9, 10], seedsMax: 40, driverMirror: blindToMaintenance },
   /** Acknowledgements are committed without comparing the task's record. */
   'blind-acknowledge': {
-    breaks: [4],
-    seedsMax: 40,
+    breaks: [4, 5],
+    seedsMax: 100,
     store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, withoutHeardCompares)),
   },
   /** To acknowledge one update acknowledges those after it as well, which are never told then. */
