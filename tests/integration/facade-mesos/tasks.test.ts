@@ -282,6 +282,43 @@ describe('an ACCEPT', () => {
     }
   });
 
+  it('carries each operation out by itself, and says what became of those with an id', async () => {
+    const { client, offer } = await offered({ role: 'eng', principal: 'admin' });
+    const reserve = (id: string, resources: object[]) => ({
+      type: 'RESERVE',
+      id: { value: id },
+      reserve: { resources },
+    });
+    const dynamic = { role: 'eng', reservation: { principal: 'admin' } };
+    const operations = [
+      reserve('good', [{ ...scalar('cpus', 0.5), ...dynamic }]),
+      reserve('large', [{ ...scalar('cpus', 64), ...dynamic }]),
+      launching(taskInfo('wall')),
+    ];
+    await client.accepted(accepting([offer.id], operations));
+    const told = [await client.until('UPDATE_OPERATION_STATUS'), await client.until('UPDATE_OPERATION_STATUS')];
+    const states = told.map(({ update_operation_status: { status: one } }) => [
+      one.operation_id.value,
+      one.state,
+      one.uuid,
+    ]);
+    expect(states.sort()).toEqual([
+      ['good', 'OPERATION_FINISHED', undefined],
+      ['large', 'OPERATION_ERROR', undefined],
+    ]);
+    const [ledger] = a.replica.ctx.mirror.snapshot.ledgers.values();
+    expect(Object.values(ledger?.reservations ?? {})).toMatchObject([{ role: 'eng', scalars: { cpus: 0.5 } }]);
+    expect(tasks()).toEqual(['wall']);
+  });
+
+  it('with an operation on offers that do not stand says that it was dropped', async () => {
+    const { client } = await offered();
+    const reserve = { type: 'RESERVE', id: { value: 'op' }, reserve: { resources: [scalar('cpus', 0.5)] } };
+    await client.accepted(accepting([{ value: '9-9-9' }], [reserve]));
+    const { status: told } = (await client.until('UPDATE_OPERATION_STATUS')).update_operation_status;
+    expect(told).toMatchObject({ operation_id: { value: 'op' }, state: 'OPERATION_DROPPED' });
+  });
+
   it('of an offer that was accepted is answered like any other of one that does not stand', async () => {
     const { client, offer } = await launched({}, taskInfo('wall'));
     await client.accepted(accepting([offer.id], [launching(taskInfo('door'))]));
