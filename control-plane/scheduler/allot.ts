@@ -13,14 +13,14 @@ import type { BuiltInScheduler } from './framework.ts';
 import { type HungryClient, hungryClients } from './hungry.ts';
 import { areGpuNodesKept } from './kept-gpu-nodes.ts';
 import { clientKey, type LedgerSums } from './ledger-sums.ts';
-import { type Pool, setLevels } from './levels.ts';
+import { type Pool, setLevels, setLevelsBelow } from './levels.ts';
 import { type DraftedOffer, Offering } from './offering.ts';
 import type { PlannedPlacement } from './plan.ts';
 import type { Client, RoleTree } from './role-tree.ts';
 import { Shelf, ShelfNode } from './shelf.ts';
 import { isEnough } from './slice.ts';
 import type { Survey } from './survey.ts';
-import { Turns } from './turns.ts';
+import { type Contender, Turns } from './turns.ts';
 import type { LeftWanting } from './unfair-withdrawals.ts';
 import type { WantedTask } from './wanted.ts';
 
@@ -56,9 +56,14 @@ interface Taker {
   readonly hungry: HungryClient | null;
   /** What its tasks ask for together; null: as much as there is. */
   readonly demand: Amounts | null;
+  /** What of it hasn't been given yet. */
+  readonly unmet: Amounts | null;
   /** Nothing is left for it. */
   isDone: boolean;
 }
+
+/** What became of somebody's turn. */
+type Turn = 'served' | 'at-level' | 'done';
 
 class Allotting {
   readonly #survey: Survey;
@@ -85,10 +90,8 @@ class Allotting {
   run(): Allotment {
     this.#giveReserved();
     if (this.#roles.hasGuarantees) this.#giveGuaranteed();
-    for (let round = 0; round <= LEVELS_MAX && !this.#isCutOff; round += 1) {
-      const isLast = round === LEVELS_MAX;
-      if (!this.#giveFair(isLast)) break;
-    }
+    for (let levels = 0; levels < LEVELS_MAX && this.#giveFair({ isLast: false }); levels += 1);
+    this.#giveFair({ isLast: true });
     return {
       placements: this.#placements,
       offers: this.#offering.drafts,
@@ -151,28 +154,43 @@ class Allotting {
     this.#offering.startOver();
   }
 
-  /** False: nobody got anything. */
-  #giveFair(isLast: boolean): boolean {
+  /** False: nobody got anything. That may be since those below the level can't use what is left, so others still can. */
+  #giveFair({ isLast }: { readonly isLast: boolean }): boolean {
+    if (this.#isCutOff) return false;
     const takers = [...this.#takers.values()].filter((taker) => this.#mayTake(taker));
     if (takers.length === 0) return false;
+    const pool = this.#pool();
     const turns = new Turns(
       this.#roles.root,
       takers.map(({ client }) => client),
+      (contender, isLastTime) => {
+        if (isLastTime) liftLevelsBelow(contender);
+        else setLevelsBelow(this.#roles, contender, pool);
+        this.#offering.startOver();
+      },
     );
-    const pool = this.#pool();
-    if (!isLast) setLevels(this.#roles, turns.root, pool);
-    else for (const { client } of takers) liftLevels(client);
+    if (isLast) liftLevelsBelow(turns.root);
+    else setLevels(this.#roles, turns.root, pool);
     this.#offering.startOver();
     const hasTasks = takers.some(({ scheduler }) => scheduler !== null);
-    const give = (taker: Taker) => {
-      if (taker.hungry !== null) return this.#giveOffer(taker.hungry);
-      return isBelowLevel(taker.client) && this.#place(taker);
-    };
-    return this.#play(turns, give, () => !hasTasks && this.#offering.isEmpty);
+    return this.#play(
+      turns,
+      (taker) => this.#giveToLevel(taker),
+      () => !hasTasks && this.#offering.isEmpty,
+    );
+  }
+
+  #giveToLevel(taker: Taker): Turn {
+    if (!isBelowLevel(taker.client)) return 'at-level';
+    const isGiven = taker.hungry === null ? this.#place(taker) : this.#giveOffer(taker.hungry);
+    // Rooms only shrink: what is of no use to it now won't be later.
+    if (!isGiven) taker.isDone = true;
+    return isGiven ? 'served' : 'done';
   }
 
   #mayTake({ hungry, isDone }: Taker): boolean {
-    return hungry === null ? !isDone : hungry.allowance.offers > 0 && !this.#offering.isEmpty;
+    if (isDone) return false;
+    return hungry === null || (hungry.allowance.offers > 0 && !this.#offering.isEmpty);
   }
 
   #giveOffer(hungry: HungryClient): boolean {
@@ -193,6 +211,7 @@ class Allotting {
       return false;
     }
     this.#placements.push(placement);
+    if (taker.unmet !== null) accumulate(taker.unmet, this.#roles.names.amountsOf(placement.entry.resources), -1);
     const room = this.#survey.roomById(placement.node);
     if (room !== null) this.#offering.touched(room);
     return true;
@@ -205,21 +224,20 @@ class Allotting {
         this.#roles.root,
         takers.map(({ client }) => client),
       ),
-      give,
+      (taker) => (give(taker) ? 'served' : 'done'),
     );
   }
 
   /** `isOver`: nothing is left for anybody, whoever still waits for a turn. */
-  #play(turns: Turns, give: (taker: Taker) => boolean, isOver: () => boolean = () => false): boolean {
+  #play(turns: Turns, give: (taker: Taker) => Turn, isOver: () => boolean = () => false): boolean {
     let hasGiven = false;
     for (let client = turns.first(); client !== null && !isOver(); client = turns.first()) {
       const taker = this.#takers.get(client);
-      if (taker !== undefined && give(taker)) {
-        hasGiven = true;
-        turns.served();
-      } else {
-        turns.drop();
-      }
+      const turn = taker === undefined ? 'done' : give(taker);
+      if (turn === 'served') turns.served();
+      else if (turn === 'at-level') turns.rest();
+      else turns.drop();
+      hasGiven ||= turn === 'served';
     }
     return hasGiven;
   }
@@ -233,8 +251,8 @@ class Allotting {
     return {
       amounts: left,
       partMax: ({ client }) => {
-        const demand = client === null ? null : (this.#takers.get(client)?.demand ?? null);
-        return demand === null ? 1 : this.#partOf(demand, left);
+        const unmet = client === null ? null : (this.#takers.get(client)?.unmet ?? null);
+        return unmet === null ? 1 : this.#partOf(unmet, left);
       },
     };
   }
@@ -255,27 +273,32 @@ function isBelowLevel({ level, share, role }: Client): boolean {
   return true;
 }
 
-function liftLevels(client: Client): void {
-  client.level = Number.POSITIVE_INFINITY;
-  client.role.group.level = Number.POSITIVE_INFINITY;
-  for (let node = client.role; node.parent !== null; node = node.parent) node.level = Number.POSITIVE_INFINITY;
+function liftLevelsBelow({ below }: Contender): void {
+  for (const one of below) {
+    one.member.level = Number.POSITIVE_INFINITY;
+    liftLevelsBelow(one);
+  }
 }
 
 function frameworkTaker(hungry: HungryClient): Taker {
-  return { client: hungry.client, scheduler: null, hungry, demand: null, isDone: false };
+  return { client: hungry.client, scheduler: null, hungry, demand: null, unmet: null, isDone: false };
 }
 
 function builtInTakers(survey: Survey, wanted: readonly WantedTask[]): Taker[] {
   if (wanted.length === 0) return [];
   const { roles } = survey;
   const offer = { rooms: survey.givingRooms(), nodesTotal: survey.joined };
-  return [...Map.groupBy(wanted, ({ job }) => job.spec.role)].map(([role, tasks]) => ({
-    client: roles.client(role, null),
-    scheduler: batchFramework(offer, tasks),
-    hungry: null,
-    demand: demandOfAll(tasks, roles),
-    isDone: false,
-  }));
+  return [...Map.groupBy(wanted, ({ job }) => job.spec.role)].map(([role, tasks]) => {
+    const demand = demandOfAll(tasks, roles);
+    return {
+      client: roles.client(role, null),
+      scheduler: batchFramework(offer, tasks),
+      hungry: null,
+      demand,
+      unmet: [...demand],
+      isDone: false,
+    };
+  });
 }
 
 function demandOfAll(tasks: readonly WantedTask[], { names }: RoleTree): Amounts {

@@ -16,12 +16,23 @@ export interface Pool {
 
 /** Sets the level of everybody below. Those that can use less than what they would get have none. */
 export function setLevels(tree: RoleTree, root: Contender, pool: Pool): void {
+  measure(root, pool);
+  distribute(root, 1, fillingOf(tree, pool));
+}
+
+/** The same below one of those that have a level, by what it takes to get there. */
+export function setLevelsBelow(tree: RoleTree, contender: Contender, pool: Pool): void {
+  measure(contender, pool);
+  const filling = fillingOf(tree, pool);
+  distribute(contender, partTo(contender, filling), filling);
+}
+
+function fillingOf(tree: RoleTree, pool: Pool): Filling {
   const places = tree.counted.flatMap((place) => {
     const amount = amountAt(pool.amounts, place);
     return amount > 0 ? [{ place, amount, total: amountAt(tree.total, place) }] : [];
   });
-  measure(root, pool);
-  distribute(root, 1, { tree, pool, places });
+  return { tree, pool, places };
 }
 
 interface PoolPlace {
@@ -68,7 +79,7 @@ function distribute(contender: Contender, part: number, filling: Filling): void 
   for (const one of below) {
     one.member.level = level;
     if (one.below.length === 0) continue;
-    distribute(one, level === Number.POSITIVE_INFINITY ? one.partMax : partAt(one, level, filling), filling);
+    distribute(one, partTo(one, filling), filling);
   }
 }
 
@@ -133,9 +144,11 @@ function partsAt({ values, each }: Slopes, level: number): number {
   return sum;
 }
 
-/** Which part of the pool takes this one to the level. */
-function partAt({ member, partMax }: Contender, level: number, { places }: Filling): number {
+/** Which part of the pool takes this one to its level. */
+function partTo({ member, partMax }: Contender, { places }: Filling): number {
+  const { level } = member;
   let part = partMax;
+  if (level === Number.POSITIVE_INFINITY) return part;
   for (const { place, amount, total } of places) {
     part = Math.min(part, (level * member.weight * total - amountAt(member.charged, place)) / amount);
   }

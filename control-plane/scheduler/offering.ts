@@ -6,17 +6,10 @@
 import type { FrameworkId, NodeId } from '../../shared/domain/ids.ts';
 import { LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX } from '../../shared/domain/ledger.ts';
 import { isCovered, LEDGER_OFFERS_MAX } from '../../shared/domain/offer.ts';
-import {
-  addResources,
-  countPorts,
-  type Resources,
-  scalarNames,
-  scalarOf,
-  sumResources,
-} from '../../shared/domain/resources.ts';
+import { addResources, countPorts, type Resources, scalarNames, scalarOf } from '../../shared/domain/resources.ts';
 import { type Amounts, amountAt, sameAmounts } from './amounts.ts';
 import type { HungryClient } from './hungry.ts';
-import { usableReservations } from './reserved.ts';
+import { besideReserved, type ReservedPart, reservedPart, withReserved } from './reserved.ts';
 import type { Client, Member, RoleNode, RoleTree } from './role-tree.ts';
 import { OFFER_BYTES_MAX, type Part, type Room } from './room.ts';
 import type { Shelf, ShelfNode } from './shelf.ts';
@@ -123,16 +116,15 @@ export class Offering {
 
   /** What is reserved for its role on this node. */
   giveReserved(hungry: HungryClient, node: ShelfNode): boolean {
-    const { room } = node;
-    const usable = usableReservations(room.reserved, hungry.client.role.path)
-      .map(({ id, free }) => ({ id, free: positive({ ...free, ports: [] }) }))
-      .filter(({ free }) => this.#roles.names.amountsOf(free).some((amount) => amount > 0));
-    if (usable.length === 0) return false;
-    const resources = sumResources(usable.map(({ free }) => free));
-    if (!isEnough(this.#roles.names.amountsOf(resources), hungry.minimums)) return false;
-    if (isRefused(node, hungry, resources)) return false;
-    const reserved = Object.fromEntries(usable.map(({ id, free: { ports: _, ...scalars } }) => [id, scalars]));
-    return this.#give(hungry, node, { resources, reserved });
+    const part = this.#reservedOn(node, hungry);
+    if (part === null || !isEnough(part.amounts, hungry.minimums)) return false;
+    if (isRefused(node, hungry, part.resources)) return false;
+    return this.#give(hungry, node, part);
+  }
+
+  /** Goes along with what it gets of the rest, where it was too little by itself, or was refused. */
+  #reservedOn({ room }: ShelfNode, { client }: HungryClient): ReservedPart | null {
+    return reservedPart(room.reserved, client.role.path, this.#roles.names);
   }
 
   /** How much its share may grow, in parts of the cluster, until it or something above it is at its level. */
@@ -162,10 +154,13 @@ export class Offering {
       let place = shelf.nextWhole(Math.max(cursor.whole, shelf.placeOfSize(gap)));
       for (; place < shelf.nodes.length; place = shelf.nextWhole(place + 1)) {
         const node = shelf.nodes[place];
-        if (node === undefined || !isWithin(node.free, spare) || !isEnough(node.free, hungry.minimums)) continue;
-        if (isRefused(node, hungry, node.room.free)) continue;
+        if (node === undefined || !isWithin(node.free, spare)) continue;
+        const beside = this.#reservedOn(node, hungry);
+        if (!isEnough(node.free, besideReserved(hungry.minimums, beside))) continue;
+        const part = withReserved(positive(node.room.free), beside);
+        if (isRefused(node, hungry, part.resources)) continue;
         cursor.whole = place;
-        if (this.#give(hungry, node, { resources: positive(node.room.free), reserved: {} })) return true;
+        if (this.#give(hungry, node, part)) return true;
       }
       cursor.whole = place;
     }
@@ -222,11 +217,12 @@ export class Offering {
     const { free, total } = node;
     const wish = wishOf(node);
     if (wish === null) return false;
-    const { minimums } = hungry;
-    const slice = sliceOf({ free, total, spare, minimums, ...wish });
+    const beside = this.#reservedOn(node, hungry);
+    const minimums = besideReserved(hungry.minimums, beside);
+    const slice = sliceOf({ free, total, spare, minimums, beside: beside?.amounts, ...wish });
     if (slice === null) return false;
-    const part = this.#partOf(node, this.#withoutScraps(node, { slice, spare }));
-    if (!isRefused(node, hungry, part)) return this.#give(hungry, node, { resources: part, reserved: {} });
+    const part = withReserved(this.#partOf(node, this.#withoutScraps(node, { slice, spare })), beside);
+    if (!isRefused(node, hungry, part.resources)) return this.#give(hungry, node, part);
     cursor.refused.push(node);
     return false;
   }
@@ -241,11 +237,14 @@ export class Offering {
   #giveRefused(hungry: HungryClient, shelf: Shelf, spare: Amounts): boolean {
     const { refused } = this.#cursorOf(hungry, shelf);
     for (let node = refused.pop(); node !== undefined; node = refused.pop()) {
-      const rest = restOf({ free: node.free, total: node.total, spare, minimums: hungry.minimums });
+      const { free, total } = node;
+      const beside = this.#reservedOn(node, hungry);
+      const minimums = besideReserved(hungry.minimums, beside);
+      const rest = restOf({ free, total, spare, minimums, beside: beside?.amounts });
       if (rest === null) continue;
-      const resources = this.#partOf(node, rest);
-      if (isRefused(node, hungry, resources)) continue;
-      if (this.#give(hungry, node, { resources, reserved: {} })) return true;
+      const part = withReserved(this.#partOf(node, rest), beside);
+      if (isRefused(node, hungry, part.resources)) continue;
+      if (this.#give(hungry, node, part)) return true;
     }
     return false;
   }

@@ -17,33 +17,47 @@ export interface Cut {
   /** How much of some scalars is wanted at the most; the others go along as the part says. */
   readonly wanted?: Amounts;
   readonly minimums: readonly Amounts[];
+  /** What goes along that is reserved. */
+  readonly beside?: Amounts | undefined;
 }
 
 const MILLI = 1000;
 
 /** Null: what is left, or what the role may be given, is of no use. */
 export function sliceOf(cut: Cut): Amounts | null {
-  const { free, spare, minimums } = cut;
+  const { free, spare } = cut;
   let bound = 1;
   for (let place = 0; place < DIVISIBLE_PLACES; place += 1) {
     const amount = amountAt(free, place);
     if (amount > 0) bound = Math.min(bound, (spare[place] ?? Number.POSITIVE_INFINITY) / amount);
   }
-  const least = leastPart(free, minimums);
-  if (least > bound) return null;
-  const slice = rounded(cut, Math.max(least, Math.min(cut.part, bound)));
+  const least = leastPart(cut);
+  if (least > 1) return null;
+  if (least <= bound) return useful(rounded(cut, Math.max(least, Math.min(cut.part, bound))), cut);
+  // The role may be given less of one scalar than goes with what is of use of another: so as much of each as it may.
+  const slice = rounded(cut, Math.max(least, cut.part));
+  return isOneLacking(slice, cut) ? null : useful(slice, cut);
+}
+
+function useful(slice: Amounts, { minimums }: Cut): Amounts | null {
   return isEnough(slice, minimums) ? slice : null;
 }
 
 /** All of the node that the role may be given, each scalar by itself. Null where that is of no use. */
-export function restOf({ free, spare, total, minimums }: Omit<Cut, 'part' | 'wanted'>): Amounts | null {
+export function restOf(cut: Omit<Cut, 'part' | 'wanted'>): Amounts | null {
+  const { free, spare, total, minimums } = cut;
   const rest = free.map((amount, place) => {
     const most = Math.max(0, Math.min(amount, spare[place] ?? Number.POSITIVE_INFINITY));
     return most === amount ? amount : floorTo(most, unitOf(place, total));
   });
-  // A task needs cores and memory: where a limit leaves none of one of them, the other is of no use.
-  if ([0, 1].some((place) => amountAt(rest, place) === 0 && amountAt(free, place) > 0)) return null;
-  return isEnough(rest, minimums) ? rest : null;
+  return !isOneLacking(rest, cut) && isEnough(rest, minimums) ? rest : null;
+}
+
+/** A task needs cores and memory: where a limit leaves none of one of them, the other is of no use. */
+function isOneLacking(slice: Amounts, { free, beside = [] }: Pick<Cut, 'free' | 'beside'>): boolean {
+  return [0, 1].some((place) => {
+    return amountAt(slice, place) + amountAt(beside, place) === 0 && amountAt(free, place) > 0;
+  });
 }
 
 /** Whether it holds one of the minimums; if there is none, anything at all. */
@@ -52,9 +66,9 @@ export function isEnough(amounts: Amounts, minimums: readonly Amounts[]): boolea
   return minimums.some((minimum) => minimum.every((amount, place) => amount <= amountAt(amounts, place)));
 }
 
-/** The smallest part of it that holds one of the minimums. */
-function leastPart(free: Amounts, minimums: readonly Amounts[]): number {
-  if (minimums.length === 0) return 0;
+/** The smallest part of it that holds one of the minimums; if there is none, the smallest that can be held. */
+function leastPart({ free, total, minimums }: Cut): number {
+  if (minimums.length === 0) return leastUnit(free, total);
   let least = Number.POSITIVE_INFINITY;
   for (const minimum of minimums) {
     let part = 0;
@@ -66,6 +80,15 @@ function leastPart(free: Amounts, minimums: readonly Amounts[]): number {
     least = Math.min(least, part);
   }
   return least;
+}
+
+function leastUnit(free: Amounts, total: Amounts): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let place = 0; place < DIVISIBLE_PLACES; place += 1) {
+    const [amount, unit] = [amountAt(free, place), unitOf(place, total)];
+    if (amount >= unit) least = Math.min(least, unit / amount);
+  }
+  return least < Number.POSITIVE_INFINITY ? least : 0;
 }
 
 function rounded({ free, total, spare, wanted, minimums }: Cut, part: number): Amounts {

@@ -2,6 +2,9 @@
  * Whose turn it is: from the root of the tree down, at every level the member with the lowest share; of equals the one that holds
  * the fewest tasks and offers, then the first by name. Only what still wants something takes part. A share only grows while it
  * has its turn, so whoever has been served sinks in the heaps along its path, and nobody else moves.
+ *
+ * Whoever is at its level rests. Where all below a role rest, or want nothing more, while the role itself is below its level, they come back
+ * with higher ones: those beside the role hold more already, and would else be served in its place.
  */
 import { byText } from '../../shared/util/order.ts';
 import type { Client, Member, RoleNode } from './role-tree.ts';
@@ -12,16 +15,28 @@ export interface Contender {
   readonly parent: Contender | null;
   /** A heap by {@link byShare}; empty for a client. */
   readonly below: Contender[];
+  /** Those at their level, taken out of the heap. */
+  readonly resting: Contender[];
+  /** How often the levels below it have been raised. */
+  raises: number;
   readonly client: Client | null;
   /** The part of a pool that it can use at the most, from 0 to 1; see `levels.ts`. */
   partMax: number;
 }
 
+/** Gives those below a contender higher levels. `isLast`: it is asked for the last time, so they need none. */
+export type RaiseBelow = (contender: Contender, isLast: boolean) => void;
+
+/** Once by what is left for them; what they still leave then, being of other shapes than the pool, as it comes. */
+const RAISES_MAX = 2;
+
 export class Turns {
   readonly root: Contender;
+  readonly #raiseBelow: RaiseBelow;
 
-  constructor(root: RoleNode, clients: Iterable<Client>) {
+  constructor(root: RoleNode, clients: Iterable<Client>, raiseBelow: RaiseBelow = () => {}) {
     this.root = contendersOf(root, clients);
+    this.#raiseBelow = raiseBelow;
     order(this.root);
   }
 
@@ -37,10 +52,33 @@ export class Turns {
 
   /** Whoever is first wants nothing more. */
   drop(): void {
-    for (let one = this.#first().parent; one !== null; one = one.parent) {
-      removeTop(one.below);
-      if (one.below.length > 0) return;
+    this.#leave(false);
+  }
+
+  /** Whoever is first, or something above it, is at its level. */
+  rest(): void {
+    this.#leave(true);
+  }
+
+  #leave(rests: boolean): void {
+    let isResting = rests;
+    for (let one = this.#first(); one.parent !== null; one = one.parent) {
+      const { parent } = one;
+      removeTop(parent.below);
+      if (isResting) parent.resting.push(one);
+      if (parent.below.length > 0 || this.#raise(parent)) return;
+      isResting = parent.resting.length > 0;
     }
+  }
+
+  /** False: nobody below it would get any further by it. */
+  #raise(contender: Contender): boolean {
+    if (contender.resting.length === 0 || contender.raises >= RAISES_MAX || !isBelowLevels(contender)) return false;
+    contender.raises += 1;
+    comeBack(contender);
+    this.#raiseBelow(contender, contender.raises === RAISES_MAX);
+    order(contender);
+    return true;
   }
 
   #first(): Contender {
@@ -56,10 +94,10 @@ export function byShare(a: Member, b: Member): number {
 
 /** The part of the tree that leads to these clients, in no order yet. */
 export function contendersOf(root: RoleNode, clients: Iterable<Client>): Contender {
-  const top: Contender = { member: root, parent: null, below: [], client: null, partMax: 0 };
+  const top = newContender(root, null, null);
   const known = new Map<Member, Contender>([[root, top]]);
   const add = (member: Member, parent: Contender, client: Client | null) => {
-    const contender: Contender = { member, parent, below: [], client, partMax: 0 };
+    const contender = newContender(member, parent, client);
     parent.below.push(contender);
     known.set(member, contender);
     return contender;
@@ -71,6 +109,27 @@ export function contendersOf(root: RoleNode, clients: Iterable<Client>): Contend
     add(client, known.get(group) ?? add(group, contenderOf(client.role), null), client);
   }
   return top;
+}
+
+function newContender(member: Member, parent: Contender | null, client: Client | null): Contender {
+  return { member, parent, below: [], resting: [], raises: 0, client, partMax: 0 };
+}
+
+/** The cluster as a whole has no level. */
+function isBelowLevels(contender: Contender): boolean {
+  if (contender.parent === null) return false;
+  for (let one = contender; one.parent !== null; one = one.parent) {
+    if (one.member.share >= one.member.level) return false;
+  }
+  return true;
+}
+
+function comeBack({ below, resting }: Contender): void {
+  below.push(...resting.splice(0));
+  for (const one of below) {
+    one.raises = 0;
+    comeBack(one);
+  }
 }
 
 function order(contender: Contender): void {

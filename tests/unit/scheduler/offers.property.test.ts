@@ -21,9 +21,8 @@ import {
 import { ancestorsOf, missingAmounts } from '../../../shared/domain/role.ts';
 import { present } from '../../../shared/util/assert.ts';
 import { applyRound } from '../../support/apply-plan.ts';
-import { aFramework, aNode, type ClusterLiteral, clusterOf, someResources, T0 } from '../../support/builders.ts';
+import { type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
 import { arbitraryMarket, evenMarket } from './arbitrary-market.ts';
-import { type Model, ModelCluster } from './model-frameworks.ts';
 
 const later = (cluster: ClusterView, plan: RoundPlan) => applyRound(cluster, plan, T0);
 
@@ -220,48 +219,3 @@ describe('envy', () => {
     );
   });
 });
-
-describe('over many rounds', () => {
-  it('no framework waits for ever while it is below its share and something fits it', () => {
-    const models = fc.array(
-      fc.record({
-        answers: fc.constantFrom('takes' as const, 'takes' as const, 'declines' as const, 'hoards' as const),
-        taskCpus: fc.integer({ min: 1, max: 4 }),
-        wants: fc.integer({ min: 1, max: 6 }),
-      }),
-      { minLength: 2, maxLength: 5 },
-    );
-    fc.assert(
-      fc.property(fc.integer({ min: 2, max: 6 }), models, (nodes, shapes) => {
-        const all = shapes.map((shape, at) => modelOf(at, shape));
-        const market = new ModelCluster(clusterOf(evenNodes(nodes, all)), all, T0);
-        for (let round = 0; round < 400; round += 1) market.step(1000);
-        for (const model of all) {
-          if (model.answers !== 'takes' || market.startedBy(model) >= model.wants) continue;
-          const held = market.startedBy(model) * model.taskCpus;
-          const due = (nodes * NODE_CPUS) / all.length;
-          const fits = [...market.cluster.ledgers.values()].some(
-            (ledger) => model.taskCpus <= scalarOf(freeResources({ ...ledger, offers: {} }), 'cpus'),
-          );
-          expect({ held, due, waits: fits && held + model.taskCpus <= due }).toMatchObject({ waits: false });
-        }
-      }),
-      { numRuns: 25 },
-    );
-  });
-});
-
-const NODE_CPUS = 4;
-
-function modelOf(at: number, shape: Pick<Model, 'answers' | 'taskCpus' | 'wants'>): Model {
-  const framework = aFramework({ id: `f00000000000${at}`, name: `model${at}`, roles: [`r${at}`] });
-  return { ...shape, taskMemMiB: 100, framework };
-}
-
-function evenNodes(count: number, models: readonly Model[]): ClusterLiteral {
-  const resources = someResources({ cpus: NODE_CPUS, memMiB: NODE_CPUS * 1000, diskMiB: 0, ports: [] });
-  return {
-    nodes: Array.from({ length: count }, (_, at) => aNode({ id: `n${at}`, resources })),
-    frameworks: models.map(({ framework }) => framework),
-  };
-}

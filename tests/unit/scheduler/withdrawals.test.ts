@@ -201,7 +201,7 @@ describe('offers that cannot be shared evenly', () => {
         tasks: [aTask(job)],
       },
       rounds: 1,
-      holds: { 'b n1': 0.668, 'a/y n1': 0.332 },
+      holds: { 'b n1': 0.437, 'a/y n1': 0.563 },
     },
   ])('come to rest: $what', ({ literal, rounds, holds }) => {
     let cluster = clusterOf(literal);
