@@ -163,13 +163,15 @@ export function pickUp(cluster: ClusterView, moment: Moment, sight: Sight): Inve
 }
 
 function nodeItems(cluster: ClusterView): NodeItem[] {
-  return [...cluster.nodes.values()].flatMap((node) => {
-    const ledger = cluster.ledgers.get(node.id);
-    if (ledger === undefined) return [];
-    const isAlive = cluster.isAlive(node.id);
-    const unreachableSinceMs = isAlive ? null : (cluster.epochs.get(node.id)?.unreachableSinceMs ?? null);
-    return { node, ledger, state: nodeState(cluster, ledger), unreachableSinceMs };
-  });
+  return [...cluster.nodes.keys()].flatMap((id) => nodeItem(cluster, id) ?? []);
+}
+
+/** Null: there is none of that id. */
+export function nodeItem(cluster: ClusterView, id: NodeId): NodeItem | null {
+  const [node, ledger] = [cluster.nodes.get(id), cluster.ledgers.get(id)];
+  if (node === undefined || ledger === undefined) return null;
+  const unreachableSinceMs = cluster.isAlive(id) ? null : (cluster.epochs.get(id)?.unreachableSinceMs ?? null);
+  return { node, ledger, state: nodeState(cluster, ledger), unreachableSinceMs };
 }
 
 /** By framework, and those of jobs under null. */
@@ -178,11 +180,15 @@ function taskItems(cluster: ClusterView, { tasksOf }: Sight): ReadonlyMap<Framew
   for (const task of cluster.tasks.values()) {
     if (!tasksOf(task.role)) continue;
     const owner = task.framework?.id ?? null;
-    const spec = owner === null ? (cluster.version(task.jobUid, task.jobVersion)?.spec ?? null) : null;
-    const item = { task, spec };
+    const item = taskItem(cluster, task);
     const others = items.get(owner);
     if (others === undefined) items.set(owner, [item]);
     else others.push(item);
   }
   return items;
+}
+
+export function taskItem(cluster: ClusterView, task: Task): TaskItem {
+  const spec = task.framework === null ? (cluster.version(task.jobUid, task.jobVersion)?.spec ?? null) : null;
+  return { task, spec };
 }

@@ -12,6 +12,9 @@ const FOLLOW_UP_MS = 1000;
 
 const HEARTBEAT = { type: 'HEARTBEAT' } as const;
 
+/** A text is a record that is written already. */
+export type RecordMessage = object | string;
+
 export interface RecordStreamOptions {
   readonly clock: Clock;
   /** Aborted by the stream when its reader has gone, takes nothing for a minute, or the source has ended. */
@@ -23,7 +26,10 @@ export interface RecordStreamOptions {
  * The messages of `source`, each of them a record and a chunk of its own. The first is followed by a heartbeat at once, all others
  * soon, and where there are none one comes every {@link HEARTBEAT_MS}. The source has to end when `over` is aborted.
  */
-export function recordStream(source: AsyncIterator<readonly object[], void>, options: RecordStreamOptions): Response {
+export function recordStream(
+  source: AsyncIterator<readonly RecordMessage[], void>,
+  options: RecordStreamOptions,
+): Response {
   return streamResponse(records(source, options.clock), options);
 }
 
@@ -48,13 +54,16 @@ function streamResponse(source: AsyncIterable<string>, { clock, over, headers = 
   });
 }
 
-async function* records(source: AsyncIterator<readonly object[], void>, clock: Clock): AsyncGenerator<string, void> {
+async function* records(
+  source: AsyncIterator<readonly RecordMessage[], void>,
+  clock: Clock,
+): AsyncGenerator<string, void> {
   const pace = new Pace(clock);
   let next = source.next();
   try {
     const first = await next;
     if (first.done) return;
-    for (const message of first.value) yield record(message);
+    for (const message of first.value) yield written(message);
     yield record(HEARTBEAT);
     pace.restart();
     next = source.next();
@@ -66,7 +75,7 @@ async function* records(source: AsyncIterator<readonly object[], void>, clock: C
         continue;
       }
       if (result.done) return;
-      for (const message of result.value) yield record(message);
+      for (const message of result.value) yield written(message);
       pace.hasten();
       next = source.next();
     }
@@ -76,6 +85,10 @@ async function* records(source: AsyncIterator<readonly object[], void>, clock: C
     next.catch(() => undefined);
     source.return?.()?.catch(() => undefined);
   }
+}
+
+function written(message: RecordMessage): string {
+  return typeof message === 'string' ? message : record(message);
 }
 
 /** When the next heartbeat is due, however often that is waited for. */

@@ -5,7 +5,7 @@ import { listRoles } from '../../services/roles.ts';
 import { getSettings } from '../../services/settings.ts';
 import type { Caller } from '../http/authenticate.ts';
 import { jsonAnswer } from '../http/json-out.ts';
-import { pieceByPiece, Turns } from '../http/json-pieces.ts';
+import { pieceByPiece, type Turns } from '../http/json-pieces.ts';
 import { type ServedRequest, serve, serveOpen } from '../http/serve.ts';
 import type { FacadeParts } from '../parts.ts';
 import { MESOS_VERSION, masterInfoOf } from '../translate/addresses.ts';
@@ -27,8 +27,8 @@ const ROLES_MAX = 100_000;
 
 type Asked = ServedRequest & { readonly caller: Caller };
 
-export function stateRoutes(app: Hono, parts: FacadeParts): void {
-  const reader = new Reader(parts);
+export function stateRoutes(app: Hono, parts: FacadeParts, turns: Turns): void {
+  const reader = new Reader(parts, turns);
   openRoutes(app, parts);
   const read = (name: string, answer: (asked: Asked) => Response, more: readonly string[] = []) =>
     serve(
@@ -72,9 +72,9 @@ class Reader {
   readonly #turns: Turns;
   readonly #sinceMs: number;
 
-  constructor(parts: FacadeParts) {
+  constructor(parts: FacadeParts, turns: Turns) {
     this.#parts = parts;
-    this.#turns = new Turns(parts.ctx.clock);
+    this.#turns = turns;
     this.#sinceMs = parts.ctx.clock.now();
   }
 

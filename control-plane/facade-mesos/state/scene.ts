@@ -27,16 +27,16 @@ export interface SceneReplica {
 
 export class Scene {
   readonly inventory: Inventory;
+  readonly replica: SceneReplica;
   readonly nodes: readonly NodeItem[];
   readonly #standing: readonly FrameworkItem[];
   readonly #ended: readonly FrameworkItem[];
-  readonly #replica: SceneReplica;
   readonly #holdings: ReturnType<typeof holdingsByFramework>;
   readonly #places = new Map<NodeId | null, TaskPlace>();
 
   constructor(inventory: Inventory, replica: SceneReplica) {
     this.inventory = inventory;
-    this.#replica = replica;
+    this.replica = replica;
     this.nodes = reachableNodes(inventory);
     this.#holdings = holdingsByFramework(inventory, new Set(this.nodes));
     const { standing = [], ended = [] } = Object.groupBy(inventory.frameworks, (item) =>
@@ -48,7 +48,7 @@ export class Scene {
 
   /** Berth's own first. */
   *frameworks(): Generator<FrameworkFacts> {
-    yield ownFacts(this.inventory, this.#replica);
+    yield ownFacts(this.inventory, this.replica);
     for (const item of this.#standing) yield factsOf(item);
   }
 

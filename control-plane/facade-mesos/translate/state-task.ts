@@ -1,7 +1,7 @@
 /** A task as `/master/state` shows it. Pure. */
 import type { RolePath } from '../../../shared/domain/ids.ts';
 import type { TaskGroup } from '../../../shared/domain/job.ts';
-import { NO_SCALARS, portsOf } from '../../../shared/domain/resources.ts';
+import { NO_SCALARS, portsOf, type Resources } from '../../../shared/domain/resources.ts';
 import { isTerminal, type Task, type TaskState } from '../../../shared/domain/task.ts';
 import { type TaskItem, templateOfItem } from '../../services/inventory.ts';
 import type { WireTaskState } from '../wire/event.ts';
@@ -72,7 +72,7 @@ export function isHiddenExecutor(item: TaskItem): boolean {
 }
 
 /** What is known of a task beside its record; found out once for all that is written of it. */
-interface KnownTask {
+export interface KnownTask {
   readonly task: Task;
   readonly id: string;
   readonly name: string;
@@ -84,7 +84,7 @@ interface KnownTask {
 
 const NO_NOTES: TaskNotes = {};
 
-function knownOf(item: TaskItem): KnownTask {
+export function knownOf(item: TaskItem): KnownTask {
   const { task, spec } = item;
   const group = templateOfItem(item)?.group ?? null;
   const { framework } = task;
@@ -95,7 +95,7 @@ function knownOf(item: TaskItem): KnownTask {
   return { task, group, id: framework.name, name: notes.name ?? framework.name, notes, labels: framework.labels };
 }
 
-function describedBy({
+export function describedBy({
   task,
   name,
   group,
@@ -112,12 +112,16 @@ function describedBy({
   };
 }
 
-/** Its ports by number, whether or not it still has them. */
-function resourcesOf({ task, group }: KnownTask): ResourceSummary {
+function resourcesOf(known: KnownTask): ResourceSummary {
+  return resourceSummary(holdsOf(known));
+}
+
+/** What it was given, with its ports by number, whether or not it still has them. */
+export function holdsOf({ task, group }: KnownTask): Resources {
   const ports = portsOf(Object.values(task.ports));
-  if (group === null) return resourceSummary({ ...NO_SCALARS, ports });
+  if (group === null) return { ...NO_SCALARS, ports };
   const { pids: _limit, ...scalars } = group.resources;
-  return resourceSummary({ ...scalars, ports });
+  return { ...scalars, ports };
 }
 
 export function presentState(
@@ -130,7 +134,7 @@ export function presentState(
 }
 
 /** One for each state that it came to once it had a place, oldest first, the present one last. */
-function statusesOf(task: Task, owner: TaskOwner, place: TaskPlace): StateStatus[] {
+export function statusesOf(task: Task, owner: TaskOwner, place: TaskPlace): StateStatus[] {
   const entered = task.history
     .filter(({ state }) => state !== 'pending')
     .map(({ state, atMs }): StateStatus => {
