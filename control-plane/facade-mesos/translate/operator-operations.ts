@@ -7,8 +7,9 @@ import { mutable } from '../../services/views.ts';
 import type { WireOfferOperation } from '../wire/offer-operation.ts';
 import type { WireReservationInfo, WireResource } from '../wire/resource.ts';
 import { type AcceptBalance, balanceOf } from './accept-balance.ts';
+import type { NativeOperationInput } from './native-operation.ts';
 import { reservationOf } from './reservation-identity.ts';
-import { type NativeOperation, planReserving } from './reserve-operations.ts';
+import { planReserving } from './reserve-operations.ts';
 import { berthRole, plainWireRole } from './roles.ts';
 import { WireFault } from './wire-fault.ts';
 
@@ -118,7 +119,7 @@ function wireOperation(operation: OperatorOperation): WireOfferOperation {
 }
 
 /** Bounded as everything that comes in is. */
-function changeOf(native: NativeOperation, wireRole: string): HoldingChange {
+function changeOf(native: NativeOperationInput, wireRole: string): HoldingChange {
   const checked = operationSchema.safeParse(native);
   if (!checked.success) throw new WireFault(checked.error.issues[0]?.message ?? 'It is out of bounds');
   const operation = checked.data;
