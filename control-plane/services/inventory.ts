@@ -171,7 +171,7 @@ export function nodeItem(cluster: ClusterView, id: NodeId): NodeItem | null {
   const [node, ledger] = [cluster.nodes.get(id), cluster.ledgers.get(id)];
   if (node === undefined || ledger === undefined) return null;
   const unreachableSinceMs = cluster.isAlive(id) ? null : (cluster.epochs.get(id)?.unreachableSinceMs ?? null);
-  return { node, ledger, state: nodeState(cluster, node, ledger), unreachableSinceMs };
+  return { node, ledger, state: nodeState(cluster, ledger), unreachableSinceMs };
 }
 
 /** By framework, and those of jobs under null. */

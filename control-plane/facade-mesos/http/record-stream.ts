@@ -7,6 +7,9 @@ import { record } from './record-io.ts';
 /** Clients that were written for Mesos give up after ten seconds of silence; they are told so much with their subscription. */
 export const HEARTBEAT_MS = 5000;
 
+/** Some clients take a record only once the next one has begun: what was said last is followed by a heartbeat so soon. */
+const FOLLOW_UP_MS = 1000;
+
 const HEARTBEAT = { type: 'HEARTBEAT' } as const;
 
 /** A text is a record that is written already. */
@@ -20,9 +23,8 @@ export interface RecordStreamOptions {
 }
 
 /**
- * The messages of `source`, each of them a record and a chunk of its own. The first is followed by a heartbeat at once, and from
- * then on by one every {@link HEARTBEAT_MS}, whatever else is said: some clients listen for nothing else. The source has to end
- * when `over` is aborted.
+ * The messages of `source`, each of them a record and a chunk of its own. The first is followed by a heartbeat at once, all others
+ * soon, and where there are none one comes every {@link HEARTBEAT_MS}. The source has to end when `over` is aborted.
  */
 export function recordStream(
   source: AsyncIterator<readonly RecordMessage[], void>,
@@ -74,6 +76,7 @@ async function* records(
       }
       if (result.done) return;
       for (const message of result.value) yield written(message);
+      pace.hasten();
       next = source.next();
     }
   } finally {
@@ -88,28 +91,42 @@ function written(message: RecordMessage): string {
   return typeof message === 'string' ? message : record(message);
 }
 
-/** When the next heartbeat is due: a timer that is set once for each, however often it is waited for. */
+/** When the next heartbeat is due, however often that is waited for. */
 class Pace {
   readonly #clock: Clock;
   #timer: Timer | null = null;
-  #due: Promise<'due'> = new Promise(() => {});
+  #isHastened = false;
+  #due = Promise.withResolvers<'due'>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   due(): Promise<'due'> {
-    return this.#due;
+    return this.#due.promise;
   }
 
+  /** A heartbeat has been sent. */
   restart(): void {
-    this.stop();
-    this.#due = new Promise((resolve) => {
-      this.#timer = this.#clock.setTimer(HEARTBEAT_MS, () => resolve('due'));
-    });
+    this.#isHastened = false;
+    this.#due = Promise.withResolvers();
+    this.#set(HEARTBEAT_MS);
+  }
+
+  /** Something else has been sent. The more of it there is, the later the next heartbeat must not come. */
+  hasten(): void {
+    if (this.#isHastened) return;
+    this.#isHastened = true;
+    this.#set(FOLLOW_UP_MS);
   }
 
   stop(): void {
     this.#timer?.cancel();
+  }
+
+  #set(delayMs: number): void {
+    this.stop();
+    const { resolve } = this.#due;
+    this.#timer = this.#clock.setTimer(delayMs, () => resolve('due'));
   }
 }

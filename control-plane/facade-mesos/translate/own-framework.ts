@@ -10,6 +10,24 @@ export const OWN_FRAMEWORK_ID = 'berth';
 
 export const OWN_FRAMEWORK_CAPABILITIES = ['MULTI_ROLE', 'PARTITION_AWARE', 'TASK_KILLING_STATE', 'GPU_RESOURCES'];
 
+/**
+ * The name under which another framework is shown. One that comes to Berth's own name in DNS, where case and most punctuation go, or to
+ * one below it, has its id behind it: else whoever may run a framework could have others sent to itself in the place of a job.
+ */
+export function otherFrameworkName(name: string, id: string): string {
+  const labels = name.toLowerCase().split('.').map(dnsLabel);
+  const inDns = labels.filter((label) => label !== '').join('.');
+  const isOwnDomain = inDns === OWN_FRAMEWORK_ID || inDns.endsWith(`.${OWN_FRAMEWORK_ID}`);
+  return isOwnDomain ? `${name}-${id}` : name;
+}
+
+function dnsLabel(text: string): string {
+  return text
+    .replaceAll('_', '-')
+    .replaceAll(/[^a-z0-9-]/g, '')
+    .replaceAll(/^-+|-+$/g, '');
+}
+
 const PLAIN_ROLE = 'default';
 
 /**

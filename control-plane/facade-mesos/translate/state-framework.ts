@@ -7,7 +7,7 @@ import type { WireLabel } from '../wire/values.ts';
 import { frameworkNotesOf, isOfWire } from './annotations.ts';
 import { capabilitiesOf } from './framework-info.ts';
 import { infoOf } from './known-framework.ts';
-import { OWN_FRAMEWORK_CAPABILITIES, OWN_FRAMEWORK_ID } from './own-framework.ts';
+import { OWN_FRAMEWORK_CAPABILITIES, OWN_FRAMEWORK_ID, otherFrameworkName } from './own-framework.ts';
 import { resourceSummary } from './resources.ts';
 import { plainWireRole, wireRole } from './roles.ts';
 import type { Holding, NodeOffer } from './state-holdings.ts';
@@ -44,7 +44,7 @@ export function factsOf({ framework, isConnected, tasks }: FrameworkItem): Frame
   return {
     berthId: framework.id,
     id: notes.id ?? framework.id,
-    name: info.name,
+    name: otherFrameworkName(info.name, framework.id),
     user: info.user,
     principal: info.principal ?? framework.principal,
     hostname: info.hostname ?? '',

@@ -42,6 +42,7 @@ it('mesos-dns finds what runs, at addresses that lead there', () => {
   expect(dnsRecords(stateOf(cluster))).toEqual({
     leader: '10.0.0.9',
     a: {
+      'berth.mesos': ['10.0.0.9'],
       'web.berth.mesos': ['10.0.0.1', '10.0.0.2'],
       'db-shop-ml-eng.berth.mesos': ['10.0.0.1'],
       'brush-1.painter.mesos': ['10.0.0.2'],
@@ -58,5 +59,17 @@ it('mesos-dns finds what runs, at addresses that lead there', () => {
 });
 
 it('mesos-dns takes a cluster with nothing in it', () => {
-  expect(dnsRecords(stateOf({}))).toEqual({ leader: '10.0.0.9', a: {}, srv: {} });
+  expect(dnsRecords(stateOf({}))).toEqual({ leader: '10.0.0.9', a: { 'berth.mesos': ['10.0.0.9'] }, srv: {} });
 });
+
+it.each(['berth', 'Berth', 'ber!th', '-berth.', '_.berth', 'web.berth'])(
+  'a framework named %s gets none of the names of jobs',
+  (name) => {
+    const annotations = { mesos: JSON.stringify({ info: { name, user: 'root', hostname: '10.6.6.6' } }) };
+    const tasks = [launchedTask(MINE, 'web', { state: 'running', node: 'n1' })];
+    const state = stateOf({ nodes: [aNode({ id: 'n1' })], frameworks: [aFramework({ annotations })], tasks });
+    const names = Object.keys(dnsRecords(state).a);
+    expect(names.filter((record) => /(^|\.)berth\.mesos$/.test(record))).toEqual(['berth.mesos']);
+    expect(names).toHaveLength(3);
+  },
+);

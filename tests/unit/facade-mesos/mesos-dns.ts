@@ -63,7 +63,9 @@ export function dnsRecords(state: unknown): DnsRecords {
     records[name] = [...new Set([...(records[name] ?? []), value])];
   };
   for (const framework of frameworks) {
-    const domain = `${framework.name.toLowerCase().split('.').map(label).join('.')}.mesos`;
+    const parts = framework.name.split('.').map(label);
+    const domain = [...parts.filter((one) => one !== ''), 'mesos'].join('.');
+    if (/^\d+(\.\d+){3}$/.test(framework.hostname)) add(a, domain, framework.hostname);
     for (const one of framework.tasks) {
       const host = hosts.get(one.slave_id)?.replace(/:\d+$/, '');
       if (host === undefined || one.state !== 'TASK_RUNNING') continue;
