@@ -133,8 +133,8 @@ describe('a stream', () => {
     }
     await clock.advance(61_000);
     await eventually('it to be cut off', async () => {
-      const { text } = await painter.call({ type: 'REVIVE' });
-      return text === 'Framework is not subscribed';
+      const view = await (await world.berth.send('GET', `/v1/frameworks/${painter.id}`)).json();
+      return (view as { readonly state: string }).state === 'disconnected';
     });
     await world.happens('offers are made', painter.id);
     expect(await world.pool()).toEqual(WHOLE);
