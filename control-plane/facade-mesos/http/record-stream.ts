@@ -1,6 +1,7 @@
 /** A body of records that goes on until its source or its reader ends, with a heartbeat at a steady pace. */
 import { bodyStream } from '../../../shared/util/body-stream.ts';
-import type { Clock, Timer } from '../../../shared/util/clock.ts';
+import type { Clock } from '../../../shared/util/clock.ts';
+import { LongWait } from '../../../shared/util/long-wait.ts';
 import { JSON_TYPE } from './json-in.ts';
 import { record } from './record-io.ts';
 
@@ -47,56 +48,26 @@ function streamResponse(source: AsyncIterable<string>, { clock, over, headers = 
 }
 
 async function* records(source: AsyncIterator<readonly object[], void>, clock: Clock): AsyncGenerator<string, void> {
-  const pace = new Pace(clock);
-  let next = source.next();
   try {
-    const first = await next;
+    const first = await source.next();
     if (first.done) return;
     for (const message of first.value) yield record(message);
     yield record(HEARTBEAT);
-    pace.restart();
-    next = source.next();
+    let dueAtMs = clock.monotonicMs() + HEARTBEAT_MS;
+    let next = new LongWait(source.next());
     for (;;) {
-      const result = await Promise.race([next, pace.due()]);
-      if (result === 'due') {
+      const leftMs = dueAtMs - clock.monotonicMs();
+      if (leftMs <= 0 || !(await next.within(clock, leftMs))) {
         yield record(HEARTBEAT);
-        pace.restart();
+        dueAtMs = clock.monotonicMs() + HEARTBEAT_MS;
         continue;
       }
+      const result = await next.promise;
       if (result.done) return;
       for (const message of result.value) yield record(message);
-      next = source.next();
+      next = new LongWait(source.next());
     }
   } finally {
-    pace.stop();
-    // What was asked for and isn't waited for any more may fail: nobody is left to hear of it.
-    next.catch(() => undefined);
     source.return?.()?.catch(() => undefined);
-  }
-}
-
-/** When the next heartbeat is due: a timer that is set once for each, however often it is waited for. */
-class Pace {
-  readonly #clock: Clock;
-  #timer: Timer | null = null;
-  #due: Promise<'due'> = new Promise(() => {});
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  due(): Promise<'due'> {
-    return this.#due;
-  }
-
-  restart(): void {
-    this.stop();
-    this.#due = new Promise((resolve) => {
-      this.#timer = this.#clock.setTimer(HEARTBEAT_MS, () => resolve('due'));
-    });
-  }
-
-  stop(): void {
-    this.#timer?.cancel();
   }
 }
