@@ -51,7 +51,7 @@ const OPTIONS = {
   kills: { type: 'string', default: '20' },
   lease: { type: 'string', default: '10' },
   frameworks: { type: 'string', default: '1000' },
-  offerings: { type: 'string', default: '5' },
+  offerings: { type: 'string', default: '4' },
   profiles: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
@@ -67,7 +67,7 @@ export const USAGE = `usage: npm run bench -- [${PARTS.join(' | ')}]... [options
   --kills N           failover: nodes that are killed, and as many replicas (20)
   --lease SECONDS     failover: of the nodes' leases, 5 at the least (10)
   --frameworks N      mesos-streams: frameworks with a stream each (1000)
-  --offerings N       mesos-streams: rounds that offer to all, in each of four turns (5)
+  --offerings N       mesos-streams: rounds that offer to all, in each of four turns (4)
   --profiles FOLDER   profile replica and agent with --cpu-prof into this folder
 `;
 
