@@ -24,11 +24,12 @@ const INFOS: Readonly<Record<ClientName, object>> = {
   'mesos-compose': {
     ...PLAIN,
     id: { value: '' },
+    principal: '',
     checkpoint: 'true',
     role: '*',
     capabilities: [{ type: 'PARTITION_AWARE' }],
   },
-  mesoshttp: { ...PLAIN, role: '*', checkpoint: true, credentials: { principal: 'p', secret: 's' } },
+  mesoshttp: { ...PLAIN, principal: 'p', role: '*', checkpoint: true, credentials: { principal: 'p', secret: 's' } },
 };
 
 /** How the client subscribes for the first time. */
