@@ -12,6 +12,7 @@ import { FirstExpiry } from './first-expiry.ts';
 import { type Charge, clientKey, emptyCharge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import { MaintenanceTurns } from './maintenance-turns.ts';
 import { type NodeStanding, standingOf } from './node-standing.ts';
+import { NodeWishes } from './node-wishes.ts';
 import type { HeldSums, RoleTree } from './role-tree.ts';
 import { RoleTrees } from './role-trees.ts';
 import { byNode, withChanges } from './row-list.ts';
@@ -54,6 +55,7 @@ export interface Usage extends HeldSums {
   readonly nextTurnMs: number;
   /** How many of the nodes have joined. */
   readonly joined: number;
+  readonly wishes: Pick<NodeWishes, 'of'>;
   /** What is known of a node that has a ledger. */
   standing(node: NodeId): NodeStanding | undefined;
   /** A tree of those who hold all this, until the next round of the same planner. */
@@ -93,12 +95,14 @@ export class RoundMemory {
   readonly #trees = new RoleTrees();
   readonly #firstExpiry = new FirstExpiry();
   readonly #turns = new MaintenanceTurns();
+  readonly #wishes = new NodeWishes();
   #lists: RowLists = { all: [], giving: [], offering: [], filtered: [], ending: [], stranded: [] };
   #joined = 0;
   #followed: { readonly log: TouchLog; readonly mark: number } | null = null;
 
   usageOf(cluster: FollowedView, nowMs: number): Usage {
     this.#trees.rewind();
+    this.#wishes.turn();
     this.#follow(cluster, nowMs);
     const sums: HeldSums = {
       names: this.#names,
@@ -114,6 +118,7 @@ export class RoundMemory {
       firstExpiryMs: this.#firstExpiry.of(this.#lists.offering),
       nextTurnMs: this.#turns.nextMs,
       joined: this.#joined,
+      wishes: this.#wishes,
       standing: (node) => this.#standings.get(node),
       tree: () => this.#trees.take(cluster, sums),
     };

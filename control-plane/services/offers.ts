@@ -15,8 +15,8 @@ import { invariant } from '../../shared/util/assert.ts';
 import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { acceptOffers as carryOut } from '../scheduler/accept-offers.ts';
-import { areGpuNodesKept } from '../scheduler/kept-gpu-nodes.ts';
 import { coordinatesOf } from '../scheduler/launch.ts';
+import { areGpuNodesKept } from '../scheduler/unofferable.ts';
 import { keys } from '../store/keys.ts';
 import { writeBytes } from '../store/limits.ts';
 import { putRecord } from '../store/records.ts';
@@ -161,7 +161,7 @@ function whyClosed(
   if (!snapshot.isAlive(ledger.node) || isAhead) return 'has not been heard of, so it is being withdrawn';
   const isOutOfService = isRunning(snapshot.maintenance.get(ledger.node), clock.now());
   if (isOutOfService) return 'is out of service for maintenance, so it is being withdrawn';
-  if (ledger.total.gpus === 0 || !areGpuNodesKept(snapshot, [framework])) return null;
+  if (ledger.total.gpus === 0 || !areGpuNodesKept(snapshot, framework)) return null;
   return 'has GPUs and is kept for frameworks with the capability "gpus"';
 }
 

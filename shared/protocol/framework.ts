@@ -26,6 +26,10 @@ export const FRAMEWORK_ROLES_MAX = 100;
 const ALTERNATIVES_MAX = 16;
 const SCALARS_MAX = 32;
 const CONSTRAINTS_MAX = 32;
+/** Lists of constraints for one role. */
+const CONSTRAINT_LISTS_MAX = 256;
+/** Characters of all constraints of a framework, as JSON. */
+export const CONSTRAINTS_LENGTH_MAX = 65_536;
 const FAILOVER_SECONDS_DEFAULT = 60;
 const FAILOVER_SECONDS_MAX = 365 * 24 * 3600;
 /** Updates that one call acknowledges. */
@@ -95,7 +99,11 @@ const wishesShape = {
     .default([])
     .describe('Those of its roles in which it wants no offers for now.'),
   nodeConstraints: z
-    .record(roleSchema, z.array(z.array(constraintSchema).max(CONSTRAINTS_MAX)).min(1).max(ALTERNATIVES_MAX))
+    .record(roleSchema, z.array(z.array(constraintSchema).max(CONSTRAINTS_MAX)).min(1).max(CONSTRAINT_LISTS_MAX))
+    .refine(
+      (constraints) => JSON.stringify(constraints).length <= CONSTRAINTS_LENGTH_MAX,
+      `must take at most ${CONSTRAINTS_LENGTH_MAX} characters together`,
+    )
     .default({})
     .describe(
       'By role: it is offered only nodes that meet all constraints of at least one of these lists. Absent: nodes of any kind.',

@@ -238,6 +238,21 @@ describe('a framework over HTTP', () => {
 
 const UNKNOWN = '/v1/frameworks/f000000000009';
 
+describe('constraints on nodes', () => {
+  const matching = (value: string) => ({ attribute: 'rack', operator: 'matches', value });
+
+  it.each<[string, object, string]>([
+    ['for a role that is none of its own', { b: [[]] }, '/nodeConstraints/b'],
+    ['with a pattern that is none', { a: [[matching('(')]] }, '/nodeConstraints/a/0/0/value'],
+    ['with a pattern that is too large', { a: [[matching('x{900}')]] }, '/nodeConstraints/a/0/0/value'],
+    ['that are too large together', { a: Array(200).fill([matching('x'.repeat(400))]) }, '/nodeConstraints'],
+  ])('%s are refused, and the field is named', async (_name, nodeConstraints, field) => {
+    const found = await problem(a, 'POST', '/v1/frameworks', { ...WISHES, nodeConstraints });
+    expect(found).toMatchObject({ status: 400, code: 'invalid-request' });
+    expect(found.faults?.map(({ path }) => path)).toContain(field);
+  });
+});
+
 describe('a bad request', () => {
   it.each<[string, string, string, unknown, number, string]>([
     ['a role twice', 'POST', '/v1/frameworks', { ...WISHES, roles: ['a', 'a'] }, 400, '/roles/1'],
@@ -257,14 +272,6 @@ describe('a bad request', () => {
       { ...WISHES, minAllocatable: { b: [] } },
       400,
       '/minAllocatable/b',
-    ],
-    [
-      'constraints on nodes for a role that is none of its own',
-      'POST',
-      '/v1/frameworks',
-      { ...WISHES, nodeConstraints: { b: [[]] } },
-      400,
-      '/nodeConstraints/b',
     ],
     [
       'annotations that are too large',

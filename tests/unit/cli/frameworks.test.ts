@@ -21,13 +21,22 @@ const counts = {
   error: 0,
   lost: 0,
 };
+const NODE_CONSTRAINTS: FrameworkView['nodeConstraints'] = {
+  eng: [
+    [
+      { attribute: 'zone', operator: 'in', values: ['a', 'b'] },
+      { attribute: 'gpu', operator: 'exists' },
+    ],
+    [{ attribute: 'rack', operator: 'matches', value: 'r[0-9]+' }],
+  ],
+};
 const framework: FrameworkView = {
   ...{ id: 'f000000000001', name: 'painter', principal: 'alice', roles: ['eng', 'ops'], capabilities: ['gpus'] },
   ...{
     failoverTimeoutSeconds: 600,
     minAllocatable: {},
     suppressed: ['ops'],
-    nodeConstraints: {},
+    nodeConstraints: NODE_CONSTRAINTS,
     annotations: {},
     session: 3,
     state: 'connected',
@@ -72,6 +81,7 @@ describe('frameworks on the screen', () => {
   it('are shown with their offers, and in which roles they want none', () => {
     const text = renderFramework(framework, { offers: [offer], tasks: [] }, OPTIONS);
     expect(text).toContain('eng, ops (wants no offers)');
+    expect(text).toContain('zone in [a, b] and gpu exists, or rack matches r[0-9]+ (as eng)');
     expect(text).toContain(
       'left offers of 3 nodes unanswered, and gets none of the last of them before 2026-01-01T00:12',
     );
