@@ -245,7 +245,11 @@ describe('constraints on nodes', () => {
     ['for a role that is none of its own', { b: [[]] }, '/nodeConstraints/b'],
     ['with a pattern that is none', { a: [[matching('(')]] }, '/nodeConstraints/a/0/0/value'],
     ['with a pattern that is too large', { a: [[matching('x{900}')]] }, '/nodeConstraints/a/0/0/value'],
-    ['that are too large together', { a: Array(200).fill([matching('x'.repeat(400))]) }, '/nodeConstraints'],
+    [
+      'that are too large together',
+      { a: Array(200).fill([{ ...matching('x'.repeat(400)), operator: '=' }]) },
+      '/nodeConstraints',
+    ],
   ])('%s are refused, and the field is named', async (_name, nodeConstraints, field) => {
     const found = await problem(a, 'POST', '/v1/frameworks', { ...WISHES, nodeConstraints });
     expect(found).toMatchObject({ status: 400, code: 'invalid-request' });
