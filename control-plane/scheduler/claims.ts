@@ -5,7 +5,9 @@ import type { DisplacementCause } from '../../shared/domain/job.ts';
 import { type Scalars, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 import { ancestorsOf, type ScalarAmounts } from '../../shared/domain/role.ts';
 import type { Demand } from './demand.ts';
-import type { Contender, Holder, OfferedPart, Outlook } from './outlook.ts';
+import type { Holder } from './holder.ts';
+import type { Contender, Outlook } from './outlook.ts';
+import type { OfferedPart } from './wait-memory.ts';
 
 export interface Claim {
   readonly because: DisplacementCause;

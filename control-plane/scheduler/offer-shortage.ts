@@ -21,8 +21,9 @@ import {
 import type { ScalarAmounts } from '../../shared/domain/role.ts';
 import { byText } from '../../shared/util/order.ts';
 import { type ClaimInput, levelsOf, sparesGuarantees } from './claims.ts';
+import type { Holder } from './holder.ts';
 import { clientKey } from './ledger-sums.ts';
-import type { Departure, Holder, Outlook } from './outlook.ts';
+import type { Departure, Outlook } from './outlook.ts';
 import type { PlannedOffer } from './plan.ts';
 import type { Survey } from './survey.ts';
 import { takesOffers } from './sweeps.ts';
@@ -157,7 +158,7 @@ function shortOf(cluster: ClusterView, outlook: Outlook, role: RolePath): Amount
 
 /** Those with less than can be offered, once nothing more has to go there. */
 function uselessNodes(outlook: Outlook, wish: Wish): NodeId[] {
-  return [...outlook.nodes()].filter((node) => wish.isUnofferable(node) || !isOfUse(wish, freeOn(outlook, node)));
+  return outlook.nodes().filter((node) => wish.isUnofferable(node) || !isOfUse(wish, freeOn(outlook, node)));
 }
 
 /** No more than is missing in all: what is free already beside the needs of others is kept for it. Crumbs are of no use to it. */
@@ -191,7 +192,8 @@ export function departuresFor(input: ClaimInput, short: ShortRole): Departure[] 
   const { outlook } = input;
   const gone = new Map<NodeId, readonly Holder[]>();
   const search = { ...input, short, gone };
-  const steps = [...outlook.nodes()]
+  const steps = outlook
+    .nodes()
     .flatMap((node) => stepOn(node, search) ?? [])
     .sort((a, b) => compareSteps(outlook, a, b));
   for (let first = steps.shift(); first !== undefined && !isCovered(search); first = steps.shift()) {

@@ -3,7 +3,7 @@
  * It changes as the plan does: places are taken from some tasks and promised to others.
  */
 import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
-import type { NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
+import { type NodeId, type RolePath, roleWithin, type TaskId } from '../../shared/domain/ids.ts';
 import {
   addEntries,
   addOffers,
@@ -12,10 +12,11 @@ import {
   type TaskEntry,
   unreservedPart,
 } from '../../shared/domain/ledger.ts';
-import { type Scalars, scalarOf } from '../../shared/domain/resources.ts';
+import type { Offer } from '../../shared/domain/offer.ts';
+import { scalarOf } from '../../shared/domain/resources.ts';
 import { ancestorsOf } from '../../shared/domain/role.ts';
 import { enteredAtMs, isTerminal } from '../../shared/domain/task.ts';
-import { present } from '../../shared/util/assert.ts';
+import { invariant, present } from '../../shared/util/assert.ts';
 import { byText } from '../../shared/util/order.ts';
 import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
 import type { Demand } from './demand.ts';
@@ -25,31 +26,21 @@ import { constraintFilter } from './filters/constraints.ts';
 import type { Filter } from './filters/filter.ts';
 import { gpuNodeKeptFilter } from './filters/gpu-node-kept.ts';
 import { portRangeFilter } from './filters/ports.ts';
+import type { Holder } from './holder.ts';
 import { placeHolder } from './kept-places.ts';
 import { type LedgerSums, sumLedger } from './ledger-sums.ts';
-import { isNodeOpen } from './node-standing.ts';
 import type { PlannedOffer, PlannedPlacement } from './plan.ts';
 import type { RoleTree } from './role-tree.ts';
 import { type Room, roomOf } from './room.ts';
 import type { Usage } from './round-memory.ts';
 import type { Survey } from './survey.ts';
+import type { OfferedPart } from './wait-memory.ts';
 import type { WantedTask } from './wanted.ts';
 
 /** A pending task, and what it asks for. */
 export interface Contender {
   readonly wanted: WantedTask;
   readonly demand: Demand;
-}
-
-/** A task that could be made to give its place to another one. */
-export interface Holder {
-  readonly task: TaskId;
-  readonly role: RolePath;
-  readonly priority: number;
-  readonly placedAtMs: number;
-  readonly entry: TaskEntry;
-  /** What its role is charged for it, reservations apart. */
-  readonly frees: Scalars;
 }
 
 /** Some that leave their node. */
@@ -66,42 +57,53 @@ export interface OutlookInput {
   readonly offers: readonly PlannedOffer[];
 }
 
-/** Whether what offers hold counts as free: it is soon, without anybody having to go. */
-export type OfferedPart = 'held' | 'free';
-
 export class Outlook {
+  readonly #survey: Survey;
+  readonly #usage: Usage;
   readonly #cluster: ClusterView;
   readonly #nowMs: number;
   readonly #roles: RoleTree;
-  readonly #nodes = new Map<NodeId, OpenNode>();
-  /** What offers hold on these nodes. */
-  readonly #offered: Amounts = [];
+  readonly #given: Given;
+  /** Made when they are first looked at, but for those that won't be as they are. */
+  readonly #known = new Map<NodeId, OpenNode>();
+  readonly #passing = new Set<NodeId>();
   readonly #promised = new Map<RolePath, Amounts>();
   readonly #beyond = new Map<RolePath, number>();
+  #nodes: readonly NodeId[] | null = null;
+  #offered: Amounts | null = null;
+  #isChanged = false;
 
   constructor({ survey, usage, placements, offers }: OutlookInput) {
+    this.#survey = survey;
+    this.#usage = usage;
     this.#cluster = survey.cluster;
     this.#nowMs = survey.nowMs;
     this.#roles = usage.tree();
-    const given = { placed: Map.groupBy(placements, nodeOf), offered: Map.groupBy(offers, nodeOf) };
-    for (const row of survey.list('all')) {
-      const ledger = ledgerToBe(row.ledger, given);
-      const sums = ledger === row.ledger ? row : sumLedger(ledger, usage.names);
-      this.#recharge(usage.standing(ledger.node)?.row, sums);
-      if (!isNodeOpen(survey.cluster, ledger, survey.nowMs)) continue;
-      accumulate(this.#roles.headroom, atLeastNone(sums.freeAmounts));
-      for (const offer of sums.offers) accumulate(this.#offered, usage.names.amountsOf(unreservedPart(offer)));
-      this.#nodes.set(ledger.node, { found: row.ledger, sums, rooms: new Map(), holders: null });
-    }
+    this.#given = { placed: Map.groupBy(placements, nodeOf), offered: Map.groupBy(offers, nodeOf) };
+    accumulate(this.#roles.headroom, usage.headroom);
+    for (const { node } of [...survey.sweeps, ...placements, ...offers]) this.#passing.add(node);
+    const ending = survey.list('ending').map(({ ledger }) => ledger.node);
+    for (const node of new Set([...this.#passing, ...ending])) this.#foresee(node);
   }
 
   /** Those that take new tasks, in the order of their ids. */
-  nodes(): Iterable<NodeId> {
-    return this.#nodes.keys();
+  nodes(): readonly NodeId[] {
+    this.#nodes ??= this.#survey.list('open').map(({ ledger }) => ledger.node);
+    return this.#nodes;
   }
 
   get nodesTotal(): number {
-    return this.#nodes.size;
+    return this.#survey.list('open').length;
+  }
+
+  /** Whether the node takes new tasks. */
+  isOpen(node: NodeId): boolean {
+    return this.#usage.standing(node)?.isOpen === true;
+  }
+
+  /** Nodes that are something else than what their ledgers come to, by what this round does with them. */
+  get passing(): ReadonlySet<NodeId> {
+    return this.#passing;
   }
 
   /** What a role and those below it will hold of a scalar. */
@@ -117,6 +119,7 @@ export class Outlook {
   /** How much less of a scalar is free, or offered, than all roles need to come to what is guaranteed to them. */
   needed(scalar: string): number {
     const { root, headroom } = this.#roles;
+    this.#offered ??= this.#allOffered();
     const [need, free, offered] = [root.need, headroom, this.#offered].map((one) => this.#roles.amountOf(one, scalar));
     return (need ?? 0) - (free ?? 0) - (offered ?? 0);
   }
@@ -139,6 +142,26 @@ export class Outlook {
   /** Whether the node has room for such a task, whatever its role may be given. */
   hasRoom(node: NodeId, demand: Demand, offered: OfferedPart): boolean {
     return asks(DEMAND_FILTERS, this.#roomOf(this.#open(node), offered), demand);
+  }
+
+  /** The same once these have left. */
+  hasRoomWithout({ node, holders }: Departure, demand: Demand, offered: OfferedPart): boolean {
+    return asks(DEMAND_FILTERS, this.#roomWithout(this.#open(node), holders, offered), demand);
+  }
+
+  hasOffers(node: NodeId): boolean {
+    return this.#open(node).sums.offers.length > 0;
+  }
+
+  /** Whether anything of the node is reserved for the role. */
+  isAnyReserved(node: NodeId, role: RolePath): boolean {
+    const { reservations } = this.#open(node).sums;
+    return reservations.some((one) => roleWithin(role, one.role));
+  }
+
+  /** How much more of a scalar the role may be given, beside what is reserved for it; infinite where nothing bounds it. */
+  mayBeGiven(role: RolePath, scalar: string): number {
+    return Math.min(this.#roles.limitLeftOf(role, scalar), this.#roles.guaranteeLeftOf(role, scalar));
   }
 
   /** Whether the task could be placed there, once these have left. */
@@ -165,7 +188,7 @@ export class Outlook {
 
   /** The task will have a place there. */
   promise(node: NodeId, { wanted, demand }: Contender): void {
-    const open = this.#open(node);
+    const open = this.#openToChange(node);
     const entry = placeHolder(wanted, demand, { scalars: demand.scalars, room: this.#roomOf(open, 'free') });
     this.#renew(open, addEntries(open.sums.ledger, [entry]));
     this.#charge(entry, 1);
@@ -179,7 +202,7 @@ export class Outlook {
 
   /** These will have left. */
   take({ node, holders }: Departure): void {
-    const open = this.#open(node);
+    const open = this.#openToChange(node);
     const gone = new Set(idsOf(holders));
     open.holders = this.holders(node).filter(({ task }) => !gone.has(task));
     this.#renew(open, removeEntries(open.sums.ledger, [...gone]));
@@ -187,7 +210,47 @@ export class Outlook {
   }
 
   #open(node: NodeId): OpenNode {
-    return present(this.#nodes.get(node), `the open node ${node}`);
+    const known = this.#known.get(node);
+    if (known !== undefined) return known;
+    invariant(this.isOpen(node), `node ${node} takes new tasks`);
+    const open = this.#toBe(present(this.#survey.row(node), `the ledger of ${node}`));
+    this.#known.set(node, open);
+    return open;
+  }
+
+  #openToChange(node: NodeId): OpenNode {
+    this.#passing.add(node);
+    // Who has to go first is told by how things stood before anybody had to.
+    if (!this.#isChanged) for (const { path } of this.#roles.roles) this.#beyondOf(path);
+    this.#isChanged = true;
+    return this.#open(node);
+  }
+
+  /** Charges for the node as it will be. */
+  #foresee(node: NodeId): void {
+    const [standing, row] = [this.#usage.standing(node), this.#survey.row(node)];
+    if (standing === undefined || row === undefined) return;
+    const open = this.#toBe(row);
+    this.#recharge(standing.row, open.sums);
+    if (!standing.isOpen) return;
+    accumulate(this.#roles.headroom, atLeastNone(standing.row.freeAmounts), -1);
+    accumulate(this.#roles.headroom, atLeastNone(open.sums.freeAmounts));
+    this.#known.set(node, open);
+  }
+
+  #toBe(row: LedgerSums): OpenNode {
+    const ledger = ledgerToBe(row.ledger, this.#given);
+    const sums = ledger === row.ledger ? row : sumLedger(ledger, this.#roles.names);
+    return { found: row.ledger, sums, rooms: new Map(), holders: null };
+  }
+
+  /** What offers hold, those of this round among them. */
+  #allOffered(): Amounts {
+    const all: Amounts = [];
+    const add = (offer: Offer) => accumulate(all, this.#roles.names.amountsOf(unreservedPart(offer)));
+    for (const { offers } of this.#survey.list('offering')) for (const offer of offers) add(offer);
+    for (const offers of this.#given.offered.values()) for (const { offer } of offers) add(offer);
+    return all;
   }
 
   #renew(open: OpenNode, ledger: Ledger): void {
@@ -198,8 +261,8 @@ export class Outlook {
   #roomOf(open: OpenNode, offered: OfferedPart): Room {
     const known = open.rooms.get(offered);
     if (known !== undefined) return known;
-    const hasNoOffers = offered === 'held' || open.sums.offers.length === 0;
-    const made = hasNoOffers ? this.#room(open.sums) : this.#roomWithout(open, [], offered);
+    if (offered === 'free' && open.sums.offers.length === 0) return this.#roomOf(open, 'held');
+    const made = offered === 'held' ? this.#room(open.sums) : this.#roomWithout(open, [], offered);
     open.rooms.set(offered, made);
     return made;
   }
@@ -213,9 +276,9 @@ export class Outlook {
     return present(roomOf(this.#cluster, { sums, nowMs: this.#nowMs }, this.#roles), `node ${sums.ledger.node}`);
   }
 
-  #recharge(before: LedgerSums | undefined, after: LedgerSums): void {
+  #recharge(before: LedgerSums, after: LedgerSums): void {
     if (before === after) return;
-    for (const charge of before?.charges ?? []) {
+    for (const charge of before.charges) {
       this.#roles.charge(this.#roles.client(charge.role, charge.client), charge, -1);
     }
     for (const charge of after.charges) this.#roles.charge(this.#roles.client(charge.role, charge.client), charge);
@@ -259,7 +322,7 @@ export class Outlook {
     };
   }
 
-  /** How large a share of the cluster the role holds beyond what it is guaranteed, by its weight. As things stood at first. */
+  /** How large a share of the cluster the role holds beyond what it is guaranteed, by its weight. */
   #beyondOf(role: RolePath): number {
     const known = this.#beyond.get(role);
     if (known !== undefined) return known;

@@ -11,12 +11,16 @@ import type { NodeId, RolePath } from '../../shared/domain/ids.ts';
 import type { DisplacementCause, StopRequest } from '../../shared/domain/job.ts';
 import { type Claim, type ClaimInput, guaranteeClaims, levelsOf, priorityClaims } from './claims.ts';
 import { type Demand, demandOf, groupKey } from './demand.ts';
+import type { Holder } from './holder.ts';
 import type { EndingPlaces } from './kept-places.ts';
+import type { Alike } from './node-facts.ts';
 import { departuresFor, isAnyShort, shortRoles } from './offer-shortage.ts';
-import { type Contender, type Holder, type OfferedPart, Outlook, type OutlookInput } from './outlook.ts';
+import { type Contender, Outlook, type OutlookInput } from './outlook.ts';
 import type { PlannedStop } from './plan.ts';
+import { firstAdmitting, firstWithRoom, fitsFor } from './prospects.ts';
 import type { Survey } from './survey.ts';
 import { findDisplacement } from './victims.ts';
+import type { Fit, OfferedPart } from './wait-memory.ts';
 import type { WantedTask } from './wanted.ts';
 
 export interface PreemptionInput extends OutlookInput {
@@ -93,7 +97,6 @@ class Preemption implements ClaimInput {
   readonly outlook: Outlook;
   readonly #input: PreemptionInput;
   readonly #inVain = new Set<string>();
-  readonly #admittingByKey = new Map<string, readonly NodeId[]>();
   #looks = 0;
 
   constructor(input: PreemptionInput) {
@@ -107,10 +110,9 @@ class Preemption implements ClaimInput {
     const places = this.#input.ending.get(contender.wanted.task.id);
     if (places === undefined) return false;
     const { demand } = contender;
-    const nodes = [...places.map(({ room }) => room.id), ...this.outlook.nodes()];
-    const node = nodes.find((id) => this.outlook.admits(id, demand, { offered: 'free' }));
-    if (node === undefined) return false;
-    this.outlook.promise(node, contender);
+    const first = places.find(({ room: { id } }) => this.outlook.admits(id, demand, { offered: 'free' }));
+    if (first === undefined) return this.#hasPlace(contender, { fits: this.#fits(demand), offered: 'free' });
+    this.outlook.promise(first.room.id, contender);
     return true;
   }
 
@@ -147,7 +149,7 @@ class Preemption implements ClaimInput {
     for (const [contender] of [...groups.slice(first), ...groups.slice(0, first)]) {
       if (looks >= most) break;
       if (contender === undefined || this.#claimsOf(contender, because).length === 0) continue;
-      looks += this.#looksFor(this.#admitting(contender.demand));
+      looks += this.#looksFor(countOf(this.#fits(contender.demand)));
       chosen.add(contender.demand.key);
     }
     return contenders.filter(({ demand }) => chosen.has(demand.key));
@@ -165,13 +167,15 @@ class Preemption implements ClaimInput {
     const claims = this.#claimsOf(contender, because);
     const [first] = claims;
     if (first === undefined) return false;
-    const admitting = this.#admitting(contender.demand);
+    const fits = this.#fits(contender.demand);
+    const admitting = countOf(fits);
     this.#looks += this.#looksFor(admitting);
-    if (this.#hasPlace(contender, { nodes: admitting, offered: first.offered })) return true;
-    const room = admitting.find((node) => this.outlook.hasRoom(node, contender.demand, first.offered)) ?? null;
+    const { offered } = first;
+    if (this.#hasPlace(contender, { fits, offered })) return true;
+    const room = firstWithRoom(fits, offered);
     // Those who have to go may be on any node then.
-    if (room !== null) this.#looks += this.outlook.nodesTotal - admitting.length;
-    const isFound = admitting.length > 0 && claims.some((claim) => this.#displaces(contender, claim, room));
+    if (room !== null) this.#looks += this.outlook.nodesTotal - admitting;
+    const isFound = admitting > 0 && claims.some((claim) => this.#displaces(contender, claim, room));
     if (!isFound) this.#inVain.add(key);
     return isFound;
   }
@@ -180,17 +184,13 @@ class Preemption implements ClaimInput {
     return because === 'guarantee' ? guaranteeClaims(this, contender) : priorityClaims(contender);
   }
 
-  /** The nodes that would take such a task if enough came free there. */
-  #admitting(demand: Demand): readonly NodeId[] {
-    const known = this.#admittingByKey.get(demand.key);
-    if (known !== undefined) return known;
-    const nodes = [...this.outlook.nodes()].filter((node) => this.outlook.mayAdmit(node, demand));
-    this.#admittingByKey.set(demand.key, nodes);
-    return nodes;
+  #fits(demand: Demand): readonly Alike<Fit>[] {
+    return fitsFor(this.outlook, this.#input.usage.waits, demand);
   }
 
-  #looksFor(admitting: readonly NodeId[]): number {
-    return admitting.length + (this.outlook.nodesTotal - admitting.length) / PASSED_OVER_PER_LOOK;
+  /** What would be looked at if nothing were remembered: what is, must make no difference. */
+  #looksFor(admitting: number): number {
+    return admitting + (this.outlook.nodesTotal - admitting) / PASSED_OVER_PER_LOOK;
   }
 
   #looksLeft(phase: keyof typeof LOOKS_UNTIL): number {
@@ -203,18 +203,19 @@ class Preemption implements ClaimInput {
 
   #hasPlace(
     contender: Contender,
-    { nodes, offered }: { readonly nodes: readonly NodeId[]; readonly offered: OfferedPart },
+    { fits, offered }: { readonly fits: readonly Alike<Fit>[]; readonly offered: OfferedPart },
   ): boolean {
-    const node = nodes.find((id) => this.outlook.admits(id, contender.demand, { offered }));
-    if (node === undefined) return false;
+    const node = firstAdmitting(this.outlook, { fits, demand: contender.demand, offered });
+    if (node === null) return false;
     this.outlook.promise(node, contender);
     return true;
   }
 
   #displaces(contender: Contender, claim: Claim, room: NodeId | null): boolean {
     const { cluster, outlook } = this;
-    const { nowMs } = this.#input.survey;
-    const found = findDisplacement({ cluster, outlook, nowMs, contender, claim, room });
+    const { survey, usage } = this.#input;
+    const { nowMs } = survey;
+    const found = findDisplacement({ cluster, outlook, nowMs, waits: usage.waits, contender, claim, room });
     if (found === null) return false;
     outlook.take(found);
     outlook.promise(room ?? found.node, contender);
@@ -223,6 +224,10 @@ class Preemption implements ClaimInput {
     }
     return true;
   }
+}
+
+function countOf(fits: readonly Alike<Fit>[]): number {
+  return fits.reduce((sum, { nodes }) => sum + nodes.length, 0);
 }
 
 function stopOf(

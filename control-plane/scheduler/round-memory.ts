@@ -6,6 +6,7 @@
  */
 import type { ClusterView, TouchLog } from '../../shared/domain/cluster.ts';
 import type { NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
+import { byText } from '../../shared/util/order.ts';
 import { type Amounts, accumulate, atLeastNone, ScalarNames } from './amounts.ts';
 import { EntryPlaces } from './entry-places.ts';
 import { FirstExpiry } from './first-expiry.ts';
@@ -15,12 +16,15 @@ import { type NodeStanding, standingOf } from './node-standing.ts';
 import { NodeWishes } from './node-wishes.ts';
 import type { HeldSums, RoleTree } from './role-tree.ts';
 import { RoleTrees } from './role-trees.ts';
-import { byNode, withChanges } from './row-list.ts';
+import { nodeOfRow, withChanges } from './row-list.ts';
+import { WaitMemory } from './wait-memory.ts';
 
 /** Rows of which something has to be done, or may be; all in the order of their nodes' ids. */
 export interface RowLists {
   readonly all: readonly LedgerSums[];
-  /** Open ones of which anything is free or reserved. */
+  /** Those that take new tasks. */
+  readonly open: readonly LedgerSums[];
+  /** Of these, those of which anything is free or reserved. */
   readonly giving: readonly LedgerSums[];
   readonly offering: readonly LedgerSums[];
   readonly filtered: readonly LedgerSums[];
@@ -33,6 +37,7 @@ export interface RowLists {
 /** Which of the lists a row belongs to. */
 const BELONGS: Readonly<Record<keyof RowLists, (row: LedgerSums, isOpen: boolean) => boolean>> = {
   all: () => true,
+  open: (_, isOpen) => isOpen,
   giving: (row, isOpen) => isOpen && (row.hasFree || row.reserved.length > 0),
   offering: ({ offers }) => offers.length > 0,
   filtered: ({ ledger }) => ledger.filters.length > 0,
@@ -40,7 +45,7 @@ const BELONGS: Readonly<Record<keyof RowLists, (row: LedgerSums, isOpen: boolean
   stranded: ({ offers }, isOpen) => !isOpen && offers.length > 0,
 };
 
-const LIST_NAMES = ['all', 'giving', 'offering', 'filtered', 'ending', 'stranded'] as const;
+const LIST_NAMES = ['all', 'open', 'giving', 'offering', 'filtered', 'ending', 'stranded'] as const;
 
 /** The sums over all ledgers. */
 export interface Usage extends HeldSums {
@@ -56,6 +61,8 @@ export interface Usage extends HeldSums {
   /** How many of the nodes have joined. */
   readonly joined: number;
   readonly wishes: Pick<NodeWishes, 'of'>;
+  /** What has been found out for tasks that wait for others to make room. */
+  readonly waits: WaitMemory;
   /** What is known of a node that has a ledger. */
   standing(node: NodeId): NodeStanding | undefined;
   /** A tree of those who hold all this, until the next round of the same planner. */
@@ -80,6 +87,7 @@ export function listWith(
   return withChanges(
     lists[name],
     changed.map(({ row, isOpen }) => ({ node: row.ledger.node, row: belongs(row, isOpen) ? row : null })),
+    nodeOfRow,
   );
 }
 
@@ -96,7 +104,8 @@ export class RoundMemory {
   readonly #firstExpiry = new FirstExpiry();
   readonly #turns = new MaintenanceTurns();
   readonly #wishes = new NodeWishes();
-  #lists: RowLists = { all: [], giving: [], offering: [], filtered: [], ending: [], stranded: [] };
+  readonly #waits = new WaitMemory();
+  #lists: RowLists = { all: [], open: [], giving: [], offering: [], filtered: [], ending: [], stranded: [] };
   #joined = 0;
   #followed: { readonly log: TouchLog; readonly mark: number } | null = null;
 
@@ -119,6 +128,7 @@ export class RoundMemory {
       nextTurnMs: this.#turns.nextMs,
       joined: this.#joined,
       wishes: this.#wishes,
+      waits: this.#waits,
       standing: (node) => this.#standings.get(node),
       tree: () => this.#trees.take(cluster, sums),
     };
@@ -130,6 +140,7 @@ export class RoundMemory {
     const seen = touched ?? new Set([...cluster.ledgers.keys(), ...this.#standings.keys()]);
     const nodes = turned.length === 0 ? seen : new Set([...seen, ...turned]);
     if (touched === null || nodes.size > TREES_KEPT_TOUCHES_MAX) this.#trees.forget();
+    this.#waits.follow(cluster.settings, touched === null ? null : nodes);
     const changed = new Map<NodeId, NodeStanding | null>();
     for (const node of nodes) this.#look({ cluster, nowMs }, node, changed);
     this.#list(changed);
@@ -189,7 +200,7 @@ export class RoundMemory {
     if (changed.size === 0) return;
     const lists: Partial<Record<keyof RowLists, readonly LedgerSums[]>> = {};
     if (2 * changed.size > this.#standings.size) {
-      const standings = [...this.#standings.values()].sort((a, b) => byNode(a.row, b.row));
+      const standings = [...this.#standings.values()].sort((a, b) => byText(a.row.ledger.node, b.row.ledger.node));
       for (const name of LIST_NAMES) {
         lists[name] = standings.flatMap(({ row, isOpen }) => (BELONGS[name](row, isOpen) ? row : []));
       }
@@ -199,7 +210,7 @@ export class RoundMemory {
           const isListed = standing !== null && BELONGS[name](standing.row, standing.isOpen);
           return { node, row: isListed ? standing.row : null };
         });
-        lists[name] = withChanges(this.#lists[name], rows);
+        lists[name] = withChanges(this.#lists[name], rows, nodeOfRow);
       }
     }
     this.#lists = { ...this.#lists, ...lists };

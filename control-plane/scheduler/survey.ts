@@ -36,7 +36,7 @@ export class Survey {
   readonly #usage: Usage;
   readonly #rooms = new Map<NodeId, Room | null>();
   readonly #lists = new Map<keyof RowLists, readonly LedgerSums[]>();
-  readonly #swept: readonly SweptRow[];
+  readonly #swept: ReadonlyMap<NodeId, SweptRow>;
 
   constructor(cluster: ClusterView, usage: Usage, { sweeps, nowMs }: { sweeps: readonly Sweep[]; nowMs: number }) {
     this.cluster = cluster;
@@ -45,21 +45,26 @@ export class Survey {
     this.#usage = usage;
     this.roles = usage.tree();
     accumulate(this.roles.headroom, usage.headroom);
-    this.#swept = sweeps.flatMap((sweep) => this.#sweep(sweep));
+    this.#swept = new Map(sweeps.flatMap((sweep) => this.#sweep(sweep)).map((swept) => [swept.row.ledger.node, swept]));
   }
 
   /** Rows after the sweeps, in the order of the nodes' ids. */
   list(name: keyof RowLists): readonly LedgerSums[] {
     const known = this.#lists.get(name);
     if (known !== undefined) return known;
-    const list = listWith(this.#usage.lists, name, this.#swept);
+    const list = listWith(this.#usage.lists, name, [...this.#swept.values()]);
     this.#lists.set(name, list);
     return list;
   }
 
+  /** That of the node, after the sweeps; undefined where it has no ledger. */
+  row(node: NodeId): LedgerSums | undefined {
+    return this.#swept.get(node)?.row ?? this.#usage.standing(node)?.row;
+  }
+
   /** When the first offer expires that stands after the sweeps; infinite where there is none. */
   get firstExpiryMs(): number {
-    if (this.#swept.length === 0) return this.#usage.firstExpiryMs;
+    if (this.#swept.size === 0) return this.#usage.firstExpiryMs;
     return this.list('offering').reduce((first, row) => Math.min(first, row.firstExpiryMs), Number.POSITIVE_INFINITY);
   }
 
@@ -113,7 +118,7 @@ export class Survey {
       sum.offers += sign * offers;
     };
     for (const charge of this.#usage.charges.values()) count(charge, 1);
-    for (const { before, row } of this.#swept) {
+    for (const { before, row } of this.#swept.values()) {
       for (const charge of before.charges) count(charge, -1);
       for (const charge of row.charges) count(charge, 1);
     }
@@ -132,7 +137,7 @@ export class Survey {
 
   /** That of the node, if it takes new tasks. */
   openRoomsOn(node: NodeId): Room[] {
-    const row = this.#swept.find(({ before }) => before.ledger.node === node)?.row ?? this.#usage.standing(node)?.row;
+    const row = this.row(node);
     const room = row === undefined ? null : this.room(row);
     return room === null ? [] : openRooms([room]);
   }

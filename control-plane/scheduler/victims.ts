@@ -3,10 +3,14 @@ import type { NodeId } from '../../shared/domain/ids.ts';
 import { scalarOf, toMilli } from '../../shared/domain/resources.ts';
 import type { Claim, ClaimInput } from './claims.ts';
 import type { Demand } from './demand.ts';
-import type { Contender, Departure, Holder } from './outlook.ts';
+import type { Holder } from './holder.ts';
+import type { Contender, Departure } from './outlook.ts';
+import { hopefulNodes, lackingOn } from './prospects.ts';
+import type { Lack, WaitMemory } from './wait-memory.ts';
 
 export interface VictimSearch extends ClaimInput {
   readonly nowMs: number;
+  readonly waits: WaitMemory;
   readonly contender: Contender;
   readonly claim: Claim;
   /** Where there is room for the task, so that only what its role may be given is in its way; null: nowhere. */
@@ -46,18 +50,15 @@ interface Estimate {
 
 /** The nodes that have enough of those who may be displaced, the cheapest first. */
 function estimates(search: VictimSearch): Estimate[] {
-  const all: Estimate[] = [];
-  for (const node of search.outlook.nodes()) {
-    const estimate = estimateOf(node, search);
-    if (estimate !== null) all.push(estimate);
-  }
+  const { outlook, waits, contender, claim, room } = search;
+  const nodes = hopefulNodes(outlook, waits, { demand: contender.demand, claim, room });
+  const all = nodes.flatMap((node) => estimateOf(node, search) ?? []);
   // Sorting keeps the order of equals, which is that of the nodes' ids.
   return all.sort((a, b) => a.ceiling - b.ceiling || a.fewest - b.fewest || a.workLostMs - b.workLostMs);
 }
 
 function estimateOf(node: NodeId, search: VictimSearch): Estimate | null {
-  const { outlook, claim, contender, room, nowMs } = search;
-  if (room === null && !outlook.mayAdmit(node, contender.demand)) return null;
+  const { outlook, claim, room, nowMs } = search;
   const pool = outlook.holders(node).filter((holder) => claim.mayDisplace(holder));
   const lacking = room === null ? lackingOn(node, search) : [];
   const freed = lacking.map(() => 0);
@@ -69,21 +70,6 @@ function estimateOf(node: NodeId, search: VictimSearch): Estimate | null {
     return { node, ceiling: priority, fewest, workLostMs: workLostMs(pool.slice(0, place + 1), nowMs) };
   }
   return null;
-}
-
-interface Lack {
-  readonly name: string;
-  readonly amount: number;
-}
-
-function lackingOn(node: NodeId, { outlook, claim }: VictimSearch): Lack[] {
-  const { asked, offered } = claim;
-  return asked.scalarNames
-    .map((name) => {
-      const available = outlook.available(node, asked, { scalar: name, offered });
-      return { name, amount: toMilli(scalarOf(asked.scalars, name) - available) };
-    })
-    .filter(({ amount }) => amount > 0);
 }
 
 /** How many of the largest it takes. */

@@ -5,12 +5,12 @@
  * state is what has been told.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { FrameworkId, NodeId, OfferId, TaskId } from '../../shared/domain/ids.ts';
-import type { Offer } from '../../shared/domain/offer.ts';
+import type { FrameworkId, OfferId, TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import type { FrameworkEvent, GoneCause } from '../../shared/protocol/framework.ts';
 import { type BackoffPolicy, backoffMs } from '../../shared/util/backoff.ts';
+import type { StandingOffer } from '../store/offer-index.ts';
 import {
   isUnreachable,
   offerView,
@@ -31,11 +31,6 @@ const STEP_EVENTS_MAX = 500;
 const OFFERS_PER_EVENT_MAX = 200;
 /** Names of tasks that wait to be answered about; what is asked beyond is answered to the one who asks only. */
 const ASKED_MAX = 20_000;
-
-export interface StandingOffer {
-  readonly node: NodeId;
-  readonly offer: Offer;
-}
 
 export interface FeedFacts {
   readonly cluster: ClusterView;

@@ -2,8 +2,8 @@
 import type { FrameworkId, OfferId } from '../../shared/domain/ids.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { GoneCause } from '../../shared/protocol/framework.ts';
+import type { StandingOffer } from '../store/offer-index.ts';
 import type { ChangeOf } from '../store/snapshot.ts';
-import type { StandingOffer } from './framework-feed.ts';
 
 const NO_OFFERS: ReadonlyMap<OfferId, StandingOffer> = new Map();
 

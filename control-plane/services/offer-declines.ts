@@ -7,12 +7,13 @@ import { filterFor, filterLengthMs } from '../../shared/domain/offer-filters.ts'
 import type { DeclinedView } from '../../shared/protocol/offers.ts';
 import { invariant } from '../../shared/util/assert.ts';
 import { keys } from '../store/keys.ts';
+import type { StandingOffer } from '../store/offer-index.ts';
 import { putRecord } from '../store/records.ts';
 import { packTransactions } from '../store/transact.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { actingFramework, reachSession } from './framework-access.ts';
 import { type Draft, mutate } from './mutation.ts';
-import { findOffers, type GoneOffer, reachOffers, type StandingOffer } from './standing-offers.ts';
+import { findOffers, type GoneOffer, reachOffers } from './standing-offers.ts';
 import { timeView } from './views.ts';
 
 /** Nodes whose offers are declined in one transaction: the more, the more likely somebody else changes one of them meanwhile. */

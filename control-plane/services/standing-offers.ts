@@ -1,18 +1,14 @@
 /** Finds the offers that a framework names, and says what has become of those that don't stand any more. */
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import { type NodeId, OFFER_ID_PATTERN, type OfferId } from '../../shared/domain/ids.ts';
-import type { Offer, OfferFilter } from '../../shared/domain/offer.ts';
+import { OFFER_ID_PATTERN, type OfferId } from '../../shared/domain/ids.ts';
+import type { OfferFilter } from '../../shared/domain/offer.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import { keys } from '../store/keys.ts';
+import type { StandingOffer } from '../store/offer-index.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import type { ServiceContext } from './context.ts';
 import { timeView } from './views.ts';
-
-export interface StandingOffer {
-  readonly node: NodeId;
-  readonly offer: Offer;
-}
 
 export interface GoneOffer {
   readonly id: OfferId;
@@ -28,11 +24,10 @@ export interface FoundOffers {
 
 /** Throws `not-found` for one that never was, or that another framework holds, which is answered alike. */
 export function findOffers(snapshot: Snapshot, framework: Framework, ids: readonly OfferId[]): FoundOffers {
-  const known = offersById(snapshot, new Set(ids));
   const standing: StandingOffer[] = [];
   const absent: OfferId[] = [];
   for (const id of ids) {
-    const found = known.get(id);
+    const found = snapshot.standingOffer(id);
     if (found === undefined) absent.push(id);
     else standing.push(found);
   }
@@ -50,21 +45,14 @@ export function findOffers(snapshot: Snapshot, framework: Framework, ids: readon
  * here, this one gets the time to catch up.
  */
 export async function reachOffers(ctx: ServiceContext, framework: string, ids: readonly OfferId[]): Promise<void> {
-  if (offersById(ctx.mirror.snapshot, new Set(ids)).size === ids.length) return;
+  const { snapshot } = ctx.mirror;
+  if (ids.every((id) => snapshot.standingOffer(id) !== undefined)) return;
   const { revision } = await ctx.store.get(keys.framework(framework));
   if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS })) return;
   throw new Refusal('unavailable', `replica "${ctx.replica.id}" is behind; ask again`, { retryAfterSeconds: 1 });
 }
 
 const CATCH_UP_MS = 2000;
-
-function offersById({ ledgers }: Snapshot, wanted: ReadonlySet<OfferId>): Map<OfferId, StandingOffer> {
-  const found = new Map<OfferId, StandingOffer>();
-  for (const { node, offers } of ledgers.values()) {
-    for (const offer of Object.values(offers)) if (wanted.has(offer.id)) found.set(offer.id, { node, offer });
-  }
-  return found;
-}
 
 /** Whether no round up to now can have made it. */
 function isOfLater({ incarnation, roundNumber }: Snapshot, id: OfferId): boolean {
@@ -73,15 +61,11 @@ function isOfLater({ incarnation, roundNumber }: Snapshot, id: OfferId): boolean
 }
 
 /** What is left of an offer is the filter that took its place, for a while, where there was something to filter. */
-function goneOffers({ ledgers }: Snapshot, framework: Framework, ids: readonly OfferId[]): GoneOffer[] {
-  const wanted = new Set(ids);
-  const filters = new Map<OfferId, OfferFilter>();
-  for (const ledger of ledgers.values()) {
-    for (const filter of ledger.filters) {
-      if (filter.framework === framework.id && wanted.has(filter.offer)) filters.set(filter.offer, filter);
-    }
-  }
-  return ids.map((id) => ({ id, why: whatBecameOf(filters.get(id)) }));
+function goneOffers(snapshot: Snapshot, framework: Framework, ids: readonly OfferId[]): GoneOffer[] {
+  return ids.map((id) => {
+    const filter = snapshot.filterAfter(id);
+    return { id, why: whatBecameOf(filter?.framework === framework.id ? filter : undefined) };
+  });
 }
 
 function whatBecameOf(filter: OfferFilter | undefined): string {

@@ -10,18 +10,21 @@
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
+import type { FrameworkId, JobKey, JobUid, NodeId, OfferId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import { type Epoch, FIRST_INCARNATION, type Node } from '../../shared/domain/node.ts';
+import type { OfferFilter } from '../../shared/domain/offer.ts';
 import type { Role } from '../../shared/domain/role.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { invariant, unreachable } from '../../shared/util/assert.ts';
-import { canonicalJson } from '../../shared/util/codec.ts';
 import type { KeyValue, LeaseId, Store, WatchBatch } from './contract.ts';
-import { keys, PREFIX, parseKey, RECORD_KINDS, type RecordKind, unescapeRole } from './keys.ts';
+import { Grouped, setOrDelete } from './grouped.ts';
+import { idOf, isMirrored, type Kept, keep, MIRRORED_PREFIXES, type MirroredKind, readAll, sameKept } from './kept.ts';
+import { keys, parseKey } from './keys.ts';
+import { OfferIndex, type StandingOffer } from './offer-index.ts';
 import type {
   AliveRecord,
   ClusterRecord,
@@ -33,15 +36,8 @@ import type {
   RoundRecord,
   StreamRecord,
 } from './record-types.ts';
-import { decodeRecord } from './records.ts';
+import { TaskIndex } from './task-index.ts';
 import { SnapshotTouches } from './touch-log.ts';
-
-/** Kinds whose values a snapshot doesn't keep. */
-const UNKEPT_KINDS = ['ops', 'idempotency', 'secrets'] as const;
-type UnkeptKind = (typeof UNKEPT_KINDS)[number];
-
-/** Kinds whose values a snapshot keeps. */
-export type MirroredKind = Exclude<RecordKind, UnkeptKind>;
 
 /** What happened to one record at one revision. `before` is null when it is new, `after` when it is gone. */
 export interface ChangeOf<K extends MirroredKind> {
@@ -56,14 +52,6 @@ export interface ChangeOf<K extends MirroredKind> {
 
 export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
 
-/** A kept record and what the store knows about its key. */
-interface Kept {
-  readonly kind: MirroredKind;
-  readonly value: RecordOf[MirroredKind];
-  readonly modRevision: number;
-  readonly lease: LeaseId | null;
-}
-
 export class Snapshot implements ClusterView {
   readonly touched = new SnapshotTouches();
   readonly #kept = new Map<string, Kept>();
@@ -74,12 +62,9 @@ export class Snapshot implements ClusterView {
   readonly #jobs = new Map<JobUid, Job>();
   readonly #jobsByKey = new Map<string, Job>();
   readonly #unsettledJobs = new Map<JobUid, Job>();
-  readonly #versionsByJob = new Map<JobUid, Map<number, JobVersion>>();
-  readonly #tasks = new Map<TaskId, Task>();
-  readonly #pendingTasks = new Map<TaskId, Task>();
-  readonly #tasksByJob = new Map<JobUid, Map<TaskId, Task>>();
-  readonly #tasksByNode = new Map<NodeId, Map<TaskId, Task>>();
-  readonly #tasksByFramework = new Map<FrameworkId, Map<TaskId, Task>>();
+  readonly #versionsByJob = new Grouped<number, JobVersion>();
+  readonly #tasks = new TaskIndex();
+  readonly #offers = new OfferIndex();
   readonly #maintenance = new Map<NodeId, MaintenanceWindow>();
   readonly #frameworks = new Map<FrameworkId, Framework>();
   readonly #connections = new Map<FrameworkId, ConnectionRecord>();
@@ -131,7 +116,7 @@ export class Snapshot implements ClusterView {
   }
 
   get tasks(): ReadonlyMap<TaskId, Task> {
-    return this.#tasks;
+    return this.#tasks.all;
   }
 
   get maintenance(): ReadonlyMap<NodeId, MaintenanceWindow> {
@@ -215,28 +200,38 @@ export class Snapshot implements ClusterView {
   }
 
   version(job: JobUid, version: number): JobVersion | undefined {
-    return this.#versionsByJob.get(job)?.get(version);
+    return this.#versionsByJob.get(job, version);
   }
 
   versionsOfJob(job: JobUid): Iterable<JobVersion> {
-    return this.#versionsByJob.get(job)?.values() ?? [];
+    return this.#versionsByJob.of(job);
   }
 
   tasksOfJob(job: JobUid): Iterable<Task> {
-    return this.#tasksByJob.get(job)?.values() ?? [];
+    return this.#tasks.ofJob(job);
   }
 
   /** Every task on record that holds or held a place on the node. */
   tasksOnNode(node: NodeId): Iterable<Task> {
-    return this.#tasksByNode.get(node)?.values() ?? [];
+    return this.#tasks.onNode(node);
   }
 
   tasksOfFramework(framework: FrameworkId): Iterable<Task> {
-    return this.#tasksByFramework.get(framework)?.values() ?? [];
+    return this.#tasks.ofFramework(framework);
   }
 
   pendingTasks(): Iterable<Task> {
-    return this.#pendingTasks.values();
+    return this.#tasks.pending();
+  }
+
+  /** Undefined for one that stands no more, or never did. */
+  standingOffer(id: OfferId): StandingOffer | undefined {
+    return this.#offers.standing(id);
+  }
+
+  /** The filter that took the place of an offer, for as long as it is on record. */
+  filterAfter(id: OfferId): OfferFilter | undefined {
+    return this.#offers.filterAfter(id);
   }
 
   unsettledJobs(): Iterable<Job> {
@@ -340,6 +335,7 @@ export class Snapshot implements ClusterView {
         return;
       case 'ledger':
         setOrDelete(this.#ledgers, change.id, change.after);
+        this.#offers.change(change.before, change.after);
         this.touched.node(change.id);
         return;
       case 'jobs':
@@ -349,7 +345,8 @@ export class Snapshot implements ClusterView {
         this.#indexVersion(change);
         return;
       case 'tasks':
-        this.#indexTask(change);
+        this.#tasks.change(change);
+        this.touched.task(change.id);
         return;
       case 'maintenance':
         setOrDelete(this.#maintenance, change.id, change.after);
@@ -393,82 +390,13 @@ export class Snapshot implements ClusterView {
     if (after.outcome === null || after.deleted) this.#unsettledJobs.set(after.uid, after);
   }
 
+  /** What a task is made from is the version's, so a task of it may be another one as well. */
   #indexVersion({ before, after }: ChangeOf<'versions'>): void {
-    if (before !== null) removeFrom(this.#versionsByJob, before.jobUid, before.version);
-    if (after !== null) addTo(this.#versionsByJob, after.jobUid, after.version, after);
-  }
-
-  #indexTask({ id, before, after }: ChangeOf<'tasks'>): void {
-    if (before !== null && before.jobUid !== after?.jobUid) removeFrom(this.#tasksByJob, before.jobUid, id);
-    if (before?.node && before.node !== after?.node) removeFrom(this.#tasksByNode, before.node, id);
-    if (before?.framework && before.framework.id !== after?.framework?.id) {
-      removeFrom(this.#tasksByFramework, before.framework.id, id);
+    const version = after ?? before;
+    if (before !== null) this.#versionsByJob.delete(before.jobUid, before.version);
+    if (after !== null) this.#versionsByJob.set(after.jobUid, after.version, after);
+    for (const { id, jobVersion } of version === null ? [] : this.#tasks.ofJob(version.jobUid)) {
+      if (jobVersion === version?.version) this.touched.task(id);
     }
-    setOrDelete(this.#tasks, id, after);
-    this.touched.task(id);
-    setOrDelete(this.#pendingTasks, id, after?.state === 'pending' ? after : null);
-    if (after === null) return;
-    addTo(this.#tasksByJob, after.jobUid, id, after);
-    if (after.node !== null) addTo(this.#tasksByNode, after.node, id, after);
-    if (after.framework !== null) addTo(this.#tasksByFramework, after.framework.id, id, after);
   }
-}
-
-const UNKEPT: ReadonlySet<RecordKind> = new Set(UNKEPT_KINDS);
-
-function isMirrored(kind: RecordKind): kind is MirroredKind {
-  return !UNKEPT.has(kind);
-}
-
-/** The prefixes that hold the mirrored kinds. One may cover a key of another kind; a key is told by its own spelling. */
-const MIRRORED_PREFIXES = RECORD_KINDS.filter(isMirrored).map((kind) => `${PREFIX}${kind}`);
-
-async function readAll(store: Store, prefix: string, revision: number | undefined) {
-  const keyValues: KeyValue[] = [];
-  let page = await store.range(revision === undefined ? { prefix } : { prefix, revision });
-  for (;;) {
-    for (const keyValue of page.keyValues) keyValues.push(keyValue);
-    const last = page.keyValues.at(-1);
-    if (!page.more || last === undefined) return { keyValues, revision: page.revision };
-    page = await store.range({ prefix, revision: page.revision, after: last.key });
-  }
-}
-
-/** Null for keys whose values aren't kept. */
-function keep(keyValue: KeyValue): Kept | null {
-  const kind = parseKey(keyValue.key)?.[0];
-  if (kind === undefined || !isMirrored(kind)) return null;
-  const value = decodeRecord(kind, keyValue.key, keyValue.value);
-  return { kind, value, modRevision: keyValue.modRevision, lease: keyValue.lease };
-}
-
-function sameKept(a: Kept | undefined, b: Kept | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  if (a.modRevision !== b.modRevision || a.lease !== b.lease) return false;
-  // After a restore the same revision may carry another value, so revisions alone don't tell.
-  return canonicalJson(a.value) === canonicalJson(b.value);
-}
-
-function idOf(kind: MirroredKind, key: string, value: RecordOf[MirroredKind] | null): string {
-  const path = parseKey(key)?.[1] ?? '';
-  if (kind === 'jobs' && value !== null && 'uid' in value) return value.uid;
-  if (kind === 'roles') return unescapeRole(path);
-  return kind === 'streams' ? path.slice(path.lastIndexOf('/') + 1) : path;
-}
-
-function setOrDelete<V>(map: Map<string, V>, id: string, value: V | null): void {
-  if (value === null) map.delete(id);
-  else map.set(id, value);
-}
-
-function addTo<I, V>(index: Map<string, Map<I, V>>, group: string, id: I, value: V): void {
-  const members = index.get(group);
-  if (members === undefined) index.set(group, new Map([[id, value]]));
-  else members.set(id, value);
-}
-
-function removeFrom<I, V>(index: Map<string, Map<I, V>>, group: string, id: I): void {
-  const members = index.get(group);
-  members?.delete(id);
-  if (members?.size === 0) index.delete(group);
 }

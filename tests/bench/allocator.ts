@@ -24,16 +24,21 @@ import {
   someResources,
   T0,
 } from '../support/builders.ts';
-import { ProcessorMeter } from './processor-time.ts';
+import { costOfAccept } from './accept-cost.ts';
+import { ProcessorMeter, usedMs } from './processor-time.ts';
 import type { Figure, Section, Table } from './report.ts';
 import { Rest } from './rest.ts';
 import { distributionOf, median } from './statistics.ts';
+import { costOfWaiting, type VainCost } from './waiting-in-vain.ts';
 
 const ROUNDS = 7;
 const REST_MS = 1000;
 const ASKED_MS = 500;
 const ASKED_WITH_GUARANTEES_MS = 1000;
 /** Few enough for a round not to end at its bound on offers, which would make it look cheap. */
+/** Where two tasks wait in vain, and where a framework accepts an offer: against the same without them, and in a cluster of 100 nodes. */
+const ASKED_OF_WAITING_MS = 5;
+const ASKED_OF_ACCEPT_RATIO = 2;
 const NODE_DECADES = [10, 100, 1000, 10_000];
 const FRAMEWORK_DECADES = [5, 50, 500, 5000];
 const CHANGED_DECADES = [1, 10, 100, 1000, 10_000];
@@ -59,6 +64,10 @@ export async function measureAllocator(): Promise<Section> {
   const byFrameworks = FRAMEWORK_DECADES.map(
     (count) => [count, costOf({ nodes: NODES_BESIDE, frameworks: count })] as const,
   );
+  const vain = costOfWaiting(10_000, CHANGED_DECADES);
+  // The first one warms up.
+  await costOfAccept(100);
+  const accept = { small: await costOfAccept(100), large: await costOfAccept(10_000) };
   meter.pause();
   await rest.take(REST_MS);
   const floorMs = distributionOf(floor).p50;
@@ -73,6 +82,8 @@ export async function measureAllocator(): Promise<Section> {
       floorMs,
     }),
     figure('allocator: one of 10,000 nodes has changed', little, { target: null, floorMs }),
+    vainFigure(vain),
+    acceptFigure(accept),
   ];
   return {
     name: 'allocator',
@@ -80,6 +91,12 @@ export async function measureAllocator(): Promise<Section> {
     tables: [
       timesTable({ hungry, kept, displacing, floor }),
       growthTable('Cost against nodes that have changed (10,000 nodes, 1,000 frameworks)', 'changed', byChanges),
+      growthTable(
+        'Cost against nodes that have changed, two tasks wait in vain (10,000 nodes)',
+        'changed',
+        vain.withTasks,
+      ),
+      growthTable('The same without these tasks', 'changed', vain.without),
       growthTable('Cost against nodes (1,000 frameworks)', 'nodes', byNodes),
       growthTable('Cost against frameworks (1,000 nodes)', 'frameworks', byFrameworks),
     ],
@@ -103,10 +120,25 @@ function figure(
   };
 }
 
-/** Processor time of this thread: what a round would take if nobody else used the processor. */
-function usedMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
+function vainFigure({ withTasks, without }: VainCost): Figure {
+  const [measured = Number.NaN, other = Number.NaN] = [withTasks, without].map(([first]) => first?.[1]);
+  return {
+    name: 'allocator: one of 10,000 nodes has changed, two tasks wait in vain',
+    unit: 'ms',
+    measured,
+    target: ASKED_OF_WAITING_MS,
+    note: `${(measured / other).toFixed(1)} × the same without them (${other.toFixed(2)} ms)`,
+  };
+}
+
+function acceptFigure({ small, large }: { readonly small: number; readonly large: number }): Figure {
+  return {
+    name: 'offers: an accept at 10,000 nodes against one at 100',
+    unit: '×',
+    measured: large / small,
+    target: ASKED_OF_ACCEPT_RATIO,
+    note: `${large.toFixed(2)} ms against ${small.toFixed(2)} ms, two offers on each node, store in memory`,
+  };
 }
 
 /** The first rounds only warm up. */

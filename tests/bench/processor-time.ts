@@ -121,3 +121,9 @@ function machineBusyTicks(): number {
 function milliseconds(ticks: number): number {
   return (1000 * ticks) / TICKS_PER_SECOND;
 }
+
+/** Processor time of this thread: what work takes if nobody else uses the processor. */
+export function usedMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}

@@ -26,9 +26,9 @@ const programs: Process[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'berth-e2e-'));
   cluster = await startRealCluster({ replicas: 2, leaseTtlSeconds: 5, flags: ['--mesos-anonymous', 'default'] });
-  const resources = ['--resources', 'cpus=1,memMiB=512,ports=26100-26119'];
-  await cluster.addAgent('first', resources);
-  await cluster.addAgent('second', resources);
+  // Both use one engine, so that ports of one are none of the other's.
+  await cluster.addAgent('first', ['--resources', 'cpus=1,memMiB=512,ports=26100-26119']);
+  await cluster.addAgent('second', ['--resources', 'cpus=1,memMiB=512,ports=26120-26139']);
 });
 afterAll(async () => {
   for (const program of programs) await program.kill();

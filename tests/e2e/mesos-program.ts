@@ -21,6 +21,7 @@ interface Status {
   readonly agent_id?: { readonly value: string };
   readonly state: string;
   readonly reason?: string;
+  readonly message?: string;
 }
 
 interface Scheduler extends EventEmitter {
@@ -83,7 +84,7 @@ function sleeper(): object {
 
 const scheduler = new Scheduler({
   ...{ masterUrl: '127.0.0.1', port: Number(values.port), frameworkName: values.name },
-  logging: { path: values['log-folder'], level: 'error' },
+  logging: { path: values['log-folder'], fileName: 'mesos-framework.log', level: 'error' },
   ...(values.id === undefined && { tasks: { sleeper: sleeper() } }),
 });
 if (values.id !== undefined) scheduler.frameworkId = values.id;
@@ -94,13 +95,20 @@ scheduler.on('error', (error: unknown) => {
   const message = error instanceof Error ? error.message : JSON.stringify(error);
   tell({ event: 'error', message });
 });
-scheduler.on('subscribed', (subscribed: { framework_id: { value: string } }) => {
-  tell({ event: 'subscribed', framework: subscribed.framework_id.value });
+scheduler.on('subscribed', ({ frameworkId }: { frameworkId: string }) => {
+  tell({ event: 'subscribed', framework: frameworkId });
   if (values.id !== undefined) scheduler.reconcile();
 });
 scheduler.on('update', ({ status }: { status: Status }) => {
   const [task, agent] = [status.task_id.value, status.agent_id?.value ?? ''];
-  tell({ event: 'update', task, agent, state: status.state, reason: status.reason ?? '' });
+  tell({
+    event: 'update',
+    task,
+    agent,
+    state: status.state,
+    reason: status.reason ?? '',
+    message: status.message ?? '',
+  });
   if (values.id === undefined || status.state !== 'TASK_RUNNING' || killed.has(task)) return;
   killed.add(task);
   scheduler.kill(task, agent);

@@ -607,6 +607,53 @@ describe('what is reserved', () => {
   });
 });
 
+describe('the limit of a role', () => {
+  const limit = (path: string, cpus: number) => aRole(path, { limit: { cpus } });
+  const reservation = aReservation({ id: 'r1', role: 'b', scalars: { ...NO_SCALARS, cpus: 1 } });
+
+  it("is in nobody's way to the place of one that draws on what is reserved", () => {
+    const low = runs('low', 'b', { priority: 1, entry: { reserved: { r1: { ...NO_SCALARS, cpus: 1 } } } });
+    const whole = literal({ nodes: { a: 1 }, given: [low, waits('high', 'b')], roles: [limit('b', 1)] });
+    const ledgers = (whole.ledgers ?? []).map((ledger) => ({ ...ledger, reservations: { r1: reservation } }));
+    const { stops } = planRound({ cluster: clusterOf({ ...whole, ledgers }), nowMs: NOW });
+    expect(stops.map(({ task }) => task)).toEqual([idOf('low')]);
+  });
+
+  it('above one that is guaranteed something makes a sibling go where there is room for what is guaranteed', () => {
+    const sibling = runs('b1', 'p/b', { memMiB: 300 });
+    const given = [sibling, waits('mine', 'p/a', { memMiB: 300 })];
+    const roles = [limit('p', 1), guaranteed('p/a', 1)];
+    expect(displacedBy({ nodes: { a: 2 }, memMiB: 400, given, roles })).toEqual(['b1']);
+    expect(displacedBy({ nodes: { a: 2 }, memMiB: 400, given, roles: [guaranteed('p/a', 1)] })).toEqual([]);
+  });
+});
+
+describe('a group with several tasks that wait', () => {
+  const stops = (nodes: Shape['nodes'], victims: readonly Given[]) => {
+    const group = { count: 2, resources: aGroup({ resources: { cpus: 1, memMiB: 10 } }).resources };
+    const whole = literal({
+      nodes,
+      given: [...victims, waits('m', 'mine', { group })],
+      roles: [guaranteed('mine', 2)],
+    });
+    const [job = aJob()] = (whole.jobs ?? []).filter(({ spec }) => spec.name === 'm');
+    const tasks = [...(whole.tasks ?? []), aTask(job, { index: 1 })];
+    return planRound({ cluster: clusterOf({ ...whole, tasks }), nowMs: NOW }).stops.map(({ task }) => task);
+  };
+
+  it('takes what one of them leaves over for the next', () => {
+    const large = runs('b1', 'b', { cpus: 2, placedAtMs: NOW });
+    expect(stops({ a: 2, c: 1 }, [large, runs('b2', 'b', { node: 'c' })])).toEqual([idOf('b1')]);
+  });
+
+  it('has each place for one of them only', () => {
+    const ending = { stop: { atMs: T0, graceMs: 0, reason: 'enough' } };
+    const [b1, b2] = [runs('b1', 'b', { entry: ending }), runs('b2', 'b')];
+    expect(stops({ a: 2 }, [b1, b2])).toEqual([idOf('b2')]);
+    expect(stops({ a: 2 }, [b1, { ...b2, entry: ending }])).toEqual([]);
+  });
+});
+
 describe('over several rounds', () => {
   const roles = [guaranteed('mine', 2)];
   const given = [runs('b1', 'b'), runs('b2', 'b'), waits('m', 'mine', { cpus: 2 }), waits('other', 'c', { cpus: 1 })];

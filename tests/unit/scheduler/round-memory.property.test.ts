@@ -5,8 +5,10 @@ import { RoundMemory } from '../../../control-plane/scheduler/round-memory.ts';
 import { SnapshotTouches } from '../../../control-plane/store/touch-log.ts';
 import type { ClusterView } from '../../../shared/domain/cluster.ts';
 import { endOffers, markStop } from '../../../shared/domain/ledger.ts';
+import { isTerminal } from '../../../shared/domain/task.ts';
 import { applyRound, literalOf } from '../../support/apply-plan.ts';
 import { aWindow, type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
+import { arbitraryClaimants } from './arbitrary-claimants.ts';
 import { arbitraryMarket, type Market } from './arbitrary-market.ts';
 
 /** A state that moves along, and notes what has changed at each step, as a mirror's does. */
@@ -56,7 +58,7 @@ type Step =
   | { readonly kind: 'round' }
   | { readonly kind: 'wait'; readonly seconds: number }
   | { readonly kind: 'maintain'; readonly at: number; readonly inSeconds: number; readonly seconds: number | null }
-  | { readonly kind: 'end' | 'refuse' | 'stop' | 'die' | 'exclude'; readonly at: number }
+  | { readonly kind: 'end' | 'clear' | 'refuse' | 'stop' | 'die' | 'exclude'; readonly at: number }
   | {
       readonly kind: 'market';
       readonly market: Market;
@@ -64,35 +66,38 @@ type Step =
       readonly others: 'none' | 'roles' | 'frameworks';
     };
 
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.constant({ kind: 'round' } as const) },
-  { weight: 2, arbitrary: fc.integer({ min: 1, max: 40 }).map((seconds) => ({ kind: 'wait', seconds }) as const) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constantFrom('end' as const, 'refuse' as const, 'stop' as const, 'die' as const, 'exclude' as const),
-      at: fc.nat(20),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      kind: fc.constant('maintain' as const),
-      at: fc.nat(20),
-      inSeconds: fc.integer({ min: -10, max: 60 }),
-      seconds: fc.option(fc.integer({ min: 1, max: 60 })),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      kind: fc.constant('market' as const),
-      market: arbitraryMarket,
-      nodes: fc.nat(31),
-      others: fc.constantFrom('none' as const, 'none' as const, 'roles' as const, 'frameworks' as const),
-    }),
-  },
-);
+const CHANGES = ['end', 'clear', 'refuse', 'stop', 'die', 'exclude'] as const;
+
+const stepIn = (markets: fc.Arbitrary<Market>): fc.Arbitrary<Step> =>
+  fc.oneof(
+    { weight: 4, arbitrary: fc.constant({ kind: 'round' } as const) },
+    { weight: 2, arbitrary: fc.integer({ min: 1, max: 40 }).map((seconds) => ({ kind: 'wait', seconds }) as const) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constantFrom(...CHANGES),
+        at: fc.nat(20),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant('maintain' as const),
+        at: fc.nat(20),
+        inSeconds: fc.integer({ min: -10, max: 60 }),
+        seconds: fc.option(fc.integer({ min: 1, max: 60 })),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant('market' as const),
+        market: markets,
+        nodes: fc.nat(31),
+        others: fc.constantFrom('none' as const, 'none' as const, 'roles' as const, 'frameworks' as const),
+      }),
+    },
+  );
 
 /** Some nodes with their tasks, and perhaps all roles or frameworks, are those of another market from now on. */
 function mixed(cluster: ClusterView, { market, nodes, others }: Extract<Step, { kind: 'market' }>): ClusterLiteral {
@@ -142,12 +147,19 @@ function after(cluster: ClusterView, one: Exclude<Step, { kind: 'wait' | 'round'
   }
   if (one.kind === 'exclude') {
     const excludedFromShares = one.at % 2 === 0 ? ['memMiB'] : ['gpus'];
-    return clusterOf({ ...literal, settings: { ...literal.settings, excludedFromShares } });
+    const gpuNodes = one.at % 3 === 0 ? ('unrestricted' as const) : ('restricted' as const);
+    return clusterOf({ ...literal, settings: { ...literal.settings, excludedFromShares, gpuNodes } });
   }
   if (one.kind === 'die') {
     const id = literal.nodes[one.at % Math.max(1, literal.nodes.length)]?.id ?? '';
     const dead = literal.dead.includes(id) ? literal.dead.filter((other) => other !== id) : [...literal.dead, id];
     return clusterOf({ ...literal, dead });
+  }
+  if (one.kind === 'clear') {
+    const tasks = literal.tasks.map((task) =>
+      task.stop === null || isTerminal(task.state) ? task : { ...task, state: 'killed' as const },
+    );
+    return clusterOf({ ...literal, tasks });
   }
   const placed = literal.tasks.filter(({ node }) => node !== null);
   const task = placed[one.at % Math.max(1, placed.length)];
@@ -162,28 +174,36 @@ function after(cluster: ClusterView, one: Exclude<Step, { kind: 'wait' | 'round'
   });
 }
 
+function makesNoDifference(markets: fc.Arbitrary<Market>): void {
+  fc.assert(
+    fc.property(
+      markets,
+      fc.array(stepIn(markets), { minLength: 1, maxLength: 25 }),
+      fc.constantFrom(3, 1000),
+      (market, steps, touchesMax) => {
+        const watched = new Watched(market, touchesMax);
+        const [hears, sees] = [new RoundMemory(), new RoundMemory()];
+        for (const one of steps) {
+          const at = { nowMs: watched.nowMs };
+          const plan = planRound({ ...at, cluster: watched.bare });
+          expect(planRound({ ...at, cluster: watched.view, memory: hears })).toEqual(plan);
+          expect(planRound({ ...at, cluster: watched.bare, memory: sees })).toEqual(plan);
+          if (one.kind === 'wait') watched.nowMs += one.seconds * 1000;
+          else if (one.kind === 'round') watched.move(applyRound(watched.bare, plan, watched.nowMs));
+          else watched.move(after(watched.bare, one, watched.nowMs));
+        }
+      },
+    ),
+    { numRuns: 150 },
+  );
+}
+
 describe('what is remembered', () => {
   it('makes no difference to any plan, however long the history and whatever has been heard of it', () => {
-    fc.assert(
-      fc.property(
-        arbitraryMarket,
-        fc.array(step, { minLength: 1, maxLength: 25 }),
-        fc.constantFrom(3, 1000),
-        (market, steps, touchesMax) => {
-          const watched = new Watched(market, touchesMax);
-          const [hears, sees] = [new RoundMemory(), new RoundMemory()];
-          for (const one of steps) {
-            const at = { nowMs: watched.nowMs };
-            const plan = planRound({ ...at, cluster: watched.bare });
-            expect(planRound({ ...at, cluster: watched.view, memory: hears })).toEqual(plan);
-            expect(planRound({ ...at, cluster: watched.bare, memory: sees })).toEqual(plan);
-            if (one.kind === 'wait') watched.nowMs += one.seconds * 1000;
-            else if (one.kind === 'round') watched.move(applyRound(watched.bare, plan, watched.nowMs));
-            else watched.move(after(watched.bare, one, watched.nowMs));
-          }
-        },
-      ),
-      { numRuns: 150 },
-    );
+    makesNoDifference(arbitraryMarket);
+  });
+
+  it('makes none to who has to make room either, nor to what waits in vain and later does not', () => {
+    makesNoDifference(arbitraryClaimants);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { FrameworkFeed, RESEND, type StandingOffer } from '../../../control-plane/services/framework-feed.ts';
+import { FrameworkFeed, RESEND } from '../../../control-plane/services/framework-feed.ts';
+import type { StandingOffer } from '../../../control-plane/store/offer-index.ts';
 import type { Offer } from '../../../shared/domain/offer.ts';
 import { advance, type Task } from '../../../shared/domain/task.ts';
 import { acknowledge } from '../../../shared/domain/task-update.ts';

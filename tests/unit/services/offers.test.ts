@@ -392,6 +392,18 @@ describe('accepting offers', () => {
     expect(ledgerOf().entries).toEqual({});
   });
 
+  it('uses no name again that a task has, whatever the framework was called when it launched it', async () => {
+    await offered('0-0-0');
+    await accept({ operations: launch('web') });
+    const { id: _id, ...wishes } = subscriptionOf({ name: 'sculptor', roles: ['eng'] });
+    await updateFramework(a.ctx, callOf(ALICE), { id: framework, session: 1 }, wishes);
+    await offered('0-0-1');
+    await expect(accept({ offers: ['0-0-1'], operations: launch('db', 'web') })).rejects.toMatchObject({
+      code: 'already-exists',
+      faults: [{ path: '/operations/0/tasks/1/task' }],
+    });
+  });
+
   describe('of a node with GPUs', () => {
     const set = (gpuNodes: Settings['gpuNodes']) =>
       setSettings(b.ctx, callOf(), { ...DEFAULT_SETTINGS, gpuNodes }, { ifVersion: null });
@@ -437,18 +449,6 @@ describe('accepting offers', () => {
       await expect(accept({ operations: launch('web') }, { on })).rejects.toMatchObject(refused);
       await bothCaughtUp();
       expect(ledgerOf().entries).toEqual({});
-    });
-  });
-
-  it('uses no name again that a task has, whatever the framework was called when it launched it', async () => {
-    await offered('0-0-0');
-    await accept({ operations: launch('web') });
-    const { id: _id, ...wishes } = subscriptionOf({ name: 'sculptor', roles: ['eng'] });
-    await updateFramework(a.ctx, callOf(ALICE), { id: framework, session: 1 }, wishes);
-    await offered('0-0-1');
-    await expect(accept({ offers: ['0-0-1'], operations: launch('db', 'web') })).rejects.toMatchObject({
-      code: 'already-exists',
-      faults: [{ path: '/operations/0/tasks/1/task' }],
     });
   });
 

@@ -5,12 +5,15 @@ import type { KeyValue, Store, WatchEvent, Write } from '../../../control-plane/
 import { keys, PREFIX, RECORD_KINDS } from '../../../control-plane/store/keys.ts';
 import { encodeRecord, putRecord, RecordError } from '../../../control-plane/store/records.ts';
 import { Snapshot } from '../../../control-plane/store/snapshot.ts';
+import type { Ledger } from '../../../shared/domain/ledger.ts';
+import type { Offer } from '../../../shared/domain/offer.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
-import { aJob, aLedger, aNode, aTask } from '../../support/builders.ts';
+import { aJob, aLedger, aNode, anOffer, aTask } from '../../support/builders.ts';
 import { SAMPLES } from './samples.ts';
 
 const NODES = ['n1', 'n2'];
 const JOBS = ['one', 'two', 'three'];
+const OFFERS = NODES.flatMap((node) => offersOf(node).map(({ id }) => id));
 
 function keyValue(key: string, value: string, modRevision: number): KeyValue {
   return { key, value, createRevision: modRevision, modRevision, lease: null };
@@ -44,6 +47,7 @@ function contentOf(snapshot: Snapshot) {
     versions: JOBS.map((name) => snapshot.version(`uid${name}`, 1)),
     byJob: JOBS.flatMap((name) => ['', 'b'].map((suffix) => ids(snapshot.tasksOfJob(`uid${name}${suffix}`)))),
     byNode: NODES.map((node) => ids(snapshot.tasksOnNode(node))),
+    offers: OFFERS.map((id) => [snapshot.standingOffer(id), snapshot.filterAfter(id)]),
   };
 }
 
@@ -72,6 +76,28 @@ const taskWrite = fc
     return putRecord('tasks', keys.task(task.id), task);
   });
 
+function offersOf(node: string): Offer[] {
+  return [0, 1].map((place) => anOffer({ id: `1-${node.slice(1)}-${place}` }));
+}
+
+/** One of its offers has been declined, the other one stands. */
+function answeredLedger(node: string): Ledger {
+  const [declined = anOffer(), ...standing] = offersOf(node);
+  const { id: offer, framework, role, resources: refused } = declined;
+  const filter = {
+    framework,
+    role,
+    offer,
+    refused,
+    generation: 0,
+    sinceMs: 0,
+    untilMs: 1,
+    because: 'declined',
+    times: 1,
+  } as const;
+  return aLedger({ node, offers: standing, filters: [filter] });
+}
+
 const nodeWrites = fc
   .constantFrom(...NODES)
   .chain((node) =>
@@ -79,6 +105,8 @@ const nodeWrites = fc
       putRecord('nodes', keys.node(node), aNode({ id: node })),
       putRecord('ledger', keys.ledger(node), aLedger({ node })),
       putRecord('ledger', keys.ledger(node), aLedger({ node, eligible: false })),
+      putRecord('ledger', keys.ledger(node), aLedger({ node, offers: offersOf(node) })),
+      putRecord('ledger', keys.ledger(node), answeredLedger(node)),
       putRecord('epochs', keys.epoch(node), { epoch: 2, unreachableSinceMs: null }),
       putRecord('alive', keys.alive(node), { epoch: 2 }),
     ),

@@ -67,4 +67,19 @@ describe('a snapshot', () => {
     snapshot.apply({ revision: 3, events: [{ type: 'delete', key, modRevision: 3 }] });
     expect(snapshot.touched.since(mark)).toEqual(told);
   });
+
+  it('tells of the tasks of a version, since what they are made from comes and goes with it', () => {
+    const snapshot = new Snapshot(1);
+    const others = [aTask(job, { id: 't2', jobVersion: 2 }), aTask(aJob({ uid: 'other' }), { id: 't3' })];
+    const tasks = [task, ...others].map((one) => put(putRecord('tasks', keys.task(one.id), one)));
+    snapshot.apply({ revision: 2, events: tasks });
+    const { mark } = snapshot.touched;
+    const version = { jobUid: job.uid, version: 1, spec: job.spec, createdAtMs: 0, createdBy: 'alice' };
+    const key = keys.version(job.uid, 1);
+    snapshot.apply({ revision: 3, events: [put(putRecord('versions', key, version))] });
+    expect(snapshot.touched.since(mark)).toEqual({ nodes: new Set(), tasks: new Set(['t1']) });
+    const { mark: before } = snapshot.touched;
+    snapshot.apply({ revision: 4, events: [{ type: 'delete', key, modRevision: 4 }] });
+    expect(snapshot.touched.since(before)).toEqual({ nodes: new Set(), tasks: new Set(['t1']) });
+  });
 });
