@@ -25,6 +25,7 @@ import type { Answer, Call, ServiceContext } from './context.ts';
 import { actingFramework, reachSession, sessionFence } from './framework-access.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { demandOperations } from './operation-rights.ts';
+import { namedOperations } from './operations.ts';
 import { mountedOn } from './reservation-views.ts';
 import { findOffers, type GoneOffer, reachOffers } from './standing-offers.ts';
 import { resourcesView, timeView } from './views.ts';
@@ -83,6 +84,7 @@ function draftAccept(
     nowMs: ctx.clock.now(),
   });
   if (!accepted.ok) throw invalidAnswer(accepted.faults);
+  const named = namedOperations(ctx, framework, { node, operations });
   const draft = {
     status: 200 as const,
     body: acceptedView(node, together[0].role, accepted),
@@ -92,10 +94,12 @@ function draftAccept(
       // They say for whom nodes with GPUs are.
       { key: keys.settings, modRevision: snapshot.modRevision(keys.settings) },
       ...accepted.tasks.map((task) => ({ key: keys.task(task.id), modRevision: 0 })),
+      ...named.compares,
     ],
     writes: [
       putRecord('ledger', keys.ledger(node), accepted.ledger),
       ...accepted.tasks.map((task) => putRecord('tasks', keys.task(task.id), task)),
+      ...named.writes,
     ],
   };
   demandSize(draft);
@@ -192,7 +196,13 @@ function demandNewNames(ctx: ServiceContext, framework: Framework, operations: r
 
 function demandSize({ compares, writes }: Draft<AcceptedView>): void {
   const bytes = writes.slice(1).reduce((sum, write) => sum + writeBytes(write), 0);
-  if (bytes <= TASKS_BYTES_MAX && fitsTransaction({ compares, writes })) return;
+  const fits = fitsTransaction({ compares, writes });
+  if (bytes <= TASKS_BYTES_MAX && fits) return;
+  if (bytes <= TASKS_BYTES_MAX) {
+    const faults = [{ path: '/operations', message: 'are too many tasks and named operations for one call' }];
+    const why = `the call would put ${writes.length} records, which is too many for one transaction; launch fewer tasks in it, or give fewer operations a name`;
+    throw new Refusal('payload-too-large', why, { faults });
+  }
   throw new Refusal(
     'payload-too-large',
     `the tasks take ${bytes} bytes with their defaults; at most ${TASKS_BYTES_MAX} can be launched in one call. Launch fewer at a time, or put large content into the image.`,

@@ -3,8 +3,9 @@
  * for. Times and absent values are as in `views.ts`.
  */
 import { z } from 'zod';
+import { OPERATION_ACKNOWLEDGEMENTS } from '../domain/finished-operation.ts';
 import { FRAMEWORK_CAPABILITIES } from '../domain/framework.ts';
-import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN } from '../domain/ids.ts';
+import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN, OPERATION_STATUS_ID_PATTERN } from '../domain/ids.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
 import { constraintSchema, nameSchema, roleSchema } from './job.ts';
@@ -182,6 +183,7 @@ export const frameworkViewSchema = z
       resources: scalarsViewSchema,
       oldestAt: time.nullable().describe('Since when it holds the one that it has held for longest.'),
     }),
+    operations: count.describe('Named operations that were carried out, which it has not acknowledged yet.'),
     throttled: z
       .object({ nodes: count, until: time })
       .nullable()
@@ -361,6 +363,43 @@ export const reconcileSchema = z
   })
   .meta({ id: 'Reconcile' });
 
+/** Operations that one call acknowledges, or asks about by name. */
+export const OPERATIONS_NAMED_MAX = 1000;
+
+export const acknowledgeOperationsSchema = z
+  .strictObject({
+    session: sessionSchema,
+    operations: z
+      .array(z.string().regex(OPERATION_STATUS_ID_PATTERN, 'must be the id of the status of an operation'))
+      .min(1)
+      .max(OPERATIONS_NAMED_MAX)
+      .describe('Ids of statuses.'),
+  })
+  .meta({ id: 'AcknowledgeOperations' });
+
+export const acknowledgedOperationsSchema = z
+  .object({
+    results: z
+      .array(z.enum(OPERATION_ACKNOWLEDGEMENTS))
+      .describe('In the order of the request. `unknown`: no such status is on record, as after it was acknowledged.'),
+  })
+  .meta({ id: 'AcknowledgedOperations' });
+
+export const reconcileOperationsSchema = z
+  .strictObject({
+    session: sessionSchema,
+    operations: z
+      .array(launchedNameSchema)
+      .max(OPERATIONS_NAMED_MAX)
+      .optional()
+      .describe('Names of operations. Absent: all that are on record.'),
+  })
+  .meta({ id: 'ReconcileOperations' });
+
+export const reconciledOperationsSchema = z
+  .object({ operations: z.array(operationStatusSchema) })
+  .meta({ id: 'ReconciledOperations' });
+
 /** What a replica passes on to the one that holds the framework's stream. */
 export const askedSchema = z.strictObject({ tasks: z.array(launchedNameSchema).max(RECONCILED_MAX).nullable() });
 
@@ -385,3 +424,5 @@ export type SentMessage = z.output<typeof sentMessageSchema>;
 export type GoneCause = (typeof GONE_CAUSES)[number];
 export type Acknowledged = z.output<typeof acknowledgedSchema>;
 export type Reconciled = z.output<typeof reconciledSchema>;
+export type AcknowledgedOperations = z.output<typeof acknowledgedOperationsSchema>;
+export type ReconciledOperations = z.output<typeof reconciledOperationsSchema>;

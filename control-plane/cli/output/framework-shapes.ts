@@ -83,6 +83,9 @@ export function renderFramework(
       ['Can take', framework.capabilities.length === 0 ? '-' : framework.capabilities.join(' ')],
       ['May be away', durationText(framework.failoverTimeoutSeconds * 1000)],
       ['Tasks', countsText(framework.tasks)],
+      ...(framework.operations === 0
+        ? []
+        : [['Unheard', `${counted(framework.operations, 'operation')} carried out, not acknowledged`] as const]),
       ['They hold', `${holds.cpus} CPUs, ${mebibytesText(holds.memMiB)}, ${counted(holds.gpus, 'GPU')}`],
       ...(throttled === null
         ? []

@@ -293,6 +293,14 @@ describe('a bad request', () => {
     ['no session', 'POST', `${UNKNOWN}/kill`, { task: 'one' }, 400, '/session'],
     ['an update that is none', 'POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['x'] }, 400, '/updates/0'],
     ['10,001 tasks', 'POST', `${UNKNOWN}/reconcile`, { session: 1, tasks: Array(10_001).fill('t') }, 400, '/tasks'],
+    [
+      'the status of an operation that is none',
+      'POST',
+      `${UNKNOWN}/operations/acknowledge`,
+      { session: 1, operations: ['x'] },
+      400,
+      '/operations/0',
+    ],
     ['no data', 'POST', `${UNKNOWN}/messages`, { session: 1, task: 'one' }, 400, '/data'],
     [
       'a message that is too long',
@@ -317,6 +325,8 @@ describe('a bad request', () => {
     ['POST', `${UNKNOWN}/kill`, { session: 1, task: 'one' }],
     ['POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['t:1'] }],
     ['POST', `${UNKNOWN}/reconcile`, { session: 1 }],
+    ['POST', `${UNKNOWN}/operations/acknowledge`, { session: 1, operations: ['p000000000000000a'] }],
+    ['POST', `${UNKNOWN}/operations/reconcile`, { session: 1 }],
     ['POST', `${UNKNOWN}/messages`, { session: 1, task: 'one', data: '' }],
   ])('%s %s about a framework that is not there is answered 404', async (method, path, json) => {
     expect(await problem(a, method, path, json)).toMatchObject({ status: 404, code: 'not-found' });
