@@ -114,7 +114,7 @@ export function roomOf(
   if (node === undefined) return null;
   const ahead = cluster.epochs.get(id)?.ahead !== undefined;
   const window = cluster.maintenance.get(id);
-  const maintenance = isRunning(window, nowMs) ? window : null;
+  const maintenance = window !== undefined && isRunning(window, nowMs) ? window : null;
   const { gpuNodes } = cluster.settings;
   return new LedgerRoom({ node, alive: cluster.isAlive(id), ahead, maintenance, gpuNodes, roles }, sums);
 }

@@ -27,7 +27,7 @@ export async function readGauges(ctx: ServiceContext, principal: Principal): Pro
   const { snapshot } = ctx.mirror;
   const nodeStates = [...snapshot.nodes.values()].flatMap((node) => {
     const ledger = snapshot.ledgers.get(node.id);
-    return ledger === undefined ? [] : [nodeState(snapshot, node, ledger)];
+    return ledger === undefined ? [] : [nodeState(snapshot, ledger)];
   });
   const jobStates = [...snapshot.jobs.values()].map((job) => jobSummary(snapshot, job).state);
   return {

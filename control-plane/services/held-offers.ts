@@ -30,7 +30,8 @@ export function listOffers(
     filter.node === null || filter.node === node
       ? Object.values(offers)
           .filter(
-            (offer) => matches(offer, filter) && maySee(principal, offer, snapshot.frameworks.get(offer.framework)),
+            (offer) =>
+              matches(offer, filter) && maySeeOffer(principal, offer, snapshot.frameworks.get(offer.framework)),
           )
           .map((offer) => ({ node, offer }))
       : [],
@@ -51,7 +52,7 @@ function matches({ framework, role }: Offer, filter: HeldOfferFilter): boolean {
 }
 
 /** Whoever may read frameworks of the offer's role, and the framework itself. */
-function maySee(principal: Principal, { role }: Offer, framework: Framework | undefined): boolean {
+export function maySeeOffer(principal: Principal, { role }: Offer, framework: Framework | undefined): boolean {
   if (mayRead(principal, 'framework:read', role)) return true;
   return framework?.principal === principal.subject && mayRead(principal, 'framework:run', role);
 }

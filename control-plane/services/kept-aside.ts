@@ -39,7 +39,7 @@ export async function stopKeptAside(
     const after = withStops(id, before, { tasks, stop });
     const epochKey = keys.epoch(id);
     const unit = after === before ? null : ledgerUnit(snapshot, ledger, renewAssignment(ledger));
-    const body = nodeView(snapshot, node, ledger, after);
+    const body = nodeView(snapshot, node, ledger, { epoch: after });
     if (unit === null) return { status: 200, body, compares: [], writes: [] };
     return {
       status: 200,

@@ -19,7 +19,7 @@ export interface NoticeAnswer extends SessionOf {
 }
 
 /**
- * Notes what the framework says to a notice; after `refuseSeconds` it is told again. Throws `not-found` for a notice whose window
+ * Notes what the framework says to a notice; after `refuseSeconds` it is told again. Throws `conflict` for a notice whose window
  * doesn't stand any more: it was changed, taken back, or is over.
  */
 export async function answerMaintenance(
@@ -40,7 +40,7 @@ function draftAnswer(ctx: ServiceContext, principal: Principal, said: NoticeAnsw
   const before = windowOf(ctx, notice);
   if (before === undefined) {
     throw new Refusal(
-      'not-found',
+      'conflict',
       `there is no notice "${notice}" any more: its window was changed, taken back, or is over`,
     );
   }

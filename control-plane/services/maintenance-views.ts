@@ -1,12 +1,6 @@
 /** Maintenance windows as those who ask see them. Pure. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import {
-  endsAtMs,
-  frameworksOn,
-  isOver,
-  type MaintenanceTime,
-  type MaintenanceWindow,
-} from '../../shared/domain/maintenance.ts';
+import { endsAtMs, frameworksOn, isOver, isRunning, type MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { MaintenanceNotice } from '../../shared/protocol/framework.ts';
 import type { MaintenanceView } from '../../shared/protocol/maintenance.ts';
 import { byText } from '../../shared/util/order.ts';
@@ -33,9 +27,9 @@ export function maintenanceView(
   };
 }
 
-function stateOf(window: MaintenanceTime, nowMs: number): MaintenanceView['state'] {
+function stateOf(window: MaintenanceWindow, nowMs: number): MaintenanceView['state'] {
   if (isOver(window, nowMs)) return 'over';
-  return window.startsAtMs <= nowMs ? 'running' : 'coming';
+  return isRunning(window, nowMs) ? 'running' : 'coming';
 }
 
 function answersOf(

@@ -108,7 +108,7 @@ export async function clearMaintenance(ctx: ServiceContext, call: Call, id: Node
   return mutate(ctx, call, (): Draft<NodeView> => {
     const { snapshot } = ctx.mirror;
     const { node, ledger } = knownNode(ctx, id);
-    const body = { ...nodeView(snapshot, node, ledger), maintenance: null };
+    const body = nodeView(snapshot, node, ledger, { window: null });
     if (!snapshot.maintenance.has(id)) return { status: 200, body, compares: [], writes: [] };
     return { status: 200, body, ...maintenanceUnit(snapshot, id, null) };
   });

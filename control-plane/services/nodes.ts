@@ -29,7 +29,7 @@ export function listNodes(
   const nodes = [...snapshot.nodes.values()].flatMap((node) => {
     const ledger = snapshot.ledgers.get(node.id);
     if (ledger === undefined) return [];
-    return states === null || states.includes(nodeState(snapshot, node, ledger)) ? [{ node, ledger }] : [];
+    return states === null || states.includes(nodeState(snapshot, ledger)) ? [{ node, ledger }] : [];
   });
   return pageThrough(nodes, page, {
     keyOf: ({ node }) => node.id,

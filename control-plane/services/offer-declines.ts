@@ -1,4 +1,5 @@
 /** Declining offers, of any number of nodes: each goes, and a filter takes its place in the same put of its node's ledger. */
+import { Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, OfferId } from '../../shared/domain/ids.ts';
 import { endOffers, type Ledger } from '../../shared/domain/ledger.ts';
@@ -50,14 +51,35 @@ export async function declineOffers(
   };
   const groups = inTransactions(ctx, framework, standing, wish);
   const [only, ...others] = groups;
-  if (only === undefined || (others.length === 0 && only.length <= NAMED_BESIDE_MAX)) {
+  if (only === undefined || only.length === 1 || (others.length === 0 && isKept(call, only))) {
     return mutate(ctx, call, draftOf(only ?? []));
   }
-  for (const group of groups) {
-    const { body } = await mutate(ctx, { ...call, idempotency: null }, draftOf(group));
+  const decline = async (some: readonly OfferId[]) => {
+    const { body } = await mutate(ctx, { ...call, idempotency: null }, draftOf(some));
     declined.push(...body.declined.slice(declined.length));
-  }
+  };
+  for (const group of groups) await inHalves(group, decline);
   return mutate(ctx, call, draftOf([]));
+}
+
+/** Whether the answer is kept in the same transaction, so that the call can't be carried out in several. */
+function isKept({ idempotency }: Call, offers: readonly OfferId[]): boolean {
+  return idempotency !== null && offers.length <= NAMED_BESIDE_MAX;
+}
+
+/** Where others keep changing one of so many nodes, the fewer are declined together the sooner it is done. */
+async function inHalves(
+  offers: readonly OfferId[],
+  decline: (some: readonly OfferId[]) => Promise<void>,
+): Promise<void> {
+  try {
+    await decline(offers);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== 'conflict' || offers.length < 2) throw error;
+    const middle = Math.ceil(offers.length / 2);
+    await inHalves(offers.slice(0, middle), decline);
+    await inHalves(offers.slice(middle), decline);
+  }
 }
 
 /** The offers, put together in few transactions. */

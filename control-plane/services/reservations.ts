@@ -84,18 +84,24 @@ export async function reserveOnNode(
   const scalars = scalarsOf(amounts);
   const draft = (): Draft<ReservationView> => {
     const { ledger } = knownNode(ctx, node);
-    if (Object.hasOwn(ledger.reservations, id)) throw alreadyThere('reservation', id, node);
-    const { snapshot } = ctx.mirror;
-    checkLimits(snapshot, role, scalars);
-    const freed = withRoomFor(ledger, scalars);
-    checkFree(freed, scalars);
-    checkKept(planReserving(snapshot, { ledger: freed, role, scalars, nowMs: ctx.clock.now() }), role, scalars);
+    checkLimits(ctx.mirror.snapshot, role, scalars);
     const by = call.principal.subject;
     const reservation: Reservation = { id, role, scalars, source: 'dynamic', by, atMs: ctx.clock.now(), labels };
-    const after = orRefuse(reserve(freed, reservation));
+    const after = ledgerReserving(ctx, ledger, reservation);
     return draftOf(ctx, ledger, after, { status: 201, body: reservationView(after, reservation) });
   };
   return mutate(ctx, call, draft, () => roundFor(ctx, node, { role, scalars }));
+}
+
+/** The ledger with the reservation, without offers that stood in the way. What limits say to it is checked before. */
+export function ledgerReserving(ctx: ServiceContext, ledger: Ledger, reservation: Reservation): Ledger {
+  const { id, role, scalars } = reservation;
+  if (Object.hasOwn(ledger.reservations, id)) throw alreadyThere('reservation', id, ledger.node);
+  const freed = withRoomFor(ledger, scalars);
+  checkFree(freed, scalars);
+  const reserving = { ledger: freed, role, scalars, nowMs: ctx.clock.now() };
+  checkKept(planReserving(ctx.mirror.snapshot, reserving), role, scalars);
+  return orRefuse(reserve(freed, reservation));
 }
 
 /** Gives back what was kept. What offers hold of it goes back with it; what tasks and volumes hold stands in the way. */
@@ -157,14 +163,19 @@ export async function createVolumeOnNode(
     const none = `there is no reservation "${from}" on node "${node}"; make one with disk first`;
     demandHolding(call.principal, 'volume', reservation?.role ?? null, none);
     if (reservation === undefined) throw new Refusal('not-found', none);
-    if (Object.hasOwn(ledger.volumes, id)) throw alreadyThere('volume', id, node);
-    const lacking = (left: Ledger) => (sizeMiB > freeReserved(left, reservation).diskMiB ? ['diskMiB'] : []);
-    const freed = withoutOffersInTheWay(ledger, lacking);
     const by = call.principal.subject;
     const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false, labels };
-    const after = orRefuse(createVolume(freed, volume));
+    const after = ledgerMakingVolume(ledger, reservation, volume);
     return draftOf(ctx, ledger, after, { status: 201, body: volumeView(ctx.mirror.snapshot, after, volume) });
   });
+}
+
+/** The ledger with the volume, without offers that stood in the way. */
+export function ledgerMakingVolume(ledger: Ledger, reservation: Reservation, volume: Volume): Ledger {
+  const { id, sizeMiB } = volume;
+  if (Object.hasOwn(ledger.volumes, id)) throw alreadyThere('volume', id, ledger.node);
+  const lacking = (left: Ledger) => (sizeMiB > freeReserved(left, reservation).diskMiB ? ['diskMiB'] : []);
+  return orRefuse(createVolume(withoutOffersInTheWay(ledger, lacking), volume));
 }
 
 /** Asks for a volume's end, with all that is in it. Its agent deletes it; until then it is shown as being removed. */
@@ -181,12 +192,17 @@ export function deleteVolumeOnNode(
     const none = `there is no volume "${id}" on node "${node}"`;
     demandHolding(call.principal, 'volume', volume === undefined ? null : roleOf(ledger, volume), none);
     if (volume === undefined) throw new Refusal('not-found', none);
-    const mounted = mountedOn(snapshot, ledger);
-    checkUnused(`volume "${id}" on node "${node}"`, mounted.get(id) ?? [], []);
-    const after = orRefuse(destroyVolume(ledger, id, new Set(mounted.keys())));
+    const after = ledgerEndingVolume(ctx, ledger, id);
     const body = volumeView(snapshot, after, { ...volume, removing: true });
     return draftOf(ctx, ledger, after, { status: 202, body });
   });
+}
+
+/** The ledger in which the volume is being removed. */
+export function ledgerEndingVolume(ctx: ServiceContext, ledger: Ledger, id: VolumeId): Ledger {
+  const mounted = mountedOn(ctx.mirror.snapshot, ledger);
+  checkUnused(`volume "${id}" on node "${ledger.node}"`, mounted.get(id) ?? [], []);
+  return orRefuse(destroyVolume(ledger, id, new Set(mounted.keys())));
 }
 
 function ledgersOf(ctx: ServiceContext, node: NodeId | null): Ledger[] {
@@ -203,7 +219,7 @@ function isShown(
 }
 
 /** `role` is null where there is no such thing: then whoever may change none at all isn't told even that. */
-function demandHolding(
+export function demandHolding(
   principal: Principal,
   kind: 'reservation' | 'volume',
   role: RolePath | null,
@@ -213,7 +229,7 @@ function demandHolding(
   else demandOf(principal, { read: `${kind}:read`, action: `${kind}:write`, role, absent });
 }
 
-function draftOf<T>(
+export function draftOf<T>(
   ctx: ServiceContext,
   before: Ledger,
   after: Ledger,
@@ -223,7 +239,7 @@ function draftOf<T>(
   return { status, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
 }
 
-function orRefuse(change: LedgerChange): Ledger {
+export function orRefuse(change: LedgerChange): Ledger {
   if (change.ok) return change.ledger;
   throw new Refusal('conflict', change.why);
 }
@@ -233,7 +249,7 @@ function alreadyThere(kind: 'reservation' | 'volume', id: string, node: NodeId):
 }
 
 /** A claim, under which no offers are left for which limits and guarantees have no room beside the reservation. */
-async function roundFor(
+export async function roundFor(
   ctx: ServiceContext,
   node: NodeId,
   { role, scalars }: Pick<Reservation, 'role' | 'scalars'>,
@@ -252,7 +268,7 @@ function withRoomFor(ledger: Ledger, scalars: Scalars): Ledger {
 }
 
 /** Offers don't count: those that the limit has no room for are taken back first. */
-function checkLimits(snapshot: Snapshot, role: RolePath, scalars: Scalars): void {
+export function checkLimits(snapshot: Snapshot, role: RolePath, scalars: Scalars): void {
   const usages = roleUsages(snapshot);
   const faults = [role, ...ancestorsOf(role)].flatMap((path): Fault[] => {
     const held = addScalars(settledUsage(usages.get(path) ?? NO_USAGE), scalars);
@@ -304,6 +320,6 @@ function checkUnused(what: string, tasks: readonly string[], volumes: readonly s
 }
 
 /** Own members only: `constructor` is a valid id. */
-function ownOf<T>(record: Readonly<Record<string, T>>, id: string): T | undefined {
+export function ownOf<T>(record: Readonly<Record<string, T>>, id: string): T | undefined {
   return Object.hasOwn(record, id) ? record[id] : undefined;
 }

@@ -5,7 +5,7 @@
 import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import { type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { type Scalars, scalarNames } from '../../shared/domain/resources.ts';
-import type { Role, ScalarAmounts } from '../../shared/domain/role.ts';
+import { DEFAULT_WEIGHT, type Role, type ScalarAmounts } from '../../shared/domain/role.ts';
 import {
   amountIn,
   type Excess,
@@ -91,11 +91,62 @@ export async function setRole(
     if (onlyCreate && before !== null) throw alreadySet(path);
     checkVersion(`role "${path}"`, version, ifVersion);
     if (before !== null && sameTerms(before, terms)) return draftOf(snapshot, { path, role: before, version });
-    checkTerms(snapshot, path, terms, force);
+    checkTerms(snapshot, path, terms, { after: tableWith(snapshot, [[path, terms]]), force });
     const role: Role = { path, ...terms, updatedAtMs: ctx.clock.now(), updatedBy: call.principal.subject };
     return draftOf(snapshot, { path, role, version: null });
   };
   return versioned(await mutate(ctx, call, draft, () => roundFor(ctx, path, terms.limit)));
+}
+
+/** One transaction holds all of them, and what it takes to withdraw offers has its bounds too. */
+export const ROLES_AT_ONCE_MAX = 50;
+
+/**
+ * Sets something for several roles in one step: for all of them or, where one is refused, for none. What isn't named stays as it is.
+ * Judged together: what one role gives up another may be promised.
+ */
+export async function setRoles(
+  ctx: ServiceContext,
+  call: Call,
+  changes: ReadonlyMap<RolePath, Partial<RoleTerms>>,
+  { force }: Pick<RoleChange, 'force'>,
+): Promise<Answer<{ readonly changed: readonly RolePath[] }>> {
+  for (const path of changes.keys()) demandRole(call.principal, 'role:write', path);
+  if (changes.size > ROLES_AT_ONCE_MAX) {
+    const why = `${changes.size} roles can't be set at once, only ${ROLES_AT_ONCE_MAX}; set them in several steps`;
+    throw new Refusal('payload-too-large', why);
+  }
+  const draft = (): Draft<{ readonly changed: readonly RolePath[] }> => {
+    const { snapshot } = ctx.mirror;
+    const wanted = [...changes].map(([path, change]) => [path, { ...termsIn(snapshot, path), ...change }] as const);
+    const after = tableWith(snapshot, wanted);
+    const changed = wanted.filter(([path, terms]) => !sameTerms(termsIn(snapshot, path), terms));
+    for (const [path, terms] of changed) checkTerms(snapshot, path, terms, { after, force });
+    const about = { updatedAtMs: ctx.clock.now(), updatedBy: call.principal.subject };
+    return {
+      status: 200,
+      body: { changed: changed.map(([path]) => path) },
+      compares: wanted.map(([path]) => ({ key: keys.role(path), modRevision: versionOf(snapshot, path) })),
+      writes: changed.map(([path, terms]) => putRecord('roles', keys.role(path), { path, ...terms, ...about })),
+    };
+  };
+  return mutate(ctx, call, draft, () => roundForAll(ctx, changes));
+}
+
+function termsIn({ roles }: Pick<Snapshot, 'roles'>, path: RolePath): RoleTerms {
+  const { weight, limit, guarantee } = roles.get(path) ?? { weight: DEFAULT_WEIGHT, limit: {}, guarantee: {} };
+  return { weight, limit, guarantee };
+}
+
+/** A claim, under which none of the roles holds offers that its new limit has no room for. */
+async function roundForAll(ctx: ServiceContext, changes: ReadonlyMap<RolePath, Partial<RoleTerms>>): ReturnType<Fence> {
+  const claim = await claimRound(ctx);
+  if (claim === null) return null;
+  for (const [path, { limit }] of changes) {
+    if (limit === undefined) continue;
+    if (!(await withdrawOffers(ctx, claim, offersOver(ctx.mirror.snapshot, path, limit)))) return null;
+  }
+  return claim;
 }
 
 /** Takes back all that was set for a role, in a round of its own as well. What it holds stays. */
@@ -139,9 +190,16 @@ async function roundFor(ctx: ServiceContext, path: RolePath, limit: ScalarAmount
   return (await withdrawOffers(ctx, claim, offers)) ? claim : null;
 }
 
-/** Throws `invalid-request` for what contradicts itself, and unless forced `conflict` for what can't be kept as things stand. */
-function checkTerms(snapshot: Snapshot, path: RolePath, terms: RoleTerms, force: boolean): void {
-  const after = tableWith(snapshot, path, terms);
+/**
+ * `after`: the table as it would be. Throws `invalid-request` for what contradicts itself, and unless forced
+ * `conflict` for what can't be kept as things stand.
+ */
+function checkTerms(
+  snapshot: Snapshot,
+  path: RolePath,
+  terms: RoleTerms,
+  { after, force }: { readonly after: RoleTable; readonly force: boolean },
+): void {
   const faults = termsFaults(after, path);
   if (faults.length > 0) {
     const said = faults.map((fault) => `${fault.path} ${fault.message}`).join('; ');
@@ -149,7 +207,7 @@ function checkTerms(snapshot: Snapshot, path: RolePath, terms: RoleTerms, force:
       faults,
     });
   }
-  const objections = force ? [] : objectionsTo(snapshot, path, terms);
+  const objections = force ? [] : objectionsTo(snapshot, path, terms, after);
   if (objections.length === 0) return;
   const said = objections.map((fault) => `${fault.path} ${fault.message}`).join('; ');
   throw new Refusal('conflict', `role "${path}" is left as it is: ${said}; with force it is set all the same`, {
@@ -157,10 +215,9 @@ function checkTerms(snapshot: Snapshot, path: RolePath, terms: RoleTerms, force:
   });
 }
 
-function objectionsTo(snapshot: Snapshot, path: RolePath, { limit, guarantee }: RoleTerms): Fault[] {
+function objectionsTo(snapshot: Snapshot, path: RolePath, { limit, guarantee }: RoleTerms, after: RoleTable): Fault[] {
   const before = snapshot.roles.get(path);
   const capacity = capacityOf(snapshot);
-  const after = tableWith(snapshot, path, { limit, guarantee });
   const held = settledUsage(roleUsages(snapshot).get(path) ?? NO_USAGE);
   return [
     ...undeclared(capacity, { before: before?.limit ?? {}, after: limit }).map((name) =>
@@ -208,8 +265,10 @@ function reservedText(reserved: Promisable['reserved'], path: RolePath, name: st
   return amountsText(others);
 }
 
-function tableWith({ roles }: Snapshot, path: RolePath, terms: Pick<RoleTerms, 'limit' | 'guarantee'>): RoleTable {
-  return new Map<RolePath, Pick<RoleTerms, 'limit' | 'guarantee'>>(roles).set(path, terms);
+function tableWith({ roles }: Snapshot, changes: Iterable<readonly [RolePath, RoleTerms]>): RoleTable {
+  const table = new Map<RolePath, Pick<RoleTerms, 'limit' | 'guarantee'>>(roles);
+  for (const [path, terms] of changes) table.set(path, terms);
+  return table;
 }
 
 /** Names that no node knows, unless they were set before. */

@@ -36,6 +36,7 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
       ineligible: count('ineligible'),
       unreachable: count('unreachable'),
       draining: count('draining') + count('drained'),
+      maintenance: count('maintenance'),
       ahead: count('ahead'),
       keepingAside: [...snapshot.epochs.values()].filter(({ keptAside = [] }) => keptAside.length > 0).length,
     },
@@ -58,6 +59,6 @@ function nodeStates(ctx: ServiceContext): NodeView['state'][] {
   const { snapshot } = ctx.mirror;
   return [...snapshot.nodes.values()].flatMap((node) => {
     const ledger = snapshot.ledgers.get(node.id);
-    return ledger === undefined ? [] : [nodeState(snapshot, node, ledger)];
+    return ledger === undefined ? [] : [nodeState(snapshot, ledger)];
   });
 }

@@ -9,7 +9,7 @@ import {
   reservedScalars,
   usedResources,
 } from '../../shared/domain/ledger.ts';
-import type { MaintenanceTime } from '../../shared/domain/maintenance.ts';
+import type { MaintenanceTime, MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
 import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
@@ -193,26 +193,27 @@ export function goneNodeView(cluster: ClusterView, id: NodeId, gone: Gone): Gone
   return { id, declaredGoneAt: timeView(gone.atMs), by: gone.by, tasks: live.length };
 }
 
-/** `epoch`: as it will be once what is answered has been committed; else as it stands. */
-export function nodeView(
-  cluster: ClusterView,
-  node: Node,
-  ledger: Ledger,
-  epoch: Epoch | undefined = cluster.epochs.get(node.id),
-): NodeView {
+/** As they will be once what is answered has been committed; what is left out is as it stands. */
+interface NodeToBe {
+  readonly epoch?: Epoch;
+  /** Null: there will be none any more. */
+  readonly window?: MaintenanceWindow | null;
+}
+
+export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger, toBe: NodeToBe = {}): NodeView {
   const { drain } = ledger;
-  const window = cluster.maintenance.get(node.id);
+  const { epoch = cluster.epochs.get(node.id), window = cluster.maintenance.get(node.id) ?? null } = toBe;
   const unreachableSinceMs = epoch?.unreachableSinceMs ?? null;
   return {
     id: node.id,
     hostname: node.hostname,
-    state: nodeState(cluster, node, ledger),
+    state: nodeState(cluster, ledger, window),
     eligible: ledger.eligible,
     drain:
       drain === null
         ? null
         : { startedAt: timeView(drain.startedAtMs), deadline: optionalTime(drain.deadlineMs), by: drain.by },
-    maintenance: window === undefined ? null : { ...maintenanceTimeView(window), setBy: window.setBy },
+    maintenance: window === null ? null : { ...maintenanceTimeView(window), setBy: window.setBy },
     unreachableSince: cluster.isAlive(node.id) ? null : optionalTime(unreachableSinceMs),
     total: resourcesView(ledger.total),
     used: resourcesView(usedResources(ledger)),
@@ -231,10 +232,15 @@ export function nodeView(
   };
 }
 
-export function nodeState(cluster: ClusterView, node: Node, ledger: Ledger): NodeView['state'] {
-  if (!cluster.isAlive(node.id)) return 'unreachable';
-  if (cluster.epochs.get(node.id)?.ahead !== undefined) return 'ahead';
+export function nodeState(
+  cluster: ClusterView,
+  ledger: Ledger,
+  window: MaintenanceWindow | null = cluster.maintenance.get(ledger.node) ?? null,
+): NodeView['state'] {
+  if (!cluster.isAlive(ledger.node)) return 'unreachable';
+  if (cluster.epochs.get(ledger.node)?.ahead !== undefined) return 'ahead';
   if (ledger.drain !== null) return Object.keys(ledger.entries).length === 0 ? 'drained' : 'draining';
+  if ((window?.begunAtMs ?? null) !== null) return 'maintenance';
   return ledger.eligible ? 'ready' : 'ineligible';
 }
 

@@ -27,7 +27,10 @@ export interface MaintenanceWindow extends MaintenanceTime {
   readonly node: NodeId;
   readonly setAtMs: number;
   readonly setBy: string;
-  /** When its begin was noted, with the ledger put again so that nothing decided before can come after. Null: not yet. */
+  /**
+   * When its begin was noted, with the ledger put again so that nothing decided before can come after; null: not yet. From then on the
+   * node is out of service for everybody, whatever their clocks show, until the window is taken off.
+   */
   readonly begunAtMs: number | null;
   readonly answers: Readonly<Record<FrameworkId, MaintenanceAnswer>>;
 }
@@ -47,15 +50,16 @@ export function isOver(window: MaintenanceTime, nowMs: number): boolean {
   return endsAtMs(window) <= nowMs;
 }
 
-/** Whether the node is out of service: from the start of the window, and until before its end. */
-export function isRunning(window: MaintenanceTime | undefined, nowMs: number): window is MaintenanceTime {
-  return window !== undefined && window.startsAtMs <= nowMs && !isOver(window, nowMs);
+/** Whether the node is out of service: from the start of the window until before its end, and for as long as its begin stands noted. */
+export function isRunning(window: MaintenanceWindow | undefined, nowMs: number): boolean {
+  if (window === undefined) return false;
+  return window.begunAtMs !== null || (window.startsAtMs <= nowMs && !isOver(window, nowMs));
 }
 
-/** When the window begins or ends next; infinite where it doesn't any more. */
-export function nextTurnMs(window: MaintenanceTime, nowMs: number): number {
-  if (nowMs < window.startsAtMs) return window.startsAtMs;
-  return isOver(window, nowMs) ? Number.POSITIVE_INFINITY : endsAtMs(window);
+/** When the window begins or ends next, by the clock; infinite where it doesn't any more. */
+export function nextTurnMs(window: MaintenanceWindow, nowMs: number): number {
+  if (isOver(window, nowMs)) return Number.POSITIVE_INFINITY;
+  return isRunning(window, nowMs) ? endsAtMs(window) : window.startsAtMs;
 }
 
 /** Frameworks that have a task or an offer on the node, so that the window is their concern. */

@@ -176,10 +176,18 @@ export const resourcesViewSchema = scalarsViewSchema
   .meta({ id: 'Resources' });
 
 /**
- * `ready` takes tasks. `drained`: draining, and nothing is left on it. `ahead`: its agent has seen a later state than this one,
+ * `ready` takes tasks. `drained`: draining, and nothing is left on it. `maintenance`: its window has begun. `ahead`: its agent has seen a later state than this one,
  * which must have been restored from an older snapshot; it keeps what it runs and gets nothing until the cluster is recovered.
  */
-export const NODE_STATES = ['ready', 'ineligible', 'draining', 'drained', 'unreachable', 'ahead'] as const;
+export const NODE_STATES = [
+  'ready',
+  'ineligible',
+  'draining',
+  'drained',
+  'maintenance',
+  'unreachable',
+  'ahead',
+] as const;
 
 /** When a node is to be taken out of service. */
 export const maintenanceWindowViewSchema = z.object({
@@ -347,6 +355,7 @@ export const statusViewSchema = z
       ineligible: count.describe('Take no new tasks, since somebody said so.'),
       unreachable: count,
       draining: count,
+      maintenance: count.describe('Are out of service for a while, and not draining.'),
       ahead: count.describe('Have seen a later state than this one: was the store restored?'),
       keepingAside: count.describe('Run something from a part of history that is lost.'),
     }),

@@ -31,10 +31,19 @@ export interface Gauge extends MetricDefinition {
   readonly values: readonly { readonly labelValues?: readonly string[]; readonly value: number }[];
 }
 
+/** What a histogram says of all that it has seen. */
+export interface Summary {
+  readonly count: number;
+  readonly mean: number;
+  /** By the bucket that it falls into, as if the values there were spread evenly. `share` is from 0 to 1. */
+  quantile(share: number): number;
+}
+
 interface Series {
   readonly definition: MetricDefinition;
   readonly type: 'counter' | 'histogram';
   lines(): string[];
+  summary?(): Summary | null;
 }
 
 export class MetricsRegistry implements Metrics {
@@ -57,7 +66,12 @@ export class MetricsRegistry implements Metrics {
 
   histogram(definition: MetricDefinition & { readonly bounds: readonly number[] }): Histogram {
     const all = new Map<string, Distribution>();
-    this.#add({ definition, type: 'histogram', lines: () => [...all.values()].flatMap((one) => one.lines()) });
+    this.#add({
+      definition,
+      type: 'histogram',
+      lines: () => [...all.values()].flatMap((one) => one.lines()),
+      summary: () => all.get('')?.summary() ?? null,
+    });
     return {
       observe(value, labelValues = []) {
         const key = labelText(definition, labelValues);
@@ -82,6 +96,11 @@ export class MetricsRegistry implements Metrics {
       ),
     ]);
     return `${[...counted, ...lookedUp].join('\n')}\n`;
+  }
+
+  /** Of a histogram without labels; null where there is none of this name, or it has seen nothing yet. */
+  summary(name: string): Summary | null {
+    return this.#series.get(name)?.summary?.() ?? null;
   }
 
   #add(series: Series): void {
@@ -109,6 +128,24 @@ class Distribution {
     const bucket = found < 0 ? this.#counts.length - 1 : found;
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
     this.#sum += value;
+  }
+
+  summary(): Summary {
+    const count = this.#counts.reduce((sum, one) => sum + one, 0);
+    return { count, mean: this.#sum / count, quantile: (share) => this.#quantile(share * count) };
+  }
+
+  /** What lies above the last bound counts as if it were that. */
+  #quantile(rank: number): number {
+    const { bounds } = this.#definition;
+    let below = 0;
+    for (const [index, count] of this.#counts.entries()) {
+      const [from, to] = [bounds[index - 1] ?? 0, bounds[index]];
+      if (to === undefined) return from;
+      if (count > 0 && below + count >= rank) return from + ((to - from) * (rank - below)) / count;
+      below += count;
+    }
+    return 0;
   }
 
   lines(): string[] {

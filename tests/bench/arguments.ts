@@ -1,7 +1,7 @@
 /** What `npm run bench --` is given: which parts to run, and how much of each. */
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['latency', 'bulk', 'agent', 'store', 'planning', 'allocator', 'failover'] as const;
+export const PARTS = ['latency', 'bulk', 'agent', 'store', 'planning', 'allocator', 'mesos-state', 'failover'] as const;
 export type PartName = (typeof PARTS)[number];
 
 export const NETWORKS = ['host', 'bridge'] as const;

@@ -15,6 +15,7 @@ import { startCluster } from './cluster.ts';
 import { Engine } from './engine.ts';
 import { measureFailover } from './failover.ts';
 import { measureLatency } from './latency.ts';
+import { measureMesosState } from './mesos-state.ts';
 import { measurePlanning } from './planning.ts';
 import { type Section, sectionText, summaryText, verdictOf } from './report.ts';
 import { measureStore } from './store-throughput.ts';
@@ -45,6 +46,7 @@ async function* measure(settings: Settings): AsyncGenerator<Section> {
   if (wants('latency', 'bulk', 'agent', 'failover')) await bundleAgent();
   if (wants('planning')) yield await measurePlanning();
   if (wants('allocator')) yield await measureAllocator();
+  if (wants('mesos-state')) yield await measureMesosState();
   if (wants('store')) yield await measureStore();
   if (wants('agent')) yield await measureAgent(settings);
   if (wants('latency', 'bulk')) yield* measureCluster(settings);

@@ -6,6 +6,7 @@ import { changed } from '../support/changed-store.ts';
 import { forgettingContainers, releasingAtOnce, startingAnew, unguarded, withAssignment } from './plants/in-agent.ts';
 import {
   acknowledgedAhead,
+  blindToMaintenance,
   blindToOffers,
   ofAnySession,
   withoutAnswerCompares,
@@ -127,10 +128,12 @@ export const PLANTED_BUGS = {
   'moved-session': { breaks: [5], seedsMax: 40, acting: ofAnySession },
   /** What is offered isn't charged before it is accepted, so that two accepts pass a role's limit together. */
   'uncharged-offers': { breaks: [2], seedsMax: 40, driverMirror: blindToOffers },
+  /** Rounds and passes overlook that a node is out of service. */
+  'blind-to-maintenance': { breaks: [9, 10], seedsMax: 40, driverMirror: blindToMaintenance },
   /** Acknowledgements are committed without comparing the task's record. */
   'blind-acknowledge': {
-    breaks: [4],
-    seedsMax: 40,
+    breaks: [4, 5],
+    seedsMax: 100,
     store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, withoutHeardCompares)),
   },
   /** To acknowledge one update acknowledges those after it as well, which are never told then. */

@@ -70,6 +70,11 @@ export class MesosClient {
     return new MesosClient(berth, response, options);
   }
 
+  /** A stream that was opened by hand. */
+  static of(berth: TestApi, response: Response): MesosClient {
+    return new MesosClient(berth, response, {});
+  }
+
   /** The next record, which has to be a chunk of its own; null: the stream has ended. */
   async next(): Promise<MesosEvent | null> {
     const { done, value } = await this.#reader.read();

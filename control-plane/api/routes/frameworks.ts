@@ -156,7 +156,7 @@ function streamEndpoint(parts: ApiParts): Endpoint {
       path: '/v1/frameworks/{id}/events',
       summary: "Open a framework's stream",
       description:
-        'As events, whose data is a FrameworkEvent each: first `subscribed`, then all offers that stand, all updates and all operations with names that are not acknowledged, then whatever comes. Of several streams the one that was opened last counts; the others end with `superseded`. One that ends in another way than with `superseded` or `ended` is to be opened again, at whichever replica and with the same session: forget which offers you knew, they all come again. Only `node-lost`, which says that a node where it has live tasks has fallen silent or was declared gone, is said once, to the stream that is open then; how those tasks stand comes as updates. Whoever takes nothing for a minute is cut off.',
+        'As events, whose data is a FrameworkEvent each: first `subscribed`, then all offers that stand, all updates and all operations with names that are not acknowledged, and all notices of maintenance that are not answered, then whatever comes. Of several streams the one that was opened last counts; the others end with `superseded`. One that ends in another way than with `superseded` or `ended` is to be opened again, at whichever replica and with the same session: forget which offers you knew, they all come again. Only `node-lost`, which says that a node where it has live tasks has fallen silent or was declared gone, is said once, to the stream that is open then; how those tasks stand comes as updates. Whoever takes nothing for a minute is cut off.',
       params: frameworkParams,
       query: streamQuery,
       answers: {

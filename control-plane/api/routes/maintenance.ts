@@ -81,8 +81,8 @@ function answerEndpoint({ ctx }: ApiParts): Endpoint {
       body: maintenanceAnswerSchema,
       answers: {
         200: { description: 'What was noted.', schema: maintenanceAnsweredSchema },
-        404: { description: 'Its window was changed, was taken back, or is over.' },
         ...sessionAnswers,
+        409: { description: 'Its window was changed, was taken back, or is over: `conflict`; or `session-moved`.' },
       },
     },
     async ({ principal, params, body }) => {

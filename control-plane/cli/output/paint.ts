@@ -50,6 +50,7 @@ export function stateColour(state: string): Colour {
     case 'draining':
     case 'ending':
     case 'ineligible':
+    case 'maintenance':
       return 'yellow';
     case 'failed':
     case 'error':

@@ -362,6 +362,7 @@ export function renderStatus(status: StatusView, address: string, { paint, nowMs
   const { nodes, jobs, tasks, resources } = status;
   const nodeParts = [`${nodes.ready} ready`];
   if (nodes.draining > 0) nodeParts.push(`${nodes.draining} draining`);
+  if (nodes.maintenance > 0) nodeParts.push(`${nodes.maintenance} in maintenance`);
   if (nodes.ineligible > 0) nodeParts.push(`${nodes.ineligible} ineligible`);
   if (nodes.unreachable > 0) nodeParts.push(paint('red', `${nodes.unreachable} unreachable`));
   if (nodes.ahead > 0) nodeParts.push(paint('red', `${nodes.ahead} ahead of this state`));

@@ -60,7 +60,8 @@ function takesJson(range: string): boolean {
   return !isRefused && [JSON_TYPE, 'application/*', '*/*'].includes(type);
 }
 
-async function readText(request: Request, clock: Clock): Promise<string> {
+/** The body as a text. Throws the refusal of one that doesn't arrive. */
+export async function readText(request: Request, clock: Clock): Promise<string> {
   try {
     return await readBodyText(request, { clock, bytesMax: BODY_BYTES_MAX });
   } catch (error) {

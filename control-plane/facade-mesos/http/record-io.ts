@@ -15,3 +15,9 @@ export function record(value: unknown): string {
   const text = asciiJson(value);
   return `${text.length}\n${text}`;
 }
+
+/** The same of JSON in ASCII that is written already, piece by piece. */
+export function recordOf(pieces: readonly string[]): string {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  return `${length}\n${pieces.join('')}`;
+}

@@ -7,7 +7,13 @@ import { record } from './record-io.ts';
 /** Clients that were written for Mesos give up after ten seconds of silence; they are told so much with their subscription. */
 export const HEARTBEAT_MS = 5000;
 
+/** Some clients take a record only once the next one has begun: what was said last is followed by a heartbeat so soon. */
+const FOLLOW_UP_MS = 1000;
+
 const HEARTBEAT = { type: 'HEARTBEAT' } as const;
+
+/** A text is a record that is written already. */
+export type RecordMessage = object | string;
 
 export interface RecordStreamOptions {
   readonly clock: Clock;
@@ -17,11 +23,13 @@ export interface RecordStreamOptions {
 }
 
 /**
- * The messages of `source`, each of them a record and a chunk of its own. The first is followed by a heartbeat at once, and from
- * then on by one every {@link HEARTBEAT_MS}, whatever else is said: some clients listen for nothing else. The source has to end
- * when `over` is aborted.
+ * The messages of `source`, each of them a record and a chunk of its own. The first is followed by a heartbeat at once, all others
+ * soon, and where there are none one comes every {@link HEARTBEAT_MS}. The source has to end when `over` is aborted.
  */
-export function recordStream(source: AsyncIterator<readonly object[], void>, options: RecordStreamOptions): Response {
+export function recordStream(
+  source: AsyncIterator<readonly RecordMessage[], void>,
+  options: RecordStreamOptions,
+): Response {
   return streamResponse(records(source, options.clock), options);
 }
 
@@ -46,13 +54,16 @@ function streamResponse(source: AsyncIterable<string>, { clock, over, headers = 
   });
 }
 
-async function* records(source: AsyncIterator<readonly object[], void>, clock: Clock): AsyncGenerator<string, void> {
+async function* records(
+  source: AsyncIterator<readonly RecordMessage[], void>,
+  clock: Clock,
+): AsyncGenerator<string, void> {
   const pace = new Pace(clock);
   let next = source.next();
   try {
     const first = await next;
     if (first.done) return;
-    for (const message of first.value) yield record(message);
+    for (const message of first.value) yield written(message);
     yield record(HEARTBEAT);
     pace.restart();
     next = source.next();
@@ -64,7 +75,8 @@ async function* records(source: AsyncIterator<readonly object[], void>, clock: C
         continue;
       }
       if (result.done) return;
-      for (const message of result.value) yield record(message);
+      for (const message of result.value) yield written(message);
+      pace.hasten();
       next = source.next();
     }
   } finally {
@@ -75,28 +87,46 @@ async function* records(source: AsyncIterator<readonly object[], void>, clock: C
   }
 }
 
-/** When the next heartbeat is due: a timer that is set once for each, however often it is waited for. */
+function written(message: RecordMessage): string {
+  return typeof message === 'string' ? message : record(message);
+}
+
+/** When the next heartbeat is due, however often that is waited for. */
 class Pace {
   readonly #clock: Clock;
   #timer: Timer | null = null;
-  #due: Promise<'due'> = new Promise(() => {});
+  #isHastened = false;
+  #due = Promise.withResolvers<'due'>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   due(): Promise<'due'> {
-    return this.#due;
+    return this.#due.promise;
   }
 
+  /** A heartbeat has been sent. */
   restart(): void {
-    this.stop();
-    this.#due = new Promise((resolve) => {
-      this.#timer = this.#clock.setTimer(HEARTBEAT_MS, () => resolve('due'));
-    });
+    this.#isHastened = false;
+    this.#due = Promise.withResolvers();
+    this.#set(HEARTBEAT_MS);
+  }
+
+  /** Something else has been sent. The more of it there is, the later the next heartbeat must not come. */
+  hasten(): void {
+    if (this.#isHastened) return;
+    this.#isHastened = true;
+    this.#set(FOLLOW_UP_MS);
   }
 
   stop(): void {
     this.#timer?.cancel();
+  }
+
+  #set(delayMs: number): void {
+    this.stop();
+    const { resolve } = this.#due;
+    this.#timer = this.#clock.setTimer(delayMs, () => resolve('due'));
   }
 }

@@ -170,8 +170,9 @@ function withoutAll(plan: PlannedAccept, message: string): PlannedAccept {
   return withoutFaulted(plan, faults) ?? { ...plan, operations: [] };
 }
 
+/** What was carried out is said of those that somebody wants to hear of, which are told of nowhere else. */
 function toldOf(
-  { refusedTasks, refusedOperations }: PlannedAccept,
+  { refusedTasks, refusedOperations, operations: done }: PlannedAccept,
   {
     node,
     unauthorized,
@@ -189,9 +190,19 @@ function toldOf(
     };
     return toldUpdate(told, nowMs);
   });
-  const operations = refusedOperations.flatMap(({ operationId, message }) => {
-    if (operationId === null) return [];
-    return [toldOperation({ operation: operationId, state: 'error', message, node }, nowMs)];
-  });
+  const failed = refusedOperations.map(({ operationId, message }) => ({
+    operationId,
+    state: 'error' as const,
+    message,
+  }));
+  const places = new Set(refusedOperations.map(({ place }) => place));
+  const finished = new Set(done.flatMap(({ place, operationId }) => (places.has(place) ? [] : (operationId ?? []))));
+  const statuses = [
+    ...failed,
+    ...[...finished].map((operationId) => ({ operationId, state: 'finished' as const, message: '' })),
+  ];
+  const operations = statuses.flatMap(({ operationId, state, message }) =>
+    operationId === null ? [] : [toldOperation({ operation: operationId, state, message, node }, nowMs)],
+  );
   return [...updates, ...operations];
 }

@@ -6,7 +6,7 @@ import type { WireAddress, WireMasterInfo, WireUrl } from '../wire/event.ts';
 export const MESOS_VERSION = '1.11.0';
 
 /** Where Mesos's agents listen. Those of Berth listen nowhere: they dial out. */
-const AGENT_PORT = 5051;
+export const AGENT_PORT = 5051;
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
 

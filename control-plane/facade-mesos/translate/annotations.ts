@@ -76,6 +76,11 @@ function notesOf<S extends z.ZodType>(schema: S, annotations: Annotations): z.ou
   }
 }
 
+/** Whether a client of this door speaks for it. */
+export function isOfWire(annotations: Annotations): boolean {
+  return Object.hasOwn(annotations, KEY);
+}
+
 /** The id by which the client knows the framework. */
 export function wireFrameworkId({
   id,

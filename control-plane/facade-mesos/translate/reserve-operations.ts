@@ -29,7 +29,11 @@ export interface OperationContext {
   readonly role: string;
   /** What tells the operation from all others. */
   readonly source: readonly unknown[];
+  /** What is said before that which isn't there: whatever the operation draws on. */
+  readonly lacking?: 'The offers do not contain' | 'The agent does not have';
 }
+
+const OFFERS_LACK = 'The offers do not contain';
 
 export interface Planned {
   readonly natives: readonly NativeOperationInput[];
@@ -45,7 +49,7 @@ export function planReserving(
     case 'RESERVE':
       return reserve(balance, operation.reserve, context);
     case 'UNRESERVE':
-      return unreserve(balance, operation.unreserve?.resources ?? []);
+      return unreserve(balance, operation.unreserve?.resources ?? [], context);
     case 'CREATE':
       return create(balance, operation.create?.volumes ?? [], context);
     case 'DESTROY':
@@ -103,7 +107,11 @@ function checkReserved(
   );
 }
 
-function unreserve(balance: AcceptBalance, resources: readonly WireResource[]): Planned {
+function unreserve(
+  balance: AcceptBalance,
+  resources: readonly WireResource[],
+  { lacking = OFFERS_LACK }: OperationContext,
+): Planned {
   prefixed('Invalid resources: ', () => checkResources(resources));
   const volume = resources.find(isVolume);
   if (volume !== undefined) {
@@ -117,14 +125,18 @@ function unreserve(balance: AcceptBalance, resources: readonly WireResource[]): 
       throw new WireFault(`Resource ${resourcesText(parts)} is not dynamically reserved`);
     }
     const taken = takeReserved(after, key, scalarsOf(parts));
-    if (taken === null) throw new WireFault(`The offers do not contain ${resourcesText(parts)}`);
+    if (taken === null) throw new WireFault(`${lacking} ${resourcesText(parts)}`);
     after = taken.balance;
     return Object.entries(taken.parts).map(([reservation, scalars]) => ({ type: 'unreserve', reservation, scalars }));
   });
   return { natives, balance: after };
 }
 
-function create(balance: AcceptBalance, volumes: readonly WireResource[], { framework }: OperationContext): Planned {
+function create(
+  balance: AcceptBalance,
+  volumes: readonly WireResource[],
+  { framework, lacking = OFFERS_LACK }: OperationContext,
+): Planned {
   prefixed('Invalid resources: ', () => checkResources(volumes));
   prefixed('Not a persistent volume: ', () => checkVolumes(volumes));
   let after = balance;
@@ -141,7 +153,7 @@ function create(balance: AcceptBalance, volumes: readonly WireResource[], { fram
       throw new WireFault(`Volume '${id}' has ${sizeMiB} MB, and volumes are made of whole ones: round it`);
     }
     const reservation = reservationWithDisk(after, identityKey(identity), sizeMiB);
-    if (reservation === null) throw new WireFault(`The offers do not contain the disk of ${resourceText(volume)}`);
+    if (reservation === null) throw new WireFault(`${lacking} the disk of ${resourceText(volume)}`);
     const native = volumeIdFor(id);
     after = withVolume(withoutDisk(after, reservation, sizeMiB), key, native);
     const labels = volumeLabels({ id, principal, containerPath: place?.container_path ?? '' });

@@ -182,9 +182,9 @@ export function unsupported(field: string, remedy = 'leave it out'): WireFault {
 }
 
 /** Puts what a fault is about before its words. */
-export function prefixed(start: string, check: () => void): void {
+export function prefixed<T>(start: string, check: () => T): T {
   try {
-    check();
+    return check();
   } catch (error) {
     if (error instanceof WireFault) throw new WireFault(`${start}${error.message}`);
     throw error;

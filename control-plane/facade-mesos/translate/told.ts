@@ -54,7 +54,7 @@ export function toldUpdate({ task, state, reason, message, node, executor }: Tol
 
 export interface ToldOperation {
   readonly operation: string;
-  readonly state: 'error' | 'dropped';
+  readonly state: 'finished' | 'error' | 'dropped';
   readonly message: string;
   readonly node: string | null;
 }

@@ -49,7 +49,10 @@ describe('maintenance over REST', () => {
     expect(await send('POST', path, answer)).toMatchObject({ status: 200, body: { notice, answer: 'accepts' } });
     expect(await windows()).toMatchObject([{ frameworks: [{ frameworkName: 'painter', answer: 'accepts' }] }]);
     expect(await send('POST', path, { ...answer, session: 2 })).toMatchObject({ status: 409 });
-    expect(await send('POST', path, { ...answer, notice: 'none' })).toMatchObject({ status: 404 });
+    expect(await send('POST', path, { ...answer, notice: 'none' })).toMatchObject({
+      status: 409,
+      body: { code: 'conflict' },
+    });
     expect(await send('POST', path, { ...answer, answer: 'perhaps' })).toMatchObject({
       status: 400,
       body: { faults: [{ path: '/answer' }] },

@@ -282,12 +282,111 @@ describe('an ACCEPT', () => {
     }
   });
 
+  it('carries each operation out by itself, and says what became of those with an id', async () => {
+    const { client, offer } = await offered({ role: 'eng', principal: 'admin' });
+    const reserve = (id: string, resources: object[]) => ({
+      type: 'RESERVE',
+      id: { value: id },
+      reserve: { resources },
+    });
+    const dynamic = { role: 'eng', reservation: { principal: 'admin' } };
+    const operations = [
+      reserve('good', [{ ...scalar('cpus', 0.5), ...dynamic }]),
+      reserve('large', [{ ...scalar('cpus', 64), ...dynamic }]),
+      launching(taskInfo('wall')),
+    ];
+    await client.accepted(accepting([offer.id], operations));
+    const told = [await client.until('UPDATE_OPERATION_STATUS'), await client.until('UPDATE_OPERATION_STATUS')];
+    const states = told.map(({ update_operation_status: { status: one } }) => [
+      one.operation_id.value,
+      one.state,
+      one.uuid,
+    ]);
+    expect(states.sort()).toEqual([
+      ['good', 'OPERATION_FINISHED', undefined],
+      ['large', 'OPERATION_ERROR', undefined],
+    ]);
+    const [ledger] = a.replica.ctx.mirror.snapshot.ledgers.values();
+    expect(Object.values(ledger?.reservations ?? {})).toMatchObject([{ role: 'eng', scalars: { cpus: 0.5 } }]);
+    expect(tasks()).toEqual(['wall']);
+  });
+
+  it('with an operation on offers that do not stand says that it was dropped', async () => {
+    const { client } = await offered();
+    const reserve = { type: 'RESERVE', id: { value: 'op' }, reserve: { resources: [scalar('cpus', 0.5)] } };
+    await client.accepted(accepting([{ value: '9-9-9' }], [reserve]));
+    const { status: told } = (await client.until('UPDATE_OPERATION_STATUS')).update_operation_status;
+    expect(told).toMatchObject({ operation_id: { value: 'op' }, state: 'OPERATION_DROPPED' });
+  });
+
   it('of an offer that was accepted is answered like any other of one that does not stand', async () => {
     const { client, offer } = await launched({}, taskInfo('wall'));
     await client.accepted(accepting([offer.id], [launching(taskInfo('door'))]));
     expect(await status(client)).toMatchObject({ task_id: { value: 'door' }, state: 'TASK_LOST' });
     await client.accepted({ type: 'DECLINE', decline: { offer_ids: [offer.id] } });
     expect(tasks()).toEqual(['wall']);
+  });
+});
+
+const resources = (cpus: number, gpus = 0) => ({
+  resources: [scalar('cpus', cpus), scalar('mem', 32), ...(gpus === 0 ? [] : [scalar('gpus', gpus)])],
+});
+
+/** By what is wrong, the operations, and how each of their tasks is told of. */
+const WRONG: [string, object[], string[]][] = [
+  ['a task larger than the offer', [launching(taskInfo('a', resources(64)))], ['TASK_ERROR']],
+  [
+    'more tasks than the offer has room for',
+    [launching(taskInfo('a', resources(3)), taskInfo('b', resources(3)))],
+    ['TASK_ERROR'],
+  ],
+  ['a part of a GPU', [launching(taskInfo('a', resources(0.1, 0.5)))], ['TASK_ERROR']],
+  ['a GPU that nobody has', [launching(taskInfo('a', resources(0.1, 1)))], ['TASK_ERROR']],
+  ['another agent', [launching(taskInfo('a', { agent_id: { value: 'edge-9' } }))], ['TASK_ERROR']],
+  ['an id that is none', [launching(taskInfo('a/b'))], ['TASK_ERROR']],
+  [
+    'an id twice',
+    [launching(taskInfo('a', resources(64)), taskInfo('a', resources(64)))],
+    ['TASK_ERROR', 'TASK_ERROR'],
+  ],
+  [
+    'a group of which one is too large',
+    [
+      {
+        type: 'LAUNCH_GROUP',
+        launch_group: {
+          executor: {
+            type: 'DEFAULT',
+            executor_id: { value: 'e' },
+            resources: [scalar('cpus', 0.1), scalar('mem', 32), scalar('disk', 1)],
+          },
+          task_group: {
+            tasks: ['a', 'b'].map((id) => taskInfo(id, { container: undefined, ...resources(id === 'b' ? 64 : 0.1) })),
+          },
+        },
+      },
+    ],
+    ['TASK_ERROR', 'TASK_ERROR'],
+  ],
+  [
+    'more reserved than the offer holds',
+    [{ type: 'RESERVE', reserve: { resources: [{ ...scalar('cpus', 64), role: 'eng', reservation: {} }] } }],
+    [],
+  ],
+];
+
+describe('whatever is wrong with an ACCEPT', () => {
+  it.each(WRONG)('%s: it is told, and the pool is whole afterwards', async (_what, operations, states) => {
+    const { client, offer } = await offered({ role: 'eng' });
+    await client.accepted(accepting([offer.id], operations, { refuse_seconds: 0 }), b);
+    for (const state of states) expect((await status(client)).state).toBe(state);
+    await client.accepted({ type: 'TEARDOWN' }, b);
+    await caughtUp(a.replica.ctx);
+    for (const task of a.replica.ctx.mirror.snapshot.tasks.values()) {
+      if (task.state === 'staging') await agent.report(task.id, 'killed', { reason: 'stop-requested' });
+    }
+    await a.replica.settle();
+    await expectWhole();
   });
 });
 

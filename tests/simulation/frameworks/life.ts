@@ -1,5 +1,6 @@
 import { acknowledgeUpdates, killTask, reconcile } from '../../../control-plane/services/framework-calls.ts';
 import { subscribe, tearDown, updateFramework } from '../../../control-plane/services/frameworks.ts';
+import { answerMaintenance } from '../../../control-plane/services/maintenance-answers.ts';
 import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../../control-plane/services/offer-wishes.ts';
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
@@ -186,10 +187,12 @@ export class Life {
       // Nothing that it launches has an executor.
       case 'message':
       case 'operation':
-      case 'maintenance':
       case 'maintenance-over':
       // Its tasks tell the same.
       case 'node-lost':
+        return;
+      case 'maintenance':
+        void this.#watched(this.#answerNotice(event.notice.id));
         return;
       case 'offers':
         for (const offer of event.offers) this.#offers.set(offer.id, offer);
@@ -259,6 +262,18 @@ export class Life {
     answer.results.forEach((result, place) => {
       if (result !== 'early') this.#heard.delete(updates[place] ?? '');
     });
+  }
+
+  /** Some notices it leaves unanswered. */
+  async #answerNotice(notice: string): Promise<void> {
+    // Of its own, so that what else it does stays as it is.
+    const random = this.#parts.random.split(notice);
+    const acting = this.#acting;
+    if (acting === null || random.chance(0.3)) return;
+    const said = { notice, answer: random.pick(['accepts', 'declines'] as const), refuseSeconds: random.pick([1, 10]) };
+    await this.#caller.call(acting, `answer notice ${notice}`, (ctx) =>
+      answerMaintenance(ctx, this.#caller.principal, { ...acting, ...said }),
+    );
   }
 
   async #launch(random: SeededRandom): Promise<void> {

@@ -1,4 +1,5 @@
-/** Who sets what roles may have while frameworks run in them, changes it, and reserves things for them. */
+/** Who sets what roles may have while frameworks run in them, changes it, reserves things for them, and takes nodes out of service. */
+import { clearMaintenance, setMaintenance } from '../../../control-plane/services/maintenance.ts';
 import { reserveOnNode, unreserveOnNode } from '../../../control-plane/services/reservations.ts';
 import { setRole, unsetRole } from '../../../control-plane/services/roles.ts';
 import { setSettings } from '../../../control-plane/services/settings.ts';
@@ -22,6 +23,9 @@ export interface OperatorParts {
 }
 
 const WEIGHTS = { setRole: 10, unsetRole: 2, setSettings: 3, reserve: 3, unreserve: 3 } as const;
+/** That a request is about when a node is out of service, and then that it takes that back. */
+const MAINTENANCE_CHANCE = 0.12;
+const CLEAR_CHANCE = 0.25;
 const PAUSE_MS: readonly [number, number] = [500, 12_000];
 const RETRY_MS = 500;
 
@@ -60,6 +64,8 @@ export class Operator {
   }
 
   async #request(random: SeededRandom): Promise<void> {
+    const maintenance = random.split('maintenance');
+    if (maintenance.chance(MAINTENANCE_CHANCE)) return this.#maintain(maintenance);
     const kind = random.weighted(WEIGHTS);
     switch (kind) {
       case 'setRole':
@@ -121,12 +127,29 @@ export class Operator {
     await this.#write(`unreserve ${id} on ${node}`, (ctx, call) => unreserveOnNode(ctx, call, node, id));
   }
 
+  async #maintain(random: SeededRandom): Promise<void> {
+    const node = random.pick(this.#parts.nodes);
+    if (random.chance(CLEAR_CHANCE)) return this.#clear(node);
+    const inMs = random.pick([0, 0, 2000, 10_000]);
+    const durationMs = random.pick([null, 1000, 1000, 5000, 5000, 20_000]);
+    await this.#write(`maintain ${node} in ${inMs} ms for ${durationMs} ms`, (ctx, call) =>
+      setMaintenance(ctx, call, node, { startsAtMs: ctx.clock.now() + inMs, durationMs }),
+    );
+  }
+
+  #clear(node: string): Promise<void> {
+    return this.#write(`clear the maintenance of ${node}`, (ctx, call) => clearMaintenance(ctx, call, node));
+  }
+
   /** So that from then on everybody gets what there is. */
   async #openUp(): Promise<void> {
     const { truth, process } = this.#parts;
-    const isOpen = () => truth.snapshot.roles.size === 0 && truth.snapshot.settings.gpuNodes === 'unrestricted';
+    const isOpen = () =>
+      truth.snapshot.roles.size + truth.snapshot.maintenance.size === 0 &&
+      truth.snapshot.settings.gpuNodes === 'unrestricted';
     while (!isOpen()) {
       for (const path of [...truth.snapshot.roles.keys()]) await this.#unsetRole(path);
+      for (const node of [...truth.snapshot.maintenance.keys()]) await this.#clear(node);
       await this.#write('set the settings', (ctx, call) =>
         setSettings(ctx, call, { ...DEFAULT_SETTINGS, gpuNodes: 'unrestricted' }, { ifVersion: null }),
       );

@@ -5,9 +5,10 @@ import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord, type RecordOf } from '../../../control-plane/store/records.ts';
 import { type Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
+import type { MaintenanceWindow } from '../../../shared/domain/maintenance.ts';
 import type { Node } from '../../../shared/domain/node.ts';
 import type { Task, TaskReason } from '../../../shared/domain/task.ts';
-import { aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../../support/builders.ts';
+import { aGroup, aJob, aLedger, aNode, anEntry, anOffer, aTask, aWindow } from '../../support/builders.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { Revision } from '../truth.ts';
 import { checkAlone, checkFreed, checkStart } from './containers.ts';
@@ -30,14 +31,16 @@ interface State {
   readonly tasks?: readonly Task[];
   readonly jobs?: readonly RecordOf['jobs'][];
   readonly node?: Node;
+  readonly maintenance?: readonly MaintenanceWindow[];
 }
 
-function snapshotOf({ ledgers = [], tasks = [], jobs = [job], node = NODE }: State): Snapshot {
+function snapshotOf({ ledgers = [], tasks = [], jobs = [job], node = NODE, maintenance = [] }: State): Snapshot {
   const writes = [
     putRecord('nodes', keys.node(NODE.id), node),
     putRecord('alive', keys.alive(NODE.id), { epoch: 1 }),
     putRecord('epochs', keys.epoch(NODE.id), { epoch: 1, unreachableSinceMs: null }),
     ...ledgers.map((ledger) => putRecord('ledger', keys.ledger(ledger.node), ledger)),
+    ...maintenance.map((window) => putRecord('maintenance', keys.maintenance(window.node), window)),
     ...tasks.map((task) => putRecord('tasks', keys.task(task.id), task)),
     ...jobs.map((each) => putRecord('jobs', keys.job(each.spec), each)),
     putRecord('versions', keys.version(job.uid, 1), {
@@ -73,8 +76,8 @@ function taskChange(before: Task | null, after: Task | null): Change {
   return { kind: 'tasks', key: keys.task(id), id, revision: 9, before, after };
 }
 
-function ledgerFound(before: Ledger | null, after: Ledger, node: Node = NODE): number[] {
-  const now = snapshotOf({ ledgers: [after], node });
+function ledgerFound(before: Ledger | null, after: Ledger, state: Pick<State, 'node' | 'maintenance'> = {}): number[] {
+  const now = snapshotOf({ ...state, ledgers: [after] });
   return checkLedgers(revisionOf([ledgerChange(before, after)]), now).map(({ invariant }) => invariant);
 }
 
@@ -99,7 +102,7 @@ describe('ledgers', () => {
     const holder = aJob({ spec: { groups: [aGroup({ count: 5, resources: { gpus: 1 } })] } });
     const entries = devices.map((some, index) => anEntry(holder, placed(index, 31_000 + index), { devices: some }));
     const before = aLedger({ total, entries });
-    expect(ledgerFound(before, before, aNode({ gpus }))).toEqual(expected);
+    expect(ledgerFound(before, before, { node: aNode({ gpus }) })).toEqual(expected);
   });
 
   it('may not give away more than there is', () => {
@@ -120,6 +123,14 @@ describe('ledgers', () => {
     const drained = { drain: { startedAtMs: 0, deadlineMs: null, by: 'alice' } };
     expect(ledgerFound(aLedger(closed), aLedger({ ...closed, entries }))).toEqual([9]);
     expect(ledgerFound(aLedger(drained), aLedger({ ...drained, entries }))).toEqual([9]);
+  });
+
+  it('take nothing and are offered to nobody from when the begin of their window is noted', () => {
+    const given = aLedger({ entries: [anEntry(job, first)], offers: [anOffer({ resources: { cpus: 0 } })] });
+    const noted = { maintenance: [aWindow({ begunAtMs: 0 })] };
+    expect(ledgerFound(aLedger(), given, noted)).toEqual([9, 9]);
+    expect(ledgerFound(given, aLedger(), noted)).toEqual([]);
+    expect(ledgerFound(aLedger(), given, { maintenance: [aWindow()] })).toEqual([]);
   });
 });
 

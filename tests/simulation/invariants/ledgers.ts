@@ -1,13 +1,13 @@
 /**
  * 2. No placement overcommits a node, GPU or port, at any revision.
- * 9. Drains, eligibility and constraints hold in every plan.
+ * 9. Drains, eligibility, maintenance and constraints hold in every plan.
  */
 import type { Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Constraint } from '../../../shared/domain/constraint.ts';
 import type { Ledger, LedgerEntry } from '../../../shared/domain/ledger.ts';
 import type { Resources } from '../../../shared/domain/resources.ts';
 import type { Revision } from '../truth.ts';
-import { entryChanges } from './past.ts';
+import { entryChanges, offerChanges } from './past.ts';
 import { type Violation, violation } from './violation.ts';
 
 export function checkLedgers(revision: Revision, now: Snapshot): Violation[] {
@@ -18,6 +18,7 @@ export function checkLedgers(revision: Revision, now: Snapshot): Violation[] {
       ...checkPorts(change.after),
       ...checkDevices(change.after, now),
       ...checkPlacements(change, now),
+      ...checkMaintenance(change, now),
     ];
   });
 }
@@ -88,6 +89,15 @@ function checkPlacements(change: Extract<Change, { kind: 'ledger' }>, now: Snaps
     const closed = isClosed ? [violation(9, `${task} was placed on ${node}, which takes no tasks`)] : [];
     return [...closed, ...checkNeeds(entry, node, now)];
   });
+}
+
+/** From when its begin is noted until it is taken off, nothing new comes to a node: whoever decided it, and by whatever clock. */
+function checkMaintenance(change: Extract<Change, { kind: 'ledger' }>, now: Snapshot): Violation[] {
+  const window = now.maintenance.get(change.id);
+  if (window === undefined || window.begunAtMs === null) return [];
+  return [...entryChanges(change).added, ...offerChanges(change).added].map((what) =>
+    violation(9, `${what} got something of ${change.id}, which is out of service since ${window.begunAtMs}`),
+  );
 }
 
 /** What the entry holds is what its group asked for, and the node is one that the job accepts. */

@@ -50,6 +50,11 @@ export function blindToOffers(mirror: Mirror): Mirror {
   }));
 }
 
+/** No node is known to be out of service. */
+export function blindToMaintenance(mirror: Mirror): Mirror {
+  return withSnapshot(mirror, () => ({ maintenance: new Map() }));
+}
+
 function withRoomForOffers(role: Role, { ledgers }: Snapshot): Role {
   const limit = Object.entries(role.limit).map(([name, amount]) => {
     const offered = [...ledgers.values()].reduce((sum, ledger) => sum + heldByOffers(ledger, name, role.path), 0);

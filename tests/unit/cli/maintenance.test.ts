@@ -34,6 +34,8 @@ describe('when a node is out of service', () => {
   it('is set as from now, with or without an end', async () => {
     expect((await maintenance('set', 'edge-1', '--in', '0s')).err).toMatch(/ on, until that is taken back\n$/);
     expect((await maintenance('list')).out).toMatch(/^edge-1 +running +\S+Z +taken back +- /m);
+    expect((await cli.berth(['node', 'list'])).out).toMatch(/^edge-1 +edge-1.example +maintenance /m);
+    expect((await cli.berth(['status'])).out).toMatch(/1 in maintenance/);
     const before = Date.now();
     await maintenance('set', 'edge-1', '--in', '2h', '--for', '30m');
     const [window] = JSON.parse((await maintenance('list', '-o', 'json')).out);

@@ -27,6 +27,16 @@ describe('a window from 100 to 200', () => {
   });
 });
 
+describe('a window whose begin stands noted', () => {
+  const window = aWindow({ startsAtMs: 100, durationMs: 100, begunAtMs: 101 });
+
+  it('runs until it is taken off, whatever the clock shows', () => {
+    expect([50, 150, 250].map((nowMs) => isRunning(window, nowMs))).toEqual([true, true, true]);
+    expect([50, 150, 250].map((nowMs) => nextTurnMs(window, nowMs))).toEqual([200, 200, NEVER]);
+    expect(isOver(window, 250)).toBe(true);
+  });
+});
+
 describe('a window of which nobody knows the end', () => {
   const window = aWindow({ startsAtMs: 100, durationMs: null });
 

@@ -77,22 +77,43 @@ describe('a stream of records', () => {
     expect(await next()).toBe('7\n{"n":2}');
   });
 
-  it('beats every five seconds, however much else is said', async () => {
+  it('beats every five seconds while nothing is said', async () => {
     const { source, next, clock } = open();
     source.give({ type: 'SUBSCRIBED' });
     await next();
     await next();
     for (let round = 0; round < 3; round++) {
-      for (let second = 1; second <= 4; second++) {
-        const record = next();
-        await clock.advance(1000);
-        source.give({ n: second });
-        expect(await record).toBe(`7\n{"n":${second}}`);
-      }
-      const beat = next();
-      await clock.advance(1000);
+      let isThere = false;
+      const beat = next().then((text) => {
+        isThere = true;
+        return text;
+      });
+      await clock.advance(4999);
+      expect(isThere).toBe(false);
+      await clock.advance(1);
       expect(await beat).toBe(HEARTBEAT);
     }
+  });
+
+  it('beats a second after something was said, and goes on to beat however much more is', async () => {
+    const { source, next, clock } = open();
+    source.give({ type: 'SUBSCRIBED' });
+    await next();
+    await next();
+    for (let round = 0; round < 3; round++) {
+      for (let n = 1; n <= 3; n++) {
+        const said = next();
+        source.give({ n });
+        expect(await said).toBe(`7\n{"n":${n}}`);
+        await clock.advance(300);
+      }
+      const beat = next();
+      await clock.advance(100);
+      expect(await beat).toBe(HEARTBEAT);
+    }
+    const quiet = next();
+    await clock.advance(5000);
+    expect(await quiet).toBe(HEARTBEAT);
   });
 
   it('ends with its source, and lets the clock go', async () => {

@@ -32,6 +32,11 @@ describe('a node with a window', () => {
     expect(at(END).placements).toHaveLength(1);
   });
 
+  it('is given nothing for as long as its begin stands noted, by however wrong a clock', () => {
+    const maintenance = [{ ...window, begunAtMs: START }];
+    for (const nowMs of [START - 1, END + 1]) expect(at(nowMs, { maintenance }).placements).toHaveLength(0);
+  });
+
   it('is offered to nobody in it, and what was offered before is withdrawn', () => {
     const market = {
       tasks: [],

@@ -127,8 +127,8 @@ describe('an answer', () => {
   it('counts for no window but the one that it names', async () => {
     const first = await set(60);
     await set(90);
-    await expect(answer(first)).rejects.toMatchObject({ code: 'not-found' });
-    await expect(answer('nothing')).rejects.toMatchObject({ code: 'not-found' });
+    await expect(answer(first)).rejects.toMatchObject({ code: 'conflict' });
+    await expect(answer('nothing')).rejects.toMatchObject({ code: 'conflict' });
     expect(allMaintenance(a.replica.ctx, ADMIN)).toMatchObject([{ frameworks: [] }]);
   });
 

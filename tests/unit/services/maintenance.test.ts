@@ -153,8 +153,9 @@ describe('a window that is set', () => {
 
   it('is taken back, whether it is running or not', async () => {
     await set(window('edge-1', -1));
+    expect(getNode(replica.ctx, ADMIN, 'edge-1').state).toBe('maintenance');
     const { body } = await clearMaintenance(replica.ctx, callOf(), 'edge-1');
-    expect(body).toMatchObject({ id: 'edge-1', maintenance: null });
+    expect(body).toMatchObject({ id: 'edge-1', state: 'ready', maintenance: null });
     await caughtUp(replica.ctx);
     expect(nodesWithWindows()).toEqual([]);
     const before = ledgerRevision();

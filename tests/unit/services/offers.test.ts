@@ -479,6 +479,25 @@ describe('declining offers', () => {
     }
   });
 
+  it('gets through where others keep changing one of the nodes for as long as several are declined together', async () => {
+    await offered('0-0-0');
+    await offered('0-0-1', { node: 'edge-2' });
+    const isLedger = (key: string) => ['edge-1', 'edge-2'].some((node) => key === keys.ledger(node));
+    const crowded: Store = changed(store, {
+      transact: async (transaction) => {
+        const isTogether = transaction.writes.filter(({ key }) => isLedger(key)).length > 1;
+        if (!isTogether) return store.transact(transaction);
+        const observed = transaction.compares.map(() => null);
+        return { committed: false, revision: a.ctx.mirror.revision, observed };
+      },
+    });
+    const wish = { session: 1, offers: ['0-0-0', '0-0-1'], refuseSeconds: 5 };
+    const { body } = await declineOffers({ ...a.ctx, store: crowded }, callOf(ALICE), framework, wish);
+    expect(body).toMatchObject({ declined: ['0-0-0', '0-0-1'], gone: [] });
+    await bothCaughtUp();
+    for (const node of ['edge-1', 'edge-2']) expect(ledgerOf(node).offers).toEqual({});
+  });
+
   it('lasts a second at least', async () => {
     await offered('0-0-0');
     await decline(['0-0-0'], { seconds: 0 });

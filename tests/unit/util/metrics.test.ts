@@ -32,6 +32,21 @@ describe('metrics', () => {
     );
   });
 
+  it('sum up what a histogram has seen, each value as far as its bucket tells', () => {
+    const metrics = new MetricsRegistry();
+    const seconds = metrics.histogram({ name: 'round_seconds', help: '', bounds: [1, 2, 4] });
+    expect(metrics.summary('round_seconds')).toBeNull();
+    for (const value of [1.5, 1.5, 3, 9]) seconds.observe(value);
+    const summary = metrics.summary('round_seconds');
+    expect([summary?.count, summary?.mean]).toEqual([4, 3.75]);
+    expect([0, 0.25, 0.5, 0.75, 1].map((share) => summary?.quantile(share))).toEqual([1, 1.5, 2, 4, 4]);
+    expect([metrics.summary('unknown'), metrics.counter({ name: 'a_total', help: '' })]).toEqual([
+      null,
+      expect.anything(),
+    ]);
+    expect(metrics.summary('a_total')).toBeNull();
+  });
+
   it('have a name once', () => {
     const metrics = new MetricsRegistry();
     metrics.counter({ name: 'a_total', help: '' });
