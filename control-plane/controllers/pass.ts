@@ -206,9 +206,12 @@ function unitOf(snapshot: Snapshot, actions: readonly PassAction[]): Unit | null
   );
 }
 
-function stopOf(snapshot: Snapshot, { task: id, stop }: Extract<PassAction, { type: 'stop-task' }>): TaskStop[] {
+function stopOf(
+  snapshot: Snapshot,
+  { task: id, stop, graceMsMax }: Extract<PassAction, { type: 'stop-task' }>,
+): TaskStop[] {
   const task = snapshot.tasks.get(id);
-  return task === undefined ? [] : [{ task, stop }];
+  return task === undefined ? [] : [{ task, stop, graceMsMax }];
 }
 
 function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {

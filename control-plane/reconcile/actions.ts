@@ -41,7 +41,13 @@ export type PassAction =
   /** Compares that none of the tasks exists and that the job is as it was seen. At most {@link ACTION_TASKS_MAX} tasks. */
   | { readonly type: 'create-tasks'; readonly job: JobUid; readonly tasks: readonly Task[] }
   /** A pending task ends as killed; one that holds a place gets a stop mark in its node's ledger. */
-  | { readonly type: 'stop-task'; readonly task: TaskId; readonly stop: StopRequest }
+  | {
+      readonly type: 'stop-task';
+      readonly task: TaskId;
+      readonly stop: StopRequest;
+      /** The most between signal and kill. Absent: as its template says. */
+      readonly graceMsMax?: number | undefined;
+    }
   | { readonly type: 'conclude-job'; readonly job: JobUid; readonly outcome: JobOutcome }
   /** Nothing of the job holds a place any more: its record and versions go. Its tasks' records stay. */
   | { readonly type: 'remove-job'; readonly job: JobUid }

@@ -122,5 +122,7 @@ function checkDrain(cluster: ClusterView, ledger: Ledger, nowMs: number): NodeCh
   if (drain.deadlineMs > nowMs) return { actions: [], deadlines: [drain.deadlineMs] };
   const reason = `node ${node} is being drained, and its deadline has passed`;
   const stop: StopRequest = { atMs: nowMs, by: drain.by, reason, displaced: true };
-  return { actions: running.map((task) => ({ type: 'stop-task', task: task.id, stop })), deadlines: [] };
+  const { graceMsMax } = drain;
+  const stopped = running.map((task) => ({ type: 'stop-task', task: task.id, stop, graceMsMax }) as const);
+  return { actions: stopped, deadlines: [] };
 }

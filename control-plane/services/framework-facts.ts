@@ -28,6 +28,26 @@ export function frameworkStanding({ mirror }: ServiceContext, id: FrameworkId): 
 }
 
 /**
+ * Resolves when a replica holds the framework's stream, as far as this one knows, and at the latest after so long. The record that
+ * says so goes with the lease of a replica that was held up, and is put again as soon as that one comes round.
+ */
+export function whenConnected({ mirror, clock }: ServiceContext, id: FrameworkId, withinMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      timer.cancel();
+      unsubscribe();
+      resolve();
+    };
+    const look = () => {
+      if (mirror.snapshot.isConnected(id)) done();
+    };
+    const timer = clock.setTimer(withinMs, done);
+    const unsubscribe = mirror.subscribe(look);
+    look();
+  });
+}
+
+/**
  * The task that the framework calls so; null: none is on record. Its id follows from its name and from that of its framework, so only
  * where the framework had another name then are all of its tasks looked through.
  */
@@ -82,13 +102,8 @@ export async function ownOffers(
 ): Promise<readonly OfferView[]> {
   if (ids.length > 0) await reachOffers(ctx, framework, ids);
   const { snapshot } = ctx.mirror;
-  const wanted = new Set(ids);
-  const found = new Map<OfferId, OfferView>();
-  for (const { node, offers } of snapshot.ledgers.values()) {
-    for (const offer of Object.values(offers)) {
-      if (offer.framework !== framework || !wanted.has(offer.id)) continue;
-      found.set(offer.id, offerView(snapshot, node, offer));
-    }
-  }
-  return [...wanted].flatMap((id) => found.get(id) ?? []);
+  return [...new Set(ids)].flatMap((id) => {
+    const standing = snapshot.standingOffer(id);
+    return standing?.offer.framework === framework ? [offerView(snapshot, standing.node, standing.offer)] : [];
+  });
 }

@@ -37,20 +37,27 @@ export function listNodes(
   });
 }
 
+export interface DrainWish {
+  readonly deadlineSeconds: number | null;
+  /** Null: each task gets what it asks for. */
+  readonly graceSecondsMax?: number | null;
+}
+
 /**
  * Takes no new tasks from now on; what still runs `deadlineSeconds` from now is stopped, and null lets everything run to its
- * own end. Draining a node again sets a new deadline.
+ * own end. Draining a node again sets a new deadline. What is stopped gets at most `graceSecondsMax` between signal and kill.
  */
 export function drainNode(
   ctx: ServiceContext,
   call: Call,
   id: NodeId,
-  { deadlineSeconds }: { deadlineSeconds: number | null },
+  { deadlineSeconds, graceSecondsMax = null }: DrainWish,
 ): Promise<Answer<NodeView>> {
   return changeLedger(ctx, call, id, (ledger) => {
     const startedAtMs = ledger.drain?.startedAtMs ?? ctx.clock.now();
     const deadlineMs = deadlineSeconds === null ? null : Math.round(ctx.clock.now() + deadlineSeconds * 1000);
-    const drain: Drain = { startedAtMs, deadlineMs, by: call.principal.subject };
+    const bound = graceSecondsMax === null ? {} : { graceMsMax: Math.round(graceSecondsMax * 1000) };
+    const drain: Drain = { startedAtMs, deadlineMs, ...bound, by: call.principal.subject };
     return { ...ledger, drain };
   });
 }

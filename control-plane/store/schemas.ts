@@ -207,7 +207,14 @@ const ledger = z.object({
   node: z.string(),
   total: resources,
   eligible: z.boolean(),
-  drain: z.object({ startedAtMs: timeMs, deadlineMs: timeMs.nullable(), by: z.string() }).nullable(),
+  drain: z
+    .object({
+      startedAtMs: timeMs,
+      deadlineMs: timeMs.nullable(),
+      graceMsMax: z.number().optional(),
+      by: z.string(),
+    })
+    .nullable(),
   entries: z.record(z.string(), taskEntry),
   offers: z.record(z.string(), offer).default({}),
   filters: z.array(offerFilter).default([]),

@@ -164,6 +164,8 @@ export interface TaskStop {
   readonly stop: StopRequest;
   /** Between the polite signal and the kill, in milliseconds. Absent: as its template says. */
   readonly graceMs?: number;
+  /** The most of it. Absent: there is no bound. */
+  readonly graceMsMax?: number | undefined;
 }
 
 /**
@@ -188,8 +190,8 @@ export function stopUnit(snapshot: Snapshot, stops: readonly TaskStop[]): Unit |
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `task ${first.task.id} is ${first.task.state} on node ${node}, which has no ledger`);
   const marked = due.reduce(
-    (marking, { task, stop, graceMs }) =>
-      markStop(marking, task.id, { ...markOf(snapshot, task, stop), ...(graceMs !== undefined && { graceMs }) }),
+    (marking, { task, stop, graceMs = killGraceMs(snapshot, task), graceMsMax = graceMs }) =>
+      markStop(marking, task.id, { ...markOf(snapshot, task, stop), graceMs: Math.min(graceMs, graceMsMax) }),
     ledger,
   );
   return {

@@ -94,7 +94,7 @@ export interface BerthClient {
   readonly nodes: {
     list(query?: PageQuery & { state?: string | undefined }): Promise<Page<NodeView>>;
     get(id: string): Promise<NodeView>;
-    drain(id: string, options: { deadlineSeconds: number | null }): Promise<NodeView>;
+    drain(id: string, options: { deadlineSeconds: number | null; graceSecondsMax?: number | null }): Promise<NodeView>;
     undrain(id: string): Promise<NodeView>;
     setEligibility(id: string, options: { eligible: boolean }): Promise<NodeView>;
     /** Says that nothing runs there any more. Its tasks end as lost; it is no longer a node. */

@@ -79,6 +79,8 @@ export interface Drain {
   readonly startedAtMs: number;
   /** When what still runs is stopped; null lets everything run to its own end. */
   readonly deadlineMs: number | null;
+  /** What is stopped gets no more than this between signal and kill, whatever it asks for. Absent: what it asks for. */
+  readonly graceMsMax?: number | undefined;
   readonly by: string;
 }
 

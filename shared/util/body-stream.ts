@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from './clock.ts';
 import { utf8Encode } from './codec.ts';
+import { LongWait } from './long-wait.ts';
 
 /** Shows that the connection lives, and finds out when it doesn't. */
 export const HEARTBEAT_MS = 10_000;
@@ -25,7 +26,7 @@ export interface StreamOptions {
 export function bodyStream(source: AsyncIterable<string>, options: StreamOptions): ReadableStream<Uint8Array> {
   const { clock, over, heartbeat, heartbeatMs = HEARTBEAT_MS } = options;
   const iterator = source[Symbol.asyncIterator]();
-  let next: Promise<IteratorResult<string>> | null = null;
+  let next: LongWait<IteratorResult<string>> | null = null;
   let stall: Timer | null = null;
   const letGo = () => {
     stall?.cancel();
@@ -37,9 +38,11 @@ export function bodyStream(source: AsyncIterable<string>, options: StreamOptions
       async pull(controller) {
         stall?.cancel();
         try {
-          next ??= iterator.next();
-          const result = heartbeat === null ? await next : await orHeartbeat(next, { clock, heartbeat, heartbeatMs });
-          if (typeof result === 'string') return controller.enqueue(utf8Encode(result));
+          next ??= new LongWait(iterator.next());
+          if (heartbeat !== null && !(await next.within(clock, heartbeatMs))) {
+            return controller.enqueue(utf8Encode(heartbeat()));
+          }
+          const result = await next.promise;
           next = null;
           if (result.done) {
             letGo();
@@ -62,19 +65,4 @@ export function bodyStream(source: AsyncIterable<string>, options: StreamOptions
     },
     { highWaterMark: 1 },
   );
-}
-
-async function orHeartbeat(
-  next: Promise<IteratorResult<string>>,
-  { clock, heartbeat, heartbeatMs }: { clock: Clock; heartbeat: () => string; heartbeatMs: number },
-): Promise<IteratorResult<string> | string> {
-  let timer: Timer | null = null;
-  const silence = new Promise<string>((resolve) => {
-    timer = clock.setTimer(heartbeatMs, () => resolve(heartbeat()));
-  });
-  try {
-    return await Promise.race([next, silence]);
-  } finally {
-    (timer as Timer | null)?.cancel();
-  }
 }

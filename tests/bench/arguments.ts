@@ -1,7 +1,17 @@
 /** What `npm run bench --` is given: which parts to run, and how much of each. */
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['latency', 'bulk', 'agent', 'store', 'planning', 'allocator', 'mesos-state', 'failover'] as const;
+export const PARTS = [
+  'latency',
+  'bulk',
+  'agent',
+  'store',
+  'planning',
+  'allocator',
+  'mesos-state',
+  'failover',
+  'mesos-streams',
+] as const;
 export type PartName = (typeof PARTS)[number];
 
 export const NETWORKS = ['host', 'bridge'] as const;
@@ -23,6 +33,10 @@ export interface Settings {
   readonly kills: number;
   /** Of a node's lease in `failover`. */
   readonly leaseSeconds: number;
+  /** Each with a stream, in `mesos-streams`. */
+  readonly frameworks: number;
+  /** How often all of them are made an offer, in each of its turns. */
+  readonly offerings: number;
   /** A folder for the profiles of replica and agent; null: they aren't profiled. */
   readonly profiles: string | null;
 }
@@ -36,6 +50,8 @@ const OPTIONS = {
   changes: { type: 'string', default: '2500,10000' },
   kills: { type: 'string', default: '20' },
   lease: { type: 'string', default: '10' },
+  frameworks: { type: 'string', default: '1000' },
+  offerings: { type: 'string', default: '4' },
   profiles: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
@@ -50,6 +66,8 @@ export const USAGE = `usage: npm run bench -- [${PARTS.join(' | ')}]... [options
   --changes A,B       agent: ledger changes before its memory is read (2500,10000)
   --kills N           failover: nodes that are killed, and as many replicas (20)
   --lease SECONDS     failover: of the nodes' leases, 5 at the least (10)
+  --frameworks N      mesos-streams: frameworks with a stream each (1000)
+  --offerings N       mesos-streams: rounds that offer to all, in each of four turns (4)
   --profiles FOLDER   profile replica and agent with --cpu-prof into this folder
 `;
 
@@ -72,6 +90,8 @@ export function readSettings(args: readonly string[]): Settings | 'help' {
     changes: [first, second],
     kills: whole('--kills', values.kills),
     leaseSeconds: whole('--lease', values.lease),
+    frameworks: whole('--frameworks', values.frameworks),
+    offerings: whole('--offerings', values.offerings),
     profiles: values.profiles ?? null,
   };
 }

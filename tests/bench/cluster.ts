@@ -79,6 +79,10 @@ interface ReplicaOptions extends ClusterOptions {
   readonly port?: number;
   /** Further settings. */
   readonly settings?: readonly string[];
+  /** For Node.js. */
+  readonly flags?: readonly string[];
+  /** What sets it apart from the other replicas of the cluster. */
+  readonly name?: string;
 }
 
 export interface StartedReplica {
@@ -90,11 +94,21 @@ export interface StartedReplica {
 
 /** A replica that is ready. */
 export async function startReplica(options: ReplicaOptions): Promise<StartedReplica> {
-  const { folder, etcd, profiles, start, port = await freePort(), settings = [] } = options;
+  const {
+    folder,
+    etcd,
+    profiles,
+    start,
+    port = await freePort(),
+    settings = [],
+    flags = [],
+    name = 'replica',
+  } = options;
   const tokenFile = join(folder, 'admin-token');
   const url = `http://127.0.0.1:${port}`;
-  const child = start('replica', process.execPath, [
-    ...profiling(profiles, 'replica'),
+  const child = start(name, process.execPath, [
+    ...profiling(profiles, name),
+    ...flags,
     ...['control-plane/main-node.ts', '--etcd', etcd, '--listen', `127.0.0.1:${port}`],
     ...['--bootstrap-token-file', tokenFile, '--log-level', 'warn', ...settings],
   ]);

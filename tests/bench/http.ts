@@ -4,7 +4,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 export type Address = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly body?: unknown;
 }

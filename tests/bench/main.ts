@@ -16,6 +16,7 @@ import { Engine } from './engine.ts';
 import { measureFailover } from './failover.ts';
 import { measureLatency } from './latency.ts';
 import { measureMesosState } from './mesos-state.ts';
+import { measureMesosStreams } from './mesos-streams.ts';
 import { measurePlanning } from './planning.ts';
 import { type Section, sectionText, summaryText, verdictOf } from './report.ts';
 import { measureStore } from './store-throughput.ts';
@@ -51,6 +52,7 @@ async function* measure(settings: Settings): AsyncGenerator<Section> {
   if (wants('agent')) yield await measureAgent(settings);
   if (wants('latency', 'bulk')) yield* measureCluster(settings);
   if (wants('failover')) yield await measureFailover(settings);
+  if (wants('mesos-streams')) yield await measureMesosStreams(settings);
 }
 
 async function* measureCluster(settings: Settings): AsyncGenerator<Section> {

@@ -26,6 +26,13 @@ const drainBodySchema = z
       .nullable()
       .default(null)
       .describe('When what still runs is stopped, counted from now; null lets everything run to its own end.'),
+    graceSecondsMax: z
+      .number()
+      .min(0)
+      .max(DRAIN_SECONDS_MAX)
+      .nullable()
+      .default(null)
+      .describe('What is stopped is killed after this time, whatever grace it asks for; null: each gets its own.'),
   })
   .meta({ id: 'DrainRequest' });
 

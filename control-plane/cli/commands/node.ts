@@ -14,6 +14,7 @@ import { addReservationCommands } from './reservation.ts';
 
 interface DrainFlags {
   readonly deadline?: number;
+  readonly grace?: number;
   readonly undo?: boolean;
   readonly wait?: boolean;
 }
@@ -60,21 +61,7 @@ export function addNodeCommands(program: Command, io: Io, finish: (exitCode: num
       const { width } = printer;
       printer.one(found, { name: id, render: (paint, nowMs) => renderNode(found, tasks, { paint, nowMs, width }) });
     });
-  node
-    .command('drain')
-    .description('Empty a node: it gets no new tasks, and at the deadline what is left is stopped.')
-    .argument('<node>', 'its id')
-    .option(
-      '--deadline <duration>',
-      'stop what still runs after this time (default: let everything end by itself)',
-      durationSeconds,
-    )
-    .option('--undo', 'let it have tasks again')
-    .option('--wait', 'wait until nothing is left on it')
-    .addHelpText('after', DRAIN_EXAMPLES)
-    .action(async (id: string, flags: DrainFlags, self: Command) => {
-      finish(await drain(await openSession(io, self), id, flags));
-    });
+  addDrain(node, io, finish);
   addStopKeptAside(node, io);
   addReservationCommands(node, io);
   addMaintenanceCommands(node, io);
@@ -110,6 +97,29 @@ async function declareGone({ client, printer }: Session, id: string, { yes }: { 
   }
   const gone = await client.nodes.declareGone(id);
   printer.note(`node ${id} was declared gone by ${gone.by}: ${counted(gone.tasks, 'task')} of it lost`);
+}
+
+function addDrain(node: Command, io: Io, finish: (exitCode: number) => void): void {
+  node
+    .command('drain')
+    .description('Empty a node: it gets no new tasks, and at the deadline what is left is stopped.')
+    .argument('<node>', 'its id')
+    .option(
+      '--deadline <duration>',
+      'stop what still runs after this time (default: let everything end by itself)',
+      durationSeconds,
+    )
+    .option(
+      '--grace <duration>',
+      'kill what is stopped after this time at the latest (default: each in its own time)',
+      durationSeconds,
+    )
+    .option('--undo', 'let it have tasks again')
+    .option('--wait', 'wait until nothing is left on it')
+    .addHelpText('after', DRAIN_EXAMPLES)
+    .action(async (id: string, flags: DrainFlags, self: Command) => {
+      finish(await drain(await openSession(io, self), id, flags));
+    });
 }
 
 const KEPT_ASIDE_HELP = `
@@ -167,7 +177,10 @@ async function drain({ client, printer, io }: Session, id: string, flags: DrainF
     printer.note(`node ${id} is no longer drained (${undone.state})`);
     return EXIT.ok;
   }
-  let node = await client.nodes.drain(id, { deadlineSeconds: flags.deadline ?? null });
+  let node = await client.nodes.drain(id, {
+    deadlineSeconds: flags.deadline ?? null,
+    ...(flags.grace !== undefined && { graceSecondsMax: flags.grace }),
+  });
   printer.note(`draining node ${id}: ${counted(node.tasks, 'task')} on it`);
   const leave = new AbortController();
   const restore = io.onInterruption(() => leave.abort());

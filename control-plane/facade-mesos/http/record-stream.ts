@@ -1,6 +1,7 @@
 /** A body of records that goes on until its source or its reader ends, with a heartbeat at a steady pace. */
 import { bodyStream } from '../../../shared/util/body-stream.ts';
-import type { Clock, Timer } from '../../../shared/util/clock.ts';
+import type { Clock } from '../../../shared/util/clock.ts';
+import { LongWait } from '../../../shared/util/long-wait.ts';
 import { JSON_TYPE } from './json-in.ts';
 import { record } from './record-io.ts';
 
@@ -58,31 +59,28 @@ async function* records(
   source: AsyncIterator<readonly RecordMessage[], void>,
   clock: Clock,
 ): AsyncGenerator<string, void> {
-  const pace = new Pace(clock);
-  let next = source.next();
+  const beat = new Beat(clock);
   try {
-    const first = await next;
+    const first = await source.next();
     if (first.done) return;
     for (const message of first.value) yield written(message);
     yield record(HEARTBEAT);
-    pace.restart();
-    next = source.next();
+    beat.sent();
+    let next = new LongWait(source.next());
     for (;;) {
-      const result = await Promise.race([next, pace.due()]);
-      if (result === 'due') {
+      const { leftMs } = beat;
+      if (leftMs <= 0 || !(await next.within(clock, leftMs))) {
         yield record(HEARTBEAT);
-        pace.restart();
+        beat.sent();
         continue;
       }
+      const result = await next.promise;
       if (result.done) return;
       for (const message of result.value) yield written(message);
-      pace.hasten();
-      next = source.next();
+      beat.hasten();
+      next = new LongWait(source.next());
     }
   } finally {
-    pace.stop();
-    // What was asked for and isn't waited for any more may fail: nobody is left to hear of it.
-    next.catch(() => undefined);
     source.return?.()?.catch(() => undefined);
   }
 }
@@ -91,42 +89,29 @@ function written(message: RecordMessage): string {
   return typeof message === 'string' ? message : record(message);
 }
 
-/** When the next heartbeat is due, however often that is waited for. */
-class Pace {
+/** When the next heartbeat is due. */
+class Beat {
   readonly #clock: Clock;
-  #timer: Timer | null = null;
+  #dueAtMs = 0;
   #isHastened = false;
-  #due = Promise.withResolvers<'due'>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  due(): Promise<'due'> {
-    return this.#due.promise;
+  get leftMs(): number {
+    return this.#dueAtMs - this.#clock.monotonicMs();
   }
 
-  /** A heartbeat has been sent. */
-  restart(): void {
+  sent(): void {
     this.#isHastened = false;
-    this.#due = Promise.withResolvers();
-    this.#set(HEARTBEAT_MS);
+    this.#dueAtMs = this.#clock.monotonicMs() + HEARTBEAT_MS;
   }
 
-  /** Something else has been sent. The more of it there is, the later the next heartbeat must not come. */
+  /** Something else has been sent. However much of it there is, the next heartbeat is due soon after the first. */
   hasten(): void {
     if (this.#isHastened) return;
     this.#isHastened = true;
-    this.#set(FOLLOW_UP_MS);
-  }
-
-  stop(): void {
-    this.#timer?.cancel();
-  }
-
-  #set(delayMs: number): void {
-    this.stop();
-    const { resolve } = this.#due;
-    this.#timer = this.#clock.setTimer(delayMs, () => resolve('due'));
+    this.#dueAtMs = this.#clock.monotonicMs() + FOLLOW_UP_MS;
   }
 }

@@ -8,12 +8,13 @@ import type { FacadeParts } from '../parts.ts';
 import type { OperatorCall } from '../wire/operator-call.ts';
 
 const UNKNOWN = 'Unknown agent';
+const NANOSECONDS_PER_SECOND = 1_000_000_000;
 
-/** Everything there ends at once, each task in the time that it has for that. */
+/** Everything there ends at once, each task in the time that it has for that, or sooner. */
 export async function drain(
   { ctx }: FacadeParts,
   principal: Principal,
-  { agent_id: agent, mark_gone: isToBeGone }: NonNullable<OperatorCall['drain_agent']>,
+  { agent_id: agent, max_grace_period: most, mark_gone: isToBeGone }: NonNullable<OperatorCall['drain_agent']>,
 ): Promise<void> {
   if (isToBeGone) {
     const text = `Agent ${agent.value} can't be marked gone before it is drained: drain it, stop it, and call MARK_AGENT_GONE`;
@@ -22,7 +23,9 @@ export async function drain(
   const { value: node } = agent;
   const { maintenance } = await known(UNKNOWN, async () => getNode(ctx, principal, node));
   if (maintenance !== null) throw new WireRefusal(400, `Agent ${node} is part of a maintenance schedule`);
-  await known(UNKNOWN, () => drainNode(ctx, { principal, idempotency: null }, node, { deadlineSeconds: 0 }));
+  const graceSecondsMax = most === undefined ? null : Math.max(0, most.nanoseconds / NANOSECONDS_PER_SECOND);
+  const wish = { deadlineSeconds: 0, graceSecondsMax };
+  await known(UNKNOWN, () => drainNode(ctx, { principal, idempotency: null }, node, wish));
 }
 
 export async function deactivate({ ctx }: FacadeParts, principal: Principal, node: NodeId): Promise<void> {

@@ -3,7 +3,7 @@ import type { Framework } from '../../../shared/domain/framework.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { ServiceContext } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
-import { type FrameworkStanding, frameworkStanding } from '../../services/framework-facts.ts';
+import { type FrameworkStanding, frameworkStanding, whenConnected } from '../../services/framework-facts.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import { frameworkIdOf, streamIdOf } from '../translate/ids.ts';
 import { knownFramework } from '../translate/known-framework.ts';
@@ -29,11 +29,21 @@ export async function actingFor(
   const id = frameworkIdOf(wireId);
   const about = { principal, wireId, streamId };
   if (faultOf(frameworkStanding(ctx, id), about) !== null) await reachPresent(ctx, id);
+  if (isMissed(frameworkStanding(ctx, id), streamId)) await whenConnected(ctx, id, CONNECTED_WITHIN_MS);
   const standing = frameworkStanding(ctx, id);
   const fault = faultOf(standing, about);
   if (fault !== null) throw fault;
   if (standing === null) throw new WireRefusal(400, NOT_FOUND);
   return { principal, framework: standing.framework, known: knownFramework(standing.framework) };
+}
+
+/** How long a call of the present stream waits for word that the stream is open. */
+const CONNECTED_WITHIN_MS = 2000;
+
+/** It isn't on record as subscribed, though whoever calls has subscribed last. */
+function isMissed(standing: FrameworkStanding | null, streamId: string | null): boolean {
+  if (standing === null || standing.isConnected || standing.framework.teardown !== null) return false;
+  return streamId === streamIdOf(standing.framework.id, standing.framework.session);
 }
 
 const NOT_FOUND = 'Framework cannot be found';

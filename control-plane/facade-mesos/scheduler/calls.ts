@@ -206,7 +206,9 @@ export async function answerInverseOffers(
     try {
       await answerMaintenance(ctx, acting.principal, { ...sessionOf(acting), notice, answer, refuseSeconds });
     } catch (error) {
-      if (!(error instanceof Refusal && error.code === 'not-found')) throw error;
+      // A conflict that passes by itself says when to try again; this one is that the window is another one by now, or none.
+      const isOver = error instanceof Refusal && error.code === 'conflict' && error.retryAfterSeconds === null;
+      if (!isOver) throw error;
     }
   }
 }

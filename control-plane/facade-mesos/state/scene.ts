@@ -32,6 +32,7 @@ export class Scene {
   readonly #standing: readonly FrameworkItem[];
   readonly #ended: readonly FrameworkItem[];
   readonly #holdings: ReturnType<typeof holdingsByFramework>;
+  readonly #sorted = new Map<FrameworkFacts['berthId'], SortedTasks>();
   readonly #places = new Map<NodeId | null, TaskPlace>();
 
   constructor(inventory: Inventory, replica: SceneReplica) {
@@ -60,8 +61,13 @@ export class Scene {
     return this.#holdings.get(berthId) ?? new Holding();
   }
 
-  sortedTasks({ tasks }: FrameworkFacts): SortedTasks {
-    return sortTasks(tasks, (item) => this.placeOf(item).unreachableSinceMs !== null);
+  /** Sorted once, however many lists are made of them. */
+  sortedTasks({ berthId, tasks }: FrameworkFacts): SortedTasks {
+    const known = this.#sorted.get(berthId);
+    if (known !== undefined) return known;
+    const sorted = sortTasks(tasks, (item) => this.placeOf(item).unreachableSinceMs !== null);
+    this.#sorted.set(berthId, sorted);
+    return sorted;
   }
 
   placeOf({ task: { node } }: TaskItem): TaskPlace {

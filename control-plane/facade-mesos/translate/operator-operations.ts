@@ -1,13 +1,12 @@
 /** RESERVE_RESOURCES and its like as changes of what is kept on one node. Each is carried out as a whole, or said to be wrong. Pure. */
 import type { Ledger } from '../../../shared/domain/ledger.ts';
 import { addScalars, NO_SCALARS, type Scalars, subtractScalars } from '../../../shared/domain/resources.ts';
-import { operationSchema } from '../../../shared/protocol/offers.ts';
 import type { HoldingChange } from '../../services/holding-changes.ts';
 import { mutable } from '../../services/views.ts';
 import type { WireOfferOperation } from '../wire/offer-operation.ts';
 import type { WireReservationInfo, WireResource } from '../wire/resource.ts';
 import { type AcceptBalance, balanceOf } from './accept-balance.ts';
-import type { NativeOperationInput } from './native-operation.ts';
+import { checkedOperation, type NativeOperation } from './native-operation.ts';
 import { reservationOf } from './reservation-identity.ts';
 import { planReserving } from './reserve-operations.ts';
 import { berthRole, plainWireRole } from './roles.ts';
@@ -42,7 +41,7 @@ export function operatorChanges(operation: OperatorOperation, context: OperatorC
     source,
     lacking: 'The agent does not have',
   });
-  return natives.map((native) => changeOf(native, role));
+  return natives.map((native) => changeOf(checkedOperation(native), role));
 }
 
 /** Spelled as Berth's own path, by which reservations are known again. */
@@ -118,11 +117,7 @@ function wireOperation(operation: OperatorOperation): WireOfferOperation {
   }
 }
 
-/** Bounded as everything that comes in is. */
-function changeOf(native: NativeOperationInput, wireRole: string): HoldingChange {
-  const checked = operationSchema.safeParse(native);
-  if (!checked.success) throw new WireFault(checked.error.issues[0]?.message ?? 'It is out of bounds');
-  const operation = checked.data;
+function changeOf(operation: NativeOperation, wireRole: string): HoldingChange {
   const reading = berthRole(wireRole);
   if (operation.type === 'reserve' && reading.ok) {
     const { id = '', scalars, labels } = operation.reservation;

@@ -241,6 +241,16 @@ describe('agents', () => {
     expect(again).toEqual({ status: 400, text: 'Agent is not deactivated' });
   });
 
+  it('are drained within the longest grace that is given', async () => {
+    const client = await MesosClient.subscribe(berth);
+    const { id } = await new Hand(berth.replica.ctx).launch(client.id, 'brush', { state: 'running' });
+    const max_grace_period = { nanoseconds: 1_500_000_000 };
+    expect((await operate(berth, about('DRAIN_AGENT', 'edge-1', { max_grace_period }))).status).toBe(200);
+    await berth.replica.settle();
+    const { ledgers } = berth.replica.ctx.mirror.snapshot;
+    expect(ledgers.get('edge-1')?.entries[id]?.stop).toMatchObject({ graceMs: 1500 });
+  });
+
   it('are not reactivated while they are being drained', async () => {
     const client = await MesosClient.subscribe(berth);
     await new Hand(berth.replica.ctx).launch(client.id, 'brush');

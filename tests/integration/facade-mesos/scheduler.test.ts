@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
+import { keys } from '../../../control-plane/store/keys.ts';
+import { putRecord } from '../../../control-plane/store/records.ts';
 import type { FrameworkView } from '../../../shared/protocol/framework.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
 import { ApiAgent } from '../../support/api-agent.ts';
@@ -337,6 +339,15 @@ describe('a request is checked', () => {
     ]);
     await client.close();
     await eventually('it to be disconnected', async () => (await frameworkOf(b, client.id)).state === 'disconnected');
+    // As where the record went with a lease, and is put again.
+    const early = client.call({ type: 'REVIVE' }, b);
+    // A hundred turns are more than an answer takes that doesn't wait.
+    for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate);
+    const record = putRecord('connections', keys.connection(client.id), { session: 1, replica: 'a' });
+    const put = await a.replica.ctx.store.transact({ compares: [], writes: [record] });
+    expect((await early).status).toBe(202);
+    await a.replica.ctx.store.transact({ compares: [], writes: [{ type: 'delete', key: record.key }] });
+    await b.replica.ctx.mirror.waitFor(put.revision + 1, { timeoutMs: 5000 });
     const away = await client.call({ type: 'REVIVE' }, b);
     expect([away.status, await away.text()]).toEqual([403, 'Framework is not subscribed']);
   });

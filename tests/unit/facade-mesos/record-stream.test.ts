@@ -10,6 +10,8 @@ class Source implements AsyncIterator<readonly object[], void> {
   readonly #waiting: ((result: IteratorResult<readonly object[], void>) => void)[] = [];
   readonly #given: IteratorResult<readonly object[], void>[] = [];
   asked = 0;
+  /** To what it has not said yet. */
+  listeners = 0;
   isReturned = false;
 
   give(...messages: object[]): void {
@@ -24,7 +26,15 @@ class Source implements AsyncIterator<readonly object[], void> {
     this.asked += 1;
     const given = this.#given.shift();
     if (given !== undefined) return Promise.resolve(given);
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    const silent = new Promise<IteratorResult<readonly object[], void>>((resolve) => this.#waiting.push(resolve));
+    const listen = silent.then.bind(silent);
+    Object.defineProperty(silent, 'then', {
+      value: (...reactions: Parameters<typeof listen>) => {
+        this.listeners += 1;
+        return listen(...reactions);
+      },
+    });
+    return silent;
   }
 
   return(): Promise<IteratorResult<readonly object[], void>> {
@@ -114,6 +124,20 @@ describe('a stream of records', () => {
     const quiet = next();
     await clock.advance(5000);
     expect(await quiet).toBe(HEARTBEAT);
+  });
+
+  it('listens to a silent source once, however often it beats', async () => {
+    const { source, next, clock } = open();
+    source.give({ type: 'SUBSCRIBED' });
+    await next();
+    await next();
+    for (let beats = 0; beats < 5; beats++) {
+      const beat = next();
+      await clock.advance(5000);
+      expect(await beat).toBe(HEARTBEAT);
+    }
+    // The call that the stream began with, and the one that it waits for.
+    expect([source.asked, source.listeners]).toEqual([2, 1]);
   });
 
   it('ends with its source, and lets the clock go', async () => {

@@ -184,6 +184,10 @@ describe('a draining node', () => {
     });
   });
 
+  it('stops them within the longest grace that was given with it', () => {
+    expect(plan(draining({ graceMsMax: 500 }), T0 + 1000).actions).toMatchObject([{ graceMsMax: 500 }]);
+  });
+
   it('lets them run to their own end where there is no deadline', () => {
     expect(plan(draining({ deadlineMs: null }), T0 + 1e9)).toEqual({ actions: [], wakeAtMs: null });
   });

@@ -39,6 +39,27 @@ describe('a body that arises over time', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('listens to a silent source once, however often it beats', async () => {
+    const clock = new ManualClock();
+    const silent = new Promise<IteratorResult<string>>(() => {});
+    let listeners = 0;
+    const listen = silent.then.bind(silent);
+    Object.defineProperty(silent, 'then', {
+      value: (...reactions: Parameters<typeof listen>) => {
+        listeners += 1;
+        return listen(...reactions);
+      },
+    });
+    const source = { [Symbol.asyncIterator]: () => ({ next: () => silent }) };
+    const reader = bodyStream(source, { clock, over: new AbortController(), heartbeat: () => ':' }).getReader();
+    for (let beats = 0; beats < 5; beats++) {
+      const part = reader.read();
+      await clock.advance(10_000);
+      expect(textOf(await part)).toBe(':');
+    }
+    expect(listeners).toBe(1);
+  });
+
   it('breaks off when its source does, so that nobody takes it for complete', async () => {
     async function* source() {
       yield 'a';
