@@ -10,21 +10,24 @@ import { utf8Decode } from '../../../shared/util/codec.ts';
 import type { Call } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
 import { acknowledgeUpdates, killTask, type SessionOf } from '../../services/framework-calls.ts';
-import { launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
+import { finishedOperations, launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
 import { unknownView } from '../../services/framework-views.ts';
 import { tearDown } from '../../services/frameworks.ts';
 import { answerMaintenance } from '../../services/maintenance-answers.ts';
 import { sendMessage } from '../../services/messages.ts';
 import { declineOffers } from '../../services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../services/offer-wishes.ts';
+import { acknowledgeOperations, reconcileOperations } from '../../services/operations.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import type { FacadeParts } from '../parts.ts';
 import { taskNotesOf } from '../translate/annotations.ts';
 import { refuseSecondsOf } from '../translate/filters.ts';
-import { placeOfUuid } from '../translate/ids.ts';
+import { operationUuidOf, placeOfUuid } from '../translate/ids.ts';
 import { berthRole } from '../translate/roles.ts';
+import { wireOperationStatus } from '../translate/statuses.ts';
 import { toldUpdate } from '../translate/told.ts';
 import type { WireCall } from '../wire/call.ts';
+import type { WireOperationStatus } from '../wire/event.ts';
 import type { Acting } from './acting.ts';
 import { TEARDOWN_REASON } from './event-stream.ts';
 import { isTaskName, tellEvents } from './telling.ts';
@@ -169,6 +172,30 @@ export async function reconcile(parts: FacadeParts, acting: Acting, { tasks }: B
     acting,
     asked.filter((task) => !isOnRecord(task)),
   );
+}
+
+/** One that isn't on record was acknowledged before, or never told. */
+export async function acknowledgeOperation(
+  { ctx }: FacadeParts,
+  acting: Acting,
+  { uuid }: Body<'acknowledge_operation_status'>,
+): Promise<void> {
+  const find = () => finishedOperations(ctx, acting.framework.id).find(({ id }) => operationUuidOf(id) === uuid);
+  if (find() === undefined) await reachPresent(ctx, acting.framework.id);
+  const operation = find();
+  if (operation === undefined) return;
+  await acknowledgeOperations(ctx, acting.principal, { ...sessionOf(acting), operations: [operation.id] });
+}
+
+/** How those stand that are named, or, with none, all that are on record: Mesos answers this call itself, not on the stream. */
+export async function operationStatuses(
+  { ctx }: FacadeParts,
+  acting: Acting,
+  { operations }: Body<'reconcile_operations'>,
+): Promise<WireOperationStatus[]> {
+  const names = operations.length === 0 ? null : operations.map(({ operation_id: { value } }) => value);
+  const answer = await reconcileOperations(ctx, acting.principal, { ...sessionOf(acting), names });
+  return answer.operations.map((status) => wireOperationStatus(status, null));
 }
 
 async function askAll({ frameworkStreams }: FacadeParts, acting: Acting, names: readonly string[]): Promise<void> {
