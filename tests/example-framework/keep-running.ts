@@ -38,9 +38,12 @@ export class KeepRunning {
 
   /** Subscribes: as a new framework, or as the one that has this id. */
   static async begin(client: SessionClient, wish: Wish, id: string | null = null): Promise<KeepRunning> {
-    const { name, role, failoverTimeoutSeconds } = wish;
+    const { name, role, failoverTimeoutSeconds, cpus, memMiB } = wish;
     const known = id === null ? {} : { id };
-    const session = await FrameworkSession.begin(client, { ...known, name, roles: [role], failoverTimeoutSeconds });
+    // What is too little for one task is of no use, and as long as it is held it counts as this role's share.
+    const minAllocatable = { [role]: [{ cpus, memMiB }] };
+    const subscription = { ...known, name, roles: [role], failoverTimeoutSeconds, minAllocatable };
+    const session = await FrameworkSession.begin(client, subscription);
     return new KeepRunning(session, wish);
   }
 
