@@ -24,7 +24,9 @@ type Source = NonNullable<WireTaskStatus['source']>;
 export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, facts: StatusFacts): WireTaskStatus {
   const { task, node, message, at, id } = update;
   const uuid = id === null ? null : updateUuidOf(id);
-  const { executor_id: executor = task, labels = [], told } = taskNotesOf(update.annotations);
+  const { agent_id: meant = null, executor_id: executor = task, labels = [], told } = taskNotesOf(update.annotations);
+  // Clients send it back with their acknowledgement, and some can't do without.
+  const agent = node ?? meant;
   const ip = nodeIp({ host: update.host, attributes: facts.attributes });
   return {
     task_id: { value: task },
@@ -32,7 +34,8 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
     ...causeOf(update, facts),
     ...(told?.reason !== undefined && { reason: told.reason }),
     ...(message !== '' && { message }),
-    ...(node !== null && { agent_id: { value: node }, executor_id: { value: executor } }),
+    ...(agent !== null && { agent_id: { value: agent } }),
+    ...(node !== null && { executor_id: { value: executor } }),
     timestamp: Date.parse(at) / 1000,
     ...(uuid !== null && { uuid }),
     ...(labels.length > 0 && { labels: { labels } }),

@@ -249,7 +249,8 @@ describe('an ACCEPT', () => {
     const { client, offer } = await offered();
     const large = taskInfo('large', { resources: [scalar('cpus', 64), scalar('mem', 32)] });
     await client.accepted(accepting([offer.id], [launching(large, taskInfo('wall'))]));
-    expect(await status(client)).toMatchObject({ task_id: { value: 'large' }, state: 'TASK_ERROR' });
+    const refused = await status(client);
+    expect(refused).toMatchObject({ task_id: { value: 'large' }, state: 'TASK_ERROR', agent_id: { value: 'edge-1' } });
     expect(tasks()).toContain('wall');
   });
 

@@ -101,6 +101,14 @@ describe('a status', () => {
     });
   });
 
+  it('of a task that was refused names the agent that it was meant for, and no executor', () => {
+    const refused = { state: 'error', reason: 'launch-refused', node: null, host: null } as const;
+    const annotations = { mesos: JSON.stringify({ agent_id: 'edge-1' }) };
+    const status = wireStatus(anUpdate({ ...refused, annotations, id: 'x-v1a0:1' }), NONE, facts());
+    expect(status).toMatchObject({ state: 'TASK_ERROR', agent_id: { value: 'edge-1' } });
+    expect(status).not.toHaveProperty('executor_id');
+  });
+
   it('of a task that is not known names no agent and has no uuid', () => {
     const unknown = {
       state: 'unknown',

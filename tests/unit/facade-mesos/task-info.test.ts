@@ -453,6 +453,7 @@ describe('the rest of a task', () => {
     expect(task.labels).toEqual({ a: '1', b: '' });
     expect(taskNotesOf(task.annotations)).toEqual({
       name: 'web',
+      agent_id: 'edge-1',
       labels,
       discovery,
       data: 'YWJj',
@@ -464,7 +465,7 @@ describe('the rest of a task', () => {
 
   it('leaves out of its note what can be seen elsewhere, before it is too much', () => {
     const long = launched({ command: { value: 'x'.repeat(9000) }, task: { data: 'YWJj' } });
-    expect(taskNotesOf(long.annotations)).toEqual({ name: 'web', data: 'YWJj' });
+    expect(taskNotesOf(long.annotations)).toEqual({ name: 'web', agent_id: 'edge-1', data: 'YWJj' });
     expect(faultOf({ task: { data: 'x'.repeat(9000) } })).toContain('at most 8 KiB together');
   });
 
