@@ -127,9 +127,10 @@ function portNumber(text: string): number {
 
 const CONSTRAINT = /^(?<attribute>[^\s=!<>]+)\s*(?<operator>!=|<=|>=|=|<|>)\s*(?<value>.*)$/;
 const CONSTRAINT_LIST = /^(?<attribute>[^\s=!<>]+)\s+(?<operator>in|notIn)\s+(?<values>.+)$/;
+const CONSTRAINT_PATTERN = /^(?<attribute>[^\s=!<>]+)\s+(?<operator>matches|notMatches)\s+(?<value>.+)$/;
 const CONSTRAINT_EXISTS = /^(?<not>!)?(?<attribute>[^\s=!<>]+)$/;
 
-/** `zone=a`, `cores>=4`, `zone in a,b`, `zone notIn a,b`, `gpu` (is there), `!gpu` (isn't). */
+/** `zone=a`, `cores>=4`, `zone in a,b`, `zone notIn a,b`, `rack matches r[0-9]+`, `rack notMatches x.*`, `gpu` (is there), `!gpu` (isn't). */
 export function constraintArgument(text: string, before: readonly Constraint[] = []): Constraint[] {
   return [...before, parseConstraint(text.trim())];
 }
@@ -140,7 +141,8 @@ function parseConstraint(text: string): Constraint {
     const values = (list['values'] ?? '').split(',').map((value) => value.trim());
     return { attribute: list['attribute'] ?? '', operator: list['operator'] as ConstraintOperator, values };
   }
-  const comparison = CONSTRAINT.exec(text)?.groups;
+  // A pattern may hold what would else be taken for a comparison.
+  const comparison = (CONSTRAINT_PATTERN.exec(text) ?? CONSTRAINT.exec(text))?.groups;
   if (comparison) {
     const { attribute = '', operator, value = '' } = comparison;
     return { attribute, operator: operator as ConstraintOperator, value };
@@ -152,7 +154,9 @@ function parseConstraint(text: string): Constraint {
       operator: existence['not'] === undefined ? 'exists' : 'notExists',
     };
   }
-  throw new InvalidArgumentError('Write it like zone=a, "cores>=4", "zone in a,b", gpu or "!gpu".');
+  throw new InvalidArgumentError(
+    'Write it like zone=a, "cores>=4", "zone in a,b", "rack matches r[0-9]+", gpu or "!gpu".',
+  );
 }
 
 /** `on` and `off`. */

@@ -282,6 +282,7 @@ function jobOf(snapshot: Snapshot, record: Forgettable): JobUid {
       return snapshot.tasks.get(record.id)?.jobUid ?? '';
     case 'gone-node':
     case 'framework':
+    case 'operation':
       return '';
     default:
       return record.job;
@@ -299,6 +300,8 @@ function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
       const job = snapshot.jobs.get(record.job);
       return job === undefined ? null : keys.job(job.spec);
     }
+    case 'operation':
+      return keys.operation(record.framework, record.name);
     case 'gone-node':
       return keys.epoch(record.node);
     case 'framework':

@@ -97,6 +97,8 @@ export type Forgettable =
   | { readonly kind: 'task'; readonly id: TaskId }
   | { readonly kind: 'version'; readonly job: JobUid; readonly version: number }
   | { readonly kind: 'job'; readonly job: JobUid }
+  /** Of a framework that was torn down. */
+  | { readonly kind: 'operation'; readonly framework: FrameworkId; readonly name: string }
   /** One that was torn down. */
   | { readonly kind: 'framework'; readonly framework: FrameworkId }
   /** That a node was declared gone. */

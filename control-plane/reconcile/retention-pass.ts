@@ -5,7 +5,7 @@
  * - A job that has its outcome goes as a whole, with its versions and tasks.
  * - A task goes alone when no job needs it: its job has been removed, or is at a later version. The tasks of the version that
  *   a job without an outcome is at all stay, since its attempts are counted from them.
- * - A framework that was torn down goes once no task of it is on record. Ended tasks of one that lives, and hasn't acknowledged
+ * - A framework that was torn down goes once no task of it is on record, and with it what it hasn't acknowledged of its operations. Ended tasks of one that lives, and hasn't acknowledged
  *   all that became of them, go after all others.
  * - Of each job only the newest versions are kept.
  *
@@ -177,7 +177,12 @@ function endedFrameworks({ cluster, nowMs }: RetentionInput): Forgettable[] {
       const isOld = teardown !== null && nowMs - teardown.atMs >= KEEP_MIN_MS;
       return isOld && [...cluster.tasksOfFramework(id)].length === 0;
     })
-    .map(({ id }): Forgettable => ({ kind: 'framework', framework: id }))
+    .flatMap(({ id }): Forgettable[] => {
+      // Its own record comes last: until it goes, what belongs to it can be found.
+      const operations = [...cluster.operationsOf(id)];
+      if (operations.length === 0) return [{ kind: 'framework', framework: id }];
+      return operations.map(({ name }) => ({ kind: 'operation', framework: id, name }));
+    })
     .sort((a, b) => byText(recordKey(a), recordKey(b)));
 }
 
@@ -207,6 +212,8 @@ function recordKey(record: Forgettable): string {
       return `job ${record.job}`;
     case 'framework':
       return `framework ${record.framework}`;
+    case 'operation':
+      return `operation ${record.framework} ${record.name}`;
     case 'gone-node':
       return `gone node ${record.node}`;
   }

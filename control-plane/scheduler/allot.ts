@@ -11,9 +11,9 @@ import { type Amounts, accumulate, amountAt, atLeastNone, GPUS_PLACE } from './a
 import { batchFramework } from './batch-framework.ts';
 import type { BuiltInScheduler } from './framework.ts';
 import { type HungryClient, hungryClients } from './hungry.ts';
-import { areGpuNodesKept } from './kept-gpu-nodes.ts';
 import { clientKey, type LedgerSums } from './ledger-sums.ts';
 import { type Pool, setLevels, setLevelsBelow } from './levels.ts';
+import type { NodeWish } from './node-wishes.ts';
 import { type DraftedOffer, Offering } from './offering.ts';
 import type { PlannedPlacement } from './plan.ts';
 import type { Client, RoleTree } from './role-tree.ts';
@@ -22,6 +22,7 @@ import { isEnough } from './slice.ts';
 import type { Survey } from './survey.ts';
 import { type Contender, Turns } from './turns.ts';
 import type { LeftWanting } from './unfair-withdrawals.ts';
+import { BUILT_IN_SUITOR, unofferableNodes } from './unofferable.ts';
 import type { WantedTask } from './wanted.ts';
 
 export interface Allotment {
@@ -80,8 +81,8 @@ class Allotting {
     this.#survey = survey;
     this.#input = input;
     this.#roles = survey.roles;
-    const hungry = hungryClients(survey.cluster, { roles: survey.roles, throttled });
-    this.#shelfNodes = hungry.length === 0 ? [] : usefulNodes(survey, hungry);
+    const hungry = hungryClients(survey, { throttled });
+    this.#shelfNodes = hungry.length === 0 ? [] : usefulNodes(survey, { hungry, hasTasks: input.wanted.length > 0 });
     this.#offering = offeringOf(survey, this.#shelfNodes);
     const takers = [...builtInTakers(survey, input.wanted), ...hungry.map(frameworkTaker)];
     this.#takers = new Map(takers.map((taker) => [taker.client, taker]));
@@ -248,13 +249,27 @@ class Allotting {
     if (this.#shelfNodes.length === 0) accumulate(amounts, atLeastNone(this.#roles.headroom));
     for (const { free } of this.#shelfNodes) accumulate(amounts, free);
     const left = amounts.map((amount, place) => Math.max(0, amount - amountAt(this.#roles.root.need, place)));
+    const reachable = new Map<NodeWish, number>();
     return {
       amounts: left,
       partMax: ({ client }) => {
-        const unmet = client === null ? null : (this.#takers.get(client)?.unmet ?? null);
-        return unmet === null ? 1 : this.#partOf(unmet, left);
+        const taker = client === null ? undefined : this.#takers.get(client);
+        const wish = taker?.hungry?.wish ?? null;
+        if (wish !== null) {
+          const part = reachable.get(wish) ?? this.#partOf(this.#freeFor(wish), left);
+          reachable.set(wish, part);
+          return part;
+        }
+        return taker === undefined || taker.unmet === null ? 1 : this.#partOf(taker.unmet, left);
       },
     };
+  }
+
+  /** On the nodes that are wanted. */
+  #freeFor(wish: NodeWish): Amounts {
+    const amounts: Amounts = [];
+    for (const { room, free } of this.#shelfNodes) if (wish.wants(room.node)) accumulate(amounts, free);
+    return amounts;
   }
 
   #partOf(demand: Amounts, pool: Amounts): number {
@@ -324,12 +339,16 @@ function shelfNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[
   });
 }
 
-/** Without those that are kept from all of the frameworks. */
-function usefulNodes(survey: Survey, hungry: readonly HungryClient[]): ShelfNode[] {
+/** Without those that can be offered to none of the frameworks, unless there are tasks that may have use for them. */
+function usefulNodes(
+  survey: Survey,
+  { hungry, hasTasks }: { readonly hungry: readonly HungryClient[]; readonly hasTasks: boolean },
+): ShelfNode[] {
   const nodes = shelfNodes(survey, hungry);
-  const frameworks = hungry.map(({ framework }) => framework);
-  if (!areGpuNodesKept(survey.cluster, frameworks)) return nodes;
-  return nodes.filter(({ total }) => amountAt(total, GPUS_PLACE) === 0);
+  const suitors = hasTasks ? [...hungry, BUILT_IN_SUITOR] : hungry;
+  const isUnofferable = unofferableNodes(survey.cluster, suitors);
+  if (isUnofferable === null) return nodes;
+  return nodes.filter(({ room, total }) => !isUnofferable(room.node, amountAt(total, GPUS_PLACE) > 0));
 }
 
 /** Most frameworks share one list of them. */

@@ -1,5 +1,5 @@
 /** What one task of a group asks of a node, worked out once for all tasks of the group. */
-import type { Constraint } from '../../shared/domain/constraint.ts';
+import { type Condition, conditionOf } from '../../shared/domain/constraint.ts';
 import { type JobUid, type RolePath, taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job, Placement } from '../../shared/domain/job.ts';
 import { entryBytesMax } from '../../shared/domain/ledger.ts';
@@ -28,7 +28,7 @@ export interface Demand {
   /** How many more ports it needs, whichever they are. */
   readonly anyPorts: number;
   /** The job's and the group's together. */
-  readonly constraints: readonly Constraint[];
+  readonly constraints: readonly Condition[];
   /** What the entry of any of its tasks takes in a ledger, at the most. */
   readonly entryBytes: number;
   readonly template: Template;
@@ -56,7 +56,7 @@ export function demandOf(job: Job, group: GroupSpec): Demand {
     customNames: names.filter((name) => Object.hasOwn(scalars.custom, name)),
     fixedPorts,
     anyPorts: group.ports.length - fixedPorts.length,
-    constraints: [...spec.constraints, ...group.constraints],
+    constraints: [...spec.constraints, ...group.constraints].map(conditionOf),
     entryBytes: entryBytesOf(job, group, scalars),
     template: { key: templateKey(uid, job.version, group.name), bytes: utf8Length(JSON.stringify(group)) },
   };

@@ -5,6 +5,7 @@ import type { FrameworkId, RolePath } from '../../shared/domain/ids.ts';
 import { isInForce } from '../../shared/domain/offer-filters.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { Amounts, ScalarNames } from './amounts.ts';
+import type { NodeWish } from './node-wishes.ts';
 import type { Client, RoleTree } from './role-tree.ts';
 import type { Survey } from './survey.ts';
 import { takesOffers } from './sweeps.ts';
@@ -16,15 +17,18 @@ export interface HungryClient {
   readonly key: string;
   /** An offer holds at least one of these; empty: anything will do. */
   readonly minimums: readonly Amounts[];
+  /** Which nodes it wants to be offered; null: any. */
+  readonly wish: NodeWish | null;
   /** How many more offers the framework may hold, in all its roles together. */
   readonly allowance: { offers: number };
 }
 
 /** Everyone that wants offers, in the order of ids and roles. `throttled` are those that let offers expire of late. */
 export function hungryClients(
-  cluster: ClusterView,
-  { roles, throttled }: { roles: RoleTree; throttled: ReadonlySet<FrameworkId> },
+  survey: Survey,
+  { throttled }: { readonly throttled: ReadonlySet<FrameworkId> },
 ): HungryClient[] {
+  const { cluster, roles } = survey;
   const { names } = roles;
   const usual = minimumsOf(cluster.settings.minAllocatable, names);
   return [...cluster.frameworks.values()]
@@ -35,7 +39,8 @@ export function hungryClients(
       return wantingRoles(cluster, framework).map((role) => {
         const client = roles.client(role, framework.id);
         const minimums = ownMinimums(framework, role, names) ?? usual;
-        return { client, framework, key: client.key, minimums, allowance };
+        const wish = survey.nodeWish(framework, role);
+        return { client, framework, key: client.key, minimums, wish, allowance };
       });
     });
 }

@@ -22,12 +22,12 @@ import type { ScalarAmounts } from '../../shared/domain/role.ts';
 import { byText } from '../../shared/util/order.ts';
 import { type ClaimInput, levelsOf, sparesGuarantees } from './claims.ts';
 import type { Holder } from './holder.ts';
-import { areGpuNodesKept } from './kept-gpu-nodes.ts';
 import { clientKey } from './ledger-sums.ts';
 import type { Departure, Outlook } from './outlook.ts';
 import type { PlannedOffer } from './plan.ts';
 import type { Survey } from './survey.ts';
 import { takesOffers } from './sweeps.ts';
+import { unofferableNodes } from './unofferable.ts';
 
 /** A role that is below its guarantee, with a framework that would take offers. */
 export interface ShortRole {
@@ -42,7 +42,7 @@ export interface ShortRole {
 interface Wish {
   /** An offer holds at least one of these; empty: anything will do. */
   readonly minimums: readonly ScalarAmounts[];
-  isKept(node: NodeId): boolean;
+  isUnofferable(node: NodeId): boolean;
   /** The same for those that the same is of use to. */
   readonly key: string;
 }
@@ -76,7 +76,7 @@ export function* shortRoles(survey: Survey, outlook: Outlook, { planned, firstOf
   const first = firstOf(waiting.length);
   const useless = new Map<string, readonly NodeId[]>();
   for (const { framework, role: own, chosen } of [...waiting.slice(first), ...waiting.slice(0, first)]) {
-    const wish = wishOf(cluster, framework, own);
+    const wish = wishOf(survey, framework, own);
     for (const role of levelsOf(own)) {
       const short = shortOf(cluster, outlook, role);
       if (short.every(([name]) => chosen.has(name))) continue;
@@ -102,14 +102,20 @@ function waitingIn(survey: Survey, planned: readonly PlannedOffer[]): Waiting[] 
   );
 }
 
-function wishOf(cluster: ClusterView, framework: Framework, role: RolePath): Wish {
+function wishOf(survey: Survey, framework: Framework, role: RolePath): Wish {
+  const { cluster } = survey;
   const own = Object.hasOwn(framework.minAllocatable, role) ? framework.minAllocatable[role] : undefined;
-  const areKept = areGpuNodesKept(cluster, [framework]);
+  const wish = survey.nodeWish(framework, role);
+  const isUnofferable = unofferableNodes(cluster, [{ framework, wish }]);
   const minimums = own ?? cluster.settings.minAllocatable;
   return {
     minimums,
-    key: JSON.stringify([areKept, minimums]),
-    isKept: (node) => areKept && (cluster.ledgers.get(node)?.total.gpus ?? 0) > 0,
+    key: JSON.stringify([framework.capabilities, minimums, wish?.key ?? null]),
+    isUnofferable: (id) => {
+      const node = cluster.nodes.get(id);
+      if (node === undefined || isUnofferable === null) return false;
+      return isUnofferable(node, (cluster.ledgers.get(id)?.total.gpus ?? 0) > 0);
+    },
   };
 }
 
@@ -152,7 +158,7 @@ function shortOf(cluster: ClusterView, outlook: Outlook, role: RolePath): Amount
 
 /** Those with less than can be offered, once nothing more has to go there. */
 function uselessNodes(outlook: Outlook, wish: Wish): NodeId[] {
-  return outlook.nodes().filter((node) => wish.isKept(node) || !isOfUse(wish, freeOn(outlook, node)));
+  return outlook.nodes().filter((node) => wish.isUnofferable(node) || !isOfUse(wish, freeOn(outlook, node)));
 }
 
 /** No more than is missing in all: what is free already beside the needs of others is kept for it. Crumbs are of no use to it. */
@@ -223,7 +229,7 @@ function insertStep(outlook: Outlook, steps: Departure[], step: Departure): void
 /** The fewest that have to go from the node, beside those that go already, until an offer can be made of it. */
 function stepOn(node: NodeId, search: Search): Departure | null {
   const { outlook, short, gone } = search;
-  if (short.wish.isKept(node)) return null;
+  if (short.wish.isUnofferable(node)) return null;
   const left = leftOf(search);
   const before = gone.get(node) ?? [];
   const pool = outlook

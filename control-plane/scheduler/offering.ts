@@ -116,7 +116,7 @@ export class Offering {
 
   /** What is reserved for its role on this node. */
   giveReserved(hungry: HungryClient, node: ShelfNode): boolean {
-    const part = this.#reservedOn(node, hungry);
+    const part = isWanted(node, hungry) ? this.#reservedOn(node, hungry) : null;
     if (part === null || !isEnough(part.amounts, hungry.minimums)) return false;
     if (isRefused(node, hungry, part.resources)) return false;
     return this.#give(hungry, node, part);
@@ -154,7 +154,7 @@ export class Offering {
       let place = shelf.nextWhole(Math.max(cursor.whole, shelf.placeOfSize(gap)));
       for (; place < shelf.nodes.length; place = shelf.nextWhole(place + 1)) {
         const node = shelf.nodes[place];
-        if (node === undefined || !isWithin(node.free, spare)) continue;
+        if (node === undefined || !isWithin(node.free, spare) || !isWanted(node, hungry)) continue;
         const beside = this.#reservedOn(node, hungry);
         if (!isEnough(node.free, besideReserved(hungry.minimums, beside))) continue;
         const part = withReserved(positive(node.room.free), beside);
@@ -215,7 +215,7 @@ export class Offering {
   #cut(hungry: HungryClient, node: ShelfNode, { search, cursor }: { search: Search; cursor: Cursor }): boolean {
     const { spare, wishOf } = search;
     const { free, total } = node;
-    const wish = wishOf(node);
+    const wish = isWanted(node, hungry) ? wishOf(node) : null;
     if (wish === null) return false;
     const beside = this.#reservedOn(node, hungry);
     const minimums = besideReserved(hungry.minimums, beside);
@@ -328,6 +328,10 @@ function* membersAbove(client: Client): Generator<Member> {
   yield client;
   yield client.role.group;
   for (let role: RoleNode = client.role; role.parent !== null; role = role.parent) yield role;
+}
+
+function isWanted({ room }: ShelfNode, { wish }: HungryClient): boolean {
+  return wish === null || wish.wants(room.node);
 }
 
 function isRefused(node: ShelfNode, { key }: HungryClient, offered: Resources): boolean {

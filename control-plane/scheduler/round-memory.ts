@@ -13,6 +13,7 @@ import { FirstExpiry } from './first-expiry.ts';
 import { type Charge, clientKey, emptyCharge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import { MaintenanceTurns } from './maintenance-turns.ts';
 import { type NodeStanding, standingOf } from './node-standing.ts';
+import { NodeWishes } from './node-wishes.ts';
 import type { HeldSums, RoleTree } from './role-tree.ts';
 import { RoleTrees } from './role-trees.ts';
 import { nodeOfRow, withChanges } from './row-list.ts';
@@ -59,6 +60,7 @@ export interface Usage extends HeldSums {
   readonly nextTurnMs: number;
   /** How many of the nodes have joined. */
   readonly joined: number;
+  readonly wishes: Pick<NodeWishes, 'of'>;
   /** What has been found out for tasks that wait for others to make room. */
   readonly waits: WaitMemory;
   /** What is known of a node that has a ledger. */
@@ -101,6 +103,7 @@ export class RoundMemory {
   readonly #trees = new RoleTrees();
   readonly #firstExpiry = new FirstExpiry();
   readonly #turns = new MaintenanceTurns();
+  readonly #wishes = new NodeWishes();
   readonly #waits = new WaitMemory();
   #lists: RowLists = { all: [], open: [], giving: [], offering: [], filtered: [], ending: [], stranded: [] };
   #joined = 0;
@@ -108,6 +111,7 @@ export class RoundMemory {
 
   usageOf(cluster: FollowedView, nowMs: number): Usage {
     this.#trees.rewind();
+    this.#wishes.turn();
     this.#follow(cluster, nowMs);
     const sums: HeldSums = {
       names: this.#names,
@@ -123,6 +127,7 @@ export class RoundMemory {
       firstExpiryMs: this.#firstExpiry.of(this.#lists.offering),
       nextTurnMs: this.#turns.nextMs,
       joined: this.#joined,
+      wishes: this.#wishes,
       waits: this.#waits,
       standing: (node) => this.#standings.get(node),
       tree: () => this.#trees.take(cluster, sums),

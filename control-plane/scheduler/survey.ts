@@ -3,10 +3,12 @@
  * hold the rest. Whatever takes a place in a room is charged to its role in the tree at once.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { NodeId } from '../../shared/domain/ids.ts';
+import type { Framework } from '../../shared/domain/framework.ts';
+import type { NodeId, RolePath } from '../../shared/domain/ids.ts';
 import { type Amounts, accumulate, atLeastNone } from './amounts.ts';
 import { openRooms } from './filters/all.ts';
 import { type Charge, type LedgerSums, sumLedger } from './ledger-sums.ts';
+import type { NodeWish } from './node-wishes.ts';
 import type { Sweep } from './plan.ts';
 import type { Client, RoleTree } from './role-tree.ts';
 import { type Room, roomOf, sweptLedger } from './room.ts';
@@ -80,6 +82,11 @@ export class Survey {
   again(more: readonly EndedOfferOn[] = []): Survey {
     const sweeps = joinSweeps(this.sweeps, more);
     return new Survey(this.cluster, this.#usage, { sweeps, nowMs: this.nowMs });
+  }
+
+  /** Which nodes the framework wants to be offered in the role. Null: any. */
+  nodeWish(framework: Framework, role: RolePath): NodeWish | null {
+    return this.#usage.wishes.of(framework, role);
   }
 
   /** Null for a node that hasn't joined. */

@@ -102,6 +102,11 @@ function enoughFor(
   return offers;
 }
 
+function isOfUse({ cluster }: Survey, { row }: StandingOffer, { wish }: HungryClient): boolean {
+  const node = cluster.nodes.get(row.ledger.node);
+  return wish === null || (node !== undefined && wish.wants(node));
+}
+
 /** Until what is withdrawn comes to what the framework is owed, or nobody holds more than its share. */
 function makeShare(
   survey: Survey,
@@ -113,7 +118,7 @@ function makeShare(
   let owed = shares.owed(hungry.client);
   for (const one of standing) {
     if (owed <= 0) break;
-    if (!shares.isAbove(one.client)) continue;
+    if (!shares.isAbove(one.client) || !isOfUse(survey, one, hungry)) continue;
     owed -= roles.shareOf(one.unreserved);
     standing.delete(one);
     ended.push(withdraw(survey, one, 'unfair'));

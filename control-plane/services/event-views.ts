@@ -41,6 +41,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'streams':
     case 'messages':
     case 'connections':
+    case 'operations':
       return [];
   }
 }

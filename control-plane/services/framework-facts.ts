@@ -2,6 +2,7 @@
  * What a door that translates has to look up about a framework, its tasks and its offers, beside what it is told anyway. Reads of
  * this replica's mirror, which decide nothing: whoever says no by them waits for the present first (`framework-access.ts`).
  */
+import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, OfferId } from '../../shared/domain/ids.ts';
 import type { Reservation } from '../../shared/domain/reservation.ts';
@@ -60,6 +61,11 @@ export function launchedTask({ mirror }: ServiceContext, framework: Framework, n
 /** Those of the framework that have not ended. */
 export function liveTasks({ mirror }: ServiceContext, id: FrameworkId): Task[] {
   return [...mirror.snapshot.tasksOfFramework(id)].filter(({ state }) => !isTerminal(state));
+}
+
+/** Those of the framework that have a name and that it hasn't acknowledged. */
+export function finishedOperations({ mirror }: ServiceContext, id: FrameworkId): FinishedOperation[] {
+  return [...mirror.snapshot.operationsOf(id)];
 }
 
 export interface NodeFacts {

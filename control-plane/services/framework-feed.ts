@@ -21,6 +21,7 @@ import {
   unknownView,
 } from './framework-views.ts';
 import { MaintenanceNotices } from './maintenance-notices.ts';
+import { OperationNews } from './operation-news.ts';
 
 /** An update that isn't acknowledged is told again. */
 export const RESEND: BackoffPolicy = { baseMs: 10_000, factor: 2, maxMs: 600_000 };
@@ -62,6 +63,7 @@ export class FrameworkFeed {
   readonly #unreachable = new Set<TaskId>();
   readonly #asked = new Set<string>();
   readonly maintenance: MaintenanceNotices;
+  readonly operations: OperationNews;
   #offersMoved = true;
   #isAllTouched = true;
   #isAllAsked = false;
@@ -69,6 +71,7 @@ export class FrameworkFeed {
   constructor(framework: FrameworkId) {
     this.#framework = framework;
     this.maintenance = new MaintenanceNotices(framework);
+    this.operations = new OperationNews(framework, RESEND);
   }
 
   /** The framework may hold other offers than before. */
@@ -101,8 +104,10 @@ export class FrameworkFeed {
     events.push(...this.#answers(facts, STEP_EVENTS_MAX - events.length));
     const notices = this.maintenance.step(facts, STEP_EVENTS_MAX - events.length);
     events.push(...notices.events);
+    const operations = this.operations.step(facts, STEP_EVENTS_MAX - events.length);
+    events.push(...operations.events);
     const times = [...this.#unacknowledged.values()].map(({ againAtMs }) => againAtMs);
-    if (notices.wakeAtMs !== null) times.push(notices.wakeAtMs);
+    for (const { wakeAtMs } of [notices, operations]) if (wakeAtMs !== null) times.push(wakeAtMs);
     return { events, wakeAtMs: times.length === 0 ? null : times.reduce((a, b) => Math.min(a, b)) };
   }
 

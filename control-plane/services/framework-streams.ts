@@ -195,6 +195,9 @@ export class FrameworkStreams {
         case 'frameworks':
           this.#each(change.id, () => {});
           break;
+        case 'operations':
+          this.#each((change.after ?? change.before)?.framework ?? '', ({ feed }) => feed.operations.moved());
+          break;
         case 'messages':
           this.#messageChanged(change);
           break;

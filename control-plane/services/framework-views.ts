@@ -111,6 +111,7 @@ export function frameworkView(
       resources: scalarsView(offers.resources),
       oldestAt: optionalTime(offers.oldestMs),
     },
+    operations: [...cluster.operationsOf(framework.id)].length,
     throttled: throttled === null ? null : { nodes: throttled.nodes, until: timeView(throttled.untilMs) },
   };
 }

@@ -1,6 +1,6 @@
 /** The lives of frameworks: how they subscribe, change what they want, are looked at, and end. Their streams are in `framework-streams.ts`. */
 import { type Fault, Refusal } from '../../shared/domain/errors.ts';
-import { type Framework, wantsNode } from '../../shared/domain/framework.ts';
+import { type Framework, nodesWanted } from '../../shared/domain/framework.ts';
 import { type FrameworkId, type NodeId, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { endOffers } from '../../shared/domain/ledger.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
@@ -188,13 +188,18 @@ function draftOf(ctx: ServiceContext, framework: Framework, status: AnswerStatus
   };
 }
 
-/** Whether an offer of a node to the framework is to go, as the framework stands by then. */
-type Withdrawing = (snapshot: Snapshot, framework: Framework, node: NodeId, offer: Offer) => boolean;
+/** Tells whether an offer of a node to the framework is to go, as the framework stands by then. */
+type Withdrawing = (snapshot: Snapshot, framework: Framework) => (node: NodeId, offer: Offer) => boolean;
 
-const ALL_OF_IT: Withdrawing = () => true;
+const ALL_OF_IT: Withdrawing = () => () => true;
 
-const UNWANTED: Withdrawing = ({ nodes }, framework, node, { role }) =>
-  !framework.roles.includes(role) || !wantsNode(framework, role, nodes.get(node)?.attributes ?? {});
+const UNWANTED: Withdrawing = ({ nodes }, framework) => {
+  const wanted = new Map(framework.roles.map((role) => [role, nodesWanted(framework, role)]));
+  return (node, { role }) => {
+    const wants = wanted.get(role);
+    return wants === undefined || !(wants?.(nodes.get(node)?.attributes ?? {}) ?? true);
+  };
+};
 
 /**
  * Takes back what the framework was offered before, as far as it is to go. What this misses, since it breaks off or a ledger keeps
@@ -221,9 +226,10 @@ async function withdrawOnce(
   { nodesMax, isOver }: { readonly nodesMax: number; readonly isOver: Withdrawing },
 ): Promise<boolean> {
   const { snapshot } = mirror;
+  const goes = isOver(snapshot, framework);
   const units = [...snapshot.ledgers.values()].flatMap((ledger) => {
     const own = Object.values(ledger.offers).filter((offer) => offer.framework === framework.id);
-    const ids = own.filter((offer) => isOver(snapshot, framework, ledger.node, offer)).map(({ id }) => id);
+    const ids = own.filter((offer) => goes(ledger.node, offer)).map(({ id }) => id);
     return ids.length === 0 ? [] : (ledgerUnit(snapshot, ledger, endOffers(ledger, ids)) ?? []);
   });
   let isDone = true;

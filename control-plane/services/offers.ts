@@ -15,8 +15,8 @@ import { invariant } from '../../shared/util/assert.ts';
 import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { acceptOffers as carryOut } from '../scheduler/accept-offers.ts';
-import { areGpuNodesKept } from '../scheduler/kept-gpu-nodes.ts';
 import { coordinatesOf } from '../scheduler/launch.ts';
+import { areGpuNodesKept } from '../scheduler/unofferable.ts';
 import { keys } from '../store/keys.ts';
 import { writeBytes } from '../store/limits.ts';
 import { putRecord } from '../store/records.ts';
@@ -25,6 +25,7 @@ import type { Answer, Call, ServiceContext } from './context.ts';
 import { actingFramework, reachSession, sessionFence } from './framework-access.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { demandOperations } from './operation-rights.ts';
+import { namedOperations } from './operations.ts';
 import { mountedOn } from './reservation-views.ts';
 import { findOffers, type GoneOffer, reachOffers } from './standing-offers.ts';
 import { resourcesView, timeView } from './views.ts';
@@ -83,6 +84,7 @@ function draftAccept(
     nowMs: ctx.clock.now(),
   });
   if (!accepted.ok) throw invalidAnswer(accepted.faults);
+  const named = namedOperations(ctx, framework, { node, operations });
   const draft = {
     status: 200 as const,
     body: acceptedView(node, together[0].role, accepted),
@@ -92,10 +94,12 @@ function draftAccept(
       // They say for whom nodes with GPUs are.
       { key: keys.settings, modRevision: snapshot.modRevision(keys.settings) },
       ...accepted.tasks.map((task) => ({ key: keys.task(task.id), modRevision: 0 })),
+      ...named.compares,
     ],
     writes: [
       putRecord('ledger', keys.ledger(node), accepted.ledger),
       ...accepted.tasks.map((task) => putRecord('tasks', keys.task(task.id), task)),
+      ...named.writes,
     ],
   };
   demandSize(draft);
@@ -161,7 +165,7 @@ function whyClosed(
   if (!snapshot.isAlive(ledger.node) || isAhead) return 'has not been heard of, so it is being withdrawn';
   const isOutOfService = isRunning(snapshot.maintenance.get(ledger.node), clock.now());
   if (isOutOfService) return 'is out of service for maintenance, so it is being withdrawn';
-  if (ledger.total.gpus === 0 || !areGpuNodesKept(snapshot, [framework])) return null;
+  if (ledger.total.gpus === 0 || !areGpuNodesKept(snapshot, framework)) return null;
   return 'has GPUs and is kept for frameworks with the capability "gpus"';
 }
 
@@ -192,7 +196,13 @@ function demandNewNames(ctx: ServiceContext, framework: Framework, operations: r
 
 function demandSize({ compares, writes }: Draft<AcceptedView>): void {
   const bytes = writes.slice(1).reduce((sum, write) => sum + writeBytes(write), 0);
-  if (bytes <= TASKS_BYTES_MAX && fitsTransaction({ compares, writes })) return;
+  const fits = fitsTransaction({ compares, writes });
+  if (bytes <= TASKS_BYTES_MAX && fits) return;
+  if (bytes <= TASKS_BYTES_MAX) {
+    const faults = [{ path: '/operations', message: 'are too many tasks and named operations for one call' }];
+    const why = `the call would put ${writes.length} records, which is too many for one transaction; launch fewer tasks in it, or give fewer operations a name`;
+    throw new Refusal('payload-too-large', why, { faults });
+  }
   throw new Refusal(
     'payload-too-large',
     `the tasks take ${bytes} bytes with their defaults; at most ${TASKS_BYTES_MAX} can be launched in one call. Launch fewer at a time, or put large content into the image.`,

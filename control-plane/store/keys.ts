@@ -3,6 +3,7 @@
  * several clusters can share an etcd.
  */
 
+import { sha256 } from '@noble/hashes/sha2.js';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 
@@ -38,10 +39,18 @@ export const keys = {
   messageForTask: (node: NodeId, id: string) => `${PREFIX}messages/task/${node}/${id}`,
   /** Until it was sent on the framework's stream, or its lease ends. */
   messageForFramework: (framework: FrameworkId, id: string) => `${PREFIX}messages/framework/${framework}/${id}`,
+  /** Until the framework says that it has heard of it. A name may hold what no key may. */
+  operation: (framework: FrameworkId, name: string) => `${PREFIX}operations/${framework}/${digestOf(name)}`,
   op: (id: string) => `${PREFIX}ops/${id}`,
   idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
   signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
 } as const;
+
+const NAME_DIGEST_LENGTH = 32;
+
+function digestOf(name: string): string {
+  return hexEncode(sha256(utf8Encode(name))).slice(0, NAME_DIGEST_LENGTH);
+}
 
 /** The role that a segment stands for: undoes {@link escapeRole}. */
 export function unescapeRole(segment: string): RolePath {
@@ -68,6 +77,7 @@ export const RECORD_KINDS = [
   'replicas',
   'streams',
   'messages',
+  'operations',
   'ops',
   'idempotency',
   'secrets',

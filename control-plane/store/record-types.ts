@@ -1,4 +1,5 @@
 /** The type of the value under each kind of key. The domain's types are the truth; what only the store knows is here. */
+import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
@@ -120,6 +121,7 @@ export type RecordOf = {
   replicas: ReplicaRecord;
   streams: StreamRecord;
   messages: MessageRecord;
+  operations: FinishedOperation;
   ops: OpRecord;
   idempotency: IdempotencyRecord;
   secrets: SecretRecord;

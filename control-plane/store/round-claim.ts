@@ -20,7 +20,7 @@ const CATCH_UP_MS = 2000;
 
 /**
  * Claims the next round. What is decided from the mirror from then on is decided from a state that is at or past the claim, and
- * is committed under the compare that comes back. Null: another claim came first, or the mirror doesn't follow.
+ * is committed under the compare that comes back. Null: another claim came first, or has come since, or the mirror doesn't follow.
  */
 export async function claimRound({ store, mirror, clock, replica }: Claimant): Promise<Compare | null> {
   const { snapshot } = mirror;
@@ -31,5 +31,7 @@ export async function claimRound({ store, mirror, clock, replica }: Claimant): P
     writes: [putRecord('rounds', key, claim)],
   });
   const caughtUp = await mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
-  return result.committed && caughtUp ? { key, modRevision: result.revision } : null;
+  if (!result.committed || !caughtUp) return null;
+  // With another claim the mirror may show what was decided under that: the number of this one has been used by then.
+  return mirror.snapshot.modRevision(key) === result.revision ? { key, modRevision: result.revision } : null;
 }

@@ -389,6 +389,7 @@ export const RECORD_SCHEMAS = {
     place: count,
     sentAtMs: timeMs,
   }),
+  operations: z.object({ id: z.string(), framework: z.string(), name: z.string(), node: z.string(), atMs: timeMs }),
   ops: z.object({ by: z.string(), aborted: z.boolean() }),
   idempotency: z.object({ requestDigest: z.string(), status: z.int(), body: z.string(), createdAtMs: timeMs }),
   secrets: z.object({
@@ -425,6 +426,7 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   replicas: true,
   streams: true,
   messages: true,
+  operations: true,
   ops: true,
   idempotency: true,
   secrets: true,

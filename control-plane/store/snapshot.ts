@@ -9,6 +9,7 @@
  * orders. Code whose outcome depends on order sorts.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, OfferId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
@@ -72,6 +73,7 @@ export class Snapshot implements ClusterView {
   readonly #replicas = new Map<string, ReplicaRecord>();
   readonly #streams = new Map<string, StreamRecord>();
   readonly #messages = new Map<string, MessageRecord>();
+  readonly #operations = new Grouped<string, FinishedOperation>();
   #revision: number;
   #cluster: ClusterRecord | null = null;
   #driver: DriverRecord | null = null;
@@ -218,6 +220,10 @@ export class Snapshot implements ClusterView {
 
   tasksOfFramework(framework: FrameworkId): Iterable<Task> {
     return this.#tasks.ofFramework(framework);
+  }
+
+  operationsOf(framework: FrameworkId): Iterable<FinishedOperation> {
+    return this.#operations.of(framework);
   }
 
   pendingTasks(): Iterable<Task> {
@@ -368,14 +374,25 @@ export class Snapshot implements ClusterView {
         setOrDelete(this.#replicas, change.id, change.after);
         return;
       case 'messages':
-        setOrDelete(this.#messages, change.id, change.after);
-        return;
+      case 'operations':
       case 'streams':
-        setOrDelete(this.#streams, change.id, change.after);
+        this.#indexSaid(change);
         return;
       default:
         unreachable(change);
     }
+  }
+
+  /** What somebody is still to hear of. */
+  #indexSaid(change: ChangeOf<'messages'> | ChangeOf<'operations'> | ChangeOf<'streams'>): void {
+    if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
+    else if (change.kind === 'streams') setOrDelete(this.#streams, change.id, change.after);
+    else this.#indexOperation(change);
+  }
+
+  #indexOperation({ id, before, after }: ChangeOf<'operations'>): void {
+    if (before !== null) this.#operations.delete(before.framework, id);
+    if (after !== null) this.#operations.set(after.framework, id, after);
   }
 
   /** A name may go over to another uid in one step, so what was there is taken away first. */

@@ -4,10 +4,12 @@
  */
 import type {
   Acknowledged,
+  AcknowledgedOperations,
   FrameworkEvent,
   FrameworkUpdateInput,
   FrameworkView,
   OfferView,
+  OperationStatusView,
   SentMessage,
   SubscriptionInput,
   TaskUpdateView,
@@ -95,6 +97,19 @@ export class FrameworkSession {
   /** How these tasks stand, or (without names) all that have not ended. */
   async reconcile(tasks?: readonly string[]): Promise<TaskUpdateView[]> {
     return (await this.#client.frameworks.reconcile(this.id, { session: this.session, tasks })).updates;
+  }
+
+  /** Of the statuses, those that want to be acknowledged are. */
+  async acknowledgeOperations(...statuses: readonly OperationStatusView[]): Promise<AcknowledgedOperations> {
+    const operations = statuses.flatMap(({ id }) => id ?? []);
+    if (operations.length === 0) return { results: [] };
+    return this.#client.frameworks.acknowledgeOperations(this.id, { session: this.session, operations });
+  }
+
+  /** How the operations of these names stand, or (without names) all that were carried out and are not acknowledged. */
+  async reconcileOperations(operations?: readonly string[]): Promise<OperationStatusView[]> {
+    const answer = await this.#client.frameworks.reconcileOperations(this.id, { session: this.session, operations });
+    return answer.operations;
   }
 
   /** Ends the framework for good, and with it its tasks. */

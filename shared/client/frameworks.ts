@@ -2,6 +2,8 @@
 import type { z } from 'zod';
 import {
   type Acknowledged,
+  type AcknowledgedOperations,
+  acknowledgedOperationsSchema,
   acknowledgedSchema,
   type FrameworkEvent,
   type FrameworkUpdateInput,
@@ -11,6 +13,8 @@ import {
   type killSchema,
   type messageSchema,
   type Reconciled,
+  type ReconciledOperations,
+  reconciledOperationsSchema,
   reconciledSchema,
   type SentMessage,
   type SubscriptionInput,
@@ -58,6 +62,16 @@ export interface FrameworkCalls {
     id: string,
     reconcile: { readonly session: number; readonly tasks?: readonly string[] | undefined },
   ): Promise<Reconciled>;
+  /** By the ids of their statuses: they are not told again. */
+  acknowledgeOperations(
+    id: string,
+    acknowledge: { readonly session: number; readonly operations: readonly string[] },
+  ): Promise<AcknowledgedOperations>;
+  /** How the operations of these names stand, or all that are on record. */
+  reconcileOperations(
+    id: string,
+    reconcile: { readonly session: number; readonly operations?: readonly string[] | undefined },
+  ): Promise<ReconciledOperations>;
   /** Says something to an executor, or to a task that one runs. Best effort. */
   message(id: string, message: z.input<typeof messageSchema>): Promise<SentMessage>;
   /** Answers a notice of maintenance, which the stream has told. */
@@ -90,6 +104,10 @@ export function frameworkCalls(transport: Transport): FrameworkCalls {
     acknowledge: async (id, body) =>
       (await transport.call(harmless(at(id, '/acknowledge'), body), acknowledgedSchema)).body,
     reconcile: async (id, body) => (await transport.call(harmless(at(id, '/reconcile'), body), reconciledSchema)).body,
+    acknowledgeOperations: async (id, body) =>
+      (await transport.call(harmless(at(id, '/operations/acknowledge'), body), acknowledgedOperationsSchema)).body,
+    reconcileOperations: async (id, body) =>
+      (await transport.call(harmless(at(id, '/operations/reconcile'), body), reconciledOperationsSchema)).body,
     message: async (id, message) =>
       (
         await transport.call(

@@ -2,6 +2,7 @@
  * The whole state at one revision, as deciding code sees it. The store's snapshot implements it; tests build it from
  * literals. Reading is all that it offers.
  */
+import type { FinishedOperation } from './finished-operation.ts';
 import type { Framework } from './framework.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from './ids.ts';
 import type { Job, JobVersion } from './job.ts';
@@ -56,6 +57,8 @@ export interface ClusterView {
   tasksOfJob(job: JobUid): Iterable<Task>;
   /** Every task on record that the framework has launched. */
   tasksOfFramework(framework: FrameworkId): Iterable<Task>;
+  /** Those that it has given a name, and hasn't acknowledged. */
+  operationsOf(framework: FrameworkId): Iterable<FinishedOperation>;
   /** Every task in the state `pending`. */
   pendingTasks(): Iterable<Task>;
   /** Jobs that have no outcome yet or are to be deleted. */

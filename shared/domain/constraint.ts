@@ -1,8 +1,25 @@
 /** What a job demands of the nodes that it may run on, over the attributes that agents report. */
 import { unreachable } from '../util/assert.ts';
+import { readPattern, type TextPattern } from './text-pattern.ts';
 
-/** Values are compared as text, but for `<` to `>=`, which compare as numbers and refuse what isn't one. */
-export const CONSTRAINT_OPERATORS = ['=', '!=', 'in', 'notIn', 'exists', 'notExists', '<', '<=', '>', '>='] as const;
+/**
+ * Values are compared as text, but for `<` to `>=`, which compare as numbers and refuse what isn't one. `matches` and `notMatches`
+ * hold the whole value against a pattern.
+ */
+export const CONSTRAINT_OPERATORS = [
+  '=',
+  '!=',
+  'in',
+  'notIn',
+  'matches',
+  'notMatches',
+  'exists',
+  'notExists',
+  '<',
+  '<=',
+  '>',
+  '>=',
+] as const;
 export type ConstraintOperator = (typeof CONSTRAINT_OPERATORS)[number];
 
 export interface Constraint {
@@ -15,8 +32,33 @@ export interface Constraint {
   readonly values?: readonly string[] | undefined;
 }
 
+export type NodeAttributes = Readonly<Record<string, string>>;
+
+/** A constraint that is ready to be held against many nodes: its pattern, if it has one, is read once. */
+export interface Condition {
+  readonly constraint: Constraint;
+  holds(attributes: NodeAttributes): boolean;
+}
+
+export function conditionOf(constraint: Constraint): Condition {
+  let pattern: TextPattern | null = null;
+  const patternOf = () => {
+    pattern ??= patternIn(constraint);
+    return pattern;
+  };
+  return { constraint, holds: (attributes) => satisfies(attributes, constraint, patternOf) };
+}
+
+/** One that isn't valid is refused where it is submitted; nothing matches it where it stands on record all the same. */
+function patternIn({ value = '' }: Constraint): TextPattern {
+  const pattern = readPattern(value);
+  return typeof pattern === 'string' ? MATCHES_NOTHING : pattern;
+}
+
+const MATCHES_NOTHING: TextPattern = { matches: () => false };
+
 /** Whether a node with these attributes satisfies the constraint. An absent attribute satisfies only the negations. */
-export function satisfies(attributes: Readonly<Record<string, string>>, constraint: Constraint): boolean {
+function satisfies(attributes: NodeAttributes, constraint: Constraint, patternOf: () => TextPattern): boolean {
   const actual = Object.hasOwn(attributes, constraint.attribute) ? attributes[constraint.attribute] : undefined;
   const { operator } = constraint;
   switch (operator) {
@@ -28,6 +70,10 @@ export function satisfies(attributes: Readonly<Record<string, string>>, constrai
       return actual !== undefined && (constraint.values ?? []).includes(actual);
     case 'notIn':
       return actual === undefined || !(constraint.values ?? []).includes(actual);
+    case 'matches':
+      return actual !== undefined && patternOf().matches(actual);
+    case 'notMatches':
+      return actual === undefined || !patternOf().matches(actual);
     case 'exists':
       return actual !== undefined;
     case 'notExists':

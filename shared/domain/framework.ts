@@ -1,5 +1,5 @@
 /** A scheduler outside of Berth that takes offers over HTTP and decides by itself what runs on them. */
-import { type Constraint, satisfies } from './constraint.ts';
+import { type Constraint, conditionOf, type NodeAttributes } from './constraint.ts';
 import type { FrameworkId, RolePath } from './ids.ts';
 import type { StopRequest } from './job.ts';
 import type { ScalarAmounts } from './role.ts';
@@ -38,13 +38,13 @@ export interface Framework {
   readonly teardown: StopRequest | null;
 }
 
-/** Whether the framework wants to be offered nodes with these attributes in that role. */
-export function wantsNode(
+/** By role, what tells the nodes that the framework wants to be offered. Null: it wants any. */
+export function nodesWanted(
   { nodeConstraints }: Pick<Framework, 'nodeConstraints'>,
   role: RolePath,
-  attributes: Readonly<Record<string, string>>,
-): boolean {
-  if (!Object.hasOwn(nodeConstraints, role)) return true;
-  const alternatives = nodeConstraints[role] ?? [];
-  return alternatives.some((all) => all.every((constraint) => satisfies(attributes, constraint)));
+): ((attributes: NodeAttributes) => boolean) | null {
+  // Own members only: `constructor` is a valid role.
+  if (!Object.hasOwn(nodeConstraints, role)) return null;
+  const alternatives = (nodeConstraints[role] ?? []).map((constraints) => constraints.map(conditionOf));
+  return (attributes) => alternatives.some((all) => all.every((condition) => condition.holds(attributes)));
 }

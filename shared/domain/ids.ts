@@ -21,6 +21,9 @@ export const FRAMEWORK_ID_PATTERN = /^f[a-z0-9]{12,32}$/;
 /** Ids of offers: the incarnation and the round that it was made in, and its number in that round. */
 export const OFFER_ID_PATTERN = /^[0-9]{1,15}-[0-9]{1,15}-[0-9]{1,9}$/;
 
+/** Ids of what is told of operations on offers. */
+export const OPERATION_STATUS_ID_PATTERN = /^p[a-z0-9]{16}$/;
+
 /** Ids of reservations and volumes. */
 export const RESERVATION_ID_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 

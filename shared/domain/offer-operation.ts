@@ -24,10 +24,15 @@ export interface LaunchRequest {
  */
 export type OfferOperation =
   | { readonly type: 'launch' | 'launch-group'; readonly tasks: readonly LaunchRequest[] }
-  | { readonly type: 'reserve'; readonly reservation: Pick<Reservation, 'id' | 'scalars' | 'labels'> }
-  | { readonly type: 'unreserve'; readonly reservation: ReservationId; readonly scalars: Scalars | null }
-  | { readonly type: 'create'; readonly volume: Pick<Volume, 'id' | 'reservation' | 'sizeMiB' | 'labels'> }
-  | { readonly type: 'destroy'; readonly volume: VolumeId };
+  | (Named & { readonly type: 'reserve'; readonly reservation: Pick<Reservation, 'id' | 'scalars' | 'labels'> })
+  | (Named & { readonly type: 'unreserve'; readonly reservation: ReservationId; readonly scalars: Scalars | null })
+  | (Named & { readonly type: 'create'; readonly volume: Pick<Volume, 'id' | 'reservation' | 'sizeMiB' | 'labels'> })
+  | (Named & { readonly type: 'destroy'; readonly volume: VolumeId });
+
+interface Named {
+  /** What the framework calls it, which then hears that it was carried out; see `finished-operation.ts`. */
+  readonly operation?: string | undefined;
+}
 
 /** Tasks of all operations of one accept: they are put in one transaction. */
 export const LAUNCHES_MAX = 100;

@@ -3,8 +3,9 @@
  * for. Times and absent values are as in `views.ts`.
  */
 import { z } from 'zod';
+import { OPERATION_ACKNOWLEDGEMENTS } from '../domain/finished-operation.ts';
 import { FRAMEWORK_CAPABILITIES } from '../domain/framework.ts';
-import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN } from '../domain/ids.ts';
+import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN, OPERATION_STATUS_ID_PATTERN } from '../domain/ids.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
 import { constraintSchema, nameSchema, roleSchema } from './job.ts';
@@ -26,6 +27,10 @@ export const FRAMEWORK_ROLES_MAX = 100;
 const ALTERNATIVES_MAX = 16;
 const SCALARS_MAX = 32;
 const CONSTRAINTS_MAX = 32;
+/** Lists of constraints for one role. */
+const CONSTRAINT_LISTS_MAX = 256;
+/** Characters of all constraints of a framework, as JSON. */
+export const CONSTRAINTS_LENGTH_MAX = 65_536;
 const FAILOVER_SECONDS_DEFAULT = 60;
 const FAILOVER_SECONDS_MAX = 365 * 24 * 3600;
 /** Updates that one call acknowledges. */
@@ -95,7 +100,11 @@ const wishesShape = {
     .default([])
     .describe('Those of its roles in which it wants no offers for now.'),
   nodeConstraints: z
-    .record(roleSchema, z.array(z.array(constraintSchema).max(CONSTRAINTS_MAX)).min(1).max(ALTERNATIVES_MAX))
+    .record(roleSchema, z.array(z.array(constraintSchema).max(CONSTRAINTS_MAX)).min(1).max(CONSTRAINT_LISTS_MAX))
+    .refine(
+      (constraints) => JSON.stringify(constraints).length <= CONSTRAINTS_LENGTH_MAX,
+      `must take at most ${CONSTRAINTS_LENGTH_MAX} characters together`,
+    )
     .default({})
     .describe(
       'By role: it is offered only nodes that meet all constraints of at least one of these lists. Absent: nodes of any kind.',
@@ -174,6 +183,7 @@ export const frameworkViewSchema = z
       resources: scalarsViewSchema,
       oldestAt: time.nullable().describe('Since when it holds the one that it has held for longest.'),
     }),
+    operations: count.describe('Named operations that were carried out, which it has not acknowledged yet.'),
     throttled: z
       .object({ nodes: count, until: time })
       .nullable()
@@ -353,6 +363,43 @@ export const reconcileSchema = z
   })
   .meta({ id: 'Reconcile' });
 
+/** Operations that one call acknowledges, or asks about by name. */
+export const OPERATIONS_NAMED_MAX = 1000;
+
+export const acknowledgeOperationsSchema = z
+  .strictObject({
+    session: sessionSchema,
+    operations: z
+      .array(z.string().regex(OPERATION_STATUS_ID_PATTERN, 'must be the id of the status of an operation'))
+      .min(1)
+      .max(OPERATIONS_NAMED_MAX)
+      .describe('Ids of statuses.'),
+  })
+  .meta({ id: 'AcknowledgeOperations' });
+
+export const acknowledgedOperationsSchema = z
+  .object({
+    results: z
+      .array(z.enum(OPERATION_ACKNOWLEDGEMENTS))
+      .describe('In the order of the request. `unknown`: no such status is on record, as after it was acknowledged.'),
+  })
+  .meta({ id: 'AcknowledgedOperations' });
+
+export const reconcileOperationsSchema = z
+  .strictObject({
+    session: sessionSchema,
+    operations: z
+      .array(launchedNameSchema)
+      .max(OPERATIONS_NAMED_MAX)
+      .optional()
+      .describe('Names of operations. Absent: all that are on record.'),
+  })
+  .meta({ id: 'ReconcileOperations' });
+
+export const reconciledOperationsSchema = z
+  .object({ operations: z.array(operationStatusSchema) })
+  .meta({ id: 'ReconciledOperations' });
+
 /** What a replica passes on to the one that holds the framework's stream. */
 export const askedSchema = z.strictObject({ tasks: z.array(launchedNameSchema).max(RECONCILED_MAX).nullable() });
 
@@ -377,3 +424,5 @@ export type SentMessage = z.output<typeof sentMessageSchema>;
 export type GoneCause = (typeof GONE_CAUSES)[number];
 export type Acknowledged = z.output<typeof acknowledgedSchema>;
 export type Reconciled = z.output<typeof reconciledSchema>;
+export type AcknowledgedOperations = z.output<typeof acknowledgedOperationsSchema>;
+export type ReconciledOperations = z.output<typeof reconciledOperationsSchema>;

@@ -17,6 +17,7 @@ import {
   PULL_POLICIES,
 } from '../domain/job.ts';
 import { GPU_NODE_POLICIES } from '../domain/settings.ts';
+import { readPattern } from '../domain/text-pattern.ts';
 
 export const GROUPS_MAX = 50;
 export const COUNT_MAX = 10_000;
@@ -65,6 +66,10 @@ export const constraintSchema = z
     if (!takesValue && constraint.value !== undefined) fault('value', `is not used by the operator "${operator}"`);
     if (/^[<>]/.test(operator) && constraint.value !== undefined && !isNumber(constraint.value)) {
       fault('value', `must be a number, since "${operator}" compares numbers`);
+    }
+    if (/^(m|notM)atches$/.test(operator) && constraint.value !== undefined) {
+      const pattern = readPattern(constraint.value);
+      if (typeof pattern === 'string') fault('value', pattern);
     }
   })
   .meta({ id: 'Constraint' });

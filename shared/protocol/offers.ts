@@ -156,6 +156,15 @@ const launchesSchema = z
 const OPERATION_TYPES = ['launch', 'launch-group', 'reserve', 'unreserve', 'create', 'destroy'] as const;
 const unknownOperation = `must be one of ${OPERATION_TYPES.map((type) => `"${type}"`).join(', ')}`;
 
+/** Of one that isn't a launch: what becomes of a task is told anyway. */
+const named = {
+  operation: launchedNameSchema
+    .optional()
+    .describe(
+      'What the framework calls it. That it was carried out is then told on its stream, as `operation`, until the framework acknowledges it; before that no other one can have the name.',
+    ),
+};
+
 export const operationSchema = z
   .discriminatedUnion(
     'type',
@@ -164,15 +173,18 @@ export const operationSchema = z
       z.strictObject({ type: z.literal('launch-group'), tasks: launchesSchema }),
       z.strictObject({
         type: z.literal('reserve'),
+        ...named,
         reservation: z.strictObject({ id: idSchema.optional(), scalars: scalarsSchema, labels: boundLabels }),
       }),
       z.strictObject({
         type: z.literal('unreserve'),
+        ...named,
         reservation: idSchema,
         scalars: scalarsSchema.optional().describe('Absent: all of it.'),
       }),
       z.strictObject({
         type: z.literal('create'),
+        ...named,
         volume: z.strictObject({
           id: idSchema,
           reservation: idSchema,
@@ -180,7 +192,7 @@ export const operationSchema = z
           labels: boundLabels.optional(),
         }),
       }),
-      z.strictObject({ type: z.literal('destroy'), volume: idSchema }),
+      z.strictObject({ type: z.literal('destroy'), ...named, volume: idSchema }),
     ],
     { error: unknownOperation },
   )
@@ -203,6 +215,11 @@ export const acceptSchema = z
     offers.forEach((offer, index) => {
       if (offers.indexOf(offer) < index) fault(['offers', index], `"${offer}" is named twice`);
     });
+    const calls = operations.map((one) => ('operation' in one ? one.operation : undefined));
+    for (const [place, name] of calls.entries()) {
+      if (name === undefined || calls.indexOf(name) === place) continue;
+      fault(['operations', place, 'operation'], `"${name}" is used twice`);
+    }
     const names = new Set<string>();
     let launches = 0;
     operations.forEach((operation, place) => {
@@ -306,7 +323,8 @@ export function operationOf(operation: AcceptRequest['operations'][number], newI
       return { type: operation.type, tasks: operation.tasks.map(launchRequestOf) };
     case 'reserve': {
       const { id = newId(), scalars, labels: ownLabels } = operation.reservation;
-      return { type: 'reserve', reservation: { id, scalars, labels: ownLabels } };
+      const { operation: name } = operation;
+      return { type: 'reserve', operation: name, reservation: { id, scalars, labels: ownLabels } };
     }
     case 'unreserve':
       return { ...operation, scalars: operation.scalars ?? null };

@@ -19,6 +19,8 @@ export interface Revision {
 
 export class Truth {
   readonly snapshot = new Snapshot(1);
+  /** Ids of what was ever on record of operations with names. */
+  readonly operations = new Set<string>();
   readonly #unseen: WatchEvent[] = [];
   readonly #commits = new Map<number, Commit>();
   /** By revision. */
@@ -48,6 +50,7 @@ export class Truth {
     this.#commits.delete(number);
     this.#events.set(number, events);
     this.#changes.set(number, changes);
+    for (const { kind, after } of changes) if (kind === 'operations' && after !== null) this.operations.add(after.id);
     return { number, commit, changes, events };
   }
 

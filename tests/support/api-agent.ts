@@ -1,5 +1,6 @@
 /** What an agent does, as single calls that a test makes. */
 import { expect } from 'vitest';
+import type { Node } from '../../shared/domain/node.ts';
 import type {
   AssignmentBody,
   AssignmentResponse,
@@ -23,9 +24,9 @@ export class ApiAgent {
     this.session = session;
   }
 
-  static async register(berth: TestApi, node = 'edge-1'): Promise<ApiAgent> {
+  static async register(berth: TestApi, node = 'edge-1', change: Partial<Node> = {}): Promise<ApiAgent> {
     const token = await berth.token({ kind: 'join', subject: 'joiner', roles: [], actions: [] });
-    const json = { node: nodeOf(node), seen: null, tasks: [] };
+    const json = { node: nodeOf(node, change), seen: null, tasks: [] };
     const response = await berth.send('POST', '/v1/agent/register', { token, json });
     expect(response.status).toBe(200);
     return new ApiAgent(berth, node, (await response.json()) as RegisterResponse);

@@ -1,7 +1,7 @@
 /** One or more replicas' APIs over a memory store, called without a network. */
 import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
-import { createDoors } from '../../control-plane/app.ts';
+import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import { type Grant, ownIssuer, TokenMint } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
@@ -42,6 +42,8 @@ export interface TestApiOptions {
   readonly outside?: readonly OutsideIssuer[];
   /** Replicas that reach each other, by their ids, once they have started. */
   readonly peers?: Map<string, TestApi>;
+  /** What clients of Mesos's API may do without a token; absent: nothing. */
+  readonly mesosAnonymous?: AnonymousGrant;
 }
 
 export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -55,7 +57,9 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const issuer = ownIssuer(present(ctx.mirror.snapshot.cluster, 'the cluster').id);
   const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom() });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
-  const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal: ending.signal });
+  const { mesosAnonymous = null } = options;
+  const { signal } = ending;
+  const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal, mesosAnonymous });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (grant: Partial<Grant> = {}) => (await mint.mint({ ...EVERYTHING, ...grant })).token;
   const admin = await token();

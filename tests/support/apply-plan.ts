@@ -22,6 +22,7 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
     jobs: [...cluster.jobs.values()],
     tasks: [...cluster.tasks.values()],
     maintenance: [...cluster.maintenance.values()],
+    operations: [...cluster.frameworks.keys()].flatMap((id) => [...cluster.operationsOf(id)]),
     frameworks: [...cluster.frameworks.values()],
     disconnected: [...cluster.frameworks.keys()].filter((id) => !cluster.isConnected(id)),
     roles: [...cluster.roles.values()],

@@ -3,6 +3,7 @@
  * matters; nothing here is clever, and nothing is shared between calls.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import { type TaskCoordinates, taskId } from '../../shared/domain/ids.ts';
 import type { GroupResources, GroupSpec, Job, JobSpec, JobVersion } from '../../shared/domain/job.ts';
@@ -284,6 +285,7 @@ export interface ClusterLiteral {
   readonly frameworks?: readonly Framework[];
   /** Frameworks to which no replica holds a stream. */
   readonly disconnected?: readonly string[];
+  readonly operations?: readonly FinishedOperation[];
   readonly roles?: readonly Role[];
   readonly settings?: Partial<Settings>;
   readonly incarnation?: number;
@@ -331,6 +333,7 @@ export function clusterOf(literal: ClusterLiteral): ClusterView {
     roundNumber: literal.roundNumber ?? 1,
     isConnected: (id) => frameworks.some((one) => one.id === id) && !disconnected.includes(id),
     tasksOfFramework: (id) => tasks.filter(({ framework }) => framework?.id === id),
+    operationsOf: (id) => (literal.operations ?? []).filter(({ framework }) => framework === id),
     isAlive: (node) => alive.has(node),
     jobByKey: (key) => jobs.find(({ spec }) => spec.role === key.role && spec.name === key.name),
     version: (job, version) => byVersion.get(`${job}/${version}`),

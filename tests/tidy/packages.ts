@@ -28,6 +28,12 @@ const agentRule: PackageRule = {
 };
 
 const rules: readonly PackageRule[] = [
+  {
+    holds: /^shared\/domain\/text-pattern\.ts$/,
+    packages: ['re2js'],
+    allowsNode: false,
+    reason: 'Patterns are matched in linear time; see infra/decisions/0015.',
+  },
   { holds: /^shared\/(util|domain)\//, packages: ['@noble/hashes'], allowsNode: false, reason: pure },
   {
     holds: /^control-plane\/(scheduler|reconcile)\//,

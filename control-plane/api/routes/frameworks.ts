@@ -2,7 +2,9 @@
 
 import { z } from 'zod';
 import {
+  acknowledgedOperationsSchema,
   acknowledgedSchema,
+  acknowledgeOperationsSchema,
   acknowledgeSchema,
   askedSchema,
   type FrameworkEvent,
@@ -10,7 +12,9 @@ import {
   frameworkViewSchema,
   killSchema,
   messageSchema,
+  reconciledOperationsSchema,
   reconciledSchema,
+  reconcileOperationsSchema,
   reconcileSchema,
   sentMessageSchema,
   subscriptionSchema,
@@ -27,6 +31,7 @@ import { acknowledgeUpdates, killTask, reconcile } from '../../services/framewor
 import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
 import { getFramework, listFrameworks, subscribe, tearDown, updateFramework } from '../../services/frameworks.ts';
 import { sendMessage } from '../../services/messages.ts';
+import { acknowledgeOperations, reconcileOperations } from '../../services/operations.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
 import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
@@ -52,6 +57,7 @@ export function frameworkEndpoints(parts: ApiParts): readonly Endpoint[] {
     acknowledgeEndpoint(parts),
     messageEndpoint(parts),
     reconcileEndpoint(parts),
+    ...operationEndpoints(parts),
     ...peerEndpoints(parts),
   ];
 }
@@ -150,7 +156,7 @@ function streamEndpoint(parts: ApiParts): Endpoint {
       path: '/v1/frameworks/{id}/events',
       summary: "Open a framework's stream",
       description:
-        'As events, whose data is a FrameworkEvent each: first `subscribed`, then all offers that stand, all updates that are not acknowledged and all notices of maintenance that are not answered, then whatever comes. Of several streams the one that was opened last counts; the others end with `superseded`. One that ends in another way than with `superseded` or `ended` is to be opened again, at whichever replica and with the same session: forget which offers you knew, they all come again. Only `node-lost`, which says that a node where it has live tasks has fallen silent or was declared gone, is said once, to the stream that is open then; how those tasks stand comes as updates. Whoever takes nothing for a minute is cut off.',
+        'As events, whose data is a FrameworkEvent each: first `subscribed`, then all offers that stand, all updates and all operations with names that are not acknowledged, and all notices of maintenance that are not answered, then whatever comes. Of several streams the one that was opened last counts; the others end with `superseded`. One that ends in another way than with `superseded` or `ended` is to be opened again, at whichever replica and with the same session: forget which offers you knew, they all come again. Only `node-lost`, which says that a node where it has live tasks has fallen silent or was declared gone, is said once, to the stream that is open then; how those tasks stand comes as updates. Whoever takes nothing for a minute is cut off.',
       params: frameworkParams,
       query: streamQuery,
       answers: {
@@ -249,6 +255,45 @@ function acknowledgeEndpoint({ ctx }: ApiParts): Endpoint {
       return { status: 200, body: await acknowledgeUpdates(ctx, principal, { id: params.id, ...body }) };
     },
   );
+}
+
+function operationEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+  return [
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'post',
+        path: '/v1/frameworks/{id}/operations/acknowledge',
+        summary: 'Acknowledge operations',
+        description: 'They are not told again, and their names can be used for others. Harmless to repeat.',
+        params: frameworkParams,
+        body: acknowledgeOperationsSchema,
+        answers: {
+          200: { description: 'What each acknowledgement came to.', schema: acknowledgedOperationsSchema },
+          ...sessionAnswers,
+        },
+      },
+      async ({ principal, params, body }) => {
+        return { status: 200, body: await acknowledgeOperations(ctx, principal, { id: params.id, ...body }) };
+      },
+    ),
+    endpoint(
+      {
+        ...frameworkBase,
+        method: 'post',
+        path: '/v1/frameworks/{id}/operations/reconcile',
+        summary: 'Ask how operations stand',
+        description:
+          'Those that are named, or all that are on record: what was carried out and is not acknowledged. Of anything else nothing is known.',
+        params: frameworkParams,
+        body: reconcileOperationsSchema,
+        answers: { 200: { description: 'How they stand.', schema: reconciledOperationsSchema }, ...sessionAnswers },
+      },
+      async ({ principal, params, body: { session, operations: names = null } }) => {
+        return { status: 200, body: await reconcileOperations(ctx, principal, { id: params.id, session, names }) };
+      },
+    ),
+  ];
 }
 
 function messageEndpoint({ ctx }: ApiParts): Endpoint {

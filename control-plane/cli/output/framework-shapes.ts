@@ -1,4 +1,5 @@
 /** How frameworks and their offers look to a person. */
+import { describeConstraint } from '../../../shared/domain/constraint.ts';
 import type { FrameworkView } from '../../../shared/protocol/framework.ts';
 import type { HeldOfferView } from '../../../shared/protocol/offers.ts';
 import type { TaskView } from '../../../shared/protocol/views.ts';
@@ -78,9 +79,13 @@ export function renderFramework(
       ['Registered', `${framework.registeredAt} by ${printable(framework.principal)}`],
       ['Session', `${framework.session}, since ${framework.subscribedAt} (${ageText(framework.subscribedAt, nowMs)})`],
       ['Roles', rolesText(framework)],
+      ...nodesPairs(framework),
       ['Can take', framework.capabilities.length === 0 ? '-' : framework.capabilities.join(' ')],
       ['May be away', durationText(framework.failoverTimeoutSeconds * 1000)],
       ['Tasks', countsText(framework.tasks)],
+      ...(framework.operations === 0
+        ? []
+        : [['Unheard', `${counted(framework.operations, 'operation')} carried out, not acknowledged`] as const]),
       ['They hold', `${holds.cpus} CPUs, ${mebibytesText(holds.memMiB)}, ${counted(holds.gpus, 'GPU')}`],
       ...(throttled === null
         ? []
@@ -102,6 +107,14 @@ export function renderFramework(
   const held = offers.length === 0 ? '' : `\n${renderTable(offerShape.columns(nowMs), offers, options)}`;
   const running = tasks.length === 0 ? '' : `\n${renderTable(taskShape.columns(nowMs), tasks, options)}`;
   return `${head}${held}${running}`;
+}
+
+/** Which nodes it wants to be offered, in each role in which it doesn't want any. */
+function nodesPairs({ nodeConstraints }: FrameworkView): (readonly [string, string])[] {
+  return Object.entries(nodeConstraints).map(([role, alternatives]) => {
+    const texts = alternatives.map((all) => all.map(describeConstraint).join(' and ') || 'any');
+    return ['Wants nodes', printable(`${texts.join(', or ')} (as ${role})`)];
+  });
 }
 
 function rolesText({ roles, suppressed }: FrameworkView): string {

@@ -15,6 +15,8 @@ export interface Caller {
   readonly principal: Principal;
   /** The user name of HTTP basic; null: a bearer token. */
   readonly userName: string | null;
+  /** Whether it was let in without credentials, so that it may call itself what it likes. */
+  readonly isAnonymous: boolean;
 }
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -29,14 +31,14 @@ export interface Gate {
 /** Throws a 401 with both ways in, a 403 for tokens that aren't for users, and whatever the verifier throws beside. */
 export async function authenticate(request: Request, { verifier, anonymous }: Gate, realm: Realm): Promise<Caller> {
   const header = request.headers.get('authorization');
-  if (anonymous !== null && isWithout(header)) return { principal: anonymous, userName: null };
+  if (anonymous !== null && isWithout(header)) return { principal: anonymous, userName: null, isAnonymous: true };
   const credentials = credentialsOf(header);
   if (credentials === null) throw unauthenticated(realm, 'send a token, as bearer or as the password of HTTP basic');
   const { token, userName } = credentials;
   const { principal } = await verifier.verify(token).catch((error: unknown) => {
     throw error instanceof Refusal && error.code === 'unauthenticated' ? unauthenticated(realm, error.message) : error;
   });
-  if (principal.kind === 'user') return { principal, userName };
+  if (principal.kind === 'user') return { principal, userName, isAnonymous: false };
   throw new WireRefusal(403, `this takes a token of the kind user, not of the kind ${principal.kind}`);
 }
 

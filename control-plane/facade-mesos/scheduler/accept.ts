@@ -18,11 +18,12 @@ import { type PlannedAccept, planAccept, withoutFaulted } from '../translate/ope
 import { type ToldTask, toldOperation, toldUpdate } from '../translate/told.ts';
 import type { WireCall } from '../wire/call.ts';
 import type { Acting } from './acting.ts';
+import { tellEvents } from './telling.ts';
 
 type AcceptBody = NonNullable<WireCall['accept']>;
 
 export async function accept(parts: FacadeParts, acting: Acting, body: AcceptBody): Promise<void> {
-  const { ctx, frameworkStreams } = parts;
+  const { ctx } = parts;
   const { framework } = acting;
   const named = body.offer_ids.map(({ value }) => value);
   const known = named.filter((id) => OFFER_ID_PATTERN.test(id));
@@ -30,7 +31,7 @@ export async function accept(parts: FacadeParts, acting: Acting, body: AcceptBod
   const fault = offersFault(named, own);
   const told =
     fault === null ? await carryOut(parts, acting, body, own) : await giveBack(parts, acting, body, { own, fault });
-  if (told.length > 0) await frameworkStreams.tell(framework.id, told);
+  await tellEvents(parts, framework.id, told);
 }
 
 /** Why they can't be accepted together, in Mesos's words. `own`: those that stand, in their order. */

@@ -3,30 +3,34 @@ import { Refusal } from '../../../shared/domain/errors.ts';
 import { OFFER_ID_PATTERN, type RolePath } from '../../../shared/domain/ids.ts';
 import { isTerminal } from '../../../shared/domain/task.ts';
 import { updateId } from '../../../shared/domain/task-update.ts';
-import { launchedNameSchema, RECONCILED_MAX, type TaskUpdateView } from '../../../shared/protocol/framework.ts';
+import { RECONCILED_MAX, type TaskUpdateView } from '../../../shared/protocol/framework.ts';
 import { messageDataSchema } from '../../../shared/protocol/message.ts';
 import { DECLINED_OFFERS_MAX } from '../../../shared/protocol/offers.ts';
 import { utf8Decode } from '../../../shared/util/codec.ts';
 import type { Call } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
 import { acknowledgeUpdates, killTask, type SessionOf } from '../../services/framework-calls.ts';
-import { launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
+import { finishedOperations, launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
 import { unknownView } from '../../services/framework-views.ts';
 import { tearDown } from '../../services/frameworks.ts';
 import { answerMaintenance } from '../../services/maintenance-answers.ts';
 import { sendMessage } from '../../services/messages.ts';
 import { declineOffers } from '../../services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../services/offer-wishes.ts';
+import { acknowledgeOperations, reconcileOperations } from '../../services/operations.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import type { FacadeParts } from '../parts.ts';
 import { taskNotesOf } from '../translate/annotations.ts';
 import { refuseSecondsOf } from '../translate/filters.ts';
-import { placeOfUuid } from '../translate/ids.ts';
+import { operationUuidOf, placeOfUuid } from '../translate/ids.ts';
 import { berthRole } from '../translate/roles.ts';
+import { wireOperationStatus } from '../translate/statuses.ts';
 import { toldUpdate } from '../translate/told.ts';
 import type { WireCall } from '../wire/call.ts';
+import type { WireOperationStatus } from '../wire/event.ts';
 import type { Acting } from './acting.ts';
 import { TEARDOWN_REASON } from './event-stream.ts';
+import { isTaskName, tellEvents } from './telling.ts';
 
 const KILL_GRACE_SECONDS_MAX = 3600;
 /** Of one call: each answer is a change of its own. Further ones come again, as what isn't answered does. */
@@ -84,10 +88,21 @@ function wantedRoles({ framework }: Acting, wireRoles: readonly string[]): reado
 
 /** One that isn't known or has ended is answered as if it had been asked about. */
 export async function kill(parts: FacadeParts, acting: Acting, body: Body<'kill'>): Promise<void> {
-  const name = body.task_id.value;
-  if (!isTaskName(name)) return tellUnknown(parts, acting, [name]);
+  const asked = askedOf(body);
+  if (!isTaskName(asked.name)) return tellUnknown(parts, acting, [asked]);
   const nanoseconds = body.kill_policy?.grace_period?.nanoseconds;
-  await killOne(parts, acting, { name, graceSeconds: nanoseconds === undefined ? null : graceSecondsOf(nanoseconds) });
+  const graceSeconds = nanoseconds === undefined ? null : graceSecondsOf(nanoseconds);
+  await killOne(parts, acting, { ...asked, graceSeconds });
+}
+
+/** A task as the caller knows it. Its agent is said again where nothing else is known of it: some clients can't do without. */
+interface AskedTask {
+  readonly name: string;
+  readonly node: string | null;
+}
+
+function askedOf({ task_id: task, agent_id: agent }: Pick<Body<'kill'>, 'task_id' | 'agent_id'>): AskedTask {
+  return { name: task.value, node: agent?.value ?? null };
 }
 
 function graceSecondsOf(nanoseconds: number): number {
@@ -95,12 +110,14 @@ function graceSecondsOf(nanoseconds: number): number {
 }
 
 async function killOne(
-  { ctx, frameworkStreams }: FacadeParts,
+  parts: FacadeParts,
   acting: Acting,
-  { name, graceSeconds }: { readonly name: string; readonly graceSeconds: number | null },
+  { name, node: statedNode, graceSeconds }: AskedTask & { readonly graceSeconds: number | null },
 ): Promise<void> {
+  const { ctx, frameworkStreams } = parts;
   const { body } = await killTask(ctx, callOf(acting), { ...sessionOf(acting), name, graceSeconds });
-  if (body.state === 'unknown' || isTerminal(body.state)) return frameworkStreams.ask(acting.framework.id, [name]);
+  if (body.state === 'unknown') return tellUnknown(parts, acting, [{ name, node: statedNode }]);
+  if (isTerminal(body.state)) return frameworkStreams.ask(acting.framework.id, [name]);
   if (!acting.known.capabilities.has('TASK_KILLING_STATE')) return;
   const { node, message } = body;
   const told = { task: name, state: 'TASK_KILLING', reason: null, message, node, executor: executorOf(body) } as const;
@@ -120,7 +137,8 @@ export async function shutdown(parts: FacadeParts, acting: Acting, body: Body<'s
     return executorOf({ annotations: framework.annotations, task: framework.name }) === executor.value;
   });
   for (const { framework } of ending) {
-    if (framework !== null) await killOne(parts, acting, { name: framework.name, graceSeconds: null });
+    if (framework !== null)
+      await killOne(parts, acting, { name: framework.name, node: agent.value, graceSeconds: null });
   }
 }
 
@@ -137,34 +155,61 @@ export async function acknowledge({ ctx }: FacadeParts, acting: Acting, body: Bo
 
 /** An empty list asks about all that have not ended. The answers come on the stream. */
 export async function reconcile(parts: FacadeParts, acting: Acting, { tasks }: Body<'reconcile'>): Promise<void> {
-  const { frameworkStreams } = parts;
+  const { ctx, frameworkStreams } = parts;
   const { id } = acting.framework;
   if (tasks.length === 0) return frameworkStreams.ask(id, null);
-  const names = [...new Set(tasks.map(({ task_id: { value } }) => value))];
-  const possible = names.filter(isTaskName);
-  for (let from = 0; from < possible.length; from += RECONCILED_MAX) {
-    await frameworkStreams.ask(id, possible.slice(from, from + RECONCILED_MAX));
-  }
+  const asked = [...new Map(tasks.map((task) => [task.task_id.value, askedOf(task)])).values()];
+  const isOnRecord = ({ name }: AskedTask) => isTaskName(name) && launchedTask(ctx, acting.framework, name) !== null;
+  // It may have been launched by a replica that has seen more than this one.
+  if (!asked.every(isOnRecord)) await reachPresent(ctx, id);
+  await askAll(
+    parts,
+    acting,
+    asked.filter(isOnRecord).map(({ name }) => name),
+  );
   await tellUnknown(
     parts,
     acting,
-    names.filter((name) => !isTaskName(name)),
+    asked.filter((task) => !isOnRecord(task)),
   );
 }
 
-function isTaskName(name: string): boolean {
-  return launchedNameSchema.safeParse(name).success;
+/** One that isn't on record was acknowledged before, or never told. */
+export async function acknowledgeOperation(
+  { ctx }: FacadeParts,
+  acting: Acting,
+  { uuid }: Body<'acknowledge_operation_status'>,
+): Promise<void> {
+  const find = () => finishedOperations(ctx, acting.framework.id).find(({ id }) => operationUuidOf(id) === uuid);
+  if (find() === undefined) await reachPresent(ctx, acting.framework.id);
+  const operation = find();
+  if (operation === undefined) return;
+  await acknowledgeOperations(ctx, acting.principal, { ...sessionOf(acting), operations: [operation.id] });
 }
 
-async function tellUnknown(
-  { ctx, frameworkStreams }: FacadeParts,
+/** How those stand that are named, or, with none, all that are on record: Mesos answers this call itself, not on the stream. */
+export async function operationStatuses(
+  { ctx }: FacadeParts,
   acting: Acting,
-  names: readonly string[],
-): Promise<void> {
-  if (names.length === 0) return;
-  const nowMs = ctx.clock.now();
-  const events = names.map((name) => ({ type: 'update', update: unknownView(name, nowMs) }) as const);
-  await frameworkStreams.tell(acting.framework.id, events);
+  { operations }: Body<'reconcile_operations'>,
+): Promise<WireOperationStatus[]> {
+  const names = operations.length === 0 ? null : operations.map(({ operation_id: { value } }) => value);
+  const answer = await reconcileOperations(ctx, acting.principal, { ...sessionOf(acting), names });
+  return answer.operations.map((status) => wireOperationStatus(status, null));
+}
+
+async function askAll({ frameworkStreams }: FacadeParts, acting: Acting, names: readonly string[]): Promise<void> {
+  for (let from = 0; from < names.length; from += RECONCILED_MAX) {
+    await frameworkStreams.ask(acting.framework.id, names.slice(from, from + RECONCILED_MAX));
+  }
+}
+
+async function tellUnknown(parts: FacadeParts, { framework }: Acting, asked: readonly AskedTask[]): Promise<void> {
+  const nowMs = parts.ctx.clock.now();
+  const events = asked.map(({ name, node }) => {
+    return { type: 'update', update: { ...unknownView(name, nowMs), node } } as const;
+  });
+  await tellEvents(parts, framework.id, events);
 }
 
 /** An inverse offer that doesn't stand any more is passed over, like an offer that doesn't. */

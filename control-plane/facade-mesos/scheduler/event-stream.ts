@@ -67,6 +67,7 @@ class Teller {
         const { isGone, attributes } = node === null ? { isGone: false, attributes: {} } : nodeFacts(ctx, node);
         return { task: launchedTask(ctx, framework, task), isNodeGone: isGone, attributes };
       },
+      attributesOf: (node) => nodeFacts(ctx, node).attributes,
     };
   }
 }

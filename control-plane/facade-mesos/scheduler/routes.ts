@@ -10,10 +10,12 @@ import { accept } from './accept.ts';
 import { type Acting, actingFor, STREAM_ID_HEADER } from './acting.ts';
 import {
   acknowledge,
+  acknowledgeOperation,
   answerInverseOffers,
   decline,
   kill,
   message,
+  operationStatuses,
   reconcile,
   revive,
   shutdown,
@@ -41,6 +43,11 @@ export function schedulerRoutes(app: Hono, parts: FacadeParts): void {
     if (call.type === 'RECONCILE_OPERATIONS') demandJsonAccepted(headers.get('accept'));
     const wireId = present(call.framework_id, 'the framework').value;
     const acting = await actingFor(parts.ctx, principal, { wireId, streamId: headers.get(STREAM_ID_HEADER) });
+    if (call.type === 'RECONCILE_OPERATIONS') {
+      const body = present(call.reconcile_operations, 'reconcile_operations');
+      const reconciled = { operation_statuses: await operationStatuses(parts, acting, body) };
+      return Response.json({ type: 'RECONCILE_OPERATIONS', reconcile_operations: reconciled });
+    }
     await carryOut(parts, acting, call);
     return new Response(null, {
       status: call.type === 'UPDATE_FRAMEWORK' ? 200 : 202,
@@ -86,11 +93,14 @@ async function carryOut(parts: FacadeParts, acting: Acting, call: WireCall): Pro
       const body = present(call.decline_inverse_offers, 'decline_inverse_offers');
       return answerInverseOffers(parts, acting, { ...body, answer: 'declines' });
     }
-    case 'ACKNOWLEDGE_OPERATION_STATUS':
-    case 'RECONCILE_OPERATIONS':
+    case 'ACKNOWLEDGE_OPERATION_STATUS': {
+      const body = present(call.acknowledge_operation_status, 'acknowledge_operation_status');
+      return acknowledgeOperation(parts, acting, body);
+    }
     case 'UNKNOWN':
       throw new WireRefusal(501, `${type} is not implemented`);
     case 'SUBSCRIBE':
+    case 'RECONCILE_OPERATIONS':
       return;
     default:
       return unreachable(type);

@@ -46,7 +46,8 @@ export async function subscribe(parts: FacadeParts, call: SubscribeCall): Promis
     return { id, session, batches: await frameworkStreams.open(call.principal, { id, session, signal }) };
   });
   // Clients look for the header before they read what they are told.
-  if (!opened.ok) return closedRecordStream([errorEvent(opened.message)], withStreamId(ctx, randomId(ctx.random)));
+  if (!opened.ok)
+    return closedRecordStream([errorEvent(opened.message)], withStreamId(ctx, streamIdOf(randomId(ctx.random), 0)));
   const { id, session, batches } = opened.value;
   // The first batch is there at once. Once it is taken, an end of the reader is sure to end the stream behind it as well.
   const first = await batches.next();

@@ -70,8 +70,11 @@ function uuidFault(uuid = ''): string | null {
   return bytesOfUuid(uuid) === null ? 'Not a valid UUID' : null;
 }
 
-/** A client calls itself by the name that it logs in with, or by whose token it is. */
-function principalFault({ principal: stated }: WireFrameworkInfo, { principal, userName }: Caller): string | null {
-  if (stated === undefined || stated === principal.subject || stated === userName) return null;
+/** A client calls itself by the name that it logs in with, or by whose token it is; some send an empty one. */
+function principalFault(
+  { principal: stated = '' }: WireFrameworkInfo,
+  { principal, userName, isAnonymous }: Caller,
+): string | null {
+  if (isAnonymous || stated === '' || stated === principal.subject || stated === userName) return null;
   return `Authenticated principal '${principal.subject}' does not match principal '${stated}' set in \`FrameworkInfo\``;
 }

@@ -1,4 +1,5 @@
 /** What Berth's streams of frameworks say, as events of Mesos. Pure. */
+import type { NodeId } from '../../../shared/domain/ids.ts';
 import type { FrameworkEvent, OfferView, TaskUpdateView } from '../../../shared/protocol/framework.ts';
 import { unreachable } from '../../../shared/util/assert.ts';
 import type { WireEvent, WireMasterInfo } from '../wire/event.ts';
@@ -15,6 +16,7 @@ export interface EventFacts {
   readonly heartbeatSeconds: number;
   readonly resourcesOf: (offer: OfferView) => readonly object[];
   readonly factsOf: (update: TaskUpdateView) => StatusFacts;
+  readonly attributesOf: (node: NodeId) => Readonly<Record<string, string>>;
 }
 
 /** Mesos says of a stream that another one has taken the place of. */
@@ -53,11 +55,11 @@ export function wireEvent(event: FrameworkEvent, facts: EventFacts): WireEvent {
       const status = wireOperationStatus(event.operation, id === null ? null : operationUuidOf(id));
       return { type: 'UPDATE_OPERATION_STATUS', update_operation_status: { status } };
     }
-    case 'maintenance':
-      return {
-        type: 'INVERSE_OFFERS',
-        inverse_offers: { inverse_offers: [inverseOfferOf(event.notice, framework.id)] },
-      };
+    case 'maintenance': {
+      const { notice } = event;
+      const inverseOffer = inverseOfferOf(notice, framework.id, facts.attributesOf(notice.node));
+      return { type: 'INVERSE_OFFERS', inverse_offers: { inverse_offers: [inverseOffer] } };
+    }
     case 'maintenance-over':
       return { type: 'RESCIND_INVERSE_OFFER', rescind_inverse_offer: { inverse_offer_id: { value: event.notice } } };
     case 'node-lost':

@@ -1,6 +1,7 @@
 /** What a framework says of itself and of the offers that it wants, as what Berth's frameworks say. Pure. */
 import type { Constraint } from '../../../shared/domain/constraint.ts';
 import { nameFor, type RolePath } from '../../../shared/domain/ids.ts';
+import { readPattern } from '../../../shared/domain/text-pattern.ts';
 import { FRAMEWORK_ROLES_MAX, type FrameworkUpdateInput } from '../../../shared/protocol/framework.ts';
 import type {
   FrameworkCapabilityType,
@@ -144,7 +145,11 @@ function constraintsOf(
     const role = known.get(wire);
     if (role === undefined) throw invalidConstraints(`role '${wire}' is not contained in the list of roles`);
     if (groups.length === 0) throw invalidConstraints(`the constraints for role '${wire}' have no groups`);
-    constraints[role] = groups.map(({ attribute_constraints: all }) => all.map(constraintOf));
+    constraints[role] = groups.map(({ attribute_constraints: all }) => {
+      // To Berth a list without constraints is met by any node.
+      if (all.length === 0) throw invalidConstraints(`the constraints for role '${wire}' have an empty group`);
+      return all.map(constraintOf);
+    });
   }
   return constraints as Wishes['nodeConstraints'];
 }
@@ -162,7 +167,13 @@ function constraintOf({ selector, predicate }: WireAttributeConstraint): Constra
   if (predicate.not_exists !== undefined) return { attribute, operator: 'notExists' };
   if (equals !== undefined) return { attribute, operator: '=', value: equals.value };
   if (notEquals !== undefined) return { attribute, operator: '!=', value: notEquals.value };
-  throw invalidConstraints(`'${told}' is not supported`);
+  const [operator, regex] =
+    predicate.text_matches === undefined
+      ? (['notMatches', predicate.text_not_matches?.regex ?? ''] as const)
+      : (['matches', predicate.text_matches.regex] as const);
+  const pattern = readPattern(regex);
+  if (typeof pattern !== 'string') return { attribute, operator, value: regex };
+  throw invalidConstraints(`Failed to construct regex from pattern '${regex}': it ${pattern}`);
 }
 
 /** What Mesos keeps beside the attributes of an agent, Berth keeps among those of a node. */

@@ -17,13 +17,18 @@ export function unavailabilityOf({
   };
 }
 
-export function inverseOfferOf(notice: MaintenanceNotice, wireFramework: string): WireInverseOffer {
+/** `attributes`: those of the node, which say more of where it is. */
+export function inverseOfferOf(
+  notice: MaintenanceNotice,
+  wireFramework: string,
+  attributes: Readonly<Record<string, string>>,
+): WireInverseOffer {
   const { id, node, host } = notice;
   return {
     id: { value: id },
     framework_id: { value: wireFramework },
     agent_id: { value: node },
-    url: nodeUrl(nodeAddress(node, { host })),
+    url: nodeUrl(nodeAddress(node, { host, attributes })),
     unavailability: unavailabilityOf(notice),
   };
 }

@@ -10,7 +10,13 @@ import { present } from '../../../shared/util/assert.ts';
 import type { WireOfferOperation } from '../wire/offer-operation.ts';
 import type { WireExecutorInfo, WireTaskInfo } from '../wire/task-info.ts';
 import { type AcceptBalance, balanceOf, type Parts, takeReserved, takeUpTo, volumeOf } from './accept-balance.ts';
-import { type CheckedTask, checkedOperation, checkedTask, type NativeOperation } from './native-operation.ts';
+import {
+  type CheckedTask,
+  checkedOperation,
+  checkedTask,
+  type NativeOperation,
+  type NativeOperationInput,
+} from './native-operation.ts';
 import { identityKey, reservationOf } from './reservation-identity.ts';
 import { planReserving } from './reserve-operations.ts';
 import { amountsOf } from './resource-amounts.ts';
@@ -104,7 +110,7 @@ function planOne(accept: AcceptToPlan, progress: Progress, placed: Placed): Prog
           role,
           source,
         });
-        return { natives: natives.map(checkedOperation), balance };
+        return { natives: named(natives, operation).map(checkedOperation), balance };
       });
       if (!planned.ok) return withRefusedOperation(progress, placed, planned.message);
       const { natives, balance } = planned.value;
@@ -116,6 +122,14 @@ function planOne(accept: AcceptToPlan, progress: Progress, placed: Placed): Prog
       return { ...progress, balance, operations: [...progress.operations, ...added] };
     }
   }
+}
+
+/** The last part carries the name: they are carried out together, so what is told of it holds for all of them. */
+function named(natives: readonly NativeOperationInput[], { id }: WireOfferOperation): NativeOperationInput[] {
+  return natives.map((native, index) => {
+    const isLast = index === natives.length - 1;
+    return isLast && id !== undefined && !('tasks' in native) ? { ...native, operation: id.value } : native;
+  });
 }
 
 function withRefusedOperation(progress: Progress, { operation, place }: Placed, message: string): Progress {
@@ -294,7 +308,10 @@ export function withoutFaulted(plan: PlannedAccept, faults: readonly Fault[]): P
     return [{ index, task: task === undefined ? null : Number(task), message }];
   });
   if (found.length === 0) return null;
-  const parts = plan.operations.map((planned, index) => {
+  const first = new Map(found.toReversed().map(({ index }) => [plan.operations[index]?.place, index]));
+  const parts = plan.operations.flatMap((planned, index) => {
+    // What one operation comes to is carried out as a whole or not at all, and what is wrong with it is told once.
+    if (planned.tasks.length === 0 && (first.get(planned.place) ?? index) !== index) return [];
     const own = found.filter((fault) => fault.index === index);
     return own.length === 0
       ? { operations: [planned], refusedTasks: [], refusedOperations: [] }

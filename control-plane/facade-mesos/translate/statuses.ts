@@ -24,9 +24,11 @@ type Source = NonNullable<WireTaskStatus['source']>;
 export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, facts: StatusFacts): WireTaskStatus {
   const { task, node, message, at, id } = update;
   const uuid = id === null ? null : updateUuidOf(id);
-  const { agent_id: meant = null, executor_id: executor = task, labels = [], told } = taskNotesOf(update.annotations);
+  const { agent_id: meant = null, executor_id: stated, labels = [], told } = taskNotesOf(update.annotations);
   // Clients send it back with their acknowledgement, and some can't do without.
   const agent = node ?? meant;
+  // What never came to be runs under no executor.
+  const executor = stated ?? (update.taskId === null ? null : task);
   const ip = nodeIp({ host: update.host, attributes: facts.attributes });
   return {
     task_id: { value: task },
@@ -35,11 +37,11 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
     ...(told?.reason !== undefined && { reason: told.reason }),
     ...(message !== '' && { message }),
     ...(agent !== null && { agent_id: { value: agent } }),
-    ...(node !== null && { executor_id: { value: executor } }),
+    ...(node !== null && executor !== null && { executor_id: { value: executor } }),
     timestamp: Date.parse(at) / 1000,
     ...(uuid !== null && { uuid }),
     ...(labels.length > 0 && { labels: { labels } }),
-    ...(node !== null &&
+    ...(update.taskId !== null &&
       ip !== null && { container_status: { network_infos: [{ ip_addresses: [{ ip_address: ip }] }] } }),
   };
 }

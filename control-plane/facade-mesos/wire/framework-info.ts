@@ -1,6 +1,6 @@
 /** `FrameworkInfo`, and what a framework says beside it of the offers that it wants. */
 import { z } from 'zod';
-import { booleanSchema, doubleSchema, enumSchema, idSchema, labelsSchema, optionalList } from './values.ts';
+import { booleanSchema, doubleSchema, enumSchema, labelsSchema, looseIdSchema, optionalList } from './values.ts';
 
 export const FRAMEWORK_CAPABILITY_TYPES = [
   'UNKNOWN',
@@ -26,7 +26,7 @@ const offerFiltersSchema = z.object({
 export const frameworkInfoSchema = z.object({
   user: z.string(),
   name: z.string(),
-  id: idSchema.optional(),
+  id: looseIdSchema,
   failover_timeout: doubleSchema.optional(),
   checkpoint: booleanSchema.optional(),
   role: z.string().optional(),

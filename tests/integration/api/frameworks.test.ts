@@ -238,6 +238,25 @@ describe('a framework over HTTP', () => {
 
 const UNKNOWN = '/v1/frameworks/f000000000009';
 
+describe('constraints on nodes', () => {
+  const matching = (value: string) => ({ attribute: 'rack', operator: 'matches', value });
+
+  it.each<[string, object, string]>([
+    ['for a role that is none of its own', { b: [[]] }, '/nodeConstraints/b'],
+    ['with a pattern that is none', { a: [[matching('(')]] }, '/nodeConstraints/a/0/0/value'],
+    ['with a pattern that is too large', { a: [[matching('x{900}')]] }, '/nodeConstraints/a/0/0/value'],
+    [
+      'that are too large together',
+      { a: Array(200).fill([{ ...matching('x'.repeat(400)), operator: '=' }]) },
+      '/nodeConstraints',
+    ],
+  ])('%s are refused, and the field is named', async (_name, nodeConstraints, field) => {
+    const found = await problem(a, 'POST', '/v1/frameworks', { ...WISHES, nodeConstraints });
+    expect(found).toMatchObject({ status: 400, code: 'invalid-request' });
+    expect(found.faults?.map(({ path }) => path)).toContain(field);
+  });
+});
+
 describe('a bad request', () => {
   it.each<[string, string, string, unknown, number, string]>([
     ['a role twice', 'POST', '/v1/frameworks', { ...WISHES, roles: ['a', 'a'] }, 400, '/roles/1'],
@@ -259,14 +278,6 @@ describe('a bad request', () => {
       '/minAllocatable/b',
     ],
     [
-      'constraints on nodes for a role that is none of its own',
-      'POST',
-      '/v1/frameworks',
-      { ...WISHES, nodeConstraints: { b: [[]] } },
-      400,
-      '/nodeConstraints/b',
-    ],
-    [
       'annotations that are too large',
       'POST',
       '/v1/frameworks',
@@ -282,6 +293,14 @@ describe('a bad request', () => {
     ['no session', 'POST', `${UNKNOWN}/kill`, { task: 'one' }, 400, '/session'],
     ['an update that is none', 'POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['x'] }, 400, '/updates/0'],
     ['10,001 tasks', 'POST', `${UNKNOWN}/reconcile`, { session: 1, tasks: Array(10_001).fill('t') }, 400, '/tasks'],
+    [
+      'the status of an operation that is none',
+      'POST',
+      `${UNKNOWN}/operations/acknowledge`,
+      { session: 1, operations: ['x'] },
+      400,
+      '/operations/0',
+    ],
     ['no data', 'POST', `${UNKNOWN}/messages`, { session: 1, task: 'one' }, 400, '/data'],
     [
       'a message that is too long',
@@ -306,6 +325,8 @@ describe('a bad request', () => {
     ['POST', `${UNKNOWN}/kill`, { session: 1, task: 'one' }],
     ['POST', `${UNKNOWN}/acknowledge`, { session: 1, updates: ['t:1'] }],
     ['POST', `${UNKNOWN}/reconcile`, { session: 1 }],
+    ['POST', `${UNKNOWN}/operations/acknowledge`, { session: 1, operations: ['p000000000000000a'] }],
+    ['POST', `${UNKNOWN}/operations/reconcile`, { session: 1 }],
     ['POST', `${UNKNOWN}/messages`, { session: 1, task: 'one', data: '' }],
   ])('%s %s about a framework that is not there is answered 404', async (method, path, json) => {
     expect(await problem(a, method, path, json)).toMatchObject({ status: 404, code: 'not-found' });

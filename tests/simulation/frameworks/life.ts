@@ -4,6 +4,7 @@ import { answerMaintenance } from '../../../control-plane/services/maintenance-a
 import { declineOffers } from '../../../control-plane/services/offer-declines.ts';
 import { reviveOffers, suppressOffers } from '../../../control-plane/services/offer-wishes.ts';
 import { acceptOffers } from '../../../control-plane/services/offers.ts';
+import { acknowledgeOperations } from '../../../control-plane/services/operations.ts';
 import { Refusal } from '../../../shared/domain/errors.ts';
 import type { FrameworkId } from '../../../shared/domain/ids.ts';
 import {
@@ -51,6 +52,8 @@ export class Life {
   readonly #offers = new Map<string, OfferView>();
   /** Updates that are to be acknowledged, and when. */
   readonly #heard = new Map<string, number>();
+  /** The same, of operations with names. */
+  readonly #heardOperations = new Map<string, number>();
   #session: number | null = null;
   /** Its session has moved on, or it has ended itself. */
   #isOver = false;
@@ -166,7 +169,7 @@ export class Life {
     if (id === null) return;
     this.#offers.clear();
     const onEvent = (event: FrameworkEvent) => {
-      for (const found of checkTold(event, truth.snapshot)) onViolation(found);
+      for (const found of checkTold(event, truth.snapshot, truth.operations)) onViolation(found);
       this.#take(event, session);
     };
     const stream = new FrameworkStream({ process, network, principal: this.#caller.principal, onEvent });
@@ -181,12 +184,11 @@ export class Life {
   }
 
   #take(event: FrameworkEvent, session: number): void {
-    const { process, random, memory, tell } = this.#parts;
+    const { memory, tell } = this.#parts;
     switch (event.type) {
       case 'subscribed':
       // Nothing that it launches has an executor.
       case 'message':
-      case 'operation':
       case 'maintenance-over':
       // Its tasks tell the same.
       case 'node-lost':
@@ -202,11 +204,13 @@ export class Life {
         return;
       case 'update': {
         const { id, state, task } = event.update;
-        const delayMs = this.#isCalm ? 0 : random.pick([0, 100, 3000, 30_000]);
-        if (id !== null && !this.#heard.has(id)) this.#heard.set(id, process.clock.monotonicMs() + delayMs);
+        if (id !== null) this.#hear(this.#heard, id);
         if (state === 'unknown') memory.tasks.delete(task);
         return;
       }
+      case 'operation':
+        if (event.operation.id !== null) this.#hear(this.#heardOperations, event.operation.id);
+        return;
       case 'superseded':
         tell(`session ${session} is told that session ${event.session} has taken its place: ${event.message}`);
         if (event.session > session) this.#end();
@@ -217,6 +221,12 @@ export class Life {
       default:
         event satisfies never;
     }
+  }
+
+  #hear(heard: Map<string, number>, id: string): void {
+    const { process, random } = this.#parts;
+    const delayMs = this.#isCalm ? 0 : random.pick([0, 100, 3000, 30_000]);
+    if (!heard.has(id)) heard.set(id, process.clock.monotonicMs() + delayMs);
   }
 
   /** Somebody else acts for it now, or it is gone and has to begin anew. */
@@ -243,10 +253,26 @@ export class Life {
     const { process, random } = this.#parts;
     while (!this.#isOver) {
       await sleep(process.clock, random.between(...ACKNOWLEDGE_EVERY_MS));
-      const nowMs = process.clock.monotonicMs();
-      const due = [...this.#heard].flatMap(([id, atMs]) => (this.#isCalm || atMs <= nowMs ? [id] : []));
+      const due = this.#due(this.#heard);
       if (due.length > 0 && this.#session !== null) await this.#acknowledge(shuffled(due, random));
+      const operations = this.#due(this.#heardOperations);
+      if (operations.length > 0 && this.#session !== null) await this.#acknowledgeOperations(operations);
     }
+  }
+
+  #due(heard: ReadonlyMap<string, number>): string[] {
+    const nowMs = this.#parts.process.clock.monotonicMs();
+    return [...heard].flatMap(([id, atMs]) => (this.#isCalm || atMs <= nowMs ? [id] : []));
+  }
+
+  async #acknowledgeOperations(operations: readonly string[]): Promise<void> {
+    const acting = this.#acting;
+    if (acting === null) return;
+    const answer = await this.#caller.call(acting, `acknowledge operations ${operations.join(' ')}`, (ctx) =>
+      acknowledgeOperations(ctx, this.#caller.principal, { ...acting, operations }),
+    );
+    if (answer === null || answer instanceof Refusal) return;
+    for (const id of operations) this.#heardOperations.delete(id);
   }
 
   async #acknowledge(updates: readonly string[]): Promise<void> {

@@ -129,7 +129,8 @@ export function reserveOf(offers: readonly OfferView[], random: SeededRandom, id
   const disk = Math.floor(Math.min(1000, sumOf(offers, 'diskMiB')));
   const cpus = thousandth(Math.min(random.pick([0, 0.5, 1]), Math.max(0, sumOf(offers, 'cpus'))));
   const scalars = { cpus, memMiB: 0, diskMiB: disk };
-  const reserve = { type: 'reserve', reservation: { id, scalars } } as const;
+  const named = random.chance(0.5) ? { operation: `o${id}` } : {};
+  const reserve = { type: 'reserve', ...named, reservation: { id, scalars } } as const;
   if (disk < 10 || random.chance(0.5)) return [reserve];
   return [reserve, { type: 'create', volume: { id: `v${id}`, reservation: id, sizeMiB: Math.floor(disk / 2) } }];
 }

@@ -32,6 +32,7 @@ function unsettledOfFramework({ id, teardown }: Framework, now: Snapshot): strin
   return [
     ...(now.isConnected(id) ? [] : [`${id} is neither connected nor torn down`]),
     ...unheard.map((task) => `${id} has not acknowledged what became of ${task.id}`),
+    ...[...now.operationsOf(id)].map(({ name }) => `${id} has not acknowledged that operation ${name} was carried out`),
     ...survivors(tasks).map((task) => `${task.id} is ${task.state}, and not all of its group has ended well`),
   ];
 }

@@ -176,11 +176,31 @@ describe('a framework', () => {
     const told = (id: string, task: Task) => {
       const update = { id, task: 'one' };
       const event = { type: 'update', update } as Parameters<typeof checkTold>[0];
-      return checkTold(event, snapshotOf({ tasks: [task] })).map(({ invariant }) => invariant);
+      return checkTold(event, snapshotOf({ tasks: [task] }), new Set()).map(({ invariant }) => invariant);
     };
     expect(told('one:1', before)).toEqual([]);
     expect(told('one:2', before)).toEqual([8]);
     expect(told('one:2', heard(2))).toEqual([]);
+  });
+});
+
+describe('an operation with a name', () => {
+  const operation = { id: 'p1', framework: FRAMEWORK.id, name: 'one', node: 'edge-1', atMs: 0 };
+  const key = keys.operation(operation.framework, operation.name);
+  const put = { kind: 'operations' as const, key, id: key, revision: 10, before: null, after: operation };
+
+  it('comes on record with what it has changed', () => {
+    const ledger = aLedger({ node: 'edge-1', total: TOTAL });
+    const changed = { kind: 'ledger', key: keys.ledger('edge-1'), id: 'edge-1', revision: 10 } as const;
+    expect(found([put, { ...changed, before: ledger, after: ledger }])).toEqual([]);
+    expect(found([put])).toEqual([8]);
+    expect(found([{ ...put, before: operation, after: null }])).toEqual([]);
+  });
+
+  it('is told of only if it ever was on record', () => {
+    const event = { type: 'operation', operation: { id: 'p1', operation: 'one' } } as Parameters<typeof checkTold>[0];
+    expect(checkTold(event, snapshotOf({}), new Set(['p1']))).toEqual([]);
+    expect(checkTold(event, snapshotOf({}), new Set(['p2'])).map(({ invariant }) => invariant)).toEqual([8]);
   });
 });
 

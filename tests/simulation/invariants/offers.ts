@@ -3,7 +3,8 @@
  *    than its limit.
  * 4. Of a framework's tasks no two live ones have the same name.
  * 5. Whatever a framework's call commits belongs to its present session.
- * 8. What a framework is told of a task comes in order, each transition once all before it are acknowledged.
+ * 8. What a framework is told of a task comes in order, each transition once all before it are acknowledged. An operation is on record,
+ *    and told of, if it was carried out, and not otherwise.
  * 9. Offers are made to whom they may be made, of nodes that take tasks.
  */
 import type { Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
@@ -33,6 +34,7 @@ export function checkOffers(revision: Revision, past: Past, now: Snapshot): Viol
     ...revision.changes.flatMap((change) =>
       change.kind === 'tasks' ? checkTask(change.before, change.after, now) : [],
     ),
+    ...revision.changes.flatMap((change) => (change.kind === 'operations' ? checkOperation(change, ledgers) : [])),
     ...checkSession(revision, past),
   ];
 }
@@ -216,8 +218,23 @@ function checkSession({ commit, changes, number }: Revision, past: Past): Violat
   return [violation(5, `${call}, though its session is ${present}`)];
 }
 
+/** It is carried out in the very transaction that puts it on record. */
+function checkOperation(
+  { before, after }: Extract<Change, { kind: 'operations' }>,
+  ledgers: readonly LedgerChange[],
+): Violation[] {
+  if (after === null || ledgers.some(({ id }) => id === after.node)) return [];
+  const what = before === null ? 'came on record' : 'is another one';
+  return [violation(8, `operation ${after.name} of ${after.framework} ${what}, and nothing was done on ${after.node}`)];
+}
+
 /** What has happened to a task between what its framework has acknowledged and what it is told now would never be told. */
-export function checkTold(event: FrameworkEvent, now: Snapshot): Violation[] {
+export function checkTold(event: FrameworkEvent, now: Snapshot, operations: ReadonlySet<string>): Violation[] {
+  if (event.type === 'operation') {
+    const { id, operation } = event.operation;
+    if (id === null || operations.has(id)) return [];
+    return [violation(8, `${id} was told of operation ${operation}, which was never on record`)];
+  }
   if (event.type !== 'update' || event.update.id === null) return [];
   const { task: name, id } = event.update;
   const { task: taskId, place } = parseUpdateId(id) ?? { task: '', place: 0 };

@@ -80,12 +80,14 @@ describe('a constraint', () => {
     ['cores < 4', { attribute: 'cores', operator: '<', value: '4' }],
     ['zone in a, b', { attribute: 'zone', operator: 'in', values: ['a', 'b'] }],
     ['zone notIn a,b', { attribute: 'zone', operator: 'notIn', values: ['a', 'b'] }],
+    ['rack matches r[0-9]+', { attribute: 'rack', operator: 'matches', value: 'r[0-9]+' }],
+    ['rack notMatches x=.*', { attribute: 'rack', operator: 'notMatches', value: 'x=.*' }],
     ['gpu', { attribute: 'gpu', operator: 'exists' }],
     ['!gpu', { attribute: 'gpu', operator: 'notExists' }],
     ['a=', { attribute: 'a', operator: '=', value: '' }],
   ])('%s', (text, constraint) => expect(constraintArgument(text)).toEqual([constraint]));
 
-  it.each(['', '=a', 'zone in', 'a b', '!'])('"%s" is refused', (text) => {
+  it.each(['', '=a', 'zone in', 'zone matches', 'a b', '!'])('"%s" is refused', (text) => {
     expect(() => constraintArgument(text)).toThrow(/zone=a/);
   });
 

@@ -21,13 +21,22 @@ const counts = {
   error: 0,
   lost: 0,
 };
+const NODE_CONSTRAINTS: FrameworkView['nodeConstraints'] = {
+  eng: [
+    [
+      { attribute: 'zone', operator: 'in', values: ['a', 'b'] },
+      { attribute: 'gpu', operator: 'exists' },
+    ],
+    [{ attribute: 'rack', operator: 'matches', value: 'r[0-9]+' }],
+  ],
+};
 const framework: FrameworkView = {
   ...{ id: 'f000000000001', name: 'painter', principal: 'alice', roles: ['eng', 'ops'], capabilities: ['gpus'] },
   ...{
     failoverTimeoutSeconds: 600,
     minAllocatable: {},
     suppressed: ['ops'],
-    nodeConstraints: {},
+    nodeConstraints: NODE_CONSTRAINTS,
     annotations: {},
     session: 3,
     state: 'connected',
@@ -35,6 +44,7 @@ const framework: FrameworkView = {
   ...{ message: 'a replica holds its stream', registeredAt: '2026-01-01T00:00:00.000Z', teardown: null },
   ...{ subscribedAt: '2026-01-01T00:05:00.000Z', disconnectedSince: null, tasks: counts, holds: SCALARS },
   offers: { count: 2, resources: SCALARS, oldestAt: '2026-01-01T00:09:30.000Z' },
+  operations: 2,
   throttled: { nodes: 3, until: '2026-01-01T00:12:00.000Z' },
 };
 const offer: HeldOfferView = {
@@ -72,6 +82,8 @@ describe('frameworks on the screen', () => {
   it('are shown with their offers, and in which roles they want none', () => {
     const text = renderFramework(framework, { offers: [offer], tasks: [] }, OPTIONS);
     expect(text).toContain('eng, ops (wants no offers)');
+    expect(text).toContain('2 operations carried out, not acknowledged');
+    expect(text).toContain('zone in [a, b] and gpu exists, or rack matches r[0-9]+ (as eng)');
     expect(text).toContain(
       'left offers of 3 nodes unanswered, and gets none of the last of them before 2026-01-01T00:12',
     );

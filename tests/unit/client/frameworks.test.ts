@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { FrameworkSession } from '../../../shared/client/framework-session.ts';
-import type { FrameworkEvent, FrameworkView, OfferView, TaskUpdateView } from '../../../shared/protocol/framework.ts';
+import type {
+  FrameworkEvent,
+  FrameworkView,
+  OfferView,
+  OperationStatusView,
+  TaskUpdateView,
+} from '../../../shared/protocol/framework.ts';
 import { json, networkFault, problem, scriptedServer, stream } from './scripted-server.ts';
 
 const ID = 'f000000000001';
@@ -36,7 +42,7 @@ const FRAMEWORK: FrameworkView = {
   ...{ id: ID, name: 'painter', principal: 'alice', roles: ['eng'], capabilities: [], failoverTimeoutSeconds: 60 },
   ...{ minAllocatable: {}, suppressed: [], nodeConstraints: {}, annotations: {}, session: 1, state: 'connected' },
   ...{ message: '', registeredAt: TIME, subscribedAt: TIME, disconnectedSince: null, teardown: null, tasks: COUNTS },
-  ...{ holds: NOTHING, offers: { count: 0, resources: NOTHING, oldestAt: null }, throttled: null },
+  ...{ holds: NOTHING, offers: { count: 0, resources: NOTHING, oldestAt: null }, operations: 0, throttled: null },
 };
 
 function sessionOn(server: ReturnType<typeof scriptedServer>): FrameworkSession {
@@ -156,5 +162,21 @@ describe('a call of a session', () => {
     expect(await session.acknowledge(anUpdate(null))).toEqual({ results: [] });
     await server.settle(session.acknowledge(anUpdate('one:1'), anUpdate(null), anUpdate('one:2')));
     expect(server.requests.map(({ body }) => body)).toEqual([{ session: 1, updates: ['one:1', 'one:2'] }]);
+  });
+
+  it('acknowledges operations the same way, and asks about them', async () => {
+    const status = (id: string | null): OperationStatusView => ({
+      ...{ id, operation: 'grow', state: 'finished', node: 'edge-1', at: '2026-01-01T00:00:00.000Z', message: '' },
+      reconciliation: id === null,
+    });
+    const server = scriptedServer([json({ results: ['acknowledged'] }), json({ operations: [status(null)] })]);
+    const session = sessionOn(server);
+    expect(await session.acknowledgeOperations(status(null))).toEqual({ results: [] });
+    await server.settle(session.acknowledgeOperations(status('p0'), status(null)));
+    expect(await server.settle(session.reconcileOperations(['grow']))).toEqual([status(null)]);
+    expect(server.requests.map(({ url, body }) => [url.pathname, body])).toEqual([
+      [`/v1/frameworks/${ID}/operations/acknowledge`, { session: 1, operations: ['p0'] }],
+      [`/v1/frameworks/${ID}/operations/reconcile`, { session: 1, operations: ['grow'] }],
+    ]);
   });
 });

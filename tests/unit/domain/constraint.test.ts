@@ -3,8 +3,8 @@ import {
   CONSTRAINT_OPERATORS,
   type Constraint,
   type ConstraintOperator,
+  conditionOf,
   describeConstraint,
-  satisfies,
 } from '../../../shared/domain/constraint.ts';
 
 const attributes = { zone: 'a', cores: '16', empty: '', text: 'many', negative: '-1.5' };
@@ -25,6 +25,16 @@ const CASES: readonly (readonly [string, ConstraintOperator, string | readonly s
   ['zone', 'notIn', ['b'], true],
   ['zone', 'notIn', ['a'], false],
   ['absent', 'notIn', ['a'], true],
+  ['text', 'matches', 'm.*y', true],
+  ['text', 'matches', 'man', false],
+  ['text', 'matches', 'x|man|many', true],
+  ['text', 'matches', '(?i)MANY', true],
+  ['empty', 'matches', '', true],
+  ['absent', 'matches', '.*', false],
+  ['text', 'notMatches', 'm.*y', false],
+  ['text', 'notMatches', 'an', true],
+  ['absent', 'notMatches', '.*', true],
+  ['text', 'matches', '(', false],
   ['zone', 'exists', undefined, true],
   ['empty', 'exists', undefined, true],
   ['absent', 'exists', undefined, false],
@@ -58,9 +68,9 @@ function constraintOf(attribute: string, operator: ConstraintOperator, operand: 
     : { attribute, operator, values: operand };
 }
 
-describe('satisfies', () => {
+describe('a condition', () => {
   it.each(CASES)('%s %s %s: %s', (attribute, operator, operand, expected) => {
-    expect(satisfies(attributes, constraintOf(attribute, operator, operand))).toBe(expected);
+    expect(conditionOf(constraintOf(attribute, operator, operand)).holds(attributes)).toBe(expected);
   });
 
   it('is tried with a yes and a no for every operator', () => {

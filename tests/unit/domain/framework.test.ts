@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Constraint } from '../../../shared/domain/constraint.ts';
-import { wantsNode } from '../../../shared/domain/framework.ts';
+import { nodesWanted } from '../../../shared/domain/framework.ts';
 
 const zone = (value: string): Constraint => ({ attribute: 'zone', operator: '=', value });
 const isArm: Constraint = { attribute: 'arch', operator: '=', value: 'arm64' };
@@ -15,12 +15,13 @@ describe('a node that a framework wants', () => {
     ['is any, of a list with nothing in it', [[]], true],
   ])('%s', (_what, lists, expected) => {
     const nodeConstraints = lists === null ? {} : { eng: lists };
-    expect(wantsNode({ nodeConstraints }, 'eng', { zone: 'a', arch: 'x64' })).toBe(expected);
+    const wants = nodesWanted({ nodeConstraints }, 'eng');
+    expect(wants?.({ zone: 'a', arch: 'x64' }) ?? true).toBe(expected);
   });
 
   it('is told apart by role', () => {
     const nodeConstraints = { eng: [[zone('b')]] };
-    const wanted = ['eng', 'ops', 'constructor'].map((role) => wantsNode({ nodeConstraints }, role, { zone: 'a' }));
-    expect(wanted).toEqual([false, true, true]);
+    const wanted = ['eng', 'ops', 'constructor'].map((role) => nodesWanted({ nodeConstraints }, role)?.({ zone: 'a' }));
+    expect(wanted).toEqual([false, undefined, undefined]);
   });
 });

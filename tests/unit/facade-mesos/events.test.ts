@@ -35,6 +35,7 @@ const FACTS: EventFacts = {
   heartbeatSeconds: 5,
   resourcesOf: () => [],
   factsOf: () => ({ task: null, isNodeGone: false, attributes: {} }),
+  attributesOf: () => ({ ip: '10.0.0.7' }),
 };
 
 describe('an offer', () => {
@@ -132,6 +133,7 @@ describe('an event', () => {
             id: { value: 'n1' },
             framework_id: { value: 'old-0001' },
             agent_id: { value: 'edge-1' },
+            url: { address: { hostname: 'h', ip: '10.0.0.7' } },
             unavailability: { start: { nanoseconds: 1_000_000 } },
           },
         ],

@@ -155,6 +155,14 @@ describe('offer constraints', () => {
       { attribute: 'rack', operator: '!=', value: 'r1' },
     ],
     [
+      { ...rack, predicate: { text_matches: { regex: 'r[0-9]+' } } },
+      { attribute: 'rack', operator: 'matches', value: 'r[0-9]+' },
+    ],
+    [
+      { ...rack, predicate: { text_not_matches: { regex: 'r1|r2' } } },
+      { attribute: 'rack', operator: 'notMatches', value: 'r1|r2' },
+    ],
+    [
       { selector: { pseudoattribute_type: 'HOSTNAME' }, predicate: { text_equals: { value: 'h' } } },
       { attribute: 'hostname', operator: '=', value: 'h' },
     ],
@@ -169,6 +177,11 @@ describe('offer constraints', () => {
   it.each<[object, string]>([
     [{ offer_constraints: { role_constraints: { eng: { groups: [] } } } }, "role 'eng' is not contained"],
     [{ offer_constraints: { role_constraints: { '*': { groups: [] } } } }, 'have no groups'],
+    [constraints(), 'have an empty group'],
+    [
+      constraints({ ...rack, predicate: { text_matches: { regex: '(' } } }),
+      "Failed to construct regex from pattern '(': it must be a regular expression",
+    ],
     [constraints({ ...rack, predicate: {} }), 'exactly one predicate must be set'],
     [constraints({ ...rack, predicate: { exists: {}, not_exists: {} } }), 'exactly one predicate must be set'],
     [constraints({ selector: {}, predicate: { exists: {} } }), 'a selector names no attribute'],

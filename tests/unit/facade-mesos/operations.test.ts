@@ -359,6 +359,9 @@ describe('reserving', () => {
       },
     });
     expect(second).toMatchObject({ place: 0, native: { reservation: { labels: { k: 'v' } } } });
+    // It is told of once, when both are made.
+    expect([first, second].map((one) => one?.native)).toMatchObject([{}, { operation: 'op' }]);
+    expect(first?.native).not.toHaveProperty('operation');
     const id = first?.native.type === 'reserve' ? first.native.reservation.id : undefined;
     expect(id).toMatch(/^m[a-z0-9]{20}$/);
     expect(third?.native).toMatchObject({ tasks: [{ reserved: { [id ?? '']: { cpus: 1, memMiB: 80 } } }] });
@@ -596,6 +599,27 @@ describe('a plan without what was found wrong with it', () => {
       refusedTasks: [],
       refusedOperations: [{ place: 0, operationId: 'op', message: 'wrong at /operations/0/reservation/scalars' }],
     });
+  });
+
+  it('goes on without all that an operation comes to, if a part of it is wrong', () => {
+    const labeled = scalar('cpus', 1, {
+      role: 'eng',
+      reservation: { principal: 'p', labels: { labels: [{ key: 'k', value: 'v' }] } },
+    });
+    const parts = plan([reserve(scalar('cpus', 1, OWN), labeled), launch(aTask('a'))], { reservations: [] });
+    expect(parts.operations.map(({ place }) => place)).toEqual([0, 0, 1]);
+    for (const part of [0, 1]) {
+      const fault = { path: `/operations/${part}/reservation`, message: 'wrong' };
+      expect(withoutFaulted(parts, [fault])).toEqual({
+        operations: parts.operations.slice(2),
+        refusedTasks: [],
+        refusedOperations: [{ place: 0, operationId: 'op', message: 'wrong' }],
+      });
+    }
+    const both = [0, 1].map((part) => ({ path: `/operations/${part}`, message: `wrong ${part}` }));
+    expect(withoutFaulted(parts, both)?.refusedOperations).toEqual([
+      { place: 0, operationId: 'op', message: 'wrong 0' },
+    ]);
   });
 
   it('goes on without a task, or without all of them', () => {

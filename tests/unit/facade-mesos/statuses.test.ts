@@ -81,6 +81,14 @@ describe('the state of a task', () => {
 });
 
 describe('a status', () => {
+  it('of what never came to be names the agent that was meant, but no executor and no address', () => {
+    const never = anUpdate({ taskId: null, state: 'unknown' });
+    const status = wireStatus(never, NONE, facts({ task: null, attributes: { ip: '10.0.0.7' } }));
+    expect(status).toMatchObject({ agent_id: { value: 'edge-1' } });
+    expect(status).not.toHaveProperty('executor_id');
+    expect(status).not.toHaveProperty('container_status');
+  });
+
   it('has what clients need, and nothing that is unset', () => {
     const id = 'painter-wall-0-f000000000001-v1a0:2';
     expect(wireStatus(anUpdate({ id }), NONE, facts())).toEqual({

@@ -175,6 +175,16 @@ describe('what is kept of a framework', () => {
     expect(forgotten({ frameworks: [aFramework()] }, T0 + 10 * RETENTION_DEFAULTS.keepMs)).toEqual([]);
   });
 
+  it('is what it has not acknowledged of its operations, which goes before its own record', () => {
+    const operation = { id: 'p1', framework: ID, name: 'one', node: 'edge-1', atMs: T0 };
+    const operations = [operation];
+    expect(forgotten({ frameworks: [gone], operations }, T0 + KEEP_MIN_MS - 1)).toEqual([]);
+    expect(forgotten({ frameworks: [gone], operations }, T0 + KEEP_MIN_MS)).toEqual([
+      JSON.stringify({ kind: 'operation', framework: ID, name: 'one' }),
+    ]);
+    expect(forgotten({ frameworks: [aFramework()], operations }, T0 + 10 * RETENTION_DEFAULTS.keepMs)).toEqual([]);
+  });
+
   it.each(TASK_STATES.filter((state) => state !== 'pending'))(
     'is a task that is %s until it holds no place',
     (state) => {

@@ -40,6 +40,7 @@ function forgotten(cluster: ClusterView, nowMs: number, policy: Partial<Retentio
 function nameOf(record: Forgettable): string {
   if (record.kind === 'gone-node') return `gone ${record.node}`;
   if (record.kind === 'framework') return `framework ${record.framework}`;
+  if (record.kind === 'operation') return `operation ${record.framework} ${record.name}`;
   return record.kind === 'task'
     ? record.id
     : `${record.kind} ${record.job}${'version' in record ? ` ${record.version}` : ''}`;

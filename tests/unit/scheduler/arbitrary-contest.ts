@@ -3,6 +3,7 @@
  * rounds. For properties.
  */
 import fc from 'fast-check';
+import type { Constraint } from '../../../shared/domain/constraint.ts';
 import type { JobUid } from '../../../shared/domain/ids.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import {
@@ -29,6 +30,7 @@ const nodeShape = fc.record({
     fc.record({ role: rolePath, cpus: fc.integer({ min: 1, max: 2 }), memMiB: fc.constantFrom(0, 300) }),
     { nil: null, freq: 3 },
   ),
+  zone: fc.constantFrom('a', 'a', 'b'),
 });
 
 const amounts = (min: number, max: number) =>
@@ -58,6 +60,7 @@ const frameworkShape = fc.record({
   /** Whether it asks for offers that hold a task of it at least. */
   asksForItsSize: fc.boolean(),
   refuseSeconds: fc.constantFrom(0, 1, 5, 60, 3600),
+  zone: fc.constantFrom(null, null, null, 'a', 'b'),
 });
 
 const jobShape = fc.record({
@@ -71,6 +74,8 @@ const jobShape = fc.record({
 export const REFUSE_SECONDS_MIN = 5;
 export const OFFER_TIMEOUT_SECONDS = 10;
 export const HOARDERS_MAX = 2;
+
+const inZone = (value: string): Constraint => ({ attribute: 'zone', operator: '=', value });
 
 export interface Contest {
   readonly literal: ClusterLiteral;
@@ -87,9 +92,11 @@ export const arbitraryContest: fc.Arbitrary<Contest> = fc
   })
   .map(({ nodes, roles, frameworks, jobs: shapes }) => {
     const models = frameworks
-      .map(({ role, task, asksForItsSize, refuseSeconds, ...rest }, at): Model => {
+      .map(({ role, task, asksForItsSize, refuseSeconds, zone, ...rest }, at): Model => {
         const minAllocatable = asksForItsSize ? { [role]: [task] } : {};
-        const framework = aFramework({ id: `f00000000000${at}`, name: `model${at}`, roles: [role], minAllocatable });
+        const nodeConstraints = zone === null ? {} : { [role]: [[inZone(zone)]] };
+        const wishes = { roles: [role], minAllocatable, nodeConstraints };
+        const framework = aFramework({ id: `f00000000000${at}`, name: `model${at}`, ...wishes });
         const least = rest.answers === 'takes' ? REFUSE_SECONDS_MIN : 0;
         return { ...rest, task, framework, refuseSeconds: Math.max(least, refuseSeconds) };
       })
@@ -107,7 +114,9 @@ export const arbitraryContest: fc.Arbitrary<Contest> = fc
     });
     return {
       literal: {
-        nodes: ledgers.map(({ node: id, total }) => aNode({ id, resources: total })),
+        nodes: ledgers.map(({ node: id, total }, at) => {
+          return aNode({ id, resources: total, attributes: { zone: nodes[at]?.zone ?? '' } });
+        }),
         ledgers,
         roles: roles.map(({ path, ...terms }) => aRole(path, terms)),
         frameworks: models.map(({ framework }) => framework),

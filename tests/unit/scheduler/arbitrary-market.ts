@@ -1,5 +1,6 @@
 /** Clusters in which frameworks, roles and tasks compete: for properties. */
 import fc from 'fast-check';
+import type { Constraint } from '../../../shared/domain/constraint.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import type { OfferFilter } from '../../../shared/domain/offer.ts';
@@ -40,6 +41,14 @@ const role: fc.Arbitrary<Role> = fc
   })
   .map(({ path, ...change }) => aRole(path, change));
 
+/** Nodes are in zones `a` and `b` by turns. */
+const WANTS: readonly (readonly (readonly Constraint[])[])[] = [
+  [[{ attribute: 'zone', operator: '=', value: 'a' }]],
+  [[{ attribute: 'zone', operator: 'notMatches', value: '[bc]' }], [{ attribute: 'node', operator: '=', value: 'n1' }]],
+  [[{ attribute: 'node', operator: 'in', values: ['n0', 'n3'] }]],
+  [[{ attribute: 'zone', operator: 'notExists' }]],
+];
+
 const framework: fc.Arbitrary<Omit<Framework, 'id'>> = fc
   .record({
     roles: fc.uniqueArray(rolePath, { minLength: 1, maxLength: 2 }),
@@ -48,14 +57,16 @@ const framework: fc.Arbitrary<Omit<Framework, 'id'>> = fc
     least: fc.constantFrom(null, null, null, [], [{ cpus: 2 }], [{ memMiB: 700, cpus: 1 }, { gpus: 1 }]),
     torn: fc.constantFrom(false, false, false, false, true),
     revived: fc.boolean(),
+    wants: fc.constantFrom(null, null, null, ...WANTS),
   })
-  .map(({ roles, suppresses, gpus, least, torn, revived }) => {
+  .map(({ roles, suppresses, gpus, least, torn, revived, wants }) => {
     const [first = 'a'] = roles;
     return aFramework({
       roles,
       capabilities: gpus ? ['gpus'] : [],
       suppressed: suppresses ? [first] : [],
       minAllocatable: least === null ? {} : { [first]: least },
+      nodeConstraints: wants === null ? {} : { [first]: wants },
       filterGenerations: revived ? { [first]: 1 } : {},
       teardown: torn ? { atMs: T0, by: 'alice', reason: 'enough' } : null,
     });
@@ -119,7 +130,7 @@ export const arbitraryMarket: fc.Arbitrary<Market> = fc
     const old = aJob({ spec: { name: 'old' } });
     const built = shapes.map((shape, at) => ledgerOf(shape, { id: `n${at}`, frameworks, old }));
     return {
-      nodes: built.map(({ ledger }) => aNode({ id: ledger.node, resources: ledger.total })),
+      nodes: built.map(({ ledger }) => aNode({ id: ledger.node, resources: ledger.total, attributes: zoneOf(ledger) })),
       ledgers: built.map(({ ledger }) => ledger),
       dead: built.flatMap(({ ledger }, at) => (shapes[at]?.dead === true ? [ledger.node] : [])),
       jobs: [...jobs, old],
@@ -130,6 +141,12 @@ export const arbitraryMarket: fc.Arbitrary<Market> = fc
       disconnected: away === null || frameworks[away] === undefined ? [] : [frameworks[away].id],
     };
   });
+
+/** An odd one out is in none. */
+function zoneOf({ node, total }: Ledger): Record<string, string> {
+  if (total.custom['slots'] !== undefined) return {};
+  return { zone: Number(node.slice(1)) % 2 === 0 ? 'a' : 'b' };
+}
 
 function ledgerOf(
   shape: NodeShape,

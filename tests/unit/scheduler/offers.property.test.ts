@@ -5,6 +5,7 @@ import { sweptLedger } from '../../../control-plane/scheduler/room.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import { RoundMemory } from '../../../control-plane/scheduler/round-memory.ts';
 import type { ClusterView } from '../../../shared/domain/cluster.ts';
+import { nodesWanted } from '../../../shared/domain/framework.ts';
 import { roleWithin } from '../../../shared/domain/ids.ts';
 import { freeReserved, freeResources, unreservedPart } from '../../../shared/domain/ledger.ts';
 import { isCovered } from '../../../shared/domain/offer.ts';
@@ -139,6 +140,8 @@ describe('whatever the market, a round', () => {
           const ledger = present(cluster.ledgers.get(node), node);
           expect(framework.roles).toContain(offer.role);
           expect(framework.suppressed).not.toContain(offer.role);
+          const { attributes } = present(cluster.nodes.get(node), node);
+          expect(nodesWanted(framework, offer.role)?.(attributes) ?? true).toBe(true);
           expect(framework.teardown === null && cluster.isConnected(framework.id)).toBe(true);
           expect(ledger.eligible && ledger.drain === null && cluster.isAlive(node)).toBe(true);
           const own = ledger.filters.filter((one) => one.framework === framework.id && one.role === offer.role);

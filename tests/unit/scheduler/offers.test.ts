@@ -66,6 +66,45 @@ describe('nodes with GPUs', () => {
   });
 });
 
+describe('a framework that wants certain nodes', () => {
+  const isNode = (value: string) => ({ attribute: 'node', operator: '=', value }) as const;
+  const wanting = (letter: string, ...ids: string[]) =>
+    framework(letter, { nodeConstraints: { [letter]: ids.map((id) => [isNode(id)]) } });
+
+  it('is offered those that meet one of its lists, and no others', () => {
+    const nodes = [node('n1', 1), node('n2', 2), node('n3', 3)];
+    expect(offered({ nodes, frameworks: [wanting('a', 'n1', 'n2')] })).toEqual(['a n2 2 2000', 'a n1 1 1000']);
+  });
+
+  it('is not offered what is reserved for its role elsewhere', () => {
+    const nodes = [node('n1', 2), node('n2', 2)];
+    const reservation = aReservation({ role: 'a', scalars: { ...NO_SCALARS, cpus: 2, memMiB: 2000 } });
+    const ledgers = nodes.map(({ id }) => held(id, 2, { reservations: [{ ...reservation, id: `r-${id}` }] }));
+    expect(offered({ nodes, ledgers, frameworks: [wanting('a', 'n2')] })).toEqual(['a n2 2 2000']);
+  });
+
+  it('shares them with those that want them too, however much there is elsewhere', () => {
+    const nodes = [node('n1', 2), node('n2', 8)];
+    expect(offered({ nodes, frameworks: [wanting('a', 'n1'), wanting('b', 'n1')] })).toEqual([
+      'a n1 1 1000',
+      'b n1 1 1000',
+    ]);
+  });
+
+  it('leaves the rest to others', () => {
+    const nodes = [node('n1', 2), node('n2', 8)];
+    expect(offered({ nodes, frameworks: [wanting('a', 'n1'), framework('b')] })).toEqual([
+      'a n1 2 2000',
+      'b n2 8 8000',
+    ]);
+  });
+
+  it('wants any in its other roles', () => {
+    const [a] = [framework('a', { roles: ['a', 'z'], nodeConstraints: { a: [[isNode('n1')]] } })];
+    expect(offered({ nodes: [node('n2', 2)], frameworks: [a] })).toEqual(['z n2 2 2000']);
+  });
+});
+
 describe('offers', () => {
   it('carry all that a framework needs to know, and a number that is never used again', () => {
     const { offers, wakeAtMs } = planRound({

@@ -77,7 +77,8 @@ function heldBy({ ledgers }: ClusterView, { has, isRole }: Member): Amounts {
 function fits(cluster: ClusterView, { framework, task: { cpus, memMiB } }: Model, nowMs: number): boolean {
   const [role = ''] = framework.roles;
   const literal = literalOf(cluster);
-  const job = aJob({ spec: { name: 'probe', role, groups: [aGroup({ resources: { cpus, memMiB } })] } });
+  const constraints = framework.nodeConstraints[role]?.[0] ?? [];
+  const job = aJob({ spec: { name: 'probe', role, groups: [aGroup({ resources: { cpus, memMiB }, constraints })] } });
   const probe = aTask(job);
   const free = clusterOf({
     ...literal,

@@ -69,6 +69,10 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
     value: aFramework({ minAllocatable: { default: [{ cpus: 1 }] } }),
   },
   connections: { key: keys.connection('f000000000001'), value: { session: 1, replica: 'r1' } },
+  operations: {
+    key: keys.operation('f000000000001', 'reserve 1/2'),
+    value: { id: 'p1', framework: 'f000000000001', name: 'reserve 1/2', node: 'edge-1', atMs: T0 },
+  },
   roles: { key: keys.role('eng/ml'), value: aRole('eng/ml', { weight: 2, limit: { cpus: 8 } }) },
   settings: { key: keys.settings, value: DEFAULT_SETTINGS },
   replicas: { key: keys.replica('r1'), value: { id: 'r1', url: 'http://10.0.0.1:8080', startedAtMs: T0 } },
