@@ -477,7 +477,10 @@ describe('the rest of a task', () => {
     [{ task_id: { value: 'x'.repeat(256) } }, 'ID must not be greater than 255 characters'],
     [{ agent_id: { value: 'edge-2' } }, 'Task uses invalid agent edge-2 while agent edge-1 is expected'],
     [{ kill_policy: { grace_period: { nanoseconds: -1 } } }, "Task's 'kill_policy.grace_period' must be non-negative"],
-    [{ kill_policy: { grace_period: { nanoseconds: 4e12 } } }, "Task can't be run as it is told: killGraceSeconds"],
+    [
+      { kill_policy: { grace_period: { nanoseconds: 4e12 } } },
+      "Task's 'kill_policy.grace_period' must be at most an hour",
+    ],
     [{ max_completion_time: { nanoseconds: -1 } }, "Task's `max_completion_time` must be non-negative"],
     [{ command: undefined }, 'Task should have at least one (but not both) of CommandInfo or ExecutorInfo present'],
     [{ executor: { executor_id: { value: 'e' } } }, 'Task should have at least one (but not both)'],
