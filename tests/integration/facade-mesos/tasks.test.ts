@@ -301,11 +301,11 @@ describe('an ACCEPT', () => {
     const states = told.map(({ update_operation_status: { status: one } }) => [
       one.operation_id.value,
       one.state,
-      one.uuid,
+      one.uuid === undefined ? 'told once' : 'to be acknowledged',
     ]);
     expect(states.sort()).toEqual([
-      ['good', 'OPERATION_FINISHED', undefined],
-      ['large', 'OPERATION_ERROR', undefined],
+      ['good', 'OPERATION_FINISHED', 'to be acknowledged'],
+      ['large', 'OPERATION_ERROR', 'told once'],
     ]);
     const [ledger] = a.replica.ctx.mirror.snapshot.ledgers.values();
     expect(Object.values(ledger?.reservations ?? {})).toMatchObject([{ role: 'eng', scalars: { cpus: 0.5 } }]);
