@@ -15,6 +15,8 @@ export interface StatusFacts {
   readonly task: Task | null;
   /** An operator has said that its node is no more. */
   readonly isNodeGone: boolean;
+  /** Null: its node doesn't count as unreachable. */
+  readonly unreachableSinceMs: number | null;
   readonly attributes: Readonly<Record<string, string>>;
 }
 
@@ -29,6 +31,7 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
   const agent = node ?? meant;
   // What never came to be runs under no executor.
   const executor = stated ?? (update.taskId === null ? null : task);
+  const sinceMs = update.unreachable ? facts.unreachableSinceMs : null;
   const ip = nodeIp({ host: update.host, attributes: facts.attributes });
   return {
     task_id: { value: task },
@@ -38,7 +41,8 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
     ...(message !== '' && { message }),
     ...(agent !== null && { agent_id: { value: agent } }),
     ...(node !== null && executor !== null && { executor_id: { value: executor } }),
-    timestamp: Date.parse(at) / 1000,
+    timestamp: (sinceMs ?? Date.parse(at)) / 1000,
+    ...(sinceMs !== null && { unreachable_time: { nanoseconds: sinceMs * 1_000_000 } }),
     ...(uuid !== null && { uuid }),
     ...(labels.length > 0 && { labels: { labels } }),
     ...(update.taskId !== null &&

@@ -36,7 +36,8 @@ function anUpdate(change: Partial<TaskUpdateView> = {}): TaskUpdateView {
 }
 
 function facts(change: Partial<StatusFacts> = {}): StatusFacts {
-  return { task: launchedTask(FRAMEWORK, 'wall', { state: 'running' }), isNodeGone: false, attributes: {}, ...change };
+  const task = launchedTask(FRAMEWORK, 'wall', { state: 'running' });
+  return { task, isNodeGone: false, unreachableSinceMs: null, attributes: {}, ...change };
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -120,6 +121,19 @@ describe('a status', () => {
     expect(status).toMatchObject({ state: 'TASK_ERROR', agent_id: { value: 'edge-1' } });
     expect(status).not.toHaveProperty('executor_id');
   });
+
+  it.each([false, true])(
+    'of a task whose node has fallen silent says since when (asked about: %s)',
+    (reconciliation) => {
+      const silent = facts({ unreachableSinceMs: T0 + 5000 });
+      const status = wireStatus(anUpdate({ unreachable: true, reconciliation }), PARTITIONS, silent);
+      expect(status).toMatchObject({
+        timestamp: T0 / 1000 + 5,
+        unreachable_time: { nanoseconds: (T0 + 5000) * 1_000_000 },
+      });
+      expect(wireStatus(anUpdate(), PARTITIONS, silent)).not.toHaveProperty('unreachable_time');
+    },
+  );
 
   it('of a task that is not known names no agent and has no uuid', () => {
     const unknown = {

@@ -121,6 +121,7 @@ export const EVENTS: readonly Conversation[] = [
         hears: [
           update({
             ...{ state: 'TASK_LOST', source: 'SOURCE_MASTER', reason: 'REASON_AGENT_REMOVED', uuid: null },
+            isUnreachable: true,
             message: 'node edge-1 has not been heard of; the task may still run',
           }),
           '{"type":"FAILURE","failure":{"agent_id":{"value":"edge-1"}}}',
