@@ -71,12 +71,19 @@ export function finishedOperations({ mirror }: ServiceContext, id: FrameworkId):
 export interface NodeFacts {
   /** An operator has said that it is no more. */
   readonly isGone: boolean;
+  /** Null: it doesn't count as unreachable. */
+  readonly unreachableSinceMs: number | null;
   readonly attributes: Readonly<Record<string, string>>;
 }
 
 export function nodeFacts({ mirror }: ServiceContext, node: NodeId): NodeFacts {
   const { epochs, nodes } = mirror.snapshot;
-  return { isGone: epochs.get(node)?.gone !== undefined, attributes: nodes.get(node)?.attributes ?? {} };
+  const epoch = epochs.get(node);
+  return {
+    isGone: epoch?.gone !== undefined,
+    unreachableSinceMs: epoch?.unreachableSinceMs ?? null,
+    attributes: nodes.get(node)?.attributes ?? {},
+  };
 }
 
 /** What is reserved on the node, and the volumes there. */

@@ -167,10 +167,14 @@ export function tasksByName(cluster: ClusterView, framework: FrameworkId): Map<s
   return known;
 }
 
-/** Whether a live task's node hasn't been heard of, and not only because the store or the control plane was away. */
+/**
+ * Whether a live task's node hasn't been heard of, and not only because the store or the control plane was away. One that is declared
+ * gone is not heard of again either, though its tasks end only in a change after that one.
+ */
 export function isUnreachable(cluster: ClusterView, { state, node }: Task): boolean {
   if (isTerminal(state) || node === null || cluster.isAlive(node)) return false;
-  return (cluster.epochs.get(node)?.unreachableSinceMs ?? null) !== null;
+  const epoch = cluster.epochs.get(node);
+  return epoch !== undefined && (epoch.unreachableSinceMs !== null || epoch.gone !== undefined);
 }
 
 /** The update that the task's framework is told next; null: it knows all. */

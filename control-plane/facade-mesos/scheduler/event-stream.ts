@@ -64,8 +64,9 @@ class Teller {
           wireRole,
         }),
       factsOf: ({ task, node }: TaskUpdateView): StatusFacts => {
-        const { isGone, attributes } = node === null ? { isGone: false, attributes: {} } : nodeFacts(ctx, node);
-        return { task: launchedTask(ctx, framework, task), isNodeGone: isGone, attributes };
+        const { isGone, ...about } =
+          node === null ? { isGone: false, unreachableSinceMs: null, attributes: {} } : nodeFacts(ctx, node);
+        return { task: launchedTask(ctx, framework, task), isNodeGone: isGone, ...about };
       },
       attributesOf: (node) => nodeFacts(ctx, node).attributes,
     };

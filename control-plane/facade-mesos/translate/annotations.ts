@@ -23,6 +23,8 @@ const frameworkNotesSchema = z.object({
 
 const taskNotesSchema = z.object({
   name: z.string().optional(),
+  /** Where it was to run; one that is refused at its launch has no node. */
+  agent_id: z.string().optional(),
   executor_id: z.string().optional(),
   /** It runs other tasks, and nobody is told of it as a task. */
   is_executor: z.boolean().optional(),

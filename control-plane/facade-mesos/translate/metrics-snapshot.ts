@@ -5,11 +5,12 @@
 import type { RolePath } from '../../../shared/domain/ids.ts';
 import { NO_SCALARS, type Scalars, toMilli } from '../../../shared/domain/resources.ts';
 import { ancestorsOf } from '../../../shared/domain/role.ts';
-import { isTerminal } from '../../../shared/domain/task.ts';
+import { isTerminal, type Task } from '../../../shared/domain/task.ts';
 import type { Summary } from '../../../shared/util/metrics.ts';
 import type { Inventory, NodeItem } from '../../services/inventory.ts';
 import { plainWireRole } from './roles.ts';
 import { ScalarSum } from './state-holdings.ts';
+import { isFailedLaunch } from './statuses.ts';
 
 export interface ReplicaFacts {
   readonly uptimeSeconds: number;
@@ -173,6 +174,11 @@ const TASK_NUMBERS = [
   'lost',
 ] as const;
 
+function numberOf({ state, stop, history }: Task): string {
+  if (state === 'running' && stop !== null) return 'killing';
+  return state === 'error' && isFailedLaunch(history.at(-1)?.reason ?? null) ? 'failed' : state;
+}
+
 /** Those on record that have or had a place. */
 function taskNumbers({ frameworks, tasksOfJobs, everyNode }: Inventory): Numbers {
   const counts = new Map<string, number>(TASK_NUMBERS.map((name) => [name, 0]));
@@ -180,8 +186,7 @@ function taskNumbers({ frameworks, tasksOfJobs, everyNode }: Inventory): Numbers
     for (const { task } of tasks) {
       if (task.node === null) continue;
       const isAway = !isTerminal(task.state) && (everyNode.get(task.node)?.unreachableSinceMs ?? null) !== null;
-      const isEnding = task.state === 'running' && task.stop !== null;
-      const name = isAway ? 'unreachable' : isEnding ? 'killing' : task.state;
+      const name = isAway ? 'unreachable' : numberOf(task);
       counts.set(name, (counts.get(name) ?? 0) + 1);
     }
   }

@@ -2,7 +2,7 @@
 import type { RolePath } from '../../../shared/domain/ids.ts';
 import type { TaskGroup } from '../../../shared/domain/job.ts';
 import { NO_SCALARS, portsOf, type Resources } from '../../../shared/domain/resources.ts';
-import { isTerminal, type Task, type TaskState } from '../../../shared/domain/task.ts';
+import { isTerminal, type Task, type TaskTransition } from '../../../shared/domain/task.ts';
 import { type TaskItem, templateOfItem } from '../../services/inventory.ts';
 import type { WireTaskState } from '../wire/event.ts';
 import type { ResourceSummary, StateExecutor, StateStatus, StateTask } from '../wire/state.ts';
@@ -130,15 +130,17 @@ export function presentState(
   { unreachableSinceMs, isNodeGone }: TaskPlace,
 ): WireTaskState {
   const unreachable = unreachableSinceMs !== null && !isTerminal(task.state);
-  return wireState({ state: task.state, unreachable }, capabilities, { task, isNodeGone });
+  const reason = task.history.at(-1)?.reason ?? null;
+  return wireState({ state: task.state, unreachable, reason }, capabilities, { task, isNodeGone });
 }
 
 /** One for each state that it came to once it had a place, oldest first, the present one last. */
 export function statusesOf(task: Task, owner: TaskOwner, place: TaskPlace): StateStatus[] {
   const entered = task.history
     .filter(({ state }) => state !== 'pending')
-    .map(({ state, atMs }): StateStatus => {
-      const status = { state: enteredState(task, state, owner, place), timestamp: seconds(atMs) };
+    .map((transition): StateStatus => {
+      const { state, atMs } = transition;
+      const status = { state: enteredState(task, transition, owner, place), timestamp: seconds(atMs) };
       return state === 'running' ? { ...status, container_status: containerStatus(task, place.ip) } : status;
     });
   const state = presentState(task, owner, place);
@@ -149,9 +151,14 @@ export function statusesOf(task: Task, owner: TaskOwner, place: TaskPlace): Stat
 }
 
 /** That its end was asked for later says nothing about what it was when it entered the state. */
-function enteredState(task: Task, state: TaskState, owner: TaskOwner, { isNodeGone }: TaskPlace): WireTaskState {
+function enteredState(
+  task: Task,
+  { state, reason }: TaskTransition,
+  owner: TaskOwner,
+  { isNodeGone }: TaskPlace,
+): WireTaskState {
   const about = state === 'lost' ? task : null;
-  return wireState({ state, unreachable: false }, owner.capabilities, { task: about, isNodeGone });
+  return wireState({ state, unreachable: false, reason }, owner.capabilities, { task: about, isNodeGone });
 }
 
 /** Tasks are reached at their nodes' addresses: those that they have inside of an engine lead nowhere from outside. */

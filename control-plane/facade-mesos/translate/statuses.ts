@@ -15,6 +15,8 @@ export interface StatusFacts {
   readonly task: Task | null;
   /** An operator has said that its node is no more. */
   readonly isNodeGone: boolean;
+  /** Null: its node doesn't count as unreachable. */
+  readonly unreachableSinceMs: number | null;
   readonly attributes: Readonly<Record<string, string>>;
 }
 
@@ -24,9 +26,12 @@ type Source = NonNullable<WireTaskStatus['source']>;
 export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, facts: StatusFacts): WireTaskStatus {
   const { task, node, message, at, id } = update;
   const uuid = id === null ? null : updateUuidOf(id);
-  const { executor_id: stated, labels = [], told } = taskNotesOf(update.annotations);
+  const { agent_id: meant = null, executor_id: stated, labels = [], told } = taskNotesOf(update.annotations);
+  // Clients send it back with their acknowledgement, and some can't do without.
+  const agent = node ?? meant;
   // What never came to be runs under no executor.
   const executor = stated ?? (update.taskId === null ? null : task);
+  const sinceMs = update.unreachable ? facts.unreachableSinceMs : null;
   const ip = nodeIp({ host: update.host, attributes: facts.attributes });
   return {
     task_id: { value: task },
@@ -34,9 +39,10 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
     ...causeOf(update, facts),
     ...(told?.reason !== undefined && { reason: told.reason }),
     ...(message !== '' && { message }),
-    ...(node !== null && { agent_id: { value: node } }),
+    ...(agent !== null && { agent_id: { value: agent } }),
     ...(node !== null && executor !== null && { executor_id: { value: executor } }),
-    timestamp: Date.parse(at) / 1000,
+    timestamp: (sinceMs ?? Date.parse(at)) / 1000,
+    ...(sinceMs !== null && { unreachable_time: { nanoseconds: sinceMs * 1_000_000 } }),
     ...(uuid !== null && { uuid }),
     ...(labels.length > 0 && { labels: { labels } }),
     ...(update.taskId !== null &&
@@ -46,7 +52,7 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
 
 /** Frameworks that don't know the states of partitions are told of all of those as TASK_LOST. */
 export function wireState(
-  { state, unreachable: isAway }: Pick<TaskUpdateView, 'state' | 'unreachable'>,
+  { state, unreachable: isAway, reason }: Pick<TaskUpdateView, 'state' | 'unreachable' | 'reason'>,
   capabilities: Capabilities,
   { task, isNodeGone }: Pick<StatusFacts, 'task' | 'isNodeGone'>,
 ): WireTaskState {
@@ -67,7 +73,7 @@ export function wireState(
     case 'killed':
       return 'TASK_KILLED';
     case 'error':
-      return 'TASK_ERROR';
+      return isFailedLaunch(reason) ? 'TASK_FAILED' : 'TASK_ERROR';
     case 'lost':
       return partitioned(isNodeGone ? 'TASK_GONE_BY_OPERATOR' : hasStarted(task) ? 'TASK_GONE' : 'TASK_DROPPED');
     case 'unknown':
@@ -75,6 +81,11 @@ export function wireState(
     default:
       return unreachable(state);
   }
+}
+
+/** With Mesos only what could never run is an error: where an agent can't start what may be right, the task has failed. */
+export function isFailedLaunch(reason: TaskReason | null): boolean {
+  return reason !== null && CAUSES[reason][1] === LAUNCH_FAILED;
 }
 
 function isEnding(task: Task | null): boolean {
@@ -97,6 +108,8 @@ function causeOf(update: TaskUpdateView, { isNodeGone }: StatusFacts): { source:
   return { source, ...(reason !== null && { reason }) };
 }
 
+const LAUNCH_FAILED = 'REASON_CONTAINER_LAUNCH_FAILED';
+
 /** Who says it with Mesos, and with which reason; null: with none. */
 const CAUSES: Readonly<Record<TaskReason, readonly [Source, string | null]>> = {
   submitted: ['SOURCE_MASTER', null],
@@ -113,10 +126,10 @@ const CAUSES: Readonly<Record<TaskReason, readonly [Source, string | null]>> = {
   'out-of-memory': ['SOURCE_AGENT', 'REASON_CONTAINER_LIMITATION_MEMORY'],
   'timed-out': ['SOURCE_EXECUTOR', 'REASON_MAX_COMPLETION_TIME_REACHED'],
   'stop-requested': ['SOURCE_EXECUTOR', null],
-  'image-unavailable': ['SOURCE_AGENT', 'REASON_CONTAINER_LAUNCH_FAILED'],
-  'command-unusable': ['SOURCE_AGENT', 'REASON_CONTAINER_LAUNCH_FAILED'],
+  'image-unavailable': ['SOURCE_AGENT', LAUNCH_FAILED],
+  'command-unusable': ['SOURCE_AGENT', LAUNCH_FAILED],
   'refused-by-node': ['SOURCE_AGENT', 'REASON_TASK_INVALID'],
-  'engine-error': ['SOURCE_AGENT', 'REASON_CONTAINER_LAUNCH_FAILED'],
+  'engine-error': ['SOURCE_AGENT', LAUNCH_FAILED],
   'node-rebooted': ['SOURCE_AGENT', 'REASON_AGENT_RESTARTED'],
   'node-lost': ['SOURCE_MASTER', 'REASON_AGENT_REMOVED'],
   disconnected: ['SOURCE_AGENT', 'REASON_AGENT_DISCONNECTED'],

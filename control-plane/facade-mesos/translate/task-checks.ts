@@ -15,6 +15,9 @@ const ID_LENGTH_MAX = 255;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
 const INVALID_IN_ID = /[\u0000-\u001f\u007f/\\]/;
 
+/** Berth waits for no task longer than an hour before it is killed. */
+const GRACE_NANOSECONDS_MAX = 3600e9;
+
 const EXECUTOR_CPUS_MIN = 0.01;
 const EXECUTOR_MEM_MIN = 32;
 
@@ -22,8 +25,10 @@ export function checkTask(task: WireTaskInfo, site: TaskSite): void {
   demand(idFault(task.task_id.value));
   const agent = task.agent_id.value;
   if (agent !== site.node) throw new WireFault(`Task uses invalid agent ${agent} while agent ${site.node} is expected`);
-  if ((task.kill_policy?.grace_period?.nanoseconds ?? 0) < 0) {
-    throw new WireFault("Task's 'kill_policy.grace_period' must be non-negative");
+  const grace = task.kill_policy?.grace_period?.nanoseconds ?? 0;
+  if (grace < 0) throw new WireFault("Task's 'kill_policy.grace_period' must be non-negative");
+  if (grace > GRACE_NANOSECONDS_MAX) {
+    throw new WireFault("Task's 'kill_policy.grace_period' must be at most an hour here");
   }
   if ((task.max_completion_time?.nanoseconds ?? 0) < 0) {
     throw new WireFault("Task's `max_completion_time` must be non-negative");

@@ -123,9 +123,10 @@ function labelMap(labels: readonly WireLabel[]): Record<string, string> {
 
 /** What describes how it runs can be told again by the task itself, so that goes first where there is too much. */
 function annotationsOf(task: WireTaskInfo, executor: WireExecutorInfo | undefined): Record<string, string> {
-  const { name, labels, discovery, data } = task;
+  const { name, agent_id: agent, labels, discovery, data } = task;
   const kept: TaskNotes = {
     name,
+    agent_id: agent.value,
     ...(executor !== undefined && { executor_id: executor.executor_id.value }),
     ...(labels !== undefined && labels.labels.length > 0 && { labels: labels.labels }),
     ...(discovery !== undefined && { discovery }),

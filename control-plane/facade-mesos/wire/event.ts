@@ -93,6 +93,7 @@ export interface WireTaskStatus {
   /** Seconds since 1970. */
   readonly timestamp?: number;
   readonly uuid?: string;
+  readonly unreachable_time?: { readonly nanoseconds: number };
   readonly labels?: { readonly labels: readonly WireLabel[] };
   readonly container_status?: {
     readonly network_infos: readonly { readonly ip_addresses: readonly { readonly ip_address: string }[] }[];

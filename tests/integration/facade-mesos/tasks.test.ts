@@ -249,7 +249,8 @@ describe('an ACCEPT', () => {
     const { client, offer } = await offered();
     const large = taskInfo('large', { resources: [scalar('cpus', 64), scalar('mem', 32)] });
     await client.accepted(accepting([offer.id], [launching(large, taskInfo('wall'))]));
-    expect(await status(client)).toMatchObject({ task_id: { value: 'large' }, state: 'TASK_ERROR' });
+    const refused = await status(client);
+    expect(refused).toMatchObject({ task_id: { value: 'large' }, state: 'TASK_ERROR', agent_id: { value: 'edge-1' } });
     expect(tasks()).toContain('wall');
   });
 
@@ -300,11 +301,11 @@ describe('an ACCEPT', () => {
     const states = told.map(({ update_operation_status: { status: one } }) => [
       one.operation_id.value,
       one.state,
-      one.uuid,
+      one.uuid === undefined ? 'told once' : 'to be acknowledged',
     ]);
     expect(states.sort()).toEqual([
-      ['good', 'OPERATION_FINISHED', undefined],
-      ['large', 'OPERATION_ERROR', undefined],
+      ['good', 'OPERATION_FINISHED', 'to be acknowledged'],
+      ['large', 'OPERATION_ERROR', 'told once'],
     ]);
     const [ledger] = a.replica.ctx.mirror.snapshot.ledgers.values();
     expect(Object.values(ledger?.reservations ?? {})).toMatchObject([{ role: 'eng', scalars: { cpus: 0.5 } }]);

@@ -34,7 +34,7 @@ const FACTS: EventFacts = {
   master: masterInfoOf({ id: 'replica-1', url: 'http://10.0.0.1:4747' }),
   heartbeatSeconds: 5,
   resourcesOf: () => [],
-  factsOf: () => ({ task: null, isNodeGone: false, attributes: {} }),
+  factsOf: () => ({ task: null, isNodeGone: false, unreachableSinceMs: null, attributes: {} }),
   attributesOf: () => ({ ip: '10.0.0.7' }),
 };
 

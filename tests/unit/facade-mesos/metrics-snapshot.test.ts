@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { metricsSnapshot } from '../../../control-plane/facade-mesos/translate/metrics-snapshot.ts';
 import { EVERYTHING, pickUp } from '../../../control-plane/services/inventory.ts';
+import { advance } from '../../../shared/domain/task.ts';
 import { MetricsRegistry } from '../../../shared/util/metrics.ts';
 import {
   aFramework,
@@ -118,6 +119,10 @@ describe('metrics under their names of Mesos', () => {
       ...states.map((state, index) => aTask(job, { index, state, node: state === 'pending' ? null : 'edge-1' })),
       aTask(job, { index: 10, state: 'running', node: 'edge-1', stop }),
       aTask(job, { index: 11, state: 'running', node: 'edge-2' }),
+      ...(['engine-error', 'refused-by-node'] as const).map((reason, at) => {
+        const task = aTask(job, { index: 20 + at, state: 'starting', node: 'edge-1' });
+        return advance(task, { state: 'error', atMs: T0, reason, message: 'why' });
+      }),
     ];
     const epochs = { 'edge-2': { epoch: 1, unreachableSinceMs: T0 } };
     const nodes = [aNode(), aNode({ id: 'edge-2' })];
@@ -127,7 +132,8 @@ describe('metrics under their names of Mesos', () => {
       'master/tasks_killing': 1,
       'master/tasks_unreachable': 1,
       'master/tasks_finished': 1,
-      'master/tasks_failed': 1,
+      'master/tasks_failed': 2,
+      'master/tasks_error': 1,
       'master/tasks_lost': 1,
       'master/tasks_killed': 0,
     });

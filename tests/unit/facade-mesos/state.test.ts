@@ -322,6 +322,18 @@ describe('tasks of jobs', () => {
     expect(ended[0]).toMatchObject({ state: 'TASK_FINISHED', resources: { cpus: 1 } });
   });
 
+  it('have failed where their node could not start them, and are an error where they could not be right', () => {
+    const endedFor = (reason: 'image-unavailable' | 'refused-by-node') => {
+      const end = { state: 'error', atMs: T0, reason, message: 'why' } as const;
+      const task = advance(aTask(web, { state: 'starting', node: 'edge-1' }), end);
+      const [ended] = frameworkOf(stateOf({ nodes: [aNode()], jobs: [web], tasks: [task] })).completed_tasks;
+      const statuses = (ended?.['statuses'] ?? []) as readonly { readonly state: string }[];
+      return [ended?.['state'], statuses.at(-1)?.state];
+    };
+    expect(endedFor('image-unavailable')).toEqual(['TASK_FAILED', 'TASK_FAILED']);
+    expect(endedFor('refused-by-node')).toEqual(['TASK_ERROR', 'TASK_ERROR']);
+  });
+
   it('are shown without what their job said once that is on record no more', () => {
     const state = stateOf({ nodes: [aNode()], tasks: [aTask(web, { state: 'finished', node: 'edge-1' })] });
     expect(frameworkOf(state).completed_tasks[0]).toMatchObject({ name: 'web', resources: NO_AMOUNTS });

@@ -36,7 +36,8 @@ function anUpdate(change: Partial<TaskUpdateView> = {}): TaskUpdateView {
 }
 
 function facts(change: Partial<StatusFacts> = {}): StatusFacts {
-  return { task: launchedTask(FRAMEWORK, 'wall', { state: 'running' }), isNodeGone: false, attributes: {}, ...change };
+  const task = launchedTask(FRAMEWORK, 'wall', { state: 'running' });
+  return { task, isNodeGone: false, unreachableSinceMs: null, attributes: {}, ...change };
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -61,7 +62,11 @@ describe('the state of a task', () => {
     [{ state: 'finished' }, {}, NONE, 'TASK_FINISHED'],
     [{ state: 'failed' }, {}, NONE, 'TASK_FAILED'],
     [{ state: 'killed' }, { task: stopped }, KILLING, 'TASK_KILLED'],
-    [{ state: 'error' }, {}, NONE, 'TASK_ERROR'],
+    [{ state: 'error', reason: 'launch-refused' }, {}, NONE, 'TASK_ERROR'],
+    [{ state: 'error', reason: 'refused-by-node' }, {}, NONE, 'TASK_ERROR'],
+    [{ state: 'error', reason: 'image-unavailable' }, {}, NONE, 'TASK_FAILED'],
+    [{ state: 'error', reason: 'command-unusable' }, {}, NONE, 'TASK_FAILED'],
+    [{ state: 'error', reason: 'engine-error' }, {}, NONE, 'TASK_FAILED'],
     [{ state: 'lost' }, {}, NONE, 'TASK_LOST'],
     [{ state: 'lost' }, {}, PARTITIONS, 'TASK_GONE'],
     [{ state: 'lost' }, { isNodeGone: true }, PARTITIONS, 'TASK_GONE_BY_OPERATOR'],
@@ -108,6 +113,27 @@ describe('a status', () => {
       container_status: { network_infos: [{ ip_addresses: [{ ip_address: '10.0.0.7' }] }] },
     });
   });
+
+  it('of a task that was refused names the agent that it was meant for, and no executor', () => {
+    const refused = { state: 'error', reason: 'launch-refused', node: null, host: null } as const;
+    const annotations = { mesos: JSON.stringify({ agent_id: 'edge-1' }) };
+    const status = wireStatus(anUpdate({ ...refused, annotations, id: 'x-v1a0:1' }), NONE, facts());
+    expect(status).toMatchObject({ state: 'TASK_ERROR', agent_id: { value: 'edge-1' } });
+    expect(status).not.toHaveProperty('executor_id');
+  });
+
+  it.each([false, true])(
+    'of a task whose node has fallen silent says since when (asked about: %s)',
+    (reconciliation) => {
+      const silent = facts({ unreachableSinceMs: T0 + 5000 });
+      const status = wireStatus(anUpdate({ unreachable: true, reconciliation }), PARTITIONS, silent);
+      expect(status).toMatchObject({
+        timestamp: T0 / 1000 + 5,
+        unreachable_time: { nanoseconds: (T0 + 5000) * 1_000_000 },
+      });
+      expect(wireStatus(anUpdate(), PARTITIONS, silent)).not.toHaveProperty('unreachable_time');
+    },
+  );
 
   it('of a task that is not known names no agent and has no uuid', () => {
     const unknown = {

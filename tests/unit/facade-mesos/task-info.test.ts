@@ -453,6 +453,7 @@ describe('the rest of a task', () => {
     expect(task.labels).toEqual({ a: '1', b: '' });
     expect(taskNotesOf(task.annotations)).toEqual({
       name: 'web',
+      agent_id: 'edge-1',
       labels,
       discovery,
       data: 'YWJj',
@@ -464,7 +465,7 @@ describe('the rest of a task', () => {
 
   it('leaves out of its note what can be seen elsewhere, before it is too much', () => {
     const long = launched({ command: { value: 'x'.repeat(9000) }, task: { data: 'YWJj' } });
-    expect(taskNotesOf(long.annotations)).toEqual({ name: 'web', data: 'YWJj' });
+    expect(taskNotesOf(long.annotations)).toEqual({ name: 'web', agent_id: 'edge-1', data: 'YWJj' });
     expect(faultOf({ task: { data: 'x'.repeat(9000) } })).toContain('at most 8 KiB together');
   });
 
@@ -476,7 +477,10 @@ describe('the rest of a task', () => {
     [{ task_id: { value: 'x'.repeat(256) } }, 'ID must not be greater than 255 characters'],
     [{ agent_id: { value: 'edge-2' } }, 'Task uses invalid agent edge-2 while agent edge-1 is expected'],
     [{ kill_policy: { grace_period: { nanoseconds: -1 } } }, "Task's 'kill_policy.grace_period' must be non-negative"],
-    [{ kill_policy: { grace_period: { nanoseconds: 4e12 } } }, "Task can't be run as it is told: killGraceSeconds"],
+    [
+      { kill_policy: { grace_period: { nanoseconds: 4e12 } } },
+      "Task's 'kill_policy.grace_period' must be at most an hour",
+    ],
     [{ max_completion_time: { nanoseconds: -1 } }, "Task's `max_completion_time` must be non-negative"],
     [{ command: undefined }, 'Task should have at least one (but not both) of CommandInfo or ExecutorInfo present'],
     [{ executor: { executor_id: { value: 'e' } } }, 'Task should have at least one (but not both)'],

@@ -125,6 +125,24 @@ describe('updates of a task', () => {
     expect(told(feed, { tasks: [task] })).toEqual(['one starting -']);
   });
 
+  it('never say that a node is heard of again that is declared gone, before they tell the end of its tasks', () => {
+    const task = acknowledged(moved(acknowledged(starting, 1), 'running'), 2);
+    const dead = ['edge-1'];
+    const silent = { epoch: 1, unreachableSinceMs: T0 };
+    const gone = { epoch: 2, unreachableSinceMs: null, gone: { atMs: T0, by: 'anna' } };
+    const feed = new FrameworkFeed(ID);
+    expect(told(feed, { tasks: [task], dead, epochs: { 'edge-1': silent } })).toEqual(['one running - unreachable']);
+    feed.touch(task.id);
+    expect(told(feed, { tasks: [task], dead, epochs: { 'edge-1': gone } })).toEqual([]);
+    feed.ask(['one']);
+    expect(told(feed, { tasks: [task], dead, epochs: { 'edge-1': gone } })).toEqual([
+      'one running - unreachable asked',
+    ]);
+    feed.touch(task.id);
+    const ended = { tasks: [moved(task, 'lost')], dead, epochs: { 'edge-1': gone } };
+    expect(told(feed, ended)).toEqual(['one lost 3']);
+  });
+
   it('come in steps that are bounded, and all of them come', () => {
     const tasks = Array.from({ length: 1200 }, (_, at) => launchedTask(ID, `t${at}`, { state: 'running' }));
     const feed = new FrameworkFeed(ID);

@@ -28,11 +28,6 @@ const large = [
   { name: 'mem', type: 'SCALAR', scalar: { value: 32 } },
 ];
 
-const notImplemented = (type: string) => ({
-  status: 'HTTP/1.1 501 Not Implemented',
-  text: `${type} is not implemented`,
-});
-
 export const EVENTS: readonly Conversation[] = [
   {
     about: 'HEARTBEAT',
@@ -126,6 +121,7 @@ export const EVENTS: readonly Conversation[] = [
         hears: [
           update({
             ...{ state: 'TASK_LOST', source: 'SOURCE_MASTER', reason: 'REASON_AGENT_REMOVED', uuid: null },
+            isUnreachable: true,
             message: 'node edge-1 has not been heard of; the task may still run',
           }),
           '{"type":"FAILURE","failure":{"agent_id":{"value":"edge-1"}}}',
@@ -134,7 +130,7 @@ export const EVENTS: readonly Conversation[] = [
     ],
   },
   {
-    about: 'UPDATE_OPERATION_STATUS, and the calls about it that are not served',
+    about: 'UPDATE_OPERATION_STATUS, ACKNOWLEDGE_OPERATION_STATUS and RECONCILE_OPERATIONS',
     client: 'pymesos',
     turns: [
       ...offered('pymesos'),
@@ -160,14 +156,16 @@ export const EVENTS: readonly Conversation[] = [
             uuid: { value: 'hTaLQ0b5Q1OZuab7QclTKQ==' },
           },
         },
-        answer: notImplemented('ACKNOWLEDGE_OPERATION_STATUS'),
       },
       {
         calls: {
           ...{ type: 'RECONCILE_OPERATIONS', framework_id: ID },
           reconcile_operations: { operations: [{ operation_id: { value: 'op-1' } }] },
         },
-        answer: notImplemented('RECONCILE_OPERATIONS'),
+        answer: {
+          status: 'HTTP/1.1 200 OK',
+          text: '{"type":"RECONCILE_OPERATIONS","reconcile_operations":{"operation_statuses":[{"operation_id":{"value":"op-1"},"state":"OPERATION_UNKNOWN","message":"none of that name is on record: it was not carried out, or was acknowledged"}]}}',
+        },
       },
     ],
   },

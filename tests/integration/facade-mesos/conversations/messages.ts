@@ -81,10 +81,12 @@ export interface ToldStatus {
   readonly uuid?: string | null;
   /** Whether there is such a task, so that it is said under which executor it runs, and where. */
   readonly isTask?: boolean;
+  /** Whether it says since when its node has not been heard of. */
+  readonly isUnreachable?: boolean;
 }
 
 export function update(told: ToldStatus): string {
-  const { state, source, message, task = 'wall', reason, uuid = 'uuid', isTask = true } = told;
+  const { state, source, message, task = 'wall', reason, uuid = 'uuid', isTask = true, isUnreachable = false } = told;
   const members = [
     `"task_id":{"value":"${task}"}`,
     `"state":"${state}"`,
@@ -94,6 +96,7 @@ export function update(told: ToldStatus): string {
     '"agent_id":{"value":"edge-1"}',
     ...(isTask ? [`"executor_id":{"value":"${task}"}`] : []),
     '"timestamp":<time>',
+    ...(isUnreachable ? ['"unreachable_time":{"nanoseconds":<nanoseconds>}'] : []),
     ...(uuid === null ? [] : [`"uuid":"<${uuid}>"`]),
     ...(isTask ? ['"container_status":{"network_infos":[{"ip_addresses":[{"ip_address":"10.0.0.7"}]}]}'] : []),
   ];

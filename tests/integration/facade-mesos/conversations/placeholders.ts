@@ -8,6 +8,7 @@ const KINDS: Readonly<Record<string, string>> = {
   notice: '[a-z0-9-]+',
   uuid: '[A-Za-z0-9+/]{22}==',
   time: '[0-9]{10}(?:\\.[0-9]{1,3})?',
+  nanoseconds: '[0-9]{19}',
 };
 
 const PLACEHOLDER = /<([a-z]+)([0-9]?)>/g;

@@ -100,7 +100,7 @@ export const KNOWN_NAMES: ReadonlySet<string> = new Set(
   scheme path resources name scalar ranges range begin end role allocation_info reservations reservation principal labels key disk
   persistence volume container_path mode attributes text domain fault_domain region zone unavailability start duration nanoseconds
   inverse_offers rescind offer_id rescind_inverse_offer inverse_offer_id update status task_id state message source reason executor_id
-  timestamp uuid container_status network_infos ip_addresses ip_address update_operation_status operation_id data failure error`.split(
+  timestamp unreachable_time uuid container_status network_infos ip_addresses ip_address update_operation_status operation_id data failure error`.split(
     /\s+/,
   ),
 );
