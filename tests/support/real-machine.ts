@@ -23,6 +23,8 @@ const BOOT = `
 set -e
 folder=$1; shift
 mount --bind "$folder/boot-id" /proc/sys/kernel/random/boot_id
+# An engine takes the containerd that it finds here, which knows nothing of these namespaces, in place of one of its own.
+mkdir -p /run/containerd && mount -t tmpfs none /run/containerd
 rm -rf "$folder/run" "$folder/engine.pid" "$folder/engine.sock"
 # An engine without a bridge removes the one that it finds, so it gets a network of its own.
 unshare --net dockerd --config-file "$folder/engine.json" --data-root "$folder/data" --exec-root "$folder/run" \\
@@ -60,8 +62,9 @@ export class RealMachine {
     const agent = [process.execPath, join(ROOT, 'node-agent/main.ts'), ...this.#agentArgs];
     const own = ['--docker-socket', join(this.#folder, 'engine.sock'), '--state-dir', join(this.#folder, 'state')];
     const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
-    const args = [...namespaces, 'sh', '-c', BOOT, 'boot', this.#folder, ...agent, ...own];
-    this.#namespaces = spawn('unshare', args, { stdio: ['ignore', log, log], cwd: '/' });
+    const args = ['unshare', ...namespaces, 'sh', '-c', BOOT, 'boot', this.#folder, ...agent, ...own];
+    // A test run that is killed takes the machine with it.
+    this.#namespaces = spawn('setpriv', ['--pdeathsig', 'KILL', ...args], { stdio: ['ignore', log, log], cwd: '/' });
     closeSync(log);
     await eventually('the engine of a machine to answer', async () => Boolean(await this.docker.ping()));
   }
