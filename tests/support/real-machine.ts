@@ -23,6 +23,8 @@ const BOOT = `
 set -e
 folder=$1; shift
 mount --bind "$folder/boot-id" /proc/sys/kernel/random/boot_id
+# An engine takes the containerd that it finds here, which knows nothing of these namespaces, in place of one of its own.
+mkdir -p /run/containerd && mount -t tmpfs none /run/containerd
 rm -rf "$folder/run" "$folder/engine.pid" "$folder/engine.sock"
 # An engine without a bridge removes the one that it finds, so it gets a network of its own.
 unshare --net dockerd --config-file "$folder/engine.json" --data-root "$folder/data" --exec-root "$folder/run" \\
@@ -35,20 +37,25 @@ export class RealMachine {
   readonly docker: Docker;
   readonly #folder: string;
   readonly #agentArgs: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
   #namespaces: ChildProcess | null = null;
   #boots = 0;
 
-  private constructor(folder: string, agentArgs: readonly string[]) {
+  private constructor(folder: string, agentArgs: readonly string[], env: Readonly<Record<string, string>>) {
     this.#folder = folder;
     this.#agentArgs = agentArgs;
+    this.#env = env;
     this.docker = new Docker({ socketPath: join(folder, 'engine.sock') });
   }
 
-  /** Not booted yet. `agentArgs`: all but its engine and its state folder. */
-  static async make(agentArgs: readonly string[]): Promise<RealMachine> {
+  /**
+   * Not booted yet. `agentArgs`: all but its engine and its state folder. `env`: what its engine and its agent find in theirs beside
+   * what this process has.
+   */
+  static async make(agentArgs: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RealMachine> {
     const folder = await mkdtemp(join(tmpdir(), 'berth-m-'));
     await writeFile(join(folder, 'engine.json'), '{}');
-    return new RealMachine(folder, agentArgs);
+    return new RealMachine(folder, agentArgs, env);
   }
 
   /** Resolves when the engine answers; the agent waits for it by itself. */
@@ -60,8 +67,14 @@ export class RealMachine {
     const agent = [process.execPath, join(ROOT, 'node-agent/main.ts'), ...this.#agentArgs];
     const own = ['--docker-socket', join(this.#folder, 'engine.sock'), '--state-dir', join(this.#folder, 'state')];
     const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
-    const args = [...namespaces, 'sh', '-c', BOOT, 'boot', this.#folder, ...agent, ...own];
-    this.#namespaces = spawn('unshare', args, { stdio: ['ignore', log, log], cwd: '/' });
+    const args = ['unshare', ...namespaces, 'sh', '-c', BOOT, 'boot', this.#folder, ...agent, ...own];
+    const env = { ...process.env, ...this.#env };
+    // A test run that is killed takes the machine with it.
+    this.#namespaces = spawn('setpriv', ['--pdeathsig', 'KILL', ...args], {
+      stdio: ['ignore', log, log],
+      cwd: '/',
+      env,
+    });
     closeSync(log);
     await eventually('the engine of a machine to answer', async () => Boolean(await this.docker.ping()));
   }

@@ -1,12 +1,13 @@
 /** An agent on a machine with GPUs, played by a script in place of nvidia-smi, and an engine that has no NVIDIA runtime. */
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
 import { aGroup } from '../../support/builders.ts';
+import { playProgram } from '../../support/played-program.ts';
 import { AgentUnderTest } from './agent-process.ts';
 
 const TABLE = `0, GPU-0a, NVIDIA H100 80GB HBM3, 81559, 580.159.04, Disabled
@@ -26,11 +27,7 @@ afterEach(async () => {
   await rm(bin, { recursive: true, force: true });
 });
 
-async function playNvidiaSmi(script: string): Promise<void> {
-  const path = join(bin, 'nvidia-smi');
-  await writeFile(path, `#!/bin/sh\n${script}\n`);
-  await chmod(path, 0o755);
-}
+const playNvidiaSmi = (script: string) => playProgram(bin, 'nvidia-smi', script);
 
 const playTable = () => playNvidiaSmi(`cat <<'END'\n${TABLE}\nEND`);
 
