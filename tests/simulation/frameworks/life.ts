@@ -105,7 +105,7 @@ export class Life {
     let hasAsked = false;
     while (!this.#isOver) {
       // What it asked before may still be on its way, and would be the last word.
-      if (!hasAsked) hasAsked = !this.#isChangingWishes && (await this.#wish('revive'));
+      if (!hasAsked || this.#isSilenced()) hasAsked = !this.#isChangingWishes && (await this.#wish('revive'));
       else if (this.#offers.size > 0) {
         this.#offersSinceCalm += 1;
         await this.#decline(FOR_GOOD_SECONDS);
@@ -113,6 +113,14 @@ export class Life {
       }
       await sleep(process.clock, random.between(500, 2000));
     }
+  }
+
+  /** It is on record as wanting nothing before it has been offered anything: what an earlier process of it asked has come late. */
+  #isSilenced(): boolean {
+    const { memory, truth } = this.#parts;
+    const record = memory.id === null ? undefined : truth.snapshot.frameworks.get(memory.id);
+    if (record === undefined || this.#offersSinceCalm > 0 || this.#offers.size > 0) return false;
+    return record.roles.every((role) => record.suppressed.includes(role));
   }
 
   /** One thing of its own accord. `random`: of this deed alone. */
@@ -420,9 +428,10 @@ export class Life {
     const [own] = this.#offers.values();
     const stranger = foreign.find(({ framework }) => framework !== memory.id);
     if (own === undefined) return;
+    const id = stranger?.id ?? (own.id === '1-1-1' ? '1-1-2' : '1-1-1');
     const wrong = [
-      { offers: [{ ...own, id: stranger?.id ?? '1-1-1' }], name: newName() },
-      { offers: [own, { ...own, id: stranger?.id ?? '1-1-1' }], name: newName() },
+      { offers: [{ ...own, id }], name: newName() },
+      { offers: [own, { ...own, id }], name: newName() },
       { offers: [own], name: [...memory.tasks][0] ?? newName() },
     ];
     const { offers, name } = random.pick(wrong);

@@ -1,0 +1,6 @@
+import { testSeeds } from './clean.ts';
+
+// A suppression that comes late, after a framework has asked for its last offer.
+testSeeds(749, 1);
+// An offer of the very id that a framework makes up.
+testSeeds(819, 1);
