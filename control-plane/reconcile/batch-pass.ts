@@ -17,7 +17,8 @@ import { type SlotFacts, type TakenSlot, takenSlots, unseenEndsWakeMs } from './
 
 export function planBatchPass(input: Pick<PassInput, 'cluster' | 'nowMs' | 'unseenEndsForMs'>): PassPlan {
   const { cluster, nowMs, unseenEndsForMs } = input;
-  const jobs = [...cluster.unsettledJobs()].sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
+  const batch = [...cluster.unsettledJobs()].filter(({ spec }) => spec.kind === 'batch');
+  const jobs = batch.sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
   const facts = { cluster, unseenEndsForMs, keptAside: keptAsideByJob(cluster) };
   const wakeAtMs = unseenEndsWakeMs(facts, nowMs);
   return bounded(jobs, (job) => jobActions(facts, job, nowMs), { wakeAtMs, nowMs });

@@ -204,6 +204,10 @@ function imaginedJob(spec: JobSpec, nowMs: number): Job {
     stop: null,
     deleted: false,
     outcome: null,
+    templates: {},
+    goodVersion: null,
+    deployments: 0,
+    suspended: null,
   };
 }
 
@@ -232,6 +236,9 @@ function imaginedTask(job: Job, group: GroupSpec, index: number): Task {
     exitCode: null,
     run: 0,
     restarts: [],
+    health: null,
+    target: null,
+    failures: 0,
     stop: null,
     framework: null,
     template: null,

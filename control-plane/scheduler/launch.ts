@@ -201,6 +201,9 @@ function newTask(site: LaunchSite, request: LaunchRequest): Task {
     exitCode: null,
     run: 0,
     restarts: [],
+    health: null,
+    target: null,
+    failures: 0,
     stop: null,
     framework: {
       id: framework.id,

@@ -42,6 +42,8 @@ export function eventsOf(change: Change): EventView[] {
     case 'messages':
     case 'connections':
     case 'operations':
+    case 'fetches':
+    case 'deployments':
       return [];
   }
 }

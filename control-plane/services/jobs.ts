@@ -206,6 +206,10 @@ function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobV
     stop: null,
     deleted: false,
     outcome: null,
+    templates: {},
+    goodVersion: null,
+    deployments: 0,
+    suspended: null,
   };
   const version = putVersion(job, call, nowMs);
   return {
@@ -243,6 +247,8 @@ function putVersion(job: Job, call: Call, nowMs: number): { compare: Compare; wr
     spec: job.spec,
     createdAtMs: nowMs,
     createdBy: call.principal.subject,
+    change: job.version === 1 ? 'created' : 'updated',
+    templates: job.templates,
   };
   return { compare: { key, modRevision: 0 }, write: putRecord('versions', key, version) };
 }

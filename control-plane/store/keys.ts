@@ -4,6 +4,7 @@
  */
 
 import { sha256 } from '@noble/hashes/sha2.js';
+import type { DeploymentId } from '../../shared/domain/deployment.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 
@@ -26,6 +27,9 @@ export const keys = {
   job: (job: JobKey) => `${PREFIX}jobs/${escapeRole(job.role)}/${job.name}`,
   version: (uid: JobUid, version: number) => `${PREFIX}versions/${uid}/${version}`,
   task: (id: TaskId) => `${PREFIX}tasks/${id}`,
+  deployment: (id: DeploymentId) => `${PREFIX}deployments/${id}`,
+  /** Until the deployment that it is for is over. */
+  imageFetch: (node: NodeId, image: string) => `${PREFIX}fetches/${node}/${digestOf(image)}`,
   maintenance: (node: NodeId) => `${PREFIX}maintenance/${node}`,
   framework: (id: FrameworkId) => `${PREFIX}frameworks/${id}`,
   /** A replica holds a stream to the framework; bound to its lease. */
@@ -69,6 +73,8 @@ export const RECORD_KINDS = [
   'jobs',
   'versions',
   'tasks',
+  'deployments',
+  'fetches',
   'maintenance',
   'frameworks',
   'connections',

@@ -1,4 +1,5 @@
 /** The type of the value under each kind of key. The domain's types are the truth; what only the store knows is here. */
+import type { Deployment, ImageFetch } from '../../shared/domain/deployment.ts';
 import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, TaskId } from '../../shared/domain/ids.ts';
@@ -113,6 +114,8 @@ export type RecordOf = {
   jobs: Job;
   versions: JobVersion;
   tasks: Task;
+  deployments: Deployment;
+  fetches: ImageFetch;
   maintenance: MaintenanceWindow;
   frameworks: Framework;
   connections: ConnectionRecord;

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { CONSTRAINT_OPERATORS } from '../../shared/domain/constraint.ts';
+import { DEPLOYMENT_CAUSES, DEPLOYMENT_STATES } from '../../shared/domain/deployment.ts';
 import { FRAMEWORK_CAPABILITIES } from '../../shared/domain/framework.ts';
 import {
   DISPLACEMENT_CAUSES,
@@ -14,10 +15,18 @@ import {
   PLACEMENTS,
   PULL_POLICIES,
   TASK_RUNTIMES,
+  VERSION_CHANGES,
 } from '../../shared/domain/job.ts';
 import { MAINTENANCE_ANSWERS } from '../../shared/domain/maintenance.ts';
 import { FILTER_CAUSES } from '../../shared/domain/offer.ts';
 import { RESERVATION_SOURCES } from '../../shared/domain/reservation.ts';
+import {
+  CHECK_PURPOSES,
+  CHECK_REACTIONS,
+  CHECK_TYPES,
+  KILL_SELECTIONS,
+  UPDATE_STRATEGIES,
+} from '../../shared/domain/service.ts';
 import { GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
 import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
 import type { RecordKind } from './keys.ts';
@@ -52,6 +61,52 @@ const stopRequest = z.object({
     .optional(),
 });
 
+const backoff = { delaySeconds: z.number(), factor: z.number(), maxDelaySeconds: z.number() };
+
+const check = z.object({
+  name: z.string(),
+  type: z.enum(CHECK_TYPES),
+  purpose: z.enum(CHECK_PURPOSES),
+  port: z.string().optional(),
+  path: z.string().optional(),
+  method: z.enum(['GET', 'HEAD']).optional(),
+  headers: textByName.optional(),
+  statuses: z.array(z.object({ first: count, last: count })).optional(),
+  command: texts.optional(),
+  intervalSeconds: z.number(),
+  timeoutSeconds: z.number(),
+  graceSeconds: z.number(),
+  failuresMax: count,
+  successesMin: count,
+  onFailure: z.enum(CHECK_REACTIONS),
+});
+
+const spread = z.object({
+  attribute: z.string(),
+  maxSkew: count.optional(),
+  weight: z.number(),
+  targets: z.array(z.object({ value: z.string(), percent: z.number() })).optional(),
+});
+
+const publish = z.object({
+  mode: z.enum(['http', 'tcp']),
+  port: count.optional(),
+  hosts: texts.optional(),
+  path: z.string().optional(),
+});
+
+const update = z.object({
+  strategy: z.enum(UPDATE_STRATEGIES),
+  minHealthy: z.number(),
+  maxOver: z.number(),
+  maxParallel: count.optional(),
+  canaries: count,
+  autoPromote: z.boolean(),
+  minHealthySeconds: z.number(),
+  progressDeadlineSeconds: z.number(),
+  autoRevert: z.boolean(),
+});
+
 const group = z.object({
   name: z.string(),
   count,
@@ -70,6 +125,7 @@ const group = z.object({
       containerPort: count.optional(),
       hostPort: count.optional(),
       protocol: z.enum(['tcp', 'udp']),
+      publish: publish.optional(),
     }),
   ),
   mounts: z.array(
@@ -86,9 +142,20 @@ const group = z.object({
   capAdd: texts,
   constraints: z.array(constraint),
   retries: z.object({ max: count, delaySeconds: z.number(), factor: z.number(), maxDelaySeconds: z.number() }),
-  restart: z.object({ afterReboot: z.boolean() }).default({ afterReboot: false }),
+  restart: z
+    .object({
+      afterReboot: z.boolean(),
+      inPlace: z.object({ ...backoff, max: count, withinSeconds: z.number() }).optional(),
+    })
+    .default({ afterReboot: false }),
   timeoutSeconds: z.number().optional(),
   killGraceSeconds: z.number(),
+  stopSignal: z.string().optional(),
+  stopDelaySeconds: z.number().optional(),
+  checks: z.array(check).optional(),
+  backoff: z.object(backoff).optional(),
+  prefer: z.array(constraint.extend({ weight: z.number() })).optional(),
+  spread: z.array(spread).optional(),
 });
 
 /** What a framework launches, which may have to do with an executor. */
@@ -109,12 +176,16 @@ const jobSpec = z.object({
   replaceAfterSeconds: z.union([z.number(), z.literal('never')]),
   stopAfterDisconnectSeconds: z.number().optional(),
   gpuNodes: z.enum(GPU_NODE_POLICIES).optional(),
+  update: update.optional(),
+  dependsOn: texts.optional(),
+  killSelection: z.enum(KILL_SELECTIONS).optional(),
   groups: z.array(group),
 });
 
 const node = z.object({
   id: z.string(),
   hostname: z.string(),
+  address: z.string().nullable().default(null),
   resources,
   attributes: textByName,
   consent: z.object({
@@ -157,7 +228,7 @@ const taskEntry = z.object({
   framework: z.string().nullable().default(null),
   isExecutor: z.literal(true).optional(),
   templateBytes: count.default(0),
-  stop: z.object({ atMs: timeMs, graceMs: z.number(), reason: z.string() }).nullable(),
+  stop: z.object({ atMs: timeMs, delayMs: z.number().optional(), graceMs: z.number(), reason: z.string() }).nullable(),
   disowned: z.boolean(),
 });
 
@@ -243,6 +314,20 @@ const task = z.object({
   ports: numberByName,
   exitCode: z.int().nullable(),
   stop: stopRequest.nullable(),
+  health: z
+    .object({
+      run: count,
+      healthy: z.boolean().nullable(),
+      ready: z.boolean(),
+      sinceMs: timeMs,
+      checks: z.array(
+        z.object({ name: z.string(), passing: z.boolean().nullable(), message: z.string(), atMs: timeMs }),
+      ),
+    })
+    .nullable()
+    .default(null),
+  target: z.object({ node: z.string(), required: z.boolean() }).nullable().default(null),
+  failures: count.default(0),
   framework: z
     .object({
       id: z.string(),
@@ -263,6 +348,41 @@ const task = z.object({
     })
     .nullable()
     .default(null),
+});
+
+const templateVersions = z.record(z.string(), count);
+
+const deployment = z.object({
+  id: z.string(),
+  jobUid: z.string(),
+  role: z.string(),
+  jobName: z.string(),
+  cause: z.enum(DEPLOYMENT_CAUSES),
+  fromVersion: count.nullable(),
+  toVersion: count,
+  fromTemplates: templateVersions,
+  state: z.enum(DEPLOYMENT_STATES),
+  createdAtMs: timeMs,
+  createdBy: z.string(),
+  startedAtMs: timeMs.nullable(),
+  progressAtMs: timeMs,
+  healthyMost: count,
+  promotedAtMs: timeMs.nullable(),
+  promotedBy: z.string().nullable(),
+  paused: z.object({ atMs: timeMs, by: z.string() }).nullable(),
+  endedAtMs: timeMs.nullable(),
+  message: z.string(),
+  revertOf: z.string().nullable(),
+  revertedBy: z.string().nullable(),
+});
+
+const imageFetch = z.object({
+  node: z.string(),
+  image: z.string(),
+  deployment: z.string(),
+  state: z.enum(['wanted', 'ready', 'failed']),
+  message: z.string(),
+  atMs: timeMs,
 });
 
 const maintenanceWindow = z.object({
@@ -323,6 +443,10 @@ const job = z.object({
   outcome: z
     .object({ state: z.enum(['succeeded', 'failed', 'stopped']), atMs: timeMs, message: z.string() })
     .nullable(),
+  templates: templateVersions.default({}),
+  goodVersion: count.nullable().default(null),
+  deployments: count.default(0),
+  suspended: z.object({ atMs: timeMs, by: z.string(), reason: z.string() }).nullable().default(null),
 });
 
 const jobVersion = z.object({
@@ -331,6 +455,8 @@ const jobVersion = z.object({
   spec: jobSpec,
   createdAtMs: timeMs,
   createdBy: z.string(),
+  change: z.enum(VERSION_CHANGES).default('updated'),
+  templates: templateVersions.default({}),
 });
 
 const stream = z.object({
@@ -373,6 +499,8 @@ export const RECORD_SCHEMAS = {
   jobs: job,
   versions: jobVersion,
   tasks: task,
+  deployments: deployment,
+  fetches: imageFetch,
   maintenance: maintenanceWindow,
   frameworks: framework,
   connections: z.object({ session: count, replica: z.string() }),
@@ -418,6 +546,8 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   jobs: true,
   versions: true,
   tasks: true,
+  deployments: true,
+  fetches: true,
   maintenance: true,
   frameworks: true,
   connections: true,

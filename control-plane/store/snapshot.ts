@@ -9,6 +9,7 @@
  * orders. Code whose outcome depends on order sorts.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Deployment, DeploymentId, ImageFetch } from '../../shared/domain/deployment.ts';
 import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, OfferId, RolePath, TaskId } from '../../shared/domain/ids.ts';
@@ -66,6 +67,9 @@ export class Snapshot implements ClusterView {
   readonly #versionsByJob = new Grouped<number, JobVersion>();
   readonly #tasks = new TaskIndex();
   readonly #offers = new OfferIndex();
+  readonly #deployments = new Map<DeploymentId, Deployment>();
+  readonly #deploymentsByJob = new Grouped<DeploymentId, Deployment>();
+  readonly #imageFetches = new Grouped<string, ImageFetch>();
   readonly #maintenance = new Map<NodeId, MaintenanceWindow>();
   readonly #frameworks = new Map<FrameworkId, Framework>();
   readonly #connections = new Map<FrameworkId, ConnectionRecord>();
@@ -123,6 +127,10 @@ export class Snapshot implements ClusterView {
 
   get maintenance(): ReadonlyMap<NodeId, MaintenanceWindow> {
     return this.#maintenance;
+  }
+
+  get deployments(): ReadonlyMap<DeploymentId, Deployment> {
+    return this.#deployments;
   }
 
   get frameworks(): ReadonlyMap<FrameworkId, Framework> {
@@ -216,6 +224,14 @@ export class Snapshot implements ClusterView {
   /** Every task on record that holds or held a place on the node. */
   tasksOnNode(node: NodeId): Iterable<Task> {
     return this.#tasks.onNode(node);
+  }
+
+  deploymentsOfJob(job: JobUid): Iterable<Deployment> {
+    return this.#deploymentsByJob.of(job);
+  }
+
+  imageFetchesOn(node: NodeId): Iterable<ImageFetch> {
+    return this.#imageFetches.of(node);
   }
 
   tasksOfFramework(framework: FrameworkId): Iterable<Task> {
@@ -354,6 +370,10 @@ export class Snapshot implements ClusterView {
         this.#tasks.change(change);
         this.touched.task(change.id);
         return;
+      case 'deployments':
+      case 'fetches':
+        this.#indexRollout(change);
+        return;
       case 'maintenance':
         setOrDelete(this.#maintenance, change.id, change.after);
         this.touched.node(change.id);
@@ -381,6 +401,22 @@ export class Snapshot implements ClusterView {
       default:
         unreachable(change);
     }
+  }
+
+  #indexRollout(change: ChangeOf<'deployments'> | ChangeOf<'fetches'>): void {
+    if (change.kind === 'deployments') this.#indexDeployment(change);
+    else this.#indexFetch(change);
+  }
+
+  #indexDeployment({ id, before, after }: ChangeOf<'deployments'>): void {
+    setOrDelete(this.#deployments, id, after);
+    if (before !== null) this.#deploymentsByJob.delete(before.jobUid, id);
+    if (after !== null) this.#deploymentsByJob.set(after.jobUid, id, after);
+  }
+
+  #indexFetch({ id, before, after }: ChangeOf<'fetches'>): void {
+    if (before !== null) this.#imageFetches.delete(before.node, id);
+    if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
   /** What somebody is still to hear of. */

@@ -63,6 +63,7 @@ export function describeNode(description: NodeDescription): {
     warnings: told.warnings,
     node: {
       id: nodeId,
+      address: null,
       hostname,
       resources: left,
       attributes: { ...options.attributes, hostname, arch: found.arch, os: found.os, node: nodeId },

@@ -2,6 +2,7 @@
  * The whole state at one revision, as deciding code sees it. The store's snapshot implements it; tests build it from
  * literals. Reading is all that it offers.
  */
+import type { Deployment, DeploymentId, ImageFetch } from './deployment.ts';
 import type { FinishedOperation } from './finished-operation.ts';
 import type { Framework } from './framework.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from './ids.ts';
@@ -38,6 +39,7 @@ export interface ClusterView {
   readonly tasks: ReadonlyMap<TaskId, Task>;
   /** Those that are coming or running, and those that are over and haven't been taken off yet. */
   readonly maintenance: ReadonlyMap<NodeId, MaintenanceWindow>;
+  readonly deployments: ReadonlyMap<DeploymentId, Deployment>;
   readonly frameworks: ReadonlyMap<FrameworkId, Framework>;
   /** Those that have a record; any other one has no limit, no guarantee and the weight 1. */
   readonly roles: ReadonlyMap<RolePath, Role>;
@@ -55,6 +57,10 @@ export interface ClusterView {
   versionsOfJob(job: JobUid): Iterable<JobVersion>;
   /** Every task of the job that is on record, of all versions. */
   tasksOfJob(job: JobUid): Iterable<Task>;
+  /** Every deployment of the job that is on record. */
+  deploymentsOfJob(job: JobUid): Iterable<Deployment>;
+  /** What the node is to have, or has, of images before tasks there are stopped for it. */
+  imageFetchesOn(node: NodeId): Iterable<ImageFetch>;
   /** Every task on record that the framework has launched. */
   tasksOfFramework(framework: FrameworkId): Iterable<Task>;
   /** Those that it has given a name, and hasn't acknowledged. */

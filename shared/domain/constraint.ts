@@ -4,7 +4,8 @@ import { readPattern, type TextPattern } from './text-pattern.ts';
 
 /**
  * Values are compared as text, but for `<` to `>=`, which compare as numbers and refuse what isn't one. `matches` and `notMatches`
- * hold the whole value against a pattern.
+ * hold the whole value against a pattern; `is` takes numbers as equal that are so to three decimals. The last four look at where
+ * other tasks of the group are: see {@link PEER_OPERATORS}.
  */
 export const CONSTRAINT_OPERATORS = [
   '=',
@@ -19,14 +20,31 @@ export const CONSTRAINT_OPERATORS = [
   '<=',
   '>',
   '>=',
+  'is',
+  'unique',
+  'cluster',
+  'maxPer',
+  'groupBy',
 ] as const;
 export type ConstraintOperator = (typeof CONSTRAINT_OPERATORS)[number];
+
+/**
+ * Of nodes with the same value of the attribute: `unique`: one has a task at the most. `cluster`: all tasks are there, on the one that
+ * is named, or that the first task has. `maxPer`: at most so many tasks. `groupBy`: about as many tasks as on any other, over so
+ * many values where that is named. A node without the attribute is refused.
+ */
+export const PEER_OPERATORS = ['unique', 'cluster', 'maxPer', 'groupBy'] as const;
+export type PeerOperator = (typeof PEER_OPERATORS)[number];
+
+export function isPeerOperator(operator: ConstraintOperator): operator is PeerOperator {
+  return PEER_OPERATORS.some((peer) => peer === operator);
+}
 
 export interface Constraint {
   /** Name of a node attribute; `hostname`, `arch`, `os` and `node` (the node's id) are always there. */
   readonly attribute: string;
   readonly operator: ConstraintOperator;
-  /** The operand of every operator but `in`, `notIn`, `exists` and `notExists`. */
+  /** The operand of every operator but `in`, `notIn`, `exists`, `notExists` and `unique`; `cluster` and `groupBy` may go without. */
   readonly value?: string | undefined;
   /** The operands of `in` and `notIn`. */
   readonly values?: readonly string[] | undefined;
@@ -78,6 +96,15 @@ function satisfies(attributes: NodeAttributes, constraint: Constraint, patternOf
       return actual !== undefined;
     case 'notExists':
       return actual === undefined;
+    case 'is':
+      return actual !== undefined && sameToThreeDecimals(actual, constraint.value ?? '');
+    // Where the other tasks are isn't known here: whoever places asks for it.
+    case 'unique':
+    case 'maxPer':
+    case 'groupBy':
+      return actual !== undefined;
+    case 'cluster':
+      return actual !== undefined && (constraint.value === undefined || actual === constraint.value);
     case '<':
     case '<=':
     case '>':
@@ -86,6 +113,11 @@ function satisfies(attributes: NodeAttributes, constraint: Constraint, patternOf
     default:
       return unreachable(operator);
   }
+}
+
+/** As texts, or as numbers that are equal once both are rounded to thousandths. */
+function sameToThreeDecimals(a: string, b: string): boolean {
+  return a === b || Math.round(numberOf(a) * 1000) === Math.round(numberOf(b) * 1000);
 }
 
 /** NaN, which no comparison accepts, for what isn't a number; an empty text would otherwise count as zero. */

@@ -3,11 +3,23 @@
  * says which version is wanted now, and whether it should run at all.
  */
 import type { Constraint } from './constraint.ts';
+import type { TemplateVersions } from './deployment.ts';
 import type { JobUid, RolePath, TaskId, VolumeId } from './ids.ts';
 import type { Scalars } from './resources.ts';
+import type {
+  BackoffSpec,
+  CheckSpec,
+  InPlaceRestarts,
+  KillSelection,
+  Preference,
+  PublishSpec,
+  SpreadSpec,
+  UpdatePolicy,
+} from './service.ts';
 import type { GpuNodePolicy } from './settings.ts';
 
-export const JOB_KINDS = ['batch'] as const;
+/** `batch` runs to its end. `service`: so many tasks, for ever. `system`: one task of each group on every node that may have it. */
+export const JOB_KINDS = ['batch', 'service', 'system'] as const;
 export type JobKind = (typeof JOB_KINDS)[number];
 
 /** `pack` fills nodes up so that large tasks find room later; `spread` shares the load out. */
@@ -35,6 +47,11 @@ export interface JobSpec {
   readonly stopAfterDisconnectSeconds?: number | undefined;
   /** In place of the cluster's setting, for its tasks that ask for no GPU. */
   readonly gpuNodes?: GpuNodePolicy | undefined;
+  /** Of services and system jobs; absent for a batch job, like the two that follow. */
+  readonly update?: UpdatePolicy | undefined;
+  /** Names of jobs in the same role, or `role:name`, that have to be up before this one is rolled out. */
+  readonly dependsOn?: readonly string[] | undefined;
+  readonly killSelection?: KillSelection | undefined;
   readonly groups: readonly GroupSpec[];
 }
 
@@ -67,6 +84,16 @@ export interface GroupSpec {
   readonly timeoutSeconds?: number | undefined;
   /** Between the polite signal and the kill. */
   readonly killGraceSeconds: number;
+  /** The polite signal. Absent: SIGTERM. */
+  readonly stopSignal?: string | undefined;
+  /** Between the request to end, from when on others find it no more, and the polite signal. Absent: none. */
+  readonly stopDelaySeconds?: number | undefined;
+  /** Of services and system jobs only, as all that follows. */
+  readonly checks?: readonly CheckSpec[] | undefined;
+  /** Between the end of a task and its replacement. */
+  readonly backoff?: BackoffSpec | undefined;
+  readonly prefer?: readonly Preference[] | undefined;
+  readonly spread?: readonly SpreadSpec[] | undefined;
 }
 
 /** What one task of a group holds while it has a place. `pids` is a limit only: it isn't counted against the node. */
@@ -104,6 +131,8 @@ export interface PortSpec {
   /** A certain port of the node. Absent: any free one. */
   readonly hostPort?: number | undefined;
   readonly protocol: 'tcp' | 'udp';
+  /** How it is reached through a balancer. Absent: it isn't. */
+  readonly publish?: PublishSpec | undefined;
 }
 
 export const MOUNT_TYPES = ['bind', 'volume', 'tmpfs', 'persistent'] as const;
@@ -132,6 +161,8 @@ export interface RetryPolicy {
 export interface RestartPolicy {
   /** After its node went down under it, by a power cut or a reboot; with or without an uplink. */
   readonly afterReboot: boolean;
+  /** After its end, or after a check that failed. Absent: never; it is replaced. */
+  readonly inPlace?: InPlaceRestarts | undefined;
 }
 
 /** Who asked for something to end, when and why. */
@@ -178,7 +209,30 @@ export interface Job {
   /** The record goes away as soon as nothing of the job holds a place any more. */
   readonly deleted: boolean;
   readonly outcome: JobOutcome | null;
+  /** Of services and system jobs; empty for a batch job. Tasks that carry another version are outdated. */
+  readonly templates: TemplateVersions;
+  /** The last version that was rolled out with success; null: none yet. */
+  readonly goodVersion: number | null;
+  /** How many deployments it has had: the number of the last one. */
+  readonly deployments: number;
+  /** Nothing of it runs until it is resumed; null: it isn't suspended. */
+  readonly suspended: Suspension | null;
 }
+
+export interface Suspension {
+  readonly atMs: number;
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** The version that a present task of the group carries. */
+export function templateVersion(job: Pick<Job, 'templates' | 'version'>, group: string): number {
+  return (Object.hasOwn(job.templates, group) ? job.templates[group] : undefined) ?? job.version;
+}
+
+/** How a version differs from the one before. */
+export const VERSION_CHANGES = ['created', 'updated', 'scaled', 'restarted', 'reverted'] as const;
+export type VersionChange = (typeof VERSION_CHANGES)[number];
 
 export interface JobVersion {
   readonly jobUid: JobUid;
@@ -186,6 +240,9 @@ export interface JobVersion {
   readonly spec: JobSpec;
   readonly createdAtMs: number;
   readonly createdBy: string;
+  readonly change: VersionChange;
+  /** As in the job's record while it was the wanted one. */
+  readonly templates: TemplateVersions;
 }
 
 /** What a field of a group demands beyond the ordinary: its own action of the caller, and the node's consent. */

@@ -39,6 +39,8 @@ export const STOP_REASON_BYTES_MAX = 200;
 /** What tells the agent to end a task. Once set it stays. */
 export interface StopMark {
   readonly atMs: number;
+  /** The polite signal comes so long after the mark. Absent: at once. */
+  readonly delayMs?: number | undefined;
   readonly graceMs: number;
   /** Shortened to {@link STOP_REASON_BYTES_MAX}: a ledger holds many of them. */
   readonly reason: string;

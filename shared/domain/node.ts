@@ -51,6 +51,8 @@ export interface GpuDevice {
 export interface Node {
   readonly id: NodeId;
   readonly hostname: string;
+  /** Where the ports of its tasks are reached, an IP address or a name; null: its agent doesn't say, and its host name has to do. */
+  readonly address: string | null;
   /** What tasks may hold: what was found, less what the operator keeps back. */
   readonly resources: Resources;
   /** Among them always `hostname`, `arch`, `os` and `node`. */

@@ -72,6 +72,8 @@ export const TASK_REASONS = [
   'accepted',
   'pulling-image',
   'started',
+  'restarted-in-place',
+  'unhealthy',
   'restarted-after-reboot',
   'exited',
   'executor-ended',
@@ -129,6 +131,36 @@ export interface LaunchedTask {
   readonly together: TaskId | null;
 }
 
+/** What the agent next to the task has found out about it, in one of its runs. */
+export interface TaskHealth {
+  readonly run: number;
+  /** Whether all checks for health pass; null: it hasn't been seen yet, or there are none. */
+  readonly healthy: boolean | null;
+  /** Whether all checks for readiness pass; true where there are none. */
+  readonly ready: boolean;
+  /** When either of the two last changed, on the node's clock. */
+  readonly sinceMs: number;
+  readonly checks: readonly CheckResult[];
+}
+
+export interface CheckResult {
+  readonly name: string;
+  /** Null: it has not been decided yet. */
+  readonly passing: boolean | null;
+  /** What the last probe said, shortened. */
+  readonly message: string;
+  readonly atMs: number;
+}
+
+/** Of a check's message, in characters. */
+export const CHECK_MESSAGE_LENGTH_MAX = 300;
+
+export interface TaskTarget {
+  readonly node: NodeId;
+  /** Only there, as the tasks of a system job; else it is one reason to choose it. */
+  readonly required: boolean;
+}
+
 export interface Task {
   readonly id: TaskId;
   readonly jobUid: JobUid;
@@ -154,6 +186,12 @@ export interface Task {
   readonly ports: Readonly<Record<string, number>>;
   readonly exitCode: number | null;
   readonly stop: StopRequest | null;
+  /** What its checks say; null: it has none, or they have said nothing yet. */
+  readonly health: TaskHealth | null;
+  /** Where it is to be placed; null: anywhere. */
+  readonly target: TaskTarget | null;
+  /** How many attempts of its slot before it have gone wrong in a row. */
+  readonly failures: number;
   /** Null: it is of a job. */
   readonly framework: LaunchedTask | null;
   /** Of a task that a framework has launched; null: it stands in a version of the job. */

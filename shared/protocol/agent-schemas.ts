@@ -7,10 +7,12 @@ import { NODE_ID_PATTERN, RESERVATION_ID_PATTERN, TASK_ID_PATTERN } from '../dom
 import { LEDGER_ENTRIES_MAX } from '../domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../domain/node.ts';
 import { STATIC_RESERVATIONS_BYTES_MAX, STATIC_RESERVATIONS_MAX } from '../domain/reservation.ts';
-import { TASK_REASONS } from '../domain/task.ts';
+import { CHECK_MESSAGE_LENGTH_MAX, TASK_REASONS } from '../domain/task.ts';
 import { utf8Length } from '../util/codec.ts';
 import {
+  HEALTH_REPORTS_MAX,
   type HeartbeatRequest,
+  IMAGE_REPORTS_MAX,
   type LogLine,
   MESSAGES_MAX,
   type MessagesRequest,
@@ -77,6 +79,7 @@ const describedNode = z
   .strictObject({
     id: nodeIdSchema,
     hostname: text(253),
+    address: text(253).nullable().default(null),
     resources: describedScalars.extend({ ports: portRanges }),
     attributes: z
       .record(z.string().min(1).max(128), text(1024))
@@ -161,6 +164,32 @@ export const taskStatusSchema = z
   })
   .meta({ id: 'TaskStatus' });
 
+const healthReportSchema = z
+  .strictObject({
+    task: taskIdSchema,
+    health: z.strictObject({
+      run: whole,
+      healthy: z.boolean().nullable(),
+      ready: z.boolean(),
+      sinceMs: timeMs,
+      checks: z
+        .array(
+          z.strictObject({
+            name: nameSchema,
+            passing: z.boolean().nullable(),
+            message: text(CHECK_MESSAGE_LENGTH_MAX),
+            atMs: timeMs,
+          }),
+        )
+        .max(20),
+    }),
+  })
+  .meta({ id: 'HealthReport' });
+
+const imageReportSchema = z
+  .strictObject({ image: text(512), state: z.enum(['ready', 'failed']), message: text(MESSAGE_LENGTH_MAX) })
+  .meta({ id: 'ImageReport' });
+
 export const statusesRequestSchema = z
   .strictObject({
     statuses: z.array(taskStatusSchema).max(STATUSES_MAX),
@@ -170,6 +199,8 @@ export const statusesRequestSchema = z
       .max(2 * STATUSES_MAX)
       .optional()
       .describe('Of those that were to be deleted: what is gone.'),
+    health: z.array(healthReportSchema).max(HEALTH_REPORTS_MAX).optional(),
+    images: z.array(imageReportSchema).max(IMAGE_REPORTS_MAX).optional(),
   })
   .meta({ id: 'StatusesRequest' });
 

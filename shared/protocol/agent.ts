@@ -18,7 +18,7 @@
 import type { TaskGroup } from '../domain/job.ts';
 import type { StopMark } from '../domain/ledger.ts';
 import type { Node } from '../domain/node.ts';
-import type { TaskReason, TaskState } from '../domain/task.ts';
+import type { TaskHealth, TaskReason, TaskState } from '../domain/task.ts';
 
 export const EPOCH_HEADER = 'Berth-Epoch';
 
@@ -75,6 +75,8 @@ export interface AssignmentResponse {
   readonly messages?: readonly MessageForTask[] | undefined;
   /** Persistent volumes that are to be deleted, once nothing uses them. Absent: none. */
   readonly removingVolumes?: readonly string[] | undefined;
+  /** Images to be had before tasks here are stopped for others that need them; `streamsVersion` tells of changes. Absent: none. */
+  readonly images?: readonly string[] | undefined;
   /** Of what the agent keeps aside: whose end somebody has asked for. */
   readonly keptAsideStops?: readonly KeptAsideStop[] | undefined;
 }
@@ -124,6 +126,8 @@ export interface AssignedTask {
   /** What the framework that launched it calls it. Absent: a job's. */
   readonly name?: string | undefined;
   readonly group: TaskGroup;
+  /** Where other tasks of its group were reached when it was placed, as `host:port` of the group's first port. Absent: none. */
+  readonly peers?: readonly string[] | undefined;
   /**
    * The agent stops the task itself when the last heartbeat that was confirmed was sent so long ago, and never starts it without a
    * session; null: the task runs on while the node is cut off.
@@ -206,6 +210,23 @@ export interface TaskStatus {
   readonly exitCode: number | null;
 }
 
+/** What a task's checks say of its present run, each time that something of it changes. */
+export interface HealthReport {
+  readonly task: string;
+  readonly health: TaskHealth;
+}
+
+/** What became of an image that was asked for. */
+export interface ImageReport {
+  readonly image: string;
+  readonly state: 'ready' | 'failed';
+  readonly message: string;
+}
+
+/** In one request, as of images. */
+export const HEALTH_REPORTS_MAX = 100;
+export const IMAGE_REPORTS_MAX = 50;
+
 export interface StatusesRequest {
   /** At most {@link STATUSES_MAX}, in the order in which they came to be. */
   readonly statuses: readonly TaskStatus[];
@@ -213,6 +234,10 @@ export interface StatusesRequest {
   readonly released: readonly string[];
   /** Of those that were to be deleted: what is gone. Absent: none. */
   readonly removedVolumes?: readonly string[] | undefined;
+  /** The latest of each task. One whose run isn't the task's present one is passed over. At most {@link HEALTH_REPORTS_MAX}. */
+  readonly health?: readonly HealthReport[] | undefined;
+  /** At most {@link IMAGE_REPORTS_MAX}. */
+  readonly images?: readonly ImageReport[] | undefined;
 }
 
 export const STATUSES_MAX = 100;

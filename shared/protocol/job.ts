@@ -3,7 +3,7 @@
  * behind it sees a complete {@link JobSpec}. Unknown fields are refused.
  */
 import { z } from 'zod';
-import { CONSTRAINT_OPERATORS } from '../domain/constraint.ts';
+import { CONSTRAINT_OPERATORS, type Constraint, isPeerOperator } from '../domain/constraint.ts';
 import { NAME_PATTERN, NAME_RULE, RESERVATION_ID_PATTERN, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import {
   GROUP_RUNTIMES,
@@ -16,8 +16,11 @@ import {
   PLACEMENTS,
   PULL_POLICIES,
 } from '../domain/job.ts';
+import { KILL_SELECTIONS } from '../domain/service.ts';
 import { GPU_NODE_POLICIES } from '../domain/settings.ts';
 import { readPattern } from '../domain/text-pattern.ts';
+import { faultsOfKind, withDefaultsOfKind } from './job-kinds.ts';
+import { backoffSchema, checkSchema, inPlaceSchema, publishSchema, spreadSchema, updateSchema } from './service.ts';
 
 export const GROUPS_MAX = 50;
 export const COUNT_MAX = 10_000;
@@ -48,31 +51,58 @@ const absolutePath = z
 
 const labelsSchema = z.record(z.string().min(1).max(128), text(4096));
 
+const constraintFields = {
+  attribute: z.string().min(1).max(128),
+  operator: z.enum(CONSTRAINT_OPERATORS),
+  value: text(1024).optional(),
+  values: z.array(text(1024)).min(1).max(100).optional(),
+};
+
+/** Of operators that may go without a value. */
+const VALUE_IS_OPTIONAL = ['cluster', 'groupBy'];
+
+/** What is wrong with a constraint as a whole. */
+function checkConstraint(constraint: Constraint, context: z.RefinementCtx): void {
+  const { operator } = constraint;
+  const takesList = operator === 'in' || operator === 'notIn';
+  const takesValue = !takesList && operator !== 'exists' && operator !== 'notExists' && operator !== 'unique';
+  const fault = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+  if (takesList && constraint.values === undefined) fault('values', `is required by the operator "${operator}"`);
+  if (!takesList && constraint.values !== undefined) fault('values', `is not used by the operator "${operator}"`);
+  if (takesValue && constraint.value === undefined && !VALUE_IS_OPTIONAL.includes(operator))
+    fault('value', `is required by the operator "${operator}"`);
+  if (!takesValue && constraint.value !== undefined) fault('value', `is not used by the operator "${operator}"`);
+  if (/^[<>]/.test(operator) && constraint.value !== undefined && !isNumber(constraint.value)) {
+    fault('value', `must be a number, since "${operator}" compares numbers`);
+  }
+  if (/^(m|notM)atches$/.test(operator) && constraint.value !== undefined) {
+    const pattern = readPattern(constraint.value);
+    if (typeof pattern === 'string') fault('value', pattern);
+  }
+  if ((operator === 'maxPer' || operator === 'groupBy') && !/^[1-9][0-9]{0,6}$/.test(constraint.value ?? '1')) {
+    fault('value', `must be a whole number from 1 for the operator "${operator}"`);
+  }
+  if (operator === 'is' && !/^[a-zA-Z0-9_/.-]*$/.test(constraint.value ?? '')) {
+    fault('value', 'may hold letters, digits and "_/.-" with the operator "is"');
+  }
+}
+
 export const constraintSchema = z
-  .strictObject({
-    attribute: z.string().min(1).max(128),
-    operator: z.enum(CONSTRAINT_OPERATORS),
-    value: text(1024).optional(),
-    values: z.array(text(1024)).min(1).max(100).optional(),
-  })
-  .superRefine((constraint, context) => {
-    const { operator } = constraint;
-    const takesList = operator === 'in' || operator === 'notIn';
-    const takesValue = !takesList && operator !== 'exists' && operator !== 'notExists';
-    const fault = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
-    if (takesList && constraint.values === undefined) fault('values', `is required by the operator "${operator}"`);
-    if (!takesList && constraint.values !== undefined) fault('values', `is not used by the operator "${operator}"`);
-    if (takesValue && constraint.value === undefined) fault('value', `is required by the operator "${operator}"`);
-    if (!takesValue && constraint.value !== undefined) fault('value', `is not used by the operator "${operator}"`);
-    if (/^[<>]/.test(operator) && constraint.value !== undefined && !isNumber(constraint.value)) {
-      fault('value', `must be a number, since "${operator}" compares numbers`);
-    }
-    if (/^(m|notM)atches$/.test(operator) && constraint.value !== undefined) {
-      const pattern = readPattern(constraint.value);
-      if (typeof pattern === 'string') fault('value', pattern);
-    }
-  })
+  .strictObject(constraintFields)
+  .superRefine(checkConstraint)
   .meta({ id: 'Constraint' });
+
+/** Where tasks are rather to be. */
+export const preferenceSchema = z
+  .strictObject({ ...constraintFields, weight: z.number().int().min(-100).max(100).default(50) })
+  .superRefine((preference, context) => {
+    checkConstraint(preference, context);
+    if (isPeerOperator(preference.operator)) {
+      const message = `"${preference.operator}" is for constraints; what is preferred of other tasks is said by \`spread\``;
+      context.addIssue({ code: 'custom', path: ['operator'], message });
+    }
+  })
+  .meta({ id: 'Preference' });
 
 function isNumber(value: string): boolean {
   return value.trim() !== '' && Number.isFinite(Number(value));
@@ -107,6 +137,11 @@ export const portSchema = z
     containerPort: portNumber.optional().describe('Where the container listens. Absent: the same as the host port.'),
     hostPort: portNumber.optional().describe('A certain port of the node. Absent: any free one.'),
     protocol: z.enum(['tcp', 'udp']).default('tcp'),
+    publish: publishSchema.optional(),
+  })
+  .refine((port) => port.publish === undefined || port.protocol === 'tcp', {
+    path: ['publish'],
+    error: 'goes with the protocol "tcp" only',
   })
   .meta({ id: 'Port' });
 
@@ -151,13 +186,14 @@ export const restartSchema = z
       .describe(
         'When its node went down under it (power cut, reboot), the task is started again there as a new run, with or without an uplink. Otherwise it has ended, and retries apply.',
       ),
+    inPlace: inPlaceSchema.optional().describe('Services and system jobs only. Absent: a task that ends is replaced.'),
   })
   .meta({ id: 'RestartPolicy' });
 
 export const groupSchema = z
   .strictObject({
     name: nameSchema.default('main'),
-    count: z.number().int().min(1).max(COUNT_MAX).default(1).describe('How many tasks.'),
+    count: z.number().int().min(0).max(COUNT_MAX).default(1).describe('How many tasks; 0 for services only.'),
     runtime: z
       .enum(GROUP_RUNTIMES)
       .default('docker')
@@ -202,6 +238,20 @@ export const groupSchema = z
       .optional()
       .describe('How long it may run before it is stopped and fails; counted anew for each run.'),
     killGraceSeconds: seconds(3600).default(10).describe('Between the polite signal and the kill.'),
+    stopSignal: z
+      .string()
+      .regex(/^SIG[A-Z0-9+-]{1,20}$/, 'must be the name of a signal, such as "SIGTERM"')
+      .optional()
+      .describe('The polite signal. Absent: SIGTERM.'),
+    stopDelaySeconds: seconds(3600)
+      .optional()
+      .describe(
+        'Between the request to end, from when on balancers and DNS leave the task out, and the polite signal.',
+      ),
+    checks: z.array(checkSchema).max(20).optional().describe('Services and system jobs only, as all that follows.'),
+    backoff: backoffSchema.optional().describe('Between the end of a task and its replacement.'),
+    prefer: z.array(preferenceSchema).max(50).optional(),
+    spread: z.array(spreadSchema).max(10).optional(),
   })
   .superRefine((group, context) => {
     for (const [index, port] of group.ports.entries()) {
@@ -270,6 +320,11 @@ function runtimeFaults(group: WrittenGroup): { readonly field: string; readonly 
   return faults;
 }
 
+const jobReference = z
+  .string()
+  .max(300)
+  .regex(/^(?:[a-z0-9/-]{1,200}:)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'must be the name of a job, or role:name');
+
 export const jobSpecSchema = z
   .strictObject({
     name: nameSchema,
@@ -295,9 +350,17 @@ export const jobSpecSchema = z
       .enum(GPU_NODE_POLICIES)
       .optional()
       .describe("In place of the cluster's setting: whether tasks that ask for no GPU may use nodes that have some."),
+    update: updateSchema.optional().describe('Services and system jobs only, as the two that follow.'),
+    dependsOn: z
+      .array(jobReference)
+      .max(50)
+      .optional()
+      .describe('Jobs of the same role, or `role:name`, that have to be up before this one is rolled out.'),
+    killSelection: z.enum(KILL_SELECTIONS).optional().describe('Which tasks go first when there are too many.'),
     groups: z.array(groupSchema).min(1).max(GROUPS_MAX),
   })
   .superRefine((job, context) => {
+    for (const { path, message } of faultsOfKind(job)) context.addIssue({ code: 'custom', path: [...path], message });
     const names = job.groups.map((group) => group.name);
     for (const [index, name] of names.entries()) {
       if (names.indexOf(name) < index) {
@@ -313,6 +376,7 @@ export const jobSpecSchema = z
       });
     }
   })
+  .transform(withDefaultsOfKind)
   .meta({ id: 'JobSpec', description: 'What a user wants to run.' });
 
 /** A job as it is written by people: everything with a default may be left out. */

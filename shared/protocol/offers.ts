@@ -58,9 +58,13 @@ const {
   retries: _retries,
   constraints: _constraints,
   resources: _resources,
+  checks: _checks,
+  backoff: _backoff,
+  prefer: _prefer,
+  spread: _spread,
   ...describing
 } = groupSchema.in.shape;
-const { priority, labels, replaceAfterSeconds, stopAfterDisconnectSeconds } = jobSpecSchema.shape;
+const { priority, labels, replaceAfterSeconds, stopAfterDisconnectSeconds } = jobSpecSchema.in.shape;
 
 const launchSchema = z
   .strictObject({

@@ -32,7 +32,15 @@ export async function largeState(): Promise<MemoryStore> {
   const lease = await store.grantLease(LEASE_SECONDS);
   const writes = [
     ...jobs.flatMap((job) => {
-      const version = { jobUid: job.uid, version: 1, spec: job.spec, createdAtMs: T0, createdBy: 'bench' };
+      const version = {
+        jobUid: job.uid,
+        version: 1,
+        spec: job.spec,
+        createdAtMs: T0,
+        createdBy: 'bench',
+        change: 'created' as const,
+        templates: {},
+      };
       const key = keys.job({ role: job.spec.role, name: job.spec.name });
       return [putRecord('jobs', key, job), putRecord('versions', keys.version(job.uid, 1), version)];
     }),

@@ -136,6 +136,7 @@ function configOf(name: string, zone: string, boot: Boot): AgentConfig {
   const node: Omit<Node, 'registeredAtMs'> = {
     id: name,
     hostname: name,
+    address: null,
     resources: {
       cpus: 4,
       memMiB: 4096,

@@ -21,6 +21,8 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
     dead: [...cluster.ledgers.keys()].filter((node) => !cluster.isAlive(node)),
     jobs: [...cluster.jobs.values()],
     tasks: [...cluster.tasks.values()],
+    deployments: [...cluster.deployments.values()],
+    imageFetches: [...cluster.nodes.keys()].flatMap((node) => [...cluster.imageFetchesOn(node)]),
     maintenance: [...cluster.maintenance.values()],
     operations: [...cluster.frameworks.keys()].flatMap((id) => [...cluster.operationsOf(id)]),
     frameworks: [...cluster.frameworks.values()],

@@ -3,6 +3,7 @@
  * matters; nothing here is clever, and nothing is shared between calls.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { type Deployment, deploymentId, type ImageFetch } from '../../shared/domain/deployment.ts';
 import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import { type TaskCoordinates, taskId } from '../../shared/domain/ids.ts';
@@ -77,6 +78,38 @@ export function aJob({ spec, ...change }: Partial<Omit<Job, 'spec'>> & { readonl
     stop: null,
     deleted: false,
     outcome: null,
+    templates: {},
+    goodVersion: null,
+    deployments: 0,
+    suspended: null,
+    ...change,
+  };
+}
+
+/** The job's last deployment, under way since {@link T0}. */
+export function aDeployment(job: Job, change: Partial<Deployment> = {}): Deployment {
+  return {
+    id: deploymentId(job.uid, job.deployments),
+    jobUid: job.uid,
+    role: job.spec.role,
+    jobName: job.spec.name,
+    cause: job.version === 1 ? 'created' : 'updated',
+    fromVersion: job.version === 1 ? null : job.version - 1,
+    toVersion: job.version,
+    fromTemplates: {},
+    state: 'running',
+    createdAtMs: T0,
+    createdBy: 'alice',
+    startedAtMs: T0,
+    progressAtMs: T0,
+    healthyMost: 0,
+    promotedAtMs: null,
+    promotedBy: null,
+    paused: null,
+    endedAtMs: null,
+    message: 'begun',
+    revertOf: null,
+    revertedBy: null,
     ...change,
   };
 }
@@ -110,6 +143,9 @@ export function aTask(job: Job, { atMs = T0, ...change }: TaskChange = {}): Task
     exitCode: null,
     run: 0,
     restarts: [],
+    health: null,
+    target: null,
+    failures: 0,
     stop: null,
     framework: null,
     template: null,
@@ -144,6 +180,7 @@ export function aNode({ id = 'edge-1', attributes, ...change }: Partial<Node> = 
   return {
     id,
     hostname: `${id}.example`,
+    address: null,
     resources: someResources(),
     attributes: { hostname: `${id}.example`, arch: 'x64', os: 'linux', node: id, ...attributes },
     consent: NO_CONSENT,
@@ -290,12 +327,14 @@ export interface ClusterLiteral {
   readonly settings?: Partial<Settings>;
   readonly incarnation?: number;
   readonly roundNumber?: number;
+  readonly deployments?: readonly Deployment[];
+  readonly imageFetches?: readonly ImageFetch[];
 }
 
 /** A cluster with its indexes. Maps are filled in the order in which the lists are given. */
 export function clusterOf(literal: ClusterLiteral): ClusterView {
   const { nodes = [], ledgers = [], epochs = {}, dead = [], jobs = [], versions = [], tasks = [] } = literal;
-  const { frameworks = [], disconnected = [], roles = [] } = literal;
+  const { frameworks = [], disconnected = [], roles = [], deployments = [] } = literal;
   const withLedger = new Set(ledgers.map((ledger) => ledger.node));
   const filled = nodes
     .filter((node) => !withLedger.has(node.id))
@@ -308,6 +347,8 @@ export function clusterOf(literal: ClusterLiteral): ClusterView {
       spec: job.spec,
       createdAtMs: job.updatedAtMs,
       createdBy: job.createdBy,
+      change: job.version === 1 ? 'created' : 'updated',
+      templates: job.templates,
     };
   });
   const byVersion = new Map(
@@ -325,6 +366,9 @@ export function clusterOf(literal: ClusterLiteral): ClusterView {
     ledgers: new Map(allLedgers.map((ledger) => [ledger.node, ledger])),
     jobs: new Map(jobs.map((job) => [job.uid, job])),
     tasks: new Map(tasks.map((task) => [task.id, task])),
+    deployments: new Map(deployments.map((deployment) => [deployment.id, deployment])),
+    deploymentsOfJob: (job) => deployments.filter(({ jobUid }) => jobUid === job),
+    imageFetchesOn: (node) => (literal.imageFetches ?? []).filter((fetch) => fetch.node === node),
     maintenance: new Map((literal.maintenance ?? []).map((window) => [window.node, window])),
     frameworks: new Map(frameworks.map((framework) => [framework.id, framework])),
     roles: new Map(roles.map((role) => [role.path, role])),

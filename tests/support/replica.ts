@@ -101,6 +101,7 @@ export function nodeOf(id: string, change: Partial<Node> = {}): Omit<Node, 'regi
   return {
     id,
     hostname: `${id}.example`,
+    address: null,
     resources: {
       cpus: 4,
       memMiB: 4096,

@@ -121,6 +121,8 @@ const CAUSES: Readonly<Record<TaskReason, readonly [Source, string | null]>> = {
   'pulling-image': ['SOURCE_EXECUTOR', null],
   started: ['SOURCE_EXECUTOR', null],
   'restarted-after-reboot': ['SOURCE_EXECUTOR', null],
+  'restarted-in-place': ['SOURCE_EXECUTOR', null],
+  unhealthy: ['SOURCE_EXECUTOR', 'REASON_TASK_HEALTH_CHECK_STATUS_UPDATED'],
   exited: ['SOURCE_EXECUTOR', null],
   'executor-ended': ['SOURCE_AGENT', 'REASON_EXECUTOR_TERMINATED'],
   'out-of-memory': ['SOURCE_AGENT', 'REASON_CONTAINER_LIMITATION_MEMORY'],

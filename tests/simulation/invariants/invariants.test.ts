@@ -49,6 +49,8 @@ function snapshotOf({ ledgers = [], tasks = [], jobs = [job], node = NODE, maint
       spec: job.spec,
       createdAtMs: 0,
       createdBy: 'alice',
+      change: 'created' as const,
+      templates: {},
     }),
   ];
   const keyValues = writes.flatMap((write) =>
@@ -254,7 +256,15 @@ describe('places', () => {
 
 describe('versions', () => {
   const spec = { ...job.spec, labels: { [KEY_LABEL]: 'key-1' } };
-  const version = { jobUid: job.uid, version: 2, spec, createdAtMs: 0, createdBy: 'alice' };
+  const version = {
+    jobUid: job.uid,
+    version: 2,
+    spec,
+    createdAtMs: 0,
+    createdBy: 'alice',
+    change: 'created' as const,
+    templates: {},
+  };
 
   function found(before: typeof version | null, past: Past): number[] {
     const key = keys.version(job.uid, 2);

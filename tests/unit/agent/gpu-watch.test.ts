@@ -14,6 +14,7 @@ function worldWithGpus() {
   const node = {
     id: 'node-1',
     hostname: 'host-1',
+    address: null,
     resources: { ...NO_RESOURCES, gpus: 2 },
     attributes: {},
     consent: NO_CONSENT,

@@ -203,6 +203,7 @@ const defaultConfig: Omit<AgentConfig, 'boot'> = {
   node: {
     id: 'node-1',
     hostname: 'host-1',
+    address: null,
     resources: NO_RESOURCES,
     attributes: {},
     consent: NO_CONSENT,

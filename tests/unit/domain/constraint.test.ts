@@ -59,6 +59,21 @@ const CASES: readonly (readonly [string, ConstraintOperator, string | readonly s
   ['absent', '>=', '0', false],
   ['cores', '>', 'few', false],
   ['cores', '>', '', false],
+  ['cores', 'is', '16.0', true],
+  ['cores', 'is', '16.0004', true],
+  ['cores', 'is', '16.001', false],
+  ['text', 'is', 'many', true],
+  ['text', 'is', 'few', false],
+  ['absent', 'is', '', false],
+  ['zone', 'unique', undefined, true],
+  ['absent', 'unique', undefined, false],
+  ['zone', 'cluster', undefined, true],
+  ['zone', 'cluster', 'a', true],
+  ['zone', 'cluster', 'b', false],
+  ['zone', 'maxPer', '1', true],
+  ['absent', 'maxPer', '1', false],
+  ['zone', 'groupBy', undefined, true],
+  ['absent', 'groupBy', '2', false],
 ];
 
 function constraintOf(attribute: string, operator: ConstraintOperator, operand: (typeof CASES)[number][2]): Constraint {

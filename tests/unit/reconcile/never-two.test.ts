@@ -68,7 +68,14 @@ describe('a task of an unreachable node that must not run twice at a time', () =
 
   it('waits for its node whatever the job says by now, since the node goes by the version', () => {
     const [job] = fenced.jobs ?? [];
-    const version = { jobUid: job?.uid ?? '', version: 1, createdAtMs: T0, createdBy: 'alice' };
+    const version = {
+      jobUid: job?.uid ?? '',
+      version: 1,
+      createdAtMs: T0,
+      createdBy: 'alice',
+      change: 'created' as const,
+      templates: {},
+    };
     const versions: JobVersion[] = [{ ...version, spec: aSpec({ stopAfterDisconnectSeconds: 20 }) }];
     const jobs = [aJob({ version: 2, spec: { replaceAfterSeconds: 0 } })];
     const literal = { ...fenced, jobs, versions };
@@ -139,7 +146,14 @@ describe('a new version of a job', () => {
   function twoVersions({ before, now, old, count = 1 }: Omit<Case, 'name' | 'isMade'> & { readonly count?: number }) {
     const spec = { groups: [aGroup({ count })] };
     const job: Job = aJob({ version: 2, spec: { ...spec, stopAfterDisconnectSeconds: now } });
-    const version = { jobUid: job.uid, version: 1, createdAtMs: T0, createdBy: 'alice' };
+    const version = {
+      jobUid: job.uid,
+      version: 1,
+      createdAtMs: T0,
+      createdBy: 'alice',
+      change: 'created' as const,
+      templates: {},
+    };
     const versions = [{ ...version, spec: aSpec({ ...spec, stopAfterDisconnectSeconds: before }) }];
     const task: Task = aTask(job, { jobVersion: 1, state: old.state, node: 'edge-1' });
     const entries = old.holdsPlace ? [anEntry(job, task, { disowned: old.state === 'lost' })] : [];

@@ -112,7 +112,14 @@ describe('tasks of an unreachable node', () => {
   it('count by what the job says now, else by its version, else by the default', () => {
     const [job, task] = runningJob('one', 10);
     const wakeAt = (change: ClusterLiteral) => plan(away([[job, task]], change), T0).wakeAtMs;
-    const version = { jobUid: job.uid, version: 1, createdAtMs: T0, createdBy: 'alice' };
+    const version = {
+      jobUid: job.uid,
+      version: 1,
+      createdAtMs: T0,
+      createdBy: 'alice',
+      change: 'created' as const,
+      templates: {},
+    };
     const versions = [{ ...version, spec: aSpec({ name: 'one', replaceAfterSeconds: 20 }) }];
     expect(wakeAt({ jobs: [{ ...job, version: 2 }], versions })).toBe(T0 + 10_000);
     expect(wakeAt({ jobs: [], versions })).toBe(T0 + 20_000);

@@ -56,7 +56,15 @@ function clusterWith(all: readonly { job: Job; task: Task }[], more: ClusterLite
 }
 
 function versionOf(job: Job, version: number): JobVersion {
-  return { jobUid: job.uid, version, spec: job.spec, createdAtMs: T0, createdBy: 'alice' };
+  return {
+    jobUid: job.uid,
+    version,
+    spec: job.spec,
+    createdAtMs: T0,
+    createdBy: 'alice',
+    change: 'created' as const,
+    templates: {},
+  };
 }
 
 describe('a job that has ended', () => {

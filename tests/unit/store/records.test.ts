@@ -7,9 +7,11 @@ import { SAMPLES } from './samples.ts';
 
 /** Members that an earlier version of Berth didn't write; they have a default instead. */
 const LATER: Partial<Record<RecordKind, readonly string[]>> = {
-  nodes: ['gpus', 'reservations'],
+  jobs: ['templates', 'goodVersion', 'deployments', 'suspended'],
+  versions: ['change', 'templates'],
+  nodes: ['address', 'gpus', 'reservations'],
   ledger: ['offers', 'filters', 'reservations', 'volumes'],
-  tasks: ['framework', 'template'],
+  tasks: ['health', 'target', 'failures', 'framework', 'template'],
   frameworks: ['nodeConstraints', 'annotations'],
 };
 

@@ -3,7 +3,18 @@ import type { RecordKind } from '../../../control-plane/store/keys.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import type { RecordOf } from '../../../control-plane/store/records.ts';
 import { DEFAULT_SETTINGS } from '../../../shared/domain/settings.ts';
-import { aFramework, aGroup, aJob, aLedger, aNode, anEntry, aRole, aTask, T0 } from '../../support/builders.ts';
+import {
+  aDeployment,
+  aFramework,
+  aGroup,
+  aJob,
+  aLedger,
+  aNode,
+  anEntry,
+  aRole,
+  aTask,
+  T0,
+} from '../../support/builders.ts';
 
 const job = aJob({
   spec: {
@@ -48,9 +59,32 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
   jobs: { key: keys.job(job.spec), value: job },
   versions: {
     key: keys.version(job.uid, 1),
-    value: { jobUid: job.uid, version: 1, spec: job.spec, createdAtMs: T0, createdBy: 'alice' },
+    value: {
+      jobUid: job.uid,
+      version: 1,
+      spec: job.spec,
+      createdAtMs: T0,
+      createdBy: 'alice',
+      change: 'created' as const,
+      templates: {},
+    },
   },
   tasks: { key: keys.task(task.id), value: { ...task, exitCode: 137, stop: job.stop } },
+  deployments: {
+    key: keys.deployment(`${job.uid}-d1`),
+    value: aDeployment({ ...job, deployments: 1 }, { fromTemplates: { main: 1 } }),
+  },
+  fetches: {
+    key: keys.imageFetch('edge-1', 'busybox:1.36'),
+    value: {
+      node: 'edge-1',
+      image: 'busybox:1.36',
+      deployment: `${job.uid}-d1`,
+      state: 'wanted',
+      message: '',
+      atMs: T0,
+    },
+  },
   maintenance: {
     key: keys.maintenance('edge-1'),
     value: {

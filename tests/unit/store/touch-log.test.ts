@@ -74,7 +74,15 @@ describe('a snapshot', () => {
     const tasks = [task, ...others].map((one) => put(putRecord('tasks', keys.task(one.id), one)));
     snapshot.apply({ revision: 2, events: tasks });
     const { mark } = snapshot.touched;
-    const version = { jobUid: job.uid, version: 1, spec: job.spec, createdAtMs: 0, createdBy: 'alice' };
+    const version = {
+      jobUid: job.uid,
+      version: 1,
+      spec: job.spec,
+      createdAtMs: 0,
+      createdBy: 'alice',
+      change: 'created' as const,
+      templates: {},
+    };
     const key = keys.version(job.uid, 1);
     snapshot.apply({ revision: 3, events: [put(putRecord('versions', key, version))] });
     expect(snapshot.touched.since(mark)).toEqual({ nodes: new Set(), tasks: new Set(['t1']) });

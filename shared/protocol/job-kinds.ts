@@ -1,0 +1,118 @@
+/** What goes with which kind of job: what is refused, and what is filled in. Pure. */
+import type { GroupSpec, JobSpec } from '../domain/job.ts';
+import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting } from '../domain/service.ts';
+
+export interface FieldFault {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** A job of which what the kind decides may still be left out. */
+type WrittenJob = Pick<JobSpec, 'kind' | 'update' | 'dependsOn' | 'killSelection'> & {
+  readonly groups: readonly WrittenGroup[];
+};
+type WrittenGroup = Pick<
+  GroupSpec,
+  | 'count'
+  | 'ports'
+  | 'network'
+  | 'runtime'
+  | 'retries'
+  | 'restart'
+  | 'timeoutSeconds'
+  | 'checks'
+  | 'backoff'
+  | 'prefer'
+  | 'spread'
+>;
+
+const LASTING_ONLY = 'is for services and system jobs; leave it out, or set the kind to "service"';
+
+/** What of the job doesn't go with its kind, and what of its groups can never work. */
+export function faultsOfKind(job: WrittenJob): FieldFault[] {
+  const faults = isLasting(job.kind) ? [] : jobFaultsOfBatch(job);
+  return faults.concat(
+    job.groups.flatMap((group, index) =>
+      groupFaults(job, group).map(({ path, message }) => ({ path: ['groups', index, ...path], message })),
+    ),
+  );
+}
+
+function jobFaultsOfBatch(job: WrittenJob): FieldFault[] {
+  return (['update', 'dependsOn', 'killSelection'] as const).flatMap((field) =>
+    job[field] === undefined ? [] : [{ path: [field], message: LASTING_ONLY }],
+  );
+}
+
+function groupFaults({ kind }: WrittenJob, group: WrittenGroup): FieldFault[] {
+  return isLasting(kind) ? [...lastingFaults(kind, group), ...checkFaults(group)] : batchFaults(group);
+}
+
+function batchFaults(group: WrittenGroup): FieldFault[] {
+  const faults: FieldFault[] = (['checks', 'backoff', 'prefer', 'spread'] as const).flatMap((field) =>
+    group[field] === undefined ? [] : [{ path: [field], message: LASTING_ONLY }],
+  );
+  if (group.restart.inPlace !== undefined) faults.push({ path: ['restart', 'inPlace'], message: LASTING_ONLY });
+  if (group.count === 0) faults.push({ path: ['count'], message: 'must be at least 1 for a batch job' });
+  for (const [index, { publish }] of group.ports.entries()) {
+    if (publish !== undefined) faults.push({ path: ['ports', index, 'publish'], message: LASTING_ONLY });
+  }
+  return faults;
+}
+
+function lastingFaults(kind: JobSpec['kind'], group: WrittenGroup): FieldFault[] {
+  const faults: FieldFault[] = [];
+  if (group.retries.max > 0) {
+    const message = `is for batch jobs; tasks of a ${kind} job are replaced for as long as it stands, at the pace of \`backoff\``;
+    faults.push({ path: ['retries', 'max'], message });
+  }
+  if (group.timeoutSeconds !== undefined) {
+    faults.push({ path: ['timeoutSeconds'], message: `is for batch jobs; tasks of a ${kind} job run for ever` });
+  }
+  if (kind === 'system' && group.count !== 1) {
+    faults.push({
+      path: ['count'],
+      message: 'must be 1 or left out for a system job: each node has one task of the group',
+    });
+  }
+  return faults;
+}
+
+function checkFaults(group: WrittenGroup): FieldFault[] {
+  const checks = group.checks ?? [];
+  return checks.flatMap((check, index) => {
+    const at = (field: string, message: string): FieldFault => ({ path: ['checks', index, field], message });
+    const faults: FieldFault[] = [];
+    if (checks.slice(0, index).some(({ name }) => name === check.name))
+      faults.push(at('name', `"${check.name}" is used twice`));
+    if (check.port !== undefined) faults.push(...portFaults(group, check.port).map((message) => at('port', message)));
+    return faults;
+  });
+}
+
+function portFaults(group: WrittenGroup, name: string): string[] {
+  const port = group.ports.find((candidate) => candidate.name === name);
+  const names = group.ports.map((candidate) => `"${candidate.name}"`).join(', ');
+  if (port === undefined) {
+    return [`the group has no port "${name}"; ${names === '' ? 'it has no ports' : `it has ${names}`}`];
+  }
+  return port.protocol === 'tcp' ? [] : [`port "${name}" is ${port.protocol}; a check needs one that is tcp`];
+}
+
+/** The job with everything filled in that its kind has and a writer may leave out. */
+export function withDefaultsOfKind<T extends WrittenJob>(job: T): T {
+  if (!isLasting(job.kind)) return job;
+  return {
+    ...job,
+    update: job.update ?? DEFAULT_UPDATE,
+    dependsOn: job.dependsOn ?? [],
+    killSelection: job.killSelection ?? 'youngest-first',
+    groups: job.groups.map((group) => ({
+      ...group,
+      checks: group.checks ?? [],
+      backoff: group.backoff ?? DEFAULT_BACKOFF,
+      prefer: group.prefer ?? [],
+      spread: group.spread ?? [],
+    })),
+  };
+}
