@@ -54,6 +54,8 @@ export interface ChangeOf<K extends MirroredKind> {
 
 export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
 
+type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'streams';
+
 export class Snapshot implements ClusterView {
   readonly touched = new SnapshotTouches();
   readonly #kept = new Map<string, Kept>();
@@ -370,10 +372,6 @@ export class Snapshot implements ClusterView {
         this.#tasks.change(change);
         this.touched.task(change.id);
         return;
-      case 'deployments':
-      case 'fetches':
-        this.#indexRollout(change);
-        return;
       case 'maintenance':
         setOrDelete(this.#maintenance, change.id, change.after);
         this.touched.node(change.id);
@@ -393,19 +391,16 @@ export class Snapshot implements ClusterView {
       case 'replicas':
         setOrDelete(this.#replicas, change.id, change.after);
         return;
+      case 'deployments':
+      case 'fetches':
       case 'messages':
       case 'operations':
       case 'streams':
-        this.#indexSaid(change);
+        this.#indexOther(change);
         return;
       default:
         unreachable(change);
     }
-  }
-
-  #indexRollout(change: ChangeOf<'deployments'> | ChangeOf<'fetches'>): void {
-    if (change.kind === 'deployments') this.#indexDeployment(change);
-    else this.#indexFetch(change);
   }
 
   #indexDeployment({ id, before, after }: ChangeOf<'deployments'>): void {
@@ -419,9 +414,11 @@ export class Snapshot implements ClusterView {
     if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
-  /** What somebody is still to hear of. */
-  #indexSaid(change: ChangeOf<'messages'> | ChangeOf<'operations'> | ChangeOf<'streams'>): void {
-    if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
+  /** Rollouts, and what somebody is still to hear of. */
+  #indexOther(change: Change & { readonly kind: OtherKind }): void {
+    if (change.kind === 'deployments') this.#indexDeployment(change);
+    else if (change.kind === 'fetches') this.#indexFetch(change);
+    else if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
     else if (change.kind === 'streams') setOrDelete(this.#streams, change.id, change.after);
     else this.#indexOperation(change);
   }
