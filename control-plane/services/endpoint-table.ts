@@ -84,9 +84,18 @@ function stepsBetween(before: readonly EndpointView[], after: readonly EndpointV
   const gone = before.filter(({ id }) => after.every((one) => one.id !== id));
   const put = after.flatMap((one) => {
     const was = before.find(({ id }) => id === one.id) ?? null;
-    return was !== null && canonicalJson(was) === canonicalJson(one) ? [] : [{ before: was, after: one }];
+    return was !== null && isSame(was, one) ? [] : [{ before: was, after: one }];
   });
   return [...gone.map((one) => ({ before: one, after: null })), ...put];
+}
+
+/** Most is text and numbers, and most of the time the first that differs is the state. */
+function isSame(a: EndpointView, b: EndpointView): boolean {
+  const { publish, labels, ...rest } = a;
+  return (
+    Object.entries(rest).every(([name, value]) => b[name as keyof EndpointView] === value) &&
+    canonicalJson([publish, labels]) === canonicalJson([b.publish, b.labels])
+  );
 }
 
 /** Tasks whose endpoints may be others after these changes; also those that never had any. */

@@ -1,4 +1,5 @@
 /** A service whose tasks run, as records in a store: what readers of endpoints are tested against. */
+import type { ServiceContext } from '../../control-plane/services/context.ts';
 import { keys } from '../../control-plane/store/keys.ts';
 import { putRecord } from '../../control-plane/store/records.ts';
 import type { Deployment } from '../../shared/domain/deployment.ts';
@@ -6,7 +7,7 @@ import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import type { Task, TaskHealth } from '../../shared/domain/task.ts';
 import { aGroup, aJob, aNode, aTask, T0 } from './builders.ts';
-import { caughtUp, type TestReplica } from './replica.ts';
+import { caughtUp } from './replica.ts';
 
 /** A service `web` with the port `http`, that is checked for health and readiness. */
 export function aService(change: Partial<Job> & { readonly name?: string; readonly role?: string } = {}): Job {
@@ -56,10 +57,10 @@ export function versionOf(job: Job, change: Partial<JobVersion> = {}): JobVersio
 
 /** Puts nodes whose agents are heard of, and what runs there. */
 export class Served {
-  readonly #replica: TestReplica;
+  readonly #ctx: ServiceContext;
 
-  constructor(replica: TestReplica) {
-    this.#replica = replica;
+  constructor(ctx: ServiceContext) {
+    this.#ctx = ctx;
   }
 
   async nodes(...nodes: readonly (Partial<Node> & { readonly id: string })[]): Promise<void> {
@@ -97,10 +98,9 @@ export class Served {
     return this.#write([putRecord('deployments', keys.deployment(deployment.id), deployment)]);
   }
 
-  async #write(writes: Parameters<TestReplica['ctx']['store']['transact']>[0]['writes']): Promise<void> {
-    const { ctx } = this.#replica;
-    const outcome = await ctx.store.transact({ compares: [], writes });
+  async #write(writes: Parameters<ServiceContext['store']['transact']>[0]['writes']): Promise<void> {
+    const outcome = await this.#ctx.store.transact({ compares: [], writes });
     if (!outcome.committed) throw new Error('the records could not be put');
-    await caughtUp(ctx);
+    await caughtUp(this.#ctx);
   }
 }

@@ -20,7 +20,7 @@ const STOP = { atMs: T0, by: 'alice', reason: 'enough' };
 beforeEach(async () => {
   over = new AbortController();
   berth = await startApi();
-  served = new Served(berth.replica);
+  served = new Served(berth.replica.ctx);
   await served.nodes({ id: 'edge-1' });
   await served.job(WEB, [aServer(WEB), aServer(WEB, { index: 1, health: null })]);
   await served.job(SHOP, [aServer(SHOP)]);
@@ -151,7 +151,7 @@ describe('the watch', () => {
     if (first.type !== 'list') throw new Error('a list comes first');
     current = other;
     berth.stop();
-    served = new Served(other.replica);
+    served = new Served(other.replica.ctx);
     await served.tasks(aServer(WEB, { health: SICK }));
     await served.forget(aServer(SHOP));
     let seen = first.list;
