@@ -251,6 +251,10 @@ function running(facts: Facts, local: LocalTask, container: Container): Verdict 
   if (isUnassigned(facts, local)) {
     return step(stop(facts, container, { graceMs: local.graceMs, cause: 'unassigned', message: UNASSIGNED }));
   }
+  if (local.unhealthy !== null) {
+    const { message } = local.unhealthy;
+    return step(stop(facts, container, { graceMs: local.graceMs, cause: 'unhealthy', message }));
+  }
   return sooner(cutOff(facts, local, container), lasting(facts, local, container));
 }
 

@@ -52,6 +52,7 @@ function stoppedEnding(cause: StopCause, message: string, { exitCode }: Pick<Con
   switch (cause) {
     case 'timed-out':
     case 'disconnected':
+    case 'unhealthy':
       return ending('failed', cause, message, exitCode);
     case 'unguarded':
       return ending('error', 'refused-by-node', message, exitCode);

@@ -22,9 +22,17 @@ export function momentAt(wallMs: number, now: Moment): Moment {
 
 /**
  * `unassigned`: the task's ledger entry is gone while something of it runs. `disconnected`: the node has been cut off for longer than
- * the task may run on. `unguarded`: it must not run on while the node is cut off, and nothing here could see to that.
+ * the task may run on. `unguarded`: it must not run on while the node is cut off, and nothing here could see to that. `unhealthy`: a
+ * check has found that it doesn't work.
  */
-export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned' | 'disconnected' | 'unguarded';
+export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned' | 'disconnected' | 'unguarded' | 'unhealthy';
+
+/** What is to become of a task that doesn't work: another run of it here, or another task in its place. */
+export interface Unhealthy {
+  readonly reaction: 'restart' | 'replace';
+  /** A sentence that names the check, and says what it found. */
+  readonly message: string;
+}
 
 /** The machine's present life. */
 export interface Boot {
@@ -69,6 +77,8 @@ export interface LocalTask {
   /** It may run for so long after the last contact with the control plane; null: for ever. */
   readonly stopAfterMs: number | null;
   readonly startedAt: Moment | null;
+  /** A check of the present run has failed, and something is to be done about it; null: not that anybody knows. */
+  readonly unhealthy: Unhealthy | null;
   readonly stop: LocalStop | null;
   readonly endedAt: Moment | null;
   /** The last status that was made for it. */

@@ -13,7 +13,7 @@ import type {
   TaskStatus,
 } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import { type LocalTask, type Moment, momentAt, ORPHAN_GRACE_MS, type StopCause } from './model.ts';
+import { type LocalTask, type Moment, momentAt, ORPHAN_GRACE_MS, type StopCause, type Unhealthy } from './model.ts';
 
 /** Times are wall-clock milliseconds. */
 export type JournalRecord =
@@ -41,6 +41,8 @@ export type JournalRecord =
   | { readonly kind: 'run'; readonly task: TaskId; readonly run: number }
   /** Its present run has lasted. */
   | { readonly kind: 'lasted'; readonly task: TaskId }
+  /** A check has found that its present run doesn't work. */
+  | ({ readonly kind: 'unhealthy'; readonly task: TaskId; readonly run: number } & Unhealthy)
   /** A status was made and waits to be answered. `running` and the terminal ones also say where the task stands. */
   | { readonly kind: 'status'; readonly status: TaskStatus }
   | { readonly kind: 'answered'; readonly task: TaskId; readonly state: TaskStatus['state'] }
@@ -62,9 +64,11 @@ export type JournalRecord =
   | { readonly kind: 'task'; readonly task: CompactTask };
 
 /** A {@link LocalTask} with its moments reduced to wall-clock times, and its template to a key. */
-export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt' | 'origin' | 'stopAfterMs'> & {
+export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt' | 'origin' | 'stopAfterMs' | 'unhealthy'> & {
   /** Absent in journals from before there was such a thing. */
   readonly stopAfterMs?: number | null;
+  /** The same. */
+  readonly unhealthy?: Unhealthy | null;
   readonly origin: AssignedTaskBody | null;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
@@ -200,6 +204,10 @@ function changed(task: LocalTask, record: TaskChange, templates: Templates, now:
       return withRun(task, record.run);
     case 'lasted':
       return { ...task, restarts: 0 };
+    case 'unhealthy': {
+      const { run, reaction, message } = record;
+      return run === task.run ? { ...task, unhealthy: { reaction, message } } : task;
+    }
     case 'stopping': {
       const { graceMs, cause, message } = record;
       return { ...task, stop: { since: momentAt(record.atMs, now), graceMs, cause, message } };
@@ -243,6 +251,7 @@ function unseen(id: TaskId): LocalTask {
     graceMs: ORPHAN_GRACE_MS,
     stopAfterMs: null,
     startedAt: null,
+    unhealthy: null,
     stop: null,
     endedAt: null,
     status: null,
@@ -268,7 +277,8 @@ function withLaunch(task: LocalTask, isSent: boolean, boot: string | null): Loca
 
 function withRun(task: LocalTask, run: number): LocalTask {
   if (task.phase === 'ended' || run <= task.run) return task;
-  return { ...task, phase: 'starting', run, restarts: task.restarts + 1, boot: null, startedAt: null, stop: null };
+  const anew = { boot: null, startedAt: null, unhealthy: null, stop: null };
+  return { ...task, ...anew, phase: 'starting', run, restarts: task.restarts + 1 };
 }
 
 function withoutAnswered(task: LocalTask, state: TaskStatus['state']): LocalTask {
@@ -294,11 +304,12 @@ function compact(task: LocalTask): CompactTask {
 
 /** A journal of an older agent leaves members out. */
 function expand(task: CompactTask, templates: Templates, now: Moment): LocalTask {
-  const { startedAtMs, endedAtMs, stop, origin, stopAfterMs = null, ...rest } = task;
+  const { startedAtMs, endedAtMs, stop, origin, stopAfterMs = null, unhealthy = null, ...rest } = task;
   return {
     ...unseen(task.id),
     ...rest,
     stopAfterMs,
+    unhealthy,
     origin: resolved(origin ?? null, templates),
     startedAt: startedAtMs === null ? null : momentAt(startedAtMs, now),
     endedAt: endedAtMs === null ? null : momentAt(endedAtMs, now),

@@ -3,7 +3,13 @@
  * waits is on record in the journal, so that neither a crash nor a lost uplink loses any of it. A batch that can never be taken is
  * sent again in halves until the one that spoils it is found; that one is dropped, and the others get through.
  */
-import { STATUSES_MAX, type StatusesRequest, type TaskStatus } from '../../shared/protocol/agent.ts';
+import {
+  HEALTH_REPORTS_MAX,
+  type HealthReport,
+  STATUSES_MAX,
+  type StatusesRequest,
+  type TaskStatus,
+} from '../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Book } from './book.ts';
 import { ControlPlaneFault, type Log } from './contracts.ts';
@@ -25,6 +31,8 @@ export class Reporter {
   readonly #statuses: TaskStatus[] = [];
   readonly #released: string[] = [];
   readonly #removedVolumes: string[] = [];
+  /** The latest of each task. */
+  readonly #health = new Map<string, HealthReport>();
   /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
   #answered: Set<string> | null = null;
   #wake: (() => void) | null = null;
@@ -60,6 +68,12 @@ export class Reporter {
     this.#wake?.();
   }
 
+  /** On no record: what is found after a crash is told anew. In place of what waits to be told of the same task. */
+  addHealth(report: HealthReport): void {
+    this.#health.set(report.task, report);
+    this.#wake?.();
+  }
+
   /**
    * The tasks that the control plane has been told of since the session began: an assignment that was on its way meanwhile
    * may not show it. To be asked once in a session.
@@ -74,7 +88,7 @@ export class Reporter {
   async run(calls: SessionCalls): Promise<void> {
     this.#answered = new Set();
     while (!calls.signal.aborted) {
-      if (this.#statuses.length + this.#released.length + this.#removedVolumes.length === 0) {
+      if (!this.#hasSomething()) {
         await this.#something(calls.signal);
         await sleep(this.#parts.clock, COALESCE_MS, calls.signal);
         continue;
@@ -83,20 +97,27 @@ export class Reporter {
     }
   }
 
+  #hasSomething(): boolean {
+    return this.#statuses.length + this.#released.length + this.#removedVolumes.length + this.#health.size > 0;
+  }
+
   async #sendOnce(calls: SessionCalls): Promise<void> {
     const statuses = this.#statuses.slice(0, Math.min(STATUSES_MAX, this.#batchMax));
     const released = this.#released.slice(0, Math.min(STATUSES_MAX, this.#batchMax - statuses.length));
     const volumes = this.#removedVolumes.slice(0, this.#batchMax - statuses.length - released.length);
+    const others = statuses.length + released.length + volumes.length;
+    const health = [...this.#health.values()].slice(0, Math.min(HEALTH_REPORTS_MAX, this.#batchMax - others));
     const request: StatusesRequest = {
       statuses,
       released,
       ...(volumes.length > 0 && { removedVolumes: volumes }),
+      ...(health.length > 0 && { health }),
     };
     const answer = await calls.untilAnswered((controlPlane, epoch, signal) =>
       controlPlane.statuses(epoch, request, signal).catch(orInvalid),
     );
     if (answer === null) return;
-    const size = statuses.length + released.length + volumes.length;
+    const size = others + health.length;
     if (answer instanceof ControlPlaneFault && size > 1) {
       this.#batchMax = Math.ceil(size / 2);
       return;
@@ -107,7 +128,7 @@ export class Reporter {
     calls.onAnswered();
   }
 
-  #settle({ statuses, released, removedVolumes = [] }: StatusesRequest): void {
+  #settle({ statuses, released, removedVolumes = [], health = [] }: StatusesRequest): void {
     const { book } = this.#parts;
     for (const { task, state } of statuses) book.write({ kind: 'answered', task, state });
     for (const task of released) book.write({ kind: 'release', task, answered: true });
@@ -116,11 +137,14 @@ export class Reporter {
     this.#statuses.splice(0, statuses.length);
     this.#released.splice(0, released.length);
     this.#removedVolumes.splice(0, removedVolumes.length);
+    // What was found meanwhile is still to be told.
+    for (const report of health) if (this.#health.get(report.task) === report) this.#health.delete(report.task);
   }
 
-  #tellDropped({ statuses, released }: StatusesRequest, { message }: ControlPlaneFault): void {
+  #tellDropped({ statuses, released, health = [] }: StatusesRequest, { message }: ControlPlaneFault): void {
     const [status] = statuses;
-    const what = status === undefined ? { task: released[0] ?? null } : { task: status.task, state: status.state };
+    const other = released[0] ?? health[0]?.task ?? null;
+    const what = status === undefined ? { task: other } : { task: status.task, state: status.state };
     this.#parts.log.error('dropped a report that will never be taken', { ...what, cause: message });
   }
 

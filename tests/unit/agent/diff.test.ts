@@ -28,6 +28,7 @@ function aLocal(change: Partial<LocalTask> = {}): LocalTask {
     graceMs: 5000,
     stopAfterMs: null,
     startedAt: moment(NOW - 1000),
+    unhealthy: null,
     stop: null,
     endedAt: null,
     status: null,
