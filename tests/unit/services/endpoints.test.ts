@@ -15,12 +15,15 @@ function states(task: Task, literal: ClusterLiteral = {}, job: Job = aService())
   return endpointsOf(cluster, task).map(({ state }) => state);
 }
 
+const AGAIN = { run: 1, atMs: T0, reason: 'restarted-in-place', message: 'again' } as const;
+
 describe('the state of an endpoint', () => {
   it.each<[string, Partial<Task>, string]>([
     ['runs and passes both', {}, 'ready'],
     ['is not running yet', { state: 'staging', health: null }, 'starting'],
     ['has said nothing of its health', { health: null }, 'starting'],
-    ['has been well in an earlier run', { run: 1 }, 'starting'],
+    ['has been well in an earlier run', { run: 1, restarts: [AGAIN] }, 'starting'],
+    ['has ended and waits for its next run', { run: 1 }, 'unhealthy'],
     ['has not been seen to be well', { health: { ...WELL, healthy: null } }, 'starting'],
     ['fails its check for health', { health: { ...WELL, healthy: false } }, 'unhealthy'],
     [
