@@ -17,6 +17,7 @@ import { checkQuery } from '../input/query.ts';
 export type Method = 'get' | 'post' | 'put' | 'delete';
 export type Tag =
   | 'Jobs'
+  | 'Deployments'
   | 'Tasks'
   | 'Nodes'
   | 'Roles'
