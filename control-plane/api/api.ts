@@ -18,9 +18,11 @@ import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/header
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
+import { deploymentEndpoints } from './routes/deployments.ts';
 import { endpointEndpoints } from './routes/endpoints.ts';
 import { eventEndpoints } from './routes/events.ts';
 import { frameworkEndpoints } from './routes/frameworks.ts';
+import { jobChangeEndpoints } from './routes/job-changes.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { maintenanceEndpoints } from './routes/maintenance.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
@@ -68,6 +70,8 @@ function partsOf(options: ApiOptions): ApiParts {
 function endpointsOf(parts: ApiParts): readonly Endpoint[] {
   return [
     ...jobEndpoints(parts),
+    ...jobChangeEndpoints(parts),
+    ...deploymentEndpoints(parts),
     ...taskEndpoints(parts),
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),

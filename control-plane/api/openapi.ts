@@ -61,6 +61,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
     security: [{ token: [] }],
     tags: [
       { name: 'Jobs', description: 'What somebody wants to run.' },
+      { name: 'Deployments', description: 'How services get from one version to the next.' },
       { name: 'Tasks', description: 'Single containers of jobs.' },
       { name: 'Endpoints', description: 'Where tasks of services are reached.' },
       { name: 'Nodes', description: 'Machines.' },

@@ -1,5 +1,6 @@
 /** How records look to those who ask: pure translation from the domain to what `shared/protocol/views.ts` describes. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { type Deployment, isOver } from '../../shared/domain/deployment.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import {
@@ -12,6 +13,7 @@ import {
 import type { MaintenanceTime, MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
+import { isLasting } from '../../shared/domain/service.ts';
 import {
   createdAtMs,
   enteredAtMs,
@@ -33,15 +35,19 @@ import type {
   TaskView,
 } from '../../shared/protocol/views.ts';
 import { present } from '../../shared/util/assert.ts';
+import {
+  deploymentMark,
+  groupsHealth,
+  isOutdated,
+  lastingState,
+  latestDeployment,
+  type StateFacts,
+  totalHealth,
+} from './service-views.ts';
 import { slotWaits } from './slot-waits.ts';
+import { optionalTime, timeView } from './times.ts';
 
-export function timeView(atMs: number): string {
-  return new Date(atMs).toISOString();
-}
-
-export function optionalTime(atMs: number | null): string | null {
-  return atMs === null ? null : timeView(atMs);
-}
+export { optionalTime, timeView };
 
 export function maintenanceTimeView({
   startsAtMs,
@@ -69,13 +75,22 @@ export function liveCount(counts: TaskCounts): number {
   return TASK_STATES.reduce((sum, state) => sum + (isTerminal(state) ? 0 : counts[state]), 0);
 }
 
-/** The tasks of the version that is wanted now. */
+/** The tasks that are made from what is wanted now. */
 function currentTasks(cluster: ClusterView, job: Job): Task[] {
-  return [...cluster.tasksOfJob(job.uid)].filter((task) => task.jobVersion === job.version);
+  return [...cluster.tasksOfJob(job.uid)].filter((task) => !isOutdated(job, task));
 }
 
-export function jobSummary(cluster: ClusterView, job: Job, waiting: readonly SlotWaitView[] = []): JobSummary {
+/** As things will be once what is answered has been committed; what is left out is as it stands. */
+export interface JobToBe {
+  readonly waiting?: readonly SlotWaitView[];
+  readonly latest?: Deployment | null;
+}
+
+export function jobSummary(cluster: ClusterView, job: Job, toBe: JobToBe = {}): JobSummary {
+  const { waiting = [], latest = latestDeployment(cluster, job) } = toBe;
   const counts = countTasks(currentTasks(cluster, job));
+  const health = isLasting(job.spec.kind) ? totalHealth(groupsHealth(cluster, job)) : null;
+  const ofService = health === null ? null : { counts, live: liveOf(cluster, job), health, latest };
   return {
     uid: job.uid,
     name: job.spec.name,
@@ -83,25 +98,35 @@ export function jobSummary(cluster: ClusterView, job: Job, waiting: readonly Slo
     kind: job.spec.kind,
     version: job.version,
     priority: job.spec.priority,
-    ...jobState(job, counts, waiting),
+    ...jobState(job, { counts, waiting, ofService }),
     createdAt: timeView(job.createdAtMs),
     updatedAt: timeView(job.updatedAtMs),
     createdBy: job.createdBy,
     endedAt: optionalTime(job.outcome?.atMs ?? null),
     tasks: counts,
+    healthy: health,
+    deployment: latest === null || isOver(latest) ? null : deploymentMark(latest, job),
   };
 }
 
-function jobState(
-  job: Job,
-  counts: TaskCounts,
-  waiting: readonly SlotWaitView[],
-): Pick<JobSummary, 'state' | 'message'> {
+function liveOf(cluster: ClusterView, job: Job): number {
+  return [...cluster.tasksOfJob(job.uid)].filter(({ state }) => !isTerminal(state)).length;
+}
+
+interface JobFacts {
+  readonly counts: TaskCounts;
+  readonly waiting: readonly SlotWaitView[];
+  /** Null: it is a batch job. */
+  readonly ofService: StateFacts | null;
+}
+
+function jobState(job: Job, { counts, waiting, ofService }: JobFacts): Pick<JobSummary, 'state' | 'message'> {
   if (job.outcome !== null) return { state: job.outcome.state, message: job.outcome.message };
-  const live = liveCount(counts);
+  const live = ofService?.live ?? liveCount(counts);
   if (job.stop !== null || job.deleted) {
     return { state: 'stopping', message: `${live} of its tasks ${live === 1 ? 'has' : 'have'} not ended yet` };
   }
+  if (ofService !== null) return lastingState(job, ofService);
   const placed = live - counts.pending;
   if (placed === 0 && counts.finished === 0) {
     // Right after its submission, no pass has made its tasks yet.
@@ -120,9 +145,18 @@ function withWaits(sentences: readonly string[], [first, ...others]: readonly Sl
   return [...sentences, ...(first === undefined ? [] : [first.message]), ...more].join('; ');
 }
 
-export function jobView(cluster: ClusterView, job: Job): JobView {
-  const waiting = slotWaits(cluster, job);
-  return { ...jobSummary(cluster, job, waiting), waiting, stop: stopView(job.stop), spec: mutable(job.spec) };
+export function jobView(cluster: ClusterView, job: Job, toBe: Pick<JobToBe, 'latest'> = {}): JobView {
+  const { suspended } = job;
+  const waiting = isLasting(job.spec.kind) ? [] : slotWaits(cluster, job);
+  return {
+    ...jobSummary(cluster, job, { ...toBe, waiting }),
+    waiting,
+    stop: stopView(job.stop),
+    suspended: suspended === null ? null : { at: timeView(suspended.atMs), by: suspended.by, reason: suspended.reason },
+    goodVersion: job.goodVersion,
+    groups: groupsHealth(cluster, job),
+    spec: mutable(job.spec),
+  };
 }
 
 export function jobVersionView(version: JobVersion): JobVersionView {
@@ -130,6 +164,7 @@ export function jobVersionView(version: JobVersion): JobVersionView {
     version: version.version,
     createdAt: timeView(version.createdAtMs),
     createdBy: version.createdBy,
+    change: version.change,
     spec: mutable(version.spec),
   };
 }
@@ -180,6 +215,8 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     startedAt: optionalTime(enteredAtMs(task, 'running')),
     endedAt: live ? null : timeView(last.atMs),
     stop: stopView(task.stop),
+    health: healthView(task),
+    outdated: isOutdatedTask(cluster, task),
     history: task.history.map((transition) => ({
       state: transition.state,
       at: timeView(transition.atMs),
@@ -188,6 +225,19 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     })),
     explanation,
   };
+}
+
+/** What was said of an earlier run says nothing of the present one. */
+function healthView({ health, run }: Task): TaskView['health'] {
+  if (health === null || health.run !== run) return null;
+  const { healthy, ready, sinceMs, checks } = health;
+  const views = checks.map(({ name, passing, message, atMs }) => ({ name, passing, message, at: timeView(atMs) }));
+  return { healthy, ready, since: timeView(sinceMs), checks: views };
+}
+
+function isOutdatedTask(cluster: ClusterView, task: Task): boolean {
+  const job = task.framework === null ? cluster.jobs.get(task.jobUid) : undefined;
+  return job !== undefined && isOutdated(job, task);
 }
 
 /** Those of its place; once that has been given back, it holds none. */

@@ -18,6 +18,7 @@ import { checkQuery } from '../input/query.ts';
 export type Method = 'get' | 'post' | 'put' | 'delete';
 export type Tag =
   | 'Jobs'
+  | 'Deployments'
   | 'Tasks'
   | 'Endpoints'
   | 'Nodes'
