@@ -7,6 +7,7 @@
 import type { Container } from '../../node-agent/core/model.ts';
 import {
   type ContainerRequest,
+  EXEC_OUTPUT_LENGTH_MAX,
   type ExecResult,
   type LogRequest,
   type PullResult,
@@ -72,6 +73,15 @@ interface FakeContainer {
   container: Container;
   readonly behaviour: Behaviour;
   timer: Timer | null;
+}
+
+/** What the commands of the runtimes' suite come to. */
+export function playedAnswer(command: readonly string[]): ExecResult | 'hangs' {
+  const text = command.join(' ');
+  if (text.startsWith('sleep')) return 'hangs';
+  return text.includes('exit 3')
+    ? { exitCode: 3, output: 'words' }
+    : { exitCode: 0, output: 'words '.repeat(2000).slice(0, EXEC_OUTPUT_LENGTH_MAX) };
 }
 
 export class FakeRuntime implements Runtime {

@@ -25,6 +25,7 @@ const BOOT = { id: 'boot', startedAt: { wallMs: 0, steadyMs: 0 } };
 export class NearAgent {
   readonly node: string;
   readonly runtime: FakeRuntime;
+  readonly probes = new FakeProbes();
   readonly logged: string[] = [];
   readonly #journal = new MemoryJournal();
   readonly #fence: FakeFence;
@@ -45,7 +46,7 @@ export class NearAgent {
     this.#agent = createAgent({
       controlPlane: this.#link,
       runtime: this.runtime,
-      probes: new FakeProbes(),
+      probes: this.probes,
       volumes: new MemoryVolumes(),
       journal: this.#journal,
       fence: this.#fence,
