@@ -172,7 +172,7 @@ class Preemption implements ClaimInput {
     this.#looks += this.#looksFor(admitting);
     const { offered } = first;
     if (this.#hasPlace(contender, { fits, offered })) return true;
-    const room = firstWithRoom(fits, offered);
+    const room = firstWithRoom(this.outlook, { fits, demand: contender.demand, offered });
     // Those who have to go may be on any node then.
     if (room !== null) this.#looks += this.outlook.nodesTotal - admitting;
     const isFound = admitting > 0 && claims.some((claim) => this.#displaces(contender, claim, room));
