@@ -2,7 +2,7 @@
 import type { Job, JobOutcome, StopRequest } from '../../shared/domain/job.ts';
 import { type Task, TERMINAL_STATES } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
-import { endedAtMs } from './batch-tasks.ts';
+import { endedAtMs } from './new-task.ts';
 
 /** `last` holds the attempt that counts of every slot that has one. All have ended. */
 export function outcomeOf(job: Job, last: readonly Task[], nowMs: number): JobOutcome {

@@ -21,8 +21,8 @@ import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import { byText } from '../../shared/util/order.ts';
 import { FORGET_RECORDS_MAX, type Forgettable, type PassAction } from './actions.ts';
-import { endedAtMs } from './batch-tasks.ts';
 import { chunks } from './bounds.ts';
+import { endedAtMs } from './new-task.ts';
 import { holdsPlace } from './places.ts';
 
 export interface RetentionPolicy {

@@ -8,7 +8,7 @@
  */
 import type { TaskEntry } from '../../shared/domain/ledger.ts';
 import { portsOf } from '../../shared/domain/resources.ts';
-import { type Demand, demandOf, groupKey } from './demand.ts';
+import { type Demand, demandKey, demandOf } from './demand.ts';
 import { BOUND_FILTERS, DEMAND_FILTERS } from './filters/all.ts';
 import type { Filter } from './filters/filter.ts';
 import type { BuiltInFramework, BuiltInOffer, BuiltInScheduler } from './framework.ts';
@@ -34,7 +34,7 @@ class BatchScheduler implements BuiltInScheduler {
   placeNext(): PlannedPlacement | null {
     for (let wanted = this.#tasks[this.#next]; wanted !== undefined; wanted = this.#tasks[this.#next]) {
       this.#next += 1;
-      const key = groupKey(wanted.job.uid, wanted.group.name);
+      const key = demandKey(wanted);
       const search = this.#searches.get(key) ?? searchFor(wanted, this.#offer);
       this.#searches.set(key, search);
       const placement = placeOne(wanted, search, this.#offer.nodesTotal);
@@ -55,7 +55,7 @@ export function placeAll(scheduler: BuiltInScheduler, placementsMax: number): Pl
   return placements;
 }
 
-/** The nodes that may still take tasks of one group. */
+/** The nodes that may still take tasks which ask for the same. */
 interface GroupSearch {
   readonly demand: Demand;
   readonly filters: readonly Filter[];
@@ -73,8 +73,8 @@ interface Candidate {
 
 const NOT_JUDGED = -1;
 
-function searchFor({ job, group }: WantedTask, offer: BuiltInOffer): GroupSearch {
-  const demand = demandOf(job, group);
+function searchFor(wanted: WantedTask, offer: BuiltInOffer): GroupSearch {
+  const demand = demandOf(wanted);
   return {
     demand,
     filters: DEMAND_FILTERS.filter((filter) => filter.applies(demand)),
@@ -147,7 +147,7 @@ function entryFor({ task, job, group }: WantedTask, demand: Demand, room: Room):
     task: task.id,
     role: job.spec.role,
     jobUid: job.uid,
-    jobVersion: job.version,
+    jobVersion: task.jobVersion,
     group: group.name,
     resources: { ...demand.scalars, ports: portsOf(Object.values(ports)) },
     ports,

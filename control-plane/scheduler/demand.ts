@@ -1,16 +1,19 @@
 /** What one task of a group asks of a node, worked out once for all tasks of the group. */
 import { type Condition, conditionOf } from '../../shared/domain/constraint.ts';
 import { type JobUid, type RolePath, taskId } from '../../shared/domain/ids.ts';
-import type { GroupSpec, Job, Placement } from '../../shared/domain/job.ts';
+import type { GroupSpec, Placement } from '../../shared/domain/job.ts';
 import { entryBytesMax } from '../../shared/domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../../shared/domain/node.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 import type { GpuNodePolicy } from '../../shared/domain/settings.ts';
 import { utf8Length } from '../../shared/util/codec.ts';
+import type { WantedTask } from './wanted.ts';
 
 export interface Demand {
-  /** {@link groupKey} of the group. */
+  /** {@link demandKey} of the task. */
   readonly key: string;
+  /** {@link groupKey} of the group. */
+  readonly groupKey: string;
   /** Who is charged for it. */
   readonly role: RolePath;
   readonly group: GroupSpec;
@@ -40,13 +43,14 @@ export interface Template {
   readonly bytes: number;
 }
 
-export function demandOf(job: Job, group: GroupSpec): Demand {
-  const { uid, spec } = job;
+export function demandOf(wanted: WantedTask): Demand {
+  const { task, job, spec, group } = wanted;
   const scalars = roundedScalars(group.resources);
   const names = scalarNames(scalars).filter((name) => scalarOf(scalars, name) > 0);
   const fixedPorts = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
   return {
-    key: groupKey(uid, group.name),
+    key: demandKey(wanted),
+    groupKey: groupKey(job.uid, group.name),
     role: spec.role,
     group,
     placement: spec.placement,
@@ -57,8 +61,8 @@ export function demandOf(job: Job, group: GroupSpec): Demand {
     fixedPorts,
     anyPorts: group.ports.length - fixedPorts.length,
     constraints: [...spec.constraints, ...group.constraints].map(conditionOf),
-    entryBytes: entryBytesOf(job, group, scalars),
-    template: { key: templateKey(uid, job.version, group.name), bytes: utf8Length(JSON.stringify(group)) },
+    entryBytes: entryBytesOf(wanted, scalars),
+    template: { key: templateKey(job.uid, task.jobVersion, group.name), bytes: utf8Length(JSON.stringify(group)) },
   };
 }
 
@@ -68,7 +72,7 @@ const LONGEST_DEVICE_ID = 'x'.repeat(DEVICE_ID_LENGTH_MAX);
 /** Higher than any number of an attempt, an index or a version, so that the ids made from it are the longest. */
 const LONGEST_NUMBER = 9_999_999;
 
-function entryBytesOf({ uid, spec }: Job, group: GroupSpec, scalars: Scalars): number {
+function entryBytesOf({ job: { uid }, spec, group }: WantedTask, scalars: Scalars): number {
   const place = { jobVersion: LONGEST_NUMBER, index: LONGEST_NUMBER, attempt: LONGEST_NUMBER };
   return entryBytesMax({
     kind: 'task',
@@ -101,6 +105,11 @@ function roundedScalars(needed: Scalars): Scalars {
         .filter(([, amount]) => amount > 0),
     ),
   };
+}
+
+/** The same for tasks that ask for the same. */
+export function demandKey({ task, job, group }: WantedTask): string {
+  return templateKey(job.uid, task.jobVersion, group.name);
 }
 
 /** What tells a template from all others: a version of a job never changes. */

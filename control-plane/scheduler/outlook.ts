@@ -15,7 +15,8 @@ import {
 import type { Offer } from '../../shared/domain/offer.ts';
 import { scalarOf } from '../../shared/domain/resources.ts';
 import { ancestorsOf } from '../../shared/domain/role.ts';
-import { enteredAtMs, isTerminal } from '../../shared/domain/task.ts';
+import { isLasting } from '../../shared/domain/service.ts';
+import { enteredAtMs, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { invariant, present } from '../../shared/util/assert.ts';
 import { byText } from '../../shared/util/order.ts';
 import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
@@ -315,7 +316,7 @@ export class Outlook {
     return {
       task: task.id,
       role: entry.role,
-      priority: templateOf(this.#cluster, task)?.priority ?? LOWEST_PRIORITY,
+      priority: priorityOf(this.#cluster, task),
       placedAtMs: enteredAtMs(task, 'staging') ?? 0,
       entry,
       frees: unreservedPart(entry),
@@ -341,6 +342,13 @@ const PLACING_FILTERS: readonly Filter[] = [...DEMAND_FILTERS, ...BOUND_FILTERS]
 
 /** Of a task whose version is on record no more. */
 const LOWEST_PRIORITY = 0;
+
+/** A change of a lasting job's priority holds for the tasks that it has, which it doesn't replace. */
+function priorityOf(cluster: ClusterView, task: Task): number {
+  const spec = cluster.jobs.get(task.jobUid)?.spec;
+  if (spec !== undefined && isLasting(spec.kind)) return spec.priority;
+  return templateOf(cluster, task)?.priority ?? LOWEST_PRIORITY;
+}
 
 interface OpenNode {
   /** As the round found it, after its sweeps. */

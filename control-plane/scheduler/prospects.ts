@@ -21,7 +21,7 @@ export function fitsFor(outlook: Outlook, memory: WaitMemory, demand: Demand): r
     const space = { held, free: outlook.hasOffers(node) ? spaceOf('free') : held };
     return { key: `${space.held} ${space.free}`, space };
   };
-  return memory.fits.of(inquiryOf(outlook, demand.template.key, factOf));
+  return memory.fits.of(inquiryOf(outlook, demand.key, factOf));
 }
 
 function inquiryOf<Fact>(outlook: Outlook, question: string, factOf: (node: NodeId) => Fact | null): Inquiry<Fact> {
@@ -75,7 +75,7 @@ export function hopefulNodes(outlook: Outlook, memory: WaitMemory, aim: Aim): No
 
 function prospectsFor(outlook: Outlook, memory: WaitMemory, aim: Aim): readonly Alike<Prospect>[] {
   const { demand, claim, room } = aim;
-  const question = [room === null ? 'here' : 'elsewhere', demand.template.key, claim.because, claim.role];
+  const question = [room === null ? 'here' : 'elsewhere', demand.key, claim.because, claim.role];
   const factOf = (node: NodeId) => (outlook.isOpen(node) ? prospectOn(node, outlook, aim) : null);
   return memory.prospects.of(inquiryOf(outlook, [...question, ...claim.asked.scalarNames].join(' '), factOf));
 }

@@ -54,7 +54,7 @@ function scoreAmongEquals(placement: Placement): Score {
       return usedShare;
     case 'spread':
       // Whole tasks weigh more than the load, which is a share of at most 1 and so only decides between equals.
-      return (room, demand) => -(room.tasksOf(demand.key) + usedShare(room, demand) / 2);
+      return (room, demand) => -(room.tasksOf(demand.groupKey) + usedShare(room, demand) / 2);
     default:
       return unreachable(placement);
   }

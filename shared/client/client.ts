@@ -33,6 +33,7 @@ import {
   tokenViewSchema,
 } from '../protocol/views.ts';
 import { randomId } from '../util/random.ts';
+import { type EndpointCalls, endpointCalls } from './endpoints.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
@@ -102,6 +103,7 @@ export interface BerthClient {
     /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
+  readonly endpoints: EndpointCalls;
   readonly maintenance: MaintenanceCalls;
   readonly offers: OfferCalls;
   readonly frameworks: FrameworkCalls;
@@ -130,6 +132,7 @@ export function createClient(options: ClientOptions): BerthClient {
     jobs: jobCalls(transport),
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
+    endpoints: endpointCalls(transport),
     maintenance: maintenanceCalls(transport),
     offers: offerCalls(transport),
     frameworks: frameworkCalls(transport),

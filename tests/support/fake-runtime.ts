@@ -7,6 +7,7 @@
 import type { Container } from '../../node-agent/core/model.ts';
 import {
   type ContainerRequest,
+  type ExecResult,
   type LogRequest,
   type PullResult,
   type RunResult,
@@ -56,7 +57,16 @@ export interface FakeRuntimeOptions {
   readonly paths?: Readonly<Record<string, string>>;
 }
 
-export type EngineCall = 'list' | 'inspect' | 'hasImage' | 'pullImage' | 'run' | 'signal' | 'remove' | 'resolvePath';
+export type EngineCall =
+  | 'list'
+  | 'inspect'
+  | 'hasImage'
+  | 'pullImage'
+  | 'run'
+  | 'signal'
+  | 'remove'
+  | 'exec'
+  | 'resolvePath';
 
 interface FakeContainer {
   container: Container;
@@ -83,6 +93,8 @@ export class FakeRuntime implements Runtime {
   readonly startedRuns: string[] = [];
   readonly signals: { readonly task: string; readonly signal: string; readonly atMs: number }[] = [];
   readonly pulls: string[] = [];
+  /** What a command beside a task comes to; `hangs`: it goes on until it is no longer waited for. */
+  execAnswer: (task: string, command: readonly string[]) => ExecResult | 'hangs' = () => ({ exitCode: 0, output: '' });
   /** Most containers that were being started at one time. */
   startingMost = 0;
   #starting = 0;
@@ -232,6 +244,15 @@ export class FakeRuntime implements Runtime {
     while (request.follow && !signal.aborted && this.#containers.get(id)?.container.state === 'running') {
       await sleep(this.#options.clock, 50, signal);
     }
+  }
+
+  async exec(id: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult> {
+    const container = await this.#call('exec', () => this.#containers.get(id)?.container);
+    if (container?.state !== 'running') throw new RuntimeFault(`exec: container ${id} does not run`);
+    const answer = this.execAnswer(container.task, command);
+    if (answer !== 'hangs') return answer;
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    return { exitCode: null, output: '' };
   }
 
   resolvePath(path: string): Promise<string | null> {
