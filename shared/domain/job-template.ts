@@ -29,6 +29,23 @@ export function nextTemplates(
   return Object.fromEntries(spec.groups.map(({ name }) => [name, numberOf(name) ?? version]));
 }
 
+/**
+ * The same where `good` is taken back to. Tasks of it that still run are present ones again. Where none does, a new number costs
+ * nothing, and no id of a task is used twice, however much of that version has been forgotten.
+ */
+export function revertedTemplates(
+  good: { readonly spec: JobSpec; readonly templates: TemplateVersions },
+  version: number,
+  live: Iterable<{ readonly group: string; readonly jobVersion: number }>,
+): TemplateVersions {
+  const running = new Set([...live].map(({ group, jobVersion }) => `${group} ${jobVersion}`));
+  const numberOf = (name: string) => {
+    const number = Object.hasOwn(good.templates, name) ? good.templates[name] : undefined;
+    return number !== undefined && running.has(`${name} ${number}`) ? number : version;
+  };
+  return Object.fromEntries(good.spec.groups.map(({ name }) => [name, numberOf(name)]));
+}
+
 function differs(before: GroupSpec | undefined, after: GroupSpec): boolean {
   return before === undefined || specChanges(ownTemplate(before), ownTemplate(after)).length > 0;
 }
