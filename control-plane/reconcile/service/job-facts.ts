@@ -65,8 +65,12 @@ function phaseOf(job: Job, last: Deployment | undefined): Phase {
   return awaitsPromotion(job, last) ? 'beside' : 'rolling';
 }
 
-/** Whether tasks are exchanged only once somebody has promoted the new ones. What is taken back doesn't wait for that. */
+/**
+ * Whether tasks are exchanged only once somebody has promoted the new ones. What is taken back doesn't wait for that, and on nodes
+ * that have one task each there is nothing to stand beside.
+ */
 export function awaitsPromotion(job: Job, deployment: Deployment): boolean {
+  if (job.spec.kind === 'system') return false;
   const strategy = job.spec.update?.strategy ?? DEFAULT_UPDATE.strategy;
   if (strategy === 'rolling' || deployment.promotedAtMs !== null || deployment.cause !== 'updated') return false;
   return job.spec.groups.some(({ name }) => isExchanged(job, deployment, name));

@@ -53,7 +53,10 @@ function rolled(facts: JobFacts, group: GroupSpec): GroupPlan {
   });
 }
 
-/** The old tasks stay, and are kept up; so many new ones as are wanted beside them are made at once. */
+/**
+ * The old tasks stay, and are kept up; so many new ones as are wanted beside them are made at once. Where two must never run of a slot,
+ * they get slots of their own.
+ */
 function besides(facts: JobFacts, group: GroupSpec): GroupPlan {
   const { job, deployment } = facts;
   const before = groupOf(facts.before, group.name);
@@ -62,16 +65,15 @@ function besides(facts: JobFacts, group: GroupSpec): GroupPlan {
   const members = inGroup(facts, group);
   const [old, fresh] = [members.filter(({ isPresent }) => !isPresent), members.filter(({ isPresent }) => isPresent)];
   const version = templateVersion(job, group.name);
+  const wanted = besideCount(facts, group);
+  const staying = fresh.filter(({ isLeaving }) => !isLeaving);
+  const from = isStopFirst(facts, group, old) ? Math.max(before.count, ...old.map(({ task }) => task.index + 1)) : 0;
   const newOnes = planExchange(facts, {
     ...splitBy(facts, group, fresh, ({ isLeaving }) => !isLeaving),
-    count: besideCount(facts, group),
+    count: wanted,
     comingMax: facts.policy.maxParallel,
     trims: true,
-    free: () =>
-      freeSlots(
-        fresh.filter(({ isLeaving }) => !isLeaving),
-        besideCount(facts, group),
-      ).map((index) => ({ index, jobVersion: version, target: null })),
+    free: () => freeSlots(staying, wanted, from).map((index) => ({ index, jobVersion: version, target: null })),
   });
   return joined([newOnes, keptUp(facts, before, old, deployment.fromTemplates[group.name])]);
 }
@@ -140,10 +142,10 @@ function reasonFor({ job, cluster }: JobFacts, group: GroupSpec, { task, isLeavi
   return { by: 'berth', reason: `there are more than the ${group.count} that are wanted of group ${group.name}` };
 }
 
-/** Indexes below the count that none of the members has. One that is ending has its slot no more. */
-function freeSlots(members: readonly Member[], count: number): number[] {
+/** Of `count` indexes, those that none of the members has. One that is ending has its slot no more. */
+function freeSlots(members: readonly Member[], count: number, from = 0): number[] {
   const held = new Set(members.filter(({ isEnding }) => !isEnding).map(({ task }) => task.index));
-  return Array.from({ length: count }, (_, index) => index).filter((index) => !held.has(index));
+  return Array.from({ length: count }, (_, at) => from + at).filter((index) => !held.has(index));
 }
 
 function isIn(slots: ReadonlySet<string>, group: GroupSpec, index: number): boolean {
