@@ -32,7 +32,7 @@ function describeFailure(total: number, bad: readonly Task[], nowMs: number): st
   return `${bad.length} of ${countTasks(total)} did not finish (${counts.join(', ')})${bad.length > 1 ? '; first' : ''}${cause}`;
 }
 
-function describeEnd(task: Task): string {
+export function describeEnd(task: Task): string {
   const where = task.node === null ? '' : ` on node ${task.node}`;
   const code = task.exitCode === null ? '' : ` with exit code ${task.exitCode}`;
   const attempt = task.attempt === 0 ? '' : `, after ${task.attempt + 1} attempts`;

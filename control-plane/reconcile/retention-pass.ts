@@ -224,6 +224,8 @@ function recordKey(record: Forgettable): string {
       return `version ${record.job} ${record.version}`;
     case 'job':
       return `job ${record.job}`;
+    case 'deployment':
+      return `deployment ${record.id}`;
     case 'framework':
       return `framework ${record.framework}`;
     case 'operation':
