@@ -331,7 +331,10 @@ export const jobSpecSchema = z
     role: roleSchema.default('default').describe('Who the resources are for; also what the token must allow.'),
     kind: z.enum(JOB_KINDS).default('batch'),
     priority: z.number().int().min(0).max(100).default(50).describe('Higher is placed first.'),
-    placement: z.enum(PLACEMENTS).default('pack'),
+    placement: z
+      .enum(PLACEMENTS)
+      .optional()
+      .describe('Absent: `pack` for batch jobs, `spread` for services and system jobs.'),
     labels: labelsSchema.default({}),
     constraints: z.array(constraintSchema).max(100).default([]),
     replaceAfterSeconds: z
