@@ -42,6 +42,7 @@ export function stateColour(state: string): Colour {
     case 'connected':
     case 'finished':
     case 'succeeded':
+    case 'healthy':
       return 'green';
     case 'pending':
     case 'staging':
@@ -51,17 +52,24 @@ export function stateColour(state: string): Colour {
     case 'ending':
     case 'ineligible':
     case 'maintenance':
+    case 'waiting':
+    case 'paused':
+    case 'suspended':
+    case 'awaiting-promotion':
+    case 'not ready':
       return 'yellow';
     case 'failed':
     case 'error':
     case 'lost':
     case 'unreachable':
+    case 'unhealthy':
     case 'disconnected':
     case 'ahead':
       return 'red';
     case 'killed':
     case 'ended':
     case 'stopped':
+    case 'cancelled':
     case 'drained':
       return 'magenta';
     default:

@@ -7,6 +7,7 @@ import { createReplica } from '../../../control-plane/app.ts';
 import type { Interruption, Io } from '../../../control-plane/cli/io.ts';
 import { runCommandLine } from '../../../control-plane/cli/program.ts';
 import { mintAdminToken } from '../../../control-plane/services/tokens.ts';
+import type { Store } from '../../../control-plane/store/contract.ts';
 import { SILENT_LOGGER } from '../../../shared/util/log.ts';
 
 export interface Ran {
@@ -24,6 +25,8 @@ export interface Running {
 
 export interface CliUnderTest {
   readonly token: string;
+  /** What the replica works on, for tests that write what another part of it would. */
+  readonly store: Store;
   /** Runs one command line to its end. */
   berth(args: readonly string[], world?: World): Promise<Ran>;
   start(args: readonly string[], world?: World): Running;
@@ -45,8 +48,9 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
   const clock = new SystemClock();
   const random = new CryptoRandom();
   const ending = new AbortController();
+  const store = new MemoryStore({ clock });
   const replica = await createReplica({
-    store: new MemoryStore({ clock }),
+    store,
     clock,
     random,
     log: SILENT_LOGGER,
@@ -67,6 +71,7 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     startCommand(args, world, { fetch, token, clock, random });
   return {
     token,
+    store,
     start,
     berth: (args, world) => start(args, world).done,
     post: (path, bearer, body) =>
