@@ -17,6 +17,7 @@ import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
 import { DEFAULT_PORTS, detectBoot, detectMachine } from './adapters/machine/detect.ts';
 import { detectGpus, nvidiaSmi } from './adapters/machine/detect-gpus.ts';
 import { isOtherMachine, readMachineIdentity } from './adapters/machine/machine-identity.ts';
+import { NetworkProbes } from './adapters/probes/network-probes.ts';
 import { ProcessRuntime } from './adapters/process/process-runtime.ts';
 import { DEFAULT_USER_IDS } from './adapters/process/user-ids.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
@@ -150,6 +151,8 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const journal = new FileJournal(stateDir.journalPath);
   const volumes = new FolderVolumes(stateDir.volumesDir);
   const fence = await openFence(stateDir, log);
+  const userAgent = `berth-agent/${VERSION}`;
+  const https = () => process.getBuiltinModule('node:https');
   const controlPlane = new HttpControlPlane({
     urls: options.controlPlane,
     tokens: {
@@ -157,13 +160,14 @@ async function serve(surroundings: Surroundings): Promise<void> {
       writeNodeToken: (token) => stateDir.writeNodeToken(token),
       readJoinToken: () => joinToken(options),
     },
-    userAgent: `berth-agent/${VERSION}`,
-    https: () => process.getBuiltinModule('node:https'),
+    userAgent,
+    https,
     log,
   });
   const system = { clock: systemClock, random: systemRandom, log };
   const gpus = async () => usableGpus(await findGpus(options), options.gpus);
-  const runtimes = { runtime, executors: runtime, volumes };
+  const probes = new NetworkProbes({ https, userAgent });
+  const runtimes = { runtime, executors: runtime, probes, volumes };
   const agent = createAgent({ controlPlane, ...runtimes, journal, fence, config, gpus, ...system });
   await agent.start();
   if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });

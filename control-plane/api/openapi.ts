@@ -63,6 +63,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Jobs', description: 'What somebody wants to run.' },
       { name: 'Deployments', description: 'How services get from one version to the next.' },
       { name: 'Tasks', description: 'Single containers of jobs.' },
+      { name: 'Endpoints', description: 'Where tasks of services are reached.' },
       { name: 'Nodes', description: 'Machines.' },
       { name: 'Roles', description: 'Who the resources are for.' },
       { name: 'Reservations', description: 'What of nodes is kept for roles, and the volumes that outlive tasks.' },

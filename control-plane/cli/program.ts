@@ -4,6 +4,7 @@ import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDeploymentCommands } from './commands/deployment.ts';
 import { addDevCommand } from './commands/dev.ts';
+import { addEndpointsCommand } from './commands/endpoints.ts';
 import { addFrameworkCommands } from './commands/framework.ts';
 import { addJobCommands } from './commands/job.ts';
 import { addNodeCommands } from './commands/node.ts';
@@ -65,6 +66,7 @@ export function createProgram(io: Io, version: string, finish: (exitCode: number
   addJobCommands(program, io, finish);
   addDeploymentCommands(program, io, finish);
   addTaskCommands(program, io);
+  addEndpointsCommand(program, io);
   addNodeCommands(program, io, finish);
   addVolumeCommands(program, io);
   addRoleCommands(program, io);

@@ -22,8 +22,8 @@ import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import { byText } from '../../shared/util/order.ts';
 import { FORGET_RECORDS_MAX, type Forgettable, type PassAction } from './actions.ts';
-import { endedAtMs } from './batch-tasks.ts';
 import { chunks } from './bounds.ts';
+import { endedAtMs } from './new-task.ts';
 import { holdsPlace } from './places.ts';
 
 export interface RetentionPolicy {
@@ -224,6 +224,8 @@ function recordKey(record: Forgettable): string {
       return `version ${record.job} ${record.version}`;
     case 'job':
       return `job ${record.job}`;
+    case 'deployment':
+      return `deployment ${record.id}`;
     case 'framework':
       return `framework ${record.framework}`;
     case 'operation':

@@ -8,8 +8,23 @@ import { emptyLedger, type Ledger, removeEntries } from '../../shared/domain/led
 import { removeVolume } from '../../shared/domain/ledger-reservations.ts';
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
 import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
-import { advance, isNewer, isTerminal, mayFollow, restarted, type Task } from '../../shared/domain/task.ts';
-import type { RegisterRequest, StatusesRequest, StatusesResponse, TaskStatus } from '../../shared/protocol/agent.ts';
+import {
+  advance,
+  begunRun,
+  isNewer,
+  isTerminal,
+  mayFollow,
+  restarted,
+  standingOf,
+  type Task,
+} from '../../shared/domain/task.ts';
+import type {
+  HealthReport,
+  RegisterRequest,
+  StatusesRequest,
+  StatusesResponse,
+  TaskStatus,
+} from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -151,14 +166,49 @@ export async function heartbeat(ctx: ServiceContext, session: NodeSession): Prom
 export async function commitStatuses(
   ctx: ServiceContext,
   session: NodeSession,
-  { statuses, released, removedVolumes = [] }: StatusesRequest,
+  { statuses, released, removedVolumes = [], health = [] }: StatusesRequest,
 ): Promise<StatusesResponse> {
   await currentSession(ctx, session);
   if (!knowsAll(ctx, session.node, { statuses, released, removedVolumes })) await catchUp(ctx, session.node);
   const results = await untilCommitted(ctx, session, () => statusDraft(ctx, session, statuses));
   if (released.length > 0) await untilCommitted(ctx, session, () => releaseDraft(ctx, session, released));
   if (removedVolumes.length > 0) await untilCommitted(ctx, session, () => volumesDraft(ctx, session, removedVolumes));
+  if (health.length > 0) await commitHealth(ctx, session, health);
   return { results };
+}
+
+/**
+ * Puts it on the tasks' records where it says something new of their present runs. To be passed over ends a report's retries too, so
+ * it takes a mirror that shows the run: the status that began it may have been committed a moment ago.
+ */
+async function commitHealth(
+  ctx: ServiceContext,
+  session: NodeSession,
+  reports: readonly HealthReport[],
+): Promise<void> {
+  const { tasks } = ctx.mirror.snapshot;
+  const isShown = ({ task, health }: HealthReport) => (tasks.get(task)?.run ?? -1) >= health.run;
+  if (!reports.every(isShown)) await catchUp(ctx, session.node);
+  await untilCommitted(ctx, session, () => healthDraft(ctx, session, reports));
+}
+
+function healthDraft(
+  { mirror: { snapshot } }: ServiceContext,
+  { node }: NodeSession,
+  reports: readonly HealthReport[],
+): StatusDraft<null> {
+  const changed = new Map<string, Task>();
+  for (const { task: id, health } of reports) {
+    const task = snapshot.tasks.get(id);
+    if (task === undefined || task.node !== node || isTerminal(task.state) || task.run !== health.run) continue;
+    if (canonicalJson(task.health) !== canonicalJson(health)) changed.set(id, { ...task, health });
+  }
+  const compared = [keys.epoch(node), ...[...changed.keys()].map(keys.task)];
+  return {
+    result: null,
+    compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
+    writes: [...changed.values()].map(putTask),
+  };
 }
 
 /**
@@ -211,7 +261,7 @@ function statusDraft(
   const results = statuses.map((status) => {
     const task = changed.get(status.task) ?? snapshot.tasks.get(status.task);
     if (task === undefined || task.node !== node) return 'unknown';
-    if (!isNewer(task, status)) return 'known';
+    if (!isNewer(standingOf(task), status)) return 'known';
     changed.set(task.id, withStatus(task, status));
     return 'committed';
   });
@@ -236,7 +286,7 @@ function keptAsideEnds(snapshot: Snapshot, node: NodeId, statuses: readonly Task
 function withStatus(before: Task, { state, run, atMs: toldAtMs, reason, message, exitCode }: TaskStatus): Task {
   const lastMs = Math.max(before.history.at(-1)?.atMs ?? 0, before.restarts.at(-1)?.atMs ?? 0);
   const atMs = Math.max(lastMs, toldAtMs);
-  const isRestart = run > before.run && state === 'running';
+  const isRestart = state === 'running' && run > begunRun(before);
   const task = isRestart ? restarted(before, { run, atMs, reason, message }) : { ...before, run };
   if (!mayFollow(task.state, state)) return task;
   return advance(task, { state, atMs, reason, message }, exitCode === null ? {} : { exitCode });

@@ -14,7 +14,15 @@ import type { MaintenanceTime, MaintenanceWindow } from '../../shared/domain/mai
 import type { Epoch, Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
 import { isLasting } from '../../shared/domain/service.ts';
-import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
+import {
+  createdAtMs,
+  enteredAtMs,
+  isBetweenRuns,
+  isTerminal,
+  TASK_STATES,
+  type Task,
+  type TaskTransition,
+} from '../../shared/domain/task.ts';
 import type {
   ExplanationView,
   GoneNodeView,
@@ -169,10 +177,20 @@ function ownerOf(cluster: ClusterView, task: Task): Pick<TaskView, 'job' | 'fram
   return { job: null, framework: { id: framework.id, name, task: framework.name } };
 }
 
-export function taskView(cluster: ClusterView, task: Task, explanation: ExplanationView | null = null): TaskView {
+/** What has become of it last. */
+function lastWord(task: Task): Pick<TaskTransition, 'atMs' | 'reason' | 'message'> {
   const transition = present(task.history.at(-1), `history of task ${task.id}`);
+  if (isTerminal(task.state)) return transition;
+  const last = task.restarts.at(-1) ?? transition;
+  if (!isBetweenRuns(task)) return last;
+  // A person counts runs from 1: this is the one before.
+  const message = `run ${task.run} has ended, and the next one has not begun`;
+  return { atMs: last.atMs, reason: 'restarted-in-place', message };
+}
+
+export function taskView(cluster: ClusterView, task: Task, explanation: ExplanationView | null = null): TaskView {
+  const last = lastWord(task);
   const live = !isTerminal(task.state);
-  const last = (live ? task.restarts.at(-1) : undefined) ?? transition;
   return {
     id: task.id,
     ...ownerOf(cluster, task),

@@ -22,9 +22,17 @@ export function momentAt(wallMs: number, now: Moment): Moment {
 
 /**
  * `unassigned`: the task's ledger entry is gone while something of it runs. `disconnected`: the node has been cut off for longer than
- * the task may run on. `unguarded`: it must not run on while the node is cut off, and nothing here could see to that.
+ * the task may run on. `unguarded`: it must not run on while the node is cut off, and nothing here could see to that. `unhealthy`: a
+ * check has found that it doesn't work.
  */
-export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned' | 'disconnected' | 'unguarded';
+export type StopCause = 'stop-requested' | 'timed-out' | 'unassigned' | 'disconnected' | 'unguarded' | 'unhealthy';
+
+/** What is to become of a task that doesn't work: another run of it here, or another task in its place. */
+export interface Unhealthy {
+  readonly reaction: 'restart' | 'replace';
+  /** A sentence that names the check, and says what it found. */
+  readonly message: string;
+}
 
 /** The machine's present life. */
 export interface Boot {
@@ -39,6 +47,8 @@ export interface LocalStop {
   readonly graceMs: number;
   readonly cause: StopCause;
   readonly message: string;
+  /** The name of the check that it has failed, where that is the cause. */
+  readonly check?: string | undefined;
 }
 
 /** A task that the journal knows. A task the journal doesn't know has never been touched by this agent. */
@@ -53,8 +63,12 @@ export interface LocalTask {
   readonly run: number;
   /** The boot in which that run was launched; null: it wasn't yet, or nobody knows. */
   readonly boot: string | null;
-  /** Further runs up to now, since the last one that lasted. */
+  /** Further runs after reboots up to now, since the last one that lasted. */
   readonly restarts: number;
+  /** When further runs in place were decided, oldest first; of those before the last one only what counted then. */
+  readonly again: readonly Moment[];
+  /** What the run before came to, where the present one follows it in place; null: that is the first, or follows a reboot. */
+  readonly why: string | null;
   /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
   readonly incarnation: number | null;
   /** Of the session in which it was accepted; null as above. */
@@ -69,6 +83,8 @@ export interface LocalTask {
   /** It may run for so long after the last contact with the control plane; null: for ever. */
   readonly stopAfterMs: number | null;
   readonly startedAt: Moment | null;
+  /** A check of the present run has failed, and something is to be done about it; null: not that anybody knows. */
+  readonly unhealthy: Unhealthy | null;
   readonly stop: LocalStop | null;
   readonly endedAt: Moment | null;
   /** The last status that was made for it. */

@@ -11,6 +11,7 @@ import { reportsAnew } from '../core/anew.ts';
 import type { Assignment, Containers, LocalTask, LocalTasks } from '../core/model.ts';
 import type { VolumeUse } from '../core/volumes.ts';
 import { Book } from './book.ts';
+import { Checker } from './checker.ts';
 import { Conductor } from './conductor.ts';
 import type {
   AgentConfig,
@@ -20,6 +21,7 @@ import type {
   GpuSource,
   Journal,
   Log,
+  Probes,
   Runtime,
   Volumes,
 } from './contracts.ts';
@@ -37,6 +39,7 @@ export interface AgentParts {
   readonly runtime: Runtime;
   /** Absent: tasks that run other tasks are not known here. */
   readonly executors?: Executors | undefined;
+  readonly probes: Probes;
   readonly volumes: Volumes;
   readonly journal: Journal;
   readonly fence: Fence;
@@ -80,6 +83,7 @@ class AssembledAgent implements Agent {
   readonly #session: Session;
   readonly #streams: Streams;
   readonly #volumes: VolumeKeeper;
+  readonly #checker: Checker;
   readonly #stamps: Stamps;
   readonly #messenger: Messenger | null;
   readonly #gpus: GpuWatch;
@@ -113,6 +117,7 @@ class AssembledAgent implements Agent {
       onSeen: () => {
         this.#streams.look();
         this.#volumes.look();
+        this.#checker.look();
       },
     });
     this.#reporter = new Reporter({ ...parts, book: this.#book });
@@ -134,6 +139,15 @@ class AssembledAgent implements Agent {
       ...parts,
       use: () => this.#volumeUse(),
       onRemoved: (volume) => this.#reporter.addRemovedVolume(volume),
+    });
+    this.#checker = new Checker({
+      ...parts,
+      book: this.#book,
+      containers: () => this.#engine.containers,
+      assigned: (task) => this.#assignment?.tasks.get(task),
+      isLive: () => this.#session.isLive,
+      onHealth: (report) => this.#reporter.addHealth(report),
+      onUnhealthy: () => this.#conductor.look(),
     });
     this.#streams = new Streams({
       ...parts,
@@ -159,6 +173,7 @@ class AssembledAgent implements Agent {
     this.#streams.close();
     this.#messenger?.close();
     this.#volumes.close();
+    this.#checker.close();
     this.#conductor.halt();
     this.#engine.close();
   }
@@ -260,6 +275,7 @@ class AssembledAgent implements Agent {
       this.#book.write({ kind: 'status', status });
       this.#reporter.add(status);
     }
+    for (const report of this.#checker.reports()) this.#reporter.addHealth(report);
     for (const task of anew.released) {
       this.#book.write({ kind: 'release', task, answered: false });
       this.#reporter.addReleased(task);

@@ -4,6 +4,7 @@
  */
 import type { VolumeId } from '../../shared/domain/ids.ts';
 import type { GpuDevice } from '../../shared/domain/node.ts';
+import type { CheckSpec } from '../../shared/domain/service.ts';
 import type {
   AssignedTask,
   AssignmentPosition,
@@ -18,6 +19,7 @@ import type {
   StatusesRequest,
   StatusesResponse,
 } from '../../shared/protocol/agent.ts';
+import type { ProbeOutcome } from '../core/checks.ts';
 import type { Boot, Container } from '../core/model.ts';
 import type { JournalRecord } from '../core/records.ts';
 import type { Retention } from '../core/retention.ts';
@@ -46,6 +48,15 @@ export type RunResult =
     };
 
 export type PullResult = { readonly type: 'pulled' } | { readonly type: 'failed'; readonly message: string };
+
+export interface ExecResult {
+  /** Null: it was ended before it came to an end by itself. */
+  readonly exitCode: number | null;
+  /** The beginning of what it wrote, to either stream; at most {@link EXEC_OUTPUT_LENGTH_MAX} characters. */
+  readonly output: string;
+}
+
+export const EXEC_OUTPUT_LENGTH_MAX = 1000;
 
 export interface LogRequest {
   readonly follow: boolean;
@@ -81,8 +92,25 @@ export interface Runtime {
   watch(listener: RuntimeListener): Subscription;
   /** Lines in order, in batches as they arise; ends when the container has ended and everything is read, or on abort. */
   logs(container: string, request: LogRequest, signal: AbortSignal): AsyncIterable<readonly LogLine[]>;
+  /**
+   * Runs a command beside what runs in the container already, with the same user, environment and limits. Resolves when it has ended,
+   * or soon after an abort, which ends what can be ended of it. Throws {@link RuntimeFault} also where the container doesn't run.
+   */
+  exec(container: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult>;
   /** Where a path of the node leads; null: nowhere. */
   resolvePath(path: string): Promise<string | null>;
+}
+
+/** A port of this node that a task listens on, and how to find out whether it does. */
+export interface ProbeTarget {
+  readonly spec: CheckSpec;
+  readonly port: number;
+}
+
+/** Checks tasks by way of the network. Nothing is kept between probes. */
+export interface Probes {
+  /** Never throws: what goes wrong is the outcome. Resolves soon after an abort, and what it says then is no matter. */
+  probe(target: ProbeTarget, signal: AbortSignal): Promise<ProbeOutcome>;
 }
 
 /** What executors are told beside their tasks, and what they say. */

@@ -3,8 +3,15 @@
  * waits is on record in the journal, so that neither a crash nor a lost uplink loses any of it. A batch that can never be taken is
  * sent again in halves until the one that spoils it is found; that one is dropped, and the others get through.
  */
-import { STATUSES_MAX, type StatusesRequest, type TaskStatus } from '../../shared/protocol/agent.ts';
+import {
+  HEALTH_REPORTS_MAX,
+  type HealthReport,
+  STATUSES_MAX,
+  type StatusesRequest,
+  type TaskStatus,
+} from '../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
+import { UNANSWERED_MAX } from '../core/records.ts';
 import type { Book } from './book.ts';
 import { ControlPlaneFault, type Log } from './contracts.ts';
 import type { SessionCalls } from './session.ts';
@@ -22,9 +29,11 @@ export interface ReporterParts {
 
 export class Reporter {
   readonly #parts: ReporterParts;
-  readonly #statuses: TaskStatus[] = [];
+  #statuses: readonly TaskStatus[] = [];
   readonly #released: string[] = [];
   readonly #removedVolumes: string[] = [];
+  /** The latest of each task. */
+  readonly #health = new Map<string, HealthReport>();
   /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
   #answered: Set<string> | null = null;
   #wake: (() => void) | null = null;
@@ -39,13 +48,18 @@ export class Reporter {
   restore(): void {
     const tasks = [...this.#parts.book.tasks.values()];
     const waiting = tasks.flatMap((task) => task.unanswered).sort((a, b) => a.atMs - b.atMs);
-    this.#statuses.push(...waiting);
+    this.#statuses = [...this.#statuses, ...waiting];
     for (const task of tasks) if (task.release === 'pending') this.#released.push(task.id);
   }
 
   /** The status is on record and waits to be told. */
   add(status: TaskStatus): void {
-    this.#statuses.push(status);
+    const { task, run } = status;
+    const isOfIt = (other: TaskStatus) => other.task === task;
+    // Only a task that is started again and again has so many to tell.
+    const isTooMuch = run > 0 && this.#statuses.filter(isOfIt).length >= UNANSWERED_MAX;
+    const oldest = isTooMuch ? this.#statuses.find(isOfIt) : undefined;
+    this.#statuses = [...this.#statuses.filter((other) => other !== oldest), status];
     this.#wake?.();
   }
 
@@ -57,6 +71,12 @@ export class Reporter {
   /** On no record: what is to be deleted is asked for again after a crash. */
   addRemovedVolume(volume: string): void {
     this.#removedVolumes.push(volume);
+    this.#wake?.();
+  }
+
+  /** On no record: what is found after a crash is told anew. In place of what waits to be told of the same task. */
+  addHealth(report: HealthReport): void {
+    this.#health.set(report.task, report);
     this.#wake?.();
   }
 
@@ -74,7 +94,7 @@ export class Reporter {
   async run(calls: SessionCalls): Promise<void> {
     this.#answered = new Set();
     while (!calls.signal.aborted) {
-      if (this.#statuses.length + this.#released.length + this.#removedVolumes.length === 0) {
+      if (!this.#hasSomething()) {
         await this.#something(calls.signal);
         await sleep(this.#parts.clock, COALESCE_MS, calls.signal);
         continue;
@@ -83,20 +103,27 @@ export class Reporter {
     }
   }
 
+  #hasSomething(): boolean {
+    return this.#statuses.length + this.#released.length + this.#removedVolumes.length + this.#health.size > 0;
+  }
+
   async #sendOnce(calls: SessionCalls): Promise<void> {
     const statuses = this.#statuses.slice(0, Math.min(STATUSES_MAX, this.#batchMax));
     const released = this.#released.slice(0, Math.min(STATUSES_MAX, this.#batchMax - statuses.length));
     const volumes = this.#removedVolumes.slice(0, this.#batchMax - statuses.length - released.length);
+    const others = statuses.length + released.length + volumes.length;
+    const health = [...this.#health.values()].slice(0, Math.min(HEALTH_REPORTS_MAX, this.#batchMax - others));
     const request: StatusesRequest = {
       statuses,
       released,
       ...(volumes.length > 0 && { removedVolumes: volumes }),
+      ...(health.length > 0 && { health }),
     };
     const answer = await calls.untilAnswered((controlPlane, epoch, signal) =>
       controlPlane.statuses(epoch, request, signal).catch(orInvalid),
     );
     if (answer === null) return;
-    const size = statuses.length + released.length + volumes.length;
+    const size = others + health.length;
     if (answer instanceof ControlPlaneFault && size > 1) {
       this.#batchMax = Math.ceil(size / 2);
       return;
@@ -107,20 +134,24 @@ export class Reporter {
     calls.onAnswered();
   }
 
-  #settle({ statuses, released, removedVolumes = [] }: StatusesRequest): void {
+  #settle({ statuses, released, removedVolumes = [], health = [] }: StatusesRequest): void {
     const { book } = this.#parts;
-    for (const { task, state } of statuses) book.write({ kind: 'answered', task, state });
+    for (const { task, state, run } of statuses) book.write({ kind: 'answered', task, state, run });
     for (const task of released) book.write({ kind: 'release', task, answered: true });
     for (const { task } of statuses) this.#answered?.add(task);
     for (const task of released) this.#answered?.add(task);
-    this.#statuses.splice(0, statuses.length);
+    const settled = new Set(statuses);
+    this.#statuses = this.#statuses.filter((status) => !settled.has(status));
     this.#released.splice(0, released.length);
     this.#removedVolumes.splice(0, removedVolumes.length);
+    // What was found meanwhile is still to be told.
+    for (const report of health) if (this.#health.get(report.task) === report) this.#health.delete(report.task);
   }
 
-  #tellDropped({ statuses, released }: StatusesRequest, { message }: ControlPlaneFault): void {
+  #tellDropped({ statuses, released, health = [] }: StatusesRequest, { message }: ControlPlaneFault): void {
     const [status] = statuses;
-    const what = status === undefined ? { task: released[0] ?? null } : { task: status.task, state: status.state };
+    const other = released[0] ?? health[0]?.task ?? null;
+    const what = status === undefined ? { task: other } : { task: status.task, state: status.state };
     this.#parts.log.error('dropped a report that will never be taken', { ...what, cause: message });
   }
 

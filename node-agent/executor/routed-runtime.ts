@@ -4,14 +4,16 @@
  */
 import type { LogLine } from '../../shared/protocol/agent.ts';
 import { type Container, PROCESS_ID_PREFIX } from '../core/model.ts';
-import type {
-  ContainerRequest,
-  LogRequest,
-  PullResult,
-  RunResult,
-  Runtime,
-  RuntimeListener,
-  Subscription,
+import {
+  type ContainerRequest,
+  type ExecResult,
+  type LogRequest,
+  type PullResult,
+  type RunResult,
+  type Runtime,
+  RuntimeFault,
+  type RuntimeListener,
+  type Subscription,
 } from './contracts.ts';
 
 const NO_ENGINE_MESSAGE = 'the node has no container engine';
@@ -76,6 +78,12 @@ export class RoutedRuntime implements Runtime {
   async *logs(container: string, request: LogRequest, signal: AbortSignal): AsyncGenerator<readonly LogLine[]> {
     const runtime = this.#of(container);
     if (runtime !== null) yield* runtime.logs(container, request, signal);
+  }
+
+  async exec(container: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult> {
+    const runtime = this.#of(container);
+    if (runtime === null) throw new RuntimeFault(`run a command beside a task: ${NO_ENGINE_MESSAGE}`);
+    return runtime.exec(container, command, signal);
   }
 
   /** Both stand on the same machine. */

@@ -22,6 +22,7 @@ import {
   type tokenRequestSchema,
   tokenViewSchema,
 } from '../protocol/views.ts';
+import { type EndpointCalls, endpointCalls } from './endpoints.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
 import { type DeploymentCalls, deploymentCalls, get, type JobCalls, jobCalls, type PageQuery, post } from './jobs.ts';
@@ -66,6 +67,7 @@ export interface BerthClient {
     /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
+  readonly endpoints: EndpointCalls;
   readonly maintenance: MaintenanceCalls;
   readonly offers: OfferCalls;
   readonly frameworks: FrameworkCalls;
@@ -95,6 +97,7 @@ export function createClient(options: ClientOptions): BerthClient {
     deployments: deploymentCalls(transport),
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
+    endpoints: endpointCalls(transport),
     maintenance: maintenanceCalls(transport),
     offers: offerCalls(transport),
     frameworks: frameworkCalls(transport),

@@ -14,6 +14,8 @@ export interface Behaviour {
   readonly stopMs: number | null;
   /** It takes so long to end after SIGKILL, as what waits for a dead disk does; otherwise it ends at once. */
   readonly killMs?: number;
+  /** From so long after its start it fails its checks; absent: it never does. */
+  readonly failsChecksAfterMs?: number;
   /** The engine refuses to start it. */
   readonly isUnusable: boolean;
 }

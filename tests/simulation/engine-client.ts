@@ -2,6 +2,7 @@
 import type { Container } from '../../node-agent/core/model.ts';
 import {
   type ContainerRequest,
+  type ExecResult,
   type PullResult,
   type RunResult,
   type Runtime,
@@ -121,6 +122,14 @@ export class EngineClient implements Runtime {
   /** Output isn't simulated: no client asks for any. */
   logs(id: string): AsyncIterable<readonly LogLine[]> {
     throw new RuntimeFault(`logs of ${id}: a simulated engine keeps no output`);
+  }
+
+  exec(id: string): Promise<ExecResult> {
+    return this.#call('exec', (engine) => {
+      const container = engine.find(id);
+      if (container?.state !== 'running') throw new RuntimeFault('exec: the container does not run');
+      return engine.works(container) ? { exitCode: 0, output: '' } : { exitCode: 1, output: 'broken' };
+    });
   }
 
   /** Bind mounts aren't simulated: no job asks for one. */

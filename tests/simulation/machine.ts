@@ -18,6 +18,7 @@ import type { SeededRandom } from './seeded-random.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 import { type EngineWitness, SimulatedEngine } from './simulated-engine.ts';
 import { SimulatedFence } from './simulated-fence.ts';
+import { SimulatedProbes } from './simulated-probes.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import type { Weather } from './weather.ts';
 
@@ -101,6 +102,7 @@ export class Machine {
     };
     const agent = createAgent({
       ...(this.#parts.plant.agent?.(seams) ?? seams),
+      probes: new SimulatedProbes({ engine: this.engine, process, clock, random: chance.split('probes') }),
       volumes: this.#volumes,
       clock: process.clock,
       random: chance,

@@ -152,7 +152,7 @@ describe('a simulated engine', () => {
       ...behaviour,
     };
     const container = engine.create(
-      { id: 'task-1', group: aGroup({ env: environmentOf(whole) }) },
+      { id: 'task-1', group: aGroup({ env: environmentOf(whole) }), ports: {} },
       { epoch: 1, run: 0 },
     );
     if (container === null) throw new Error('the engine has it already');

@@ -22,6 +22,7 @@ export interface SimulatedContainer {
   /** Its group asks for a further run after a reboot. */
   readonly mayRestart: boolean;
   readonly epoch: number;
+  readonly ports: readonly number[];
   readonly behaviour: Behaviour;
   state: Container['state'];
   exitCode: number | null;
@@ -90,7 +91,7 @@ export class SimulatedEngine {
 
   /** Null: there is one for this task already. */
   create(
-    assigned: Pick<AssignedTask, 'id' | 'group'>,
+    assigned: Pick<AssignedTask, 'id' | 'group' | 'ports'>,
     { epoch, run }: { readonly epoch: number; readonly run: number },
   ): SimulatedContainer | null {
     if (this.containers.some((container) => container.task === assigned.id)) return null;
@@ -102,6 +103,7 @@ export class SimulatedEngine {
       life: this.#life,
       mayRestart: assigned.group.restart.afterReboot,
       epoch,
+      ports: Object.values(assigned.ports),
       behaviour: behaviourOf(assigned.group),
       state: 'created',
       exitCode: null,
@@ -114,6 +116,16 @@ export class SimulatedEngine {
     };
     this.#containers.set(container.id, container);
     return container;
+  }
+
+  /** What answers on a port of the machine. */
+  listenerOn(port: number): SimulatedContainer | undefined {
+    return this.containers.find(({ state, ports }) => state === 'running' && ports.includes(port));
+  }
+
+  /** Whether it passes its checks now. */
+  works({ behaviour: { failsChecksAfterMs = Number.POSITIVE_INFINITY }, startedAtMs }: SimulatedContainer): boolean {
+    return startedAtMs !== null && this.#parts.clock.now() - startedAtMs < failsChecksAfterMs;
   }
 
   start(container: SimulatedContainer): void {

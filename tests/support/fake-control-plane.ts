@@ -12,6 +12,7 @@ import { isNewer, isTerminal, type Standing } from '../../shared/domain/task.ts'
 import type {
   AssignedTask,
   AssignmentResponse,
+  HealthReport,
   HeartbeatResponse,
   KeptAsideStop,
   LogLine,
@@ -62,6 +63,8 @@ export class FakeControlPlane implements ControlPlane {
     saidAtOnce: [] as number[],
     released: [] as string[],
     removedVolumes: [] as string[],
+    /** As it arrived, repeated reports too. */
+    health: [] as HealthReport[],
     lines: new Map<string, LogLine[]>(),
     endedStreams: [] as string[],
     /** The agent broke them off. */
@@ -185,6 +188,7 @@ export class FakeControlPlane implements ControlPlane {
       this.#tasks.delete(id);
     }
     if (request.released.length > 0) this.#changed();
+    this.received.health.push(...(request.health ?? []));
     const { removedVolumes = [] } = request;
     this.received.removedVolumes.push(...removedVolumes);
     if (removedVolumes.length > 0)

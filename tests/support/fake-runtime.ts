@@ -7,6 +7,8 @@
 import type { Container } from '../../node-agent/core/model.ts';
 import {
   type ContainerRequest,
+  EXEC_OUTPUT_LENGTH_MAX,
+  type ExecResult,
   type LogRequest,
   type PullResult,
   type RunResult,
@@ -56,12 +58,30 @@ export interface FakeRuntimeOptions {
   readonly paths?: Readonly<Record<string, string>>;
 }
 
-export type EngineCall = 'list' | 'inspect' | 'hasImage' | 'pullImage' | 'run' | 'signal' | 'remove' | 'resolvePath';
+export type EngineCall =
+  | 'list'
+  | 'inspect'
+  | 'hasImage'
+  | 'pullImage'
+  | 'run'
+  | 'signal'
+  | 'remove'
+  | 'exec'
+  | 'resolvePath';
 
 interface FakeContainer {
   container: Container;
   readonly behaviour: Behaviour;
   timer: Timer | null;
+}
+
+/** What the commands of the runtimes' suite come to. */
+export function playedAnswer(command: readonly string[]): ExecResult | 'hangs' {
+  const text = command.join(' ');
+  if (text.startsWith('sleep')) return 'hangs';
+  return text.includes('exit 3')
+    ? { exitCode: 3, output: 'words' }
+    : { exitCode: 0, output: 'words '.repeat(2000).slice(0, EXEC_OUTPUT_LENGTH_MAX) };
 }
 
 export class FakeRuntime implements Runtime {
@@ -83,6 +103,8 @@ export class FakeRuntime implements Runtime {
   readonly startedRuns: string[] = [];
   readonly signals: { readonly task: string; readonly signal: string; readonly atMs: number }[] = [];
   readonly pulls: string[] = [];
+  /** What a command beside a task comes to; `hangs`: it goes on until it is no longer waited for. */
+  execAnswer: (task: string, command: readonly string[]) => ExecResult | 'hangs' = () => ({ exitCode: 0, output: '' });
   /** Most containers that were being started at one time. */
   startingMost = 0;
   #starting = 0;
@@ -232,6 +254,15 @@ export class FakeRuntime implements Runtime {
     while (request.follow && !signal.aborted && this.#containers.get(id)?.container.state === 'running') {
       await sleep(this.#options.clock, 50, signal);
     }
+  }
+
+  async exec(id: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult> {
+    const container = await this.#call('exec', () => this.#containers.get(id)?.container);
+    if (container?.state !== 'running') throw new RuntimeFault(`exec: container ${id} does not run`);
+    const answer = this.execAnswer(container.task, command);
+    if (answer !== 'hangs') return answer;
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    return { exitCode: null, output: '' };
   }
 
   resolvePath(path: string): Promise<string | null> {

@@ -13,6 +13,7 @@ import { type Agent, createAgent } from '../../node-agent/executor/agent.ts';
 import { type ControlPlane, ControlPlaneFault, type Log } from '../../node-agent/executor/contracts.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import { FakeFence } from './fake-fence.ts';
+import { FakeProbes } from './fake-probes.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 import { MemoryJournal } from './memory-journal.ts';
 import { MemoryVolumes } from './memory-volumes.ts';
@@ -24,6 +25,7 @@ const BOOT = { id: 'boot', startedAt: { wallMs: 0, steadyMs: 0 } };
 export class NearAgent {
   readonly node: string;
   readonly runtime: FakeRuntime;
+  readonly probes = new FakeProbes();
   readonly logged: string[] = [];
   readonly #journal = new MemoryJournal();
   readonly #fence: FakeFence;
@@ -44,6 +46,7 @@ export class NearAgent {
     this.#agent = createAgent({
       controlPlane: this.#link,
       runtime: this.runtime,
+      probes: this.probes,
       volumes: new MemoryVolumes(),
       journal: this.#journal,
       fence: this.#fence,

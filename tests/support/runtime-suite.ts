@@ -4,11 +4,24 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Container } from '../../node-agent/core/model.ts';
-import type { RunResult, Runtime, Subscription } from '../../node-agent/executor/contracts.ts';
+import {
+  EXEC_OUTPUT_LENGTH_MAX,
+  type RunResult,
+  type Runtime,
+  RuntimeFault,
+  type Subscription,
+} from '../../node-agent/executor/contracts.ts';
 import type { AssignedTask, LogLine } from '../../shared/protocol/agent.ts';
 
 /** Tasks by what they do. */
 export type TaskKind = 'sleeps' | 'ignores-term' | 'ends-with-3' | 'prints' | 'bad-command' | 'unknown-image';
+
+/** Run beside tasks. */
+export const COMMANDS = {
+  complains: ['sh', '-c', 'echo words >&2; exit 3'],
+  talks: ['sh', '-c', 'i=0; while [ $i -lt 2000 ]; do echo -n "words "; i=$((i+1)); done'],
+  hangs: ['sleep', '600'],
+} as const;
 
 export interface RuntimeUnderTest {
   readonly runtime: Runtime;
@@ -191,6 +204,37 @@ export function describeRuntime(
       over.abort();
       await under.until(async () => (isDone ? true : null));
       await reading;
+    });
+
+    it('runs a command beside what runs already, and tells how it came out', async () => {
+      const { id } = await started('a', 'sleeps');
+      const waited = new AbortController();
+      const { exitCode, output } = await under.runtime.exec(id, COMMANDS.complains, waited.signal);
+      expect({ exitCode, output: output.trim() }).toEqual({ exitCode: 3, output: 'words' });
+      expect(await under.runtime.inspect(id)).toMatchObject({ state: 'running' });
+    });
+
+    it('keeps no more than the beginning of what a command writes', async () => {
+      const { id } = await started('a', 'sleeps');
+      const { exitCode, output } = await under.runtime.exec(id, COMMANDS.talks, new AbortController().signal);
+      expect(exitCode).toBe(0);
+      expect(output.startsWith('words words')).toBe(true);
+      expect(output.length).toBeLessThanOrEqual(EXEC_OUTPUT_LENGTH_MAX);
+    });
+
+    it('lets go of a command that nobody waits for any more', async () => {
+      const { id } = await started('a', 'sleeps');
+      const over = new AbortController();
+      const hanging = under.runtime.exec(id, COMMANDS.hangs, over.signal);
+      over.abort();
+      expect((await hanging).exitCode).toBeNull();
+    });
+
+    it('does not run a command beside what has ended', async () => {
+      const { id } = await started('a', 'ends-with-3');
+      await exited(id);
+      const running = under.runtime.exec(id, COMMANDS.complains, new AbortController().signal);
+      await expect(running).rejects.toThrow(RuntimeFault);
     });
 
     it('knows where a path leads, and that some lead nowhere', async () => {

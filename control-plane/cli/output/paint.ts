@@ -57,15 +57,18 @@ export function stateColour(state: string): Colour {
     case 'suspended':
     case 'awaiting-promotion':
     case 'not ready':
+    case 'unready':
       return 'yellow';
     case 'failed':
     case 'error':
     case 'lost':
     case 'unreachable':
-    case 'unhealthy':
     case 'disconnected':
     case 'ahead':
+    case 'unhealthy':
       return 'red';
+    case 'held':
+      return 'cyan';
     case 'killed':
     case 'ended':
     case 'stopped':

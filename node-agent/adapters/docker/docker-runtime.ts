@@ -11,6 +11,7 @@ import type { Random } from '../../../shared/util/random.ts';
 import type { Container } from '../../core/model.ts';
 import {
   type ContainerRequest,
+  type ExecResult,
   type LogRequest,
   type PullResult,
   type RunResult,
@@ -23,6 +24,7 @@ import { containerName, containerOptions, LABELS, type Owner } from './container
 import { containerOf, listedContainer } from './container-view.ts';
 import { ask, askUnless, engineWords, nvidiaRuntimeRemedy, saysCommandUnusable, statusOf } from './engine-errors.ts';
 import { watchEvents } from './event-watch.ts';
+import { execIn } from './exec.ts';
 import { pullImage } from './image-pull.ts';
 import { readLogs } from './log-stream.ts';
 
@@ -168,6 +170,10 @@ export class DockerRuntime implements Runtime {
   logs(id: string, request: LogRequest, signal: AbortSignal): AsyncIterable<readonly LogLine[]> {
     const source = { docker: this.#streaming, container: id, clock: this.#options.clock };
     return readLogs(source, request, signal);
+  }
+
+  exec(id: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult> {
+    return execIn({ docker: this.#docker, streaming: this.#streaming }, { container: id, command, signal });
   }
 
   async resolvePath(path: string): Promise<string | null> {

@@ -13,6 +13,7 @@ import { type Random, randomId } from '../../../shared/util/random.ts';
 import { type Container, HOSTED_ID_PREFIX } from '../../core/model.ts';
 import {
   type ContainerRequest,
+  type ExecResult,
   type Executors,
   type ExecutorsListener,
   type LogRequest,
@@ -136,6 +137,11 @@ export class ExecutorRuntime implements Runtime, Executors {
     if (executor === undefined) return;
     const error = `it has no output of its own: what it writes is in that of its executor, task "${executor}"`;
     yield [{ at: '', stream: 'stderr', text: '', error }];
+  }
+
+  async exec(container: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult> {
+    if (!isHosted(container)) return this.#options.machine.exec(container, command, signal);
+    throw new RuntimeFault('run a command beside a task: only its executor could');
   }
 
   resolvePath(path: string): Promise<string | null> {

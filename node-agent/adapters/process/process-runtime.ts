@@ -12,6 +12,7 @@ import type { Container } from '../../core/model.ts';
 import type { Place } from '../../core/task-environment.ts';
 import {
   type ContainerRequest,
+  type ExecResult,
   type Log,
   type LogRequest,
   type PullResult,
@@ -23,6 +24,7 @@ import {
 } from '../../executor/contracts.ts';
 import { Cgroups } from './cgroups.ts';
 import { EndWatch } from './end-watch.ts';
+import { execBeside } from './exec.ts';
 import { words } from './faults.ts';
 import { readOutput } from './output-reader.ts';
 import { signalTree } from './process-tree.ts';
@@ -179,6 +181,14 @@ export class ProcessRuntime implements Runtime {
     } finally {
       this.#letGo(container);
     }
+  }
+
+  exec(container: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult> {
+    return faulted('run a command beside a task', async () => {
+      const found = await this.#folders.find(container);
+      if (found === null || (await this.#isOver(container))) throw new RuntimeFault(`${container} does not run`);
+      return execBeside(this.#options, found, { command, signal });
+    });
   }
 
   async resolvePath(path: string): Promise<string | null> {

@@ -220,7 +220,7 @@ const SHELL_OWN =
   /^(?:_|BASH.*|COMP_.*|DIRSTACK|EPOCH.*|EUID|FUNC.*|GROUPS|HIST.*|IFS|LINENO|MAIL.*|OLDPWD|OPT(?:ARG|ERR|IND)|PPID|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID)$/;
 
 /**
- * A script that becomes the task's command, run by the task's own user. A script and not arguments, since everybody on the machine can
+ * A script that becomes the task's command, or another one that it is given as arguments, run by the task's own user. A script and not arguments, since everybody on the machine can
  * read a process's arguments, and variables hold secrets. Only what a shell can't export goes through the arguments of `env`, where
  * others can see it in the moment before that becomes the command: no shell hands on a variable that it has no name for.
  */
@@ -228,10 +228,10 @@ export function launchScript({ environment, workingDir, command }: Launch): stri
   const variables = Object.entries(environment);
   const exports = variables.filter(([name]) => isExported(name)).map(assignment);
   const others = variables.filter(([name]) => !isExported(name)).map(assignment);
-  const program = quoted(command[0] ?? '');
-  const words = [...(others.length === 0 ? [] : [ENV_PROGRAM, ...others]), ...command.map(quoted)].join(' ');
+  const words = [...(others.length === 0 ? [] : [ENV_PROGRAM, ...others]), '"$@"'].join(' ');
   const unusable = (why: string) => `printf 'unusable %s\\n' ${quoted(why)} >&3`;
   return `set -f
+if [ $# = 0 ]; then set -- ${command.map(quoted).join(' ')}; fi
 ${exports.map((each) => `export ${each}\n`).join('')}usable() { [ -f "$1" ] && [ -x "$1" ]; }
 found() {
   case $1 in */*) usable "$1"; return ;; esac
@@ -243,7 +243,7 @@ found() {
 }
 cd ${quoted(workingDir)} || { ${unusable(`the working folder ${workingDir} can't be entered`)}; exit 126; }
 unset OLDPWD
-(found ${program}) || { ${unusable(`there is no program ${command[0]} that the task's user may run`)}; exit 127; }
+(found "$1") || { printf "unusable there is no program %s that the task's user may run\\n" "$1" >&3; exit 127; }
 echo started >&3
 exec 3>&-
 exec ${words}

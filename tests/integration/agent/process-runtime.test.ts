@@ -251,6 +251,49 @@ describe.runIf(canMakeUsers)('tasks without a container', () => {
     expect(lines).toContain('CUDA_VISIBLE_DEVICES=');
   });
 
+  describe.each(MACHINES)('run commands beside themselves on a machine $name', ({ mounts }) => {
+    beforeEach(async () => {
+      const mountsFile = join(machine.dir, 'mounts');
+      await writeFile(mountsFile, (mounts ?? []).join('\n'));
+      await machine.again({ mountsFile });
+    });
+
+    const beside = (id: string, command: readonly string[]) =>
+      machine.runtime.exec(id, command, new AbortController().signal);
+
+    it('as the same user, in the same folder and groups, with the same variables', async () => {
+      const env = { LD_X: "it's", 'A.B-c': '1 2' };
+      const script = 'id -u; pwd; echo "$LD_X" "$BERTH_TASK_ID"; grep NoNewPrivs /proc/self/status';
+      const { id } = await machine.start(task, { ...sh(`{ ${script}; } >new; mv new own; sleep 600`), env });
+      const own = join(machine.work(task), 'own');
+      await until(async () => (existsSync(own) ? true : null));
+      const { exitCode, output } = await beside(id, ['sh', '-c', script]);
+      expect({ exitCode, output }).toEqual({ exitCode: 0, output: await readFile(own, 'utf8') });
+      expect((await beside(id, ['env'])).output).toContain('A.B-c=1 2');
+      const groups = (await beside(id, ['cat', '/proc/self/cgroup'])).output;
+      expect(groups.includes(id)).toBe(mounts !== null);
+    });
+
+    it('whatever the words are, and say which program is not there', async () => {
+      const { id } = await machine.start(task, sh('sleep 600'));
+      expect((await beside(id, ['printf', '%s\n', "it's", '', '$HOME `x`'])).output).toBe("it's\n\n$HOME `x`\n");
+      const { exitCode, output } = await beside(id, ['no-such-program']);
+      expect(exitCode).toBe(127);
+      expect(output).toContain('there is no program no-such-program');
+    });
+
+    it('that are ended with all that they have begun when nobody waits for them', async () => {
+      const { id } = await machine.start(task, { command: ['sleep', '600'] });
+      await until(async () => ((await processesOf(task)).length === 1 ? true : null));
+      const over = new AbortController();
+      const hanging = machine.runtime.exec(id, ['sh', '-c', 'sleep 500 & sleep 500; true'], over.signal);
+      await until(async () => ((await processesOf(task)).length === 4 ? true : null));
+      over.abort();
+      expect((await hanging).exitCode).toBeNull();
+      await until(async () => ((await processesOf(task)).length === 1 ? true : null));
+    });
+  });
+
   it('are told the GPUs that they hold, whatever their job says', async () => {
     const env = { CUDA_VISIBLE_DEVICES: '0', NVIDIA_VISIBLE_DEVICES: 'all' };
     const { id } = await machine.start(task, { command: ['env'], env }, ['GPU-a', 'MIG-b']);

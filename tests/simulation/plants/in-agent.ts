@@ -34,6 +34,7 @@ export function withRuntime(seams: AgentSeams, changed: Partial<Runtime>): Agent
       remove: (container) => runtime.remove(container),
       watch: (listener) => runtime.watch(listener),
       logs: (container, request, signal) => runtime.logs(container, request, signal),
+      exec: (container, command, signal) => runtime.exec(container, command, signal),
       resolvePath: (path) => runtime.resolvePath(path),
       ...changed,
     },

@@ -14,12 +14,16 @@ const NOW = 1_000_000;
 const BOOT_AGE_MS = 100_000;
 const moment = (steadyMs: number) => ({ wallMs: steadyMs, steadyMs });
 
+const unhealthy = { reaction: 'replace', message: 'its check failed' } as const;
+
 function aLocal(change: Partial<LocalTask> = {}): LocalTask {
   return {
     id: 't',
     run: 0,
     boot: 'now',
     restarts: 0,
+    again: [],
+    why: null,
     phase: 'running',
     incarnation: 1,
     epoch: 1,
@@ -28,6 +32,7 @@ function aLocal(change: Partial<LocalTask> = {}): LocalTask {
     graceMs: 5000,
     stopAfterMs: null,
     startedAt: moment(NOW - 1000),
+    unhealthy: null,
     stop: null,
     endedAt: null,
     status: null,
@@ -243,6 +248,16 @@ describe('a task that runs', () => {
       'is stopped after its timeout, whoever is away',
       { local: { timeoutMs: 1000 }, container, assigned: null },
       'stop timed-out 5000',
+    ],
+    [
+      'is stopped when a check has found that it does not work, whoever is away',
+      { local: { unhealthy }, container, assigned: null },
+      'stop unhealthy 5000',
+    ],
+    [
+      'is stopped for that only where it is wanted otherwise',
+      { local: { unhealthy }, container, assigned: { stop } },
+      'stop stop-requested 3000',
     ],
     ['is not stopped before it', { local: { timeoutMs: 1001 }, container, assigned: {} }, 'nothing'],
     ['has its end reported', { local, container: exited, assigned: {} }, 'report finished exited'],
@@ -460,6 +475,11 @@ describe('a task that may not run without contact', () => {
       'report failed disconnected',
     ],
     [
+      'that does not work',
+      { ...exited, local: { ...local, stop: { ...stopping, cause: 'unhealthy' } } },
+      'report failed unhealthy',
+    ],
+    [
       'that nothing here could have stopped',
       { ...exited, local: { ...local, stop: { ...stopping, cause: 'unguarded' } } },
       'report error refused-by-node',
@@ -500,6 +520,7 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
     hasUnanswered: fc.boolean(),
     container: fc.constantFrom('none', 'created', 'running', 'exited'),
     incarnation: fc.constantFrom(0, 1),
+    isUnhealthy: fc.boolean(),
   })
   .map((any) =>
     inputOf({
@@ -523,6 +544,7 @@ const anyInput: fc.Arbitrary<DiffInput> = fc
               run: any.run,
               restarts: any.restarts,
               stop: any.isStopping ? stopping : null,
+              unhealthy: any.isUnhealthy ? unhealthy : null,
               timeoutMs: any.hasTimeout ? 500 : null,
               stopAfterMs: any.stopAfterMs,
               unanswered: any.hasUnanswered ? [waiting] : [],
@@ -651,7 +673,7 @@ describe('whatever is wanted, known and running', () => {
       if (['start', 'restart', 'lasted'].includes(step.type)) return true;
       const isOwn =
         step.type === 'stop'
-          ? ['timed-out', 'disconnected'].includes(step.cause)
+          ? ['timed-out', 'disconnected', 'unhealthy'].includes(step.cause)
           : ['adopt', 'report', 'kill', 'remove'].includes(step.type);
       return isOwn && input.journal.has('t');
     });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ExecutorRuntime } from '../../../node-agent/adapters/executor/executor-runtime.ts';
 import { aGroup } from '../../support/builders.ts';
-import { type Behaviour, FakeRuntime, LONG_RUNNING } from '../../support/fake-runtime.ts';
+import { type Behaviour, FakeRuntime, LONG_RUNNING, playedAnswer } from '../../support/fake-runtime.ts';
 import { describeRuntime, type TaskKind } from '../../support/runtime-suite.ts';
 import { anAssigned, evenChance, IMAGE, TestClock } from './world.ts';
 
@@ -27,6 +27,7 @@ describeRuntime('the one that knows of executors', async () => {
     paths: { '/etc': '/etc' },
     behaviour: ({ id }) => BEHAVIOURS[kinds.get(id) ?? 'sleeps'],
   });
+  machine.execAnswer = (_, command) => playedAnswer(command);
   const runtime = await ExecutorRuntime.open({ machine, dir, clock, random: evenChance });
   return {
     runtime,

@@ -1,6 +1,6 @@
 /** The engine that tests use keeps the contract that the real one keeps. */
 import { aGroup } from '../../support/builders.ts';
-import { type Behaviour, FakeRuntime, LONG_RUNNING } from '../../support/fake-runtime.ts';
+import { type Behaviour, FakeRuntime, LONG_RUNNING, playedAnswer } from '../../support/fake-runtime.ts';
 import { describeRuntime, type TaskKind } from '../../support/runtime-suite.ts';
 import { anAssigned, IMAGE, TestClock } from './world.ts';
 
@@ -16,13 +16,15 @@ const BEHAVIOURS: Readonly<Record<TaskKind, Behaviour>> = {
 describeRuntime('the fake', async () => {
   const clock = new TestClock();
   const kinds = new Map<string, TaskKind>();
+  const runtime = new FakeRuntime({
+    clock,
+    images: [IMAGE],
+    paths: { '/etc': '/etc' },
+    behaviour: ({ id }) => BEHAVIOURS[kinds.get(id) ?? 'sleeps'],
+  });
+  runtime.execAnswer = (_, command) => playedAnswer(command);
   return {
-    runtime: new FakeRuntime({
-      clock,
-      images: [IMAGE],
-      paths: { '/etc': '/etc' },
-      behaviour: ({ id }) => BEHAVIOURS[kinds.get(id) ?? 'sleeps'],
-    }),
+    runtime,
     task: (id, kind) => {
       kinds.set(id, kind);
       return anAssigned(id, { group: aGroup({ image: kind === 'unknown-image' ? 'nobody/knows:1' : IMAGE }) });

@@ -48,7 +48,12 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('launch' as const), task, isSent: fc.boolean(), boot: fc.constantFrom('b1', 'b2') }),
   fc.record({ kind: fc.constant('run' as const), task, run: fc.nat(3) }),
+  fc.record({ kind: fc.constant('again' as const), task, run: fc.nat(3), atMs, why: fc.string() }),
   fc.record({ kind: fc.constant('lasted' as const), task }),
+  fc.record({
+    kind: fc.constant('unhealthy' as const),
+    ...{ task, run: fc.nat(3), reaction: fc.constantFrom('restart', 'replace'), message: fc.constant('fails') },
+  }),
   fc.record({ kind: fc.constant('release' as const), task, answered: fc.boolean() }),
   fc.record({ kind: fc.constant('forgotten' as const), task }),
   fc.record({
@@ -164,6 +169,22 @@ describe('the journal', () => {
       return { kind: 'task', task };
     });
     expect(added(older).tasks.get('a')?.stopAfterMs).toBeNull();
+  });
+
+  it('holds what a check has found against the run that it was found of, and no other', () => {
+    const found: JournalRecord = { kind: 'unhealthy', task: 'a', run: 1, reaction: 'restart', message: 'fails' };
+    const run: JournalRecord = { kind: 'run', task: 'a', run: 1 };
+    expect(added([found]).tasks.get('a')?.unhealthy).toBeNull();
+    const known = added([run, found]);
+    expect(known.tasks.get('a')?.unhealthy).toEqual({ reaction: 'restart', message: 'fails' });
+    expect(added(compactBook(known)).tasks.get('a')?.unhealthy).toEqual({ reaction: 'restart', message: 'fails' });
+    expect(added([run, found, { ...run, run: 2 }]).tasks.get('a')?.unhealthy).toBeNull();
+    const older = compactBook(known).map((record): JournalRecord => {
+      if (record.kind !== 'task') return record;
+      const { unhealthy: _, ...task } = record.task;
+      return { kind: 'task', task };
+    });
+    expect(added(older).tasks.get('a')?.unhealthy).toBeNull();
   });
 
   it('keeps what is unanswered in its order, and drops each when it is answered', () => {

@@ -14,6 +14,7 @@ import type { Random } from '../../../shared/util/random.ts';
 import { aGroup, T0 } from '../../support/builders.ts';
 import { FakeControlPlane } from '../../support/fake-control-plane.ts';
 import { FakeFence } from '../../support/fake-fence.ts';
+import { FakeProbes } from '../../support/fake-probes.ts';
 import { FakeRuntime, type FakeRuntimeOptions } from '../../support/fake-runtime.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
 import { MemoryVolumes } from '../../support/memory-volumes.ts';
@@ -103,6 +104,7 @@ export class World {
   readonly clock = new TestClock();
   readonly controlPlane = new FakeControlPlane({ clock: this.clock });
   readonly journal = new MemoryJournal();
+  readonly probes = new FakeProbes();
   readonly volumes = new MemoryVolumes();
   readonly logged: LogEntry[] = [];
   readonly runtime: FakeRuntime;
@@ -142,6 +144,7 @@ export class World {
       controlPlane,
       journal,
       runtime,
+      probes: whileAlive(this.probes, life),
       volumes: whileAlive(this.volumes, life),
       fence,
       random: evenChance,

@@ -6,8 +6,8 @@ import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-rand
 import { createReplica } from '../../../control-plane/app.ts';
 import type { Interruption, Io } from '../../../control-plane/cli/io.ts';
 import { runCommandLine } from '../../../control-plane/cli/program.ts';
+import type { ServiceContext } from '../../../control-plane/services/context.ts';
 import { mintAdminToken } from '../../../control-plane/services/tokens.ts';
-import type { Store } from '../../../control-plane/store/contract.ts';
 import { SILENT_LOGGER } from '../../../shared/util/log.ts';
 
 export interface Ran {
@@ -25,8 +25,7 @@ export interface Running {
 
 export interface CliUnderTest {
   readonly token: string;
-  /** What the replica works on, for tests that write what another part of it would. */
-  readonly store: Store;
+  readonly ctx: ServiceContext;
   /** Runs one command line to its end. */
   berth(args: readonly string[], world?: World): Promise<Ran>;
   start(args: readonly string[], world?: World): Running;
@@ -48,9 +47,8 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
   const clock = new SystemClock();
   const random = new CryptoRandom();
   const ending = new AbortController();
-  const store = new MemoryStore({ clock });
   const replica = await createReplica({
-    store,
+    store: new MemoryStore({ clock }),
     clock,
     random,
     log: SILENT_LOGGER,
@@ -71,7 +69,7 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     startCommand(args, world, { fetch, token, clock, random });
   return {
     token,
-    store,
+    ctx: replica.ctx,
     start,
     berth: (args, world) => start(args, world).done,
     post: (path, bearer, body) =>

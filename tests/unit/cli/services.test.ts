@@ -34,11 +34,11 @@ async function deploymentOf(name: string): Promise<string> {
 async function record(id: string, change: Partial<Deployment>): Promise<void> {
   const key = keys.deployment(id);
   await vi.waitFor(async () => {
-    const { keyValue } = await cli.store.get(key);
+    const { keyValue } = await cli.ctx.store.get(key);
     const { value, modRevision } = present(keyValue, id);
     const deployment = { ...decodeRecord('deployments', key, value), ...change };
     const writes = [putRecord('deployments', key, deployment)];
-    expect(await cli.store.transact({ compares: [{ key, modRevision }], writes })).toMatchObject({ committed: true });
+    expect(await cli.ctx.store.transact({ compares: [{ key, modRevision }], writes })).toMatchObject({ committed: true });
   });
 }
 
@@ -61,10 +61,10 @@ describe('a service that is applied', () => {
     await vi.waitFor(() => expect(running.err()).toContain('job svc-bad: version 1 → 2\n'));
     const failed = await deploymentOf('svc-bad');
     const next = first.replace(/1$/, '3');
-    const { keyValue } = await cli.store.get(keys.deployment(first));
+    const { keyValue } = await cli.ctx.store.get(keys.deployment(first));
     const revert = { ...decodeRecord('deployments', '', present(keyValue, first).value), id: next, toVersion: 3 };
     const writes = [putRecord('deployments', keys.deployment(next), revert)];
-    await cli.store.transact({ compares: [], writes });
+    await cli.ctx.store.transact({ compares: [], writes });
     const message = 'check http of svc-bad-main-5 fails: 503';
     await record(failed, { state: 'failed', endedAtMs: 1, message, revertedBy: next });
     const { code, err } = await running.done;

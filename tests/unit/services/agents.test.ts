@@ -3,10 +3,12 @@ import { commitStatuses, heartbeat, registerNode } from '../../../control-plane/
 import { waitForAssignment } from '../../../control-plane/services/assignments.ts';
 import { submitJob, updateJob } from '../../../control-plane/services/jobs.ts';
 import { drainNode, getNode, setEligibility } from '../../../control-plane/services/nodes.ts';
+import type { NodeSession } from '../../../control-plane/services/session-check.ts';
 import { stopTask } from '../../../control-plane/services/tasks.ts';
 import { taskView } from '../../../control-plane/services/views.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
+import type { TaskHealth } from '../../../shared/domain/task.ts';
 import type { TaskStatus } from '../../../shared/protocol/agent.ts';
 import { present } from '../../../shared/util/assert.ts';
 import {
@@ -217,6 +219,52 @@ describe('statuses', () => {
     expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'finished', run: 2, exitCode: 0 });
   });
 
+  it('tell that a run has ended before the next one begins, and that it has begun once', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const told = (state: TaskStatus['state'], run: number) =>
+      status(task, state, { run, reason: 'restarted-in-place', message: `${state} ${run}` });
+    const commit = async (...statuses: TaskStatus[]) => {
+      const { results } = await commitStatuses(replica.ctx, held, { statuses, released: [] });
+      await caughtUp(replica.ctx);
+      return results;
+    };
+    expect(await commit(status(task, 'running'), told('starting', 1), told('starting', 1))).toEqual([
+      'committed',
+      'committed',
+      'known',
+    ]);
+    const between = present(replica.ctx.mirror.snapshot.tasks.get(task), 'the task');
+    expect(between).toMatchObject({ state: 'running', run: 1, restarts: [] });
+    expect(taskView(replica.ctx.mirror.snapshot, between).message).toBe(
+      'run 1 has ended, and the next one has not begun',
+    );
+    const assignment = await waitForAssignment(replica.ctx, held, nothingYet());
+    expect(assignment?.tasks[0]).toMatchObject({ id: task, run: 1, state: 'starting' });
+    expect(await commit(told('running', 1), told('running', 1), told('starting', 1))).toEqual([
+      'committed',
+      'known',
+      'known',
+    ]);
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({
+      state: 'running',
+      run: 1,
+      restarts: [{ run: 1, reason: 'restarted-in-place', message: 'running 1' }],
+    });
+    await commit(told('starting', 2), told('killed', 2));
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'killed', run: 2 });
+  });
+
+  it('take a further run as begun where that of the first was never told', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const statuses = (['starting', 'running'] as const).map((state) => status(task, state, { run: 1 }));
+    await commitStatuses(replica.ctx, held, { statuses, released: [] });
+    await caughtUp(replica.ctx);
+    const record = present(replica.ctx.mirror.snapshot.tasks.get(task), 'the task');
+    expect(record).toMatchObject({ state: 'running', run: 1, restarts: [{ run: 1 }] });
+  });
+
   it('of an old session are refused', async () => {
     const held = await session();
     const task = await placedTask();
@@ -241,6 +289,62 @@ describe('statuses', () => {
     await caughtUp(replica.ctx);
     const times = replica.ctx.mirror.snapshot.tasks.get(task)?.history.map((transition) => transition.atMs) ?? [];
     expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+});
+
+describe('health', () => {
+  const healthOf = (task: string) => replica.ctx.mirror.snapshot.tasks.get(task)?.health;
+  const health = (change: Partial<TaskHealth> = {}): TaskHealth => ({
+    ...{ run: 0, healthy: true, ready: true, sinceMs: 5 },
+    checks: [{ name: 'web', passing: true, message: 'status 200', atMs: 5 }],
+    ...change,
+  });
+  const tell = (held: NodeSession, task: string, told: TaskHealth, statuses: readonly TaskStatus[] = []) =>
+    commitStatuses(replica.ctx, held, { statuses, released: [], health: [{ task, health: told }] });
+
+  it('of the present run is put on record, also where the run was begun in the same breath', async () => {
+    const held = await session();
+    const task = await placedTask();
+    await tell(held, task, health(), [status(task, 'running')]);
+    await caughtUp(replica.ctx);
+    expect(healthOf(task)).toEqual(health());
+    const again = status(task, 'running', { run: 1, reason: 'restarted-in-place' });
+    await tell(held, task, health({ run: 1, healthy: false }), [again]);
+    await caughtUp(replica.ctx);
+    expect(healthOf(task)).toEqual(health({ run: 1, healthy: false }));
+    await tell(held, task, health({ run: 0 }));
+    await tell(held, task, health({ run: 7 }));
+    await caughtUp(replica.ctx);
+    expect(healthOf(task)).toMatchObject({ run: 1 });
+  });
+
+  it('that says nothing new is no write', async () => {
+    const held = await session();
+    const task = await placedTask();
+    await tell(held, task, health(), [status(task, 'running')]);
+    await caughtUp(replica.ctx);
+    const { revision } = replica.ctx.mirror;
+    await tell(held, task, health());
+    await caughtUp(replica.ctx);
+    expect(replica.ctx.mirror.revision).toBe(revision);
+  });
+
+  it('of what has ended, is elsewhere or unknown, or from an old session changes nothing', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const other = await session('edge-2');
+    await tell(other, task, health());
+    await tell(held, 'no-such-task', health());
+    await caughtUp(replica.ctx);
+    expect(healthOf(task)).toBeNull();
+    await register(nodePrincipal('edge-1'));
+    await expect(tell(held, task, health())).rejects.toMatchObject({ code: 'stale-epoch' });
+    const again = { ...held, epoch: held.epoch + 1 };
+    await commitStatuses(replica.ctx, again, { statuses: [status(task, 'failed')], released: [] });
+    await caughtUp(replica.ctx);
+    await tell(again, task, health());
+    await caughtUp(replica.ctx);
+    expect(healthOf(task)).toBeNull();
   });
 });
 
