@@ -92,18 +92,28 @@ describe('a task that works', () => {
     expect(told(world, 't')).toHaveLength(length);
   });
 
+  it('is told of once more after a while, should an older word have come later', async () => {
+    const world = new World();
+    await running(world, aChecked('t', 1, aCheck()));
+    await world.clock.advance(25_000);
+    expect(told(world, 't')).toHaveLength(1);
+    await world.clock.advance(600_000);
+    expect(told(world, 't')).toHaveLength(2);
+    expect(told(world, 't')[1]).toEqual(told(world, 't')[0]);
+  });
+
   it('is unharmed by the end of its agent: its grace begins anew', async () => {
     const world = new World();
     const check = aCheck({ graceSeconds: 10, failuresMax: 1 });
     await running(world, aChecked('t', 1, check));
-    await world.clock.advance(60_000);
+    await world.clock.advance(10_000);
     expect(told(world, 't')).toHaveLength(1);
     await world.crash();
     world.probes.answer = () => FAILS;
     await world.startAgent();
     await world.clock.advance(9000);
     world.probes.answer = () => PASSES;
-    await world.clock.advance(20_000);
+    await world.clock.advance(15_000);
     expect(world.controlPlane.stateOf('t')).toBe('running');
     expect(told(world, 't').map(({ healthy }) => healthy)).toEqual([true, true]);
   });
