@@ -203,15 +203,15 @@ describe('a command', () => {
   });
 });
 
-describe('a thousand tasks', () => {
+describe('many tasks', () => {
   it('that are checked each second are all probed each second', async () => {
-    const world = new World({ config: { startConcurrency: 1000 } });
-    const tasks = Array.from({ length: 1000 }, (_, index) => aChecked(`t${index}`, index, aCheck()));
+    const world = new World({ config: { startConcurrency: 200 } });
+    const tasks = Array.from({ length: 200 }, (_, index) => aChecked(`t${index}`, index, aCheck()));
     await running(world, ...tasks);
     await world.clock.advance(5000);
     const counts = Map.groupBy(world.probes.made, (port) => port);
-    expect(counts.size).toBe(1000);
+    expect(counts.size).toBe(200);
     expect(Math.min(...[...counts.values()].map((made) => made.length))).toBeGreaterThanOrEqual(5);
-    expect(world.controlPlane.received.health).toHaveLength(1000);
+    expect(world.controlPlane.received.health).toHaveLength(200);
   });
 });
