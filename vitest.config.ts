@@ -1,16 +1,27 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './tests/runner/order.ts';
 
-/** Parts that own a machine-wide thing (an etcd, a container engine) run one file at a time; the machine may have two cores. */
-const oneFileAtATime = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 180_000 } as const;
+/**
+ * Files that start etcds, agents and containers wait more than they work, so that a few of them fit on a machine with two cores. They
+ * share its container engine: each file knows its own containers by their labels, and its nodes have ports that no other file's have.
+ */
+const patient = { pool: 'forks', testTimeout: 60_000, hookTimeout: 180_000 } as const;
 
 export default defineConfig({
   test: {
     pool: 'threads',
     restoreMocks: true,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['tests/unit/**/*.test.ts', 'tests/tidy/**/*.test.ts'], testTimeout: 30_000 },
+        test: {
+          name: 'unit',
+          include: ['tests/unit/**/*.test.ts', 'tests/tidy/**/*.test.ts'],
+          // Importing a file does nothing here, so that files may share what they have imported: loading it is most of the work.
+          isolate: false,
+          testTimeout: 30_000,
+        },
       },
       { extends: true, test: { name: 'simulation', include: ['tests/simulation/**/*.test.ts'], testTimeout: 60_000 } },
       {
@@ -27,13 +38,13 @@ export default defineConfig({
       // Whether the suite under faults finds mistakes is left to chance within bounds, so it is asked for by name.
       {
         extends: true,
-        test: { name: 'planted-bugs', include: ['tests/store/planted-bugs.test.ts'], pool: 'forks', ...oneFileAtATime },
+        test: { name: 'planted-bugs', include: ['tests/store/planted-bugs.test.ts'], ...patient, maxWorkers: 1 },
       },
       {
         extends: true,
-        test: { name: 'integration', include: ['tests/integration/**/*.test.ts'], pool: 'forks', ...oneFileAtATime },
+        test: { name: 'integration', include: ['tests/integration/**/*.test.ts'], ...patient, maxWorkers: 2 },
       },
-      { extends: true, test: { name: 'e2e', include: ['tests/e2e/**/*.test.ts'], pool: 'forks', ...oneFileAtATime } },
+      { extends: true, test: { name: 'e2e', include: ['tests/e2e/**/*.test.ts'], ...patient, maxWorkers: 3 } },
     ],
   },
 });

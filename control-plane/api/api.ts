@@ -7,6 +7,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
@@ -17,8 +18,11 @@ import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/header
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
+import { deploymentEndpoints } from './routes/deployments.ts';
+import { endpointEndpoints } from './routes/endpoints.ts';
 import { eventEndpoints } from './routes/events.ts';
 import { frameworkEndpoints } from './routes/frameworks.ts';
+import { jobChangeEndpoints } from './routes/job-changes.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { maintenanceEndpoints } from './routes/maintenance.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
@@ -59,12 +63,15 @@ function partsOf(options: ApiOptions): ApiParts {
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const relay = new LogRelay({ ctx, peerToken, fetch });
   signal.addEventListener('abort', () => relay.close(), { once: true });
-  return { ...options, relay, metrics: options.metrics ?? new MetricsRegistry() };
+  const endpoints = new EndpointTable(ctx.mirror);
+  return { ...options, relay, endpoints, metrics: options.metrics ?? new MetricsRegistry() };
 }
 
 function endpointsOf(parts: ApiParts): readonly Endpoint[] {
   return [
     ...jobEndpoints(parts),
+    ...jobChangeEndpoints(parts),
+    ...deploymentEndpoints(parts),
     ...taskEndpoints(parts),
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),
@@ -73,6 +80,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...reservationEndpoints(parts),
     ...frameworkEndpoints(parts),
     ...offerEndpoints(parts),
+    ...endpointEndpoints(parts),
     ...eventEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),

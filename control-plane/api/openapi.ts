@@ -61,7 +61,9 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
     security: [{ token: [] }],
     tags: [
       { name: 'Jobs', description: 'What somebody wants to run.' },
+      { name: 'Deployments', description: 'How services get from one version to the next.' },
       { name: 'Tasks', description: 'Single containers of jobs.' },
+      { name: 'Endpoints', description: 'Where tasks of services are reached.' },
       { name: 'Nodes', description: 'Machines.' },
       { name: 'Roles', description: 'Who the resources are for.' },
       { name: 'Reservations', description: 'What of nodes is kept for roles, and the volumes that outlive tasks.' },

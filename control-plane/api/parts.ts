@@ -4,6 +4,7 @@ import type { KeyRing } from '../auth/keys.ts';
 import type { TokenMint } from '../auth/tokens.ts';
 import type { Verifier } from '../auth/verify.ts';
 import type { ServiceContext } from '../services/context.ts';
+import type { EndpointTable } from '../services/endpoint-table.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
 import type { LogRelay } from '../services/log-relay.ts';
 
@@ -24,5 +25,7 @@ export interface ApiOptions {
 /** The same, with what the API adds for its own endpoints. */
 export interface ApiParts extends Omit<ApiOptions, 'metrics'> {
   readonly relay: LogRelay;
+  /** Where tasks of services are reached. */
+  readonly endpoints: EndpointTable;
   readonly metrics: MetricsRegistry;
 }

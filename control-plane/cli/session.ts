@@ -54,7 +54,7 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
 }
 
 const WATCH_INTERVAL_MS = 1000;
-const CLEAR_SCREEN = '\u001b[H\u001b[2J\u001b[3J';
+export const CLEAR_SCREEN = '\u001b[H\u001b[2J\u001b[3J';
 
 /** Prints a list once, or with `watch` again whenever it has changed, until the process is interrupted. */
 export async function showList<T>(

@@ -2,6 +2,7 @@
  * Runs one pass of each reconciler and commits its actions. Passes have no fence: what they create has derived ids and is
  * compared as absent, what they change is compared as it was seen, so two replicas may run them at once.
  */
+import type { DeploymentId } from '../../shared/domain/deployment.ts';
 import type { JobUid, NodeId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { unreachable } from '../../shared/util/assert.ts';
@@ -20,9 +21,11 @@ import { planKeptAside } from '../reconcile/kept-aside-pass.ts';
 import { planMaintenance } from '../reconcile/maintenance-pass.ts';
 import { planNodeHealth } from '../reconcile/node-health-pass.ts';
 import { planRetention, type RetentionPolicy } from '../reconcile/retention-pass.ts';
+import { planServicePass } from '../reconcile/service/service-pass.ts';
 import { planStaticReservations } from '../reconcile/static-reservations-pass.ts';
 import { TRANSACTION_WRITES_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
+import { deploymentUnit, imageFetchEndUnit, imageFetchUnit, relying } from '../store/rollout-units.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { fitsTransaction } from '../store/transact.ts';
 import {
@@ -45,8 +48,8 @@ import type { ControllerContext } from './context.ts';
 
 const CATCH_UP_MS = 2000;
 
-/** Versions of a removed job that go in one transaction. The rest goes with further passes, the record itself last. */
-const VERSIONS_PER_REMOVAL = TRANSACTION_WRITES_MAX - 8;
+/** Versions and deployments of a removed job that go in one transaction. The rest goes with further passes, the record itself last. */
+const RECORDS_PER_REMOVAL = TRANSACTION_WRITES_MAX - 8;
 
 export interface PassOutcome {
   readonly committed: number;
@@ -58,6 +61,7 @@ export interface PassOutcome {
 const PASSES: readonly ((input: PassInput) => PassPlan)[] = [
   planGoneNodes,
   planBatchPass,
+  planServicePass,
   planKeptAside,
   planNodeHealth,
   planMaintenance,
@@ -136,22 +140,37 @@ interface Decided {
   readonly basis: string;
 }
 
+interface OpenBatch {
+  readonly batch: Decided[];
+  /** Keys that are compared for it beside those of the tasks that it stops. */
+  readonly relied: Set<string>;
+}
+
 /** Actions that are committed together: stops on one node (or on none), at most as many as an action has tasks; others alone. */
 function batchesOf(snapshot: Snapshot, decided: readonly Decided[]): Decided[][] {
   const batches: Decided[][] = [];
-  const open = new Map<NodeId | null, Decided[]>();
+  const open = new Map<NodeId | null, OpenBatch>();
   for (const one of decided) {
     const node = one.action.type === 'stop-task' ? (snapshot.tasks.get(one.action.task)?.node ?? null) : undefined;
-    const batch = node === undefined ? undefined : open.get(node);
-    if (batch !== undefined && batch.length < ACTION_TASKS_MAX) {
-      batch.push(one);
+    const keys = reliedKeys(one.action);
+    const before = node === undefined ? undefined : open.get(node);
+    const relied = new Set([...(before?.relied ?? []), ...keys]);
+    if (before !== undefined && before.batch.length + relied.size < ACTION_TASKS_MAX) {
+      before.batch.push(one);
+      for (const key of keys) before.relied.add(key);
       continue;
     }
     const started = [one];
     batches.push(started);
-    if (node !== undefined) open.set(node, started);
+    if (node !== undefined) open.set(node, { batch: started, relied: new Set(keys) });
   }
   return batches;
+}
+
+function reliedKeys(action: PassAction): string[] {
+  if (action.type !== 'stop-task' || action.relies === undefined) return [];
+  const { tasks, deployment } = action.relies;
+  return [...tasks.map((id) => keys.task(id)), ...(deployment === null ? [] : [keys.deployment(deployment)])];
 }
 
 /** What the decision rests on beside what its unit compares, as a text that is equal for as long as it stands. */
@@ -164,8 +183,15 @@ function basisOf(snapshot: Snapshot, action: PassAction): string {
     case 'stop-task': {
       const task = snapshot.tasks.get(action.task);
       const drain = task?.node ? snapshot.ledgers.get(task.node)?.drain : null;
-      return `${task === undefined ? 0 : jobBasis(snapshot, task.jobUid)} ${drain?.deadlineMs}`;
+      const relied = reliedKeys(action).map((key) => snapshot.modRevision(key));
+      return `${task === undefined ? 0 : jobBasis(snapshot, task.jobUid)} ${drain?.deadlineMs} ${relied.join()}`;
     }
+    case 'put-deployment':
+      return `${jobBasis(snapshot, action.deployment.jobUid)} ${deploymentBasis(snapshot, action.deployment.id)}`;
+    case 'put-image-fetch':
+      return deploymentBasis(snapshot, action.fetch.deployment);
+    case 'remove-image-fetch':
+      return String(snapshot.modRevision(keys.imageFetch(action.node, action.image)));
     case 'mark-unreachable':
     case 'mark-reachable':
     case 'give-up-tasks':
@@ -195,15 +221,21 @@ function jobBasis(snapshot: Snapshot, uid: JobUid): string {
   return String(job === undefined ? 0 : snapshot.modRevision(keys.job(job.spec)));
 }
 
+function deploymentBasis(snapshot: Snapshot, id: DeploymentId): string {
+  return String(snapshot.modRevision(keys.deployment(id)));
+}
+
 /** Null: the state has moved on, and there is nothing left to do. */
 function unitOf(snapshot: Snapshot, actions: readonly PassAction[]): Unit | null {
   const [first, ...rest] = actions;
   if (first === undefined) return null;
   if (rest.length === 0) return unitOfOne(snapshot, first);
-  return stopUnit(
-    snapshot,
-    actions.flatMap((action) => (action.type === 'stop-task' ? stopOf(snapshot, action) : [])),
-  );
+  return stopsUnit(snapshot, actions);
+}
+
+function stopsUnit(snapshot: Snapshot, actions: readonly PassAction[]): Unit | null {
+  const stops = actions.flatMap((action) => (action.type === 'stop-task' ? stopOf(snapshot, action) : []));
+  return relying(snapshot, stopUnit(snapshot, stops), actions.flatMap(reliedKeys));
 }
 
 function stopOf(
@@ -219,11 +251,17 @@ function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
     case 'create-tasks':
       return withJob(snapshot, action.job, (job) => createUnit(snapshot, job, action.tasks));
     case 'stop-task':
-      return stopUnit(snapshot, stopOf(snapshot, action));
+      return stopsUnit(snapshot, [action]);
     case 'conclude-job':
       return withJob(snapshot, action.job, (job) => jobUnit(snapshot, job, { ...job, outcome: action.outcome }));
     case 'remove-job':
       return withJob(snapshot, action.job, (job) => removalUnit(snapshot, job));
+    case 'put-deployment':
+      return deploymentUnit(snapshot, action);
+    case 'put-image-fetch':
+      return imageFetchUnit(snapshot, action.fetch);
+    case 'remove-image-fetch':
+      return imageFetchEndUnit(snapshot, action.node, action.image);
     case 'mark-unreachable':
       return snapshot.isAlive(action.node) ? null : reachabilityUnit(snapshot, action.node, action.sinceMs);
     case 'mark-reachable':
@@ -300,6 +338,8 @@ function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
       const job = snapshot.jobs.get(record.job);
       return job === undefined ? null : keys.job(job.spec);
     }
+    case 'deployment':
+      return keys.deployment(record.id);
     case 'operation':
       return keys.operation(record.framework, record.name);
     case 'gone-node':
@@ -316,10 +356,12 @@ function withJob(snapshot: Snapshot, uid: string, make: (job: Job) => Unit): Uni
   return job === undefined ? null : make(job);
 }
 
-/** A job with a long history loses its oldest versions first; its own record goes with the last of them. */
+/** A job with a long history loses its oldest versions and deployments first; its own record goes with the last of them. */
 function removalUnit(snapshot: Snapshot, job: Job): Unit {
   const versions = [...snapshot.versionsOfJob(job.uid)].map(({ version }) => version).sort((a, b) => a - b);
-  const unit = removeJobUnit(snapshot, job, versions.slice(0, VERSIONS_PER_REMOVAL));
-  if (versions.length <= VERSIONS_PER_REMOVAL) return unit;
+  const deployments = [...snapshot.deploymentsOfJob(job.uid)].map(({ id }) => keys.deployment(id)).sort();
+  const history = [...deployments, ...versions.map((version) => keys.version(job.uid, version))];
+  const unit = removeJobUnit(snapshot, job, history.slice(0, RECORDS_PER_REMOVAL));
+  if (history.length <= RECORDS_PER_REMOVAL) return unit;
   return { compares: unit.compares, writes: unit.writes.slice(1) };
 }

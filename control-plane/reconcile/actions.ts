@@ -3,8 +3,9 @@
  * compares the revisions of everything that the action names, in the snapshot that it was decided from.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { Deployment, DeploymentId, ImageFetch } from '../../shared/domain/deployment.ts';
 import type { FrameworkId, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
-import type { JobOutcome, StopRequest } from '../../shared/domain/job.ts';
+import type { Job, JobOutcome, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 
 export interface PassInput {
@@ -47,9 +48,24 @@ export type PassAction =
       readonly stop: StopRequest;
       /** The most between signal and kill. Absent: as its template says. */
       readonly graceMsMax?: number | undefined;
+      /** What the stop relies on: these have to be as they were seen. Absent: nothing. */
+      readonly relies?: { readonly tasks: readonly TaskId[]; readonly deployment: DeploymentId | null } | undefined;
     }
   | { readonly type: 'conclude-job'; readonly job: JobUid; readonly outcome: JobOutcome }
-  /** Nothing of the job holds a place any more: its record and versions go. Its tasks' records stay. */
+  /**
+   * Where a deployment stands, or how it came out, with what its end makes of the job. One that is taken back puts the version that
+   * does so, and its own deployment, which compare as absent. Compares the deployment and the job.
+   */
+  | {
+      readonly type: 'put-deployment';
+      readonly deployment: Deployment;
+      readonly job?: Job;
+      readonly revert?: { readonly version: JobVersion; readonly next: Deployment };
+    }
+  /** Compares that the node isn't asked for the image yet, and the deployment that it is for. */
+  | { readonly type: 'put-image-fetch'; readonly fetch: ImageFetch }
+  | { readonly type: 'remove-image-fetch'; readonly node: NodeId; readonly image: string }
+  /** Nothing of the job holds a place any more: its record, versions and deployments go. Its tasks' records stay. */
   | { readonly type: 'remove-job'; readonly job: JobUid }
   | { readonly type: 'mark-unreachable'; readonly node: NodeId; readonly sinceMs: number }
   | { readonly type: 'mark-reachable'; readonly node: NodeId }
@@ -97,6 +113,8 @@ export type Forgettable =
   | { readonly kind: 'task'; readonly id: TaskId }
   | { readonly kind: 'version'; readonly job: JobUid; readonly version: number }
   | { readonly kind: 'job'; readonly job: JobUid }
+  /** One that is over. */
+  | { readonly kind: 'deployment'; readonly job: JobUid; readonly id: DeploymentId }
   /** Of a framework that was torn down. */
   | { readonly kind: 'operation'; readonly framework: FrameworkId; readonly name: string }
   /** One that was torn down. */

@@ -2,7 +2,7 @@
 import type { Job, JobOutcome, StopRequest } from '../../shared/domain/job.ts';
 import { type Task, TERMINAL_STATES } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
-import { endedAtMs } from './batch-tasks.ts';
+import { endedAtMs } from './new-task.ts';
 
 /** `last` holds the attempt that counts of every slot that has one. All have ended. */
 export function outcomeOf(job: Job, last: readonly Task[], nowMs: number): JobOutcome {
@@ -32,7 +32,7 @@ function describeFailure(total: number, bad: readonly Task[], nowMs: number): st
   return `${bad.length} of ${countTasks(total)} did not finish (${counts.join(', ')})${bad.length > 1 ? '; first' : ''}${cause}`;
 }
 
-function describeEnd(task: Task): string {
+export function describeEnd(task: Task): string {
   const where = task.node === null ? '' : ` on node ${task.node}`;
   const code = task.exitCode === null ? '' : ` with exit code ${task.exitCode}`;
   const attempt = task.attempt === 0 ? '' : `, after ${task.attempt + 1} attempts`;

@@ -3,16 +3,15 @@
  * the job came out. What to do is read off the tasks that are on record, so a pass that was cut off, or run twice at once,
  * changes nothing: the ids of tasks follow from their place, and every action compares what it was decided from.
  */
-import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
-import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import type { Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from './actions.ts';
 import { outcomeOf } from './batch-outcome.ts';
 import { nextTask, slotKey, slotsOf } from './batch-tasks.ts';
 import { bounded, chunks } from './bounds.ts';
+import { isLive, removal, stops } from './job-end.ts';
 import { keptAsideByJob } from './kept-aside-slots.ts';
-import { holdsPlace } from './places.ts';
 import { type SlotFacts, type TakenSlot, takenSlots, unseenEndsWakeMs } from './taken-slots.ts';
 
 export function planBatchPass(input: Pick<PassInput, 'cluster' | 'nowMs' | 'unseenEndsForMs'>): PassPlan {
@@ -35,15 +34,6 @@ function jobActions(facts: SlotFacts, job: Job, nowMs: number): PassAction[] {
 
 function byPlace(a: Task, b: Task): number {
   return a.jobVersion - b.jobVersion || byText(a.group, b.group) || a.index - b.index || a.attempt - b.attempt;
-}
-
-/** The record goes when nothing of the job runs or holds a place: not even a place that was given up on a lost node. */
-function removal(cluster: ClusterView, job: Job, tasks: readonly Task[], nowMs: number): PassAction[] {
-  const live = tasks.filter(isLive);
-  const stop = job.stop ?? { atMs: nowMs, by: 'berth', reason: 'the job was deleted' };
-  if (live.length > 0) return stops(live, stop);
-  if (tasks.some((task) => holdsPlace(cluster, task))) return [];
-  return [{ type: 'remove-job', job: job.uid }];
 }
 
 function ending(job: Job, tasks: readonly Task[], stop: StopRequest, nowMs: number): PassAction[] {
@@ -85,10 +75,3 @@ function conclusion(job: Job, tasks: readonly Task[], nowMs: number): PassAction
 }
 
 /** Of what isn't being stopped already. */
-function stops(tasks: readonly Task[], stop: StopRequest): PassAction[] {
-  return tasks.filter((task) => task.stop === null).map((task) => ({ type: 'stop-task', task: task.id, stop }));
-}
-
-function isLive(task: Task): boolean {
-  return !isTerminal(task.state);
-}

@@ -1,8 +1,8 @@
 /** Which tasks a batch job has, lacks and owes: one slot per group and index, filled by one attempt after the other. */
-import { taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job } from '../../shared/domain/job.ts';
-import { createdAtMs, enteredAtMs, isTerminal, type Task } from '../../shared/domain/task.ts';
+import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { backoffMs } from '../../shared/util/backoff.ts';
+import { endedAtMs, newTask } from './new-task.ts';
 
 export interface Slot {
   readonly group: GroupSpec;
@@ -66,11 +66,15 @@ function isDisplaced({ state, stop }: Task): boolean {
 function firstTask(job: Job, { group, index }: Slot, nowMs: number): Task {
   const message = `created for version ${job.version} of the job`;
   // At any time, rather than from now on: the replica that places it may have a clock that runs behind.
-  return newTask(job, { group: group.name, index, attempt: 0 }, { atMs: nowMs, notBeforeMs: 0, message });
+  return newTask(
+    job,
+    { jobVersion: job.version, group: group.name, index, attempt: 0 },
+    { atMs: nowMs, notBeforeMs: 0, message },
+  );
 }
 
 function successorOf(job: Job, last: Task, nowMs: number): Task {
-  const place = { group: last.group, index: last.index, attempt: last.attempt + 1 };
+  const place = { jobVersion: job.version, group: last.group, index: last.index, attempt: last.attempt + 1 };
   const message = `takes the place of the attempt before, which had to make room: ${last.stop?.reason ?? ''}`;
   return newTask(job, place, { atMs: nowMs, notBeforeMs: 0, message });
 }
@@ -81,7 +85,8 @@ function retryOf(job: Job, { group, failures }: Slot, last: Task, nowMs: number)
   const message =
     `retry ${failures} of ${group.retries.max}, after the attempt before ended as ${last.state}; ` +
     `not placed before ${new Date(notBeforeMs).toISOString()}`;
-  return newTask(job, { group: group.name, index: last.index, attempt }, { atMs: nowMs, notBeforeMs, message });
+  const place = { jobVersion: job.version, group: group.name, index: last.index, attempt };
+  return newTask(job, place, { atMs: nowMs, notBeforeMs, message });
 }
 
 function retryWaitMs({ retries }: GroupSpec, retry: number): number {
@@ -91,40 +96,4 @@ function retryWaitMs({ retries }: GroupSpec, retry: number): number {
     maxMs: retries.maxDelaySeconds * 1000,
   };
   return Math.round(backoffMs(policy, retry));
-}
-
-/**
- * When the task ended, as far as that can be believed: the time comes from the node's clock, and one that is wrong must
- * neither put a retry off for hours nor take its backoff away. It ended after it was placed, and not in the future.
- */
-export function endedAtMs(task: Task, nowMs: number): number {
-  const reported = task.history.at(-1)?.atMs ?? nowMs;
-  const placed = enteredAtMs(task, 'staging') ?? createdAtMs(task);
-  return Math.min(nowMs, Math.max(placed, reported));
-}
-
-type Place = Pick<Task, 'group' | 'index' | 'attempt'>;
-
-function newTask(job: Job, place: Place, born: { atMs: number; notBeforeMs: number; message: string }): Task {
-  const coordinates = { jobName: job.spec.name, jobUid: job.uid, jobVersion: job.version, ...place };
-  const reason = place.attempt === 0 ? 'submitted' : 'retried';
-  return {
-    ...coordinates,
-    id: taskId(coordinates),
-    role: job.spec.role,
-    state: 'pending',
-    history: [{ state: 'pending', atMs: born.atMs, reason, message: born.message }],
-    notBeforeMs: born.notBeforeMs,
-    node: null,
-    ports: {},
-    exitCode: null,
-    run: 0,
-    restarts: [],
-    health: null,
-    target: null,
-    failures: 0,
-    stop: null,
-    framework: null,
-    template: null,
-  };
 }

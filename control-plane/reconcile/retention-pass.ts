@@ -15,14 +15,15 @@
  * wait for an end must have had the time to read it.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { isOver as isOverDeployment } from '../../shared/domain/deployment.ts';
 import type { JobUid, TaskId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import { byText } from '../../shared/util/order.ts';
 import { FORGET_RECORDS_MAX, type Forgettable, type PassAction } from './actions.ts';
-import { endedAtMs } from './batch-tasks.ts';
 import { chunks } from './bounds.ts';
+import { endedAtMs } from './new-task.ts';
 import { holdsPlace } from './places.ts';
 
 export interface RetentionPolicy {
@@ -161,13 +162,26 @@ function recordsOf(cluster: ClusterView, { job, tasks }: Ended): Forgettable[] {
   return [...ofTasks, ...versionsOf(cluster, job.uid).map(versionRecord(job.uid)), { kind: 'job', job: job.uid }];
 }
 
-/** Versions beyond those that are kept, but for those that a task on record was made from. */
+/**
+ * Versions beyond those that are kept, but for those that a task on record was made from or the next one would be, and what there is
+ * to go back to.
+ */
 function oldVersions(cluster: ClusterView, job: Job, { versionsMax }: RetentionPolicy): Forgettable[] {
   if (job.version <= versionsMax || job.deleted) return [];
-  const inUse = new Set([...cluster.tasksOfJob(job.uid)].map((task) => task.jobVersion));
+  const made = [...cluster.tasksOfJob(job.uid)].map((task) => task.jobVersion);
+  const inUse = new Set([...made, ...wantedVersions(cluster, job)]);
   return versionsOf(cluster, job.uid)
     .filter((version) => version <= job.version - versionsMax && !inUse.has(version))
     .map(versionRecord(job.uid));
+}
+
+/** Of a service: what its groups are made from, now, in the last good version, and in the one before a deployment that is under way. */
+function wantedVersions(cluster: ClusterView, job: Job): number[] {
+  const running = [...cluster.deploymentsOfJob(job.uid)].filter((deployment) => !isOverDeployment(deployment));
+  const before = running.flatMap(({ fromVersion }) => fromVersion ?? []);
+  const roots = [...before, ...(job.goodVersion === null ? [] : [job.goodVersion])];
+  const templates = roots.flatMap((version) => Object.values(cluster.version(job.uid, version)?.templates ?? {}));
+  return [...Object.values(job.templates), ...roots, ...templates];
 }
 
 /** Kept for a while even if it never launched anything: whoever subscribes with its id is told that it is gone. */
@@ -210,6 +224,8 @@ function recordKey(record: Forgettable): string {
       return `version ${record.job} ${record.version}`;
     case 'job':
       return `job ${record.job}`;
+    case 'deployment':
+      return `deployment ${record.id}`;
     case 'framework':
       return `framework ${record.framework}`;
     case 'operation':

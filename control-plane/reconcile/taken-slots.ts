@@ -31,13 +31,18 @@ export interface SlotFacts extends Pick<PassInput, 'cluster' | 'unseenEndsForMs'
   readonly keptAside: ReturnType<typeof keptAsideByJob>;
 }
 
-/** By `slotKey`. `tasks` are all of the job. */
-export function takenSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): Map<string, TakenSlot> {
+/** By `slotKey`. `tasks` are all of the job. `isOther`: which of them another one of the slot may not run beside. */
+export function takenSlots(
+  facts: SlotFacts,
+  job: Job,
+  tasks: readonly Task[],
+  isOther = (task: Task) => task.jobVersion !== job.version,
+): Map<string, TakenSlot> {
   const { cluster, keptAside } = facts;
   const isExclusive = job.spec.stopAfterDisconnectSeconds !== undefined;
   const aside = (keptAside.get(job.uid) ?? []).filter((one) => isExclusive || isFenced(cluster, one));
   const others = tasks.filter((task) => {
-    if (task.jobVersion === job.version) return false;
+    if (!isOther(task)) return false;
     const fenced = isFenced(cluster, task);
     return (isExclusive || fenced) && mayRun(cluster, task, fenced);
   });

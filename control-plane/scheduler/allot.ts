@@ -9,6 +9,7 @@ import { isInForce } from '../../shared/domain/offer-filters.ts';
 import { byText } from '../../shared/util/order.ts';
 import { type Amounts, accumulate, amountAt, atLeastNone, GPUS_PLACE } from './amounts.ts';
 import { batchFramework } from './batch-framework.ts';
+import { demandKey } from './demand.ts';
 import type { BuiltInScheduler } from './framework.ts';
 import { type HungryClient, hungryClients } from './hungry.ts';
 import { clientKey, type LedgerSums } from './ledger-sums.ts';
@@ -108,7 +109,7 @@ class Allotting {
     const unplaced = this.#isCutOff ? [] : this.#input.wanted.filter(({ task }) => !placed.has(task.id));
     return {
       survey: this.#survey,
-      tasks: [...new Map(unplaced.toReversed().map((wanted) => [wanted.group, wanted])).values()].reverse(),
+      tasks: [...new Map(unplaced.toReversed().map((wanted) => [kindOf(wanted), wanted])).values()].reverse(),
       frameworks: takers.flatMap(({ hungry }) =>
         hungry === null || served.has(hungry.client) || hungry.allowance.offers <= 0 ? [] : [hungry],
       ),
@@ -280,6 +281,11 @@ class Allotting {
     }
     return Math.min(1, part);
   }
+}
+
+/** The same for tasks that ask for the same. Few name a node, and the others are told apart by their group at less cost. */
+function kindOf(wanted: WantedTask): unknown {
+  return wanted.task.target?.required === true ? demandKey(wanted) : wanted.group;
 }
 
 function isBelowLevel({ level, share, role }: Client): boolean {

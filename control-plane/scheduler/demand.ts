@@ -1,16 +1,25 @@
 /** What one task of a group asks of a node, worked out once for all tasks of the group. */
-import { type Condition, conditionOf } from '../../shared/domain/constraint.ts';
-import { type JobUid, type RolePath, taskId } from '../../shared/domain/ids.ts';
-import type { GroupSpec, Job, Placement } from '../../shared/domain/job.ts';
+import { type Condition, type Constraint, conditionOf } from '../../shared/domain/constraint.ts';
+import { type JobUid, type NodeId, type RolePath, taskId } from '../../shared/domain/ids.ts';
+import type { GroupSpec, Placement } from '../../shared/domain/job.ts';
 import { entryBytesMax } from '../../shared/domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../../shared/domain/node.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
+import type { SpreadSpec } from '../../shared/domain/service.ts';
 import type { GpuNodePolicy } from '../../shared/domain/settings.ts';
+import type { Task } from '../../shared/domain/task.ts';
 import { utf8Length } from '../../shared/util/codec.ts';
+import { type PeerRule, peerRulesOf } from './peer-rules.ts';
+import type { WantedTask } from './wanted.ts';
 
 export interface Demand {
-  /** {@link groupKey} of the group. */
+  /** {@link demandKey} of the task. */
   readonly key: string;
+  /** {@link groupKey} of the group. */
+  readonly groupKey: string;
+  readonly jobUid: JobUid;
+  /** The version that its template is of. */
+  readonly jobVersion: number;
   /** Who is charged for it. */
   readonly role: RolePath;
   readonly group: GroupSpec;
@@ -29,9 +38,23 @@ export interface Demand {
   readonly anyPorts: number;
   /** The job's and the group's together. */
   readonly constraints: readonly Condition[];
+  /** What it asks of where the other tasks of its group are. */
+  readonly peers: readonly PeerRule[];
+  /** How many tasks of the group there are to be; null: one on each node that may have it. */
+  readonly wanted: number | null;
+  /** The only node that it may be on; null: any. */
+  readonly target: NodeId | null;
+  readonly preferences: readonly WeightedCondition[];
+  /** What it is rather to be spread over. */
+  readonly spreads: readonly SpreadSpec[];
   /** What the entry of any of its tasks takes in a ledger, at the most. */
   readonly entryBytes: number;
   readonly template: Template;
+}
+
+export interface WeightedCondition {
+  readonly condition: Condition;
+  readonly weight: number;
 }
 
 /** What a node's agent is sent once for all tasks that are made from it. */
@@ -40,13 +63,17 @@ export interface Template {
   readonly bytes: number;
 }
 
-export function demandOf(job: Job, group: GroupSpec): Demand {
-  const { uid, spec } = job;
+export function demandOf(wanted: WantedTask): Demand {
+  const { task, job, spec, group } = wanted;
+  const constraints = [...spec.constraints, ...group.constraints];
   const scalars = roundedScalars(group.resources);
   const names = scalarNames(scalars).filter((name) => scalarOf(scalars, name) > 0);
   const fixedPorts = group.ports.flatMap(({ hostPort }) => (hostPort === undefined ? [] : [hostPort]));
   return {
-    key: groupKey(uid, group.name),
+    key: demandKey(wanted),
+    groupKey: groupKey(job.uid, group.name),
+    jobUid: job.uid,
+    jobVersion: task.jobVersion,
     role: spec.role,
     group,
     placement: spec.placement,
@@ -56,10 +83,36 @@ export function demandOf(job: Job, group: GroupSpec): Demand {
     customNames: names.filter((name) => Object.hasOwn(scalars.custom, name)),
     fixedPorts,
     anyPorts: group.ports.length - fixedPorts.length,
-    constraints: [...spec.constraints, ...group.constraints].map(conditionOf),
-    entryBytes: entryBytesOf(job, group, scalars),
-    template: { key: templateKey(uid, job.version, group.name), bytes: utf8Length(JSON.stringify(group)) },
+    constraints: constraints.map(conditionOf),
+    peers: peerRulesOf(constraints, group),
+    wanted: wantedCount(wanted),
+    target: requiredNode(task),
+    preferences: (group.prefer ?? []).map((preference) => ({
+      condition: conditionOf(preference),
+      weight: preference.weight,
+    })),
+    spreads: wishedSpreads(constraints, group),
+    entryBytes: entryBytesOf(wanted, scalars),
+    template: { key: templateKey(job.uid, task.jobVersion, group.name), bytes: utf8Length(JSON.stringify(group)) },
   };
+}
+
+/** Of the places that `groupBy` allows, those come first by which it comes out even: it allows all to go to the first value that is used. */
+const GROUP_BY_WEIGHT = 50;
+
+function wishedSpreads(constraints: readonly Constraint[], { spread = [] }: GroupSpec): SpreadSpec[] {
+  const grouped = constraints.filter(({ operator }) => operator === 'groupBy');
+  return [...spread, ...grouped.map(({ attribute }) => ({ attribute, weight: GROUP_BY_WEIGHT }))];
+}
+
+/** A change of the count makes no new template, so what is wanted now is what counts. */
+function wantedCount({ job, group }: WantedTask): number | null {
+  if (job.spec.kind === 'system') return null;
+  return (job.spec.groups.find(({ name }) => name === group.name) ?? group).count;
+}
+
+function requiredNode({ target }: Task): NodeId | null {
+  return target?.required === true ? target.node : null;
 }
 
 /** As long as an agent may call a device. */
@@ -68,7 +121,7 @@ const LONGEST_DEVICE_ID = 'x'.repeat(DEVICE_ID_LENGTH_MAX);
 /** Higher than any number of an attempt, an index or a version, so that the ids made from it are the longest. */
 const LONGEST_NUMBER = 9_999_999;
 
-function entryBytesOf({ uid, spec }: Job, group: GroupSpec, scalars: Scalars): number {
+function entryBytesOf({ job: { uid }, spec, group }: WantedTask, scalars: Scalars): number {
   const place = { jobVersion: LONGEST_NUMBER, index: LONGEST_NUMBER, attempt: LONGEST_NUMBER };
   return entryBytesMax({
     kind: 'task',
@@ -101,6 +154,13 @@ function roundedScalars(needed: Scalars): Scalars {
         .filter(([, amount]) => amount > 0),
     ),
   };
+}
+
+/** The same for tasks that ask for the same. */
+export function demandKey({ task, job, group }: WantedTask): string {
+  const key = templateKey(job.uid, task.jobVersion, group.name);
+  const node = requiredNode(task);
+  return node === null ? key : `${key}@${node}`;
 }
 
 /** What tells a template from all others: a version of a job never changes. */

@@ -46,8 +46,8 @@ function surveyNow(cluster: ClusterView, nowMs: number): Survey {
   return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
 }
 
-function explainWanted(rooms: readonly Room[], { job, group }: WantedTask): Explanation {
-  return explanationOf(judge(rooms, demandOf(job, group)));
+function explainWanted(rooms: readonly Room[], wanted: WantedTask): Explanation {
+  return explanationOf(judge(rooms, demandOf(wanted)));
 }
 
 function waitingOut(then: Explanation, notBeforeMs: number): Explanation {
@@ -85,6 +85,8 @@ function describeHold(hold: Hold): string {
       return 'Its job is to stop, so it gets no place.';
     case 'job-ended':
       return 'Its job has ended, so it gets no place.';
+    case 'job-suspended':
+      return 'Its job is suspended, so it gets no place until that is resumed.';
     case 'superseded':
       return 'Its job has a newer version, which has tasks of its own, so it gets no place.';
     default:
@@ -217,6 +219,7 @@ function imaginedTasks(job: Job): WantedTask[] {
     Array.from({ length: Math.min(group.count, most) }, (_, index) => ({
       task: imaginedTask(job, group, index),
       job,
+      spec: job.spec,
       group,
     })),
   );

@@ -80,7 +80,7 @@ export function waitingOf(cluster: ClusterView, ending: EndingPlaces): WantedTas
 /** Takes out of the rooms what these tasks will need beside what is still to come free for them, and charges their roles for it. */
 export function keepPlaces(ending: EndingPlaces, waiting: readonly WantedTask[]): void {
   for (const wanted of waiting) {
-    const demand = demandOf(wanted.job, wanted.group);
+    const demand = demandOf(wanted);
     const byRoom = Map.groupBy(ending.get(wanted.task.id) ?? [], ({ room }) => room);
     for (const [room, places] of byRoom) {
       const rest = places.reduce(
@@ -153,7 +153,7 @@ export function placeHolder(
     task: task.id,
     role: task.role,
     jobUid: job.uid,
-    jobVersion: job.version,
+    jobVersion: task.jobVersion,
     group: group.name,
     resources: { ...scalars, ports: freePorts(demand, room) },
     ports: {},

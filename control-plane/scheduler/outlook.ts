@@ -15,20 +15,23 @@ import {
 import type { Offer } from '../../shared/domain/offer.ts';
 import { scalarOf } from '../../shared/domain/resources.ts';
 import { ancestorsOf } from '../../shared/domain/role.ts';
-import { enteredAtMs, isTerminal } from '../../shared/domain/task.ts';
+import { isLasting } from '../../shared/domain/service.ts';
+import { enteredAtMs, isTerminal, type Task } from '../../shared/domain/task.ts';
 import { invariant, present } from '../../shared/util/assert.ts';
 import { byText } from '../../shared/util/order.ts';
 import { type Amounts, accumulate, amountAt, atLeastNone } from './amounts.ts';
 import type { Demand } from './demand.ts';
-import { BOUND_FILTERS, DEMAND_FILTERS } from './filters/all.ts';
+import { BOUND_FILTERS, DEMAND_FILTERS, PEER_FILTERS } from './filters/all.ts';
 import { consentFilter } from './filters/consent.ts';
 import { constraintFilter } from './filters/constraints.ts';
 import type { Filter } from './filters/filter.ts';
 import { gpuNodeKeptFilter } from './filters/gpu-node-kept.ts';
 import { portRangeFilter } from './filters/ports.ts';
+import { targetFilter } from './filters/target.ts';
 import type { Holder } from './holder.ts';
 import { placeHolder } from './kept-places.ts';
 import { type LedgerSums, sumLedger } from './ledger-sums.ts';
+import { Peers } from './peers.ts';
 import type { PlannedOffer, PlannedPlacement } from './plan.ts';
 import type { RoleTree } from './role-tree.ts';
 import { type Room, roomOf } from './room.ts';
@@ -63,6 +66,7 @@ export class Outlook {
   readonly #cluster: ClusterView;
   readonly #nowMs: number;
   readonly #roles: RoleTree;
+  readonly #peers: Peers;
   readonly #given: Given;
   /** Made when they are first looked at, but for those that won't be as they are. */
   readonly #known = new Map<NodeId, OpenNode>();
@@ -80,6 +84,7 @@ export class Outlook {
     this.#nowMs = survey.nowMs;
     this.#roles = usage.tree();
     this.#given = { placed: Map.groupBy(placements, nodeOf), offered: Map.groupBy(offers, nodeOf) };
+    this.#peers = peersToBe(survey, placements);
     accumulate(this.#roles.headroom, usage.headroom);
     for (const { node } of [...survey.sweeps, ...placements, ...offers]) this.#passing.add(node);
     const ending = survey.list('ending').map(({ ledger }) => ledger.node);
@@ -139,7 +144,12 @@ export class Outlook {
     return asks(LASTING_FILTERS, this.#roomOf(this.#open(node), 'held'), demand);
   }
 
-  /** Whether the node has room for such a task, whatever its role may be given. */
+  /** Whether the other tasks of its group are where such a task may be beside them. */
+  hasFittingPeers(node: NodeId, demand: Demand): boolean {
+    return asks(PEER_FILTERS, this.#roomOf(this.#open(node), 'held'), demand);
+  }
+
+  /** Whether the node has room for such a task, whatever its role may be given and wherever others of its group are. */
   hasRoom(node: NodeId, demand: Demand, offered: OfferedPart): boolean {
     return asks(DEMAND_FILTERS, this.#roomOf(this.#open(node), offered), demand);
   }
@@ -192,6 +202,7 @@ export class Outlook {
     const entry = placeHolder(wanted, demand, { scalars: demand.scalars, room: this.#roomOf(open, 'free') });
     this.#renew(open, addEntries(open.sums.ledger, [entry]));
     this.#charge(entry, 1);
+    this.#peers.add(entry, present(this.#cluster.nodes.get(node), `node ${node}`));
     const amounts = this.#roles.names.amountsOf(unreservedPart(entry));
     for (const level of [entry.role, ...ancestorsOf(entry.role)]) {
       const sum = this.#promised.get(level) ?? [];
@@ -273,7 +284,10 @@ export class Outlook {
   }
 
   #room(sums: LedgerSums): Room {
-    return present(roomOf(this.#cluster, { sums, nowMs: this.#nowMs }, this.#roles), `node ${sums.ledger.node}`);
+    return present(
+      roomOf(this.#cluster, { sums, nowMs: this.#nowMs }, { roles: this.#roles, peers: this.#peers }),
+      `node ${sums.ledger.node}`,
+    );
   }
 
   #recharge(before: LedgerSums, after: LedgerSums): void {
@@ -315,7 +329,7 @@ export class Outlook {
     return {
       task: task.id,
       role: entry.role,
-      priority: templateOf(this.#cluster, task)?.priority ?? LOWEST_PRIORITY,
+      priority: priorityOf(this.#cluster, task),
       placedAtMs: enteredAtMs(task, 'staging') ?? 0,
       entry,
       frees: unreservedPart(entry),
@@ -335,12 +349,25 @@ export class Outlook {
 }
 
 /** Those that ask what a node is, rather than what it holds. */
-const LASTING_FILTERS: readonly Filter[] = [consentFilter, constraintFilter, gpuNodeKeptFilter, portRangeFilter];
+const LASTING_FILTERS: readonly Filter[] = [
+  consentFilter,
+  targetFilter,
+  constraintFilter,
+  gpuNodeKeptFilter,
+  portRangeFilter,
+];
 
-const PLACING_FILTERS: readonly Filter[] = [...DEMAND_FILTERS, ...BOUND_FILTERS];
+const PLACING_FILTERS: readonly Filter[] = [...DEMAND_FILTERS, ...PEER_FILTERS, ...BOUND_FILTERS];
 
 /** Of a task whose version is on record no more. */
 const LOWEST_PRIORITY = 0;
+
+/** A change of a lasting job's priority holds for the tasks that it has, which it doesn't replace. */
+function priorityOf(cluster: ClusterView, task: Task): number {
+  const spec = cluster.jobs.get(task.jobUid)?.spec;
+  if (spec !== undefined && isLasting(spec.kind)) return spec.priority;
+  return templateOf(cluster, task)?.priority ?? LOWEST_PRIORITY;
+}
 
 interface OpenNode {
   /** As the round found it, after its sweeps. */
@@ -366,6 +393,16 @@ function ledgerToBe(ledger: Ledger, { placed, offered }: Given): Ledger {
   const entries = (placed.get(ledger.node) ?? []).map(({ entry }) => entry);
   const offers = (offered.get(ledger.node) ?? []).map(({ offer }) => offer);
   return addOffers(addEntries(removeEntries(ledger, ending), entries), offers);
+}
+
+/** Those that are to end don't count any more. */
+function peersToBe(survey: Survey, placements: readonly PlannedPlacement[]): Peers {
+  const { cluster } = survey;
+  const peers = new Peers({ cluster, openNodes: () => survey.openNodes(), isGone: ({ stop }) => stop !== null });
+  for (const { entry, node } of placements) {
+    peers.add(entry, present(cluster.nodes.get(node), `node ${node}`));
+  }
+  return peers;
 }
 
 function nodeOf({ node }: { readonly node: NodeId }): NodeId {

@@ -10,7 +10,7 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId, RolePath } from '../../shared/domain/ids.ts';
 import type { DisplacementCause, StopRequest } from '../../shared/domain/job.ts';
 import { type Claim, type ClaimInput, guaranteeClaims, levelsOf, priorityClaims } from './claims.ts';
-import { type Demand, demandOf, groupKey } from './demand.ts';
+import { type Demand, demandKey, demandOf } from './demand.ts';
 import type { Holder } from './holder.ts';
 import type { EndingPlaces } from './kept-places.ts';
 import type { Alike } from './node-facts.ts';
@@ -65,14 +65,14 @@ function contendersOf({ survey: { cluster }, unplaced, ending }: PreemptionInput
   const demands = new Map<string, Demand>();
   const outranks = lowestPriorities(cluster);
   return unplaced.flatMap((wanted) => {
-    const { task, job, group } = wanted;
+    const { task, job } = wanted;
     const isGuaranteed = levelsOf(task.role).some(
       (role) => Object.keys(cluster.roles.get(role)?.guarantee ?? {}).length > 0,
     );
     const isOutranking = job.spec.priority > (outranks.get(task.role) ?? Number.POSITIVE_INFINITY);
     if (!isGuaranteed && !isOutranking && !ending.has(task.id)) return [];
-    const key = groupKey(job.uid, group.name);
-    const demand = demands.get(key) ?? demandOf(job, group);
+    const key = demandKey(wanted);
+    const demand = demands.get(key) ?? demandOf(wanted);
     demands.set(key, demand);
     return [{ wanted, demand }];
   });
@@ -172,7 +172,7 @@ class Preemption implements ClaimInput {
     this.#looks += this.#looksFor(admitting);
     const { offered } = first;
     if (this.#hasPlace(contender, { fits, offered })) return true;
-    const room = firstWithRoom(fits, offered);
+    const room = firstWithRoom(this.outlook, { fits, demand: contender.demand, offered });
     // Those who have to go may be on any node then.
     if (room !== null) this.#looks += this.outlook.nodesTotal - admitting;
     const isFound = admitting > 0 && claims.some((claim) => this.#displaces(contender, claim, room));

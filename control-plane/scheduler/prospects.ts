@@ -21,7 +21,7 @@ export function fitsFor(outlook: Outlook, memory: WaitMemory, demand: Demand): r
     const space = { held, free: outlook.hasOffers(node) ? spaceOf('free') : held };
     return { key: `${space.held} ${space.free}`, space };
   };
-  return memory.fits.of(inquiryOf(outlook, demand.template.key, factOf));
+  return memory.fits.of(inquiryOf(outlook, demand.key, factOf));
 }
 
 function inquiryOf<Fact>(outlook: Outlook, question: string, factOf: (node: NodeId) => Fact | null): Inquiry<Fact> {
@@ -39,16 +39,19 @@ interface Search {
 export function firstAdmitting(outlook: Outlook, { fits, demand, offered }: Search): NodeId | null {
   return firstOf(
     fits.map(({ fact, nodes }) => {
-      // Where its role may be given no more, it may be given no more on any node alike, unless something is reserved there.
-      const asked = { none: [], unreserved: nodes.slice(0, 1), reserved: nodes }[fact.space[offered]];
+      // Where its role may be given no more, it may be given no more on any node alike, unless something is reserved there. Where the
+      // others of its group are is another matter on each of them.
+      const unreserved = demand.peers.length === 0 ? nodes.slice(0, 1) : nodes;
+      const asked = { none: [], unreserved, reserved: nodes }[fact.space[offered]];
       return asked.find((node) => outlook.admits(node, demand, { offered }));
     }),
   );
 }
 
 /** The first node that has room, whatever the role may be given. */
-export function firstWithRoom(fits: readonly Alike<Fit>[], offered: OfferedPart): NodeId | null {
-  return firstOf(fits.map(({ fact, nodes }) => (fact.space[offered] === 'none' ? undefined : nodes[0])));
+export function firstWithRoom(outlook: Outlook, { fits, demand, offered }: Search): NodeId | null {
+  const mayBe = (node: NodeId) => demand.peers.length === 0 || outlook.hasFittingPeers(node, demand);
+  return firstOf(fits.map(({ fact, nodes }) => (fact.space[offered] === 'none' ? undefined : nodes.find(mayBe))));
 }
 
 function firstOf(nodes: readonly (NodeId | undefined)[]): NodeId | null {
@@ -75,7 +78,7 @@ export function hopefulNodes(outlook: Outlook, memory: WaitMemory, aim: Aim): No
 
 function prospectsFor(outlook: Outlook, memory: WaitMemory, aim: Aim): readonly Alike<Prospect>[] {
   const { demand, claim, room } = aim;
-  const question = [room === null ? 'here' : 'elsewhere', demand.template.key, claim.because, claim.role];
+  const question = [room === null ? 'here' : 'elsewhere', demand.key, claim.because, claim.role];
   const factOf = (node: NodeId) => (outlook.isOpen(node) ? prospectOn(node, outlook, aim) : null);
   return memory.prospects.of(inquiryOf(outlook, [...question, ...claim.asked.scalarNames].join(' '), factOf));
 }

@@ -31,6 +31,7 @@ import { accumulate } from './amounts.ts';
 import { groupKey, type Template, templateKey } from './demand.ts';
 import { chooseDevices, heldDevices } from './devices.ts';
 import { type FreeReservation, type LedgerSums, sumLedger } from './ledger-sums.ts';
+import type { Peers } from './peers.ts';
 import type { Sweep } from './plan.ts';
 import { drawReserved } from './reserved.ts';
 import type { Client, RoleTree } from './role-tree.ts';
@@ -57,6 +58,8 @@ export interface Room {
   readonly reserved: readonly FreeReservation[];
   /** What the roles may still be given, whichever the node. */
   readonly roles: RoleTree;
+  /** Where the tasks of a group are, whichever the node. */
+  readonly peers: Peers;
   /** Tasks and offers. */
   readonly entries: number;
   readonly offers: number;
@@ -101,13 +104,13 @@ export function roomWith(room: Room, ledger: Ledger): Room {
   return new LedgerRoom(room, sumLedger(ledger, room.roles.names));
 }
 
-type RoomFacts = Pick<Room, 'node' | 'alive' | 'ahead' | 'maintenance' | 'gpuNodes' | 'roles'>;
+type RoomFacts = Pick<Room, 'node' | 'alive' | 'ahead' | 'maintenance' | 'gpuNodes' | 'roles' | 'peers'>;
 
 /** Null for a node that hasn't joined. */
 export function roomOf(
   cluster: ClusterView,
   { sums, nowMs }: { readonly sums: LedgerSums; readonly nowMs: number },
-  roles: RoleTree,
+  { roles, peers }: Pick<Room, 'roles' | 'peers'>,
 ): Room | null {
   const { node: id } = sums.ledger;
   const node = cluster.nodes.get(id);
@@ -116,7 +119,7 @@ export function roomOf(
   const window = cluster.maintenance.get(id);
   const maintenance = window !== undefined && isRunning(window, nowMs) ? window : null;
   const { gpuNodes } = cluster.settings;
-  return new LedgerRoom({ node, alive: cluster.isAlive(id), ahead, maintenance, gpuNodes, roles }, sums);
+  return new LedgerRoom({ node, alive: cluster.isAlive(id), ahead, maintenance, gpuNodes, roles, peers }, sums);
 }
 
 class LedgerRoom implements Room {
@@ -127,6 +130,7 @@ class LedgerRoom implements Room {
   readonly maintenance: MaintenanceTime | null;
   readonly gpuNodes: GpuNodePolicy;
   readonly roles: RoleTree;
+  readonly peers: Peers;
   free: Resources;
   reserved: readonly FreeReservation[];
   entries: number;
@@ -140,7 +144,7 @@ class LedgerRoom implements Room {
   /** Collected when they are first asked for: most nodes have none. */
   #devicesHeld: Set<string> | null = null;
 
-  constructor({ node, alive, ahead, maintenance, gpuNodes, roles }: RoomFacts, sums: LedgerSums) {
+  constructor({ node, alive, ahead, maintenance, gpuNodes, roles, peers }: RoomFacts, sums: LedgerSums) {
     this.node = node;
     this.ledger = sums.ledger;
     this.alive = alive;
@@ -148,6 +152,7 @@ class LedgerRoom implements Room {
     this.maintenance = maintenance;
     this.gpuNodes = gpuNodes;
     this.roles = roles;
+    this.peers = peers;
     this.free = sums.free;
     this.reserved = sums.reserved;
     this.entries = sums.entries;
@@ -206,6 +211,7 @@ class LedgerRoom implements Room {
     this.entries += 1;
     this.bytes += entryBytesMax(entry);
     this.#heldTemplates().add(entry);
+    this.peers.add(entry, this.node);
     if (this.#devicesHeld !== null) for (const device of entry.devices) this.#devicesHeld.add(device);
     this.#tasksByGroup ??= countByGroup(this.ledger);
     const key = groupKey(entry.jobUid, entry.group);

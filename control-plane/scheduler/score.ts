@@ -1,4 +1,5 @@
 /** Which of the nodes that admit a task is the best one for it. */
+import { describeConstraint } from '../../shared/domain/constraint.ts';
 import type { Placement } from '../../shared/domain/job.ts';
 import { LEDGER_ENTRIES_MAX } from '../../shared/domain/ledger.ts';
 import { scalarOf } from '../../shared/domain/resources.ts';
@@ -8,13 +9,32 @@ import { gpuNodesOf, isLastChoice } from './filters/gpu-node-kept.ts';
 import type { Room } from './room.ts';
 
 /** Why `chosen` is the best, in a sentence for people. Asked before the task has taken its place there. */
-export function describeChoice(chosen: Room, demand: Demand, nodes: { fitting: number; total: number }): string {
+export function describeChoice(
+  chosen: Room,
+  demand: Demand,
+  nodes: { readonly fitting: number; readonly total: number; readonly isTarget: boolean },
+): string {
+  if (demand.target !== null) return `${chosen.id} is the node that the task is made for`;
   const { name, share } = dominantUse(chosen, demand);
   const use = `${name} ${Math.round(share * 100)} % used after placement`;
   if (nodes.total === 1) return `${chosen.id} is the only node, and has room (${use})`;
   if (nodes.fitting === 1) return `${chosen.id} is the only one of ${nodes.total} nodes that had room (${use})`;
   const among = describeRank(chosen, demand);
-  return `${nodes.fitting} of ${nodes.total} nodes had room; ${chosen.id} ${describeBest(chosen, demand, use)}${among}`;
+  const head = `${nodes.fitting} of ${nodes.total} nodes had room; ${chosen.id}`;
+  const preferred = describePreferred(demand, nodes.isTarget);
+  if (preferred !== null)
+    return `${head} is where it is rather to be (${preferred}), by how full nodes are only between equals${among}`;
+  return `${head} ${describeBest(chosen, demand, use)}${among}`;
+}
+
+/** What decides before how full nodes are; null: nothing does. */
+function describePreferred({ preferences, spreads }: Demand, isTarget: boolean): string | null {
+  const reasons = [
+    ...(isTarget ? ['it was chosen beforehand'] : []),
+    ...preferences.map(({ condition, weight }) => `${describeConstraint(condition.constraint)}: ${weight}`),
+    ...spreads.map(({ attribute, weight }) => `spread over ${attribute}: ${weight}`),
+  ];
+  return reasons.length === 0 ? null : reasons.join(', ');
 }
 
 /** Among which nodes it is the best, where it isn't all that had room. */
@@ -54,7 +74,7 @@ function scoreAmongEquals(placement: Placement): Score {
       return usedShare;
     case 'spread':
       // Whole tasks weigh more than the load, which is a share of at most 1 and so only decides between equals.
-      return (room, demand) => -(room.tasksOf(demand.key) + usedShare(room, demand) / 2);
+      return (room, demand) => -(room.tasksOf(demand.groupKey) + usedShare(room, demand) / 2);
     default:
       return unreachable(placement);
   }

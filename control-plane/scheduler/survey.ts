@@ -5,10 +5,12 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { NodeId, RolePath } from '../../shared/domain/ids.ts';
+import type { Node } from '../../shared/domain/node.ts';
 import { type Amounts, accumulate, atLeastNone } from './amounts.ts';
 import { openRooms } from './filters/all.ts';
 import { type Charge, type LedgerSums, sumLedger } from './ledger-sums.ts';
 import type { NodeWish } from './node-wishes.ts';
+import { Peers } from './peers.ts';
 import type { Sweep } from './plan.ts';
 import type { Client, RoleTree } from './role-tree.ts';
 import { type Room, roomOf, sweptLedger } from './room.ts';
@@ -33,6 +35,7 @@ export class Survey {
   readonly nowMs: number;
   readonly roles: RoleTree;
   readonly sweeps: readonly Sweep[];
+  readonly peers: Peers;
   readonly #usage: Usage;
   readonly #rooms = new Map<NodeId, Room | null>();
   readonly #lists = new Map<keyof RowLists, readonly LedgerSums[]>();
@@ -42,6 +45,7 @@ export class Survey {
     this.cluster = cluster;
     this.nowMs = nowMs;
     this.sweeps = sweeps;
+    this.peers = new Peers({ cluster, openNodes: () => this.openNodes() });
     this.#usage = usage;
     this.roles = usage.tree();
     accumulate(this.roles.headroom, usage.headroom);
@@ -94,7 +98,7 @@ export class Survey {
     const { node } = row.ledger;
     const known = this.#rooms.get(node);
     if (known !== undefined) return known;
-    const room = roomOf(this.cluster, { sums: row, nowMs: this.nowMs }, this.roles);
+    const room = roomOf(this.cluster, { sums: row, nowMs: this.nowMs }, this);
     this.#rooms.set(node, room);
     return room;
   }
@@ -133,6 +137,11 @@ export class Survey {
   /** Those that take new tasks, and have anything left to give. */
   givingRooms(): Room[] {
     return openRooms(this.list('giving').flatMap((row) => this.room(row) ?? []));
+  }
+
+  /** Those that take new tasks, whatever is left of them. */
+  openNodes(): Node[] {
+    return this.list('open').flatMap(({ ledger }) => this.cluster.nodes.get(ledger.node) ?? []);
   }
 
   /** That of the node, if it takes new tasks. */

@@ -69,7 +69,7 @@ function makeRoom(
   search: { readonly wanted: WantedTask; readonly standing: Set<StandingOffer>; readonly shares: FairShares },
 ): EndedOfferOn[] {
   const { wanted, standing, shares } = search;
-  const demand = demandOf(wanted.job, wanted.group);
+  const demand = demandOf(wanted);
   const above = [...standing].filter(({ client }) => shares.isAbove(client));
   const byNode = Map.groupBy(above, ({ row }) => row);
   let fewest: readonly StandingOffer[] | null = null;

@@ -1,7 +1,8 @@
 /** Which pending tasks may be placed now, and which comes first. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { TaskId } from '../../shared/domain/ids.ts';
-import type { GroupSpec, Job } from '../../shared/domain/job.ts';
+import type { GroupSpec, Job, JobSpec } from '../../shared/domain/job.ts';
+import { isLasting } from '../../shared/domain/service.ts';
 import { createdAtMs, type Task } from '../../shared/domain/task.ts';
 import { byText } from '../../shared/util/order.ts';
 
@@ -9,11 +10,21 @@ import { byText } from '../../shared/util/order.ts';
 export interface WantedTask {
   readonly task: Task;
   readonly job: Job;
+  /** The version that the task is made from: that of a lasting job may be older than the one that is wanted now. */
+  readonly spec: JobSpec;
+  /** Of that version. */
   readonly group: GroupSpec;
 }
 
 /** What keeps a task from ever being placed, whatever room there is. */
-export type Hold = 'not-pending' | 'stop-requested' | 'job-gone' | 'job-stopped' | 'job-ended' | 'superseded';
+export type Hold =
+  | 'not-pending'
+  | 'stop-requested'
+  | 'job-gone'
+  | 'job-stopped'
+  | 'job-ended'
+  | 'job-suspended'
+  | 'superseded';
 
 /** The task with what it needs, or why it gets no place. A backoff that it waits out is the caller's matter. */
 export function wantedOrHeld(cluster: ClusterView, task: Task): WantedTask | Hold {
@@ -23,9 +34,19 @@ export function wantedOrHeld(cluster: ClusterView, task: Task): WantedTask | Hol
   if (job === undefined) return 'job-gone';
   if (job.deleted || job.stop !== null) return 'job-stopped';
   if (job.outcome !== null) return 'job-ended';
-  const group = job.spec.groups.find((candidate) => candidate.name === task.group);
-  if (job.version !== task.jobVersion || group === undefined) return 'superseded';
-  return { task, job, group };
+  if (job.suspended !== null) return 'job-suspended';
+  const spec = specFor(cluster, job, task.jobVersion);
+  const group = spec?.groups.find((candidate) => candidate.name === task.group);
+  return spec === undefined || group === undefined ? 'superseded' : { task, job, spec, group };
+}
+
+/**
+ * While a lasting job is rolled out, tasks of more than one version are wanted, and its pass stops those that aren't any more. Of a
+ * batch job only the wanted version is.
+ */
+function specFor(cluster: Pick<ClusterView, 'version'>, job: Job, version: number): JobSpec | undefined {
+  if (version === job.version) return job.spec;
+  return isLasting(job.spec.kind) ? cluster.version(job.uid, version)?.spec : undefined;
 }
 
 export interface Queue {

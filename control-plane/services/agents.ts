@@ -8,7 +8,16 @@ import { emptyLedger, type Ledger, removeEntries } from '../../shared/domain/led
 import { removeVolume } from '../../shared/domain/ledger-reservations.ts';
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
 import { withStaticReservations } from '../../shared/domain/static-reservations.ts';
-import { advance, isNewer, isTerminal, mayFollow, restarted, type Task } from '../../shared/domain/task.ts';
+import {
+  advance,
+  begunRun,
+  isNewer,
+  isTerminal,
+  mayFollow,
+  restarted,
+  standingOf,
+  type Task,
+} from '../../shared/domain/task.ts';
 import type {
   HealthReport,
   RegisterRequest,
@@ -252,7 +261,7 @@ function statusDraft(
   const results = statuses.map((status) => {
     const task = changed.get(status.task) ?? snapshot.tasks.get(status.task);
     if (task === undefined || task.node !== node) return 'unknown';
-    if (!isNewer(task, status)) return 'known';
+    if (!isNewer(standingOf(task), status)) return 'known';
     changed.set(task.id, withStatus(task, status));
     return 'committed';
   });
@@ -277,7 +286,7 @@ function keptAsideEnds(snapshot: Snapshot, node: NodeId, statuses: readonly Task
 function withStatus(before: Task, { state, run, atMs: toldAtMs, reason, message, exitCode }: TaskStatus): Task {
   const lastMs = Math.max(before.history.at(-1)?.atMs ?? 0, before.restarts.at(-1)?.atMs ?? 0);
   const atMs = Math.max(lastMs, toldAtMs);
-  const isRestart = run > before.run && state === 'running';
+  const isRestart = state === 'running' && run > begunRun(before);
   const task = isRestart ? restarted(before, { run, atMs, reason, message }) : { ...before, run };
   if (!mayFollow(task.state, state)) return task;
   return advance(task, { state, atMs, reason, message }, exitCode === null ? {} : { exitCode });

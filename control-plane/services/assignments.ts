@@ -3,7 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { templateOf } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
-import type { TaskTemplate } from '../../shared/domain/task.ts';
+import { standingOf, type TaskTemplate } from '../../shared/domain/task.ts';
 import type {
   AssignedTask,
   AssignmentPosition,
@@ -168,8 +168,7 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       groupName: task.group,
       index: task.index,
       attempt: task.attempt,
-      run: task.run,
-      state: task.state,
+      ...standingOf(task),
       ...(task.framework !== null && { name: task.framework.name }),
       group: template.group,
       stopAfterDisconnectMs: stopAfterDisconnectMs(template),

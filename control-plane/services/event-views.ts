@@ -3,8 +3,9 @@ import type { Job, StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import { endsAtMs, type MaintenanceTime } from '../../shared/domain/maintenance.ts';
 import type { ScalarAmounts } from '../../shared/domain/role.ts';
+import { isLasting } from '../../shared/domain/service.ts';
 import { DEFAULT_SETTINGS } from '../../shared/domain/settings.ts';
-import type { Task } from '../../shared/domain/task.ts';
+import type { Task, TaskHealth } from '../../shared/domain/task.ts';
 import type { EventType, EventView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Change, ChangeOf } from '../store/snapshot.ts';
@@ -33,6 +34,8 @@ export function eventsOf(change: Change): EventView[] {
       return settingsEvents(change);
     case 'maintenance':
       return maintenanceEvents(change);
+    case 'deployments':
+      return deploymentEvents(change);
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -43,7 +46,6 @@ export function eventsOf(change: Change): EventView[] {
     case 'connections':
     case 'operations':
     case 'fetches':
-    case 'deployments':
       return [];
   }
 }
@@ -57,7 +59,14 @@ function jobEvents({ before, after, revision }: ChangeOf<'jobs'>): EventView[] {
   }
   const events: EventView[] = [];
   if (before.version !== after.version) {
-    events.push(about(after, 'job.updated', `version ${after.version} is wanted now`, after.updatedAtMs));
+    events.push(about(after, 'job.updated', versionText(before, after), after.updatedAtMs));
+  }
+  if (before.suspended === null && after.suspended !== null) {
+    const { by, reason, atMs } = after.suspended;
+    events.push(about(after, 'job.suspended', `${by} has suspended it: ${reason}`, atMs));
+  }
+  if (before.suspended !== null && after.suspended === null) {
+    events.push(about(after, 'job.resumed', 'its tasks are wanted again', after.updatedAtMs));
   }
   if (before.stop === null && after.stop !== null) {
     const { by, reason, atMs } = after.stop;
@@ -66,6 +75,40 @@ function jobEvents({ before, after, revision }: ChangeOf<'jobs'>): EventView[] {
   if (before.outcome === null && after.outcome !== null) {
     const { state, message, atMs } = after.outcome;
     events.push(about(after, `job.${state}`, message, atMs));
+  }
+  return events;
+}
+
+/** What is remembered of a job holds no groups, so what differs in them is told by its deployment. */
+function versionText(before: Job, after: Job): string {
+  const wanted = `version ${after.version} is wanted now`;
+  const goesOn = isLasting(after.spec.kind) && canonicalJson(before.templates) === canonicalJson(after.templates);
+  return goesOn ? `${wanted}; its tasks that run go on as they are` : wanted;
+}
+
+function deploymentEvents({ before, after, revision }: ChangeOf<'deployments'>): EventView[] {
+  if (after === null) return [];
+  const { id, role, jobName, toVersion, cause, message } = after;
+  const about = (type: EventType, text: string, atMs: number | null) =>
+    event({ revision, type, message: text, role, job: jobName, deployment: id, atMs });
+  const events: EventView[] = [];
+  if (before === null) {
+    const what = `${id} is to roll out version ${toVersion}: ${cause} by ${after.createdBy}`;
+    events.push(about('deployment.created', what, after.createdAtMs));
+  }
+  if (after.startedAtMs !== null && (before === null || before.startedAtMs === null)) {
+    events.push(about('deployment.started', `${id} has begun to roll out version ${toVersion}`, after.startedAtMs));
+  }
+  if (after.promotedAtMs !== null && (before === null || before.promotedAtMs === null)) {
+    events.push(about('deployment.promoted', `${after.promotedBy ?? 'berth'} has promoted ${id}`, after.promotedAtMs));
+  }
+  if (after.paused !== null && (before === null || before.paused === null)) {
+    events.push(about('deployment.paused', `${after.paused.by} has paused ${id}`, after.paused.atMs));
+  }
+  const goesOn = before !== null && before.paused !== null && after.paused === null && after.state === 'running';
+  if (goesOn) events.push(about('deployment.resumed', `${id} goes on`, after.progressAtMs));
+  if (after.state !== 'running' && (before === null || before.state === 'running')) {
+    events.push(about(`deployment.${after.state}`, `${id}: ${message}`, after.endedAtMs));
   }
   return events;
 }
@@ -87,11 +130,37 @@ function taskEvents({ before, after, revision }: ChangeOf<'tasks'>): EventView[]
     if (run <= (before?.run ?? 0)) continue;
     events.push(event({ revision, type: 'task.restarted', message, reason, atMs, ...ofTask(after) }));
   }
+  events.push(...healthEvents(before, after, revision));
   const askedNow = after.stop !== null && (before === null || before.stop === null);
   if (askedNow && after.stop !== null && after.state !== 'killed') {
     events.push(event({ revision, ...endingEvent(after.stop), ...ofTask(after) }));
   }
   return events;
+}
+
+/** What its checks have come to, where that is news: each verdict once, anew in each run. */
+function healthEvents(before: Task | null, after: Task, revision: number): EventView[] {
+  const { health } = after;
+  if (health === null || health === before?.health) return [];
+  const seen = before?.health?.run === health.run ? before.health : null;
+  const about = (type: EventType, message: string) =>
+    event({ revision, type, message, atMs: health.sinceMs, ...ofTask(after) });
+  const events: EventView[] = [];
+  if (health.healthy !== null && health.healthy !== seen?.healthy) {
+    const type = health.healthy ? 'task.healthy' : 'task.unhealthy';
+    events.push(about(type, checksText(health, health.healthy)));
+  }
+  if (health.ready !== (seen?.ready ?? false)) {
+    const type = health.ready ? 'task.ready' : 'task.unready';
+    events.push(about(type, health.ready ? 'it may be given something to do' : 'it is to be given nothing more to do'));
+  }
+  return events;
+}
+
+/** `http: 503 Service Unavailable; tcp: refused`: what the checks say that have come to this. */
+function checksText({ checks }: TaskHealth, passing: boolean): string {
+  const said = checks.filter((check) => check.passing === passing).map(({ name, message }) => `${name}: ${message}`);
+  return said.length === 0 ? 'by its checks' : said.join('; ');
 }
 
 function endingEvent({ by, reason, atMs, displacedBy }: StopRequest): Pick<EventParts, 'type' | 'message' | 'atMs'> {
@@ -253,9 +322,11 @@ interface EventParts {
   readonly task?: string;
   readonly node?: string | null;
   readonly framework?: string | null;
+  readonly deployment?: string;
 }
 
-function event({ revision, type, message, atMs, reason, role, job, task, node, framework }: EventParts): EventView {
+function event(parts: EventParts): EventView {
+  const { revision, type, message, atMs, reason, role, job, task, node, framework, deployment } = parts;
   return {
     revision,
     type,
@@ -264,6 +335,7 @@ function event({ revision, type, message, atMs, reason, role, job, task, node, f
     task: task ?? null,
     node: node ?? null,
     framework: framework ?? null,
+    deployment: deployment ?? null,
     reason: reason ?? null,
     message,
     at: atMs === null ? null : timeView(atMs),

@@ -112,7 +112,7 @@ function withoutSeen(batch: EventBatch, after: number | null): EventBatch | null
   return batch.revision === after ? { ...batch, events: [] } : null;
 }
 
-function changesSince(ctx: ServiceContext, after: number | null): readonly Change[] {
+export function changesSince(ctx: ServiceContext, after: number | null): readonly Change[] {
   if (after === null) return [];
   if (after > ctx.mirror.revision) return [];
   const changes = ctx.mirror.changesSince(after);
@@ -120,14 +120,14 @@ function changesSince(ctx: ServiceContext, after: number | null): readonly Chang
   return changes;
 }
 
-function historyGone(revision: number): Refusal {
+export function historyGone(revision: number): Refusal {
   return new Refusal(
     'history-gone',
     `events after revision ${revision} are not remembered any more; list what you follow again and go on from its Berth-Revision`,
   );
 }
 
-function tooSlow(): Refusal {
+export function tooSlow(): Refusal {
   return new Refusal('unavailable', 'this reader is too slow; take the stream up again from the last id', {
     retryAfterSeconds: 1,
   });

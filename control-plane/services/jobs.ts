@@ -1,37 +1,40 @@
 /**
- * What can be done with jobs. A change writes what is wanted and nothing more: passes create and stop the tasks, rounds
- * place them.
+ * What can be done with jobs as a whole. A change writes what is wanted and nothing more: passes create and stop the tasks, rounds
+ * place them. What is done to services that stand is in `job-changes.ts`.
  */
 import { Refusal } from '../../shared/domain/errors.ts';
 import { type JobKey, roleWithin } from '../../shared/domain/ids.ts';
 import type { Job, JobSpec, JobVersion, StopRequest } from '../../shared/domain/job.ts';
+import { isLasting } from '../../shared/domain/service.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
-import type { Task } from '../../shared/domain/task.ts';
-import type { JobSummary, JobVersionView, JobView, Page, PlanView } from '../../shared/protocol/views.ts';
+import type { VersionChangesView } from '../../shared/protocol/job-changes.ts';
+import type { JobSummary, JobVersionView, JobView, Page } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import { randomId } from '../../shared/util/random.ts';
-import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
-import { slotKey } from '../reconcile/batch-tasks.ts';
-import { planDryRun } from '../scheduler/explain.ts';
-import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
-import { demandOf, demandToRun, mayRead } from './access.ts';
+import { demandToRun, mayRead } from './access.ts';
 import { demandContact } from './contact-limit.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
-import { explanationView } from './explanation-view.ts';
+import { checkVersion, readableJob, readableVersion, versionMismatch, writableJob } from './job-access.ts';
+import {
+  changeFacts,
+  demandVersion,
+  dependencyCompares,
+  jobDraft,
+  putVersion,
+  serviceDraft,
+  unchanged,
+} from './job-drafts.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
-import { slotWaitsWith } from './slot-waits.ts';
+import { changedService, createdService, endedService } from './service-changes.ts';
 import { demandRoom } from './store-room.ts';
 import { jobSummary, jobVersionView, jobView } from './views.ts';
 
 /** 50 bits: uids stand in every task id, so they are short; a clash would be refused by the version's compare. */
 const UID_LENGTH = 10;
-
-/** Old versions stay readable; beyond this many changes of one job are refused. */
-const VERSIONS_MAX = 100_000;
 
 /** Accepts a new job. Throws `already-exists` when its name is taken within its role. */
 export async function submitJob(ctx: ServiceContext, call: Call, spec: JobSpec): Promise<Answer<JobView>> {
@@ -56,6 +59,8 @@ export interface UpdateOptions {
   readonly ifVersion: number | null;
   /** Refuse if there is such a job already. */
   readonly onlyCreate: boolean;
+  /** Whether a deployment that is under way is to make room; absent: it isn't. */
+  readonly force?: boolean;
 }
 
 /** Makes `spec` what is wanted under its name: a new job, the next version of one, or nothing if it is so already. */
@@ -63,7 +68,7 @@ export async function updateJob(
   ctx: ServiceContext,
   call: Call,
   spec: JobSpec,
-  { ifVersion, onlyCreate }: UpdateOptions,
+  { ifVersion, onlyCreate, force = false }: UpdateOptions,
 ): Promise<Answer<JobView>> {
   demandToRun(call.principal, spec);
   demandContact(ctx, spec);
@@ -76,8 +81,9 @@ export async function updateJob(
     if (onlyCreate) throw new Refusal('revision-mismatch', alreadyExists(job));
     if (job.deleted) throw new Refusal('already-exists', alreadyExists(job));
     checkVersion(job, ifVersion);
+    checkKind(job, spec);
     if (job.stop === null && canonicalJson(job.spec) === canonicalJson(spec)) return unchanged(ctx, job);
-    return draftNextVersion(ctx, call, job, spec);
+    return draftNextVersion(ctx, call, job, { spec, force });
   });
 }
 
@@ -92,7 +98,7 @@ export function stopJob(
     const job = writableJob(ctx, call.principal, key);
     checkVersion(job, ifVersion);
     if (job.stop !== null || job.outcome !== null) return unchanged(ctx, job);
-    return draftChange(ctx, { ...job, stop: stopRequest(ctx, call, reason), updatedAtMs: ctx.clock.now() }, 200);
+    return draftEnd(ctx, call, job, { stop: stopRequest(ctx, call, reason), deleted: false });
   });
 }
 
@@ -108,7 +114,7 @@ export function deleteJob(
     checkVersion(job, ifVersion);
     if (job.deleted) return { ...unchanged(ctx, job), status: 202 };
     const stop = job.stop ?? stopRequest(ctx, call, 'the job was deleted');
-    return draftChange(ctx, { ...job, stop, deleted: true, updatedAtMs: ctx.clock.now() }, 202);
+    return draftEnd(ctx, call, job, { stop, deleted: true });
   });
 }
 
@@ -162,47 +168,33 @@ export function listVersions(
 }
 
 export function getVersion(ctx: ServiceContext, principal: Principal, key: JobKey, number: number): JobVersionView {
-  const job = readableJob(ctx, principal, key);
-  const version = ctx.mirror.snapshot.version(job.uid, number);
-  if (version === undefined) {
-    throw new Refusal('not-found', `job "${key.name}" has no version ${number}; the newest is ${job.version}`);
-  }
-  return jobVersionView(version);
+  return jobVersionView(readableVersion(ctx, readableJob(ctx, principal, key), number));
 }
 
-/** What would be placed where if the job were submitted now, and why not. Writes nothing. */
-export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec): PlanView {
-  demandToRun(principal, spec);
-  demandContact(ctx, spec);
-  const { snapshot } = ctx.mirror;
-  const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
-  const waiting = job === undefined ? [] : slotWaitsWith(snapshot, job, spec);
-  const taken = new Set(waiting.map(slotKey));
-  const isTaken = (slot: Pick<Task, 'group' | 'index'>) => taken.has(slotKey(slot));
-  const dryRun = planDryRun({ cluster: snapshot, nowMs: ctx.clock.now(), spec, isTaken });
-  return {
-    placements: dryRun.placements.map(({ group, index, node, why }) => ({ group, index, node, why })),
-    unplaced: dryRun.unplaced.map(({ group, count, explanation }) => ({
-      group,
-      count,
-      explanation: explanationView(explanation),
-    })),
-    waiting,
-    leftOut: dryRun.leftOut,
-    changes: job === undefined ? null : specChanges(job.spec, spec),
-  };
+/** What differs between two versions; `since` null: between it and the one before it that is on record. */
+export function versionChanges(
+  ctx: ServiceContext,
+  principal: Principal,
+  key: JobKey,
+  { version, since }: { readonly version: number; readonly since: number | null },
+): VersionChangesView {
+  const job = readableJob(ctx, principal, key);
+  const after = readableVersion(ctx, job, version);
+  const before = readableVersion(ctx, job, since ?? version - 1);
+  return { version, since: before.version, changes: specChanges(before.spec, after.spec) };
 }
 
 function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobView> {
   demandRoom(ctx);
   const nowMs = ctx.clock.now();
+  const by = call.principal.subject;
   const job: Job = {
     uid: randomId(ctx.random, UID_LENGTH),
     version: 1,
     spec,
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
-    createdBy: call.principal.subject,
+    createdBy: by,
     stop: null,
     deleted: false,
     outcome: null,
@@ -211,7 +203,11 @@ function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobV
     deployments: 0,
     suspended: null,
   };
-  const version = putVersion(job, call, nowMs);
+  if (isLasting(spec.kind)) {
+    const compares = dependencyCompares(ctx, call.principal, spec);
+    return serviceDraft(ctx, createdService(job, { nowMs, by }), { status: 201, compares });
+  }
+  const version = putVersion(batchVersion(job, call, nowMs));
   return {
     status: 201,
     body: jobView(ctx.mirror.snapshot, job),
@@ -220,18 +216,22 @@ function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobV
   };
 }
 
-function draftNextVersion(ctx: ServiceContext, call: Call, job: Job, spec: JobSpec): Draft<JobView> {
-  demandRoom(ctx);
-  if (job.version >= VERSIONS_MAX) {
-    throw new Refusal(
-      'limit-exceeded',
-      `job "${spec.name}" has had ${VERSIONS_MAX} versions; delete it and start anew`,
-    );
+function draftNextVersion(
+  ctx: ServiceContext,
+  call: Call,
+  job: Job,
+  { spec, force }: { readonly spec: JobSpec; readonly force: boolean },
+): Draft<JobView> {
+  demandVersion(ctx, job);
+  if (isLasting(spec.kind)) {
+    const compares = dependencyCompares(ctx, call.principal, spec);
+    const change = changedService(job, { spec, change: 'updated' }, changeFacts(ctx, call, job, force));
+    return serviceDraft(ctx, change, { status: 200, compares });
   }
   const nowMs = ctx.clock.now();
   const next: Job = { ...job, spec, version: job.version + 1, updatedAtMs: nowMs, stop: null, outcome: null };
-  const version = putVersion(next, call, nowMs);
-  const change = draftChange(ctx, next, 200);
+  const version = putVersion(batchVersion(next, call, nowMs));
+  const change = jobDraft(ctx, next, 200);
   return {
     ...change,
     compares: [...change.compares, version.compare],
@@ -239,64 +239,32 @@ function draftNextVersion(ctx: ServiceContext, call: Call, job: Job, spec: JobSp
   };
 }
 
-function putVersion(job: Job, call: Call, nowMs: number): { compare: Compare; write: Write } {
-  const key = keys.version(job.uid, job.version);
-  const version: JobVersion = {
-    jobUid: job.uid,
-    version: job.version,
-    spec: job.spec,
-    createdAtMs: nowMs,
-    createdBy: call.principal.subject,
-    change: job.version === 1 ? 'created' : 'updated',
-    templates: job.templates,
-  };
-  return { compare: { key, modRevision: 0 }, write: putRecord('versions', key, version) };
+function batchVersion({ uid, version, spec, templates }: Job, call: Call, nowMs: number): JobVersion {
+  const change = version === 1 ? 'created' : 'updated';
+  return { jobUid: uid, version, spec, createdAtMs: nowMs, createdBy: call.principal.subject, change, templates };
 }
 
-function draftChange(ctx: ServiceContext, job: Job, status: 200 | 202): Draft<JobView> {
-  const key = keys.job(job.spec);
-  return {
-    status,
-    body: jobView(ctx.mirror.snapshot, job),
-    compares: [{ key, modRevision: ctx.mirror.snapshot.modRevision(key) }],
-    writes: [putRecord('jobs', key, job)],
-  };
+/** A deployment that is under way has nothing left to do. */
+function draftEnd(
+  ctx: ServiceContext,
+  call: Call,
+  job: Job,
+  end: { readonly stop: StopRequest; readonly deleted: boolean },
+): Draft<JobView> {
+  const status = end.deleted ? 202 : 200;
+  if (!isLasting(job.spec.kind)) return jobDraft(ctx, { ...job, ...end, updatedAtMs: ctx.clock.now() }, status);
+  return serviceDraft(ctx, endedService(job, end, changeFacts(ctx, call, job, true)), { status });
 }
 
-function unchanged(ctx: ServiceContext, job: Job): Draft<JobView> {
-  return { status: 200, body: jobView(ctx.mirror.snapshot, job), compares: [], writes: [] };
+/** What runs of the one kind has nothing that the other could go on with. */
+function checkKind({ spec }: Job, wanted: JobSpec): void {
+  if (spec.kind === wanted.kind) return;
+  const message = `must be "${spec.kind}": a job keeps its kind; delete it first, or choose another name`;
+  throw new Refusal('invalid-request', `the job is not valid: /kind ${message}`, {
+    faults: [{ path: '/kind', message }],
+  });
 }
 
 function stopRequest(ctx: ServiceContext, call: Call, reason: string): StopRequest {
   return { atMs: ctx.clock.now(), by: call.principal.subject, reason };
-}
-
-function checkVersion(job: Job, ifVersion: number | null): void {
-  if (ifVersion !== null && ifVersion !== job.version) {
-    throw versionMismatch(job.spec, `is at version ${job.version}`, ifVersion);
-  }
-}
-
-function versionMismatch(key: JobKey, actual: string, wanted: number): Refusal {
-  return new Refusal(
-    'revision-mismatch',
-    `job "${key.name}" in role "${key.role}" ${actual}, not at version ${wanted}; read it again and decide anew`,
-    { faults: [{ path: 'header:If-Match', message: `the job ${actual}` }] },
-  );
-}
-
-function readableJob(ctx: ServiceContext, principal: Principal, key: JobKey): Job {
-  return allowedJob(ctx, principal, key, 'job:read');
-}
-
-function writableJob(ctx: ServiceContext, principal: Principal, key: JobKey): Job {
-  return allowedJob(ctx, principal, key, 'job:write');
-}
-
-function allowedJob(ctx: ServiceContext, principal: Principal, key: JobKey, action: Action): Job {
-  const absent = `there is no job "${key.name}" in role "${key.role}"`;
-  demandOf(principal, { read: 'job:read', action, role: key.role, absent });
-  const job = ctx.mirror.snapshot.jobByKey(key);
-  if (job === undefined) throw new Refusal('not-found', absent);
-  return job;
 }

@@ -1,5 +1,6 @@
 /** How records look to those who ask: pure translation from the domain to what `shared/protocol/views.ts` describes. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { type Deployment, isOver } from '../../shared/domain/deployment.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import {
@@ -12,7 +13,16 @@ import {
 import type { MaintenanceTime, MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Gone, Node } from '../../shared/domain/node.ts';
 import type { Resources } from '../../shared/domain/resources.ts';
-import { createdAtMs, enteredAtMs, isTerminal, TASK_STATES, type Task } from '../../shared/domain/task.ts';
+import { isLasting } from '../../shared/domain/service.ts';
+import {
+  createdAtMs,
+  enteredAtMs,
+  isBetweenRuns,
+  isTerminal,
+  TASK_STATES,
+  type Task,
+  type TaskTransition,
+} from '../../shared/domain/task.ts';
 import type {
   ExplanationView,
   GoneNodeView,
@@ -25,15 +35,19 @@ import type {
   TaskView,
 } from '../../shared/protocol/views.ts';
 import { present } from '../../shared/util/assert.ts';
+import {
+  deploymentMark,
+  groupsHealth,
+  isOutdated,
+  lastingState,
+  latestDeployment,
+  type StateFacts,
+  totalHealth,
+} from './service-views.ts';
 import { slotWaits } from './slot-waits.ts';
+import { optionalTime, timeView } from './times.ts';
 
-export function timeView(atMs: number): string {
-  return new Date(atMs).toISOString();
-}
-
-export function optionalTime(atMs: number | null): string | null {
-  return atMs === null ? null : timeView(atMs);
-}
+export { optionalTime, timeView };
 
 export function maintenanceTimeView({
   startsAtMs,
@@ -61,13 +75,22 @@ export function liveCount(counts: TaskCounts): number {
   return TASK_STATES.reduce((sum, state) => sum + (isTerminal(state) ? 0 : counts[state]), 0);
 }
 
-/** The tasks of the version that is wanted now. */
+/** The tasks that are made from what is wanted now. */
 function currentTasks(cluster: ClusterView, job: Job): Task[] {
-  return [...cluster.tasksOfJob(job.uid)].filter((task) => task.jobVersion === job.version);
+  return [...cluster.tasksOfJob(job.uid)].filter((task) => !isOutdated(job, task));
 }
 
-export function jobSummary(cluster: ClusterView, job: Job, waiting: readonly SlotWaitView[] = []): JobSummary {
+/** As things will be once what is answered has been committed; what is left out is as it stands. */
+export interface JobToBe {
+  readonly waiting?: readonly SlotWaitView[];
+  readonly latest?: Deployment | null;
+}
+
+export function jobSummary(cluster: ClusterView, job: Job, toBe: JobToBe = {}): JobSummary {
+  const { waiting = [], latest = latestDeployment(cluster, job) } = toBe;
   const counts = countTasks(currentTasks(cluster, job));
+  const health = isLasting(job.spec.kind) ? totalHealth(groupsHealth(cluster, job)) : null;
+  const ofService = health === null ? null : { counts, live: liveOf(cluster, job), health, latest };
   return {
     uid: job.uid,
     name: job.spec.name,
@@ -75,25 +98,35 @@ export function jobSummary(cluster: ClusterView, job: Job, waiting: readonly Slo
     kind: job.spec.kind,
     version: job.version,
     priority: job.spec.priority,
-    ...jobState(job, counts, waiting),
+    ...jobState(job, { counts, waiting, ofService }),
     createdAt: timeView(job.createdAtMs),
     updatedAt: timeView(job.updatedAtMs),
     createdBy: job.createdBy,
     endedAt: optionalTime(job.outcome?.atMs ?? null),
     tasks: counts,
+    healthy: health,
+    deployment: latest === null || isOver(latest) ? null : deploymentMark(latest, job),
   };
 }
 
-function jobState(
-  job: Job,
-  counts: TaskCounts,
-  waiting: readonly SlotWaitView[],
-): Pick<JobSummary, 'state' | 'message'> {
+function liveOf(cluster: ClusterView, job: Job): number {
+  return [...cluster.tasksOfJob(job.uid)].filter(({ state }) => !isTerminal(state)).length;
+}
+
+interface JobFacts {
+  readonly counts: TaskCounts;
+  readonly waiting: readonly SlotWaitView[];
+  /** Null: it is a batch job. */
+  readonly ofService: StateFacts | null;
+}
+
+function jobState(job: Job, { counts, waiting, ofService }: JobFacts): Pick<JobSummary, 'state' | 'message'> {
   if (job.outcome !== null) return { state: job.outcome.state, message: job.outcome.message };
-  const live = liveCount(counts);
+  const live = ofService?.live ?? liveCount(counts);
   if (job.stop !== null || job.deleted) {
     return { state: 'stopping', message: `${live} of its tasks ${live === 1 ? 'has' : 'have'} not ended yet` };
   }
+  if (ofService !== null) return lastingState(job, ofService);
   const placed = live - counts.pending;
   if (placed === 0 && counts.finished === 0) {
     // Right after its submission, no pass has made its tasks yet.
@@ -112,9 +145,18 @@ function withWaits(sentences: readonly string[], [first, ...others]: readonly Sl
   return [...sentences, ...(first === undefined ? [] : [first.message]), ...more].join('; ');
 }
 
-export function jobView(cluster: ClusterView, job: Job): JobView {
-  const waiting = slotWaits(cluster, job);
-  return { ...jobSummary(cluster, job, waiting), waiting, stop: stopView(job.stop), spec: mutable(job.spec) };
+export function jobView(cluster: ClusterView, job: Job, toBe: Pick<JobToBe, 'latest'> = {}): JobView {
+  const { suspended } = job;
+  const waiting = isLasting(job.spec.kind) ? [] : slotWaits(cluster, job);
+  return {
+    ...jobSummary(cluster, job, { ...toBe, waiting }),
+    waiting,
+    stop: stopView(job.stop),
+    suspended: suspended === null ? null : { at: timeView(suspended.atMs), by: suspended.by, reason: suspended.reason },
+    goodVersion: job.goodVersion,
+    groups: groupsHealth(cluster, job),
+    spec: mutable(job.spec),
+  };
 }
 
 export function jobVersionView(version: JobVersion): JobVersionView {
@@ -122,6 +164,7 @@ export function jobVersionView(version: JobVersion): JobVersionView {
     version: version.version,
     createdAt: timeView(version.createdAtMs),
     createdBy: version.createdBy,
+    change: version.change,
     spec: mutable(version.spec),
   };
 }
@@ -134,10 +177,20 @@ function ownerOf(cluster: ClusterView, task: Task): Pick<TaskView, 'job' | 'fram
   return { job: null, framework: { id: framework.id, name, task: framework.name } };
 }
 
-export function taskView(cluster: ClusterView, task: Task, explanation: ExplanationView | null = null): TaskView {
+/** What has become of it last. */
+function lastWord(task: Task): Pick<TaskTransition, 'atMs' | 'reason' | 'message'> {
   const transition = present(task.history.at(-1), `history of task ${task.id}`);
+  if (isTerminal(task.state)) return transition;
+  const last = task.restarts.at(-1) ?? transition;
+  if (!isBetweenRuns(task)) return last;
+  // A person counts runs from 1: this is the one before.
+  const message = `run ${task.run} has ended, and the next one has not begun`;
+  return { atMs: last.atMs, reason: 'restarted-in-place', message };
+}
+
+export function taskView(cluster: ClusterView, task: Task, explanation: ExplanationView | null = null): TaskView {
+  const last = lastWord(task);
   const live = !isTerminal(task.state);
-  const last = (live ? task.restarts.at(-1) : undefined) ?? transition;
   return {
     id: task.id,
     ...ownerOf(cluster, task),
@@ -162,6 +215,8 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     startedAt: optionalTime(enteredAtMs(task, 'running')),
     endedAt: live ? null : timeView(last.atMs),
     stop: stopView(task.stop),
+    health: healthView(task),
+    outdated: isOutdatedTask(cluster, task),
     history: task.history.map((transition) => ({
       state: transition.state,
       at: timeView(transition.atMs),
@@ -170,6 +225,19 @@ export function taskView(cluster: ClusterView, task: Task, explanation: Explanat
     })),
     explanation,
   };
+}
+
+/** What was said of an earlier run says nothing of the present one. */
+function healthView({ health, run }: Task): TaskView['health'] {
+  if (health === null || health.run !== run) return null;
+  const { healthy, ready, sinceMs, checks } = health;
+  const views = checks.map(({ name, passing, message, atMs }) => ({ name, passing, message, at: timeView(atMs) }));
+  return { healthy, ready, since: timeView(sinceMs), checks: views };
+}
+
+function isOutdatedTask(cluster: ClusterView, task: Task): boolean {
+  const job = task.framework === null ? cluster.jobs.get(task.jobUid) : undefined;
+  return job !== undefined && isOutdated(job, task);
 }
 
 /** Those of its place; once that has been given back, it holds none. */

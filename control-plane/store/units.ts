@@ -222,15 +222,12 @@ export function jobUnit(snapshot: Snapshot, before: Job, after: Job): Unit {
   return { compares: [seen(snapshot, key)], writes: [putRecord('jobs', key, after)] };
 }
 
-/** The record of a job and of each of its versions go. */
-export function removeJobUnit(snapshot: Snapshot, job: Job, versions: readonly number[]): Unit {
+/** The record of a job goes, and what is under the keys of its history: versions and deployments. */
+export function removeJobUnit(snapshot: Snapshot, job: Job, history: readonly string[]): Unit {
   const key = keys.job(job.spec);
   return {
     compares: [seen(snapshot, key)],
-    writes: [
-      { type: 'delete', key },
-      ...versions.map((version) => ({ type: 'delete', key: keys.version(job.uid, version) }) as const),
-    ],
+    writes: [{ type: 'delete', key }, ...history.map((gone) => ({ type: 'delete', key: gone }) as const)],
   };
 }
 

@@ -3,6 +3,7 @@
  * still down, has to do what was placed there. What the journal doesn't hold is never begun that way.
  */
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
+import { policyOf } from './again.ts';
 import type { LocalTask } from './model.ts';
 import { isRestartWanted } from './restart.ts';
 
@@ -22,7 +23,8 @@ export function mayStartOffline(task: AssignedTask): boolean {
  * on disk before anybody is told: an end is final. Of all others the engine shows that they have run.
  */
 export function couldBeginAgain(local: LocalTask): boolean {
-  return local.origin !== null && (local.phase === 'starting' || isRestartWanted(local));
+  if (local.origin === null) return false;
+  return local.phase === 'starting' || isRestartWanted(local) || policyOf(local) !== undefined;
 }
 
 export interface AloneInput {

@@ -6,15 +6,25 @@
  * - a task that the journal doesn't know is started only in a live session, and only while it is still `staging`;
  * - one that the journal knows, and the engine was never asked to start, is started without a session too;
  * - a task that has ended never runs again, whatever anybody says later;
- * - one whose node went down under it may run again as a further run, where its group asks for that;
+ * - one whose run has ended by itself, or whose node went down under it, may run again as a further run, where its group asks for it;
  * - nothing is stopped for being unknown until the control plane itself has said that it isn't wanted.
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
+import { againAtMs, lastEnding, mayRunAgain } from './again.ts';
 import { type AloneInput, aloneAtMs } from './alone.ts';
-import { ending, endingOf, fallenEnding, neverStartedEnding, vanishedEnding } from './ending.ts';
+import {
+  endingOf,
+  executorOverEnding,
+  fallenEnding,
+  maybeRunEnding,
+  neverStartedEnding,
+  notFoundEnding,
+  vanishedEnding,
+} from './ending.ts';
 import { hostOf } from './hosting.ts';
+import { isUnassigned, keptAsideStop } from './kept-aside.ts';
 import {
   type Assignment,
   type Boot,
@@ -58,6 +68,8 @@ export type Step =
   | { readonly type: 'start'; readonly task: TaskId; readonly assigned: AssignedTask }
   /** What ran has ended with the machine: a further run begins. */
   | { readonly type: 'restart'; readonly task: TaskId; readonly run: number }
+  /** What ran has ended by itself, as `ending` says, which isn't the task's end: a further run begins, after a pause. */
+  | { readonly type: 'again'; readonly task: TaskId; readonly run: number; readonly ending: Ending }
   | { readonly type: 'lasted'; readonly task: TaskId }
   /** Something runs that should be on record as running. */
   | {
@@ -82,6 +94,8 @@ export type Step =
   | { readonly type: 'remove'; readonly task: TaskId; readonly container: string; readonly isUnused: boolean }
   | { readonly type: 'release'; readonly task: TaskId }
   | { readonly type: 'forget'; readonly task: TaskId };
+
+type Report = Extract<Step, { readonly type: 'report' }>;
 
 export interface Diff {
   readonly steps: readonly Step[];
@@ -134,13 +148,13 @@ function decide(facts: Facts): Verdict {
   if (local === undefined) return facts.container === undefined ? untouched(facts) : stranger(facts, facts.container);
   if (local.phase === 'ended') return ended(facts, local);
   const { container } = facts;
-  if (container !== undefined && container.run < local.run) return formerRun(facts, container);
+  if (container !== undefined && container.run < local.run) return formerRun(facts, local, container);
   if (container?.state === 'running') {
     return local.phase === 'running' ? running(facts, local, container) : step(adopt(facts, container));
   }
   if (endedWithMachine(local, container, facts.input.boot)) return fallen(facts, local);
-  if (container?.state === 'exited') return step(reportEnd(facts, container));
-  if (local.phase === 'running') return step(report(facts, vanishedEnding(local)));
+  if (container?.state === 'exited') return over(facts, local, reportEnd(facts, container));
+  if (local.phase === 'running') return over(facts, local, reportAs(facts.id, vanishedEnding(local)));
   if (container === undefined) return interrupted(facts, local);
   // Whether it had begun to run when the power failed, the engine may have had no time to write down.
   return step(
@@ -148,18 +162,39 @@ function decide(facts: Facts): Verdict {
   );
 }
 
-/** A task has one container: its next run begins when that of the one before is gone. */
-function formerRun({ id }: Facts, container: Container): Verdict {
-  if (container.state === 'running') return step({ type: 'kill', task: id, container: container.id });
+/** A task has one container: its next run begins when that of the one before is gone. Until then its output can be had. */
+function formerRun(facts: Facts, local: LocalTask, container: Container): Verdict {
+  if (container.state === 'running') return step({ type: 'kill', task: facts.id, container: container.id });
+  const atMs = againAtMs(local);
+  if (facts.input.nowMs < atMs && isStillWanted(facts)) return { wakeAtMs: atMs };
   return step({ ...removal(container), isUnused: false });
+}
+
+/** Its run has ended, and so has the task, unless a further run follows. */
+function over(facts: Facts, local: LocalTask, end: Report): Verdict {
+  const { id, input, assigned, container } = facts;
+  const isFenced = container !== undefined && input.fenced.has(container.id);
+  if (!isStillWanted(facts) || isFenced) return step(end);
+  if (!mayRunAgain(local, end.ending, input.nowMs)) {
+    return step({ ...end, ending: lastEnding(local, end.ending, input.nowMs) });
+  }
+  return step({ type: 'again', task: id, run: nextRun(local, assigned), ending: end.ending });
+}
+
+/** As far as anybody has said. */
+function isStillWanted({ input, assigned }: Facts): boolean {
+  if (assigned === undefined) return input.assignment === null;
+  return assigned.stop === null && !assigned.disowned && !isTerminal(assigned.state);
+}
+
+function nextRun(local: LocalTask, assigned: AssignedTask | undefined): number {
+  return Math.max(local.run, assigned?.run ?? 0) + 1;
 }
 
 /** Its node went down under it. */
 function fallen(facts: Facts, local: LocalTask): Verdict {
   const { id, input, assigned, container } = facts;
-  const isPlaceGone = input.assignment !== null && assigned === undefined;
-  const isOver = assigned !== undefined && (assigned.stop !== null || assigned.disowned || isTerminal(assigned.state));
-  if (isPlaceGone || isOver || !mayRestart(local)) {
+  if (!isStillWanted(facts) || !mayRestart(local)) {
     // Where nothing is left of it, not even that it had begun is known for sure.
     if (container === undefined && local.phase === 'launched') return interrupted(facts, local);
     const endedAtMs = container?.endedAtMs ?? null;
@@ -169,7 +204,7 @@ function fallen(facts: Facts, local: LocalTask): Verdict {
   if (askedAtMs === null) return NOTHING;
   const atMs = Math.max(askedAtMs, restartAtMs(local, input.boot));
   if (input.nowMs < atMs) return { wakeAtMs: atMs };
-  return step({ type: 'restart', task: id, run: Math.max(local.run, assigned?.run ?? 0) + 1 });
+  return step({ type: 'restart', task: id, run: nextRun(local, assigned) });
 }
 
 /** Nothing here has ever heard of it. */
@@ -177,7 +212,7 @@ function untouched({ id, input, assigned }: Facts): Verdict {
   if (assigned === undefined || input.session !== 'live') return NOTHING;
   if (assigned.disowned) return step({ type: 'release', task: id });
   if (isTerminal(assigned.state)) return NOTHING;
-  if (assigned.state !== 'staging') return step(reportAs(id, notFound()));
+  if (assigned.state !== 'staging') return step(reportAs(id, notFoundEnding()));
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
   return begun(input, assigned);
 }
@@ -202,11 +237,11 @@ function interrupted(facts: Facts, local: LocalTask): Verdict {
   if (assigned.disowned) return step({ type: 'release', task: id });
   // Its end was told and answered, and the crash took the record of it.
   if (isTerminal(assigned.state)) return NOTHING;
-  if (local.phase === 'launched') return input.session === 'live' ? step(reportAs(id, maybeRun())) : NOTHING;
+  if (local.phase === 'launched') return input.session === 'live' ? step(reportAs(id, maybeRunEnding())) : NOTHING;
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
   if (input.session !== 'live') return startedAlone(facts, local);
-  if (hasRun(assigned, local)) return step(reportAs(id, notFound()));
-  return begun(input, assigned);
+  if (hasRun(assigned, local)) return step(reportAs(id, notFoundEnding()));
+  return input.nowMs < againAtMs(local) ? { wakeAtMs: againAtMs(local) } : begun(input, assigned);
 }
 
 /** A task that an executor is to run waits for it, though not for one that is over. */
@@ -218,7 +253,7 @@ function begun(input: DiffInput, assigned: AssignedTask): Verdict {
     case 'awaited':
       return NOTHING;
     case 'over':
-      return step(reportAs(id, executorOver(group.executor)));
+      return step(reportAs(id, executorOverEnding(group.executor)));
   }
 }
 
@@ -231,8 +266,9 @@ function hasRun(assigned: AssignedTask, local: LocalTask): boolean {
 function startedAlone({ input, assigned }: Facts, local: LocalTask): Verdict {
   // What the control plane has last heard of it is for the control plane to settle.
   if (local.phase !== 'starting' || local.stop !== null || (assigned && hasRun(assigned, local))) return NOTHING;
-  const atMs = aloneAtMs(local, input);
-  if (atMs === null || local.origin === null) return NOTHING;
+  const aloneMs = aloneAtMs(local, input);
+  if (aloneMs === null || local.origin === null) return NOTHING;
+  const atMs = Math.max(aloneMs, againAtMs(local));
   return input.nowMs < atMs ? { wakeAtMs: atMs } : begun(input, local.origin);
 }
 
@@ -244,11 +280,11 @@ function running(facts: Facts, local: LocalTask, container: Container): Verdict 
     const graceMs = assigned.stop?.graceMs ?? local.graceMs;
     return step(stop(facts, container, { graceMs, cause: 'stop-requested', message }));
   }
-  const askedFor = keptAsideStop(facts, local);
+  const askedFor = keptAsideStop(local, facts.input.assignment);
   if (askedFor !== undefined) {
     return step(stop(facts, container, { graceMs: local.graceMs, cause: 'stop-requested', message: askedFor }));
   }
-  if (isUnassigned(facts, local)) {
+  if (isUnassigned(local, facts.input)) {
     return step(stop(facts, container, { graceMs: local.graceMs, cause: 'unassigned', message: UNASSIGNED }));
   }
   if (local.unhealthy !== null) {
@@ -297,30 +333,6 @@ function sooner(a: Verdict, b: Verdict): Verdict {
 
 const UNASSIGNED = 'its place on this node is gone';
 
-/**
- * The control plane no longer lists it. After the state was restored from an older snapshot (a higher incarnation) that
- * proves nothing, so what runs from before is kept aside until somebody decides.
- */
-function isUnassigned({ assigned, input }: Facts, local: LocalTask): boolean {
-  if (assigned !== undefined || input.assignment === null || input.session !== 'live') return false;
-  return !isKeptAside(local, input.assignment);
-}
-
-/** Why somebody has asked for the end of what is kept aside. Whoever asked knew that the state doesn't list it. */
-function keptAsideStop({ id, input }: Facts, local: LocalTask): string | undefined {
-  if (input.assignment === null || !isKeptAside(local, input.assignment)) return undefined;
-  return input.assignment.keptAsideStops.get(id);
-}
-
-export function isKeptAside(local: LocalTask, assignment: Assignment): boolean {
-  return (
-    local.phase !== 'ended' &&
-    !assignment.tasks.has(local.id) &&
-    local.incarnation !== null &&
-    local.incarnation < assignment.position.incarnation
-  );
-}
-
 function stopping(facts: Facts, begun: LocalStop, container: Container): Verdict {
   // A stop mark that arrives while a timeout's grace runs may be less patient.
   const graceMs = Math.min(begun.graceMs, facts.assigned?.stop?.graceMs ?? begun.graceMs);
@@ -363,30 +375,11 @@ function stop(facts: Facts, container: Container, how: { graceMs: number; cause:
   return { type: 'stop', task: facts.id, container: container.id, ...how };
 }
 
-function reportEnd(facts: Facts, container: Container): Step {
+function reportEnd(facts: Facts, container: Container): Report {
   const endedAs = endingOf(facts.local, container, facts.input.fenced.has(container.id));
   return { type: 'report', task: facts.id, ending: endedAs, endedAtMs: container.endedAtMs };
 }
 
-function report(facts: Facts, how: Ending): Step {
-  return reportAs(facts.id, how);
-}
-
-function reportAs(task: TaskId, how: Ending): Step {
+function reportAs(task: TaskId, how: Ending): Report {
   return { type: 'report', task, ending: how, endedAtMs: null };
-}
-
-function maybeRun(): Ending {
-  const message = 'its container was gone after its start had been asked for; nobody knows whether it ran';
-  return ending('lost', 'not-found-on-node', message);
-}
-
-function executorOver(executor: TaskId | undefined): Ending {
-  const message = `was not started: its executor "${executor}" does not run on this node any more`;
-  return ending('failed', 'executor-ended', message);
-}
-
-function notFound(): Ending {
-  const message = 'the node has neither a container nor a record of it';
-  return ending('lost', 'not-found-on-node', message);
 }

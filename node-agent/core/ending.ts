@@ -1,4 +1,5 @@
 /** What a container's end means for its task. */
+import type { TaskId } from '../../shared/domain/ids.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
 import type { Container, Ending, LocalTask, StopCause } from './model.ts';
@@ -88,6 +89,24 @@ export function vanishedEnding(task: LocalTask): Ending {
 export function neverStartedEnding(assigned: AssignedTask | undefined): Ending {
   const why = assigned?.stop?.reason;
   return ending('killed', 'stop-requested', `stopped before it was started${why ? `: ${why}` : ''}`, null);
+}
+
+/** For one whose start was asked for, and of which nothing is left. */
+export function maybeRunEnding(): Ending {
+  const message = 'its container was gone after its start had been asked for; nobody knows whether it ran';
+  return ending('lost', 'not-found-on-node', message);
+}
+
+/** For one that an executor was to run. */
+export function executorOverEnding(executor: TaskId | undefined): Ending {
+  const message = `was not started: its executor "${executor}" does not run on this node any more`;
+  return ending('failed', 'executor-ended', message);
+}
+
+/** For one of which others say that it has begun. */
+export function notFoundEnding(): Ending {
+  const message = 'the node has neither a container nor a record of it';
+  return ending('lost', 'not-found-on-node', message);
 }
 
 export function ending(

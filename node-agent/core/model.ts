@@ -47,6 +47,8 @@ export interface LocalStop {
   readonly graceMs: number;
   readonly cause: StopCause;
   readonly message: string;
+  /** The name of the check that it has failed, where that is the cause. */
+  readonly check?: string | undefined;
 }
 
 /** A task that the journal knows. A task the journal doesn't know has never been touched by this agent. */
@@ -61,8 +63,12 @@ export interface LocalTask {
   readonly run: number;
   /** The boot in which that run was launched; null: it wasn't yet, or nobody knows. */
   readonly boot: string | null;
-  /** Further runs up to now, since the last one that lasted. */
+  /** Further runs after reboots up to now, since the last one that lasted. */
   readonly restarts: number;
+  /** When further runs in place were decided, oldest first; of those before the last one only what counted then. */
+  readonly again: readonly Moment[];
+  /** What the run before came to, where the present one follows it in place; null: that is the first, or follows a reboot. */
+  readonly why: string | null;
   /** Of the assignment that it was started from; null where the agent found the container and nothing else. */
   readonly incarnation: number | null;
   /** Of the session in which it was accepted; null as above. */

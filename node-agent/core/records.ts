@@ -4,7 +4,7 @@
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
 import type { TaskGroup } from '../../shared/domain/job.ts';
-import { isTerminal } from '../../shared/domain/task.ts';
+import { isTerminal, RESTARTS_KEPT_MAX } from '../../shared/domain/task.ts';
 import type {
   AssignedTask,
   AssignedTaskBody,
@@ -13,7 +13,16 @@ import type {
   TaskStatus,
 } from '../../shared/protocol/agent.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import { type LocalTask, type Moment, momentAt, ORPHAN_GRACE_MS, type StopCause, type Unhealthy } from './model.ts';
+import { withAgain } from './again.ts';
+import {
+  type LocalStop,
+  type LocalTask,
+  type Moment,
+  momentAt,
+  ORPHAN_GRACE_MS,
+  type StopCause,
+  type Unhealthy,
+} from './model.ts';
 
 /** Times are wall-clock milliseconds. */
 export type JournalRecord =
@@ -39,13 +48,21 @@ export type JournalRecord =
   | { readonly kind: 'launch'; readonly task: TaskId; readonly isSent: boolean; readonly boot: string | null }
   /** Its present run has ended with the machine, and it is to be started again as this one. */
   | { readonly kind: 'run'; readonly task: TaskId; readonly run: number }
+  /** Its present run has ended by itself, as `why` says, and it is to be started again where it is as this one. */
+  | { readonly kind: 'again'; readonly task: TaskId; readonly run: number; readonly atMs: number; readonly why: string }
   /** Its present run has lasted. */
   | { readonly kind: 'lasted'; readonly task: TaskId }
   /** A check has found that its present run doesn't work. */
   | ({ readonly kind: 'unhealthy'; readonly task: TaskId; readonly run: number } & Unhealthy)
   /** A status was made and waits to be answered. `running` and the terminal ones also say where the task stands. */
   | { readonly kind: 'status'; readonly status: TaskStatus }
-  | { readonly kind: 'answered'; readonly task: TaskId; readonly state: TaskStatus['state'] }
+  | {
+      readonly kind: 'answered';
+      readonly task: TaskId;
+      readonly state: TaskStatus['state'];
+      /** Absent in journals from before a task could have several that wait. */
+      readonly run?: number;
+    }
   | {
       readonly kind: 'stopping';
       readonly task: TaskId;
@@ -53,6 +70,7 @@ export type JournalRecord =
       readonly graceMs: number;
       readonly cause: StopCause;
       readonly message: string;
+      readonly check?: string | undefined;
     }
   | { readonly kind: 'release'; readonly task: TaskId; readonly answered: boolean }
   | { readonly kind: 'forgotten'; readonly task: TaskId }
@@ -64,16 +82,22 @@ export type JournalRecord =
   | { readonly kind: 'task'; readonly task: CompactTask };
 
 /** A {@link LocalTask} with its moments reduced to wall-clock times, and its template to a key. */
-export type CompactTask = Omit<LocalTask, 'startedAt' | 'stop' | 'endedAt' | 'origin' | 'stopAfterMs' | 'unhealthy'> & {
+export type CompactTask = Omit<LocalTask, TimedMember | 'origin' | 'stopAfterMs' | 'why' | 'unhealthy'> & {
   /** Absent in journals from before there was such a thing. */
   readonly stopAfterMs?: number | null;
-  /** The same. */
+  /** And these as well. */
+  readonly againMs?: readonly number[];
+  readonly why?: string | null;
   readonly unhealthy?: Unhealthy | null;
   readonly origin: AssignedTaskBody | null;
   readonly startedAtMs: number | null;
   readonly endedAtMs: number | null;
-  readonly stop: (Omit<NonNullable<LocalTask['stop']>, 'since'> & { readonly sinceMs: number }) | null;
+  readonly stop: CompactStop | null;
 };
+
+type CompactStop = Omit<LocalStop, 'since'> & { readonly sinceMs: number };
+
+type TimedMember = 'startedAt' | 'stop' | 'endedAt' | 'again';
 
 /** Where the agent stands with the stamps that it registers with: {@link Stamp} says what they are for. */
 export interface StampState {
@@ -192,7 +216,7 @@ function changed(task: LocalTask, record: TaskChange, templates: Templates, now:
     case 'status':
       return withStatus(task, record.status, now);
     case 'answered':
-      return withoutAnswered(task, record.state);
+      return withoutAnswered(task, record);
     case 'starting': {
       const { incarnation, epoch = null, timeoutMs, graceMs, stopAfterMs = null } = record;
       const origin = task.phase === 'ended' ? null : resolved(record.origin ?? null, templates);
@@ -201,7 +225,11 @@ function changed(task: LocalTask, record: TaskChange, templates: Templates, now:
     case 'launch':
       return withLaunch(task, record.isSent, record.boot);
     case 'run':
-      return withRun(task, record.run);
+      return withRun(task, record.run, { restarts: task.restarts + 1, why: null });
+    case 'again': {
+      const again = withAgain(task, momentAt(record.atMs, now));
+      return withRun(task, record.run, { again, why: record.why });
+    }
     case 'lasted':
       return { ...task, restarts: 0 };
     case 'unhealthy': {
@@ -209,8 +237,8 @@ function changed(task: LocalTask, record: TaskChange, templates: Templates, now:
       return run === task.run ? { ...task, unhealthy: { reaction, message } } : task;
     }
     case 'stopping': {
-      const { graceMs, cause, message } = record;
-      return { ...task, stop: { since: momentAt(record.atMs, now), graceMs, cause, message } };
+      const { kind, task: id, atMs, ...how } = record;
+      return { ...task, stop: { since: momentAt(atMs, now), ...how } };
     }
     case 'release': {
       const release = record.answered ? 'answered' : 'pending';
@@ -244,6 +272,8 @@ function unseen(id: TaskId): LocalTask {
     run: 0,
     boot: null,
     restarts: 0,
+    again: [],
+    why: null,
     incarnation: null,
     epoch: null,
     origin: null,
@@ -260,9 +290,15 @@ function unseen(id: TaskId): LocalTask {
   };
 }
 
+/**
+ * Of one task: what a node that is cut off for days has to tell of a task that goes down again and again. The control plane keeps no
+ * more of its further runs than the latest.
+ */
+export const UNANSWERED_MAX = 2 * RESTARTS_KEPT_MAX;
+
 function withStatus(task: LocalTask, status: TaskStatus, now: Moment): LocalTask {
   const at = momentAt(status.atMs, now);
-  const next = { ...task, status, unanswered: [...task.unanswered, status] };
+  const next = { ...task, status, unanswered: [...task.unanswered, status].slice(-UNANSWERED_MAX) };
   if (isTerminal(status.state)) return { ...next, phase: 'ended', endedAt: task.endedAt ?? at, origin: null };
   if (status.state === 'running' && task.phase !== 'ended') {
     return { ...next, phase: 'running', startedAt: task.startedAt ?? at };
@@ -275,49 +311,55 @@ function withLaunch(task: LocalTask, isSent: boolean, boot: string | null): Loca
   return isSent ? { ...task, phase: 'launched', boot } : { ...task, phase: 'starting', boot: null };
 }
 
-function withRun(task: LocalTask, run: number): LocalTask {
+function withRun(task: LocalTask, run: number, change: Partial<LocalTask>): LocalTask {
   if (task.phase === 'ended' || run <= task.run) return task;
   const anew = { boot: null, startedAt: null, unhealthy: null, stop: null };
-  return { ...task, ...anew, phase: 'starting', run, restarts: task.restarts + 1 };
+  return { ...task, ...change, ...anew, phase: 'starting', run };
 }
 
-function withoutAnswered(task: LocalTask, state: TaskStatus['state']): LocalTask {
-  const answered = task.unanswered.findIndex((status) => status.state === state);
+function withoutAnswered(
+  task: LocalTask,
+  { state, run }: Extract<JournalRecord, { readonly kind: 'answered' }>,
+): LocalTask {
+  const isIt = (status: TaskStatus) => status.state === state && (run === undefined || status.run === run);
+  const answered = task.unanswered.findIndex(isIt);
   return answered < 0 ? task : { ...task, unanswered: task.unanswered.filter((_, index) => index !== answered) };
 }
 
 function compact(task: LocalTask): CompactTask {
-  const { startedAt, endedAt, stop, origin, ...rest } = task;
+  const { startedAt, endedAt, stop, origin, again, ...rest } = task;
   return {
     ...rest,
+    againMs: again.map(({ wallMs }) => wallMs),
     origin: origin && { ...origin, group: templateKey(task.incarnation, origin) },
     startedAtMs: startedAt?.wallMs ?? null,
     endedAtMs: endedAt?.wallMs ?? null,
-    stop: stop && {
-      sinceMs: stop.since.wallMs,
-      graceMs: stop.graceMs,
-      cause: stop.cause,
-      message: stop.message,
-    },
+    stop: stop && compactStop(stop),
   };
 }
 
 /** A journal of an older agent leaves members out. */
 function expand(task: CompactTask, templates: Templates, now: Moment): LocalTask {
-  const { startedAtMs, endedAtMs, stop, origin, stopAfterMs = null, unhealthy = null, ...rest } = task;
+  const { startedAtMs, endedAtMs, stop, origin, stopAfterMs = null, againMs = [], why = null, ...more } = task;
+  const { unhealthy = null, ...rest } = more;
   return {
     ...unseen(task.id),
     ...rest,
     stopAfterMs,
     unhealthy,
+    why,
+    again: againMs.map((atMs) => momentAt(atMs, now)),
     origin: resolved(origin ?? null, templates),
     startedAt: startedAtMs === null ? null : momentAt(startedAtMs, now),
     endedAt: endedAtMs === null ? null : momentAt(endedAtMs, now),
-    stop: stop && {
-      since: momentAt(stop.sinceMs, now),
-      graceMs: stop.graceMs,
-      cause: stop.cause,
-      message: stop.message,
-    },
+    stop: stop && expandStop(stop, now),
   };
+}
+
+function compactStop({ since, ...stop }: LocalStop): CompactStop {
+  return { ...stop, sinceMs: since.wallMs };
+}
+
+function expandStop({ sinceMs, ...stop }: CompactStop, now: Moment): LocalStop {
+  return { ...stop, since: momentAt(sinceMs, now) };
 }

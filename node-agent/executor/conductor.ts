@@ -10,10 +10,12 @@ import { unreachable } from '../../shared/util/assert.ts';
 import { jitteredBackoffMs } from '../../shared/util/backoff.ts';
 import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
-import { type DiffInput, diff, isKeptAside, type Step } from '../core/diff.ts';
+import { type DiffInput, diff, type Step } from '../core/diff.ts';
+import { isKeptAside } from '../core/kept-aside.ts';
 import { type Assignment, type Boot, clipMessage } from '../core/model.ts';
 import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
+import { ContainerEnds } from './container-ends.ts';
 import {
   type Fence,
   FenceFault,
@@ -78,6 +80,7 @@ export class Conductor {
   readonly #startSlots: Limiter;
   readonly #pulls: ImagePulls;
   readonly #guard: Guard;
+  readonly #ends: ContainerEnds;
   readonly #statuses: Statuses;
   readonly #keptAside = new Set<TaskId>();
   readonly #underWay = new Set<Promise<void>>();
@@ -100,6 +103,7 @@ export class Conductor {
       isWanted: (task) => this.#wishes.session === 'live' && this.#unwanted(task) === null,
       onEscape: (task, why) => this.#escaped(task, why),
     });
+    this.#ends = new ContainerEnds(parts);
     this.#begunAtMs = parts.clock.monotonicMs();
   }
 
@@ -185,6 +189,12 @@ export class Conductor {
       case 'restart':
         book.write({ kind: 'run', task: step.task, run: step.run });
         return true;
+      case 'again': {
+        const { task, run, ending } = step;
+        book.write({ kind: 'again', task, run, atMs: book.now().wallMs, why: clipMessage(ending.message) });
+        this.#statuses.again(task);
+        return true;
+      }
       case 'lasted':
         // Should a power cut take this with it, the run counts once more, and no harm is done.
         book.write({ kind: 'lasted', task: step.task });
@@ -236,11 +246,11 @@ export class Conductor {
       case 'start':
         return this.#start(step.assigned, signal);
       case 'stop':
-        return this.#stop(step);
+        return this.#ends.stop(step);
       case 'kill':
         return this.#kill(step);
       case 'remove':
-        return this.#remove(step);
+        return this.#ends.remove(step);
       default:
         return unreachable(step);
     }
@@ -285,39 +295,9 @@ export class Conductor {
     this.#statuses.running(assigned.id, 'started', null);
   }
 
-  async #stop(step: Extract<Step, { readonly type: 'stop' }>): Promise<void> {
-    const { book, runtime } = this.#parts;
-    const { task, graceMs, cause, message } = step;
-    book.write({ kind: 'stopping', task, atMs: book.now().wallMs, graceMs, cause, message: clipMessage(message) });
-    await book.durable();
-    await runtime.signal(step.container, 'SIGTERM');
-  }
-
   async #kill(step: Extract<Step, { readonly type: 'kill' }>): Promise<void> {
-    await this.#parts.runtime.signal(step.container, 'SIGKILL');
+    await this.#ends.kill(step);
     this.#holds.holdKill(step.task, this.#parts.clock.monotonicMs() + KILL_AGAIN_MS);
-  }
-
-  async #remove(step: Extract<Step, { readonly type: 'remove' }>): Promise<void> {
-    const { book, runtime, engine } = this.#parts;
-    if (step.isUnused && !(await this.#isStillUnused(step))) return;
-    // The end must be on record before its only other witness goes.
-    await book.durable();
-    if (await runtime.remove(step.container)) engine.miss(step.task, step.container);
-    else await engine.inspect(step.task, step.container);
-  }
-
-  /** Puts it on record that the task has not run. A start that an agent before this one had sent may have come true meanwhile. */
-  async #isStillUnused({ task, container }: Extract<Step, { readonly type: 'remove' }>): Promise<boolean> {
-    const { book, runtime, engine } = this.#parts;
-    const seen = await runtime.inspect(container);
-    if (seen?.state === 'created') {
-      if (book.tasks.has(task)) book.write({ kind: 'launch', task, isSent: false, boot: null });
-      return true;
-    }
-    if (seen === null) engine.miss(task, container);
-    else engine.see(seen);
-    return false;
   }
 
   /** It can't be done for now, and that is no fault of the engine's. */
@@ -356,10 +336,8 @@ export class Conductor {
 
   /** It is ended at once: nothing else would when it has to be. */
   #escaped(task: TaskId, why: string): void {
-    const { book } = this.#parts;
-    if (this.#isClosed || book.tasks.get(task)?.stop !== null) return;
-    const message = clipMessage(why);
-    book.write({ kind: 'stopping', task, atMs: book.now().wallMs, graceMs: 0, cause: 'unguarded', message });
+    if (this.#isClosed) return;
+    this.#ends.putEnd(task, why);
     this.look();
   }
 

@@ -11,6 +11,7 @@ import {
   type TaskStatus,
 } from '../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
+import { UNANSWERED_MAX } from '../core/records.ts';
 import type { Book } from './book.ts';
 import { ControlPlaneFault, type Log } from './contracts.ts';
 import type { SessionCalls } from './session.ts';
@@ -28,7 +29,7 @@ export interface ReporterParts {
 
 export class Reporter {
   readonly #parts: ReporterParts;
-  readonly #statuses: TaskStatus[] = [];
+  #statuses: readonly TaskStatus[] = [];
   readonly #released: string[] = [];
   readonly #removedVolumes: string[] = [];
   /** The latest of each task. */
@@ -47,13 +48,18 @@ export class Reporter {
   restore(): void {
     const tasks = [...this.#parts.book.tasks.values()];
     const waiting = tasks.flatMap((task) => task.unanswered).sort((a, b) => a.atMs - b.atMs);
-    this.#statuses.push(...waiting);
+    this.#statuses = [...this.#statuses, ...waiting];
     for (const task of tasks) if (task.release === 'pending') this.#released.push(task.id);
   }
 
   /** The status is on record and waits to be told. */
   add(status: TaskStatus): void {
-    this.#statuses.push(status);
+    const { task, run } = status;
+    const isOfIt = (other: TaskStatus) => other.task === task;
+    // Only a task that is started again and again has so many to tell.
+    const isTooMuch = run > 0 && this.#statuses.filter(isOfIt).length >= UNANSWERED_MAX;
+    const oldest = isTooMuch ? this.#statuses.find(isOfIt) : undefined;
+    this.#statuses = [...this.#statuses.filter((other) => other !== oldest), status];
     this.#wake?.();
   }
 
@@ -130,11 +136,12 @@ export class Reporter {
 
   #settle({ statuses, released, removedVolumes = [], health = [] }: StatusesRequest): void {
     const { book } = this.#parts;
-    for (const { task, state } of statuses) book.write({ kind: 'answered', task, state });
+    for (const { task, state, run } of statuses) book.write({ kind: 'answered', task, state, run });
     for (const task of released) book.write({ kind: 'release', task, answered: true });
     for (const { task } of statuses) this.#answered?.add(task);
     for (const task of released) this.#answered?.add(task);
-    this.#statuses.splice(0, statuses.length);
+    const settled = new Set(statuses);
+    this.#statuses = this.#statuses.filter((status) => !settled.has(status));
     this.#released.splice(0, released.length);
     this.#removedVolumes.splice(0, removedVolumes.length);
     // What was found meanwhile is still to be told.

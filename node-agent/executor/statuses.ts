@@ -1,10 +1,11 @@
 /**
  * What has become of a task: put on record here, and then told. An end that the journal could forget over a power cut is on disk
- * before anybody hears of it, since an end is final.
+ * before anybody hears of it, since an end is final, be it the task's or that of one of its runs.
  */
 import type { TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import type { TaskStatus } from '../../shared/protocol/agent.ts';
+import { againAtMs } from '../core/again.ts';
 import { couldBeginAgain } from '../core/alone.ts';
 import { clipMessage, type Ending } from '../core/model.ts';
 import type { Book } from './book.ts';
@@ -30,13 +31,21 @@ export class Statuses {
 
   /** `message` is about a first run. `atMs`: when it began, where that is known, on the wall clock. */
   running(task: TaskId, message: string, atMs: number | null): void {
-    const run = this.#parts.book.tasks.get(task)?.run ?? 0;
-    const again = `started again after its node had gone down under it, as run ${run + 1}`;
-    const why =
-      run === 0
-        ? ({ reason: 'started', message } as const)
-        : ({ reason: 'restarted-after-reboot', message: again } as const);
-    this.#put({ task, state: 'running', ...why, exitCode: null }, atMs);
+    const { run = 0, why = null } = this.#parts.book.tasks.get(task) ?? {};
+    const beginning = run === 0 ? ({ reason: 'started', message } as const) : furtherBeginning(run, why);
+    this.#put({ task, state: 'running', ...beginning, exitCode: null }, atMs);
+  }
+
+  /** Its present run follows one that has ended, after a pause. Until it begins nothing of the task runs, which others have to know. */
+  again(task: TaskId): void {
+    const { book } = this.#parts;
+    const local = book.tasks.get(task);
+    if (local === undefined || local.why === null) return;
+    const waitMs = Math.max(0, againAtMs(local) - book.now().steadyMs);
+    const message = clipMessage(
+      `is started again in place in ${waitMs / 1000} s, as run ${local.run + 1}; before: ${local.why}`,
+    );
+    this.#put({ task, state: 'starting', reason: 'restarted-in-place', message, exitCode: null }, null);
   }
 
   ended(task: TaskId, ending: Ending, atMs: number | null): void {
@@ -56,7 +65,20 @@ export class Statuses {
     const status = { ...about, run, atMs: atMs ?? book.now().wallMs };
     book.write({ kind: 'status', status });
     const tell = () => onStatus(status);
-    if (isTerminal(status.state) && known !== undefined && couldBeginAgain(known)) this.onceDurable(tell);
+    // A further run that is only being started says that the one before has ended.
+    const isEnd = isTerminal(status.state) || (status.state === 'starting' && run > 0);
+    if (isEnd && known !== undefined && couldBeginAgain(known)) this.onceDurable(tell);
     else tell();
   }
+}
+
+function furtherBeginning(run: number, why: string | null): Pick<TaskStatus, 'reason' | 'message'> {
+  if (why === null) {
+    const message = `started again after its node had gone down under it, as run ${run + 1}`;
+    return { reason: 'restarted-after-reboot', message };
+  }
+  return {
+    reason: 'restarted-in-place',
+    message: clipMessage(`started again in place as run ${run + 1}; before: ${why}`),
+  };
 }

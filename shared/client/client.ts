@@ -3,25 +3,15 @@
  * the caller brings `fetch`, time and chance.
  */
 import type { z } from 'zod';
-import type { JobKey } from '../domain/ids.ts';
-import type { JobSpecInput } from '../protocol/job.ts';
 import type { StatePosition } from '../protocol/position.ts';
 import {
   type EventView,
   type GoneNodeView,
   goneNodeViewSchema,
-  type JobSummary,
-  type JobVersionView,
-  type JobView,
-  jobSummarySchema,
-  jobVersionViewSchema,
-  jobViewSchema,
   type NodeView,
   nodeViewSchema,
   type Page,
-  type PlanView,
   pageOf,
-  planViewSchema,
   type RecoveryView,
   recoveryViewSchema,
   type StatusView,
@@ -32,26 +22,18 @@ import {
   type tokenRequestSchema,
   tokenViewSchema,
 } from '../protocol/views.ts';
-import { randomId } from '../util/random.ts';
+import { type EndpointCalls, endpointCalls } from './endpoints.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
+import { type DeploymentCalls, deploymentCalls, get, type JobCalls, jobCalls, type PageQuery, post } from './jobs.ts';
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
 import { type MaintenanceCalls, maintenanceCalls } from './maintenance.ts';
 import { type OfferCalls, offerCalls } from './offers.ts';
 import { type ReservationCalls, reservationCalls, type VolumeCalls, volumeCalls } from './reservations.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
-import { type Answer, type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
+import { type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
-export interface PageQuery {
-  readonly limit?: number;
-  readonly after?: string | null;
-}
-
-export interface JobQuery extends PageQuery {
-  /** This role and those below it; absent: all that the token may see. */
-  readonly role?: string | undefined;
-  readonly state?: string | undefined;
-}
+export type { ChangeOptions, DeploymentQuery, JobQuery, PageQuery, Precondition } from './jobs.ts';
 
 export interface TaskQuery extends PageQuery {
   readonly job?: string | undefined;
@@ -62,29 +44,12 @@ export interface TaskQuery extends PageQuery {
   readonly state?: readonly string[] | undefined;
 }
 
-/** What must be true of the job for a change to be made. */
-export interface Precondition {
-  /** Only if this is still the version that is wanted. */
-  readonly ifVersion?: number | undefined;
-  /** Only if there is no such job yet. */
-  readonly onlyCreate?: boolean | undefined;
-}
-
 /** A request for a token, as it is written: what has a default may be left out. */
 export type TokenRequestInput = z.input<typeof tokenRequestSchema>;
 
 export interface BerthClient {
-  readonly jobs: {
-    submit(spec: JobSpecInput): Promise<Answer<JobView>>;
-    put(spec: JobSpecInput, precondition?: Precondition): Promise<Answer<JobView>>;
-    get(key: JobKey): Promise<Answer<JobView>>;
-    list(query?: JobQuery): Promise<Page<JobSummary>>;
-    stop(key: JobKey, options?: { reason?: string; ifVersion?: number }): Promise<Answer<JobView>>;
-    remove(key: JobKey): Promise<Answer<JobView>>;
-    versions(key: JobKey, query?: PageQuery): Promise<Page<JobVersionView>>;
-    version(key: JobKey, version: number): Promise<JobVersionView>;
-    plan(spec: JobSpecInput): Promise<PlanView>;
-  };
+  readonly jobs: JobCalls;
+  readonly deployments: DeploymentCalls;
   readonly tasks: {
     list(query?: TaskQuery): Promise<Page<TaskView>>;
     get(id: string): Promise<TaskView>;
@@ -102,6 +67,7 @@ export interface BerthClient {
     /** Asks for the end of what the node keeps aside: of these tasks, or of all. */
     stopKeptAside(id: string, options?: { tasks?: readonly string[]; reason?: string }): Promise<NodeView>;
   };
+  readonly endpoints: EndpointCalls;
   readonly maintenance: MaintenanceCalls;
   readonly offers: OfferCalls;
   readonly frameworks: FrameworkCalls;
@@ -128,8 +94,10 @@ export function createClient(options: ClientOptions): BerthClient {
   const transport = createTransport(options);
   return {
     jobs: jobCalls(transport),
+    deployments: deploymentCalls(transport),
     tasks: taskCalls(transport),
     nodes: nodeCalls(transport),
+    endpoints: endpointCalls(transport),
     maintenance: maintenanceCalls(transport),
     offers: offerCalls(transport),
     frameworks: frameworkCalls(transport),
@@ -161,41 +129,6 @@ export async function* allPages<T>(list: (query: PageQuery) => Promise<Page<T>>)
     if (next === null) return;
     after = next;
   }
-}
-
-function jobCalls(transport: Transport): BerthClient['jobs'] {
-  return {
-    submit: (spec) => transport.call(post(transport, '/v1/jobs', spec), jobViewSchema),
-    put: (spec, precondition = {}) => {
-      const headers = preconditionHeaders(precondition);
-      const key = { name: spec.name, role: spec.role ?? 'default' };
-      // Without a condition a second time changes nothing. With one, a copy that arrived would make the next look refused.
-      const repeat = Object.keys(headers).length === 0 ? 'safe' : 'unsent';
-      return transport.call({ method: 'PUT', ...jobAt(key), body: spec, headers, repeat }, jobViewSchema);
-    },
-    get: (key) => transport.call({ method: 'GET', ...jobAt(key), repeat: 'safe' }, jobViewSchema),
-    list: async (query = {}) =>
-      (await transport.call({ ...get('/v1/jobs'), query: { ...query } }, pageOf(jobSummarySchema))).body,
-    stop: (key, { reason, ifVersion } = {}) => {
-      const { path, query } = jobAt(key, '/stop');
-      const request = post(transport, path, reason === undefined ? {} : { reason });
-      const headers = { ...request.headers, ...preconditionHeaders({ ifVersion }) };
-      return transport.call({ ...request, query, headers }, jobViewSchema);
-    },
-    remove: (key) => transport.call({ method: 'DELETE', ...jobAt(key), repeat: 'safe' }, jobViewSchema),
-    versions: async (key, page = {}) => {
-      const { path, query } = jobAt(key, '/versions');
-      return (await transport.call({ ...get(path), query: { ...query, ...page } }, pageOf(jobVersionViewSchema))).body;
-    },
-    version: async (key, version) =>
-      (
-        await transport.call(
-          { method: 'GET', ...jobAt(key, `/versions/${version}`), repeat: 'safe' },
-          jobVersionViewSchema,
-        )
-      ).body,
-    plan: async (spec) => (await transport.call(post(transport, '/v1/plan', spec), planViewSchema)).body,
-  };
 }
 
 function taskCalls(transport: Transport): BerthClient['tasks'] {
@@ -234,25 +167,4 @@ function nodeCalls(transport: Transport): BerthClient['nodes'] {
     stopKeptAside: async (id, options = {}) =>
       (await transport.call(post(transport, at(id, '/kept-aside/stop'), options), nodeViewSchema)).body,
   };
-}
-
-function get(path: string): ApiRequest {
-  return { method: 'GET', path, repeat: 'safe' };
-}
-
-/** Every POST carries a key of its own, which makes all copies of it one call. */
-function post(transport: Transport, path: string, body: unknown): ApiRequest {
-  const headers = { 'Idempotency-Key': randomId(transport.options.random, 26) };
-  return { method: 'POST', path, body, headers, repeat: 'safe' };
-}
-
-function jobAt(key: JobKey, below = ''): { path: string; query: { role: string } } {
-  return { path: `/v1/jobs/${encodeURIComponent(key.name)}${below}`, query: { role: key.role } };
-}
-
-function preconditionHeaders({ ifVersion, onlyCreate }: Precondition): Record<string, string> {
-  const headers: Record<string, string> = {};
-  if (ifVersion !== undefined) headers['If-Match'] = `"${ifVersion}"`;
-  if (onlyCreate === true) headers['If-None-Match'] = '*';
-  return headers;
 }

@@ -1,19 +1,19 @@
 /** What a task's checks come to: whether it works, and whether others should find it. One rule for all who ask. */
 import type { TaskGroup } from './job.ts';
-import type { Task } from './task.ts';
+import { isBetweenRuns, type Task } from './task.ts';
 
 type Checked = Pick<TaskGroup, 'checks'>;
-type Watched = Pick<Task, 'state' | 'run' | 'health'>;
+type Watched = Pick<Task, 'state' | 'run' | 'restarts' | 'health'>;
 
 /** Whether it works, as far as anybody knows: it runs, and its checks for health have passed in this run, where it has some. */
 export function isHealthy(task: Watched, group: Checked): boolean {
-  if (task.state !== 'running') return false;
+  if (task.state !== 'running' || isBetweenRuns(task)) return false;
   return !hasChecks(group, 'health') || ofThisRun(task)?.healthy === true;
 }
 
-/** Whether a check for health has failed in this run: null isn't a failure. */
+/** Whether a check for health has failed in this run, null being no failure; or its run has ended and the next one hasn't begun. */
 export function isUnhealthy(task: Watched): boolean {
-  return task.state === 'running' && ofThisRun(task)?.healthy === false;
+  return task.state === 'running' && (isBetweenRuns(task) || ofThisRun(task)?.healthy === false);
 }
 
 /** Whether it should be given anything to do: it is healthy, and its checks for readiness pass, where it has some. */
@@ -22,7 +22,7 @@ export function isReady(task: Watched, group: Checked): boolean {
 }
 
 /** Since when it has been ready without a break, on the clock of its node; null: it isn't. */
-export function readySinceMs(task: Watched & Pick<Task, 'history' | 'restarts'>, group: Checked): number | null {
+export function readySinceMs(task: Watched & Pick<Task, 'history'>, group: Checked): number | null {
   if (!isReady(task, group)) return null;
   const startedAtMs =
     task.restarts.at(-1)?.atMs ??

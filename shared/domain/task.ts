@@ -59,7 +59,25 @@ export interface Standing {
  */
 export function isNewer(from: Standing, to: Standing): boolean {
   if (isTerminal(from.state) || to.run < from.run) return false;
-  return to.run === from.run ? mayFollow(from.state, to.state) : to.state === 'running' || isTerminal(to.state);
+  return mayFollow(to.run === from.run ? from.state : 'staging', to.state);
+}
+
+/**
+ * Where a task stands, as {@link isNewer} takes it. Between two of its runs it stands as one that is being started, although its
+ * record goes on to say that it runs: that its next run has begun is news then.
+ */
+export function standingOf(task: Pick<Task, 'state' | 'run' | 'restarts'>): Standing {
+  return { state: isBetweenRuns(task) ? 'starting' : task.state, run: task.run };
+}
+
+/** One of its runs has ended, and the next one, which is `run` already, has not begun: nothing of it runs. */
+export function isBetweenRuns({ state, run, restarts }: Pick<Task, 'state' | 'run' | 'restarts'>): boolean {
+  return state === 'running' && run > begunRun({ restarts });
+}
+
+/** The last run that is on record as begun; 0 where that is the first, begun or not. */
+export function begunRun({ restarts }: Pick<Task, 'restarts'>): number {
+  return restarts.at(-1)?.run ?? 0;
 }
 
 /** Why a task changed its state: a stable word for programs. The sentence beside it is for people. */

@@ -58,5 +58,28 @@ export const deploymentViewSchema = z
   })
   .meta({ id: 'Deployment' });
 
+/** The deployment of a job that isn't over, as the job shows it. */
+export const deploymentMarkSchema = deploymentViewSchema.pick({
+  id: true,
+  state: true,
+  message: true,
+  toVersion: true,
+});
+
+/** Of tasks that are to run for ever: how many there are to be, and how many of them do what they should. */
+export const healthCountsSchema = z
+  .object({
+    wanted: count,
+    healthy: count.describe('Live tasks that are healthy and ready, of whichever version.'),
+    outdated: count.describe('Live tasks that are made from something else than what is wanted now.'),
+  })
+  .meta({ id: 'HealthCounts' });
+
+export const groupHealthSchema = healthCountsSchema
+  .extend({ name: z.string(), live: count.describe('Tasks that have not ended, of whichever version.') })
+  .meta({ id: 'GroupHealth' });
+
 export type DeploymentView = z.output<typeof deploymentViewSchema>;
 export type DeploymentGroupView = z.output<typeof deploymentGroupViewSchema>;
+export type HealthCounts = z.output<typeof healthCountsSchema>;
+export type GroupHealth = z.output<typeof groupHealthSchema>;

@@ -4,9 +4,11 @@
  */
 import { z } from 'zod';
 import { REFUSAL_CODES } from '../domain/errors.ts';
-import { DISPLACEMENT_CAUSES } from '../domain/job.ts';
+import { DISPLACEMENT_CAUSES, VERSION_CHANGES } from '../domain/job.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
+import { deploymentMarkSchema, groupHealthSchema, healthCountsSchema } from './deployments.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
+import { groupPlanSchema } from './job-changes.ts';
 
 export const timeSchema = z.iso.datetime({ precision: 3 });
 const time = timeSchema;
@@ -50,10 +52,10 @@ export const taskCountsSchema = z
   .meta({ id: 'TaskCounts', description: 'Number of tasks in each state, over the current version.' });
 
 /**
- * `pending`: nothing of it has a place yet. `running`: something has. `stopping`: an end was asked for and something still
- * runs. The other three are its outcome.
+ * `pending`: nothing of it has a place yet. `running`: something has. `suspended`: nothing of it is to run until it is resumed.
+ * `stopping`: an end was asked for and something still runs. The other three are its outcome.
  */
-export const JOB_STATES = ['pending', 'running', 'stopping', 'succeeded', 'failed', 'stopped'] as const;
+export const JOB_STATES = ['pending', 'running', 'suspended', 'stopping', 'succeeded', 'failed', 'stopped'] as const;
 
 export const jobSummarySchema = z
   .object({
@@ -70,6 +72,9 @@ export const jobSummarySchema = z
     createdBy: z.string(),
     endedAt: time.nullable(),
     tasks: taskCountsSchema,
+    // Left out by replicas of the version before, which may still answer; so are others with a default.
+    healthy: healthCountsSchema.nullable().default(null).describe('Null: it is a batch job.'),
+    deployment: deploymentMarkSchema.nullable().default(null).describe('What is under way; null: nothing.'),
   })
   .meta({ id: 'JobSummary' });
 
@@ -90,6 +95,18 @@ export const jobViewSchema = jobSummarySchema
   .extend({
     waiting: slotWaitsSchema.describe('What is not made yet because something else must have ended first.'),
     stop: stopViewSchema.nullable(),
+    suspended: z
+      .object({ at: time, by: z.string(), reason: z.string() })
+      .nullable()
+      .default(null)
+      .describe('Nothing of it runs until it is resumed; null: it is not suspended.'),
+    goodVersion: z
+      .number()
+      .int()
+      .nullable()
+      .default(null)
+      .describe('The last version that was rolled out with success; null: none yet, or it is a batch job.'),
+    groups: z.array(groupHealthSchema).default([]).describe('Empty for a batch job.'),
     spec: jobSpecSchema,
   })
   .meta({ id: 'Job' });
@@ -99,6 +116,7 @@ export const jobVersionViewSchema = z
     version: z.number().int().min(1),
     createdAt: time,
     createdBy: z.string(),
+    change: z.enum(VERSION_CHANGES).default('updated').describe('How it differs from the version before.'),
     spec: jobSpecSchema,
   })
   .meta({ id: 'JobVersion' });
@@ -126,6 +144,18 @@ const launchedByViewSchema = z.object({
   name: z.string(),
   task: z.string().describe('What the framework calls the task.'),
 });
+
+export const taskHealthViewSchema = z
+  .object({
+    healthy: z
+      .boolean()
+      .nullable()
+      .describe('Whether all checks for health pass; null: not decided, or there are none.'),
+    ready: z.boolean().describe('Whether all checks for readiness pass; true where there are none.'),
+    since: time,
+    checks: z.array(z.object({ name: z.string(), passing: z.boolean().nullable(), message: z.string(), at: time })),
+  })
+  .meta({ id: 'TaskHealth', description: "What the task's checks say in its present run." });
 
 export const taskViewSchema = z
   .object({
@@ -158,6 +188,11 @@ export const taskViewSchema = z
     startedAt: time.nullable(),
     endedAt: time.nullable(),
     stop: stopViewSchema.nullable(),
+    health: taskHealthViewSchema
+      .nullable()
+      .default(null)
+      .describe('Null: it has no checks, or they have said nothing yet.'),
+    outdated: z.boolean().default(false).describe('It is made from something else than what its job wants now.'),
     history: z.array(transitionViewSchema),
     explanation: explanationViewSchema.nullable().describe('Only of a pending task, and only when it is read alone.'),
   })
@@ -256,6 +291,8 @@ export const nodeViewSchema = z
 export const EVENT_TYPES = [
   'job.created',
   'job.updated',
+  'job.suspended',
+  'job.resumed',
   'job.stopping',
   'job.succeeded',
   'job.failed',
@@ -266,6 +303,10 @@ export const EVENT_TYPES = [
   'task.starting',
   'task.running',
   'task.restarted',
+  'task.healthy',
+  'task.unhealthy',
+  'task.ready',
+  'task.unready',
   'task.finished',
   'task.failed',
   'task.killed',
@@ -273,6 +314,14 @@ export const EVENT_TYPES = [
   'task.lost',
   'task.stopping',
   'task.displaced',
+  'deployment.created',
+  'deployment.started',
+  'deployment.promoted',
+  'deployment.paused',
+  'deployment.resumed',
+  'deployment.succeeded',
+  'deployment.failed',
+  'deployment.cancelled',
   'node.registered',
   'node.unreachable',
   'node.reachable',
@@ -317,6 +366,7 @@ export const eventViewSchema = z
     task: z.string().nullable(),
     node: z.string().nullable(),
     framework: z.string().nullable().default(null).describe('The one that it is about, or that launched the task.'),
+    deployment: z.string().nullable().default(null).describe('The one that it is about.'),
     reason: z.string().nullable(),
     message: z.string(),
     at: time.nullable().describe('When it happened, where the change carries a time.'),
@@ -336,6 +386,12 @@ export const planViewSchema = z
       .array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }))
       .nullable()
       .describe('Against the version that is wanted now; null where there is no such job.'),
+    groups: z
+      .array(groupPlanSchema)
+      .default([])
+      .describe('Of a service: what becomes of the tasks that run, and what is made; empty for a batch job.'),
+    steps: z.array(z.string()).default([]).describe('Of a service: how it gets there, in sentences.'),
+    warnings: z.array(z.string()).default([]).describe('What stands in its way, or will surprise.'),
   })
   .meta({ id: 'Plan' });
 

@@ -1,21 +1,30 @@
-import { readdirSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { containers, startProgram } from './cli-process.ts';
 
 const DEMO = fileURLToPath(new URL('../../infra/demo/main.ts', import.meta.url));
 
-function devFolders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith('berth-dev-'));
+/** Where the demo makes its folders, and nobody else does. */
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'berth-e2e-demo-'));
+  // The users of tasks without a container have to get through.
+  await chmod(folder, 0o755);
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+function startDemo() {
+  return startProgram(process.execPath, [DEMO], { TMPDIR: folder });
 }
 
 describe('the demo', () => {
   it(
     'runs the main job, says where, why and how long, and leaves nothing behind',
     async () => {
-      const before = devFolders();
-      const { code, out, err } = await startProgram(process.execPath, [DEMO]).done;
+      const { code, out, err } = await startDemo().done;
       expect({ code, err }).toEqual({ code: 0, err: '' });
       const node = /one: hello from a container on (edge-\d-\S+)/.exec(out)?.[1] ?? '';
       const story = [
@@ -40,7 +49,7 @@ describe('the demo', () => {
         from = at;
       }
       expect(await containers(node.replace(/^edge-\d-/, ''))).toEqual([]);
-      expect(devFolders()).toEqual(before);
+      expect(await readdir(folder)).toEqual([]);
     },
     3 * 60_000,
   );
@@ -48,8 +57,7 @@ describe('the demo', () => {
   it(
     'stops all that it started when it is interrupted',
     async () => {
-      const before = devFolders();
-      const demo = startProgram(process.execPath, [DEMO]);
+      const demo = startDemo();
       await demo.says('one: hello from a container');
       demo.process.kill('SIGINT');
       const { code, out } = await demo.done;
@@ -57,7 +65,7 @@ describe('the demo', () => {
       expect(out).toContain('Stopping all that was started');
       const mark = /edge-1-([0-9a-f]{6})/.exec(out)?.[1] ?? 'none';
       expect(await containers(mark)).toEqual([]);
-      expect(devFolders()).toEqual(before);
+      expect(await readdir(folder)).toEqual([]);
     },
     3 * 60_000,
   );

@@ -6,7 +6,7 @@ import { eventually, type RealAgent, type RealCluster, startRealCluster } from '
 import { berth } from './cli-process.ts';
 
 const IMAGE = 'berth/busybox:local';
-const RESOURCES = ['--resources', 'cpus=2,memMiB=512,ports=26000-26019'];
+const RESOURCES = ['--resources', 'cpus=2,memMiB=512,ports=26040-26059'];
 
 let cluster: RealCluster;
 let agent: RealAgent;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskView } from '../../shared/protocol/views.ts';
 import { eventually, type RealAgent, type RealCluster, startRealCluster } from '../support/processes.ts';
 
-const RESOURCES = ['--resources', 'cpus=2,memMiB=512,ports=22100-22119'];
+const RESOURCES = ['--resources', 'cpus=2,memMiB=512,ports=22120-22139'];
 const GROUP = { image: 'berth/busybox:local', command: ['sleep', '600'], killGraceSeconds: 1 };
 
 let cluster: RealCluster;

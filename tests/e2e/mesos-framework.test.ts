@@ -27,8 +27,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'berth-e2e-'));
   cluster = await startRealCluster({ replicas: 2, leaseTtlSeconds: 5, flags: ['--mesos-anonymous', 'default'] });
   // Both use one engine, so that ports of one are none of the other's.
-  await cluster.addAgent('first', ['--resources', 'cpus=1,memMiB=512,ports=26100-26119']);
-  await cluster.addAgent('second', ['--resources', 'cpus=1,memMiB=512,ports=26120-26139']);
+  await cluster.addAgent('first', ['--resources', 'cpus=1,memMiB=512,ports=26140-26159']);
+  await cluster.addAgent('second', ['--resources', 'cpus=1,memMiB=512,ports=26160-26179']);
 });
 afterAll(async () => {
   for (const program of programs) await program.kill();

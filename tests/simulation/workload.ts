@@ -1,5 +1,6 @@
 /** What the clients of the simulated world ask for: few names, so that they get into each other's way. */
-import { deleteJob, getJob, planJob, stopJob, submitJob, updateJob } from '../../control-plane/services/jobs.ts';
+import { planJob } from '../../control-plane/services/job-plan.ts';
+import { deleteJob, getJob, stopJob, submitJob, updateJob } from '../../control-plane/services/jobs.ts';
 import { drainNode, listNodes, setEligibility, undrainNode } from '../../control-plane/services/nodes.ts';
 import { listTasks, stopTask } from '../../control-plane/services/tasks.ts';
 import { Refusal } from '../../shared/domain/errors.ts';

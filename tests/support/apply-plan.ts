@@ -12,7 +12,7 @@ import { present, unreachable } from '../../shared/util/assert.ts';
 import { type ClusterLiteral, clusterOf } from './builders.ts';
 
 /** The cluster as a literal again, so that a test can change it and build the next one. */
-export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, 'versions'>> {
+export function literalOf(cluster: ClusterView): Required<ClusterLiteral> {
   return {
     revision: cluster.revision,
     nodes: [...cluster.nodes.values()],
@@ -20,6 +20,7 @@ export function literalOf(cluster: ClusterView): Required<Omit<ClusterLiteral, '
     epochs: Object.fromEntries(cluster.epochs),
     dead: [...cluster.ledgers.keys()].filter((node) => !cluster.isAlive(node)),
     jobs: [...cluster.jobs.values()],
+    versions: [...cluster.jobs.keys()].flatMap((uid) => [...cluster.versionsOfJob(uid)]),
     tasks: [...cluster.tasks.values()],
     deployments: [...cluster.deployments.values()],
     imageFetches: [...cluster.nodes.keys()].flatMap((node) => [...cluster.imageFetchesOn(node)]),
@@ -89,6 +90,10 @@ function applyAction(cluster: ClusterView, action: PassAction): ClusterView {
         ...literal,
         jobs: literal.jobs.map((job) => (job.uid === action.job ? { ...job, outcome: action.outcome } : job)),
       });
+    case 'put-deployment':
+    case 'put-image-fetch':
+    case 'remove-image-fetch':
+      return applyRollout(cluster, action);
     case 'clear-node':
       return clearNode(cluster, action);
     case 'remove-job':
@@ -146,6 +151,29 @@ function stopTask(cluster: ClusterView, { task: id, stop }: Extract<PassAction, 
   return clusterOf({
     ...replaceTasks(literal, [stopped]),
     ledgers: literal.ledgers.map((ledger) => markStop(ledger, id, { atMs, graceMs: 0, reason })),
+  });
+}
+
+type RolloutAction = Extract<
+  PassAction,
+  { readonly type: 'put-deployment' | 'put-image-fetch' | 'remove-image-fetch' }
+>;
+
+function applyRollout(cluster: ClusterView, action: RolloutAction): ClusterView {
+  const literal = literalOf(cluster);
+  const fetches = literal.imageFetches;
+  if (action.type === 'put-image-fetch') return clusterOf({ ...literal, imageFetches: [...fetches, action.fetch] });
+  if (action.type === 'remove-image-fetch') {
+    const { node, image } = action;
+    return clusterOf({ ...literal, imageFetches: fetches.filter((one) => one.node !== node || one.image !== image) });
+  }
+  const { deployment, job: after, revert } = action;
+  const others = literal.deployments.filter(({ id }) => id !== deployment.id);
+  return clusterOf({
+    ...literal,
+    deployments: [...others, deployment, ...(revert === undefined ? [] : [revert.next])],
+    versions: [...literal.versions, ...(revert === undefined ? [] : [revert.version])],
+    jobs: literal.jobs.map((job) => (job.uid === after?.uid ? after : job)),
   });
 }
 

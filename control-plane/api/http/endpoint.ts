@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { type Fault, Refusal } from '../../../shared/domain/errors.ts';
+import { parsePosition, type StatePosition } from '../../../shared/protocol/position.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
 import { canonicalJson, hexEncode, utf8Encode } from '../../../shared/util/codec.ts';
 import type { Principal } from '../../auth/principal.ts';
@@ -17,7 +18,9 @@ import { checkQuery } from '../input/query.ts';
 export type Method = 'get' | 'post' | 'put' | 'delete';
 export type Tag =
   | 'Jobs'
+  | 'Deployments'
   | 'Tasks'
+  | 'Endpoints'
   | 'Nodes'
   | 'Roles'
   | 'Reservations'
@@ -198,4 +201,13 @@ export function invalidRequest(faults: readonly Fault[]): Refusal {
 async function digestOf(parts: readonly unknown[]): Promise<string> {
   const bytes = await crypto.subtle.digest('SHA-256', utf8Encode(canonicalJson(parts)));
   return hexEncode(new Uint8Array(bytes));
+}
+
+/** Where a stream of events is to be taken up again; null: the client doesn't say. */
+export function lastEventId(headers: Headers): StatePosition | null {
+  const text = headers.get('last-event-id');
+  if (text === null || text === '') return null;
+  const position = parsePosition(text);
+  if (position !== null) return position;
+  throw invalidRequest([{ path: 'header:Last-Event-ID', message: 'must be the id of an event of this stream' }]);
 }

@@ -1,6 +1,7 @@
 /** What several endpoints take and answer in the same way. */
 import { z } from 'zod';
 import { roleSchema } from '../../../shared/protocol/job.ts';
+import { type JobView, jobViewSchema } from '../../../shared/protocol/views.ts';
 import type { Answer } from '../../services/context.ts';
 import type { Reply } from '../http/endpoint.ts';
 import { REPLAYED_HEADER } from '../input/headers.ts';
@@ -42,4 +43,18 @@ export function replyTo<T>(answer: Answer<T>, headers: Readonly<Record<string, s
 
 export function etag(version: number): string {
   return `"${version}"`;
+}
+
+/** What calls answer that are about one job. */
+export const jobAnswer = {
+  description: 'The job.',
+  schema: jobViewSchema,
+  headers: { ETag: 'Its version, in quotes.' },
+};
+
+export function jobReply(answer: Answer<JobView>): Reply {
+  const { name, role, version } = answer.body;
+  const headers: Record<string, string> = { etag: etag(version) };
+  if (answer.status === 201) headers['location'] = `/v1/jobs/${name}?role=${encodeURIComponent(role)}`;
+  return replyTo(answer, headers);
 }

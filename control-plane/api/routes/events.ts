@@ -14,7 +14,7 @@ import { bodyStream } from '../../../shared/util/body-stream.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { type EventBatch, type EventFilter, reachForEvents, readEvents, watchEvents } from '../../services/events.ts';
 import { positionNow } from '../../services/reach.ts';
-import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
+import { type Endpoint, endpoint, lastEventId, type Reply } from '../http/endpoint.ts';
 import { problemOf } from '../http/problem.ts';
 import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import { negotiated } from '../input/accept.ts';
@@ -71,7 +71,7 @@ export function eventEndpoints(parts: ApiParts): readonly Endpoint[] {
         const type = negotiated(headers.get('accept'), [JSON_TYPE, EVENTS]);
         if (type === JSON_TYPE) return eventPage(parts, principal, query, request.signal());
         if (method === 'HEAD') return new Response(null, { headers: SSE_HEADERS });
-        const after = resumeAfter(headers.get('last-event-id')) ?? parsePosition(query.after ?? '');
+        const after = lastEventId(headers) ?? parsePosition(query.after ?? '');
         return eventStream(parts, principal, { ...request, after });
       },
     ),
@@ -143,11 +143,4 @@ export function batchText({ events }: EventBatch, idOf: (revision: number) => st
 
 function filterOf({ type, role, job, node, task }: EventQuery): EventFilter {
   return { types: type ?? null, role: role ?? null, job: job ?? null, node: node ?? null, task: task ?? null };
-}
-
-function resumeAfter(lastEventId: string | null): StatePosition | null {
-  if (lastEventId === null || lastEventId === '') return null;
-  const position = parsePosition(lastEventId);
-  if (position !== null) return position;
-  throw invalidRequest([{ path: 'header:Last-Event-ID', message: 'must be the id of an event of this stream' }]);
 }

@@ -4,31 +4,30 @@ import type { Fault } from '../../../shared/domain/errors.ts';
 import { Refusal } from '../../../shared/domain/errors.ts';
 import type { JobSpec } from '../../../shared/domain/job.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from '../../../shared/protocol/job.ts';
+import { forceQuery, versionChangesSchema } from '../../../shared/protocol/job-changes.ts';
 import {
   JOB_STATES,
-  type JobView,
   jobSummarySchema,
   jobVersionViewSchema,
-  jobViewSchema,
   pageOf,
   planViewSchema,
 } from '../../../shared/protocol/views.ts';
 import { utf8Encode } from '../../../shared/util/codec.ts';
-import type { Answer } from '../../services/context.ts';
+import { planJob } from '../../services/job-plan.ts';
 import {
   deleteJob,
   getJob,
   getVersion,
   listJobs,
   listVersions,
-  planJob,
   stopJob,
   submitJob,
   updateJob,
+  versionChanges,
 } from '../../services/jobs.ts';
-import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
+import { type Endpoint, endpoint, invalidRequest } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
-import { etag, pageOfQuery, pageQuery, replyTo, roleQuery, stopBodySchema } from './answers.ts';
+import { etag, jobAnswer, jobReply, pageOfQuery, pageQuery, roleQuery, stopBodySchema } from './answers.ts';
 
 /**
  * Of a job's spec, defaults filled in. The spec is written up to three times in one transaction (job, version, remembered
@@ -38,11 +37,14 @@ const SPEC_BYTES_MAX = 262_144;
 
 const base = { tag: 'Jobs', admits: ['user'] } as const;
 const named = { ...base, params: z.object({ name: nameSchema }) };
+const versionParams = z.object({
+  name: nameSchema,
+  version: z.string().regex(/^[1-9]\d{0,8}$/, 'must be the number of a version'),
+});
 const byName = { ...named, query: z.strictObject(roleQuery) };
-const jobAnswer = { description: 'The job.', schema: jobViewSchema, headers: { ETag: 'Its version, in quotes.' } };
 
 export function jobEndpoints(parts: ApiParts): readonly Endpoint[] {
-  return [...writingEndpoints(parts), ...readingEndpoints(parts), planEndpoint(parts)];
+  return [...writingEndpoints(parts), ...readingEndpoints(parts), ...versionEndpoints(parts), planEndpoint(parts)];
 }
 
 function writingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
@@ -61,7 +63,8 @@ function writingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
     ),
     endpoint(
       {
-        ...byName,
+        ...named,
+        query: z.strictObject({ ...roleQuery, ...forceQuery }),
         method: 'put',
         path: '/v1/jobs/{name}',
         summary: 'Say what a job should be',
@@ -73,7 +76,7 @@ function writingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
       },
       async ({ call, params, query, body, ifVersion, onlyCreate }) => {
         checkNames(body, { name: params.name, role: query.role });
-        return jobReply(await updateJob(ctx, call, withinSize(body), { ifVersion, onlyCreate }));
+        return jobReply(await updateJob(ctx, call, withinSize(body), { ifVersion, onlyCreate, force: query.force }));
       },
     ),
     endpoint(
@@ -135,6 +138,11 @@ function readingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         return { status: 200, body: job, headers: { etag: etag(job.version) } };
       },
     ),
+  ];
+}
+
+function versionEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
+  return [
     endpoint(
       {
         ...named,
@@ -154,10 +162,7 @@ function readingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
     endpoint(
       {
         ...byName,
-        params: z.object({
-          name: nameSchema,
-          version: z.string().regex(/^[1-9]\d{0,8}$/, 'must be the number of a version'),
-        }),
+        params: versionParams,
         method: 'get',
         path: '/v1/jobs/{name}/versions/{version}',
         summary: "Read one of a job's versions",
@@ -166,6 +171,25 @@ function readingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
       ({ principal, params, query }) => {
         const key = { role: query.role, name: params.name };
         return { status: 200, body: getVersion(ctx, principal, key, Number(params.version)) };
+      },
+    ),
+    endpoint(
+      {
+        ...named,
+        params: versionParams,
+        query: z.strictObject({
+          ...roleQuery,
+          since: z.number().int().min(1).optional().describe('Absent: the version before it.'),
+        }),
+        method: 'get',
+        path: '/v1/jobs/{name}/versions/{version}/changes',
+        summary: "Tell two of a job's versions apart",
+        answers: { 200: { description: 'What differs, field by field.', schema: versionChangesSchema } },
+      },
+      ({ principal, params, query }) => {
+        const key = { role: query.role, name: params.name };
+        const which = { version: Number(params.version), since: query.since ?? null };
+        return { status: 200, body: versionChanges(ctx, principal, key, which) };
       },
     ),
   ];
@@ -178,19 +202,13 @@ function planEndpoint({ ctx }: ApiParts): Endpoint {
       method: 'post',
       path: '/v1/plan',
       summary: 'Plan a job',
-      description: 'Tells what would be placed where if the job were submitted now, and why not. Writes nothing.',
+      description:
+        'Tells what would be placed where if the job were submitted now, and why not; of a service, what becomes of the tasks that run, and how. Writes nothing.',
       body: jobSpecSchema,
       answers: { 200: { description: 'What would happen.', schema: planViewSchema } },
     },
     ({ principal, body }) => ({ status: 200, body: planJob(ctx, principal, withinSize(body)) }),
   );
-}
-
-function jobReply(answer: Answer<JobView>): Reply {
-  const { name, role, version } = answer.body;
-  const headers: Record<string, string> = { etag: etag(version) };
-  if (answer.status === 201) headers['location'] = `/v1/jobs/${name}?role=${encodeURIComponent(role)}`;
-  return replyTo(answer, headers);
 }
 
 function checkNames(spec: JobSpec, { name, role }: { name: string; role: string }): void {

@@ -51,6 +51,7 @@ export function stateColour(state: string): Colour {
     case 'ending':
     case 'ineligible':
     case 'maintenance':
+    case 'unready':
       return 'yellow';
     case 'failed':
     case 'error':
@@ -58,7 +59,10 @@ export function stateColour(state: string): Colour {
     case 'unreachable':
     case 'disconnected':
     case 'ahead':
+    case 'unhealthy':
       return 'red';
+    case 'held':
+      return 'cyan';
     case 'killed':
     case 'ended':
     case 'stopped':

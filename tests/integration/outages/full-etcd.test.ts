@@ -111,7 +111,11 @@ describe('an etcd that fills up', () => {
       await eventually('a place', inState('early', 'staging')),
       await eventually('another', inState('other', 'staging')),
     ];
-    await fill(0.82 * QUOTA_BYTES);
+    for (const share of [0.6, 0.82]) {
+      await fill(share * QUOTA_BYTES);
+      // The holes that writing leaves in the file count too, and on a busy machine they are as much as what is left of the quota.
+      await etcdctl('defrag');
+    }
     const refused = await submit('late');
     expect(refused.status).toBe(429);
     const problem = await problemOf(refused);

@@ -22,6 +22,8 @@ function aLocal(change: Partial<LocalTask> = {}): LocalTask {
     run: 0,
     boot: 'now',
     restarts: 0,
+    again: [],
+    why: null,
     phase: 'running',
     incarnation: 1,
     epoch: 1,

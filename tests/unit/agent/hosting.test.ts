@@ -13,7 +13,18 @@ const stop = { atMs: 0, graceMs: 1000, reason: 'enough' };
 
 function aLocal(change: Partial<LocalTask>): LocalTask {
   return {
-    ...{ id: 'runner', run: 0, boot: 'now', restarts: 0, phase: 'running', incarnation: 1, epoch: 1, origin: null },
+    ...{
+      id: 'runner',
+      run: 0,
+      boot: 'now',
+      restarts: 0,
+      again: [],
+      why: null,
+      phase: 'running',
+      incarnation: 1,
+      epoch: 1,
+      origin: null,
+    },
     ...{ timeoutMs: null, graceMs: 5000, stopAfterMs: null, startedAt: moment, stop: null, endedAt: null },
     ...{ unhealthy: null, status: null, unanswered: [], release: 'none', ...change },
   };

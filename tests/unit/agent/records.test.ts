@@ -48,6 +48,7 @@ const anyRecord: fc.Arbitrary<JournalRecord> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('launch' as const), task, isSent: fc.boolean(), boot: fc.constantFrom('b1', 'b2') }),
   fc.record({ kind: fc.constant('run' as const), task, run: fc.nat(3) }),
+  fc.record({ kind: fc.constant('again' as const), task, run: fc.nat(3), atMs, why: fc.string() }),
   fc.record({ kind: fc.constant('lasted' as const), task }),
   fc.record({
     kind: fc.constant('unhealthy' as const),

@@ -19,6 +19,7 @@ describe('an event as it is sent', () => {
       task: null,
       node: null,
       framework: null,
+      deployment: null,
       reason: null,
       message: '',
       at: null,

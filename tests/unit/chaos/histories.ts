@@ -38,7 +38,8 @@ export function aSummary(change: Partial<JobSummary> = {}): JobSummary {
   };
   return {
     ...{ uid: 'uid-1', name: 'job-1', role: 'default', kind: 'batch', version: 1, priority: 50, state: 'succeeded' },
-    ...{ message: '', createdAt: TIME, updatedAt: TIME, createdBy: 'client', endedAt: TIME, tasks: counts, ...change },
+    ...{ message: '', createdAt: TIME, updatedAt: TIME, createdBy: 'client', endedAt: TIME, tasks: counts },
+    ...{ healthy: null, deployment: null, ...change },
   };
 }
 
@@ -56,7 +57,7 @@ export function aTaskView(change: Partial<TaskView> = {}): TaskView {
     },
     ...{ attempt: 0, state, unreachable: false, node: NODE, host: 'host', ports: {}, exitCode: 0, reason: 'exited' },
     ...{ message: '', createdAt: TIME, notBefore: null, placedAt: TIME, startedAt: TIME, endedAt: TIME, stop: null },
-    ...{ run: 0, gpus: [], restarts: [], explanation: null, history, ...change },
+    ...{ run: 0, gpus: [], restarts: [], health: null, outdated: false, explanation: null, history, ...change },
   };
 }
 
@@ -93,7 +94,7 @@ export function aLife(change: Partial<WitnessLine>, { from = 1000, to = 2000, is
 
 export function anEvent(state: string, revision: number, task = 'task-1'): FeedEntry {
   const type = `task.${state}` as 'task.pending';
-  const nothing = { framework: null, reason: null, message: '', at: TIME };
+  const nothing = { framework: null, deployment: null, reason: null, message: '', at: TIME };
   return { type: 'event', event: { revision, type, role: 'default', job: 'job-1', task, node: NODE, ...nothing } };
 }
 

@@ -6,6 +6,7 @@ import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-rand
 import { createReplica } from '../../../control-plane/app.ts';
 import type { Interruption, Io } from '../../../control-plane/cli/io.ts';
 import { runCommandLine } from '../../../control-plane/cli/program.ts';
+import type { ServiceContext } from '../../../control-plane/services/context.ts';
 import { mintAdminToken } from '../../../control-plane/services/tokens.ts';
 import { SILENT_LOGGER } from '../../../shared/util/log.ts';
 
@@ -24,6 +25,7 @@ export interface Running {
 
 export interface CliUnderTest {
   readonly token: string;
+  readonly ctx: ServiceContext;
   /** Runs one command line to its end. */
   berth(args: readonly string[], world?: World): Promise<Ran>;
   start(args: readonly string[], world?: World): Running;
@@ -67,6 +69,7 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     startCommand(args, world, { fetch, token, clock, random });
   return {
     token,
+    ctx: replica.ctx,
     start,
     berth: (args, world) => start(args, world).done,
     post: (path, bearer, body) =>

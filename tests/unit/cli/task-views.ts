@@ -39,6 +39,8 @@ export function task(change: Partial<TaskView> = {}): TaskView {
     startedAt: null,
     endedAt: null,
     stop: null,
+    health: null,
+    outdated: false,
     explanation: null,
     ...change,
     history,

@@ -5,7 +5,7 @@ import type { EventView } from '../../../shared/protocol/views.ts';
 import { json, networkFault, problem, scriptedServer, stream } from './scripted-server.ts';
 
 function event(revision: number, task: string): EventView {
-  const nothing = { role: null, job: null, node: null, framework: null, reason: null, at: null };
+  const nothing = { role: null, job: null, node: null, framework: null, deployment: null, reason: null, at: null };
   return { ...nothing, revision, type: 'task.running', task, message: `${task} runs` };
 }
 

@@ -17,6 +17,7 @@ import type { Job, JobVersion } from '../../../shared/domain/job.ts';
 import { isTerminal, TASK_STATES, type Task } from '../../../shared/domain/task.ts';
 import { applyPass } from '../../support/apply-plan.ts';
 import {
+  aDeployment,
   aGroup,
   aJob,
   aLedger,
@@ -151,6 +152,26 @@ describe('versions', () => {
     const cluster = clusterOf({ nodes: [aNode()], jobs: [job], versions, tasks });
     expect(forgotten(cluster, T0 + 1, { versionsMax: 4 })).toEqual([]);
     expect(forgotten(cluster, T0 + KEEP_MIN_MS, { versionsMax: 4 })).toEqual([tasks[1]?.id]);
+  });
+});
+
+describe('versions of a service', () => {
+  const wanted = { version: 9, templates: { web: 2, side: 9 }, goodVersion: 4, deployments: 3 };
+  const job = aJob({ spec: { kind: 'service' }, ...wanted });
+  const templatesOf: Record<number, JobVersion['templates']> = { 4: { web: 3, side: 4 }, 5: { web: 1, side: 5 } };
+  const versions = [1, 2, 3, 4, 5, 6, 7].map((version) => ({
+    ...versionOf(job, version),
+    templates: templatesOf[version] ?? {},
+  }));
+
+  it('stay while tasks are made from them, now, in the last good one, and before a deployment that runs', () => {
+    const kept = (state: 'running' | 'failed') => {
+      const deployments = [aDeployment(job, { fromVersion: 5, state })];
+      const gone = forgotten(clusterOf({ jobs: [job], versions, deployments }), T0, { versionsMax: 1 });
+      return [1, 2, 3, 4, 5, 6, 7].filter((version) => !gone.includes(`version uiddemo ${version}`));
+    };
+    expect(kept('running')).toEqual([1, 2, 3, 4, 5]);
+    expect(kept('failed')).toEqual([2, 3, 4]);
   });
 });
 

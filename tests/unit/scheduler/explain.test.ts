@@ -179,6 +179,8 @@ describe('explainTask', () => {
     { waiting: 'job-stopped', jobs: [{ ...job, deleted: true }], task },
     { waiting: 'job-ended', jobs: [{ ...job, outcome: { state: 'failed', atMs: T0, message: '' } }], task },
     { waiting: 'superseded', jobs: [{ ...job, version: 2 }], task },
+    { waiting: 'superseded', jobs: [{ ...job, version: 2, spec: { ...job.spec, kind: 'service' } }], task },
+    { waiting: 'job-suspended', jobs: [{ ...job, suspended: stop }], task },
   ];
   it.each(holds)('says that a task is held back: $waiting', ({ waiting, jobs, task: held }) => {
     const cluster = clusterOf({ nodes: [sized('a', 2048)], jobs, tasks: [held] });

@@ -9,6 +9,7 @@ import { PLACEMENT_OBSTACLES, type PlacementObstacle } from '../../../shared/dom
 import type { Reservation } from '../../../shared/domain/reservation.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import type { Role } from '../../../shared/domain/role.ts';
+import type { TaskTarget } from '../../../shared/domain/task.ts';
 import { present } from '../../../shared/util/assert.ts';
 import {
   aGroup,
@@ -98,6 +99,13 @@ const CASES: readonly {
     sums: "doesn't allow all of: host-mounts",
   },
   {
+    obstacle: 'other-node',
+    refusing: { target: { node: 'edge-2', required: true } },
+    cured: { target: { node: 'edge-2', required: false } },
+    says: 'is not edge-2, which the task is made for',
+    sums: 'is not edge-2, which the task is made for',
+  },
+  {
     obstacle: 'constraint',
     refusing: { group: aGroup({ constraints: [{ attribute: 'zone', operator: '=', value: 'a' }] }) },
     cured: {
@@ -106,6 +114,13 @@ const CASES: readonly {
     },
     says: 'doesn\'t satisfy "zone = a" (it is not set there)',
     sums: "doesn't satisfy the constraints (zone = a)",
+  },
+  {
+    obstacle: 'peers',
+    refusing: { group: aGroup({ count: 2, constraints: [{ attribute: 'node', operator: 'unique' }] }), beside: 1 },
+    cured: { group: aGroup({ count: 2, constraints: [{ attribute: 'node', operator: 'unique' }] }), beside: 0 },
+    says: 'is taken: node edge-1 has 1 task of the group, and "node unique" allows one',
+    sums: 'is out of the question where the other tasks of the group are (node unique)',
   },
   {
     obstacle: 'no-volume',
@@ -247,12 +262,18 @@ interface Setup {
   readonly window?: MaintenanceTime;
   readonly roles?: readonly Role[];
   readonly reservations?: readonly Reservation[];
+  readonly target?: TaskTarget;
+  /** So many tasks of the same group run there. */
+  readonly beside?: number;
 }
 
 function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = false, ahead, window, ...rest }: Setup) {
   const job = aJob({ spec: { groups: [group] } });
-  const task = aTask(job);
+  const task = aTask(job, { target: rest.target ?? null });
   const holding = held.map((change) => aTask(other, { state: 'running', node: 'edge-1', ...change }));
+  const beside = Array.from({ length: rest.beside ?? 0 }, (_, at) =>
+    aTask(job, { index: 1 + at, state: 'running', node: 'edge-1' }),
+  );
   const cluster = clusterOf({
     nodes: [aNode(node)],
     ledgers: [
@@ -264,7 +285,7 @@ function setUp({ group = aGroup(), node = {}, ledger = {}, held = [], dead = fal
     ],
     roles: rest.roles ?? [],
     jobs: [job, other],
-    tasks: [task, ...holding],
+    tasks: [task, ...holding, ...beside],
     maintenance: window === undefined ? [] : [aWindow(window)],
     dead: dead ? ['edge-1'] : [],
     epochs: { 'edge-1': { epoch: 1, unreachableSinceMs: null, ahead } },

@@ -219,6 +219,52 @@ describe('statuses', () => {
     expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'finished', run: 2, exitCode: 0 });
   });
 
+  it('tell that a run has ended before the next one begins, and that it has begun once', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const told = (state: TaskStatus['state'], run: number) =>
+      status(task, state, { run, reason: 'restarted-in-place', message: `${state} ${run}` });
+    const commit = async (...statuses: TaskStatus[]) => {
+      const { results } = await commitStatuses(replica.ctx, held, { statuses, released: [] });
+      await caughtUp(replica.ctx);
+      return results;
+    };
+    expect(await commit(status(task, 'running'), told('starting', 1), told('starting', 1))).toEqual([
+      'committed',
+      'committed',
+      'known',
+    ]);
+    const between = present(replica.ctx.mirror.snapshot.tasks.get(task), 'the task');
+    expect(between).toMatchObject({ state: 'running', run: 1, restarts: [] });
+    expect(taskView(replica.ctx.mirror.snapshot, between).message).toBe(
+      'run 1 has ended, and the next one has not begun',
+    );
+    const assignment = await waitForAssignment(replica.ctx, held, nothingYet());
+    expect(assignment?.tasks[0]).toMatchObject({ id: task, run: 1, state: 'starting' });
+    expect(await commit(told('running', 1), told('running', 1), told('starting', 1))).toEqual([
+      'committed',
+      'known',
+      'known',
+    ]);
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({
+      state: 'running',
+      run: 1,
+      restarts: [{ run: 1, reason: 'restarted-in-place', message: 'running 1' }],
+    });
+    await commit(told('starting', 2), told('killed', 2));
+    expect(replica.ctx.mirror.snapshot.tasks.get(task)).toMatchObject({ state: 'killed', run: 2 });
+  });
+
+  it('take a further run as begun where that of the first was never told', async () => {
+    const held = await session();
+    const task = await placedTask();
+    const statuses = (['starting', 'running'] as const).map((state) => status(task, state, { run: 1 }));
+    await commitStatuses(replica.ctx, held, { statuses, released: [] });
+    await caughtUp(replica.ctx);
+    const record = present(replica.ctx.mirror.snapshot.tasks.get(task), 'the task');
+    expect(record).toMatchObject({ state: 'running', run: 1, restarts: [{ run: 1 }] });
+  });
+
   it('of an old session are refused', async () => {
     const held = await session();
     const task = await placedTask();

@@ -1,15 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Principal } from '../../../control-plane/auth/principal.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
-import {
-  deleteJob,
-  getJob,
-  listJobs,
-  planJob,
-  stopJob,
-  submitJob,
-  updateJob,
-} from '../../../control-plane/services/jobs.ts';
+import { planJob } from '../../../control-plane/services/job-plan.ts';
+import { deleteJob, getJob, listJobs, stopJob, submitJob, updateJob } from '../../../control-plane/services/jobs.ts';
 import { getTask, listTasks, stopTask } from '../../../control-plane/services/tasks.ts';
 import {
   ADMIN,

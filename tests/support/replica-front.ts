@@ -1,8 +1,8 @@
-/** A balancer without sticky sessions: each new connection goes to the next upstream that takes it. */
+/** What stands before replicas, without sticky sessions: each new connection goes to the next upstream that takes it. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
-export interface Balancer {
+export interface ReplicaFront {
   readonly url: string;
   /** How many connections each upstream got, in their order. */
   readonly served: readonly number[];
@@ -10,7 +10,7 @@ export interface Balancer {
 }
 
 /** Over TCP, in turns, on a free port of the loopback interface. */
-export async function startBalancer(upstreams: readonly string[]): Promise<Balancer> {
+export async function startReplicaFront(upstreams: readonly string[]): Promise<ReplicaFront> {
   const served = upstreams.map(() => 0);
   const sockets = new Set<Socket>();
   let turn = 0;

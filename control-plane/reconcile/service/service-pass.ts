@@ -1,0 +1,88 @@
+/**
+ * Services and system jobs: keeps as many tasks as are wanted, replaces what has ended, exchanges what is outdated or stands on a node
+ * that is being emptied, and moves deployments on. What to do is read off the records, so a pass that was cut off, or run twice at
+ * once, changes nothing; what is stopped because others work is stopped only as long as those are as they were seen.
+ */
+import type { Deployment } from '../../../shared/domain/deployment.ts';
+import { deploymentId } from '../../../shared/domain/deployment.ts';
+import type { Job, StopRequest } from '../../../shared/domain/job.ts';
+import { isLasting } from '../../../shared/domain/service.ts';
+import { byText } from '../../../shared/util/order.ts';
+import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from '../actions.ts';
+import { bounded, chunks } from '../bounds.ts';
+import { isLive, removal, stops } from '../job-end.ts';
+import { keptAsideByJob } from '../kept-aside-slots.ts';
+import { type SlotFacts, unseenEndsWakeMs } from '../taken-slots.ts';
+import { cancelled, stepDeployment } from './deployment-steps.ts';
+import { fetchActions, overFetches } from './image-first.ts';
+import { factsOf, type GroupPlan, type JobFacts } from './job-facts.ts';
+import { planServiceGroups } from './service-groups.ts';
+import { planSystemGroups } from './system-groups.ts';
+
+export function planServicePass(input: Pick<PassInput, 'cluster' | 'nowMs' | 'unseenEndsForMs'>): PassPlan {
+  const { cluster, nowMs, unseenEndsForMs } = input;
+  const lasting = [...cluster.unsettledJobs()].filter(({ spec }) => isLasting(spec.kind));
+  if (lasting.length === 0) return { actions: overFetches(cluster), wakeAtMs: null };
+  const jobs = lasting.sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
+  const slots = { cluster, unseenEndsForMs, keptAside: keptAsideByJob(cluster) };
+  const plans = jobs.map((job) => planJob(slots, job, nowMs));
+  const wakes = [unseenEndsWakeMs(slots, nowMs), ...plans.map((plan) => plan.wakeAtMs)].filter((ms) => ms !== null);
+  const wakeAtMs = wakes.length === 0 ? null : wakes.reduce((a, b) => Math.min(a, b));
+  const actions = [overFetches(cluster), ...plans.map((plan) => plan.actions)];
+  return bounded(actions, (some) => some, { wakeAtMs, nowMs });
+}
+
+function planJob(slots: SlotFacts, job: Job, nowMs: number): PassPlan {
+  const { cluster } = slots;
+  if (job.deleted || job.stop !== null || job.suspended !== null) {
+    return { actions: endedActions(slots, job, nowMs), wakeAtMs: null };
+  }
+  const facts = factsOf(slots, job, nowMs);
+  const plan = job.spec.kind === 'system' ? planSystemGroups(facts) : planServiceGroups(facts);
+  const step = stepDeployment(facts);
+  const wakes = facts.members.flatMap(({ countsFromMs }) => ((countsFromMs ?? 0) > nowMs ? (countsFromMs ?? []) : []));
+  const wakeAtMs = [...wakes, ...(step.wakeAtMs === null ? [] : [step.wakeAtMs])].reduce<number | null>(
+    (a, b) => (a === null ? b : Math.min(a, b)),
+    null,
+  );
+  return {
+    actions: [...actionsOf(facts, plan), ...fetchActions(cluster, facts, plan.fetch), ...step.actions],
+    wakeAtMs,
+  };
+}
+
+/** Nothing of the job is to run: for good, or until it is resumed. */
+function endedActions({ cluster }: SlotFacts, job: Job, nowMs: number): PassAction[] {
+  const tasks = [...cluster.tasksOfJob(job.uid)].sort((a, b) => byText(a.id, b.id));
+  const last = cluster.deployments.get(deploymentId(job.uid, job.deployments));
+  const why = describeEnding(job);
+  const ending = last?.state === 'running' ? [cancelled(last, nowMs, why)] : [];
+  if (job.deleted) return [...removal(cluster, job, tasks, nowMs), ...ending];
+  const stop = job.stop ?? suspensionStop(job, nowMs);
+  const live = tasks.filter(isLive);
+  if (live.length > 0) return [...stops(live, stop), ...ending];
+  if (job.stop === null || job.outcome !== null) return ending;
+  const message = `stopped by ${stop.by}: ${stop.reason}`;
+  return [...ending, { type: 'conclude-job', job: job.uid, outcome: { state: 'stopped', atMs: nowMs, message } }];
+}
+
+function suspensionStop({ suspended }: Job, nowMs: number): StopRequest {
+  const { by = 'berth', reason = '' } = suspended ?? {};
+  return { atMs: nowMs, by, reason: reason === '' ? 'the job is suspended' : reason };
+}
+
+function describeEnding({ deleted, stop, suspended }: Job): Deployment['message'] {
+  if (deleted) return 'the job was deleted';
+  return stop === null ? `the job was suspended by ${suspended?.by ?? 'berth'}` : `the job was stopped by ${stop.by}`;
+}
+
+/** A deployment's own record comes last: what its change would put in question has been carried out by then. */
+function actionsOf({ job, deployment }: JobFacts, { make, stop }: GroupPlan): PassAction[] {
+  return [
+    ...stop.map(({ task, stop: request, reliesOn }) => {
+      const relies = { tasks: reliesOn, deployment: deployment?.id ?? null };
+      return { type: 'stop-task', task: task.id, stop: request, ...(reliesOn.length === 0 ? {} : { relies }) } as const;
+    }),
+    ...chunks(make, ACTION_TASKS_MAX).map((some) => ({ type: 'create-tasks', job: job.uid, tasks: some }) as const),
+  ];
+}

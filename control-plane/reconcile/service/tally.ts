@@ -1,0 +1,57 @@
+/** How far a job is from what is wanted of it. */
+import type { GroupSpec } from '../../../shared/domain/job.ts';
+import { isExchanged, type JobFacts } from './job-facts.ts';
+import { besideCount } from './service-groups.ts';
+import { nodeOf, nodesFor } from './system-groups.ts';
+
+export interface Tally {
+  readonly wanted: number;
+  /** New tasks that count, no more of each group than are wanted. */
+  readonly counting: number;
+  /** All that is wanted counts, and nothing else of the job is left. */
+  readonly isDone: boolean;
+  /** When a further one will count if nothing changes; null: none will. */
+  readonly wakeAtMs: number | null;
+}
+
+export function tallyOf(facts: JobFacts): Tally {
+  const { job, members, nowMs } = facts;
+  const groups = job.spec.groups.map((group) => tallyGroup(facts, group));
+  const wanted = groups.reduce((sum, group) => sum + group.wanted, 0);
+  const counting = groups.reduce((sum, group) => sum + group.counting, 0);
+  const wakes = members.flatMap(({ countsFromMs }) =>
+    countsFromMs !== null && countsFromMs > nowMs ? countsFromMs : [],
+  );
+  const names = new Set(job.spec.groups.map(({ name }) => name));
+  // What is on a node that nobody reaches can't be waited for: it goes when the node is back, or is given up.
+  const isLeft = members.some(({ isReachable, isPresent, isEnding, task }) => {
+    return isReachable && (!isPresent || isEnding || !names.has(task.group));
+  });
+  return {
+    wanted,
+    counting,
+    isDone: !isLeft && counting >= wanted && groups.every(({ isOver }) => !isOver),
+    wakeAtMs: wakes.length === 0 ? null : wakes.reduce((a, b) => Math.min(a, b)),
+  };
+}
+
+function tallyGroup(facts: JobFacts, group: GroupSpec): { wanted: number; counting: number; isOver: boolean } {
+  const fresh = facts.members.filter(
+    ({ task, isPresent, isEnding }) => task.group === group.name && isPresent && !isEnding,
+  );
+  if (facts.job.spec.kind === 'system') {
+    const nodes = new Set(nodesFor(facts, group).staying);
+    const there = fresh.filter(({ task }) => nodes.has(nodeOf(task)));
+    return {
+      wanted: nodes.size,
+      counting: there.filter(({ counts }) => counts).length,
+      isOver: there.length < fresh.length,
+    };
+  }
+  const { deployment, phase, job } = facts;
+  const isBeside = phase === 'beside' && deployment !== null && isExchanged(job, deployment, group.name);
+  const wanted = isBeside ? besideCount(facts, group) : group.count;
+  const staying = fresh.filter(({ isLeaving }) => !isLeaving);
+  const counting = Math.min(wanted, staying.filter(({ counts }) => counts).length);
+  return { wanted, counting, isOver: staying.length > wanted };
+}

@@ -1,0 +1,206 @@
+/** What can be done with deployments: look at them, promote, pause, resume and abort. The pass of lasting jobs carries them out. */
+import { type Deployment, type DeploymentId, isOver } from '../../shared/domain/deployment.ts';
+import { Refusal } from '../../shared/domain/errors.ts';
+import { type JobKey, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
+import type { Job } from '../../shared/domain/job.ts';
+import { DEFAULT_UPDATE } from '../../shared/domain/service.ts';
+import type { DeploymentView } from '../../shared/protocol/deployments.ts';
+import type { Page } from '../../shared/protocol/views.ts';
+import { present } from '../../shared/util/assert.ts';
+import type { Action } from '../auth/policy.ts';
+import type { Principal } from '../auth/principal.ts';
+import { keys } from '../store/keys.ts';
+import { putRecord } from '../store/records.ts';
+import { demandOf, demandToRun, mayRead } from './access.ts';
+import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
+import { readableJob, readableVersion } from './job-access.ts';
+import { wishOfVersion } from './job-changes.ts';
+import { changeFacts, demandVersion, dependencyCompares, serviceDraft } from './job-drafts.ts';
+import { type Draft, mutate } from './mutation.ts';
+import { pageThrough } from './paging.ts';
+import { changedService } from './service-changes.ts';
+import { deploymentNumber, deploymentState, deploymentView, needsPromotion, promotedGroups } from './service-views.ts';
+
+export function getDeployment(ctx: ServiceContext, principal: Principal, id: DeploymentId): DeploymentView {
+  return deploymentView(ctx.mirror.snapshot, allowedDeployment(ctx, principal, id, 'job:read'));
+}
+
+export interface DeploymentFilter {
+  /** The name or the uid of a job. */
+  readonly job: string | null;
+  /** This role and those below it. */
+  readonly role: RolePath | null;
+  readonly states: readonly DeploymentView['state'][] | null;
+}
+
+/** Deployments that the principal may read, by job and number. */
+export function listDeployments(
+  ctx: ServiceContext,
+  principal: Principal,
+  { job, role, states }: DeploymentFilter,
+  page: PageRequest,
+): Page<DeploymentView> {
+  const { snapshot } = ctx.mirror;
+  const visible = [...snapshot.deployments.values()].filter(
+    (deployment) =>
+      (job === null || deployment.jobName === job || deployment.jobUid === job) &&
+      (role === null || roleWithin(deployment.role, role)) &&
+      mayRead(principal, 'job:read', deployment.role) &&
+      (states === null || states.includes(deploymentState(deployment, snapshot.jobs.get(deployment.jobUid)))),
+  );
+  return pageThrough(visible, page, { keyOf: orderKey, view: (deployment) => deploymentView(snapshot, deployment) });
+}
+
+/** Those of one job, the newest last. */
+export function listDeploymentsOf(
+  ctx: ServiceContext,
+  principal: Principal,
+  key: JobKey,
+  page: PageRequest,
+): Page<DeploymentView> {
+  const { snapshot } = ctx.mirror;
+  const job = readableJob(ctx, principal, key);
+  const view = (deployment: Deployment) => deploymentView(snapshot, deployment, job);
+  return pageThrough(snapshot.deploymentsOfJob(job.uid), page, { keyOf: orderKey, view });
+}
+
+/** By number, which ids of one job aren't in the order of. */
+function orderKey(deployment: Deployment): string {
+  const { role, jobName, jobUid } = deployment;
+  return `${role}:${jobName}:${jobUid}:${String(deploymentNumber(deployment)).padStart(8, '0')}`;
+}
+
+/** What has been tried out is to follow everywhere. `force`: even if not all of it is healthy. */
+export function promoteDeployment(
+  ctx: ServiceContext,
+  call: Call,
+  id: DeploymentId,
+  { force }: { readonly force: boolean },
+): Promise<Answer<DeploymentView>> {
+  return mutate(ctx, call, () => {
+    const { deployment, job } = underWay(ctx, call.principal, id);
+    if (deployment.promotedAtMs !== null) return asItIs(ctx, deployment);
+    if (!needsPromotion(deployment, job)) {
+      throw new Refusal(
+        'conflict',
+        `deployment ${id} has nothing to promote: its strategy, or what it changes, needs none`,
+      );
+    }
+    if (!force) demandAllHealthy(ctx, deployment, job);
+    const nowMs = ctx.clock.now();
+    const promoted = { promotedAtMs: nowMs, promotedBy: call.principal.subject, progressAtMs: nowMs };
+    return draftDeployment(ctx, { ...deployment, ...promoted });
+  });
+}
+
+function demandAllHealthy(ctx: ServiceContext, deployment: Deployment, job: Job): void {
+  const { strategy, canaries } = job.spec.update ?? DEFAULT_UPDATE;
+  const changed = promotedGroups(deployment, job);
+  const lacking = deploymentView(ctx.mirror.snapshot, deployment, job).groups.flatMap(({ group, wanted, healthy }) => {
+    const needed = strategy === 'canary' ? Math.min(canaries, wanted) : wanted;
+    return changed.includes(group) && healthy < needed ? [`${healthy} of ${needed} in group ${group}`] : [];
+  });
+  if (lacking.length === 0) return;
+  throw new Refusal(
+    'conflict',
+    `deployment ${deployment.id} can't be promoted yet: of its new tasks are healthy ${lacking.join(', ')}; wait for the others, or say force=true`,
+  );
+}
+
+/** It makes and stops nothing until it is resumed. */
+export function pauseDeployment(ctx: ServiceContext, call: Call, id: DeploymentId): Promise<Answer<DeploymentView>> {
+  return mutate(ctx, call, () => {
+    const { deployment } = underWay(ctx, call.principal, id);
+    if (deployment.paused !== null) return asItIs(ctx, deployment);
+    const paused = { atMs: ctx.clock.now(), by: call.principal.subject };
+    return draftDeployment(ctx, { ...deployment, paused });
+  });
+}
+
+/** Its time to come further counts anew. */
+export function resumeDeployment(ctx: ServiceContext, call: Call, id: DeploymentId): Promise<Answer<DeploymentView>> {
+  return mutate(ctx, call, () => {
+    const { deployment } = underWay(ctx, call.principal, id);
+    if (deployment.paused === null) return asItIs(ctx, deployment);
+    return draftDeployment(ctx, { ...deployment, paused: null, progressAtMs: ctx.clock.now() });
+  });
+}
+
+/**
+ * Ends it halfway. With `revert`, what was wanted before is the next version, with a deployment of its own. The answer shows the one
+ * that was ended, which names the other.
+ */
+export function abortDeployment(
+  ctx: ServiceContext,
+  call: Call,
+  id: DeploymentId,
+  { revert }: { readonly revert: boolean },
+): Promise<Answer<DeploymentView>> {
+  return mutate(ctx, call, () => {
+    const { deployment, job } = underWay(ctx, call.principal, id);
+    if (revert) return draftTakenBack(ctx, call, deployment, job);
+    const nowMs = ctx.clock.now();
+    const message = `aborted by ${call.principal.subject}; what has been exchanged stays so`;
+    return draftDeployment(ctx, { ...deployment, state: 'cancelled', endedAtMs: nowMs, message });
+  });
+}
+
+function draftTakenBack(ctx: ServiceContext, call: Call, deployment: Deployment, job: Job): Draft<DeploymentView> {
+  const { id, fromVersion } = deployment;
+  if (fromVersion === null) {
+    const message = `deployment ${id} has nothing to go back to: nothing of job "${job.spec.name}" was wanted before; abort it with revert=false, or suspend, stop or delete the job`;
+    throw new Refusal('conflict', message);
+  }
+  const target = readableVersion(ctx, job, fromVersion);
+  demandToRun(call.principal, target.spec);
+  demandVersion(ctx, job);
+  const wish = { ...wishOfVersion(ctx, job, target), revertOf: deployment };
+  const change = changedService(job, wish, changeFacts(ctx, call, job, true));
+  const ended = present(
+    change.deployments.find((each) => each.id === id),
+    `deployment ${id}, which is cancelled`,
+  );
+  const message = `aborted by ${call.principal.subject}; version ${change.job.version} takes it back to what version ${fromVersion} wanted`;
+  const told = { ...ended, message };
+  const deployments = change.deployments.map((each) => (each.id === id ? told : each));
+  const compares = dependencyCompares(ctx, call.principal, target.spec);
+  const draft = serviceDraft(ctx, { ...change, deployments }, { status: 200, compares });
+  return { ...draft, body: deploymentView(ctx.mirror.snapshot, told, job) };
+}
+
+function draftDeployment(ctx: ServiceContext, deployment: Deployment): Draft<DeploymentView> {
+  const key = keys.deployment(deployment.id);
+  return {
+    status: 200,
+    body: deploymentView(ctx.mirror.snapshot, deployment),
+    compares: [{ key, modRevision: ctx.mirror.snapshot.modRevision(key) }],
+    writes: [putRecord('deployments', key, deployment)],
+  };
+}
+
+function asItIs(ctx: ServiceContext, deployment: Deployment): Draft<DeploymentView> {
+  return { status: 200, body: deploymentView(ctx.mirror.snapshot, deployment), compares: [], writes: [] };
+}
+
+/** Throws `conflict` where it is over. */
+function underWay(ctx: ServiceContext, principal: Principal, id: DeploymentId): { deployment: Deployment; job: Job } {
+  const deployment = allowedDeployment(ctx, principal, id, 'job:write');
+  const job = ctx.mirror.snapshot.jobs.get(deployment.jobUid);
+  if (!isOver(deployment) && job !== undefined) return { deployment, job };
+  throw new Refusal(
+    'conflict',
+    `deployment ${id} is over: it ${wordOf(deployment)}; nothing can be done with it any more`,
+  );
+}
+
+function wordOf({ state }: Deployment): string {
+  return state === 'cancelled' ? 'was cancelled' : state;
+}
+
+function allowedDeployment(ctx: ServiceContext, principal: Principal, id: DeploymentId, action: Action): Deployment {
+  const absent = `there is no deployment "${id}"`;
+  const deployment = ctx.mirror.snapshot.deployments.get(id);
+  if (deployment === undefined) throw new Refusal('not-found', absent);
+  demandOf(principal, { read: 'job:read', action, role: deployment.role, absent });
+  return deployment;
+}

@@ -1,0 +1,211 @@
+/** What would come of a job if it were submitted now: what is placed where, and, of a service, what becomes of the tasks that run. Nothing is written. */
+import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
+import { nextTemplates } from '../../shared/domain/job-template.ts';
+import { DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../../shared/domain/service.ts';
+import { specChanges } from '../../shared/domain/spec-changes.ts';
+import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import type { GroupPlan } from '../../shared/protocol/job-changes.ts';
+import type { PlanView } from '../../shared/protocol/views.ts';
+import { canonicalJson } from '../../shared/util/codec.ts';
+import type { Principal } from '../auth/principal.ts';
+import { slotKey } from '../reconcile/batch-tasks.ts';
+import { planDryRun } from '../scheduler/explain.ts';
+import { demandToRun, mayRead } from './access.ts';
+import { demandContact } from './contact-limit.ts';
+import type { ServiceContext } from './context.ts';
+import { dependenciesOf } from './dependencies.ts';
+import { explanationView } from './explanation-view.ts';
+import { dependencyCompares } from './job-drafts.ts';
+import { runningOf } from './service-changes.ts';
+import { slotWaitsWith } from './slot-waits.ts';
+
+export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec): PlanView {
+  demandToRun(principal, spec);
+  demandContact(ctx, spec);
+  const { snapshot } = ctx.mirror;
+  const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
+  if (isLasting(spec.kind)) dependencyCompares(ctx, principal, spec);
+  const service = isLasting(spec.kind) ? servicePlan(snapshot, job, spec) : NO_SERVICE;
+  const waiting = job === undefined || isLasting(spec.kind) ? [] : slotWaitsWith(snapshot, job, spec);
+  const taken = new Set([...waiting, ...service.kept].map(slotKey));
+  const isTaken = (slot: Pick<Task, 'group' | 'index'>) => taken.has(slotKey(slot));
+  const dryRun = planDryRun({ cluster: snapshot, nowMs: ctx.clock.now(), spec, isTaken });
+  return {
+    placements: dryRun.placements.map(({ group, index, node, why }) => ({ group, index, node, why })),
+    unplaced: dryRun.unplaced.map(({ group, count, explanation }) => ({
+      group,
+      count,
+      explanation: explanationView(explanation),
+    })),
+    waiting,
+    leftOut: dryRun.leftOut,
+    changes: job === undefined ? null : specChanges(job.spec, spec),
+    groups: service.groups,
+    steps: service.steps,
+    warnings: service.warnings,
+  };
+}
+
+interface ServicePlan {
+  /** Slots whose tasks go on as they are. */
+  readonly kept: readonly Pick<Task, 'group' | 'index'>[];
+  readonly groups: GroupPlan[];
+  readonly steps: string[];
+  readonly warnings: string[];
+}
+
+const NO_SERVICE: ServicePlan = { kept: [], groups: [], steps: [], warnings: [] };
+
+/** What becomes of the tasks that run, group by group, and how. */
+export function servicePlan(cluster: ClusterView, job: Job | undefined, spec: JobSpec): ServicePlan {
+  const fates = fatesOf(cluster, job, spec);
+  const groups = fates.map(({ plan }) => plan);
+  const isNothing = job !== undefined && isAsWanted(job, spec);
+  return {
+    kept: fates.flatMap(({ kept }) => kept),
+    groups,
+    steps: isNothing ? ['Nothing changes, so there is no deployment.'] : stepsOf(spec, groups, job),
+    warnings: [
+      ...dependencyWarnings(cluster, spec),
+      ...(job === undefined || isNothing ? [] : jobWarnings(cluster, job)),
+    ],
+  };
+}
+
+function isAsWanted(job: Job, spec: JobSpec): boolean {
+  return job.stop === null && canonicalJson(job.spec) === canonicalJson(spec);
+}
+
+interface Fate {
+  readonly plan: GroupPlan;
+  readonly kept: readonly Task[];
+}
+
+function fatesOf(cluster: ClusterView, job: Job | undefined, spec: JobSpec): Fate[] {
+  const live = job === undefined ? [] : [...cluster.tasksOfJob(job.uid)].filter(isStaying);
+  const byGroup = Map.groupBy(live, ({ group }) => group);
+  const version = (job?.version ?? 0) + 1;
+  const isSame = job !== undefined && isAsWanted(job, spec);
+  const templates = isSame ? job.templates : nextTemplates(job ?? null, spec, version);
+  const next = { templates, version };
+  const wanted = spec.groups.map((group) => {
+    const tasks = byGroup.get(group.name) ?? [];
+    const present = tasks.filter((task) => task.jobVersion === templateVersion(next, group.name));
+    const kept = spec.kind === 'system' ? present : present.filter(({ index }) => index < group.count);
+    const outdated = tasks.length - present.length;
+    const lacking = spec.kind === 'system' ? outdated : Math.max(0, group.count - new Set(kept.map(slotKey)).size);
+    const replaced = Math.min(outdated, lacking);
+    const stopped = tasks.length - kept.length - replaced;
+    const counts = { made: lacking, replaced, stopped, kept: kept.length };
+    return { plan: { group: group.name, ...counts, why: whyOf(job, spec, group.name, counts) }, kept };
+  });
+  const gone = [...byGroup].filter(([name]) => spec.groups.every((group) => group.name !== name));
+  const removed = gone.map(([group, tasks]) => {
+    const counts = { made: 0, replaced: 0, stopped: tasks.length, kept: 0 };
+    return { plan: { group, ...counts, why: 'the job has the group no more' }, kept: [] };
+  });
+  return [...wanted, ...removed];
+}
+
+function isStaying({ state, stop }: Task): boolean {
+  return !isTerminal(state) && stop === null;
+}
+
+type Counts = Pick<GroupPlan, 'made' | 'replaced' | 'stopped' | 'kept'>;
+
+function whyOf(job: Job | undefined, spec: JobSpec, name: string, { made, replaced, stopped }: Counts): string {
+  const before = job?.spec.groups.find((group) => group.name === name);
+  if (job === undefined || before === undefined) return 'the group is new';
+  if (replaced > 0) return `its template changes: ${templatePaths(job.spec, spec, name).join(', ')}`;
+  const after = spec.groups.find((group) => group.name === name);
+  if (after !== undefined && after.count !== before.count)
+    return `its count changes from ${before.count} to ${after.count}`;
+  if (made + stopped > 0) return 'as many as are wanted are not there now';
+  return 'nothing that its tasks are made from changes';
+}
+
+const PATHS_NAMED_MAX = 5;
+
+/** What makes its tasks outdated, as fields of the group or of the job. */
+function templatePaths(before: JobSpec, after: JobSpec, name: string): string[] {
+  const groupOf = (spec: JobSpec) => spec.groups.find((group) => group.name === name);
+  const { groups: _before, ...jobBefore } = before;
+  const { groups: _after, ...jobAfter } = after;
+  const changes = [...specChanges(jobBefore, jobAfter), ...specChanges(groupOf(before), groupOf(after))];
+  const paths = changes.map(({ path }) => path.slice(1)).filter((path) => !NO_TEMPLATE.test(path));
+  if (paths.length === 0) return ['tasks of an earlier version are there'];
+  const more = paths.length - PATHS_NAMED_MAX;
+  return more > 0 ? [...paths.slice(0, PATHS_NAMED_MAX), `and ${more} more`] : paths;
+}
+
+/** Fields whose change starts nothing anew: see `shared/domain/job-template.ts`. */
+const NO_TEMPLATE = /^(?:count|backoff|priority|labels|replaceAfterSeconds|update|dependsOn|killSelection)(?:\/|$)/;
+
+/** How it gets there, in sentences with the numbers of this very job. */
+function stepsOf(spec: JobSpec, groups: readonly GroupPlan[], job: Job | undefined): string[] {
+  const update = spec.update ?? DEFAULT_UPDATE;
+  const { strategy, autoPromote } = update;
+  const begun = spec.dependsOn?.length ? [`It begins when these are up: ${spec.dependsOn.join(', ')}.`] : [];
+  const exchanged = groups.filter(({ replaced }) => replaced > 0);
+  const tried =
+    job === undefined || exchanged.length === 0 || strategy === 'rolling' ? [] : [trialSentence(update, exchanged)];
+  const promotion = autoPromote ? 'as soon as all of them are healthy' : 'by `berth deployment promote`';
+  const promoted = tried.length === 0 ? [] : [`They are promoted ${promotion}.`];
+  const paced = exchanged.flatMap(({ group }) => paceSentence(spec, update, group));
+  return [...begun, ...tried, ...promoted, ...paced, endSentence(update)];
+}
+
+function trialSentence({ strategy, canaries }: UpdatePolicy, exchanged: readonly GroupPlan[]): string {
+  const parts = exchanged.map(
+    ({ group, made }) => `${strategy === 'canary' ? Math.min(canaries, made) : made} of ${group}`,
+  );
+  const aim =
+    strategy === 'canary'
+      ? 'are tried out beside the old ones'
+      : 'are made beside the old ones, and take over together';
+  return `New tasks ${aim}: ${parts.join(', ')}.`;
+}
+
+function paceSentence(spec: JobSpec, update: UpdatePolicy, name: string): string[] {
+  const group = spec.groups.find((each) => each.name === name);
+  if (group === undefined || update.strategy === 'blue-green') return [];
+  if (spec.kind === 'system') return [`Group ${name}: node by node, as fast as its share of healthy ones allows.`];
+  const { least, most } = boundsOf(update, group.count);
+  const parallel = update.maxParallel === undefined ? '' : `, at most ${update.maxParallel} not healthy yet at a time`;
+  return [`Group ${name}: at least ${least} of ${group.count} stay healthy, and at most ${most} are live${parallel}.`];
+}
+
+/** Of so many wanted tasks, how many are to be healthy at the least, and how many live at the most. */
+function boundsOf({ minHealthy, maxOver }: UpdatePolicy, count: number): { least: number; most: number } {
+  const least = Math.ceil(count * minHealthy);
+  const most = Math.floor(count * (1 + maxOver));
+  // Otherwise none could be exchanged: one goes above.
+  return { least, most: least === most ? most + 1 : most };
+}
+
+function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy): string {
+  const after = autoRevert ? ', and is taken back to the last good version' : ', and stays as it is then';
+  return `It fails when no further task comes to be healthy for ${progressDeadlineSeconds} s${after}.`;
+}
+
+function dependencyWarnings(cluster: ClusterView, spec: JobSpec): string[] {
+  return dependenciesOf(spec).flatMap((key) => {
+    const job = cluster.jobByKey(key);
+    if (job !== undefined && !job.deleted) return [];
+    return [`There is no job "${key.name}" in role "${key.role}", which it depends on: it would wait for that.`];
+  });
+}
+
+function jobWarnings(cluster: ClusterView, job: Job): string[] {
+  const running = runningOf(cluster.deploymentsOfJob(job.uid));
+  const busy =
+    running === null
+      ? []
+      : [
+          `Deployment ${running.id} to version ${running.toVersion} is under way: this change would be refused without force, which cancels that.`,
+        ];
+  return job.suspended === null
+    ? busy
+    : [...busy, 'The job is suspended: this would be rolled out when it is resumed.'];
+}

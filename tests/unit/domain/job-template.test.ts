@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest';
+import type { JobSpec } from '../../../shared/domain/job.ts';
+import { changedTemplates, nextTemplates } from '../../../shared/domain/job-template.ts';
+import { DEFAULT_BACKOFF, DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
+import { aGroup, aSpec } from '../../support/builders.ts';
+
+const WEB = aGroup({ name: 'web', count: 3, env: { A: '1', B: '2' } });
+const DB = aGroup({ name: 'db' });
+const SPEC = aSpec({ kind: 'service', groups: [WEB, DB] });
+
+describe('which groups are made otherwise', () => {
+  test.each<[string, JobSpec, string[]]>([
+    ['nothing has changed', { ...SPEC }, []],
+    ['members stand in another order', { ...SPEC, groups: [{ ...WEB, env: { B: '2', A: '1' } }, DB] }, []],
+    ['an absent member is spelled out', { ...SPEC, groups: [{ ...WEB, command: undefined }, DB] }, []],
+    ['groups stand in another order', { ...SPEC, groups: [DB, WEB] }, []],
+    ['a count', { ...SPEC, groups: [{ ...WEB, count: 30 }, DB] }, []],
+    ['a backoff', { ...SPEC, groups: [{ ...WEB, backoff: DEFAULT_BACKOFF }, DB] }, []],
+    ['how it is rolled out', { ...SPEC, update: { ...DEFAULT_UPDATE, minHealthy: 0.5 } }, []],
+    ['which go first', { ...SPEC, killSelection: 'oldest-first' }, []],
+    ['what it depends on', { ...SPEC, dependsOn: ['other'] }, []],
+    ['labels', { ...SPEC, labels: { team: 'a' } }, []],
+    ['its priority', { ...SPEC, priority: 51 }, []],
+    ['how long it waits for a lost node', { ...SPEC, replaceAfterSeconds: 'never' }, []],
+    ['another group is gone', { ...SPEC, groups: [WEB] }, []],
+    ['an image', { ...SPEC, groups: [{ ...WEB, image: 'busybox:2' }, DB] }, ['web']],
+    ['a member of the environment', { ...SPEC, groups: [WEB, { ...DB, env: { A: '1' } }] }, ['db']],
+    ['what it may use', { ...SPEC, groups: [WEB, aGroup({ name: 'db', resources: { cpus: 2 } })] }, ['db']],
+    ['a further group', { ...SPEC, groups: [WEB, DB, aGroup({ name: 'more' })] }, ['more']],
+    ['where all may be', { ...SPEC, constraints: [{ attribute: 'arch', operator: '=', value: 'x64' }] }, ['web', 'db']],
+    ['that two must never run', { ...SPEC, stopAfterDisconnectSeconds: 30 }, ['web', 'db']],
+    ['the kind', { ...SPEC, kind: 'system' }, ['web', 'db']],
+  ])('%s', (_what, after, changed) => {
+    expect(changedTemplates(SPEC, after)).toEqual(changed);
+  });
+});
+
+describe('the versions that tasks carry next', () => {
+  const previous = { spec: SPEC, templates: { web: 2, db: 4 } };
+
+  test('all those of the first version carry it', () => {
+    expect(nextTemplates(null, SPEC, 1)).toEqual({ web: 1, db: 1 });
+  });
+
+  test('only those that are made otherwise carry the new one', () => {
+    const spec = {
+      ...SPEC,
+      groups: [
+        { ...WEB, count: 9 },
+        { ...DB, image: 'busybox:2' },
+      ],
+    };
+    expect(nextTemplates(previous, spec, 5)).toEqual({ web: 2, db: 5 });
+  });
+
+  test('a group that is gone has none', () => {
+    expect(nextTemplates(previous, { ...SPEC, groups: [DB] }, 5)).toEqual({ db: 4 });
+  });
+
+  test('with a restart all of them carry the new one', () => {
+    expect(nextTemplates(previous, SPEC, 5, { restart: true })).toEqual({ web: 5, db: 5 });
+  });
+
+  test('a group of which no number is known carries the new one, whatever its name', () => {
+    const spec = aSpec({ kind: 'service', groups: [aGroup({ name: 'constructor' })] });
+    expect(nextTemplates({ spec, templates: {} }, spec, 5)).toEqual({ constructor: 5 });
+  });
+});
