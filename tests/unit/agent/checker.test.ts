@@ -160,6 +160,29 @@ describe('a task that does not work', () => {
     expect(world.controlPlane.stateOf('comes-round')).toBe('running');
   });
 
+  it('runs again where it is, whoever is away, with its whole grace, and with nothing held against the new run', async () => {
+    const world = new World();
+    const inPlace = { max: 2, withinSeconds: 600, delaySeconds: 1, factor: 1, maxDelaySeconds: 1 };
+    const task = aChecked('t', 1, aCheck({ onFailure: 'restart', graceSeconds: 5 }));
+    await running(world, { ...task, group: { ...task.group, restart: { afterReboot: false, inPlace } } });
+    await world.clock.advance(5000);
+    world.controlPlane.fault = 'away';
+    world.probes.answer = () => FAILS;
+    await world.clock.advance(8000);
+    expect(world.runtime.startedRuns).toEqual(['t run 0', 't run 1']);
+    world.probes.answer = () => PASSES;
+    world.controlPlane.fault = null;
+    await world.clock.advance(60_000);
+    expect(world.controlPlane.stateOf('t')).toBe('running');
+    expect(told(world, 't').at(-1)).toMatchObject({ run: 1, healthy: true });
+    world.probes.answer = () => FAILS;
+    await world.clock.advance(60_000);
+    expect(world.runtime.startedRuns).toEqual(['t run 0', 't run 1', 't run 2']);
+    const end = world.controlPlane.historyOf('t').at(-1);
+    expect(end).toMatchObject({ state: 'failed', reason: 'unhealthy', run: 2 });
+    expect(end?.message).toContain('its check "web" failed 3 times in a row: status 503; it had been started again');
+  });
+
   it('is ended also by the next agent, where this one dies in between', async () => {
     const world = new World({ engine: { behaviour: () => ({ ...LONG_RUNNING, stopMs: null }) } });
     world.probes.answer = () => FAILS;
