@@ -47,8 +47,6 @@ export interface LocalStop {
   readonly graceMs: number;
   readonly cause: StopCause;
   readonly message: string;
-  /** The name of the check that it has failed, where that is the cause. */
-  readonly check?: string | undefined;
 }
 
 /** A task that the journal knows. A task the journal doesn't know has never been touched by this agent. */

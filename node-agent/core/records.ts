@@ -70,7 +70,6 @@ export type JournalRecord =
       readonly graceMs: number;
       readonly cause: StopCause;
       readonly message: string;
-      readonly check?: string | undefined;
     }
   | { readonly kind: 'release'; readonly task: TaskId; readonly answered: boolean }
   | { readonly kind: 'forgotten'; readonly task: TaskId }

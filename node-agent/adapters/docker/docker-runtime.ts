@@ -173,7 +173,8 @@ export class DockerRuntime implements Runtime {
   }
 
   exec(id: string, command: readonly string[], signal: AbortSignal): Promise<ExecResult> {
-    return execIn({ docker: this.#docker, streaming: this.#streaming }, { container: id, command, signal });
+    const engine = { docker: this.#docker, streaming: this.#streaming, clock: this.#options.clock };
+    return execIn(engine, { container: id, command, signal });
   }
 
   async resolvePath(path: string): Promise<string | null> {
