@@ -211,6 +211,7 @@ export class Conductor {
         if (this.#startsUnderWay() < STARTS_UNDER_WAY_MAX) this.#begin(step);
         return false;
       case 'stop':
+      case 'signal':
       case 'kill':
       case 'remove':
         this.#begin(step);
@@ -247,6 +248,8 @@ export class Conductor {
         return this.#start(step.assigned, signal);
       case 'stop':
         return this.#ends.stop(step);
+      case 'signal':
+        return this.#ends.signal(step);
       case 'kill':
         return this.#kill(step);
       case 'remove':

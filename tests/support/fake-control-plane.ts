@@ -86,8 +86,8 @@ export class FakeControlPlane implements ControlPlane {
     this.assign({ ...task, ...change });
   }
 
-  stop(id: string, graceMs: number): void {
-    this.change(id, { stop: { atMs: this.#clock.now(), graceMs, reason: 'stopped by a test' } });
+  stop(id: string, graceMs: number, delayMs?: number): void {
+    this.change(id, { stop: { atMs: this.#clock.now(), graceMs, delayMs, reason: 'stopped by a test' } });
   }
 
   /** Takes entries out of the ledger. */
