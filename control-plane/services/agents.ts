@@ -18,7 +18,13 @@ import {
   standingOf,
   type Task,
 } from '../../shared/domain/task.ts';
-import type { RegisterRequest, StatusesRequest, StatusesResponse, TaskStatus } from '../../shared/protocol/agent.ts';
+import type {
+  ImageReport,
+  RegisterRequest,
+  StatusesRequest,
+  StatusesResponse,
+  TaskStatus,
+} from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -29,6 +35,7 @@ import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit, putTask } from '../store/units.ts';
 import type { ServiceContext } from './context.ts';
 import { admit, answerCall } from './holders.ts';
+import { imagesDraft } from './image-reports.ts';
 import { nextEpoch } from './node-session.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
 
@@ -160,14 +167,19 @@ export async function heartbeat(ctx: ServiceContext, session: NodeSession): Prom
 export async function commitStatuses(
   ctx: ServiceContext,
   session: NodeSession,
-  { statuses, released, removedVolumes = [] }: StatusesRequest,
+  { statuses, released, removedVolumes = [], images = [] }: StatusesRequest,
 ): Promise<StatusesResponse> {
   await currentSession(ctx, session);
   if (!knowsAll(ctx, session.node, { statuses, released, removedVolumes })) await catchUp(ctx, session.node);
   const results = await untilCommitted(ctx, session, () => statusDraft(ctx, session, statuses));
   if (released.length > 0) await untilCommitted(ctx, session, () => releaseDraft(ctx, session, released));
   if (removedVolumes.length > 0) await untilCommitted(ctx, session, () => volumesDraft(ctx, session, removedVolumes));
+  if (images.length > 0) await untilCommitted(ctx, session, () => reportedImages(ctx, session, images));
   return { results };
+}
+
+function reportedImages(ctx: ServiceContext, { node }: NodeSession, reports: readonly ImageReport[]) {
+  return imagesDraft(ctx.mirror.snapshot, { node, reports, nowMs: ctx.clock.now() });
 }
 
 /**

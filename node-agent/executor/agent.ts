@@ -25,7 +25,9 @@ import type {
 } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { GpuWatch } from './gpu-watch.ts';
+import { ImageFetches } from './image-fetches.ts';
 import { Messenger } from './messenger.ts';
+import { ImagePulls } from './pulls.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
 import { Stamps } from './stamps.ts';
@@ -80,6 +82,7 @@ class AssembledAgent implements Agent {
   readonly #session: Session;
   readonly #streams: Streams;
   readonly #volumes: VolumeKeeper;
+  readonly #images: ImageFetches;
   readonly #stamps: Stamps;
   readonly #messenger: Messenger | null;
   readonly #gpus: GpuWatch;
@@ -103,8 +106,10 @@ class AssembledAgent implements Agent {
       isBusy: (task) => this.#conductor.isBusy(task),
       onChange: () => this.#conductor.look(),
     });
+    const pulls = new ImagePulls(parts.runtime);
     this.#conductor = new Conductor({
       ...parts,
+      pulls,
       ...report,
       ...config,
       consent: config.node.consent,
@@ -135,6 +140,7 @@ class AssembledAgent implements Agent {
       use: () => this.#volumeUse(),
       onRemoved: (volume) => this.#reporter.addRemovedVolume(volume),
     });
+    this.#images = new ImageFetches({ ...parts, pulls, onFetched: (report) => this.#reporter.addImage(report) });
     this.#streams = new Streams({
       ...parts,
       epoch: () => this.#session.epoch,
@@ -159,6 +165,7 @@ class AssembledAgent implements Agent {
     this.#streams.close();
     this.#messenger?.close();
     this.#volumes.close();
+    this.#images.close();
     this.#conductor.halt();
     this.#engine.close();
   }
@@ -248,6 +255,7 @@ class AssembledAgent implements Agent {
     this.#streams.want(response.streams);
     this.#messenger?.want(response.messages ?? []);
     this.#volumes.want(response.removingVolumes ?? [], this.#session.epoch);
+    this.#images.want(response.images ?? [], this.#session.epoch);
     return true;
   }
 

@@ -3,7 +3,13 @@
  * waits is on record in the journal, so that neither a crash nor a lost uplink loses any of it. A batch that can never be taken is
  * sent again in halves until the one that spoils it is found; that one is dropped, and the others get through.
  */
-import { STATUSES_MAX, type StatusesRequest, type TaskStatus } from '../../shared/protocol/agent.ts';
+import {
+  IMAGE_REPORTS_MAX,
+  type ImageReport,
+  STATUSES_MAX,
+  type StatusesRequest,
+  type TaskStatus,
+} from '../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import { UNANSWERED_MAX } from '../core/records.ts';
 import type { Book } from './book.ts';
@@ -26,6 +32,7 @@ export class Reporter {
   #statuses: readonly TaskStatus[] = [];
   readonly #released: string[] = [];
   readonly #removedVolumes: string[] = [];
+  readonly #images: ImageReport[] = [];
   /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
   #answered: Set<string> | null = null;
   #wake: (() => void) | null = null;
@@ -66,6 +73,12 @@ export class Reporter {
     this.#wake?.();
   }
 
+  /** On no record either: what is still wanted in the next session is told anew. */
+  addImage(report: ImageReport): void {
+    this.#images.push(report);
+    this.#wake?.();
+  }
+
   /**
    * The tasks that the control plane has been told of since the session began: an assignment that was on its way meanwhile
    * may not show it. To be asked once in a session.
@@ -80,7 +93,7 @@ export class Reporter {
   async run(calls: SessionCalls): Promise<void> {
     this.#answered = new Set();
     while (!calls.signal.aborted) {
-      if (this.#statuses.length + this.#released.length + this.#removedVolumes.length === 0) {
+      if (this.#waiting() === 0) {
         await this.#something(calls.signal);
         await sleep(this.#parts.clock, COALESCE_MS, calls.signal);
         continue;
@@ -89,20 +102,27 @@ export class Reporter {
     }
   }
 
+  #waiting(): number {
+    return this.#statuses.length + this.#released.length + this.#removedVolumes.length + this.#images.length;
+  }
+
   async #sendOnce(calls: SessionCalls): Promise<void> {
     const statuses = this.#statuses.slice(0, Math.min(STATUSES_MAX, this.#batchMax));
     const released = this.#released.slice(0, Math.min(STATUSES_MAX, this.#batchMax - statuses.length));
     const volumes = this.#removedVolumes.slice(0, this.#batchMax - statuses.length - released.length);
+    const others = statuses.length + released.length + volumes.length;
+    const images = this.#images.slice(0, Math.min(IMAGE_REPORTS_MAX, this.#batchMax - others));
     const request: StatusesRequest = {
       statuses,
       released,
       ...(volumes.length > 0 && { removedVolumes: volumes }),
+      ...(images.length > 0 && { images }),
     };
     const answer = await calls.untilAnswered((controlPlane, epoch, signal) =>
       controlPlane.statuses(epoch, request, signal).catch(orInvalid),
     );
     if (answer === null) return;
-    const size = statuses.length + released.length + volumes.length;
+    const size = others + images.length;
     if (answer instanceof ControlPlaneFault && size > 1) {
       this.#batchMax = Math.ceil(size / 2);
       return;
@@ -113,7 +133,7 @@ export class Reporter {
     calls.onAnswered();
   }
 
-  #settle({ statuses, released, removedVolumes = [] }: StatusesRequest): void {
+  #settle({ statuses, released, removedVolumes = [], images = [] }: StatusesRequest): void {
     const { book } = this.#parts;
     for (const { task, state, run } of statuses) book.write({ kind: 'answered', task, state, run });
     for (const task of released) book.write({ kind: 'release', task, answered: true });
@@ -123,6 +143,7 @@ export class Reporter {
     this.#statuses = this.#statuses.filter((status) => !settled.has(status));
     this.#released.splice(0, released.length);
     this.#removedVolumes.splice(0, removedVolumes.length);
+    this.#images.splice(0, images.length);
   }
 
   #tellDropped({ statuses, released }: StatusesRequest, { message }: ControlPlaneFault): void {

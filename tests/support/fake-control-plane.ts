@@ -13,6 +13,7 @@ import type {
   AssignedTask,
   AssignmentResponse,
   HeartbeatResponse,
+  ImageReport,
   KeptAsideStop,
   LogLine,
   MessageForTask,
@@ -45,6 +46,7 @@ export class FakeControlPlane implements ControlPlane {
   incarnation = 1;
   keptAsideStops: readonly KeptAsideStop[] = [];
   #removingVolumes: readonly string[] = [];
+  #images: readonly string[] = [];
   generation = 1;
   /** Every call fails in this way until it is null again. */
   fault: ControlPlaneFaultKind | null = null;
@@ -62,6 +64,7 @@ export class FakeControlPlane implements ControlPlane {
     saidAtOnce: [] as number[],
     released: [] as string[],
     removedVolumes: [] as string[],
+    images: [] as ImageReport[],
     lines: new Map<string, LogLine[]>(),
     endedStreams: [] as string[],
     /** The agent broke them off. */
@@ -106,6 +109,13 @@ export class FakeControlPlane implements ControlPlane {
   removeVolumes(...ids: readonly string[]): void {
     this.#removingVolumes = ids;
     this.#changed();
+  }
+
+  /** Asks for images to be had; each is asked for until it has been told of. */
+  wantImages(...images: readonly string[]): void {
+    this.#images = images;
+    this.#streamsChanges += 1;
+    this.#wake();
   }
 
   /** What readers want now, in place of what they wanted before. */
@@ -167,6 +177,7 @@ export class FakeControlPlane implements ControlPlane {
       messages: this.#messages,
       keptAsideStops: this.keptAsideStops,
       ...(this.#removingVolumes.length > 0 && { removingVolumes: this.#removingVolumes }),
+      ...(this.#images.length > 0 && { images: this.#images }),
     };
   }
 
@@ -189,6 +200,11 @@ export class FakeControlPlane implements ControlPlane {
     this.received.removedVolumes.push(...removedVolumes);
     if (removedVolumes.length > 0)
       this.removeVolumes(...this.#removingVolumes.filter((id) => !removedVolumes.includes(id)));
+    const { images = [] } = request;
+    this.received.images.push(...images);
+    const told = new Set(images.map(({ image }) => image));
+    const left = this.#images.filter((image) => !told.has(image));
+    if (left.length < this.#images.length) this.wantImages(...left);
     if (this.losesAnswers) throw new ControlPlaneFault('away', 'the answer was lost');
     return { results };
   }
