@@ -18,6 +18,7 @@ import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
 import { eventEndpoints } from './routes/events.ts';
+import { explanationEndpoints } from './routes/explanation.ts';
 import { frameworkEndpoints } from './routes/frameworks.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { maintenanceEndpoints } from './routes/maintenance.ts';
@@ -65,6 +66,7 @@ function partsOf(options: ApiOptions): ApiParts {
 function endpointsOf(parts: ApiParts): readonly Endpoint[] {
   return [
     ...jobEndpoints(parts),
+    ...explanationEndpoints(parts),
     ...taskEndpoints(parts),
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),

@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod';
 import type { JobKey } from '../domain/ids.ts';
+import { type JobExplanationView, jobExplanationSchema } from '../protocol/explanation.ts';
 import type { JobSpecInput } from '../protocol/job.ts';
 import type { StatePosition } from '../protocol/position.ts';
 import {
@@ -84,6 +85,8 @@ export interface BerthClient {
     versions(key: JobKey, query?: PageQuery): Promise<Page<JobVersionView>>;
     version(key: JobKey, version: number): Promise<JobVersionView>;
     plan(spec: JobSpecInput): Promise<PlanView>;
+    /** Why it isn't as it is wanted. */
+    explain(key: JobKey, query?: { task?: string | undefined }): Promise<JobExplanationView>;
   };
   readonly tasks: {
     list(query?: TaskQuery): Promise<Page<TaskView>>;
@@ -194,6 +197,10 @@ function jobCalls(transport: Transport): BerthClient['jobs'] {
           jobVersionViewSchema,
         )
       ).body,
+    explain: async (key, { task } = {}) => {
+      const { path, query } = jobAt(key, '/explain');
+      return (await transport.call({ ...get(path), query: { ...query, task } }, jobExplanationSchema)).body;
+    },
     plan: async (spec) => (await transport.call(post(transport, '/v1/plan', spec), planViewSchema)).body,
   };
 }

@@ -16,6 +16,7 @@ import { explanationLines, jobShape, renderJob, versionShape } from '../output/s
 import { counted, printable } from '../output/text.ts';
 import { collect, openSession, type Session, showList } from '../session.ts';
 import { changesBetween, describeChange } from '../spec-diff.ts';
+import { addWhy } from './why.ts';
 
 const APPLY_EXAMPLES = `
 Examples:
@@ -34,6 +35,7 @@ export function addJobCommands(program: Command, io: Io, finish: (exitCode: numb
   addApply(job, io, finish);
   addPlan(job, io, finish);
   addReading(job, io);
+  addWhy(job, io);
   addEnding(job, io, finish);
 }
 
