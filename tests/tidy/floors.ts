@@ -45,8 +45,9 @@ const floors: readonly Floor[] = [
   {
     name: 'control-plane main',
     holds: /^control-plane\/main-[a-z-]+\.ts$/,
-    mayImport: [...app, 'control-plane/app.ts', 'control-plane/adapters'],
+    mayImport: [...app, 'control-plane/app.ts', 'control-plane/adapters', 'control-plane/dns'],
   },
+  folder('control-plane/dns', shared),
   folder('control-plane/cli', shared),
   {
     name: 'node-agent main',
@@ -64,6 +65,7 @@ const floors: readonly Floor[] = [
       'control-plane/app.ts',
       'control-plane/adapters',
       'control-plane/cli',
+      'control-plane/dns',
       'node-agent',
       'node-agent/adapters',
     ],
@@ -77,6 +79,7 @@ const floors: readonly Floor[] = [
       'control-plane/app.ts',
       'control-plane/adapters',
       'control-plane/cli',
+      'control-plane/dns',
       'node-agent',
       'node-agent/adapters',
       'infra',
