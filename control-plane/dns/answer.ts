@@ -24,7 +24,7 @@ export type ResourceRecord = { readonly name: string } & (
   | { readonly type: 'SOA' }
 );
 
-export type Rcode = 'NOERROR' | 'FORMERR' | 'NXDOMAIN' | 'NOTIMP' | 'REFUSED';
+export type Rcode = 'NOERROR' | 'FORMERR' | 'SERVFAIL' | 'NXDOMAIN' | 'NOTIMP' | 'REFUSED';
 
 export interface DnsAnswer {
   readonly rcode: Rcode;
@@ -52,6 +52,8 @@ export interface Known {
 export function answerTo({ name, type }: Question, { book, zone, chance }: Known): DnsAnswer {
   const labels = labelsWithin(name, zone.domain);
   if (labels === null || TRANSFERS.has(type)) return NO_ANSWER;
+  // Nothing is known yet: that there is no such name isn't known either.
+  if (book.revision === 0 && labels.length > 0) return { ...NO_ANSWER, rcode: 'SERVFAIL' };
   const meaning = meaningOf(labels, book);
   const found = labels.length === 0 ? ofApex(name, zone) : recordsOf(meaning, { name, zone, chance });
   const answers = found.filter((record) => record.type === type || type === 'ANY' || record.type === 'CNAME');

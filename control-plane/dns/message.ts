@@ -18,8 +18,17 @@ const DATAGRAM_BYTES = 512;
 const DATAGRAM_BYTES_MAX = 1232;
 const MESSAGE_BYTES_MAX = 65_535;
 const HEADER_BYTES = 12;
+/** The shortest record there is; so many more than fit aren't even tried. */
+const RECORD_BYTES_MIN = 16;
 
-const RCODES: Readonly<Record<Rcode, number>> = { NOERROR: 0, FORMERR: 1, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 };
+const RCODES: Readonly<Record<Rcode, number>> = {
+  NOERROR: 0,
+  FORMERR: 1,
+  SERVFAIL: 2,
+  NXDOMAIN: 3,
+  NOTIMP: 4,
+  REFUSED: 5,
+};
 /** Of an extension that this server doesn't know, in two parts. */
 const BAD_VERSION = { extendedRcode: 1, rcode: 0 };
 
@@ -33,19 +42,34 @@ export function respond(bytes: Uint8Array, known: Known, transport: 'udp' | 'tcp
   if (opcodeOf(buffer) !== 0) return bareReply(buffer, 'NOTIMP');
   const [question, ...more] = asked.questions ?? [];
   if (question === undefined || more.length > 0) return bareReply(buffer, 'FORMERR');
-  // What is of no class that has addresses can't be repeated as it was asked.
-  if (question.class !== 'IN' && question.class !== 'ANY') return bareReply(buffer, 'REFUSED');
+  // Neither can be one of ours, nor be repeated as it was asked.
+  const isOfOtherClass = question.class !== 'IN' && question.class !== 'ANY';
+  if (isOfOtherClass || !isPlainName(buffer)) return bareReply(buffer, 'REFUSED');
   const opt = asked.additionals?.find((one) => one.type === 'OPT');
   const isOfKnownVersion = opt === undefined || opt.ednsVersion === 0;
   const answer = isOfKnownVersion ? answerTo(question, known) : NO_ANSWER;
   const frame = { id: asked.id, questions: [question], wantsRecursion: asked.flag_rd, opt, isOfKnownVersion };
-  try {
-    return fitted(answer, { frame, known, sizeMax: sizeMaxOf(opt, transport) });
-  } catch {
-    // A question that can be read and not be written again, such as one with a name of odd bytes.
-    return bareReply(buffer, 'FORMERR');
-  }
+  return fitted(answer, { frame, known, sizeMax: sizeMaxOf(opt, transport) });
 }
+
+/**
+ * Whether the name that is asked for is letters as one can type them. Others can be read as text and not be written again: what isn't UTF-8
+ * becomes something longer, and a dot within a label two labels.
+ */
+function isPlainName(buffer: Buffer): boolean {
+  for (let at = HEADER_BYTES; at < buffer.length; ) {
+    const length = buffer[at] ?? 0;
+    if (length === 0) return true;
+    if (length > LABEL_BYTES_MAX) return false;
+    const label = buffer.subarray(at + 1, at + 1 + length);
+    if (label.some((byte) => byte <= SPACE || byte >= DELETE || byte === DOT)) return false;
+    at += 1 + length;
+  }
+  return false;
+}
+
+const LABEL_BYTES_MAX = 63;
+const [SPACE, DOT, DELETE] = [0x20, 0x2e, 0x7f];
 
 interface Frame {
   readonly id: number | undefined;
@@ -65,11 +89,15 @@ function fitted(
   answer: DnsAnswer,
   { frame, known, sizeMax }: { frame: Frame; known: Known; sizeMax: number },
 ): Uint8Array {
-  const whole = written(answer, frame, known);
-  if (whole.length <= sizeMax) return whole;
-  const plain = written({ ...answer, additionals: [] }, frame, known);
-  if (plain.length <= sizeMax) return plain;
-  for (let count = answer.answers.length >> 1; count > 0; count >>= 1) {
+  const all = answer.answers.length;
+  const countMax = Math.floor(sizeMax / RECORD_BYTES_MIN);
+  if (all <= countMax) {
+    const whole = written(answer, frame, known);
+    if (whole.length <= sizeMax) return whole;
+    const plain = written({ ...answer, additionals: [] }, frame, known);
+    if (plain.length <= sizeMax) return plain;
+  }
+  for (let count = all <= countMax ? all >> 1 : countMax; count > 0; count >>= 1) {
     const part = { ...answer, answers: answer.answers.slice(0, count), authorities: [], additionals: [] };
     const cut = written(part, frame, known, TRUNCATED_RESPONSE);
     if (cut.length <= sizeMax) return cut;

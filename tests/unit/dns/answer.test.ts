@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { answerTo, type ResourceRecord } from '../../../control-plane/dns/answer.ts';
+import { EndpointBook } from '../../../control-plane/dns/book.ts';
 import type { EndpointView } from '../../../shared/protocol/endpoints.ts';
 import { anEndpoint, bookOf, knownOf } from './known.ts';
 
@@ -106,6 +107,13 @@ describe('a name', () => {
       isAuthoritative: false,
       authorities: [],
     });
+  });
+
+  it('is not denied before anything is known', () => {
+    const known = { ...knownOf([]), book: new EndpointBook() };
+    expect(answerTo({ name: 'web.berth', type: 'A' }, known)).toMatchObject({ rcode: 'SERVFAIL', authorities: [] });
+    expect(answerTo({ name: 'berth', type: 'SOA' }, known).rcode).toBe('NOERROR');
+    expect(answerTo({ name: 'example.com', type: 'A' }, known).rcode).toBe('REFUSED');
   });
 
   it('of a port comes with the addresses of its hosts', () => {

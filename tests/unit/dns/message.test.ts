@@ -62,6 +62,7 @@ describe('a message', () => {
       }),
       'FORMERR',
     ],
+    ['a name of odd bytes', query('\u00e9'.repeat(31)), 'REFUSED'],
     ['no question', query('web.berth', { questions: [] }), 'FORMERR'],
     ['a name that goes on past the end', query('web.berth').subarray(0, 18), 'FORMERR'],
   ])('about %s gets an answer of its own', (_what, bytes, rcode) => {
@@ -130,6 +131,17 @@ describe('the length of an answer', () => {
     const { packet } = answer(query('web.berth', { additionals: [opt(1232, 1)] }));
     expect(packet.answers).toEqual([]);
     expect(packet.additionals).toMatchObject([{ type: 'OPT', extendedRcode: 1, ednsVersion: 0 }]);
+  });
+});
+
+describe('a label', () => {
+  it.each([
+    ['with a dot in it', 0x2e],
+    ['with a byte that is no letter', 0xff],
+  ])('%s is not taken for two, or for another one', (_what, byte) => {
+    const bytes = query('a-b.berth', { additionals: [opt(1232)] });
+    bytes[14] = byte;
+    expect(answer(bytes).packet).toMatchObject({ rcode: 'REFUSED', questions: [], answers: [] });
   });
 });
 
