@@ -4,6 +4,7 @@ import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDeploymentCommands } from './commands/deployment.ts';
 import { addDevCommand } from './commands/dev.ts';
+import { addDnsCommand } from './commands/dns.ts';
 import { addEndpointsCommand } from './commands/endpoints.ts';
 import { addFrameworkCommands } from './commands/framework.ts';
 import { addJobCommands } from './commands/job.ts';
@@ -76,6 +77,7 @@ export function createProgram(io: Io, version: string, finish: (exitCode: number
   addSettingsCommands(program, io);
   addDevCommand(program, io, finish);
   addProcessCommands(program);
+  addDnsCommand(program, io, finish);
   addCompletionCommand(program, io);
   return program;
 }
