@@ -33,6 +33,7 @@ const DEFAULT_HTTP: ListenAddress = { host: '', port: 80 };
 const DEFAULT_STATUS: ListenAddress = { host: '127.0.0.1', port: 7880 };
 /** A socket's path may have 108 bytes, with the socket's name. */
 const CONFIG_DIR_CHARS_MAX = 85;
+const CONFIG_DIR = /^[\w./+@-]+$/;
 const HELP = `
 Examples:
   berth balancer                                          virtual hosts on port 80, and the ports of services
@@ -144,6 +145,11 @@ function settingsOf({ env }: Io, flags: RunFlags): BalancerSettings {
   const folder = resolve(flags.configDir ?? join(stateFolder(env), 'berth', 'balancer'));
   if (folder.length > CONFIG_DIR_CHARS_MAX) {
     throw wrong(`--config-dir must have at most ${CONFIG_DIR_CHARS_MAX} characters, as sockets lie in it: ${folder}`);
+  }
+  if (!CONFIG_DIR.test(folder)) {
+    throw wrong(
+      `--config-dir may hold letters, digits and . _ - + @ only, as haproxy's lists are named by it: ${folder}`,
+    );
   }
   return {
     http,

@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointView } from '../../../shared/protocol/endpoints.ts';
 import { endpointOf } from '../../support/endpoints.ts';
 import { freePort } from '../../support/etcd.ts';
+import { startLostBalancer } from '../../support/lost-balancer.ts';
 import { type RunningBalancer, startRunningBalancer } from '../../support/running-balancer.ts';
 import { ask, startLoad, startWebTask, type WebTask } from '../../support/web-task.ts';
 
@@ -192,6 +193,14 @@ describe('TLS', () => {
   });
 });
 
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 describe('haproxy itself', () => {
   it('is started again when it dies, and told of', async () => {
     const running = await start();
@@ -216,6 +225,26 @@ describe('haproxy itself', () => {
     await running.until('the trouble to be told', () => running.balancer.status().tally.sourceTrouble !== null);
     expect((await ask(running.httpPort)).body).toBe('web');
     await running.until('the list to come again', () => running.balancer.status().tally.sourceTrouble === null);
+  });
+
+  it('that a killed balancer has left behind is taken over, without a failed request', async () => {
+    const own = await mkdtemp(join(tmpdir(), 'berth-left-'));
+    const web = await task('web');
+    const httpPort = await freePort();
+    const lost = await startLostBalancer(own, { httpPort, taskPort: web.port });
+    const before = lost.haproxyPid;
+    expect((await ask(httpPort)).body).toBe('web');
+    const load = startLoad(httpPort);
+    const running = await start({ folder: own, http: { host: '127.0.0.1', port: httpPort } });
+    // It serves before it knows any endpoints, as the control plane may be away.
+    await running.until('another haproxy', () => running.balancer.status().serving);
+    await running.until('the one before to be gone', () => !isAlive(before));
+    await running.serve([endpoint(web)]);
+    const done = load.done();
+    await running.until('some more requests', () => load.done() > done + 100);
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    await rm(own, { recursive: true, force: true });
   });
 
   it('is no use where the port of virtual hosts is taken', async () => {

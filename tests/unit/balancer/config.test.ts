@@ -111,11 +111,12 @@ describe('the structure', () => {
     const before = planOf({ endpoints: [endpointOf({ task: 'a' })] });
     const other = planOf({ endpoints: [endpointOf({ task: 'b', port: 4000, state: 'draining' })], before });
     const more = planOf({ endpoints: [endpointOf({ task: 'a' }), endpointOf({ job: 'next', task: 'c' })], before });
-    const structure = (plan: typeof before) => structureOf(plan, SETTINGS, null);
+    const structure = (plan: typeof before) => structureOf(plan, null);
     expect(structure(other)).toBe(structure(before));
     expect(configurationOf(other, SETTINGS, null).id).not.toBe(configurationOf(before, SETTINGS, null).id);
     // It asks for the same host, so that it gets nothing; under another one it has a backend.
     expect(structure(more)).toBe(structure(before));
+    expect(structureOf(before, { paths: [], stamp: 'x' })).not.toBe(structure(before));
     const host = endpointOf({ job: 'next', task: 'c', publish: { mode: 'http', hosts: ['next.example'] } });
     expect(structure(planOf({ endpoints: [endpointOf({ task: 'a' }), host], before }))).not.toBe(structure(before));
   });
