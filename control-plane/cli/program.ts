@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
+import { addDeploymentCommands } from './commands/deployment.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addEndpointsCommand } from './commands/endpoints.ts';
 import { addFrameworkCommands } from './commands/framework.ts';
@@ -63,6 +64,7 @@ export function createProgram(io: Io, version: string, finish: (exitCode: number
   addGlobalFlags(program);
   addRunCommand(program, io, finish);
   addJobCommands(program, io, finish);
+  addDeploymentCommands(program, io, finish);
   addTaskCommands(program, io);
   addEndpointsCommand(program, io);
   addNodeCommands(program, io, finish);

@@ -5,20 +5,13 @@
 import { type Fault, Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey } from '../../shared/domain/ids.ts';
 import type { Job, JobSpec } from '../../shared/domain/job.ts';
+import { dependencyKey } from '../reconcile/service/dependencies.ts';
 
 /** Jobs that one job may depend on, over however many others. One transaction compares them all. */
 export const DEPENDENCIES_MAX = 100;
 
-/** The job that one of `dependsOn` means: of the same role, unless it says which. */
-export function dependencyKey(reference: string, { role }: Pick<JobKey, 'role'>): JobKey {
-  const colon = reference.indexOf(':');
-  return colon === -1
-    ? { role, name: reference }
-    : { role: reference.slice(0, colon), name: reference.slice(colon + 1) };
-}
-
-export function dependenciesOf(spec: Pick<JobSpec, 'role' | 'dependsOn'>): JobKey[] {
-  return (spec.dependsOn ?? []).map((reference) => dependencyKey(reference, spec));
+export function dependenciesOf(spec: JobSpec): JobKey[] {
+  return (spec.dependsOn ?? []).map((name) => dependencyKey({ spec }, name));
 }
 
 export interface DependencyFacts {

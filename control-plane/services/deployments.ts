@@ -9,6 +9,7 @@ import type { Page } from '../../shared/protocol/views.ts';
 import { present } from '../../shared/util/assert.ts';
 import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
+import { awaitsPromotion, isExchanged } from '../reconcile/service/job-facts.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { demandOf, demandToRun, mayRead } from './access.ts';
@@ -19,7 +20,7 @@ import { changeFacts, demandVersion, dependencyCompares, serviceDraft } from './
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
 import { changedService } from './service-changes.ts';
-import { deploymentNumber, deploymentState, deploymentView, needsPromotion, promotedGroups } from './service-views.ts';
+import { deploymentNumber, deploymentState, deploymentView } from './service-views.ts';
 
 export function getDeployment(ctx: ServiceContext, principal: Principal, id: DeploymentId): DeploymentView {
   return deploymentView(ctx.mirror.snapshot, allowedDeployment(ctx, principal, id, 'job:read'));
@@ -80,7 +81,7 @@ export function promoteDeployment(
   return mutate(ctx, call, () => {
     const { deployment, job } = underWay(ctx, call.principal, id);
     if (deployment.promotedAtMs !== null) return asItIs(ctx, deployment);
-    if (!needsPromotion(deployment, job)) {
+    if (!awaitsPromotion(job, deployment)) {
       throw new Refusal(
         'conflict',
         `deployment ${id} has nothing to promote: its strategy, or what it changes, needs none`,
@@ -95,10 +96,9 @@ export function promoteDeployment(
 
 function demandAllHealthy(ctx: ServiceContext, deployment: Deployment, job: Job): void {
   const { strategy, canaries } = job.spec.update ?? DEFAULT_UPDATE;
-  const changed = promotedGroups(deployment, job);
   const lacking = deploymentView(ctx.mirror.snapshot, deployment, job).groups.flatMap(({ group, wanted, healthy }) => {
     const needed = strategy === 'canary' ? Math.min(canaries, wanted) : wanted;
-    return changed.includes(group) && healthy < needed ? [`${healthy} of ${needed} in group ${group}`] : [];
+    return isExchanged(job, deployment, group) && healthy < needed ? [`${healthy} of ${needed} in group ${group}`] : [];
   });
   if (lacking.length === 0) return;
   throw new Refusal(

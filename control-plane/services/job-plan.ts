@@ -1,6 +1,6 @@
 /** What would come of a job if it were submitted now: what is placed where, and, of a service, what becomes of the tasks that run. Nothing is written. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
+import { type Job, type JobSpec, templateVersion, volumesOf } from '../../shared/domain/job.ts';
 import { nextTemplates } from '../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../../shared/domain/service.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
@@ -10,6 +10,7 @@ import type { PlanView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import { slotKey } from '../reconcile/batch-tasks.ts';
+import { boundsOf } from '../reconcile/service/upgrade.ts';
 import { planDryRun } from '../scheduler/explain.ts';
 import { demandToRun, mayRead } from './access.ts';
 import { demandContact } from './contact-limit.ts';
@@ -171,17 +172,13 @@ function paceSentence(spec: JobSpec, update: UpdatePolicy, name: string): string
   const group = spec.groups.find((each) => each.name === name);
   if (group === undefined || update.strategy === 'blue-green') return [];
   if (spec.kind === 'system') return [`Group ${name}: node by node, as fast as its share of healthy ones allows.`];
-  const { least, most } = boundsOf(update, group.count);
+  // Where two can't be in one place at a time, old ones go first, and none is live beyond the count.
+  const isStopFirst = spec.stopAfterDisconnectSeconds !== undefined || volumesOf(group).length > 0;
+  const { healthyMin, liveMax } = boundsOf(group.count, update, { isStopFirst });
   const parallel = update.maxParallel === undefined ? '' : `, at most ${update.maxParallel} not healthy yet at a time`;
-  return [`Group ${name}: at least ${least} of ${group.count} stay healthy, and at most ${most} are live${parallel}.`];
-}
-
-/** Of so many wanted tasks, how many are to be healthy at the least, and how many live at the most. */
-function boundsOf({ minHealthy, maxOver }: UpdatePolicy, count: number): { least: number; most: number } {
-  const least = Math.ceil(count * minHealthy);
-  const most = Math.floor(count * (1 + maxOver));
-  // Otherwise none could be exchanged: one goes above.
-  return { least, most: least === most ? most + 1 : most };
+  return [
+    `Group ${name}: at least ${healthyMin} of ${group.count} stay healthy, and at most ${liveMax} are live${parallel}.`,
+  ];
 }
 
 function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy): string {

@@ -1,12 +1,15 @@
 /** How services and system jobs, their health and their deployments look to those who ask. Pure. */
 import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
 import { type Deployment, isOver } from '../../shared/domain/deployment.ts';
-import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
+import type { NodeId } from '../../shared/domain/ids.ts';
+import { type GroupSpec, type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import { DEFAULT_UPDATE, isLasting } from '../../shared/domain/service.ts';
+import { isSuitable } from '../../shared/domain/suitable-node.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady } from '../../shared/domain/task-health.ts';
 import type { DeploymentView, GroupHealth, HealthCounts } from '../../shared/protocol/deployments.ts';
 import type { JobSummary, TaskCounts } from '../../shared/protocol/views.ts';
+import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 import { optionalTime, timeView } from './times.ts';
 
 /** Whether the task is made from something else than what its job wants now. */
@@ -24,7 +27,7 @@ export function groupsHealth(cluster: ClusterView, job: Job): GroupHealth[] {
     const tasks = byGroup.get(name) ?? [];
     return {
       name,
-      wanted: wantedOf(job, name, tasks),
+      wanted: wantedOf(cluster, job, name, tasks),
       live: tasks.length,
       healthy: tasks.filter((task) => works(cluster, task)).length,
       outdated: tasks.filter((task) => isOutdated(job, task)).length,
@@ -32,13 +35,24 @@ export function groupsHealth(cluster: ClusterView, job: Job): GroupHealth[] {
   });
 }
 
-/** Of a system job, each node that may have a task is given one, so the nodes that have one are counted. */
-function wantedOf({ spec, stop, suspended }: Job, name: string, live: readonly Task[]): number {
+function wantedOf(cluster: ClusterView, job: Job, name: string, live: readonly Task[]): number {
+  const { spec, stop, suspended } = job;
   const group = spec.groups.find((candidate) => candidate.name === name);
   if (group === undefined || stop !== null || suspended !== null) return 0;
-  if (spec.kind !== 'system') return group.count;
-  const staying = live.filter((task) => task.stop === null);
-  return new Set(staying.map(({ target, index }) => target?.node ?? index)).size;
+  return spec.kind === 'system' ? nodesWanted(cluster, spec, group, live).length : group.count;
+}
+
+/** Each node that may have a task of the group, or has one that may stay. One that nobody reaches is left alone. */
+function nodesWanted(cluster: ClusterView, spec: JobSpec, group: GroupSpec, live: readonly Task[]): NodeId[] {
+  const held = new Set(live.filter(({ stop }) => stop === null).map(({ node, target }) => node ?? target?.node));
+  const suitable = [...cluster.nodes.values()].filter((node) => isSuitable(node, spec, group));
+  return suitable.map(({ id }) => id).filter((id) => cluster.isAlive(id) && (held.has(id) || takesNew(cluster, id)));
+}
+
+function takesNew({ ledgers, maintenance }: ClusterView, id: NodeId): boolean {
+  const ledger = ledgers.get(id);
+  const isServiced = (maintenance.get(id)?.begunAtMs ?? null) !== null;
+  return ledger?.eligible === true && ledger.drain === null && !isServiced;
 }
 
 /** Whether it can be given something to do. What is to end counts no more, though it may still work. */
@@ -109,37 +123,17 @@ function deploymentSentences(job: Job, latest: Deployment | null): string[] {
   return latest.toVersion === job.version ? [`deployment ${latest.id} ${latest.state}: ${latest.message}`] : [];
 }
 
-/** Whether it has tasks that are to be promoted before the rest follows. */
-export function needsPromotion(deployment: Deployment, job: Pick<Job, 'spec' | 'templates'>): boolean {
-  const { strategy } = job.spec.update ?? DEFAULT_UPDATE;
-  if (strategy === 'rolling' || deployment.fromVersion === null) return false;
-  return promotedGroups(deployment, job).length > 0;
-}
-
-/** Names of the groups whose tasks are exchanged. */
-export function promotedGroups(
-  { fromTemplates }: Pick<Deployment, 'fromTemplates'>,
-  { spec, templates }: Pick<Job, 'spec' | 'templates'>,
-): string[] {
-  return spec.groups
-    .filter(({ name }) => Object.hasOwn(fromTemplates, name) && fromTemplates[name] !== templates[name])
-    .map(({ name }) => name);
-}
-
 /** What a deployment is to come to: of one that isn't the job's last, as far as it is on record. */
 function targetOf(cluster: ClusterView, { jobUid, toVersion }: Deployment, job: Job | undefined) {
   return job?.version === toVersion ? job : cluster.version(jobUid, toVersion);
 }
 
-export function deploymentState(
-  deployment: Deployment,
-  job: Pick<Job, 'spec' | 'templates'> | undefined,
-): DeploymentView['state'] {
+export function deploymentState(deployment: Deployment, job: Job | undefined): DeploymentView['state'] {
   if (isOver(deployment)) return deployment.state;
   if (deployment.paused !== null) return 'paused';
   if (deployment.startedAtMs === null) return 'waiting';
-  const waits = job !== undefined && deployment.promotedAtMs === null && needsPromotion(deployment, job);
-  return waits && job.spec.update?.autoPromote !== true ? 'awaiting-promotion' : 'running';
+  const waits = job !== undefined && awaitsPromotion(job, deployment) && job.spec.update?.autoPromote !== true;
+  return waits ? 'awaiting-promotion' : 'running';
 }
 
 export function deploymentMark(deployment: Deployment, job: Job): NonNullable<JobSummary['deployment']> {
@@ -154,7 +148,7 @@ export function deploymentView(
 ): DeploymentView {
   const { id, jobUid, jobName, role, cause, fromVersion, toVersion, message } = deployment;
   const target = targetOf(cluster, deployment, job);
-  const state = deploymentState(deployment, target);
+  const state = deploymentState(deployment, job);
   return {
     id,
     job: { uid: jobUid, name: jobName, role },

@@ -14,7 +14,7 @@ export const LONG = [
   'e2e/never-two',
   'e2e/restored-etcd',
   'e2e/power-cut',
-  'e2e/balancer',
+  'e2e/replica-front',
   'integration/agent/cut-off',
   'integration/agent/processes',
   'integration/agent/process',

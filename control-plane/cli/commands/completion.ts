@@ -30,11 +30,11 @@ export interface CompletionNode {
   readonly flags: readonly string[];
   /** Flags that take a value, with the values where they are known. */
   readonly values: Readonly<Record<string, readonly string[]>>;
-  /** What its arguments name, so that they can be asked for: `job`, `task`, `node`, `role` or `framework`; `file` for a path. */
+  /** What its arguments name, so that they can be asked for: `job`, `deployment`, `task`, `node`, `role` or `framework`; `file` for a path. */
   readonly argument: ArgumentKind | null;
 }
 
-const ARGUMENT_KINDS = ['job', 'task', 'node', 'role', 'framework', 'file'] as const;
+const ARGUMENT_KINDS = ['job', 'deployment', 'task', 'node', 'role', 'framework', 'file'] as const;
 type ArgumentKind = (typeof ARGUMENT_KINDS)[number];
 
 export function completionNodes(program: Command): CompletionNode[] {

@@ -3,19 +3,23 @@ import type { Command } from 'commander';
 import { allPages } from '../../../shared/client/client.ts';
 import { ApiError } from '../../../shared/client/errors.ts';
 import type { JobKey, TaskId } from '../../../shared/domain/ids.ts';
+import type { DeploymentView } from '../../../shared/protocol/deployments.ts';
 import type { JobVersionView, JobView, PlanView } from '../../../shared/protocol/views.ts';
 import { jobKey, jobName, wholeNumber } from '../arguments.ts';
 import { EXIT } from '../exit.ts';
+import { followDeployment } from '../follow/follow-deployment.ts';
 import { followJob } from '../follow/follow-job.ts';
 import { createTaskOutput, incompleteOutput } from '../follow/task-output.ts';
 import { hasEnded, hasStarted, type JobSnapshot } from '../follow/watch-job.ts';
 import type { Io } from '../io.ts';
 import { type JobDocument, jobFileError, readJobFiles } from '../job-file.ts';
 import type { Paint } from '../output/paint.ts';
+import { servicePlanLines } from '../output/service-shapes.ts';
 import { explanationLines, jobShape, renderJob, versionShape } from '../output/shapes.ts';
 import { counted, printable } from '../output/text.ts';
 import { collect, openSession, type Session, showList } from '../session.ts';
 import { changesBetween, describeChange } from '../spec-diff.ts';
+import { addJobChangeCommands } from './job-changes.ts';
 
 const APPLY_EXAMPLES = `
 Examples:
@@ -35,24 +39,27 @@ export function addJobCommands(program: Command, io: Io, finish: (exitCode: numb
   addPlan(job, io, finish);
   addReading(job, io);
   addEnding(job, io, finish);
+  addJobChangeCommands(job, io, finish);
 }
 
 function addApply(job: Command, io: Io, finish: (exitCode: number) => void): void {
   job
     .command('apply')
+    .alias('run')
     .summary('create or change jobs from files')
     .description(
-      'Create or change the jobs in the files, say what changed, and wait until every task runs or has ended.',
+      'Create or change the jobs in the files, say what changed, and wait until every task runs or has ended, and every service is rolled out.',
     )
     .argument('<file...>', 'YAML or JSON; - is standard input')
     .option('-d, --detach', 'do not wait')
+    .option('-f, --force', 'cancel deployments of these jobs that are under way')
     .addHelpText('after', APPLY_EXAMPLES)
-    .action(async (files: string[], flags: { detach?: boolean }, self: Command) => {
+    .action(async (files: string[], flags: { detach?: boolean; force?: boolean }, self: Command) => {
       const session = await openSession(io, self);
       const documents = await readJobFiles(files, io.readStdin);
       await planAll(session, documents);
       const applied: JobView[] = [];
-      for (const document of documents) applied.push(await applyJob(session, document));
+      for (const document of documents) applied.push(await applyJob(session, document, flags));
       if (session.printer.format !== 'table') session.printer.list(applied, jobShape);
       finish(flags.detach === true ? EXIT.ok : await waitForStarts(session, applied));
     });
@@ -98,10 +105,14 @@ async function planAll(session: Session, documents: readonly JobDocument[]): Pro
   return plans;
 }
 
-async function applyJob({ client, printer }: Session, { key, spec }: JobDocument): Promise<JobView> {
+async function applyJob(
+  { client, printer }: Session,
+  { key, spec }: JobDocument,
+  { force }: { readonly force?: boolean },
+): Promise<JobView> {
   const before = await readIfThere(client.jobs.get(key));
   const precondition = before === null ? { onlyCreate: true } : { ifVersion: before.body.version };
-  const { body: after } = await client.jobs.put(spec, precondition);
+  const { body: after } = await client.jobs.put(spec, { ...precondition, force });
   const name = jobName(key);
   if (before === null) {
     printer.note(`${printer.paintNote('green', 'created')} job ${name}`);
@@ -125,10 +136,18 @@ async function readIfThere<T>(reading: Promise<T>): Promise<T | null> {
 
 /** Interrupting the wait leaves the jobs as they are. */
 async function waitForStarts(session: Session, jobs: readonly JobView[]): Promise<number> {
-  const snapshots = await waitForJobs(session, jobs, hasStarted, 'The jobs go on without this command.');
+  const batch = jobs.filter(({ kind }) => kind === 'batch');
+  const snapshots = await waitForJobs(session, batch, hasStarted, 'The jobs go on without this command.');
   if (snapshots === null) return EXIT.interrupted;
   for (const { job } of snapshots) session.printer.note(`job ${jobName(job)} ${job.state}: ${printable(job.message)}`);
-  return snapshots.some(({ job }) => job.state === 'failed') ? EXIT.failed : EXIT.ok;
+  let exitCode: number = snapshots.some(({ job }) => job.state === 'failed') ? EXIT.failed : EXIT.ok;
+  for (const job of jobs) {
+    if (job.deployment === null) continue;
+    const verdict = await followDeployment(session, job, job.deployment.id);
+    if (verdict === EXIT.interrupted) return verdict;
+    if (verdict !== EXIT.ok) exitCode = verdict;
+  }
+  return exitCode;
 }
 
 async function waitForJobs(
@@ -161,6 +180,7 @@ function renderPlan(key: JobKey, plan: PlanView, paint: Paint): string {
   if (changes === null) lines.push('  would be created');
   else if (changes.length === 0) lines.push('  no changes');
   else lines.push(...changes.map((change) => `  ${describeChange(change)}`));
+  lines.push(...servicePlanLines(plan, paint));
   for (const placement of placements) {
     lines.push(
       `  ${paint('green', `${placement.group}[${placement.index}]`)} → ${placement.node}: ${printable(placement.why)}`,
@@ -193,6 +213,7 @@ function addReading(job: Command, io: Io): void {
     });
   job
     .command('show')
+    .alias('status')
     .description('Show a job, its tasks, and why those wait that have no place. With -o yaml: the whole record.')
     .argument('<job>', 'its name, or role/name')
     .option('--role <path>', 'its role')
@@ -208,7 +229,8 @@ function addReading(job: Command, io: Io): void {
       const session = await openSession(io, self);
       const key = jobKey(text, flags.role);
       const versions = await collect(allPages((page) => session.client.jobs.versions(key, page)));
-      session.printer.list(withChanges(versions), versionShape);
+      const deployments = await collect(allPages((page) => session.client.jobs.deployments(key, page)));
+      session.printer.list(withChanges(versions, deployments), versionShape);
     });
   addLogs(job, io);
 }
@@ -258,13 +280,18 @@ async function showJob({ client, printer }: Session, key: JobKey): Promise<void>
   });
 }
 
-/** Newest first, each with what it changed against the one before it. */
-function withChanges(versions: readonly JobVersionView[]): (JobVersionView & { changes: string })[] {
+/** Newest first, each with what it changed against the one before it, and what came of it. */
+function withChanges(
+  versions: readonly JobVersionView[],
+  deployments: readonly DeploymentView[],
+): (JobVersionView & { changes: string; rollout: string })[] {
+  const verdicts = new Map(deployments.map(({ toVersion, state }) => [toVersion, state]));
   const sorted = [...versions].sort((a, b) => b.version - a.version);
   return sorted.map((version, at) => {
     const before = sorted[at + 1];
     const changes = before === undefined ? [] : changesBetween(before.spec, version.spec).map(describeChange);
-    return { ...version, changes: before === undefined ? 'first version' : changes.join('; ') };
+    const rollout = verdicts.get(version.version) ?? '-';
+    return { ...version, rollout, changes: before === undefined ? 'first version' : changes.join('; ') };
   });
 }
 

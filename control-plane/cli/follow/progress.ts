@@ -3,7 +3,7 @@ import type { TaskView, TransitionView } from '../../../shared/protocol/views.ts
 import { type Paint, stateColour } from '../output/paint.ts';
 import { explanationLines } from '../output/shapes.ts';
 import { durationText, printable } from '../output/text.ts';
-import { type JobSnapshot, latestTasks } from './watch-job.ts';
+import { isCurrent, type JobSnapshot, latestTasks } from './watch-job.ts';
 
 /** With more tasks than this, counts are told instead of each task's every step. */
 const TOLD_ONE_BY_ONE_MAX = 8;
@@ -25,7 +25,7 @@ function slotWaitLines(before: JobSnapshot | null, { job }: JobSnapshot): string
 function stepLines(before: JobSnapshot | null, after: JobSnapshot, paint: Paint): string[] {
   const known = new Map(before?.tasks.map((task) => [task.id, task]) ?? []);
   // What becomes of an older version's tasks is not what was asked for.
-  const wanted = after.tasks.filter((task) => task.job?.version === after.job.version);
+  const wanted = after.tasks.filter((task) => isCurrent(after.job, task));
   return wanted.flatMap((task) => {
     const { history, run } = known.get(task.id) ?? { history: [], run: 0 };
     const lines = task.history.slice(history.length).flatMap((step, at) => {

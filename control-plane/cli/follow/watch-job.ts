@@ -95,7 +95,7 @@ async function readSnapshot(client: BerthClient, key: JobKey, explain: boolean):
   const tasks = all.filter((task) => task.job?.uid === job.uid).sort((a, b) => byPlaceInJob(job, a, b));
   const explanations = new Map<string, ExplanationView>();
   if (explain) {
-    for (const task of firstPendingOfGroups(tasks.filter((task) => task.job?.version === job.version))) {
+    for (const task of firstPendingOfGroups(tasks.filter((task) => isCurrent(job, task)))) {
       const { explanation } = await client.tasks.get(task.id);
       if (explanation !== null) explanations.set(task.group, explanation);
     }
@@ -114,11 +114,16 @@ function firstPendingOfGroups(tasks: readonly TaskView[]): TaskView[] {
   return [...first.values()];
 }
 
+/** Whether it is made from what the job wants now. Tasks of a service keep the number of the version in which that last changed. */
+export function isCurrent(job: JobView, task: TaskView): boolean {
+  return job.kind === 'batch' ? task.job?.version === job.version : !task.outdated;
+}
+
 /** The newest attempt of each instance of the job's current version, in order. */
 export function latestTasks({ job, tasks }: JobSnapshot): TaskView[] {
   const latest = new Map<string, TaskView>();
   for (const task of tasks) {
-    if (task.job?.version !== job.version) continue;
+    if (!isCurrent(job, task)) continue;
     latest.set(`${task.group}/${task.index}`, task);
   }
   return [...latest.values()];

@@ -42,6 +42,7 @@ export function stateColour(state: string): Colour {
     case 'connected':
     case 'finished':
     case 'succeeded':
+    case 'healthy':
       return 'green';
     case 'pending':
     case 'staging':
@@ -51,6 +52,11 @@ export function stateColour(state: string): Colour {
     case 'ending':
     case 'ineligible':
     case 'maintenance':
+    case 'waiting':
+    case 'paused':
+    case 'suspended':
+    case 'awaiting-promotion':
+    case 'not ready':
     case 'unready':
       return 'yellow';
     case 'failed':
@@ -66,6 +72,7 @@ export function stateColour(state: string): Colour {
     case 'killed':
     case 'ended':
     case 'stopped':
+    case 'cancelled':
     case 'drained':
       return 'magenta';
     default:

@@ -15,6 +15,7 @@ import { gpuPairs, gpuTable } from './gpus.ts';
 import { windowText } from './maintenance-shapes.ts';
 import { type Paint, stateColour } from './paint.ts';
 import type { ListShape } from './printer.ts';
+import { renderServiceTasks, servicePairs } from './service-shapes.ts';
 import { renderPairs, renderTable } from './table.ts';
 import { ageText, bytesText, counted, durationText, mebibytesText, printable } from './text.ts';
 
@@ -27,10 +28,17 @@ export const jobShape: ListShape<JobSummary> = {
     { header: 'KIND', value: (job) => job.kind },
     { header: 'VERSION', value: (job) => String(job.version), align: 'right' },
     { header: 'STATE', value: (job) => job.state, colour: (job) => stateColour(job.state) },
-    { header: 'TASKS', value: (job) => countsText(job.tasks), shrinks: true },
+    { header: 'TASKS', value: tasksText, shrinks: true },
     { header: 'CREATED', value: (job) => ageText(job.createdAt, nowMs) },
   ],
 };
+
+/** What counts of a service is how many work. */
+function tasksText({ healthy, tasks }: JobSummary): string {
+  if (healthy === null) return countsText(tasks);
+  const old = healthy.outdated === 0 ? '' : `, ${healthy.outdated} outdated`;
+  return `${healthy.healthy}/${healthy.wanted} healthy${old}`;
+}
 
 export const taskShape: ListShape<TaskView> = {
   noun: 'task',
@@ -76,13 +84,15 @@ function offeredText({ cpus, memMiB, gpus }: NodeView['offered']): string {
   return parts.length === 0 ? '-' : parts.join(', ');
 }
 
-export const versionShape: ListShape<JobVersionView & { readonly changes: string }> = {
+export const versionShape: ListShape<JobVersionView & { readonly changes: string; readonly rollout: string }> = {
   noun: 'version',
   nameOf: (version) => String(version.version),
   columns: (nowMs) => [
     { header: 'VERSION', value: (version) => String(version.version), align: 'right' },
     { header: 'CREATED', value: (version) => ageText(version.createdAt, nowMs) },
     { header: 'BY', value: (version) => version.createdBy, shrinks: true },
+    { header: 'HOW', value: (version) => version.change },
+    { header: 'ROLLOUT', value: ({ rollout }) => rollout, colour: ({ rollout }) => stateColour(rollout) },
     { header: 'CHANGES', value: (version) => version.changes, shrinks: true },
   ],
 };
@@ -120,6 +130,7 @@ export function renderJob(job: JobView, tasks: readonly TaskView[], options: Ren
       ['Version', String(job.version)],
       ['State', `${paint(stateColour(job.state), job.state)}: ${printable(job.message)}`],
       ...job.waiting.slice(1).map(({ message }) => ['Waits', printable(message)] as const),
+      ...servicePairs(job),
       ['Priority', String(job.priority)],
       ['Created', `${job.createdAt} (${ageText(job.createdAt, nowMs)}) by ${printable(job.createdBy)}`],
       ...(job.endedAt === null ? [] : [['Ended', `${job.endedAt} (${ageText(job.endedAt, nowMs)})`] as const]),
@@ -128,6 +139,7 @@ export function renderJob(job: JobView, tasks: readonly TaskView[], options: Ren
     ],
     paint,
   );
+  if (job.healthy !== null) return `${head}\n${renderServiceTasks(job, tasks, options)}`;
   return tasks.length === 0 ? head : `${head}\n${renderTable(taskShape.columns(nowMs), tasks, options)}`;
 }
 
