@@ -156,7 +156,7 @@ function disturb(small: SmallCluster, { type, which }: Extract<Event, { readonly
 
 /**
  * What one plan takes away leaves as many ready ones as are promised, as far as there were so many. A system job promises nothing for
- * nodes that are being emptied.
+ * nodes that are being emptied, or that nobody reaches.
  */
 function keepsPromise(small: SmallCluster, before: ClusterView, after: ClusterView): void {
   const job = before.jobs.get(UID);
@@ -165,7 +165,8 @@ function keepsPromise(small: SmallCluster, before: ClusterView, after: ClusterVi
   const isSystem = spec.kind === 'system';
   const counted = ({ node, target }: Task) => {
     const where = node ?? target?.node ?? null;
-    return !isSystem || where === null || before.ledgers.get(where)?.drain === null;
+    if (!isSystem || where === null) return true;
+    return before.ledgers.get(where)?.drain === null && before.epochs.get(where)?.unreachableSinceMs === null;
   };
   const nodes = new Set(
     live(before)
