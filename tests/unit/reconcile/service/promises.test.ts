@@ -204,10 +204,12 @@ function checkPlan(small: SmallCluster, run: Scenario, before: ClusterView, plan
 
 function checkRest(small: SmallCluster, run: Scenario): void {
   const job = small.job(UID);
-  expect(small.plan().actions).toEqual([]);
   const deployment = small.deployment(UID);
   expect(deployment.state).not.toBe('running');
   expect([...small.cluster.nodes.keys()].flatMap((id) => [...small.cluster.imageFetchesOn(id)])).toEqual([]);
+  // What falls over time and again never comes to rest; it may even have been rolled out, where there was no node to have it.
+  if (!job.spec.groups[0]?.image.startsWith('good')) return;
+  expect(small.plan().actions).toEqual([]);
   if (deployment.state !== 'succeeded') return;
   const wanted = run.kind === 'system' ? NODES.length : (job.spec.groups[0]?.count ?? 0);
   expect(small.live(UID).map(({ group, jobVersion }) => `${group} ${jobVersion}`)).toEqual(

@@ -97,6 +97,27 @@ describe('a batch job', () => {
   });
 });
 
+const old = aService({}, { version: 1 });
+const job = aService(
+  { groups: [aGroup({ count: 3, image: 'other:2' })] },
+  { version: 2, goodVersion: 1, deployments: 2 },
+);
+const before = {
+  jobUid: job.uid,
+  version: 1,
+  spec: old.spec,
+  createdAtMs: T0,
+  createdBy: 'alice',
+  change: 'created',
+  templates: { main: 1 },
+} as const;
+const under = (change: Partial<Deployment> = {}) =>
+  aDeployment(job, { fromTemplates: { main: 1 }, progressAtMs: NOW, ...change });
+const literal = (change: ClusterLiteral): ClusterLiteral => {
+  return { nodes: NODES, jobs: [job], versions: [before], deployments: [under()], ...change };
+};
+const olds = threeOf(job, { jobVersion: 1 });
+
 describe('a deployment', () => {
   const database = aService({ name: 'database', groups: [aGroup({ count: 1 })] });
   const waiting = aService({ dependsOn: ['database'] }, { deployments: 1 });
@@ -143,28 +164,9 @@ describe('a deployment', () => {
     expect(put).toMatchObject({ deployment: message === null ? { startedAtMs: NOW } : { startedAtMs: null, message } });
     expect(made(actions).filter(({ jobUid }) => jobUid === waiting.uid)).toEqual([]);
   });
+});
 
-  const old = aService({}, { version: 1 });
-  const job = aService(
-    { groups: [aGroup({ count: 3, image: 'other:2' })] },
-    { version: 2, goodVersion: 1, deployments: 2 },
-  );
-  const before = {
-    jobUid: job.uid,
-    version: 1,
-    spec: old.spec,
-    createdAtMs: T0,
-    createdBy: 'alice',
-    change: 'created',
-    templates: { main: 1 },
-  } as const;
-  const under = (change: Partial<Deployment> = {}) =>
-    aDeployment(job, { fromTemplates: { main: 1 }, progressAtMs: NOW, ...change });
-  const literal = (change: ClusterLiteral): ClusterLiteral => {
-    return { nodes: NODES, jobs: [job], versions: [before], deployments: [under()], ...change };
-  };
-  const olds = threeOf(job, { jobVersion: 1 });
-
+describe('a deployment of a new version', () => {
   test('makes and stops nothing while it is paused, but for what has ended', () => {
     const paused = [under({ paused: { atMs: T0, by: 'alice' } })];
     expect(plan(literal({ tasks: olds, deployments: paused })).actions).toEqual([]);
@@ -227,50 +229,6 @@ describe('a deployment', () => {
     expect([...(stop?.relies?.tasks ?? [])].sort()).toEqual(left.sort());
   });
 
-  describe('where an old task has to make room first', () => {
-    const update = { ...DEFAULT_UPDATE, minHealthy: 0.6, maxOver: 0 };
-    const tight = { ...job, spec: { ...job.spec, update } };
-    const fetched = (node: string, state: ImageFetch['state']): ImageFetch => {
-      return { node, image: 'other:2', deployment: 'uiddemo-d2', state, message: '', atMs: T0 };
-    };
-    const at = (tasks: readonly Task[], imageFetches: readonly ImageFetch[] = [], change: ClusterLiteral = {}) =>
-      plan(literal({ jobs: [tight], tasks, imageFetches, ...change })).actions;
-
-    test('asks for the image first, and stops nothing', () => {
-      const actions = at(olds);
-      expect(stopped(actions)).toEqual([]);
-      expect(actions).toEqual([{ type: 'put-image-fetch', fetch: { ...fetched('n0', 'wanted'), atMs: NOW } }]);
-      expect(at(olds, [fetched('n0', 'wanted')])).toEqual([]);
-    });
-
-    test.each(['ready', 'failed'] as const)('stops it once the image is %s', (state) => {
-      expect(stopped(at(olds, [fetched('n2', state)]))).toEqual([olds[2]?.id]);
-    });
-
-    test('does not wait for a node that nobody reaches', () => {
-      const epochs = { n2: { epoch: 1, unreachableSinceMs: T0 } };
-      expect(stopped(at(olds, [], { dead: ['n2'], epochs }))).toContain(olds[2]?.id);
-    });
-
-    test('puts the new one where the old one was', () => {
-      const gone = {
-        ...threeOf(job, { jobVersion: 1 })[2],
-        state: 'killed',
-        stop: { atMs: T0, by: 'berth', reason: '' },
-      } as Task;
-      const [task] = made(at([...olds.slice(0, 2), gone], [fetched('n2', 'ready')]));
-      expect(task).toMatchObject({ index: 2, jobVersion: 2, target: { node: 'n2', required: false } });
-    });
-
-    test('asks for no image that the old one runs from', () => {
-      const same = {
-        ...before,
-        spec: { ...before.spec, groups: [aGroup({ count: 3, image: 'other:2', env: { A: '1' } })] },
-      };
-      expect(stopped(at(olds, [], { versions: [same] }))).toHaveLength(1);
-    });
-  });
-
   test('leaves no image asked for behind', () => {
     const fetch: ImageFetch = {
       node: 'n0',
@@ -282,6 +240,50 @@ describe('a deployment', () => {
     };
     const { actions } = plan({ nodes: NODES, imageFetches: [fetch] });
     expect(actions).toEqual([{ type: 'remove-image-fetch', node: 'n0', image: 'other:2' }]);
+  });
+});
+
+describe('where an old task has to make room first', () => {
+  const update = { ...DEFAULT_UPDATE, minHealthy: 0.6, maxOver: 0 };
+  const tight = { ...job, spec: { ...job.spec, update } };
+  const fetched = (node: string, state: ImageFetch['state']): ImageFetch => {
+    return { node, image: 'other:2', deployment: 'uiddemo-d2', state, message: '', atMs: T0 };
+  };
+  const at = (tasks: readonly Task[], imageFetches: readonly ImageFetch[] = [], change: ClusterLiteral = {}) =>
+    plan(literal({ jobs: [tight], tasks, imageFetches, ...change })).actions;
+
+  test('asks for the image first, and stops nothing', () => {
+    const actions = at(olds);
+    expect(stopped(actions)).toEqual([]);
+    expect(actions).toEqual([{ type: 'put-image-fetch', fetch: { ...fetched('n0', 'wanted'), atMs: NOW } }]);
+    expect(at(olds, [fetched('n0', 'wanted')])).toEqual([]);
+  });
+
+  test.each(['ready', 'failed'] as const)('stops it once the image is %s', (state) => {
+    expect(stopped(at(olds, [fetched('n2', state)]))).toEqual([olds[2]?.id]);
+  });
+
+  test('does not wait for a node that nobody reaches', () => {
+    const epochs = { n2: { epoch: 1, unreachableSinceMs: T0 } };
+    expect(stopped(at(olds, [], { dead: ['n2'], epochs }))).toContain(olds[2]?.id);
+  });
+
+  test('puts the new one where the old one was', () => {
+    const gone = {
+      ...threeOf(job, { jobVersion: 1 })[2],
+      state: 'killed',
+      stop: { atMs: T0, by: 'berth', reason: '' },
+    } as Task;
+    const [task] = made(at([...olds.slice(0, 2), gone], [fetched('n2', 'ready')]));
+    expect(task).toMatchObject({ index: 2, jobVersion: 2, target: { node: 'n2', required: false } });
+  });
+
+  test('asks for no image that the old one runs from', () => {
+    const same = {
+      ...before,
+      spec: { ...before.spec, groups: [aGroup({ count: 3, image: 'other:2', env: { A: '1' } })] },
+    };
+    expect(stopped(at(olds, [], { versions: [same] }))).toHaveLength(1);
   });
 });
 
