@@ -7,7 +7,8 @@
  *   a job without an outcome is at all stay, since its attempts are counted from them.
  * - A framework that was torn down goes once no task of it is on record, and with it what it hasn't acknowledged of its operations. Ended tasks of one that lives, and hasn't acknowledged
  *   all that became of them, go after all others.
- * - Of each job only the newest versions are kept.
+ * - Of each job only the newest versions are kept, and of its deployments that are over.
+ * - A service has no outcome: of its ended tasks those stay that it still needs, and the others go like those that no job needs.
  *
  * That a node was declared gone is kept for longer than its agent could come back with a token of its own.
  *
@@ -15,9 +16,10 @@
  * wait for an end must have had the time to read it.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { isOver as isOverDeployment } from '../../shared/domain/deployment.ts';
+import type { Deployment } from '../../shared/domain/deployment.ts';
 import type { JobUid, TaskId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
+import { isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import { byText } from '../../shared/util/order.ts';
@@ -25,6 +27,7 @@ import { FORGET_RECORDS_MAX, type Forgettable, type PassAction } from './actions
 import { chunks } from './bounds.ts';
 import { endedAtMs } from './new-task.ts';
 import { holdsPlace } from './places.ts';
+import { neededTasks, neededVersions, surplusDeployments } from './service/kept-records.ts';
 
 export interface RetentionPolicy {
   /** What has ended is kept for so long at the most. */
@@ -87,7 +90,7 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     ...outOfRetention(input, ended).flatMap((one) => recordsOf(cluster, one)),
     ...[...cluster.jobs.values()]
       .sort((a, b) => byText(a.uid, b.uid))
-      .flatMap((job) => oldVersions(cluster, job, policy)),
+      .flatMap((job) => [...oldVersions(cluster, job, policy), ...oldDeployments(cluster, job)]),
     ...endedFrameworks(input),
     ...longGone(input),
   ];
@@ -128,10 +131,16 @@ function endedJobs({ cluster }: RetentionInput): Ended[] {
 
 /** Ended tasks whose job has gone or is at a later version. Those of jobs that have ended go with their jobs. */
 function unneededTasks({ cluster, nowMs, policy }: RetentionInput): Ended[] {
+  const needed = new Map<JobUid, ReadonlySet<TaskId>>();
+  const isNeededBy = (job: Job, task: Task) => {
+    if (isSettled(job) || !isLasting(job.spec.kind)) return isSettled(job) || task.jobVersion >= job.version;
+    const ofJob = needed.get(job.uid) ?? neededTasks(cluster, job);
+    needed.set(job.uid, ofJob);
+    return ofJob.has(task.id);
+  };
   return [...cluster.tasks.values()].flatMap((task) => {
     const job = cluster.jobs.get(task.jobUid);
-    const isNeeded = job !== undefined && (isSettled(job) || task.jobVersion >= job.version);
-    if (isNeeded || !isOver(cluster, task)) return [];
+    if (!isOver(cluster, task) || (job !== undefined && isNeededBy(job, task))) return [];
     const isSurplus = job !== undefined && task.jobVersion <= job.version - policy.versionsMax;
     return [
       {
@@ -159,7 +168,9 @@ function isOver(cluster: ClusterView, task: Task): boolean {
 function recordsOf(cluster: ClusterView, { job, tasks }: Ended): Forgettable[] {
   const ofTasks = tasks.map(({ id }): Forgettable => ({ kind: 'task', id }));
   if (job === null) return ofTasks;
-  return [...ofTasks, ...versionsOf(cluster, job.uid).map(versionRecord(job.uid)), { kind: 'job', job: job.uid }];
+  const deployments = [...cluster.deploymentsOfJob(job.uid)].sort(byId).map(deploymentRecord);
+  const versions = versionsOf(cluster, job.uid).map(versionRecord(job.uid));
+  return [...ofTasks, ...deployments, ...versions, { kind: 'job', job: job.uid }];
 }
 
 /**
@@ -168,20 +179,15 @@ function recordsOf(cluster: ClusterView, { job, tasks }: Ended): Forgettable[] {
  */
 function oldVersions(cluster: ClusterView, job: Job, { versionsMax }: RetentionPolicy): Forgettable[] {
   if (job.version <= versionsMax || job.deleted) return [];
-  const made = [...cluster.tasksOfJob(job.uid)].map((task) => task.jobVersion);
-  const inUse = new Set([...made, ...wantedVersions(cluster, job)]);
+  const used = [...cluster.tasksOfJob(job.uid)].map((task) => task.jobVersion);
+  const inUse = new Set([...used, ...neededVersions(cluster, job)]);
   return versionsOf(cluster, job.uid)
     .filter((version) => version <= job.version - versionsMax && !inUse.has(version))
     .map(versionRecord(job.uid));
 }
 
-/** Of a service: what its groups are made from, now, in the last good version, and in the one before a deployment that is under way. */
-function wantedVersions(cluster: ClusterView, job: Job): number[] {
-  const running = [...cluster.deploymentsOfJob(job.uid)].filter((deployment) => !isOverDeployment(deployment));
-  const before = running.flatMap(({ fromVersion }) => fromVersion ?? []);
-  const roots = [...before, ...(job.goodVersion === null ? [] : [job.goodVersion])];
-  const templates = roots.flatMap((version) => Object.values(cluster.version(job.uid, version)?.templates ?? {}));
-  return [...Object.values(job.templates), ...roots, ...templates];
+function oldDeployments(cluster: ClusterView, job: Job): Forgettable[] {
+  return job.deleted ? [] : surplusDeployments(cluster, job).map(deploymentRecord);
 }
 
 /** Kept for a while even if it never launched anything: whoever subscribes with its id is told that it is gone. */
@@ -216,6 +222,10 @@ function versionRecord(job: JobUid): (version: number) => Forgettable {
   return (version) => ({ kind: 'version', job, version });
 }
 
+function deploymentRecord({ id, jobUid }: Deployment): Forgettable {
+  return { kind: 'deployment', job: jobUid, id };
+}
+
 function recordKey(record: Forgettable): string {
   switch (record.kind) {
     case 'task':
@@ -235,6 +245,6 @@ function recordKey(record: Forgettable): string {
   }
 }
 
-function byId(a: { readonly id: TaskId }, b: { readonly id: TaskId }): number {
+function byId(a: { readonly id: string }, b: { readonly id: string }): number {
   return byText(a.id, b.id);
 }

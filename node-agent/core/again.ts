@@ -55,17 +55,15 @@ function recent({ again }: LocalTask, { withinSeconds }: InPlaceRestarts, nowMs:
  * A run that came to its own end, or that is gone although nobody here has ended it; or one that the agent has ended for a check that
  * asks for this. What was ended for any other reason isn't wanted to run, and what could not be started wouldn't start now.
  */
-function isReason({ stop, origin }: LocalTask, { reason }: Ending): boolean {
+function isReason({ stop, unhealthy }: LocalTask, { reason }: Ending): boolean {
   switch (reason) {
     case 'exited':
     case 'out-of-memory':
     case 'engine-error':
     case 'not-found-on-node':
       return stop === null;
-    case 'unhealthy': {
-      const check = origin?.group.checks?.find(({ name }) => name === stop?.check);
-      return check?.onFailure === 'restart';
-    }
+    case 'unhealthy':
+      return unhealthy?.reaction === 'restart';
     default:
       return false;
   }

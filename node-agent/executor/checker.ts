@@ -29,6 +29,8 @@ import { Limiter } from './limiter.ts';
 const REQUESTS_AT_ONCE_MAX = 1000;
 /** A process each, which the engine has to make and to watch. */
 const COMMANDS_AT_ONCE_MAX = 32;
+/** What was told is told once more, should an older request have come after it on a way that took its time. */
+const REPEAT_AFTER_MS = 30_000;
 
 export interface CheckerParts {
   readonly book: Book;
@@ -53,8 +55,8 @@ interface Watched {
   readonly container: string;
   readonly begunAtMs: number;
   readonly underWay: Set<AbortController>;
-  /** By check, and the one for telling. */
-  readonly timers: Map<CheckSpec | 'tell', Timer>;
+  /** By check, and those for telling. */
+  readonly timers: Map<CheckSpec | 'tell' | 'repeat', Timer>;
   checks: TaskChecks;
   told: Told | null;
   isOver: boolean;
@@ -132,11 +134,9 @@ export class Checker {
   }
 
   #schedule(watched: Watched, spec: CheckSpec): void {
-    const { clock } = this.#parts;
     const next = watched.checks.checks.find((check) => check.spec === spec)?.nextAtMs ?? 0;
-    const delayMs = Math.max(0, next - clock.monotonicMs());
-    const timer = clock.setTimer(delayMs, () => void this.#probeInTurn(watched, spec));
-    watched.timers.set(spec, timer);
+    const delayMs = Math.max(0, next - this.#parts.clock.monotonicMs());
+    this.#setTimer(watched, spec, delayMs, () => void this.#probeInTurn(watched, spec));
   }
 
   async #probeInTurn(watched: Watched, spec: CheckSpec): Promise<void> {
@@ -206,15 +206,18 @@ export class Checker {
     watched.timers.get('tell')?.cancel();
     if (atMs === null) return;
     if (atMs > nowMs) {
-      watched.timers.set(
-        'tell',
-        clock.setTimer(atMs - nowMs, () => this.#tell(watched)),
-      );
+      this.#setTimer(watched, 'tell', atMs - nowMs, () => this.#tell(watched));
       return;
     }
-    const health = healthOf(watched.checks);
-    watched.told = { health, atMs: nowMs };
-    onHealth({ task: watched.assigned.id, health });
+    const report = { task: watched.assigned.id, health: healthOf(watched.checks) };
+    watched.told = { health: report.health, atMs: nowMs };
+    onHealth(report);
+    this.#setTimer(watched, 'repeat', REPEAT_AFTER_MS, () => onHealth(report));
+  }
+
+  #setTimer(watched: Watched, name: CheckSpec | 'tell' | 'repeat', delayMs: number, callback: () => void): void {
+    watched.timers.get(name)?.cancel();
+    watched.timers.set(name, this.#parts.clock.setTimer(delayMs, callback));
   }
 
   #react(watched: Watched): void {

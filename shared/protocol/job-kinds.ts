@@ -1,5 +1,5 @@
 /** What goes with which kind of job: what is refused, and what is filled in. Pure. */
-import type { GroupSpec, JobSpec } from '../domain/job.ts';
+import type { GroupSpec, JobSpec, Placement } from '../domain/job.ts';
 import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting } from '../domain/service.ts';
 
 export interface FieldFault {
@@ -9,6 +9,7 @@ export interface FieldFault {
 
 /** A job of which what the kind decides may still be left out. */
 type WrittenJob = Pick<JobSpec, 'kind' | 'update' | 'dependsOn' | 'killSelection'> & {
+  readonly placement?: Placement | undefined;
   readonly groups: readonly WrittenGroup[];
 };
 type WrittenGroup = Pick<
@@ -100,10 +101,12 @@ function portFaults(group: WrittenGroup, name: string): string[] {
 }
 
 /** The job with everything filled in that its kind has and a writer may leave out. */
-export function withDefaultsOfKind<T extends WrittenJob>(job: T): T {
-  if (!isLasting(job.kind)) return job;
+export function withDefaultsOfKind<T extends WrittenJob>(job: T): T & { readonly placement: Placement } {
+  if (!isLasting(job.kind)) return { ...job, placement: job.placement ?? 'pack' };
   return {
     ...job,
+    // A service is to outlive the loss of a node; a batch job had better leave room for large tasks.
+    placement: job.placement ?? 'spread',
     update: job.update ?? DEFAULT_UPDATE,
     dependsOn: job.dependsOn ?? [],
     killSelection: job.killSelection ?? 'youngest-first',

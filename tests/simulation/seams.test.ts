@@ -3,12 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import { StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { aGroup } from '../support/builders.ts';
+import { aCheck } from '../support/fake-probes.ts';
 import { type Behaviour, environmentOf } from './behaviour.ts';
 import { type Commit, FaultyStore, StoreLink } from './faulty-store.ts';
 import { HostClock } from './host-clock.ts';
 import { Network, NetworkFault } from './network.ts';
 import { SeededRandom } from './seeded-random.ts';
 import { SimulatedEngine } from './simulated-engine.ts';
+import { SimulatedProbes } from './simulated-probes.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { Weather } from './weather.ts';
@@ -152,13 +154,29 @@ describe('a simulated engine', () => {
       ...behaviour,
     };
     const container = engine.create(
-      { id: 'task-1', group: aGroup({ env: environmentOf(whole) }), ports: {} },
+      { id: 'task-1', group: aGroup({ env: environmentOf(whole) }), ports: { http: 80 } },
       { epoch: 1, run: 0 },
     );
     if (container === null) throw new Error('the engine has it already');
     engine.start(container);
     return { clock, engine, container, ends };
   }
+
+  it('has containers that pass their checks until they are told not to, and answer on their ports', async () => {
+    const { clock, engine, container } = running({ failsChecksAfterMs: 1000 });
+    const host = new HostClock(clock);
+    const process = new SimulatedProcess('node-1', host);
+    const probes = new SimulatedProbes({ engine, process, clock, random: new SeededRandom(1) });
+    const outcomes: string[] = [];
+    const probe = async (port: number) => void outcomes.push((await probes.probe({ spec: aCheck(), port })).message);
+    for (const port of [80, 81]) void probe(port);
+    clock.setTimer(2000, () => void probe(80));
+    clock.setTimer(3000, () => engine.kill(container, false));
+    clock.setTimer(4000, () => void probe(80));
+    await runOut(clock);
+    expect(outcomes.slice(0, 2).toSorted()).toEqual(['connection refused', 'status 200']);
+    expect(outcomes.slice(2)).toEqual(['status 500', 'connection refused']);
+  });
 
   it('has containers that take SIGTERM, and such as hang', async () => {
     const polite = running({});

@@ -2,10 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
+import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import { EXEC_OUTPUT_LENGTH_MAX, type ExecResult } from '../../executor/contracts.ts';
 import { ask } from './engine-errors.ts';
 
 const HEADER_BYTES = 8;
+/** The engine learns that a command has ended a moment after its output has. */
+const ENDED_LOOK_MS = 20;
 /** What is read of the output, in bytes: more than is kept, for characters of several bytes and the engine's frames. */
 const KEPT_BYTES_MAX = 4 * EXEC_OUTPUT_LENGTH_MAX;
 
@@ -13,6 +16,7 @@ export interface Engine {
   /** For calls that answer and are done. */
   readonly docker: Docker;
   readonly streaming: Docker;
+  readonly clock: Clock;
 }
 
 export interface Execution {
@@ -30,10 +34,15 @@ export async function execIn(engine: Engine, { container, command, signal }: Exe
   const exec = engine.streaming.getExec(made.id);
   const stream = await ask('start a command beside a task', () => exec.start({ Detach: false, Tty: false }));
   const output = await outputOf(stream, signal);
-  const info = await ask('ask how a command beside a task has ended', () => engine.docker.getExec(made.id).inspect());
-  if (!info.Running) return { exitCode: info.ExitCode, output };
-  await end(info.Pid, container);
-  return { exitCode: null, output };
+  for (;;) {
+    const info = await ask('ask how a command beside a task ended', () => engine.docker.getExec(made.id).inspect());
+    if (!info.Running) return { exitCode: info.ExitCode, output };
+    if (signal.aborted) {
+      await end(info.Pid, container);
+      return { exitCode: null, output };
+    }
+    await sleep(engine.clock, ENDED_LOOK_MS, signal);
+  }
 }
 
 /** Until it ends, or is no longer waited for. */

@@ -146,4 +146,16 @@ describe('a command', () => {
       return Processes.length <= 2 ? true : null;
     });
   });
+
+  it.runIf(process.getuid?.() === 0)('of a task without a container is run beside its process', async () => {
+    const { port: _, ...check } = aCheck({ ...QUICK, name: 'beside', type: 'command', command: ['test', '-e', 'up'] });
+    const group = { runtime: 'process', image: '', network: 'host', checks: [check] } as const;
+    const task = agent.assign('bare', {
+      ...group,
+      command: ['sh', '-c', 'sleep 1; touch up; sleep 1; rm up; sleep 600'],
+    });
+    agent.start('--allow-process-runtime');
+    await health(task, ({ healthy }) => healthy === true);
+    expect(await agent.ended(task)).toMatchObject({ state: 'failed', reason: 'unhealthy' });
+  });
 });

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { againAtMs, lastEnding, mayRunAgain } from '../../../node-agent/core/again.ts';
 import { ending } from '../../../node-agent/core/ending.ts';
-import type { Ending, LocalTask } from '../../../node-agent/core/model.ts';
+import type { Ending, LocalTask, StopCause, Unhealthy } from '../../../node-agent/core/model.ts';
 import { applyRecord, emptyBook, startingRecords, UNANSWERED_MAX } from '../../../node-agent/core/records.ts';
-import type { CheckSpec, InPlaceRestarts } from '../../../shared/domain/service.ts';
+import type { InPlaceRestarts } from '../../../shared/domain/service.ts';
 import type { TaskReason } from '../../../shared/domain/task.ts';
 import { present } from '../../../shared/util/assert.ts';
 import { type Behaviour, LONG_RUNNING } from '../../support/fake-runtime.ts';
@@ -13,13 +13,11 @@ import { anAssigned, World } from './world.ts';
 
 const POLICY: InPlaceRestarts = { max: 3, withinSeconds: 600, delaySeconds: 1, factor: 2, maxDelaySeconds: 300 };
 const restart = (change: Partial<InPlaceRestarts> = {}) => ({ afterReboot: false, inPlace: { ...POLICY, ...change } });
-const check = (name: string, onFailure: CheckSpec['onFailure']) => ({ name, onFailure }) as CheckSpec;
-const checks = [check('deep', 'restart'), check('port', 'replace')];
 
 /** What the journal holds of a task whose runs ended at these times, each followed by another. */
 function localAfter(endsAtMs: readonly number[], policy: InPlaceRestarts | undefined = POLICY): LocalTask {
   const book = emptyBook();
-  const group = { restart: { afterReboot: false, inPlace: policy }, checks };
+  const group = { restart: { afterReboot: false, inPlace: policy } };
   const now = { wallMs: 1e9, steadyMs: 1e9 };
   const records = startingRecords(book, anAssigned('t', { group }), { incarnation: 1, epoch: 1 });
   for (const record of records) applyRecord(book, record, now);
@@ -30,8 +28,10 @@ function localAfter(endsAtMs: readonly number[], policy: InPlaceRestarts | undef
 }
 
 const EXITED = ending('failed', 'exited', 'exited with code 3', 3);
-const stopped = (cause: 'stop-requested' | 'timed-out', name?: string) => ({
-  stop: { since: { wallMs: 0, steadyMs: 0 }, graceMs: 1, cause, message: '', check: name },
+const stopped = (cause: StopCause) => ({ stop: { since: { wallMs: 0, steadyMs: 0 }, graceMs: 1, cause, message: '' } });
+const unhealthy = (reaction: Unhealthy['reaction']) => ({
+  ...stopped('unhealthy'),
+  unhealthy: { reaction, message: '' },
 });
 
 describe('a further run where it was', () => {
@@ -47,9 +47,9 @@ describe('a further run where it was', () => {
     ['does not follow a cut-off node', 'failed', 'disconnected', {}, false],
     ['does not follow a command that can not be run', 'error', 'command-unusable', {}, false],
     ['does not follow what the node refuses', 'error', 'refused-by-node', {}, false],
-    ['follows a failed check that asks for it', 'failed', 'unhealthy', stopped('timed-out', 'deep'), true],
-    ['does not follow one that asks for another task', 'failed', 'unhealthy', stopped('timed-out', 'port'), false],
-    ['does not follow one that nobody knows', 'failed', 'unhealthy', stopped('timed-out', 'other'), false],
+    ['follows a failed check that asks for it', 'failed', 'unhealthy', unhealthy('restart'), true],
+    ['does not follow one that asks for another task', 'failed', 'unhealthy', unhealthy('replace'), false],
+    ['does not follow one of which nothing is on record', 'failed', 'unhealthy', stopped('unhealthy'), false],
     ['does not follow where the group asks for none', 'failed', 'exited', { origin: anAssigned('t') }, false],
     ['does not follow where nothing is known of the task', 'failed', 'exited', { origin: null }, false],
   ])('%s', (_, state, reason, change, expected) => {

@@ -92,18 +92,28 @@ describe('a task that works', () => {
     expect(told(world, 't')).toHaveLength(length);
   });
 
+  it('is told of once more after a while, should an older word have come later', async () => {
+    const world = new World();
+    await running(world, aChecked('t', 1, aCheck()));
+    await world.clock.advance(25_000);
+    expect(told(world, 't')).toHaveLength(1);
+    await world.clock.advance(600_000);
+    expect(told(world, 't')).toHaveLength(2);
+    expect(told(world, 't')[1]).toEqual(told(world, 't')[0]);
+  });
+
   it('is unharmed by the end of its agent: its grace begins anew', async () => {
     const world = new World();
     const check = aCheck({ graceSeconds: 10, failuresMax: 1 });
     await running(world, aChecked('t', 1, check));
-    await world.clock.advance(60_000);
+    await world.clock.advance(10_000);
     expect(told(world, 't')).toHaveLength(1);
     await world.crash();
     world.probes.answer = () => FAILS;
     await world.startAgent();
     await world.clock.advance(9000);
     world.probes.answer = () => PASSES;
-    await world.clock.advance(20_000);
+    await world.clock.advance(15_000);
     expect(world.controlPlane.stateOf('t')).toBe('running');
     expect(told(world, 't').map(({ healthy }) => healthy)).toEqual([true, true]);
   });
@@ -150,6 +160,29 @@ describe('a task that does not work', () => {
     expect(world.controlPlane.stateOf('comes-round')).toBe('running');
   });
 
+  it('runs again where it is, whoever is away, with its whole grace, and with nothing held against the new run', async () => {
+    const world = new World();
+    const inPlace = { max: 2, withinSeconds: 600, delaySeconds: 1, factor: 1, maxDelaySeconds: 1 };
+    const task = aChecked('t', 1, aCheck({ onFailure: 'restart', graceSeconds: 5 }));
+    await running(world, { ...task, group: { ...task.group, restart: { afterReboot: false, inPlace } } });
+    await world.clock.advance(5000);
+    world.controlPlane.fault = 'away';
+    world.probes.answer = () => FAILS;
+    await world.clock.advance(8000);
+    expect(world.runtime.startedRuns).toEqual(['t run 0', 't run 1']);
+    world.probes.answer = () => PASSES;
+    world.controlPlane.fault = null;
+    await world.clock.advance(60_000);
+    expect(world.controlPlane.stateOf('t')).toBe('running');
+    expect(told(world, 't').at(-1)).toMatchObject({ run: 1, healthy: true });
+    world.probes.answer = () => FAILS;
+    await world.clock.advance(60_000);
+    expect(world.runtime.startedRuns).toEqual(['t run 0', 't run 1', 't run 2']);
+    const end = world.controlPlane.historyOf('t').at(-1);
+    expect(end).toMatchObject({ state: 'failed', reason: 'unhealthy', run: 2 });
+    expect(end?.message).toContain('its check "web" failed 3 times in a row: status 503; it had been started again');
+  });
+
   it('is ended also by the next agent, where this one dies in between', async () => {
     const world = new World({ engine: { behaviour: () => ({ ...LONG_RUNNING, stopMs: null }) } });
     world.probes.answer = () => FAILS;
@@ -193,15 +226,15 @@ describe('a command', () => {
   });
 });
 
-describe('a thousand tasks', () => {
+describe('many tasks', () => {
   it('that are checked each second are all probed each second', async () => {
-    const world = new World({ config: { startConcurrency: 1000 } });
-    const tasks = Array.from({ length: 1000 }, (_, index) => aChecked(`t${index}`, index, aCheck()));
+    const world = new World({ config: { startConcurrency: 200 } });
+    const tasks = Array.from({ length: 200 }, (_, index) => aChecked(`t${index}`, index, aCheck()));
     await running(world, ...tasks);
     await world.clock.advance(5000);
     const counts = Map.groupBy(world.probes.made, (port) => port);
-    expect(counts.size).toBe(1000);
+    expect(counts.size).toBe(200);
     expect(Math.min(...[...counts.values()].map((made) => made.length))).toBeGreaterThanOrEqual(5);
-    expect(world.controlPlane.received.health).toHaveLength(1000);
+    expect(world.controlPlane.received.health).toHaveLength(200);
   });
 });

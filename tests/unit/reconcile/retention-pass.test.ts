@@ -11,6 +11,7 @@ import {
   RETENTION_DEFAULTS,
   type RetentionPolicy,
 } from '../../../control-plane/reconcile/retention-pass.ts';
+import { DEPLOYMENTS_KEPT_MAX } from '../../../control-plane/reconcile/service/kept-records.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { ClusterView } from '../../../shared/domain/cluster.ts';
 import type { Job, JobVersion } from '../../../shared/domain/job.ts';
@@ -42,6 +43,7 @@ function nameOf(record: Forgettable): string {
   if (record.kind === 'gone-node') return `gone ${record.node}`;
   if (record.kind === 'framework') return `framework ${record.framework}`;
   if (record.kind === 'operation') return `operation ${record.framework} ${record.name}`;
+  if (record.kind === 'deployment') return `deployment ${record.id}`;
   return record.kind === 'task'
     ? record.id
     : `${record.kind} ${record.job}${'version' in record ? ` ${record.version}` : ''}`;
@@ -155,23 +157,56 @@ describe('versions', () => {
   });
 });
 
-describe('versions of a service', () => {
-  const wanted = { version: 9, templates: { web: 2, side: 9 }, goodVersion: 4, deployments: 3 };
-  const job = aJob({ spec: { kind: 'service' }, ...wanted });
-  const templatesOf: Record<number, JobVersion['templates']> = { 4: { web: 3, side: 4 }, 5: { web: 1, side: 5 } };
-  const versions = [1, 2, 3, 4, 5, 6, 7].map((version) => ({
-    ...versionOf(job, version),
-    templates: templatesOf[version] ?? {},
-  }));
+describe('of a service', () => {
+  const service = (change: Partial<Omit<Job, 'spec'>>) => aJob({ spec: { kind: 'service' }, version: 6, ...change });
 
-  it('stay while tasks are made from them, now, in the last good one, and before a deployment that runs', () => {
-    const kept = (state: 'running' | 'failed') => {
-      const deployments = [aDeployment(job, { fromVersion: 5, state })];
-      const gone = forgotten(clusterOf({ jobs: [job], versions, deployments }), T0, { versionsMax: 1 });
-      return [1, 2, 3, 4, 5, 6, 7].filter((version) => !gone.includes(`version uiddemo ${version}`));
-    };
-    expect(kept('running')).toEqual([1, 2, 3, 4, 5]);
-    expect(kept('failed')).toEqual([2, 3, 4]);
+  it('the newest attempts stay that it may go on from, and all others go', () => {
+    const job = service({ templates: { main: 5 }, goodVersion: 2 });
+    const made = [
+      aTask(job, { jobVersion: 1, state: 'killed' }),
+      aTask(job, { jobVersion: 2, state: 'killed' }),
+      aTask(job, { jobVersion: 2, attempt: 1, state: 'killed' }),
+      aTask(job, { jobVersion: 3, state: 'killed' }),
+      aTask(job, { jobVersion: 3, index: 1, state: 'running' }),
+      aTask(job, { jobVersion: 5, state: 'failed' }),
+      aTask(job, { jobVersion: 5, attempt: 1, state: 'failed' }),
+      aTask(job, { jobVersion: 5, attempt: 2, state: 'failed' }),
+    ];
+    const good = { ...versionOf(job, 2), templates: { main: 2 } };
+    const cluster = clusterOf({ jobs: [job], tasks: made, versions: [good] });
+    const gone = [0, 1, 5, 6].map((at) => made[at]?.id);
+    expect(forgotten(cluster, T0 + keepMs).sort()).toEqual(gone.sort());
+  });
+
+  it('versions stay that it may be taken back to, or that its deployment or its tasks come from', () => {
+    const job = service({ templates: { main: 3 }, goodVersion: 2, deployments: 1 });
+    const versions = [1, 2, 3, 4, 5].map((version) => versionOf(job, version));
+    const deployments = [aDeployment(job, { fromVersion: 4 })];
+    const cluster = clusterOf({ jobs: [job], versions, deployments });
+    expect(forgotten(cluster, T0, NOTHING)).toEqual(['version uiddemo 1', 'version uiddemo 5']);
+  });
+
+  it('the last deployments stay, and what is under way', () => {
+    const job = service({ deployments: 30 });
+    const deployments = Array.from({ length: 30 }, (_, at) => {
+      const state = at === 0 ? 'running' : 'succeeded';
+      return aDeployment(job, { id: `${job.uid}-d${at + 1}`, state, createdAtMs: T0 + at });
+    });
+    const cluster = clusterOf({ jobs: [job], deployments });
+    const gone = Array.from({ length: 29 - DEPLOYMENTS_KEPT_MAX }, (_, at) => `deployment ${job.uid}-d${at + 2}`);
+    expect(forgotten(cluster, T0)).toEqual(gone);
+  });
+
+  it('that has been stopped all goes together', () => {
+    const outcome = { state: 'stopped', atMs: T0, message: 'stopped' } as const;
+    const job = service({ version: 1, deployments: 1, outcome });
+    const deployments = [aDeployment(job, { state: 'succeeded' })];
+    const cluster = clusterOf({ jobs: [job], deployments });
+    expect(forgotten(cluster, T0 + keepMs)).toEqual([
+      `deployment ${job.uid}-d1`,
+      `version ${job.uid} 1`,
+      `job ${job.uid}`,
+    ]);
   });
 });
 

@@ -190,8 +190,10 @@ export class SmallCluster {
   #moved(task: Task): Task {
     const { nowMs, cluster } = this;
     if (task.node === null || isTerminal(task.state) || !cluster.isAlive(task.node)) return task;
-    const became = (state: Task['state'], reason: 'started' | 'exited' | 'stop-requested') =>
-      advance(task, { state, atMs: nowMs, reason, message: `it has ${state}` });
+    const became = (state: Task['state'], reason: 'started' | 'exited' | 'stop-requested') => {
+      const exitCode = isTerminal(state) ? 1 : null;
+      return advance(task, { state, atMs: nowMs, reason, message: `it has ${state}` }, { exitCode });
+    };
     if (task.stop !== null) return became('killed', 'stop-requested');
     const image = cluster
       .version(task.jobUid, task.jobVersion)
