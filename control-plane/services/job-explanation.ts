@@ -59,6 +59,7 @@ export function explanationOfJob(
   const holds = [
     ...jobHolds(job),
     ...deploymentHolds(cluster, job),
+    ...volumeHolds(waiting),
     ...[...held].flatMap(([hold, count]) => taskHold(hold, count)),
     ...healthHolds(cluster, job, tasks),
     ...endHolds(job, task === null ? all : all.filter((one) => isSameSlot(one, task))),
@@ -135,6 +136,11 @@ function whyNotUp(job: Job | undefined): string | null {
   if (job.deleted || job.stop !== null) return 'is to stop';
   if (job.suspended !== null) return 'is suspended';
   return isLasting(job.spec.kind) && job.goodVersion === null ? 'has not been rolled out with success yet' : null;
+}
+
+function volumeHolds(waiting: readonly WaitingTasks[]): HoldView[] {
+  const messages = new Set(waiting.flatMap(({ volumesAway }) => volumesAway));
+  return [...messages].map((message) => hold('volume-away', message));
 }
 
 /** What the job as a whole says has been said. */
@@ -216,11 +222,20 @@ function waitingView(waits: WaitingTasks): WaitingTasksView {
   };
 }
 
-function waitsInWords({ tasks, group, notBeforeMs, displaces, funnel, feasibility }: WaitingTasks): string {
+function waitsInWords({
+  tasks,
+  group,
+  notBeforeMs,
+  displaces,
+  volumesAway,
+  funnel,
+  feasibility,
+}: WaitingTasks): string {
   const wait = `${tasks.length} ${tasks.length === 1 ? 'task of group' : 'tasks of group'} "${group}" ${tasks.length === 1 ? 'waits' : 'wait'}`;
   const nodes = funnel.nodesTotal === 1 ? '1 node' : `${funnel.nodesTotal} nodes`;
   if (notBeforeMs !== null) return `${wait} until ${timeView(notBeforeMs)}, since tasks before have failed.`;
   if (displaces.length > 0) return `${wait} for ${displaces.join(', ')} to make room.`;
+  if (volumesAway.length > 0) return `${wait} for volumes: ${volumesAway.join(' ')}`;
   if (feasibility.impossible !== null) return `${wait}, and in vain: ${feasibility.impossible}`;
   if (funnel.nodesTotal === 0) return `${wait}: no node has joined the cluster.`;
   if (funnel.nodesLeft > 0) return `${wait} for their turn: ${funnel.nodesLeft} of ${nodes} would take one.`;
