@@ -1,4 +1,7 @@
 /** What services ask of their tasks, in real containers: another run where it was, and an end that others have heard of. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AgentUnderTest, IMAGE } from './agent-process.ts';
 
@@ -24,13 +27,17 @@ async function output(task: string, lines: number): Promise<string[]> {
 }
 
 describe('a task that goes down', () => {
-  it('is started again where it was, as often as it may, and keeps what a volume of the engine holds', async () => {
+  it('is started again where it was, as often as it may, and finds again what it has left in volumes', async () => {
     const volume = `berth-test-${agent.nodeId}`;
     const count =
-      'echo $BERTH_RUN >> /data/runs; test "$(wc -l < /data/runs)" -gt 2 && cat /data/runs && exit 7; exit 3';
-    const mounts = [{ type: 'volume' as const, source: volume, target: '/data', readOnly: false }];
+      'echo $BERTH_RUN >> /data/runs; echo $BERTH_RUN >> /host/runs; test "$(wc -l < /data/runs)" -gt 2 && cat /data/runs && exit 7; exit 3';
+    const folder = await mkdtemp(join(tmpdir(), 'berth-mount-'));
+    const mounts = [
+      { type: 'volume' as const, source: volume, target: '/data', readOnly: false },
+      { type: 'bind' as const, source: folder, target: '/host', readOnly: false },
+    ];
     const task = agent.assign('counts', { ...sh(count), mounts, restart });
-    agent.start();
+    agent.start('--allow-host-mount', folder);
     const end = await agent.ended(task);
     expect(end).toMatchObject({ state: 'failed', reason: 'exited', run: 2, exitCode: 7 });
     expect(end.message).toContain('started again in place 2 times');
@@ -46,11 +53,16 @@ describe('a task that goes down', () => {
       'failed 2 exited',
     ]);
     // The task that takes its place on the same node finds the same volume.
-    const next = agent.assign('reads', { ...sh('test "$(wc -l < /data/runs)" = 3'), mounts });
+    expect(await readFile(join(folder, 'runs'), 'utf8')).toBe('0\n1\n2\n');
+    const next = agent.assign('reads', {
+      ...sh('test "$(wc -l < /data/runs)" = 3 && cmp /data/runs /host/runs'),
+      mounts,
+    });
     expect(await agent.ended(next)).toMatchObject({ state: 'finished' });
     await agent.end('SIGTERM');
     for (const { Id } of await agent.containers()) await agent.docker.getContainer(Id).remove({ force: true });
     await agent.docker.getVolume(volume).remove();
+    await rm(folder, { recursive: true, force: true });
   });
 
   it('is started again while nobody can be asked, by the agent that was there or by the next', async () => {
