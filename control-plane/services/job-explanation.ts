@@ -4,7 +4,7 @@ import { templateOf } from '../../shared/domain/cluster.ts';
 import type { Deployment } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey, TaskId } from '../../shared/domain/ids.ts';
-import { type Job, templateVersion } from '../../shared/domain/job.ts';
+import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import { isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady, isUnhealthy } from '../../shared/domain/task-health.ts';
@@ -68,7 +68,7 @@ export function explanationOfJob(
   const { uid, version, spec } = job;
   return {
     job: { uid, name: spec.name, role: spec.role, version },
-    summary: summaryOf(job, tasks, { groups, holds }),
+    summary: summaryOf(job, tasks, { groups, holds, isAll: task === null }),
     holds,
     groups,
     more,
@@ -246,7 +246,11 @@ function waitsInWords({
 function summaryOf(
   { spec }: Job,
   tasks: readonly Task[],
-  { groups, holds }: { readonly groups: readonly WaitingTasksView[]; readonly holds: readonly HoldView[] },
+  {
+    groups,
+    holds,
+    isAll,
+  }: { readonly groups: readonly WaitingTasksView[]; readonly holds: readonly HoldView[]; readonly isAll: boolean },
 ): string {
   const [first] = groups;
   const [held] = holds;
@@ -254,8 +258,15 @@ function summaryOf(
   if (held !== undefined) return held.message;
   const running = tasks.filter(({ state }) => state === 'running').length;
   const live = tasks.filter(({ state }) => !isTerminal(state)).length;
+  const lacking = isAll && (spec.kind === 'service' || tasks.length === 0) ? wantedOf(spec) - live : 0;
+  if (lacking > 0)
+    return `${lacking} of ${wantedOf(spec)} tasks are not made yet; that takes moments where nothing else has to end first.`;
   if (live > running) return `Nothing waits for a place; ${live - running} of ${live} tasks are about to start.`;
   if (live > 0)
     return `Nothing waits: ${running === 1 ? '1 task runs' : `${running} tasks run`}${isLasting(spec.kind) ? ', and all of them are ready' : ''}.`;
   return 'Nothing of it runs, and nothing waits for a place.';
+}
+
+function wantedOf({ groups }: JobSpec): number {
+  return groups.reduce((sum, { count }) => sum + count, 0);
 }

@@ -200,6 +200,16 @@ describe('what else holds a job up', () => {
   });
 
   it('is nothing, where nothing is wanted', () => {
-    expect(explained(job).summary).toBe('Nothing of it runs, and nothing waits for a place.');
+    const none = { ...job, spec: { ...job.spec, groups: [aGroup({ count: 0 })] } };
+    expect(explained(none).summary).toBe('Nothing of it runs, and nothing waits for a place.');
+  });
+
+  it('is that tasks are still to be made', () => {
+    expect(explained(job).summary).toMatch(/^1 of 1 tasks are not made yet/);
+    const batch = aJob();
+    expect(explained(batch).summary).toMatch(/^1 of 1 tasks are not made yet/);
+    expect(explained(batch, { tasks: [aTask(batch, { state: 'finished' })] }).summary).toBe(
+      'Nothing of it runs, and nothing waits for a place.',
+    );
   });
 });
