@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { ROLE_PATTERN, ROLE_RULE } from '../shared/domain/ids.ts';
 import { ACTION_PATTERNS } from './auth/policy.ts';
+import { DOMAIN_DEFAULT, DOMAIN_RULE, dnsDomain, TTL_RULE, TTL_SECONDS_DEFAULT, ttlSeconds } from './dns/options.ts';
 import { RETENTION_DEFAULTS, type RetentionPolicy } from './reconcile/retention-pass.ts';
 import { QUOTA_DEFAULT_BYTES } from './store/room.ts';
 
@@ -16,10 +17,18 @@ export interface ReplicaConfig {
   readonly trustFile: string | null;
   /** What callers of the Mesos door may do without a token; null: nothing. */
   readonly mesosAnonymous: { readonly roles: readonly string[]; readonly actions: readonly string[] } | null;
+  /** Where names of services are answered; null: nowhere. */
+  readonly dns: DnsConfig | null;
   readonly leaseTtlSeconds: number;
   readonly etcdQuotaBytes: number;
   readonly retention: RetentionPolicy;
   readonly logLevel: LogLevel;
+}
+
+export interface DnsConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly domain: string;
+  readonly ttlSeconds: number;
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -49,6 +58,9 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
                                acts in these roles, such as a,b/c
   --mesos-anonymous-actions A  and may do this, in place of what        BERTH_MESOS_ANONYMOUS_ACTIONS
                                a framework needs; also job:host-network, …
+  --dns-listen HOST:PORT       answer names of services there           BERTH_DNS_LISTEN
+  --dns-domain NAME            what they end in                         BERTH_DNS_DOMAIN  berth
+  --dns-ttl SECONDS            how long answers may be kept             BERTH_DNS_TTL     5
   --lease-ttl SECONDS          silence after which a node is gone       BERTH_LEASE_TTL   10
   --keep-ended HOURS           how long ended jobs are kept             BERTH_KEEP_ENDED  168
   --keep-ended-jobs COUNT      and how many of them                     BERTH_KEEP_ENDED_JOBS   5000
@@ -72,6 +84,9 @@ const OPTIONS = {
   trust: { type: 'string' },
   'mesos-anonymous': { type: 'string' },
   'mesos-anonymous-actions': { type: 'string' },
+  'dns-listen': { type: 'string' },
+  'dns-domain': { type: 'string' },
+  'dns-ttl': { type: 'string' },
   'lease-ttl': { type: 'string' },
   'keep-ended': { type: 'string' },
   'keep-ended-jobs': { type: 'string' },
@@ -105,11 +120,16 @@ export function readConfig(
     etcd: endpoints(values.etcd ?? env['BERTH_ETCD']?.split(',') ?? ['http://127.0.0.1:2379']),
     etcdUser: etcdUser(setting('etcd-username'), file('etcd-password-file')),
     etcdTls: { ca: file('etcd-ca'), cert, key },
-    listen: listenAddress(setting('listen') ?? '127.0.0.1:7878'),
+    listen: listenAddress('--listen', setting('listen') ?? '127.0.0.1:7878'),
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
     bootstrapTokenFile: setting('bootstrap-token-file'),
     trustFile: file('trust'),
     mesosAnonymous: mesosAnonymous(setting('mesos-anonymous'), setting('mesos-anonymous-actions')),
+    dns: dnsConfig({
+      listen: setting('dns-listen'),
+      domain: ['--dns-domain', setting('dns-domain')],
+      ttl: ['--dns-ttl', setting('dns-ttl')],
+    }),
     leaseTtlSeconds: leaseTtl(setting('lease-ttl') ?? '10'),
     etcdQuotaBytes: wholeSetting('etcd-quota-bytes', setting('etcd-quota-bytes'), QUOTAS) ?? QUOTA_DEFAULT_BYTES,
     retention: retention(setting),
@@ -170,7 +190,7 @@ function endpoints(given: readonly string[]): string[] {
   return urls;
 }
 
-function optionalUrl(name: string, value: string | null): string | null {
+export function optionalUrl(name: string, value: string | null): string | null {
   if (value === null) return null;
   const url = URL.canParse(value) ? new URL(value) : null;
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
@@ -187,11 +207,28 @@ function etcdUser(username: string | null, password: string | null): ReplicaConf
   return { username, password: password.trim() };
 }
 
-function listenAddress(value: string): { host: string; port: number } {
+type Named = readonly [name: string, value: string | null];
+
+function dnsConfig({ listen, domain, ttl }: { listen: string | null; domain: Named; ttl: Named }): DnsConfig | null {
+  if (listen !== null) return { listen: listenAddress('--dns-listen', listen), ...dnsZone({ domain, ttl }) };
+  const [left] = [domain, ttl].filter(([, value]) => value !== null);
+  if (left === undefined) return null;
+  throw new ConfigError(`${left[0]} is about names that are answered; --dns-listen has to say where`);
+}
+
+export function dnsZone({ domain, ttl }: { domain: Named; ttl: Named }): Omit<DnsConfig, 'listen'> {
+  const zone = dnsDomain(domain[1] ?? DOMAIN_DEFAULT);
+  if (zone === null) throw new ConfigError(`${domain[0]} "${domain[1]}" is not ${DOMAIN_RULE}`);
+  const seconds = ttlSeconds(ttl[1] ?? String(TTL_SECONDS_DEFAULT));
+  if (seconds === null) throw new ConfigError(`${ttl[0]} "${ttl[1]}" is not ${TTL_RULE}`);
+  return { domain: zone, ttlSeconds: seconds };
+}
+
+export function listenAddress(name: string, value: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]*)):(\d{1,5})$/.exec(value);
   const port = Number(match?.[3] ?? Number.NaN);
   if (match === null || !(port <= 65_535)) {
-    throw new ConfigError(`--listen "${value}" is not HOST:PORT, such as 127.0.0.1:7878 or [::1]:7878`);
+    throw new ConfigError(`${name} "${value}" is not HOST:PORT, such as 127.0.0.1:7878 or [::1]:7878`);
   }
   return { host: match[1] ?? (match[2] === undefined || match[2] === '' ? '0.0.0.0' : match[2]), port };
 }
@@ -230,7 +267,7 @@ function wholeSetting(name: string, value: string | null, { min, max }: { min: n
   throw new ConfigError(`--${name} "${value}" is not a whole number from ${min} to ${max}`);
 }
 
-function logLevel(value: string): LogLevel {
+export function logLevel(value: string): LogLevel {
   const level = LOG_LEVELS.find((candidate) => candidate === value);
   if (level === undefined) throw new ConfigError(`--log-level "${value}" is not one of ${LOG_LEVELS.join(', ')}`);
   return level;

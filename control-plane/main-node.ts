@@ -17,6 +17,7 @@ import { createReplica, type Replica } from './app.ts';
 import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.ts';
 import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
 import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-config.ts';
+import { startReplicaDns } from './main-node-dns.ts';
 import { mintAdminToken } from './services/tokens.ts';
 
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -63,13 +64,14 @@ async function main(): Promise<number> {
   });
   await writeBootstrapToken(config.bootstrapTokenFile, replica);
   const server = await serve(replica, config);
+  const dns = config.dns === null ? null : await startReplicaDns(replica.ctx, config.dns);
   log.info({ url, replica: replica.ctx.replica.id, etcd: config.etcd }, 'serving');
   try {
     await replica.run();
     return 0;
   } finally {
     ending.abort();
-    await closeServer(server);
+    await Promise.all([closeServer(server), dns?.close()]);
     await store.close();
   }
 }

@@ -21,6 +21,7 @@ import { clusterEndpoints } from './routes/cluster.ts';
 import { deploymentEndpoints } from './routes/deployments.ts';
 import { endpointEndpoints } from './routes/endpoints.ts';
 import { eventEndpoints } from './routes/events.ts';
+import { explanationEndpoints } from './routes/explanation.ts';
 import { frameworkEndpoints } from './routes/frameworks.ts';
 import { jobChangeEndpoints } from './routes/job-changes.ts';
 import { jobEndpoints } from './routes/jobs.ts';
@@ -72,6 +73,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...jobEndpoints(parts),
     ...jobChangeEndpoints(parts),
     ...deploymentEndpoints(parts),
+    ...explanationEndpoints(parts),
     ...taskEndpoints(parts),
     ...taskLogEndpoints(parts),
     ...nodeEndpoints(parts),

@@ -44,7 +44,6 @@ interface Loaded {
   readonly plan: Plan;
   readonly certificates: Certificates | null;
   readonly structure: string;
-  readonly configuration: Configuration;
 }
 
 export class Balancer {
@@ -140,12 +139,11 @@ export class Balancer {
   }
 
   async #apply(endpoints: readonly EndpointView[], signal: AbortSignal): Promise<void> {
-    const { settings, clock } = this.#options;
+    const { clock } = this.#options;
     const startedMs = clock.monotonicMs();
     const { plan, certificates, troubles } = await this.#decide(endpoints);
-    const structure = structureOf(plan, settings, certificates);
-    const configuration = configurationOf(plan, settings, certificates);
-    const wanted = { plan, certificates, structure, configuration };
+    const structure = structureOf(plan, certificates);
+    const wanted = { plan, certificates, structure };
     const how = await this.#bringAbout(wanted, signal);
     const unloadable = this.#unloadable === structure ? [UNLOADABLE] : [];
     this.#tell([...troubles, ...plan.troubles, ...unloadable]);
@@ -191,8 +189,7 @@ export class Balancer {
     if (this.#unloadable !== wanted.structure && (await this.#reload(this.#haproxy, wanted))) return 'reload';
     if (loaded === null) return null;
     const plan = withinStructure(loaded.plan, wanted.plan);
-    const configuration = configurationOf(plan, this.#options.settings, loaded.certificates);
-    return await this.#command(loaded, { ...loaded, plan, configuration });
+    return await this.#command(loaded, { ...loaded, plan });
   }
 
   async #command(loaded: Loaded, wanted: Loaded): Promise<string | null> {
@@ -201,7 +198,7 @@ export class Balancer {
     if (commands.length === 0 || this.#haproxy === null) return null;
     try {
       await this.#haproxy.carryOut(commands);
-      await this.#folder.put(wanted.configuration);
+      await this.#folder.put(this.#configurationOf(wanted));
     } catch (error) {
       this.#options.log.warn({ why: wordsOf(error) }, 'haproxy would not take a change of servers; it is reloaded');
       return (await this.#reload(this.#haproxy, wanted)) ? 'reload' : null;
@@ -213,7 +210,7 @@ export class Balancer {
   /** Whether it serves it now. If not, it goes on with what it had, and so do the files. */
   async #reload(haproxy: Haproxy, wanted: Loaded): Promise<boolean> {
     const { log } = this.#options;
-    const { configuration } = wanted;
+    const configuration = this.#configurationOf(wanted);
     const fault = await this.#fault(configuration);
     try {
       if (fault !== null) throw new HaproxyError(fault);
@@ -222,10 +219,10 @@ export class Balancer {
     } catch (error) {
       this.#unloadable = wanted.structure;
       log.error({ why: wordsOf(error) }, 'haproxy can not load the new configuration; the last good one goes on');
-      if (this.#loaded !== null) await this.#folder.put(this.#loaded.configuration);
+      if (this.#loaded !== null) await this.#folder.put(this.#configurationOf(this.#loaded));
       return false;
     }
-    await this.#nowLoaded(wanted);
+    await this.#nowLoaded(wanted, configuration);
     this.#tally = { ...this.#tally, reloads: this.#tally.reloads + 1 };
     return true;
   }
@@ -236,25 +233,26 @@ export class Balancer {
       await sleep(clock, jitteredBackoffMs(RESTARTS, this.#failures - 1, random.next()), signal);
       if (signal.aborted) return null;
     }
+    const configuration = this.#configurationOf(wanted);
     try {
-      const fault = await this.#fault(wanted.configuration);
+      const fault = await this.#fault(configuration);
       if (fault !== null) throw new HaproxyError(fault);
-      await this.#folder.put(wanted.configuration);
-      this.#adopt(await Haproxy.start(this.#haproxyOptions, this.#startWith(wanted.configuration.id)));
+      await this.#folder.put(configuration);
+      this.#adopt(await Haproxy.start(this.#haproxyOptions, this.#startWith(configuration.id)));
     } catch (error) {
       this.#failures += 1;
       log.error({ why: wordsOf(error) }, 'haproxy does not start; it is tried again');
       this.#wake.resolve();
       return null;
     }
-    await this.#nowLoaded(wanted);
+    await this.#nowLoaded(wanted, configuration);
     return 'start';
   }
 
-  async #nowLoaded(wanted: Loaded): Promise<void> {
+  async #nowLoaded(wanted: Loaded, configuration: Configuration): Promise<void> {
     this.#loaded = wanted;
     this.#listening = new Set(wanted.plan.ports.map(({ port }) => port));
-    await this.#folder.tidy(wanted.configuration);
+    await this.#folder.tidy(configuration);
   }
 
   /** With what an earlier balancer has left in the folder, so that requests are served while the control plane is away. */
@@ -278,6 +276,10 @@ export class Balancer {
       const why = address === null ? null : await whyNotListening(address);
       if (why !== null) throw new HaproxyError(`virtual hosts can't be served on port ${address?.port}: ${why}`);
     }
+  }
+
+  #configurationOf({ plan, certificates }: Loaded): Configuration {
+    return configurationOf(plan, this.#options.settings, certificates);
   }
 
   #startWith(id: string) {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Backend, Plan, ServicePort } from './plan.ts';
 import { type BalancerSettings, bindText } from './settings.ts';
-import { EMPTY_SLOT, type Slot } from './slots.ts';
+import type { Slot } from './slots.ts';
 
 /** What haproxy is started with. Files are named after what is in them, so that one that is in use never changes. */
 export interface Configuration {
@@ -62,10 +62,10 @@ export function configurationOf(
   };
 }
 
-/** The part that a running haproxy can't be told to change: everything but what the servers stand for. */
-export function structureOf(plan: Plan, settings: BalancerSettings, certificates: Certificates | null): string {
-  const backends = plan.backends.map((backend) => ({ ...backend, slots: backend.slots.map(() => EMPTY_SLOT) }));
-  return configurationOf({ ...plan, backends }, settings, certificates).id;
+/** What a running haproxy can't be told to change: everything but what the servers stand for. Equal texts, equal structures. */
+export function structureOf({ backends, ports, routes }: Plan, certificates: Certificates | null): string {
+  const sizes = backends.map(({ name, mode, slots }) => [name, mode, slots.length]);
+  return JSON.stringify([sizes, ports, routes, certificates]);
 }
 
 function file({ folder }: BalancerSettings, name: string, lines: readonly string[]): ConfigurationFile {
@@ -96,7 +96,7 @@ global
 /**
  * `idle-close-on-response`: a reload must not close a connection into which its client is just writing the next request.
  * `redispatch 1`: a connection that fails is tried again at once, and with another server.
- * The checks find within two seconds what the agent's can't tell in time: a node that has lost its power. A server that
+ * The checks find within seconds what the agent's can't tell in time: a node that has lost its power. A server that
  * refuses three connections in a row is left out at once, until a check passes.
  */
 const DEFAULTS = `defaults
@@ -120,7 +120,7 @@ const DEFAULTS = `defaults
   srvtcpka-intvl 10s
   retries 3
   option redispatch 1
-  default-server check inter 1s fall 2 rise 1 observe layer4 error-limit 3 on-error mark-down
+  default-server check inter 3s fastinter 500ms downinter 1s fall 2 rise 1 observe layer4 error-limit 3 on-error mark-down
   http-error status 503 content-type text/plain string "No task of this service can be reached now.\\n"
   http-error status 502 content-type text/plain string "The task of this service gave no valid answer.\\n"
   http-error status 504 content-type text/plain string "The task of this service took too long to answer.\\n"

@@ -139,10 +139,13 @@ export class Haproxy {
     const deadlineMs = clock.monotonicMs() + LOAD_TIMEOUT_MS;
     while (clock.monotonicMs() < deadlineMs) {
       const info = await this.#call(WORKER_SOCKET, 'show info').catch(() => '');
-      if (info.includes(`berth ${id}\n`) && !info.includes(`Pid: ${before.worker}\n`)) return;
+      // A master that doesn't answer yet loses the signals that it is sent.
+      const now = await this.processes().catch(() => null);
+      const isNew = now !== null && now.worker !== before.worker && info.includes(`Pid: ${now.worker}\n`);
+      if (isNew && info.includes(`berth ${id}\n`)) return;
       if (this.#over) throw new HaproxyError(`haproxy ${await this.ended}${this.#words()}`);
-      const { failedReloads } = await this.processes().catch(() => before);
-      if (failedReloads > before.failedReloads) throw new HaproxyError(`haproxy could not be reloaded${this.#words()}`);
+      if (now !== null && now.failedReloads > before.failedReloads)
+        throw new HaproxyError(`haproxy could not be reloaded${this.#words()}`);
       await sleep(clock, LOOK_MS);
     }
     throw new HaproxyError(`haproxy did not serve its new configuration within ${LOAD_TIMEOUT_MS} ms${this.#words()}`);

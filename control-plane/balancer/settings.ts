@@ -36,6 +36,12 @@ export function parseListenAddress(text: string): ListenAddress | null {
 }
 
 /** As haproxy writes it. An empty host is every address, of both families. */
-export function bindText({ host, port }: ListenAddress): string {
-  return host === '' ? `:::${port} v4v6` : host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+export function bindText(address: ListenAddress): string {
+  const { host, port } = address;
+  return host === '' ? `:::${port} v4v6` : listenText(address);
+}
+
+/** The reverse of {@link parseListenAddress}. */
+export function listenText({ host, port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -1,9 +1,11 @@
 /** The command tree, and how one command line is carried out. */
 import { Command, CommanderError } from 'commander';
+import { addBalancerCommands } from './commands/balancer.ts';
 import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addDeploymentCommands } from './commands/deployment.ts';
 import { addDevCommand } from './commands/dev.ts';
+import { addDnsCommand } from './commands/dns.ts';
 import { addEndpointsCommand } from './commands/endpoints.ts';
 import { addFrameworkCommands } from './commands/framework.ts';
 import { addJobCommands } from './commands/job.ts';
@@ -74,8 +76,10 @@ export function createProgram(io: Io, version: string, finish: (exitCode: number
   addOfferCommands(program, io);
   addClusterCommands(program, io);
   addSettingsCommands(program, io);
+  addBalancerCommands(program, io);
   addDevCommand(program, io, finish);
   addProcessCommands(program);
+  addDnsCommand(program, io, finish);
   addCompletionCommand(program, io);
   return program;
 }

@@ -151,9 +151,13 @@ function mostPreferredOf(search: GroupSearch, steered: Steered, target: NodeId |
   steered.look();
   let best: Candidate | null = null;
   let bestPoints = Number.NEGATIVE_INFINITY;
+  let isAnyOut = false;
   let fitting = 0;
   for (const candidate of search.candidates) {
-    if (candidate.versionSeen !== candidate.room.version && !judgeAnew(candidate, search)) continue;
+    if (candidate.versionSeen !== candidate.room.version && !judgeAnew(candidate, search)) {
+      isAnyOut = true;
+      continue;
+    }
     const points = steered.pointsOf(candidate.room, target);
     // It isn't out: what the others of the group bar now they may allow once one more of them is placed.
     if (points === BARRED) continue;
@@ -162,7 +166,7 @@ function mostPreferredOf(search: GroupSearch, steered: Steered, target: NodeId |
     best = candidate;
     bestPoints = points;
   }
-  dropRefused(search);
+  if (isAnyOut) dropRefused(search);
   return best === null ? null : { room: best.room, fitting };
 }
 

@@ -41,7 +41,8 @@ export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation
   return explanation.placeable || displaced === undefined ? explanation : displacing(explanation, displaced);
 }
 
-function surveyNow(cluster: ClusterView, nowMs: number): Survey {
+/** What there is to give now, with all that the next round sweeps gone. */
+export function surveyNow(cluster: ClusterView, nowMs: number): Survey {
   const usage = new RoundMemory().usageOf(cluster, nowMs);
   return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
 }

@@ -68,9 +68,7 @@ export function explanationOf(verdict: Verdict): Explanation {
 /** `rooms` are all nodes, open or not. */
 export function judge(rooms: readonly Room[], demand: Demand): Verdict {
   const filters = FILTERS.filter((filter) => filter.applies(demand));
-  const refused = rooms
-    .map((room) => ({ room, broken: filters.filter((filter) => !filter.admits(room, demand)) }))
-    .filter(({ broken }) => broken.length > 0);
+  const refused = refusalsBy(rooms, demand);
   const nodesFitting = rooms.length - refused.length;
   return {
     nodesTotal: rooms.length,
@@ -82,6 +80,14 @@ export function judge(rooms: readonly Room[], demand: Demand): Verdict {
     }),
     closest: nodesFitting > 0 ? null : closestOf(refused, demand),
   };
+}
+
+/** The nodes that refuse, each with every filter that does, in their order. */
+export function refusalsBy(rooms: readonly Room[], demand: Demand): RefusingNode[] {
+  const filters = FILTERS.filter((filter) => filter.applies(demand));
+  return rooms
+    .map((room) => ({ room, broken: filters.filter((filter) => !filter.admits(room, demand)) }))
+    .filter(({ broken }) => broken.length > 0);
 }
 
 /** The verdict as one sentence, to stand alone. */
@@ -100,13 +106,13 @@ const NO_NODES =
   'No node has joined the cluster. Make a join token with "berth token create", and run "berth agent" with it on a ' +
   'machine that is to take tasks.';
 
-interface RefusingNode {
+export interface RefusingNode {
   readonly room: Room;
   readonly broken: readonly Filter[];
 }
 
 /** Fewest obstacles first, then the smallest sum of what is short, relative to what is needed; then the first id. */
-function closestOf(refused: readonly RefusingNode[], demand: Demand): ClosestNode | null {
+export function closestOf(refused: readonly RefusingNode[], demand: Demand): ClosestNode | null {
   let best: RefusingNode | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of refused) {

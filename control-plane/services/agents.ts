@@ -20,6 +20,7 @@ import {
 } from '../../shared/domain/task.ts';
 import type {
   HealthReport,
+  ImageReport,
   RegisterRequest,
   StatusesRequest,
   StatusesResponse,
@@ -35,6 +36,7 @@ import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit, putTask } from '../store/units.ts';
 import type { ServiceContext } from './context.ts';
 import { admit, answerCall } from './holders.ts';
+import { imagesDraft } from './image-reports.ts';
 import { nextEpoch } from './node-session.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
 
@@ -166,7 +168,7 @@ export async function heartbeat(ctx: ServiceContext, session: NodeSession): Prom
 export async function commitStatuses(
   ctx: ServiceContext,
   session: NodeSession,
-  { statuses, released, removedVolumes = [], health = [] }: StatusesRequest,
+  { statuses, released, removedVolumes = [], health = [], images = [] }: StatusesRequest,
 ): Promise<StatusesResponse> {
   await currentSession(ctx, session);
   if (!knowsAll(ctx, session.node, { statuses, released, removedVolumes })) await catchUp(ctx, session.node);
@@ -174,7 +176,12 @@ export async function commitStatuses(
   if (released.length > 0) await untilCommitted(ctx, session, () => releaseDraft(ctx, session, released));
   if (removedVolumes.length > 0) await untilCommitted(ctx, session, () => volumesDraft(ctx, session, removedVolumes));
   if (health.length > 0) await commitHealth(ctx, session, health);
+  if (images.length > 0) await untilCommitted(ctx, session, () => reportedImages(ctx, session, images));
   return { results };
+}
+
+function reportedImages(ctx: ServiceContext, { node }: NodeSession, reports: readonly ImageReport[]) {
+  return imagesDraft(ctx.mirror.snapshot, { node, reports, nowMs: ctx.clock.now() });
 }
 
 /**

@@ -15,6 +15,7 @@ import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import type { ServiceContext } from './context.ts';
 import { answerCall, isCalled } from './holders.ts';
+import { wantedImages } from './image-reports.ts';
 import { waitingMessages } from './messages.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
 
@@ -104,15 +105,17 @@ function assignmentOf(ctx: ServiceContext, node: NodeId): AssignmentResponse {
   const ledger = ledgerOf(snapshot, node);
   const streams = [...snapshot.streams.values()].filter((stream) => stream.node === node).sort(byId);
   const messages = messagesFor(snapshot, node);
+  const images = wantedImages(snapshot, node);
   return {
     position: { ...positionOf(ctx, node), revision: snapshot.revision },
     tasks: Object.keys(ledger.entries)
       .sort()
       .flatMap((id) => assignedTask(ctx, ledger, id)),
-    streamsVersion: versionOf([...streams, ...messages]),
+    streamsVersion: versionOf([...streams, ...messages, ...images.map((id) => ({ id }))]),
     streams: streams.map(({ id, task, follow, tail, since }) => ({ id, task, follow, tail, since })),
     ...(messages.length > 0 && { messages }),
     ...removingVolumes(ledger),
+    ...(images.length > 0 && { images }),
     keptAsideStops: (snapshot.epochs.get(node)?.keptAside ?? []).flatMap(({ task, stop }) =>
       stop === null ? [] : [{ task, reason: stop.reason }],
     ),

@@ -35,7 +35,8 @@ function nodeOfChange(change: Change): NodeId[] {
     case 'ledger':
     case 'epochs':
       return [change.id];
-    case 'streams': {
+    case 'streams':
+    case 'fetches': {
       const node = (change.after ?? change.before)?.node;
       return node === undefined ? [] : [node];
     }

@@ -2,7 +2,6 @@
  * Turns what was decided into writes under compares. A unit is the smallest thing that is committed whole: it compares the
  * revisions, in the snapshot that the decision was made from, of every record that the decision rests on.
  */
-import { templateOf } from '../../shared/domain/cluster.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId, NodeId, OfferId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, StopRequest } from '../../shared/domain/job.ts';
@@ -14,7 +13,6 @@ import {
   type LedgerEntry,
   markStop,
   removeEntries,
-  type StopMark,
 } from '../../shared/domain/ledger.ts';
 import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Gone } from '../../shared/domain/node.ts';
@@ -29,6 +27,7 @@ import { keys } from './keys.ts';
 import { writeBytes } from './limits.ts';
 import { putRecord } from './records.ts';
 import type { Snapshot } from './snapshot.ts';
+import { boundedMark, markOf } from './stop-marks.ts';
 
 export interface Unit {
   readonly compares: readonly Compare[];
@@ -164,7 +163,7 @@ export interface TaskStop {
   readonly stop: StopRequest;
   /** Between the polite signal and the kill, in milliseconds. Absent: as its template says. */
   readonly graceMs?: number;
-  /** The most of it. Absent: there is no bound. */
+  /** The most of it, and of the delay before the signal with it. Absent: there is no bound. */
   readonly graceMsMax?: number | undefined;
 }
 
@@ -189,11 +188,10 @@ export function stopUnit(snapshot: Snapshot, stops: readonly TaskStop[]): Unit |
   if (node === null) return { compares, writes };
   const ledger = snapshot.ledgers.get(node);
   invariant(ledger !== undefined, `task ${first.task.id} is ${first.task.state} on node ${node}, which has no ledger`);
-  const marked = due.reduce(
-    (marking, { task, stop, graceMs = killGraceMs(snapshot, task), graceMsMax = graceMs }) =>
-      markStop(marking, task.id, { ...markOf(snapshot, task, stop), graceMs: Math.min(graceMs, graceMsMax) }),
-    ledger,
-  );
+  const marked = due.reduce((marking, { task, stop, graceMs, graceMsMax }) => {
+    const mark = markOf(snapshot, task, stop);
+    return markStop(marking, task.id, boundedMark(graceMs === undefined ? mark : { ...mark, graceMs }, graceMsMax));
+  }, ledger);
   return {
     compares: [...compares, seen(snapshot, keys.ledger(node))],
     writes: [...writes, ...(marked === ledger ? [] : [putLedger(marked)])],
@@ -204,18 +202,6 @@ function stoppedBeforePlaced(task: Task, stop: StopRequest): Task {
   const message = `stopped by ${stop.by} before it was placed: ${stop.reason}`;
   return advance(task, { state: 'killed', atMs: stop.atMs, reason: 'stop-requested', message }, { stop });
 }
-
-function markOf(snapshot: Snapshot, task: Task, { atMs, reason }: { atMs: number; reason: string }): StopMark {
-  return { atMs, graceMs: killGraceMs(snapshot, task), reason };
-}
-
-/** The group's grace between signal and kill. */
-function killGraceMs(snapshot: Snapshot, task: Task): number {
-  return Math.round((templateOf(snapshot, task)?.group.killGraceSeconds ?? KILL_GRACE_DEFAULT_SECONDS) * 1000);
-}
-
-/** For a task whose version is on record no more. */
-const KILL_GRACE_DEFAULT_SECONDS = 10;
 
 export function jobUnit(snapshot: Snapshot, before: Job, after: Job): Unit {
   const key = keys.job(before.spec);

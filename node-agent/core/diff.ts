@@ -39,6 +39,7 @@ import {
 } from './model.ts';
 import { endedWithMachine, isOfEarlierBoot, lastsAtMs, mayRestart, restartAtMs } from './restart.ts';
 import { expiredContainers, type Retention } from './retention.ts';
+import { delayOf, politeSignal, stopTurn } from './stopping.ts';
 
 export interface DiffInput extends AloneInput {
   /** On the steady clock. */
@@ -85,10 +86,15 @@ export type Step =
       readonly type: 'stop';
       readonly task: TaskId;
       readonly container: string;
+      readonly signal: string;
+      /** Until that; 0: it is sent at once. */
+      readonly delayMs: number;
       readonly graceMs: number;
       readonly cause: StopCause;
       readonly message: string;
     }
+  /** Its delay is over: the polite signal. */
+  | { readonly type: 'signal'; readonly task: TaskId; readonly container: string; readonly signal: string }
   | { readonly type: 'kill'; readonly task: TaskId; readonly container: string }
   /** `isUnused`: it was seen never to have run, and its task may get another one. */
   | { readonly type: 'remove'; readonly task: TaskId; readonly container: string; readonly isUnused: boolean }
@@ -273,12 +279,12 @@ function startedAlone({ input, assigned }: Facts, local: LocalTask): Verdict {
 }
 
 function running(facts: Facts, local: LocalTask, container: Container): Verdict {
-  if (local.stop !== null) return stopping(facts, local.stop, container);
+  if (local.stop !== null) return stopping(facts, local, local.stop, container);
   const { assigned } = facts;
   if (assigned !== undefined && (assigned.stop !== null || assigned.disowned)) {
     const message = assigned.stop?.reason ?? 'given up while the node was away';
     const graceMs = assigned.stop?.graceMs ?? local.graceMs;
-    return step(stop(facts, container, { graceMs, cause: 'stop-requested', message }));
+    return step(stop(facts, container, { delayMs: delayOf(assigned), graceMs, cause: 'stop-requested', message }));
   }
   const askedFor = keptAsideStop(local, facts.input.assignment);
   if (askedFor !== undefined) {
@@ -333,12 +339,17 @@ function sooner(a: Verdict, b: Verdict): Verdict {
 
 const UNASSIGNED = 'its place on this node is gone';
 
-function stopping(facts: Facts, begun: LocalStop, container: Container): Verdict {
-  // A stop mark that arrives while a timeout's grace runs may be less patient.
-  const graceMs = Math.min(begun.graceMs, facts.assigned?.stop?.graceMs ?? begun.graceMs);
-  const killAtMs = begun.since.steadyMs + graceMs;
-  if (facts.input.nowMs < killAtMs) return { wakeAtMs: killAtMs };
-  return step({ type: 'kill', task: facts.id, container: container.id });
+function stopping({ id, input, assigned }: Facts, local: LocalTask, begun: LocalStop, container: Container): Verdict {
+  const turn = stopTurn(begun, assigned, input.nowMs);
+  const of = { task: id, container: container.id };
+  switch (turn.type) {
+    case 'wait':
+      return { wakeAtMs: turn.untilMs };
+    case 'signal':
+      return step({ type: 'signal', ...of, signal: politeSignal(local) });
+    case 'kill':
+      return step({ type: 'kill', ...of });
+  }
 }
 
 function ended(facts: Facts, local: LocalTask): Verdict {
@@ -371,8 +382,12 @@ function removal(container: Container): Extract<Step, { readonly type: 'remove' 
   return { type: 'remove', task: container.task, container: container.id, isUnused: container.state === 'created' };
 }
 
-function stop(facts: Facts, container: Container, how: { graceMs: number; cause: StopCause; message: string }): Step {
-  return { type: 'stop', task: facts.id, container: container.id, ...how };
+function stop(
+  { id, local }: Facts,
+  container: Container,
+  how: { delayMs?: number; graceMs: number; cause: StopCause; message: string },
+): Step {
+  return { type: 'stop', task: id, container: container.id, signal: politeSignal(local), delayMs: 0, ...how };
 }
 
 function reportEnd(facts: Facts, container: Container): Report {

@@ -43,7 +43,10 @@ export interface Boot {
 
 /** The agent has begun to end a task. */
 export interface LocalStop {
+  /** Its grace counts from then: when the task was sent the polite signal, or when that began to be waited for. */
   readonly since: Moment;
+  /** The polite signal is still to come, so long after `since`. Absent: it was sent. */
+  readonly delayMs?: number | undefined;
   readonly graceMs: number;
   readonly cause: StopCause;
   readonly message: string;

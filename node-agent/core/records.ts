@@ -67,10 +67,14 @@ export type JournalRecord =
       readonly kind: 'stopping';
       readonly task: TaskId;
       readonly atMs: number;
+      /** Until the polite signal. Absent: it is sent at once. */
+      readonly delayMs?: number | undefined;
       readonly graceMs: number;
       readonly cause: StopCause;
       readonly message: string;
     }
+  /** The polite signal is about to be sent after its delay. */
+  | { readonly kind: 'signalled'; readonly task: TaskId; readonly atMs: number }
   | { readonly kind: 'release'; readonly task: TaskId; readonly answered: boolean }
   | { readonly kind: 'forgotten'; readonly task: TaskId }
   | { readonly kind: 'position'; readonly position: AssignmentPosition }
@@ -238,6 +242,11 @@ function changed(task: LocalTask, record: TaskChange, templates: Templates, now:
     case 'stopping': {
       const { kind, task: id, atMs, ...how } = record;
       return { ...task, stop: { since: momentAt(atMs, now), ...how } };
+    }
+    case 'signalled': {
+      if (task.stop === null) return task;
+      const { delayMs, ...stop } = task.stop;
+      return { ...task, stop: { ...stop, since: momentAt(record.atMs, now) } };
     }
     case 'release': {
       const release = record.answered ? 'answered' : 'pending';

@@ -27,7 +27,9 @@ import type {
 } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { GpuWatch } from './gpu-watch.ts';
+import { ImageFetches } from './image-fetches.ts';
 import { Messenger } from './messenger.ts';
+import { ImagePulls } from './pulls.ts';
 import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
 import { Stamps } from './stamps.ts';
@@ -84,6 +86,7 @@ class AssembledAgent implements Agent {
   readonly #streams: Streams;
   readonly #volumes: VolumeKeeper;
   readonly #checker: Checker;
+  readonly #images: ImageFetches;
   readonly #stamps: Stamps;
   readonly #messenger: Messenger | null;
   readonly #gpus: GpuWatch;
@@ -107,8 +110,10 @@ class AssembledAgent implements Agent {
       isBusy: (task) => this.#conductor.isBusy(task),
       onChange: () => this.#conductor.look(),
     });
+    const pulls = new ImagePulls(parts.runtime);
     this.#conductor = new Conductor({
       ...parts,
+      pulls,
       ...report,
       ...config,
       consent: config.node.consent,
@@ -149,6 +154,7 @@ class AssembledAgent implements Agent {
       onHealth: (report) => this.#reporter.addHealth(report),
       onUnhealthy: () => this.#conductor.look(),
     });
+    this.#images = new ImageFetches({ ...parts, pulls, onFetched: (report) => this.#reporter.addImage(report) });
     this.#streams = new Streams({
       ...parts,
       epoch: () => this.#session.epoch,
@@ -174,6 +180,7 @@ class AssembledAgent implements Agent {
     this.#messenger?.close();
     this.#volumes.close();
     this.#checker.close();
+    this.#images.close();
     this.#conductor.halt();
     this.#engine.close();
   }
@@ -263,6 +270,7 @@ class AssembledAgent implements Agent {
     this.#streams.want(response.streams);
     this.#messenger?.want(response.messages ?? []);
     this.#volumes.want(response.removingVolumes ?? [], this.#session.epoch);
+    this.#images.want(response.images ?? [], this.#session.epoch);
     return true;
   }
 

@@ -30,7 +30,7 @@ import { ENGINE_BACKOFF, type EngineView } from './engine-view.ts';
 import { Guard } from './guard.ts';
 import { type EngineStep, Holds } from './holds.ts';
 import { Limiter } from './limiter.ts';
-import { ImagePulls } from './pulls.ts';
+import type { ImagePulls } from './pulls.ts';
 import { startTask } from './start-task.ts';
 import { Statuses } from './statuses.ts';
 
@@ -45,6 +45,7 @@ export interface ConductorParts {
   readonly book: Book;
   readonly engine: EngineView;
   readonly runtime: Runtime;
+  readonly pulls: ImagePulls;
   readonly volumes: Volumes;
   readonly fence: Fence;
   readonly clock: Clock;
@@ -78,7 +79,6 @@ export class Conductor {
   readonly #busy = new Map<TaskId, Busy>();
   readonly #holds = new Holds();
   readonly #startSlots: Limiter;
-  readonly #pulls: ImagePulls;
   readonly #guard: Guard;
   readonly #ends: ContainerEnds;
   readonly #statuses: Statuses;
@@ -93,7 +93,6 @@ export class Conductor {
   constructor(parts: ConductorParts) {
     this.#parts = parts;
     this.#startSlots = new Limiter(parts.startConcurrency);
-    this.#pulls = new ImagePulls(parts.runtime);
     this.#statuses = new Statuses({
       ...parts,
       toldRun: (task) => this.#wishes.assignment?.tasks.get(task)?.run ?? 0,
@@ -211,6 +210,7 @@ export class Conductor {
         if (this.#startsUnderWay() < STARTS_UNDER_WAY_MAX) this.#begin(step);
         return false;
       case 'stop':
+      case 'signal':
       case 'kill':
       case 'remove':
         this.#begin(step);
@@ -247,6 +247,8 @@ export class Conductor {
         return this.#start(step.assigned, signal);
       case 'stop':
         return this.#ends.stop(step);
+      case 'signal':
+        return this.#ends.signal(step);
       case 'kill':
         return this.#kill(step);
       case 'remove':
@@ -257,7 +259,7 @@ export class Conductor {
   }
 
   async #start(assigned: AssignedTask, signal: AbortSignal): Promise<void> {
-    const { book, engine, runtime, volumes, consent, boot } = this.#parts;
+    const { book, engine, runtime, pulls, volumes, consent, boot } = this.#parts;
     const known = book.tasks.get(assigned.id);
     const run = known?.run ?? 0;
     const result = await startTask(assigned, {
@@ -265,7 +267,7 @@ export class Conductor {
       consent,
       startSlots: this.#startSlots,
       volume: (id) => volumes.ensure(id),
-      pull: (image, pullSignal) => this.#pulls.pull(image, pullSignal),
+      pull: (image, pullSignal) => pulls.pull(image, pullSignal),
       writeStarting: () => {
         if (!known?.origin) this.#writeStarting(assigned);
       },

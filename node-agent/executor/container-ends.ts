@@ -21,11 +21,19 @@ export class ContainerEnds {
     this.#parts = parts;
   }
 
-  async stop({ type, container, message, ...stop }: StepOf<'stop'>): Promise<void> {
+  async stop({ task, container, signal, delayMs, graceMs, cause, message }: StepOf<'stop'>): Promise<void> {
     const { book, runtime } = this.#parts;
-    book.write({ kind: 'stopping', ...stop, message: clipMessage(message), atMs: book.now().wallMs });
+    const about = { task, graceMs, cause, message: clipMessage(message), atMs: book.now().wallMs };
+    book.write({ kind: 'stopping', ...about, ...(delayMs > 0 && { delayMs }) });
     await book.durable();
-    await runtime.signal(container, 'SIGTERM');
+    if (delayMs === 0) await runtime.signal(container, signal);
+  }
+
+  async signal({ task, container, signal }: StepOf<'signal'>): Promise<void> {
+    const { book, runtime } = this.#parts;
+    book.write({ kind: 'signalled', task, atMs: book.now().wallMs });
+    await book.durable();
+    await runtime.signal(container, signal);
   }
 
   async kill({ container }: StepOf<'kill'>): Promise<void> {

@@ -81,8 +81,11 @@ export interface Runtime {
    * and the container is left as it was created.
    */
   run(request: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult>;
-  /** Harmless where the container has ended or is gone. */
-  signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /**
+   * By its name. SIGTERM stands for the polite signal where the task's group names none: an engine may know of one that the image asks
+   * for. Harmless where the container has ended or is gone.
+   */
+  signal(container: string, signal: string): Promise<void>;
   /**
    * Removes the container with its output. False: it runs, and was left alone, since it may have been started by an earlier
    * call that was still under way; only a kill ends a run. Harmless where it is gone.

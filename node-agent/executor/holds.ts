@@ -2,10 +2,12 @@
 import type { TaskId } from '../../shared/domain/ids.ts';
 import type { Step } from '../core/diff.ts';
 
-export type EngineStep = Extract<Step, { readonly type: 'start' | 'stop' | 'kill' | 'remove' }>;
+export type EngineStep = Extract<Step, { readonly type: 'start' | 'stop' | 'signal' | 'kill' | 'remove' }>;
+
+const ENGINE_STEPS: readonly Step['type'][] = ['start', 'stop', 'signal', 'kill', 'remove'];
 
 export function isEngineStep(step: Step): step is EngineStep {
-  return step.type === 'start' || step.type === 'stop' || step.type === 'kill' || step.type === 'remove';
+  return ENGINE_STEPS.some((type) => type === step.type);
 }
 
 interface Hold {

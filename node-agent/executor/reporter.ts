@@ -6,6 +6,8 @@
 import {
   HEALTH_REPORTS_MAX,
   type HealthReport,
+  IMAGE_REPORTS_MAX,
+  type ImageReport,
   STATUSES_MAX,
   type StatusesRequest,
   type TaskStatus,
@@ -34,6 +36,7 @@ export class Reporter {
   readonly #removedVolumes: string[] = [];
   /** The latest of each task. */
   readonly #health = new Map<string, HealthReport>();
+  readonly #images: ImageReport[] = [];
   /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
   #answered: Set<string> | null = null;
   #wake: (() => void) | null = null;
@@ -80,6 +83,12 @@ export class Reporter {
     this.#wake?.();
   }
 
+  /** On no record either: what is still wanted in the next session is told anew. */
+  addImage(report: ImageReport): void {
+    this.#images.push(report);
+    this.#wake?.();
+  }
+
   /**
    * The tasks that the control plane has been told of since the session began: an assignment that was on its way meanwhile
    * may not show it. To be asked once in a session.
@@ -94,7 +103,7 @@ export class Reporter {
   async run(calls: SessionCalls): Promise<void> {
     this.#answered = new Set();
     while (!calls.signal.aborted) {
-      if (!this.#hasSomething()) {
+      if (this.#waiting() === 0) {
         await this.#something(calls.signal);
         await sleep(this.#parts.clock, COALESCE_MS, calls.signal);
         continue;
@@ -103,8 +112,9 @@ export class Reporter {
     }
   }
 
-  #hasSomething(): boolean {
-    return this.#statuses.length + this.#released.length + this.#removedVolumes.length + this.#health.size > 0;
+  #waiting(): number {
+    const lists = [this.#statuses, this.#released, this.#removedVolumes, this.#images];
+    return lists.reduce((sum, { length }) => sum + length, this.#health.size);
   }
 
   async #sendOnce(calls: SessionCalls): Promise<void> {
@@ -113,17 +123,19 @@ export class Reporter {
     const volumes = this.#removedVolumes.slice(0, this.#batchMax - statuses.length - released.length);
     const others = statuses.length + released.length + volumes.length;
     const health = [...this.#health.values()].slice(0, Math.min(HEALTH_REPORTS_MAX, this.#batchMax - others));
+    const images = this.#images.slice(0, Math.min(IMAGE_REPORTS_MAX, this.#batchMax - others - health.length));
     const request: StatusesRequest = {
       statuses,
       released,
       ...(volumes.length > 0 && { removedVolumes: volumes }),
       ...(health.length > 0 && { health }),
+      ...(images.length > 0 && { images }),
     };
     const answer = await calls.untilAnswered((controlPlane, epoch, signal) =>
       controlPlane.statuses(epoch, request, signal).catch(orInvalid),
     );
     if (answer === null) return;
-    const size = others + health.length;
+    const size = others + health.length + images.length;
     if (answer instanceof ControlPlaneFault && size > 1) {
       this.#batchMax = Math.ceil(size / 2);
       return;
@@ -134,7 +146,7 @@ export class Reporter {
     calls.onAnswered();
   }
 
-  #settle({ statuses, released, removedVolumes = [], health = [] }: StatusesRequest): void {
+  #settle({ statuses, released, removedVolumes = [], health = [], images = [] }: StatusesRequest): void {
     const { book } = this.#parts;
     for (const { task, state, run } of statuses) book.write({ kind: 'answered', task, state, run });
     for (const task of released) book.write({ kind: 'release', task, answered: true });
@@ -146,6 +158,7 @@ export class Reporter {
     this.#removedVolumes.splice(0, removedVolumes.length);
     // What was found meanwhile is still to be told.
     for (const report of health) if (this.#health.get(report.task) === report) this.#health.delete(report.task);
+    this.#images.splice(0, images.length);
   }
 
   #tellDropped({ statuses, released, health = [] }: StatusesRequest, { message }: ControlPlaneFault): void {

@@ -58,7 +58,7 @@ export class RoutedRuntime implements Runtime {
     return { type: 'refused', reason: 'refused-by-node', message: NO_ENGINE_MESSAGE };
   }
 
-  async signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  async signal(container: string, signal: string): Promise<void> {
     await this.#of(container)?.signal(container, signal);
   }
 

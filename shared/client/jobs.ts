@@ -1,6 +1,7 @@
 /** Calls about jobs and their deployments. */
 import type { JobKey } from '../domain/ids.ts';
 import { type DeploymentView, deploymentViewSchema } from '../protocol/deployments.ts';
+import { type JobExplanationView, jobExplanationSchema } from '../protocol/explanation.ts';
 import type { JobSpecInput } from '../protocol/job.ts';
 import { type ScaleRequest, type VersionChangesView, versionChangesSchema } from '../protocol/job-changes.ts';
 import {
@@ -73,6 +74,8 @@ export interface JobCalls {
   changes(key: JobKey, version: number, options?: { since?: number | undefined }): Promise<VersionChangesView>;
   deployments(key: JobKey, query?: PageQuery): Promise<Page<DeploymentView>>;
   plan(spec: JobSpecInput): Promise<PlanView>;
+  /** Why it isn't as it is wanted. */
+  explain(key: JobKey, query?: { task?: string | undefined }): Promise<JobExplanationView>;
 }
 
 export interface DeploymentCalls {
@@ -136,7 +139,7 @@ function changingCalls(
 
 function readingCalls(
   transport: Transport,
-): Pick<JobCalls, 'get' | 'list' | 'versions' | 'version' | 'changes' | 'deployments' | 'plan'> {
+): Pick<JobCalls, 'get' | 'list' | 'versions' | 'version' | 'changes' | 'deployments' | 'plan' | 'explain'> {
   const at = (key: JobKey, below: string, query: object = {}): ApiRequest => {
     const { path, query: role } = jobAt(key, below);
     return { ...get(path), query: { ...role, ...query } };
@@ -152,6 +155,10 @@ function readingCalls(
       (await transport.call(at(key, `/versions/${version}/changes`, { since }), versionChangesSchema)).body,
     deployments: async (key, page = {}) =>
       (await transport.call(at(key, '/deployments', page), pageOf(deploymentViewSchema))).body,
+    explain: async (key, { task } = {}) => {
+      const { path, query } = jobAt(key, '/explain');
+      return (await transport.call({ ...get(path), query: { ...query, task } }, jobExplanationSchema)).body;
+    },
     plan: async (spec) => (await transport.call(post(transport, '/v1/plan', spec), planViewSchema)).body,
   };
 }

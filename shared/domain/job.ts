@@ -84,7 +84,7 @@ export interface GroupSpec {
   readonly timeoutSeconds?: number | undefined;
   /** Between the polite signal and the kill. */
   readonly killGraceSeconds: number;
-  /** The polite signal. Absent: SIGTERM. */
+  /** The polite signal. Absent: what the image asks for, or else SIGTERM. */
   readonly stopSignal?: string | undefined;
   /** Between the request to end, from when on others find it no more, and the polite signal. Absent: none. */
   readonly stopDelaySeconds?: number | undefined;

@@ -251,8 +251,8 @@ const PORT_BYTES = 10;
 const DEVICE_BYTES = 3;
 /** `{"first":65535,"last":65535},` */
 const PORT_RANGE_BYTES = 30;
-/** A stop mark without its reason: `{"atMs":1767225600000,"graceMs":3600000,"reason":""}`. */
-const STOP_FRAME_BYTES = 60;
+/** A stop mark without its reason: `{"atMs":1767225600000,"delayMs":3600000,"graceMs":3600000,"reason":""}`. */
+const STOP_FRAME_BYTES = 80;
 
 function stopBytesMax(stop: StopMark | null): number {
   return STOP_FRAME_BYTES + Math.max(STOP_REASON_BYTES_MAX, stop === null ? 0 : jsonBytes(stop.reason));

@@ -18,6 +18,7 @@ import {
 } from '../domain/job.ts';
 import { KILL_SELECTIONS } from '../domain/service.ts';
 import { GPU_NODE_POLICIES } from '../domain/settings.ts';
+import { STOP_SIGNAL_PATTERN } from '../domain/stop-signal.ts';
 import { readPattern } from '../domain/text-pattern.ts';
 import { faultsOfKind, withDefaultsOfKind } from './job-kinds.ts';
 import { backoffSchema, checkSchema, inPlaceSchema, publishSchema, spreadSchema, updateSchema } from './service.ts';
@@ -240,9 +241,9 @@ export const groupSchema = z
     killGraceSeconds: seconds(3600).default(10).describe('Between the polite signal and the kill.'),
     stopSignal: z
       .string()
-      .regex(/^SIG[A-Z0-9+-]{1,20}$/, 'must be the name of a signal, such as "SIGTERM"')
+      .regex(STOP_SIGNAL_PATTERN, 'must be the name of a signal that ends a process, such as "SIGTERM" or "SIGQUIT"')
       .optional()
-      .describe('The polite signal. Absent: SIGTERM.'),
+      .describe('The polite signal. Absent: what the image asks for, or else SIGTERM.'),
     stopDelaySeconds: seconds(3600)
       .optional()
       .describe(

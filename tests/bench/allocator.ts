@@ -25,6 +25,7 @@ import {
   T0,
 } from '../support/builders.ts';
 import { costOfAccept } from './accept-cost.ts';
+import { costOfPlacing, type PlacingCost } from './placing.ts';
 import { ProcessorMeter, usedMs } from './processor-time.ts';
 import type { Figure, Section, Table } from './report.ts';
 import { Rest } from './rest.ts';
@@ -65,6 +66,7 @@ export async function measureAllocator(): Promise<Section> {
     (count) => [count, costOf({ nodes: NODES_BESIDE, frameworks: count })] as const,
   );
   const vain = costOfWaiting(10_000, CHANGED_DECADES);
+  const placing = costOfPlacing();
   // The first one warms up.
   await costOfAccept(100);
   const accept = { small: await costOfAccept(100), large: await costOfAccept(10_000) };
@@ -83,6 +85,7 @@ export async function measureAllocator(): Promise<Section> {
     }),
     figure('allocator: one of 10,000 nodes has changed', little, { target: null, floorMs }),
     vainFigure(vain),
+    placingFigure(placing),
     acceptFigure(accept),
   ];
   return {
@@ -128,6 +131,16 @@ function vainFigure({ withTasks, without }: VainCost): Figure {
     measured,
     target: ASKED_OF_WAITING_MS,
     note: `${(measured / other).toFixed(1)} × the same without them (${other.toFixed(2)} ms)`,
+  };
+}
+
+function placingFigure({ service, batch }: PlacingCost): Figure {
+  return {
+    name: 'allocator: 1,000 tasks of a service onto 1,000 nodes, spread and grouped',
+    unit: 'ms',
+    measured: service,
+    target: null,
+    note: `${(service / batch).toFixed(1)} × as many of a batch job (${batch.toFixed(1)} ms)`,
   };
 }
 

@@ -10,6 +10,7 @@ export const PARTS = [
   'allocator',
   'mesos-state',
   'failover',
+  'balancer',
   'mesos-streams',
   'rolling',
   'replace',

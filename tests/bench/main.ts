@@ -10,6 +10,7 @@ import { bundleAgent } from '../../infra/bundle/agent.ts';
 import { measureAgent } from './agent-memory.ts';
 import { measureAllocator } from './allocator.ts';
 import { readSettings, type Settings, USAGE } from './arguments.ts';
+import { measureBalancer } from './balancer.ts';
 import { measureBulk } from './bulk.ts';
 import { startCluster } from './cluster.ts';
 import { Engine } from './engine.ts';
@@ -55,6 +56,7 @@ async function* measure(settings: Settings): AsyncGenerator<Section> {
   if (wants('latency', 'bulk', 'replace')) yield* measureCluster(settings);
   if (wants('failover')) yield await measureFailover(settings);
   if (wants('rolling')) yield* measureRolling(settings);
+  if (wants('balancer')) yield await measureBalancer();
   if (wants('mesos-streams')) yield await measureMesosStreams(settings);
 }
 

@@ -89,11 +89,11 @@ export interface DevCluster {
 }
 
 /** `berth dev` in folders of its own; the CLI finds it through the context file, as a person's would. */
-export async function startDev(options: { home?: string } = {}): Promise<DevCluster> {
+export async function startDev(options: { home?: string; flags?: readonly string[] } = {}): Promise<DevCluster> {
   const home = options.home ?? (await mkdtemp(join(tmpdir(), 'berth-e2e-')));
   const env = { XDG_CONFIG_HOME: join(home, 'config'), XDG_DATA_HOME: join(home, 'data') };
   const dataDir = join(home, 'dev');
-  const program = startBerth(['dev', '--port', '0', '--data-dir', dataDir], env);
+  const program = startBerth(['dev', '--port', '0', '--data-dir', dataDir, ...(options.flags ?? [])], env);
   await program.says('Ctrl-C ends the cluster.', 120_000);
   return {
     program,

@@ -1,9 +1,11 @@
+import { Resolver } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { freePort } from '../support/etcd.ts';
 import {
   berth,
   containers,
@@ -27,11 +29,18 @@ beforeAll(async () => {
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 
+async function findNames(port: number): Promise<void> {
+  const resolver = new Resolver();
+  resolver.setServers([`127.0.0.1:${port}`]);
+  expect((await resolver.resolveSoa('berth')).nsname).toBe('berth');
+}
+
 describe('berth dev', () => {
   it(
     'keeps a cluster up that can be used as it says, and ends it whole',
     async () => {
-      const dev = await startDev({ home });
+      const dnsPort = await freePort();
+      const dev = await startDev({ home, flags: ['--dns', `127.0.0.1:${dnsPort}`] });
       const pids = processesOf(dev.dataDir);
       expect([...pids.keys()]).toEqual([
         'etcd',
@@ -40,6 +49,7 @@ describe('berth dev', () => {
         `edge-2-${markOf(dev.dataDir)}`,
       ]);
 
+      await findNames(dnsPort);
       await usePrintedCurl(dev);
       await useFromAnotherTerminal(dev);
       await refuseASecond(dev);

@@ -87,7 +87,7 @@ export class EngineClient implements Runtime {
     });
   }
 
-  signal(id: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  signal(id: string, signal: string): Promise<void> {
     const { random, weather } = this.#parts;
     const isStuck = random.chance(weather.engine.stuckChance);
     return this.#call(signal, (engine) => {

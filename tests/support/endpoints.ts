@@ -39,7 +39,7 @@ export class PlayedEndpoints implements EndpointSource {
   #failure: Error | null = null;
 
   put(list: readonly EndpointView[]): void {
-    this.#list = list;
+    this.#list = [...list];
     this.#tell();
   }
 

@@ -14,6 +14,7 @@ import type {
   AssignmentResponse,
   HealthReport,
   HeartbeatResponse,
+  ImageReport,
   KeptAsideStop,
   LogLine,
   MessageForTask,
@@ -46,6 +47,7 @@ export class FakeControlPlane implements ControlPlane {
   incarnation = 1;
   keptAsideStops: readonly KeptAsideStop[] = [];
   #removingVolumes: readonly string[] = [];
+  #images: readonly string[] = [];
   generation = 1;
   /** Every call fails in this way until it is null again. */
   fault: ControlPlaneFaultKind | null = null;
@@ -65,6 +67,7 @@ export class FakeControlPlane implements ControlPlane {
     removedVolumes: [] as string[],
     /** As it arrived, repeated reports too. */
     health: [] as HealthReport[],
+    images: [] as ImageReport[],
     lines: new Map<string, LogLine[]>(),
     endedStreams: [] as string[],
     /** The agent broke them off. */
@@ -89,8 +92,8 @@ export class FakeControlPlane implements ControlPlane {
     this.assign({ ...task, ...change });
   }
 
-  stop(id: string, graceMs: number): void {
-    this.change(id, { stop: { atMs: this.#clock.now(), graceMs, reason: 'stopped by a test' } });
+  stop(id: string, graceMs: number, delayMs?: number): void {
+    this.change(id, { stop: { atMs: this.#clock.now(), graceMs, delayMs, reason: 'stopped by a test' } });
   }
 
   /** Takes entries out of the ledger. */
@@ -109,6 +112,13 @@ export class FakeControlPlane implements ControlPlane {
   removeVolumes(...ids: readonly string[]): void {
     this.#removingVolumes = ids;
     this.#changed();
+  }
+
+  /** Asks for images to be had; each is asked for until it has been told of. */
+  wantImages(...images: readonly string[]): void {
+    this.#images = images;
+    this.#streamsChanges += 1;
+    this.#wake();
   }
 
   /** What readers want now, in place of what they wanted before. */
@@ -170,6 +180,7 @@ export class FakeControlPlane implements ControlPlane {
       messages: this.#messages,
       keptAsideStops: this.keptAsideStops,
       ...(this.#removingVolumes.length > 0 && { removingVolumes: this.#removingVolumes }),
+      ...(this.#images.length > 0 && { images: this.#images }),
     };
   }
 
@@ -193,6 +204,11 @@ export class FakeControlPlane implements ControlPlane {
     this.received.removedVolumes.push(...removedVolumes);
     if (removedVolumes.length > 0)
       this.removeVolumes(...this.#removingVolumes.filter((id) => !removedVolumes.includes(id)));
+    const { images = [] } = request;
+    this.received.images.push(...images);
+    const told = new Set(images.map(({ image }) => image));
+    const left = this.#images.filter((image) => !told.has(image));
+    if (left.length < this.#images.length) this.wantImages(...left);
     if (this.losesAnswers) throw new ControlPlaneFault('away', 'the answer was lost');
     return { results };
   }

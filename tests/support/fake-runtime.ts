@@ -219,7 +219,7 @@ export class FakeRuntime implements Runtime {
     return { type: 'started', container: begun };
   }
 
-  signal(id: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  signal(id: string, signal: string): Promise<void> {
     return this.#call('signal', () => {
       const entry = this.#containers.get(id);
       if (entry?.container.state !== 'running') return;

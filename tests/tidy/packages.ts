@@ -76,6 +76,12 @@ const rules: readonly PackageRule[] = [
     reason: 'A main only wires things up.',
   },
   {
+    holds: /^control-plane\/dns\//,
+    packages: ['dns-packet'],
+    allowsNode: true,
+    reason: 'It turns what the endpoint watch tells into answers, and leans on nothing else; see infra/decisions/0021.',
+  },
+  {
     holds: /^control-plane\/cli\//,
     packages: ['commander', 'yaml', 'zod', '@noble/hashes'],
     allowsNode: true,

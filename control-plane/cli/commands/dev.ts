@@ -17,6 +17,7 @@ interface DevFlags {
   readonly agents: number;
   readonly dataDir?: string;
   readonly ephemeral?: boolean;
+  readonly dns?: string;
 }
 
 const DEFAULT_PORT = 7878;
@@ -38,6 +39,7 @@ export function addDevCommand(program: Command, io: Io, finish: (exitCode: numbe
     .option('--port <port>', 'where the API listens; 0 takes a free one', portNumber, DEFAULT_PORT)
     .option('--agents <n>', 'how many nodes', agentCount, 2)
     .option('--data-dir <path>', 'where state and logs are kept (default: ~/.local/share/berth/dev)')
+    .option('--dns <host:port>', 'answer names of services there, such as 127.0.0.1:5353')
     .option('--ephemeral', 'keep nothing: a temporary folder, gone at the end')
     .addHelpText('after', HELP)
     .action(async (flags: DevFlags, self: Command) => {
@@ -73,7 +75,8 @@ async function runDev(io: Io, flags: DevFlags, paint: Paint): Promise<number> {
   const dataDir = flags.ephemeral === true ? null : resolve(flags.dataDir ?? defaultDataDir(io.env));
   const context = contextFile(io.env);
   try {
-    cluster = await startCluster(io, { port: flags.port, agents: flags.agents, dataDir, onStep: note });
+    const { port, agents, dns = null } = flags;
+    cluster = await startCluster(io, { port, agents, dataDir, dns, onStep: note });
     const found = signals === 0 && (await writeDevContext(context, cluster));
     if (signals === 0) io.out.write(await welcome(io, cluster, { found, paint }));
     const end = await Promise.race([interrupted.promise, cluster.broken]);

@@ -20,6 +20,7 @@ import { counted, printable } from '../output/text.ts';
 import { collect, openSession, type Session, showList } from '../session.ts';
 import { changesBetween, describeChange } from '../spec-diff.ts';
 import { addJobChangeCommands } from './job-changes.ts';
+import { addWhy } from './why.ts';
 
 const APPLY_EXAMPLES = `
 Examples:
@@ -38,6 +39,7 @@ export function addJobCommands(program: Command, io: Io, finish: (exitCode: numb
   addApply(job, io, finish);
   addPlan(job, io, finish);
   addReading(job, io);
+  addWhy(job, io);
   addEnding(job, io, finish);
   addJobChangeCommands(job, io, finish);
 }

@@ -1,4 +1,4 @@
-/** `berth control-plane` and `berth agent`: the two programs that a cluster consists of, started by their paths. */
+/** The programs that a cluster consists of, started by their paths: `berth control-plane` and `berth agent`, and what runs beside them. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 const PROGRAMS = {
   'control-plane': new URL('../../main-node.ts', import.meta.url),
   agent: new URL('../../../node-agent/main.ts', import.meta.url),
+  dns: new URL('../../main-dns.ts', import.meta.url),
 } as const;
 export type ProgramName = keyof typeof PROGRAMS;
 
@@ -14,7 +15,8 @@ export function programPath(name: ProgramName): string {
   return fileURLToPath(PROGRAMS[name]);
 }
 
-export function isProgramName(text: string | undefined): text is ProgramName {
+/** Those whose arguments are not ours to read. */
+export function isProgramName(text: string | undefined): text is 'control-plane' | 'agent' {
   return text === 'control-plane' || text === 'agent';
 }
 
@@ -36,14 +38,19 @@ export function addProcessCommands(program: Command): void {
  * Becomes the program, or where a process can't, runs it in the foreground and resolves with what it exits with. Becoming it leaves one
  * process: whoever kills the one that they started has killed the program, and not a parent without which it runs on.
  */
-export function runProgram(name: ProgramName, args: readonly string[]): Promise<number> {
+export function runProgram(
+  name: ProgramName,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const command = [programPath(name), ...args];
-  return process.execve?.(process.execPath, [process.execPath, ...command]) ?? runChild(command);
+  const env = { ...process.env, ...variables };
+  return process.execve?.(process.execPath, [process.execPath, ...command], env) ?? runChild(command, env);
 }
 
 /** It gets the signals that we get. */
-function runChild(command: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, command, { stdio: 'inherit' });
+function runChild(command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(process.execPath, command, { stdio: 'inherit', env });
   const pass = (signal: NodeJS.Signals) => child.kill(signal);
   // A terminal's Ctrl-C reaches the child by itself; what is sent to this process alone has to be passed on.
   const ignore = () => {};

@@ -25,6 +25,8 @@ export interface ClusterOptions {
   readonly agents: number;
   /** Null: a temporary folder, removed at the end. */
   readonly dataDir: string | null;
+  /** Where names of services are answered. Absent or null: nowhere. */
+  readonly dns?: string | null;
   /** Told about each step, as it begins. */
   readonly onStep: (text: string) => void;
 }
@@ -126,7 +128,10 @@ async function startControlPlane(
   const tokenFile = join(dataDir.path, 'admin-token');
   // A file that is there is left alone; a fresh start has a fresh token.
   await rm(tokenFile, { force: true });
-  const args = ['--etcd', etcd.url, '--listen', `127.0.0.1:${options.port}`, '--bootstrap-token-file', tokenFile];
+  const args = [
+    ...['--etcd', etcd.url, '--listen', `127.0.0.1:${options.port}`, '--bootstrap-token-file', tokenFile],
+    ...(typeof options.dns === 'string' ? ['--dns-listen', options.dns] : []),
+  ];
   const command = { command: process.execPath, args: [programPath('control-plane'), ...args], env };
   await crew.start({ name: 'control-plane', ...command, logFile: logFile('control-plane') });
   await crew.until('the control plane to be ready', () => answersOk(io, `${address}/readyz`));

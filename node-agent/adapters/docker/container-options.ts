@@ -45,6 +45,7 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
     ...(group.args === undefined ? {} : { Cmd: [...group.args] }),
     Env: environment(owner, request),
     ...(group.user === undefined ? {} : { User: group.user }),
+    ...(group.stopSignal === undefined ? {} : { StopSignal: group.stopSignal }),
     ...(group.workingDir === undefined ? {} : { WorkingDir: group.workingDir }),
     Labels: {
       [LABELS.task]: assigned.id,

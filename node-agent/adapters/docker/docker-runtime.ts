@@ -5,6 +5,7 @@
 import { realpath } from 'node:fs/promises';
 import Docker from 'dockerode';
 import { volumesOf } from '../../../shared/domain/job.ts';
+import { POLITE_SIGNAL } from '../../../shared/domain/stop-signal.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
@@ -142,9 +143,9 @@ export class DockerRuntime implements Runtime {
     };
   }
 
-  async signal(id: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  async signal(id: string, signal: string): Promise<void> {
     const container = this.#docker.getContainer(id);
-    const name = signal === 'SIGTERM' ? await this.#politeSignal(id) : signal;
+    const name = signal === POLITE_SIGNAL ? await this.#politeSignal(id) : signal;
     // 404: it is gone. 409: it has ended.
     await askUnless(`send ${name} to a container`, [404, 409], () => container.kill({ signal: name }));
   }
@@ -238,13 +239,13 @@ export class DockerRuntime implements Runtime {
     throw new RuntimeFault(`create a container for task ${task}: there is one already, from an earlier call`);
   }
 
-  /** What the image wants to be told to end with; most say nothing, which means SIGTERM. */
+  /** What the task's group or else the image wants to be told to end with; most say nothing, which means SIGTERM. */
   async #politeSignal(id: string): Promise<string> {
     const info = await askUnless('inspect a container', [404], () => this.#docker.getContainer(id).inspect());
     // The client's types leave it out.
     const config: object = info?.Config ?? {};
     const signal = 'StopSignal' in config ? config.StopSignal : null;
-    return typeof signal === 'string' && signal !== '' ? signal : 'SIGTERM';
+    return typeof signal === 'string' && signal !== '' ? signal : POLITE_SIGNAL;
   }
 
   async #endedContainer(id: string): Promise<Container | null> {

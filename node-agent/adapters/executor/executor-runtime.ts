@@ -98,7 +98,7 @@ export class ExecutorRuntime implements Runtime, Executors {
     return group.isExecutor ? this.#runExecutor(request, beforeStart) : this.#options.machine.run(request, beforeStart);
   }
 
-  async signal(container: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  async signal(container: string, signal: string): Promise<void> {
     if (!isHosted(container)) return this.#options.machine.signal(container, signal);
     const found = this.#find(container);
     if (found === undefined) return;

@@ -1,6 +1,7 @@
 /** All processes of a task: told by their cgroup, or where the machine has none by their user, which is the task's own. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { realTimeSignal } from '../../../shared/domain/stop-signal.ts';
 import { isFaultOf } from './faults.ts';
 import type { TaskRecord } from './task-folder.ts';
 
@@ -11,12 +12,12 @@ export async function isTreeAlive(record: TaskRecord): Promise<boolean> {
   return (await treeOf(record)).length > 0;
 }
 
-export async function signalTree(record: TaskRecord, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+export async function signalTree(record: TaskRecord, signal: string): Promise<void> {
   if (signal === 'SIGKILL' && record.tracking !== null && (await killGroup(record.tracking))) return;
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
     const processes = await treeOf(record);
     for (const pid of processes) signalOne(pid, signal);
-    if (processes.length === 0 || signal === 'SIGTERM') return;
+    if (processes.length === 0 || signal !== 'SIGKILL') return;
   }
 }
 
@@ -60,9 +61,9 @@ async function processesOfUser(uid: number): Promise<number[]> {
   return found.flat();
 }
 
-function signalOne(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+function signalOne(pid: number, signal: string): void {
   try {
-    process.kill(pid, signal);
+    process.kill(pid, realTimeSignal(signal) ?? signal);
   } catch (cause) {
     if (!isFaultOf(cause, 'ESRCH')) throw cause;
   }

@@ -161,6 +161,47 @@ describe('stopping', () => {
     expect(world.controlPlane.historyOf('t1').at(-1)).toMatchObject({ state: 'killed', exitCode: 143 });
   });
 
+  it('waits for its delay first, whatever becomes of the agent meanwhile', async () => {
+    for (const isCrash of [false, true]) {
+      const world = new World({ engine: { behaviour: () => ({ ...LONG_RUNNING, stopMs: null }) } });
+      world.controlPlane.assign(anAssigned('t1', { group: { stopSignal: 'SIGQUIT' } }));
+      await world.startAgent();
+      await world.clock.advance(500);
+      world.controlPlane.stop('t1', 3000, 10_000);
+      await world.clock.advance(5000);
+      if (isCrash) {
+        await world.crash();
+        await world.startAgent();
+      }
+      await world.clock.advance(4900);
+      expect(world.runtime.signals).toEqual([]);
+      await world.clock.advance(200);
+      expect(world.runtime.signals.map((sent) => sent.signal)).toEqual(['SIGQUIT']);
+      await world.clock.advance(2800);
+      expect(world.runtime.signals).toHaveLength(1);
+      await world.clock.advance(300);
+      expect(world.runtime.signals.map((sent) => sent.signal)).toEqual(['SIGQUIT', 'SIGKILL']);
+      expect(world.controlPlane.historyOf('t1').at(-1)).toMatchObject({ state: 'killed', reason: 'stop-requested' });
+    }
+  });
+
+  it('waits no longer for one that ends within its delay, or was given up', async () => {
+    const world = new World({
+      engine: { behaviour: ({ id }) => ({ ...LONG_RUNNING, lifeMs: id === 't1' ? 2000 : null }) },
+    });
+    world.controlPlane.assign(anAssigned('t1'), anAssigned('t2'));
+    await world.startAgent();
+    await world.clock.advance(500);
+    world.controlPlane.stop('t1', 1000, 10_000);
+    world.controlPlane.stop('t2', 1000, 10_000);
+    await world.clock.advance(3000);
+    expect(world.controlPlane.historyOf('t1').at(-1)).toMatchObject({ state: 'killed', reason: 'stop-requested' });
+    expect(world.runtime.signals).toEqual([]);
+    world.controlPlane.change('t2', { disowned: true });
+    await world.clock.advance(100);
+    expect(world.runtime.signals.map(({ task, signal }) => `${task} ${signal}`)).toEqual(['t2 SIGTERM']);
+  });
+
   it('never starts what is already marked', async () => {
     const world = new World();
     world.controlPlane.assign(anAssigned('t1', { stop: { atMs: 0, graceMs: 0, reason: 'changed my mind' } }));

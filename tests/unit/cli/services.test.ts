@@ -38,7 +38,9 @@ async function record(id: string, change: Partial<Deployment>): Promise<void> {
     const { value, modRevision } = present(keyValue, id);
     const deployment = { ...decodeRecord('deployments', key, value), ...change };
     const writes = [putRecord('deployments', key, deployment)];
-    expect(await cli.ctx.store.transact({ compares: [{ key, modRevision }], writes })).toMatchObject({ committed: true });
+    expect(await cli.ctx.store.transact({ compares: [{ key, modRevision }], writes })).toMatchObject({
+      committed: true,
+    });
   });
 }
 

@@ -67,3 +67,27 @@ describe('who speaks to the Mesos door without a token', () => {
     expect(() => config(args)).toThrow(why);
   });
 });
+
+describe('names', () => {
+  it('are answered where it is said, and nowhere else', () => {
+    expect(config().dns).toBeNull();
+    expect(config(['--dns-listen', '10.0.0.1:53']).dns).toEqual({
+      listen: { host: '10.0.0.1', port: 53 },
+      domain: 'berth',
+      ttlSeconds: 5,
+    });
+    const env = { BERTH_DNS_LISTEN: '[::1]:5353', BERTH_DNS_DOMAIN: 'Svc.Example.', BERTH_DNS_TTL: '0' };
+    expect(config([], env).dns).toEqual({
+      listen: { host: '::1', port: 5353 },
+      domain: 'svc.example',
+      ttlSeconds: 0,
+    });
+  });
+
+  it.each([
+    [['--dns-listen', 'here'], '--dns-listen "here" is not HOST:PORT'],
+    [['--dns-domain', 'berth'], '--dns-domain is about names that are answered; --dns-listen has to say where'],
+    [['--dns-listen', ':53', '--dns-domain', '_x'], '--dns-domain "_x" is not a name such as berth'],
+    [['--dns-listen', ':53', '--dns-ttl', '1d'], '--dns-ttl "1d" is not a whole number of seconds from 0 to 3600'],
+  ])('can not be had with %j', (args, message) => expect(() => config(args)).toThrow(message));
+});

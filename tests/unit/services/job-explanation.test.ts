@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest';
+import { explanationOfJob } from '../../../control-plane/services/job-explanation.ts';
+import type { Deployment } from '../../../shared/domain/deployment.ts';
+import type { Job } from '../../../shared/domain/job.ts';
+import type { CheckSpec } from '../../../shared/domain/service.ts';
+import { DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
+import type { Task } from '../../../shared/domain/task.ts';
+import { aDeployment, aGroup, aJob, aNode, aTask, type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
+
+const job = aJob({ spec: { kind: 'service', groups: [aGroup({ resources: { cpus: 9 } })] }, deployments: 1 });
+const suspended = { atMs: T0, by: 'alice', reason: 'for the night' };
+const nodes = [aNode({ id: 'a' }), aNode({ id: 'b' })];
+
+function explained(
+  one: Job,
+  literal: ClusterLiteral = {},
+  { task = null, nowMs = T0 }: { task?: Task | null; nowMs?: number } = {},
+) {
+  return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task });
+}
+
+describe('why tasks have no place', () => {
+  it('is told by the numbers of the nearest node', () => {
+    const { summary, groups, holds } = explained(job, { tasks: [aTask(job)] });
+    expect(holds).toEqual([]);
+    expect(groups).toMatchObject([
+      { group: 'main', waiting: 1, nodesTotal: 2, nodesLeft: 0, most: null, impossible: null },
+    ]);
+    expect(groups[0]?.funnel.filter(({ declined }) => declined > 0)).toEqual([
+      { stage: 'cpu', processed: 2, declined: 2, reasons: ['2 have too few cpus free'] },
+    ]);
+    expect(summary).toBe(
+      '1 task of group "main" waits: none of 2 nodes takes one. The nearest, a lacks 5 of 9 cpus, with 4 of 4 free.',
+    );
+  });
+
+  it('is that their constraints can never be satisfied, where that is so', () => {
+    const constraints = [{ attribute: 'node', operator: 'unique' }] as const;
+    const unique = aJob({ spec: { kind: 'service', groups: [aGroup({ count: 3, constraints })] } });
+    const running = ['a', 'b'].map((node, index) => aTask(unique, { index, state: 'running', node }));
+    const { summary } = explained(unique, { tasks: [...running, aTask(unique, { index: 2 })] });
+    expect(summary).toMatch(/^1 task of group "main" waits, and in vain: "node unique" lets at most 2 tasks/);
+  });
+
+  it('is a backoff until it ends', () => {
+    const tasks = [aTask(job, { notBeforeMs: T0 + 1000 })];
+    expect(explained(job, { tasks }).summary).toBe(
+      '1 task of group "main" waits until 2026-01-01T00:00:01.000Z, since tasks before have failed.',
+    );
+    expect(explained(job, { tasks }, { nowMs: T0 + 1000 }).groups[0]?.notBefore).toBeNull();
+  });
+
+  it('is told of one task alone', () => {
+    const tasks = [aTask(job), aTask(job, { index: 1, target: { node: 'gone', required: true } })];
+    const { groups } = explained(job, { tasks }, { task: tasks[1] ?? null });
+    expect(groups.map((group) => group.tasks)).toEqual([[tasks[1]?.id]]);
+  });
+});
+
+const waiting: Partial<Deployment> = { startedAtMs: null, message: 'it waits for job "db"' };
+const canary = {
+  ...job,
+  spec: { ...job.spec, update: { ...DEFAULT_UPDATE, strategy: 'canary' as const } },
+  version: 2,
+};
+const depending = { ...job, spec: { ...job.spec, dependsOn: ['db', 'eng:cache', 'up'] } };
+const others = [
+  aJob({ spec: { name: 'cache', role: 'eng', kind: 'service' }, suspended }),
+  aJob({ spec: { name: 'up', kind: 'service' }, goodVersion: 1 }),
+];
+
+describe('what else holds a job up', () => {
+  it.each<{ code: string; one: Job; change?: Partial<Deployment>; says: RegExp }>([
+    { code: 'job-stopped', one: { ...job, stop: suspended }, says: /is to stop, as alice asked \(for the night\)/ },
+    {
+      code: 'job-suspended',
+      one: { ...job, suspended },
+      says: /suspended by alice since 2026-01-01T00:00:00.000Z \(for the night\)/,
+    },
+    { code: 'deployment-waiting', one: job, change: waiting, says: /-d1 has not begun: it waits for job "db"$/ },
+    { code: 'deployment-paused', one: job, change: { paused: { atMs: T0, by: 'bob' } }, says: /paused by bob/ },
+    {
+      code: 'deployment-failed',
+      one: job,
+      change: { state: 'failed', message: 'no progress' },
+      says: /has failed: no progress$/,
+    },
+    { code: 'awaiting-promotion', one: canary, says: /\(canary\) goes on once it is promoted/ },
+  ])('$code', ({ code, one, change, says }) => {
+    const { holds, summary } = explained(one, {
+      deployments: change === undefined && one !== canary ? [] : [aDeployment(one, change)],
+    });
+    expect(holds.map((hold) => hold.code)).toEqual([code]);
+    expect(holds[0]?.message).toMatch(says);
+    expect(summary).toBe(holds[0]?.message);
+  });
+
+  it('is no deployment that succeeded, that was promoted, or that another one came after', () => {
+    const promoted = aDeployment(canary, { promotedAtMs: T0 });
+    const failed = aDeployment(job, { state: 'failed' });
+    const later = aDeployment(job, { id: 'later', state: 'succeeded', createdAtMs: T0 + 1 });
+    expect(explained(canary, { deployments: [promoted] }).holds).toEqual([]);
+    expect(explained(job, { deployments: [later, failed] }).holds).toEqual([]);
+  });
+
+  it('is each job that it depends on and that is not up, while it waits for them', () => {
+    const all = { jobs: [depending, ...others] };
+    const holds = (change: Partial<Deployment>) =>
+      explained(depending, { ...all, deployments: [aDeployment(depending, change)] }).holds.filter(
+        ({ code }) => code === 'dependency',
+      );
+    expect(holds(waiting).map(({ message }) => message)).toEqual([
+      'It depends on job "db" in role "default", which does not exist.',
+      'It depends on job "cache" in role "eng", which is suspended.',
+    ]);
+    expect(holds({})).toEqual([]);
+  });
+
+  it('is a task that runs and is not healthy, with what its check says', () => {
+    const check: CheckSpec = {
+      name: 'http',
+      type: 'tcp',
+      purpose: 'health',
+      port: 'http',
+      intervalSeconds: 1,
+      timeoutSeconds: 1,
+      graceSeconds: 0,
+      failuresMax: 1,
+      successesMin: 1,
+      onFailure: 'none',
+    };
+    const checked = aJob({ spec: { kind: 'service', groups: [aGroup({ checks: [check] })] } });
+    const results = [{ name: 'http', passing: false, message: 'connection refused', atMs: T0 }];
+    const health = { run: 0, healthy: false, ready: true, sinceMs: T0, checks: results };
+    const task = aTask(checked, { state: 'running', node: 'a', health });
+    const { holds } = explained(checked, { tasks: [task] });
+    expect(holds).toEqual([
+      {
+        code: 'unhealthy',
+        task: task.id,
+        message: `${task.id} on a runs, and is not healthy: check "http" fails: connection refused`,
+      },
+    ]);
+    const silent = explained(checked, { tasks: [{ ...task, health: null }] });
+    expect(silent.holds).toMatchObject([
+      { code: 'not-ready', message: expect.stringContaining('its checks have said nothing yet') },
+    ]);
+    const fine = { ...task, health: { ...health, healthy: true } };
+    expect(explained(checked, { tasks: [fine] })).toMatchObject({
+      holds: [],
+      summary: 'Nothing waits: 1 task runs, and all of them are ready.',
+    });
+  });
+
+  it('is how the last task ended, where another one waits', () => {
+    const message = 'image "nope:1" was not found: check its name';
+    const history: Task['history'] = [{ state: 'error', atMs: T0 + 1, reason: 'image-unavailable', message }];
+    const gone = aTask(job, { state: 'error', node: 'a', history });
+    const earlier = aTask(job, { index: 1, state: 'failed', atMs: T0 });
+    const next = aTask(job, { attempt: 1 });
+    expect(explained(job, { tasks: [earlier, gone, next] }).holds).toEqual([
+      { code: 'image-unavailable', task: gone.id, message: `${gone.id} has ended on a: ${message}` },
+    ]);
+    expect(explained(job, { tasks: [gone, { ...next, state: 'running', node: 'a' }] }).holds).toEqual([]);
+  });
+
+  it('is nothing, where nothing is wanted', () => {
+    expect(explained(job).summary).toBe('Nothing of it runs, and nothing waits for a place.');
+  });
+});
