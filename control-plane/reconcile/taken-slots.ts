@@ -4,13 +4,15 @@
  * version says so, the new one waits for the end of whatever else may run of the slot:
  *
  * - a task of another version;
+ * - any attempt, of whatever version, that may still write to a persistent volume that the new one would mount as well;
  * - any attempt that a node keeps aside, of whatever version: it runs there, though the state may call it lost or not know it;
  * - one that ended without anybody seeing it, until it must have ended wherever it ran.
  */
-import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
-import type { Job } from '../../shared/domain/job.ts';
+import { type GroupSpec, type Job, mountsVolumes, volumesOf } from '../../shared/domain/job.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import { missingVolumes } from '../../shared/domain/volumes.ts';
 import type { PassInput } from './actions.ts';
 import { lacksTask, slotKey, slotsOf } from './batch-tasks.ts';
 import { fenceWaitMs, isFenced, isUnseenEnd } from './fence-wait.ts';
@@ -41,10 +43,12 @@ export function takenSlots(
   const { cluster, keptAside } = facts;
   const isExclusive = job.spec.stopAfterDisconnectSeconds !== undefined;
   const aside = (keptAside.get(job.uid) ?? []).filter((one) => isExclusive || isFenced(cluster, one));
+  const wanted = new Map(job.spec.groups.filter(mountsVolumes).map((group) => [group.name, group]));
   const others = tasks.filter((task) => {
-    if (!isOther(task)) return false;
     const fenced = isFenced(cluster, task);
-    return (isExclusive || fenced) && mayRun(cluster, task, fenced);
+    if (isOther(task) && (isExclusive || fenced) && mayRun(cluster, task, fenced)) return true;
+    const group = wanted.get(task.group);
+    return group !== undefined && mayRun(cluster, task, fenced) && isOnVolumeOf(cluster, task, group);
   });
   const unseen = tasks.filter((task) => unseenEndLeftMs(facts, task) > 0);
   const taken = [
@@ -81,6 +85,22 @@ function unseenEndLeftMs({ cluster, unseenEndsForMs }: SlotFacts, task: Task): n
 
 function takenBy(why: TakenSlot['why'], { id, node, group, index }: Task | KeptAsideTask): TakenSlot {
   return { why, task: id, node, group, index };
+}
+
+/**
+ * Whether the task mounts what the next one of its slot would have to mount. What was lost keeps nobody from a volume of the same id on
+ * another node.
+ */
+function isOnVolumeOf(cluster: ClusterView, task: Task, group: GroupSpec): boolean {
+  const before = templateOf(cluster, task)?.group;
+  const mounted = new Set(before === undefined ? [] : volumesOf(before, task.index));
+  const wanted = volumesOf(group, task.index);
+  if (!wanted.some((id) => mounted.has(id))) return false;
+  if (!isTerminal(task.state)) return true;
+  const { ledgers } = cluster;
+  return ![...ledgers.values()].some(
+    (ledger) => ledger.node !== task.node && missingVolumes(ledger, wanted, task.role).length === 0,
+  );
 }
 
 /**

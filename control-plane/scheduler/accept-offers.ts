@@ -239,7 +239,9 @@ function destroyInOffer(
   if (kept !== undefined && holdsNothingOf(offers, kept) && couldBeOffered(before, kept)) {
     return { path: '/volume', message: `"${id}" is of reservation "${kept.id}", of which the offer holds nothing` };
   }
-  const launched = tasks.flatMap(({ template, node }) => (template && node !== null ? volumesOf(template.group) : []));
+  const launched = tasks.flatMap(({ template, node, index }) =>
+    template && node !== null ? volumesOf(template.group, index) : [],
+  );
   return changedBy(destroyVolume(ledger, id, new Set([...mounted, ...launched])), '/volume', { tasks, balance });
 }
 

@@ -9,7 +9,7 @@ import { isInForce } from '../../shared/domain/offer-filters.ts';
 import { byText } from '../../shared/util/order.ts';
 import { type Amounts, accumulate, amountAt, atLeastNone, GPUS_PLACE } from './amounts.ts';
 import { batchFramework } from './batch-framework.ts';
-import { demandKey } from './demand.ts';
+import { demandKey, isOfItsOwnKind } from './demand.ts';
 import type { BuiltInScheduler } from './framework.ts';
 import { type HungryClient, hungryClients } from './hungry.ts';
 import { clientKey, type LedgerSums } from './ledger-sums.ts';
@@ -283,9 +283,9 @@ class Allotting {
   }
 }
 
-/** The same for tasks that ask for the same. Few name a node, and the others are told apart by their group at less cost. */
+/** The same for tasks that ask for the same. Most are told apart by their group, at less cost. */
 function kindOf(wanted: WantedTask): unknown {
-  return wanted.task.target?.required === true ? demandKey(wanted) : wanted.group;
+  return isOfItsOwnKind(wanted) ? demandKey(wanted) : wanted.group;
 }
 
 function isBelowLevel({ level, share, role }: Client): boolean {

@@ -7,11 +7,11 @@
  * them, rather than once for each node. Only where the others of its group are can turn in a node's favour again, and is
  * looked at anew for each task, in `steering.ts`.
  */
-import type { NodeId } from '../../shared/domain/ids.ts';
+import type { NodeId, VolumeId } from '../../shared/domain/ids.ts';
 import type { TaskEntry } from '../../shared/domain/ledger.ts';
 import { portsOf } from '../../shared/domain/resources.ts';
 import { isLasting } from '../../shared/domain/service.ts';
-import { type Demand, demandKey, demandOf, forNodeOf, templateKey } from './demand.ts';
+import { type Demand, demandKey, demandOf, forTaskOf, templateKey } from './demand.ts';
 import { BOUND_FILTERS, DEMAND_FILTERS } from './filters/all.ts';
 import type { Filter } from './filters/filter.ts';
 import type { BuiltInFramework, BuiltInOffer, BuiltInScheduler } from './framework.ts';
@@ -28,10 +28,12 @@ class BatchScheduler implements BuiltInScheduler {
   readonly #offer: BuiltInOffer;
   readonly #tasks: readonly WantedTask[];
   readonly #searches = new Map<string, GroupSearch>();
-  /** By template: what tasks ask for that are told apart by their nodes alone. */
+  /** By template: what tasks ask for that are told apart by their nodes or volumes alone. */
   readonly #demands = new Map<string, Demand>();
   /** Made when the first task names its node. */
   #roomsById: ReadonlyMap<NodeId, Room> | null = null;
+  /** Made when the first task mounts a volume. */
+  #roomsByVolume: ReadonlyMap<VolumeId, readonly { readonly room: Room }[]> | null = null;
   #next = 0;
 
   constructor(offer: BuiltInOffer, tasks: readonly WantedTask[]) {
@@ -55,16 +57,25 @@ class BatchScheduler implements BuiltInScheduler {
     const { task, job, group } = wanted;
     const template = templateKey(job.uid, task.jobVersion, group.name);
     const known = this.#demands.get(template);
-    const demand = known === undefined ? demandOf(wanted) : forNodeOf(known, wanted);
+    const demand = known === undefined ? demandOf(wanted) : forTaskOf(known, wanted);
     this.#demands.set(template, demand);
     return searchFor(wanted, demand, this.#roomsFor(demand));
   }
 
-  #roomsFor({ target }: Demand): readonly Room[] {
-    if (target === null) return this.#offer.rooms;
+  #roomsFor({ target, volumes: [volume] }: Demand): readonly Room[] {
+    if (target === null) return volume === undefined ? this.#offer.rooms : this.#roomsWith(volume);
     this.#roomsById ??= new Map(this.#offer.rooms.map((room) => [room.id, room]));
     const room = this.#roomsById.get(target);
     return room === undefined ? [] : [room];
+  }
+
+  /** Where each task of a group has a volume of its own, each would have to ask every node for it. */
+  #roomsWith(volume: VolumeId): readonly Room[] {
+    this.#roomsByVolume ??= Map.groupBy(
+      this.#offer.rooms.flatMap((room) => Object.keys(room.ledger.volumes).map((id) => ({ id, room }))),
+      ({ id }) => id,
+    );
+    return (this.#roomsByVolume.get(volume) ?? []).map(({ room }) => room);
   }
 }
 

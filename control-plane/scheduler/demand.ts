@@ -1,7 +1,7 @@
 /** What one task of a group asks of a node, worked out once for all tasks of the group. */
 import { type Condition, type Constraint, conditionOf } from '../../shared/domain/constraint.ts';
-import { type JobUid, type NodeId, type RolePath, taskId } from '../../shared/domain/ids.ts';
-import type { GroupSpec, Placement } from '../../shared/domain/job.ts';
+import { type JobUid, type NodeId, type RolePath, taskId, type VolumeId } from '../../shared/domain/ids.ts';
+import { type GroupSpec, hasVolumePerTask, type Placement, volumesOf } from '../../shared/domain/job.ts';
 import { entryBytesMax } from '../../shared/domain/ledger.ts';
 import { DEVICE_ID_LENGTH_MAX } from '../../shared/domain/node.ts';
 import { type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
@@ -44,6 +44,8 @@ export interface Demand {
   readonly wanted: number | null;
   /** The only node that it may be on; null: any. */
   readonly target: NodeId | null;
+  /** The persistent volumes that it mounts. */
+  readonly volumes: readonly VolumeId[];
   readonly preferences: readonly WeightedCondition[];
   /** What it is rather to be spread over. */
   readonly spreads: readonly SpreadSpec[];
@@ -87,6 +89,7 @@ export function demandOf(wanted: WantedTask): Demand {
     peers: peerRulesOf(constraints, group),
     wanted: wantedCount(wanted),
     target: requiredNode(task),
+    volumes: volumesOf(group, task.index),
     preferences: (group.prefer ?? []).map((preference) => ({
       condition: conditionOf(preference),
       weight: preference.weight,
@@ -105,9 +108,10 @@ function wishedSpreads(constraints: readonly Constraint[], { spread = [] }: Grou
   return [...spread, ...grouped.map(({ attribute }) => ({ attribute, weight: GROUP_BY_WEIGHT }))];
 }
 
-/** The demand of a task of the same template, which names another node. */
-export function forNodeOf(demand: Demand, wanted: WantedTask): Demand {
-  return { ...demand, key: demandKey(wanted), target: requiredNode(wanted.task) };
+/** The demand of a task of the same template, which names another node or mounts other volumes. */
+export function forTaskOf(demand: Demand, wanted: WantedTask): Demand {
+  const volumes = volumesOf(wanted.group, wanted.task.index);
+  return { ...demand, key: demandKey(wanted), target: requiredNode(wanted.task), volumes };
 }
 
 /** A change of the count makes no new template, so what is wanted now is what counts. */
@@ -165,7 +169,13 @@ function roundedScalars(needed: Scalars): Scalars {
 export function demandKey({ task, job, group }: WantedTask): string {
   const key = templateKey(job.uid, task.jobVersion, group.name);
   const node = requiredNode(task);
-  return node === null ? key : `${key}@${node}`;
+  const kind = hasVolumePerTask(group) ? `${key}#${task.index}` : key;
+  return node === null ? kind : `${kind}@${node}`;
+}
+
+/** Whether tasks of the group that are made from the same template may ask for different nodes. */
+export function isOfItsOwnKind({ task, group }: WantedTask): boolean {
+  return requiredNode(task) !== null || hasVolumePerTask(group);
 }
 
 /** What tells a template from all others: a version of a job never changes. */

@@ -1,6 +1,6 @@
 /** Why the tasks of a job that wait have no place: in one funnel for all that ask for the same, in the order of their turns. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { type Job, volumesOf } from '../../shared/domain/job.ts';
+import type { Job } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { type Demand, demandKey, demandOf } from './demand.ts';
 import { surveyNow } from './explain.ts';
@@ -43,7 +43,7 @@ export interface ExplainJobInput {
   readonly task: Task | null;
 }
 
-/** A system job has a kind for each node. Each asks every node. */
+/** A system job has a kind for each node, and a service whose tasks have volumes of their own one for each task. Each asks every node. */
 export const WAITS_MAX = 20;
 
 export function explainJob({ cluster, nowMs, job, task }: ExplainJobInput): JobWaits {
@@ -88,7 +88,7 @@ export function explainJob({ cluster, nowMs, job, task }: ExplainJobInput): JobW
 
 /** Each volume is where it is: on no node, or on some that take no tasks now, it holds up whatever mounts it. */
 function volumesAway(rooms: readonly Room[], demand: Demand): string[] {
-  return volumesOf(demand.group).flatMap((id) => {
+  return demand.volumes.flatMap((id) => {
     const holding = rooms.filter(({ ledger }) => Object.hasOwn(ledger.volumes, id));
     if (holding.length === 0) return [`No node has volume "${id}"; "berth volume create" makes one.`];
     const closed = holding.flatMap((room) => {

@@ -2,6 +2,7 @@
 import { missingConsents } from '../../shared/domain/consent.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import { nameFor, type RolePath, type TaskCoordinates, taskId } from '../../shared/domain/ids.ts';
+import { volumesOf } from '../../shared/domain/job.ts';
 import {
   entryBytesMax,
   LEDGER_BYTES_MAX,
@@ -27,6 +28,9 @@ import { templateKey } from './demand.ts';
 import { chooseDevices, heldDevices } from './devices.ts';
 import { type OfferBalance, takeFrom } from './offer-balance.ts';
 import { allocatePorts } from './ports.ts';
+
+/** Each is the only one of its group. */
+const TASK_INDEX = 0;
 
 /** Where tasks are launched. */
 export interface LaunchSite {
@@ -89,7 +93,7 @@ export function coordinatesOf(
     jobUid: framework.id,
     jobVersion: 1,
     group: nameFor(request.name),
-    index: 0,
+    index: TASK_INDEX,
     attempt: 0,
   };
   return { ...place, id: taskId(place) };
@@ -100,7 +104,7 @@ function misfitOf(site: LaunchSite, request: LaunchRequest): string | null {
   const { group } = request.template;
   const { gpus } = group.resources;
   if (!Number.isInteger(gpus)) return `asks for ${gpus} GPUs, and they are given whole: ask for ${Math.ceil(gpus)}`;
-  const volumes = missingVolumes(ledger, group, role);
+  const volumes = missingVolumes(ledger, volumesOf(group, TASK_INDEX), role);
   if (volumes.length > 0) return `mounts what the node can't give it: the node ${volumes.join(' and ')}`;
   const missing = missingConsents(group, node.consent);
   if (missing.length > 0) return `needs what the node's operator doesn't allow: ${missing.join(', ')}`;

@@ -1,7 +1,7 @@
 /** What would come of a job if it were submitted now: what is placed where, and, of a service, what becomes of the tasks that run. Nothing is written. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
-import { type GroupSpec, type Job, type JobSpec, templateVersion, volumesOf } from '../../shared/domain/job.ts';
+import { type GroupSpec, type Job, type JobSpec, mountsVolumes, templateVersion } from '../../shared/domain/job.ts';
 import { nextTemplates } from '../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../../shared/domain/service.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
@@ -205,7 +205,7 @@ function paceSentence(spec: JobSpec, update: UpdatePolicy, name: string): string
   if (group === undefined || update.strategy === 'blue-green') return [];
   if (spec.kind === 'system') return [`Group ${name}: node by node, as fast as its share of healthy ones allows.`];
   // Where two can't be in one place at a time, old ones go first, and none is live beyond the count.
-  const isStopFirst = spec.stopAfterDisconnectSeconds !== undefined || volumesOf(group).length > 0;
+  const isStopFirst = spec.stopAfterDisconnectSeconds !== undefined || mountsVolumes(group);
   const { healthyMin, liveMax } = boundsOf(group.count, update, { isStopFirst });
   const parallel = update.maxParallel === undefined ? '' : `, at most ${update.maxParallel} not healthy yet at a time`;
   return [

@@ -68,8 +68,9 @@ export function mountedOn(cluster: ClusterView, { entries }: Ledger): ReadonlyMa
   for (const id of Object.keys(entries).sort(byText)) {
     const task = cluster.tasks.get(id);
     const template = task === undefined ? undefined : templateOf(cluster, task);
-    if (template === undefined) continue;
-    for (const volume of volumesOf(template.group)) mounted.set(volume, [...(mounted.get(volume) ?? []), id]);
+    if (task === undefined || template === undefined) continue;
+    for (const volume of volumesOf(template.group, task.index))
+      mounted.set(volume, [...(mounted.get(volume) ?? []), id]);
   }
   return mounted;
 }

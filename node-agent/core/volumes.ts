@@ -19,11 +19,11 @@ export function unusedVolumes(removing: Iterable<VolumeId>, { tasks, containers,
     for (const id of volumes) used.add(id);
   };
   for (const { phase, origin } of tasks.values())
-    if (phase !== 'ended' && origin !== null) use(volumesOf(origin.group));
+    if (phase !== 'ended' && origin !== null) use(volumesOf(origin.group, origin.index));
   for (const { state, volumes = [] } of containers.values()) if (state !== 'exited') use(volumes);
-  for (const { id, state, group } of assigned) {
+  for (const { id, state, group, index } of assigned) {
     // What an assignment says of a state is of when it was made; the journal knows of later ends.
-    if (!isTerminal(state) && tasks.get(id)?.phase !== 'ended') use(volumesOf(group));
+    if (!isTerminal(state) && tasks.get(id)?.phase !== 'ended') use(volumesOf(group, index));
   }
   return [...removing].filter((id) => !used.has(id));
 }

@@ -123,7 +123,9 @@ async function resolvePaths(assigned: AssignedTask, context: StartContext): Prom
 }
 
 async function volumePaths(assigned: AssignedTask, { volume }: StartContext): Promise<[VolumeId, string][]> {
-  return Promise.all(volumesOf(assigned.group).map(async (id) => [id, await volume(id)] as [VolumeId, string]));
+  return Promise.all(
+    volumesOf(assigned.group, assigned.index).map(async (id) => [id, await volume(id)] as [VolumeId, string]),
+  );
 }
 
 function existing(paths: ResolvedPaths): ReadonlyMap<string, string> {

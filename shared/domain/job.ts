@@ -143,7 +143,7 @@ export interface MountSpec {
    * volume on reserved disk of the node, which outlives its tasks.
    */
   readonly type: (typeof MOUNT_TYPES)[number];
-  /** The node's path, or the volume's name or id. Absent for tmpfs. */
+  /** The node's path, or the volume's name or id; {@link INDEX_PLACEHOLDER} may stand in the id. Absent for tmpfs. */
   readonly source?: string | undefined;
   readonly target: string;
   readonly readOnly: boolean;
@@ -270,7 +270,29 @@ export function dangersOf(group: TaskGroup): Danger[] {
   return dangers;
 }
 
-/** Ids of the persistent volumes that a task of the group mounts, each once. */
-export function volumesOf(group: Pick<GroupSpec, 'mounts'>): VolumeId[] {
-  return [...new Set(group.mounts.flatMap(({ type, source }) => (type === 'persistent' ? (source ?? []) : [])))];
+/** In the source of a persistent mount: the index of whichever task mounts it, so that each task of the group has a volume of its own. */
+export const INDEX_PLACEHOLDER = '$' + '{index}';
+
+/** The id of the volume that the task with this index finds there. */
+export function volumeOf({ source = '' }: Pick<MountSpec, 'source'>, index: number): VolumeId {
+  return source.replaceAll(INDEX_PLACEHOLDER, String(index));
+}
+
+/** Ids of the persistent volumes that the task of the group with this index mounts, each once. */
+export function volumesOf(group: Pick<GroupSpec, 'mounts'>, index: number): VolumeId[] {
+  return [...new Set(persistentMounts(group).map((mount) => volumeOf(mount, index)))];
+}
+
+/** Whether its tasks mount persistent volumes at all. */
+export function mountsVolumes(group: Pick<GroupSpec, 'mounts'>): boolean {
+  return persistentMounts(group).length > 0;
+}
+
+/** Whether its tasks are told apart by the volumes that they mount. */
+export function hasVolumePerTask(group: Pick<GroupSpec, 'mounts'>): boolean {
+  return persistentMounts(group).some(({ source }) => source?.includes(INDEX_PLACEHOLDER) === true);
+}
+
+function persistentMounts({ mounts }: Pick<GroupSpec, 'mounts'>): MountSpec[] {
+  return mounts.filter(({ type }) => type === 'persistent');
 }

@@ -1,18 +1,17 @@
 /** Which persistent volumes of a node a task may mount. */
 import { type RolePath, roleWithin, type VolumeId } from './ids.ts';
-import { type GroupSpec, volumesOf } from './job.ts';
 import type { Ledger } from './ledger.ts';
 
 /**
- * The volumes that a task of the group mounts and can't have on this node, each as what is wrong with it, to follow "the node": `has no
+ * Those of the volumes that a task can't mount on this node, each as what is wrong with it, to follow "the node": `has no
  * volume "data"`. Empty: it has all of them, for this role.
  */
 export function missingVolumes(
   ledger: Pick<Ledger, 'volumes' | 'reservations'>,
-  group: Pick<GroupSpec, 'mounts'>,
+  ids: readonly VolumeId[],
   role: RolePath,
 ): string[] {
-  return volumesOf(group).flatMap((id) => whyMissing(ledger, id, role) ?? []);
+  return ids.flatMap((id) => whyMissing(ledger, id, role) ?? []);
 }
 
 function whyMissing(

@@ -1,6 +1,13 @@
 /** What goes with which kind of job: what is refused, and what is filled in. Pure. */
-import type { GroupSpec, JobSpec, Placement } from '../domain/job.ts';
-import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting } from '../domain/service.ts';
+import {
+  type GroupSpec,
+  hasVolumePerTask,
+  INDEX_PLACEHOLDER,
+  type JobSpec,
+  mountsVolumes,
+  type Placement,
+} from '../domain/job.ts';
+import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../domain/service.ts';
 
 export interface FieldFault {
   readonly path: readonly (string | number)[];
@@ -8,14 +15,18 @@ export interface FieldFault {
 }
 
 /** A job of which what the kind decides may still be left out. */
-type WrittenJob = Pick<JobSpec, 'kind' | 'update' | 'dependsOn' | 'killSelection'> & {
+type WrittenJob = Pick<JobSpec, 'kind' | 'dependsOn' | 'killSelection'> & {
+  readonly update?: WrittenUpdate | undefined;
   readonly placement?: Placement | undefined;
   readonly groups: readonly WrittenGroup[];
 };
+type WrittenUpdate = Omit<UpdatePolicy, 'maxOver'> & { readonly maxOver?: number | undefined };
 type WrittenGroup = Pick<
   GroupSpec,
+  | 'name'
   | 'count'
   | 'ports'
+  | 'mounts'
   | 'network'
   | 'runtime'
   | 'retries'
@@ -31,7 +42,7 @@ const LASTING_ONLY = 'is for services and system jobs; leave it out, or set the 
 
 /** What of the job doesn't go with its kind, and what of its groups can never work. */
 export function faultsOfKind(job: WrittenJob): FieldFault[] {
-  const faults = isLasting(job.kind) ? [] : jobFaultsOfBatch(job);
+  const faults = isLasting(job.kind) ? updateFaults(job) : jobFaultsOfBatch(job);
   return faults.concat(
     job.groups.flatMap((group, index) =>
       groupFaults(job, group).map(({ path, message }) => ({ path: ['groups', index, ...path], message })),
@@ -43,6 +54,23 @@ function jobFaultsOfBatch(job: WrittenJob): FieldFault[] {
   return (['update', 'dependsOn', 'killSelection'] as const).flatMap((field) =>
     job[field] === undefined ? [] : [{ path: [field], message: LASTING_ONLY }],
   );
+}
+
+/** Of a volume that is one task's alone the old task lets go first, so there is nothing that the two could be side by side for. */
+function updateFaults({ update, groups }: WrittenJob): FieldFault[] {
+  if (update === undefined) return [];
+  const faults: FieldFault[] = [];
+  const mounting = groups.find(mountsVolumes);
+  if (mounting !== undefined && update.strategy !== 'rolling') {
+    const message = `must be "rolling": group "${mounting.name}" mounts persistent volumes, and new tasks get those only when the old ones have let go`;
+    faults.push({ path: ['update', 'strategy'], message });
+  }
+  if ((update.maxOver ?? 0) > 0 && groups.every(mountsVolumes)) {
+    const message =
+      'must be 0 or left out: every group mounts persistent volumes, so an old task goes before the new one comes';
+    faults.push({ path: ['update', 'maxOver'], message });
+  }
+  return faults;
 }
 
 function groupFaults({ kind }: WrittenJob, group: WrittenGroup): FieldFault[] {
@@ -69,6 +97,11 @@ function lastingFaults(kind: JobSpec['kind'], group: WrittenGroup): FieldFault[]
   }
   if (group.timeoutSeconds !== undefined) {
     faults.push({ path: ['timeoutSeconds'], message: `is for batch jobs; tasks of a ${kind} job run for ever` });
+  }
+  if (kind === 'system' && hasVolumePerTask(group)) {
+    const mount = group.mounts.findIndex(({ source }) => source?.includes(INDEX_PLACEHOLDER) === true);
+    const message = `must not hold ${INDEX_PLACEHOLDER} in a system job: each node has one task, so the volumes of all nodes may have the same id`;
+    faults.push({ path: ['mounts', mount, 'source'], message });
   }
   if (kind === 'system' && group.count !== 1) {
     faults.push({
@@ -105,13 +138,16 @@ function portFaults(group: WrittenGroup, name: string): string[] {
 }
 
 /** The job with everything filled in that its kind has and a writer may leave out. */
-export function withDefaultsOfKind<T extends WrittenJob>(job: T): T & { readonly placement: Placement } {
-  if (!isLasting(job.kind)) return { ...job, placement: job.placement ?? 'pack' };
+export function withDefaultsOfKind<T extends WrittenJob>(
+  job: T,
+): Omit<T, 'update'> & { readonly placement: Placement; readonly update?: UpdatePolicy | undefined } {
+  const { update: _written, ...rest } = job;
+  if (!isLasting(job.kind)) return { ...rest, placement: job.placement ?? 'pack' };
   return {
-    ...job,
+    ...rest,
     // A service is to outlive the loss of a node; a batch job had better leave room for large tasks.
     placement: job.placement ?? 'spread',
-    update: job.update ?? DEFAULT_UPDATE,
+    update: updateOf(job),
     dependsOn: job.dependsOn ?? [],
     killSelection: job.killSelection ?? 'youngest-first',
     groups: job.groups.map((group) => ({
@@ -122,4 +158,9 @@ export function withDefaultsOfKind<T extends WrittenJob>(job: T): T & { readonly
       spread: group.spread ?? [],
     })),
   };
+}
+
+function updateOf({ update, groups }: WrittenJob): UpdatePolicy {
+  const maxOver = update?.maxOver ?? (groups.every(mountsVolumes) ? 0 : DEFAULT_UPDATE.maxOver);
+  return { ...(update ?? DEFAULT_UPDATE), maxOver };
 }

@@ -4,10 +4,11 @@
  */
 import { z } from 'zod';
 import { CONSTRAINT_OPERATORS, type Constraint, isPeerOperator } from '../domain/constraint.ts';
-import { NAME_PATTERN, NAME_RULE, RESERVATION_ID_PATTERN, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
+import { NAME_PATTERN, NAME_RULE, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import {
   GROUP_RUNTIMES,
   type GroupSpec,
+  INDEX_PLACEHOLDER,
   JOB_KINDS,
   type JobSpec,
   MOUNT_TYPES,
@@ -21,6 +22,7 @@ import { GPU_NODE_POLICIES } from '../domain/settings.ts';
 import { STOP_SIGNAL_PATTERN } from '../domain/stop-signal.ts';
 import { readPattern } from '../domain/text-pattern.ts';
 import { faultsOfKind, withDefaultsOfKind } from './job-kinds.ts';
+import { mountFaults } from './mounts.ts';
 import { backoffSchema, checkSchema, inPlaceSchema, publishSchema, spreadSchema, updateSchema } from './service.ts';
 
 export const GROUPS_MAX = 50;
@@ -151,21 +153,15 @@ export const mountSchema = z
     type: z.enum(MOUNT_TYPES).default('bind'),
     source: text(4096)
       .optional()
-      .describe("The node's path, or the name of a volume of the engine, or the id of a persistent volume."),
+      .describe(
+        `The node's path, or the name of a volume of the engine, or the id of a persistent volume, in which "${INDEX_PLACEHOLDER}" stands for the index of the task.`,
+      ),
     target: absolutePath,
     readOnly: z.boolean().default(false),
   })
   .superRefine((mount, context) => {
-    const fault = (message: string) => context.addIssue({ code: 'custom', path: ['source'], message });
-    if (mount.type === 'tmpfs' && mount.source !== undefined) fault('is not used by a tmpfs mount');
-    if (mount.type === 'bind' && !absolutePath.safeParse(mount.source).success) {
-      fault('must be an absolute path without ".." for a bind mount');
-    }
-    if (mount.type === 'volume' && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/.test(mount.source ?? '')) {
-      fault('must be the name of a volume: letters, digits, "_", "." and "-", 2 to 128 characters');
-    }
-    if (mount.type === 'persistent' && !RESERVATION_ID_PATTERN.test(mount.source ?? '')) {
-      fault('must be the id of a persistent volume, such as `berth volume list` shows');
+    for (const { field, message } of mountFaults(mount, absolutePath.safeParse(mount.source).success)) {
+      context.addIssue({ code: 'custom', path: [field], message });
     }
   })
   .meta({ id: 'Mount' });

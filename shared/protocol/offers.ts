@@ -1,7 +1,7 @@
 /** How a framework answers offers, and how offers and answers are shown. */
 import { z } from 'zod';
 import { nameFor, RESERVATION_ID_PATTERN } from '../domain/ids.ts';
-import type { TaskGroup } from '../domain/job.ts';
+import { INDEX_PLACEHOLDER, type TaskGroup } from '../domain/job.ts';
 import { FILTER_SECONDS_DEFAULT } from '../domain/offer.ts';
 import {
   ACCEPTED_OFFERS_MAX,
@@ -103,6 +103,11 @@ const launchSchema = z
   })
   .superRefine((task, context) => {
     for (const [field, message] of executorFaults(task)) context.addIssue({ code: 'custom', path: [field], message });
+    for (const [index, { source }] of task.mounts.entries()) {
+      if (source?.includes(INDEX_PLACEHOLDER) !== true) continue;
+      const message = `must not hold ${INDEX_PLACEHOLDER}, which is for jobs: name the volume of this task`;
+      context.addIssue({ code: 'custom', path: ['mounts', index, 'source'], message });
+    }
     // What holds between the fields of a group holds here as well.
     const whole = { ...task.resources, gpus: Math.floor(task.resources.gpus) };
     const known = Object.keys(groupSchema.in.shape);

@@ -34,8 +34,10 @@ export const updateSchema = z
       .default(DEFAULT_UPDATE.minHealthy)
       .describe('The share of the wanted count that is to be healthy at any time; rounded up.'),
     maxOver: share
-      .default(DEFAULT_UPDATE.maxOver)
-      .describe('By which share of the wanted count there may be more live tasks than that; rounded down.'),
+      .optional()
+      .describe(
+        'By which share of the wanted count there may be more live tasks than that; rounded down. Absent: 0.25, and 0 where every group mounts persistent volumes.',
+      ),
     maxParallel: z
       .number()
       .int()

@@ -202,7 +202,7 @@ export class FakeRuntime implements Runtime {
     if (this.containerOf(assigned.id) !== undefined) throw new Error(`two containers for task ${assigned.id}`);
     const behaviour = this.#options.behaviour?.(assigned) ?? LONG_RUNNING;
     const id = this.#nextId();
-    const volumes = volumesOf(assigned.group);
+    const volumes = volumesOf(assigned.group, assigned.index);
     const container = { ...created(id, assigned.id, run), ...(volumes.length > 0 && { volumes }) };
     this.#containers.set(id, { container, behaviour, timer: null });
     const life = this.#life;

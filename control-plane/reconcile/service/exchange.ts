@@ -2,8 +2,7 @@
  * Turns the arithmetic of an exchange into tasks: which slots are filled, and which tasks go. The same is done whether a new version
  * takes the place of an old one, a node is emptied, the count has changed, or a task has simply ended.
  */
-import type { GroupSpec, StopRequest } from '../../../shared/domain/job.ts';
-import { volumesOf } from '../../../shared/domain/job.ts';
+import { type GroupSpec, hasVolumePerTask, mountsVolumes, type StopRequest } from '../../../shared/domain/job.ts';
 import type { Task, TaskTarget } from '../../../shared/domain/task.ts';
 import { slotKey } from '../batch-tasks.ts';
 import { isFenced } from '../fence-wait.ts';
@@ -97,10 +96,15 @@ function whoGoes(
       ...old.filter(isUnplaced),
       ...select(unready, step.stopUnready),
       ...gone,
-      ...(exchange.trims ? select(fresh, step.surplus) : []),
+      ...(exchange.trims ? select(tooMany(exchange), step.surplus) : []),
     ],
     fetch: next.flatMap((member) => wanted.get(member) ?? []),
   };
+}
+
+/** Where each has a volume of its own, those stay that are wanted by their index: a later one would find another volume there. */
+function tooMany({ group, fresh, count }: Exchange): readonly Member[] {
+  return hasVolumePerTask(group) ? fresh.filter(({ task }) => task.index >= count) : fresh;
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
@@ -148,5 +152,5 @@ function madeOf(facts: JobFacts, { group, old, free }: Exchange, howMany: number
 /** Whether an old task has to be gone before its successor can come: they would be in each other's way. */
 export function isStopFirst({ cluster, job }: JobFacts, group: GroupSpec, old: readonly Member[]): boolean {
   if (job.spec.kind === 'system' || job.spec.stopAfterDisconnectSeconds !== undefined) return true;
-  return volumesOf(group).length > 0 || old.some(({ task }) => isFenced(cluster, task));
+  return mountsVolumes(group) || old.some(({ task }) => isFenced(cluster, task));
 }

@@ -1,7 +1,7 @@
 /** What a service asks for, group by group: how many tasks of which version there are to be in the phase that it is in. */
-import type { GroupSpec } from '../../../shared/domain/job.ts';
-import { templateVersion } from '../../../shared/domain/job.ts';
+import { type GroupSpec, mountsVolumes, templateVersion, volumesOf } from '../../../shared/domain/job.ts';
 import type { Task, TaskTarget } from '../../../shared/domain/task.ts';
+import { missingVolumes } from '../../../shared/domain/volumes.ts';
 import { slotKey } from '../batch-tasks.ts';
 import { type Exchange, type FreeSlot, isStopFirst, planExchange } from './exchange.ts';
 import {
@@ -44,7 +44,7 @@ function rolled(facts: JobFacts, group: GroupSpec): GroupPlan {
     comingMax: facts.deployment === null ? undefined : facts.policy.maxParallel,
     trims: true,
     free: (going) => {
-      const targets = targetsIn(facts, group);
+      const targets = mountsVolumes(group) ? homesIn(facts, group) : targetsIn(facts, group);
       const slots = freeSlots(members.filter(isFresh), group.count).map((index): FreeSlot => {
         return { index, jobVersion: version, target: isIn(going, group, index) ? null : (targets.get(index) ?? null) };
       });
@@ -96,12 +96,14 @@ function keptUp(
     ...splitBy(facts, group, members, isStaying),
     count,
     trims: false,
-    free: () =>
-      freeSlots(members.filter(isStaying), count).map((index) => ({
+    free: () => {
+      const homes = homesIn(facts, group);
+      return freeSlots(members.filter(isStaying), count).map((index) => ({
         index,
         jobVersion: onlyVersion ?? lastVersionIn(facts, group, index),
-        target: null,
-      })),
+        target: homes.get(index) ?? null,
+      }));
+    },
   });
 }
 
@@ -169,6 +171,19 @@ function targetsIn({ cluster, tasks, job, deployment }: JobFacts, group: GroupSp
       return hasMadeRoom ? [[index, { node, required: false }] as const] : [];
     }),
   );
+}
+
+/** Where a volume has what the slot's tasks have written: there may be more than one of that id. By index. */
+function homesIn({ cluster, tasks }: JobFacts, group: GroupSpec): ReadonlyMap<number, TaskTarget> {
+  const homes = new Map<number, TaskTarget>();
+  if (!mountsVolumes(group)) return homes;
+  const placed = tasks.filter((task) => task.group === group.name && task.node !== null);
+  for (const { index, node, role } of placed.sort((a, b) => bornAtMs(a) - bornAtMs(b))) {
+    const ledger = node === null ? undefined : cluster.ledgers.get(node);
+    if (node === null || ledger === undefined) continue;
+    if (missingVolumes(ledger, volumesOf(group, index), role).length === 0) homes.set(index, { node, required: false });
+  }
+  return homes;
 }
 
 /** The version of the slot's newest task, as long as it can be made again; else the one that is wanted. */

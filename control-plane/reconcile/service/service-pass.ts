@@ -5,7 +5,7 @@
  */
 import type { Deployment } from '../../../shared/domain/deployment.ts';
 import { deploymentId } from '../../../shared/domain/deployment.ts';
-import type { Job, StopRequest } from '../../../shared/domain/job.ts';
+import { type Job, mountsVolumes, type StopRequest } from '../../../shared/domain/job.ts';
 import { isLasting } from '../../../shared/domain/service.ts';
 import { byText } from '../../../shared/util/order.ts';
 import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from '../actions.ts';
@@ -51,6 +51,7 @@ export function planServicePass({
 function mayRest({ cluster, unseenEndsForMs }: SlotFacts, job: Job): boolean {
   const { kind, stopAfterDisconnectSeconds } = job.spec;
   if (job.deleted || stopAfterDisconnectSeconds !== undefined || unseenEndsForMs.size > 0) return false;
+  if (job.spec.groups.some(mountsVolumes)) return false;
   if (cluster.deployments.get(deploymentId(job.uid, job.deployments))?.state === 'running') return false;
   return kind !== 'system' || cluster.maintenance.size === 0;
 }

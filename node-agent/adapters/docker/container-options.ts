@@ -1,6 +1,6 @@
 /** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
 import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
-import { type MountSpec, volumesOf } from '../../../shared/domain/job.ts';
+import { type MountSpec, volumeOf, volumesOf } from '../../../shared/domain/job.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
 import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
@@ -54,7 +54,7 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
       [LABELS.job]: assigned.jobName,
       [LABELS.attempt]: String(assigned.attempt),
       [LABELS.run]: String(request.run),
-      ...volumesLabel(group),
+      ...volumesLabel(assigned),
     },
     ...(group.network === 'bridge' ? { ExposedPorts: exposedPorts(assigned) } : {}),
     HostConfig: hostConfig(request, owner.logMaxMiB ?? LOG_MAX_MIB_DEFAULT),
@@ -62,8 +62,8 @@ export function containerOptions(owner: Owner, request: ContainerRequest): Conta
 }
 
 /** What deletes a volume looks at it; a container without any has none. */
-function volumesLabel(group: AssignedTask['group']): Record<string, string> {
-  const volumes = volumesOf(group);
+function volumesLabel({ group, index }: AssignedTask): Record<string, string> {
+  const volumes = volumesOf(group, index);
   return volumes.length === 0 ? {} : { [LABELS.volumes]: volumes.join(',') };
 }
 
@@ -82,7 +82,10 @@ function hostConfig(
     MemorySwap: memoryBytes,
     ...cpuLimit(resources.cpus),
     PidsLimit: resources.pids,
-    Mounts: [...group.mounts.map((mount) => mountOptions(mount, mountSources)), ...endpointMount(endpoint)],
+    Mounts: [
+      ...group.mounts.map((mount) => mountOptions(mount, assigned.index, mountSources)),
+      ...endpointMount(endpoint),
+    ],
     Privileged: group.privileged,
     CapAdd: [...group.capAdd],
     Devices: group.devices.map((path) => ({
@@ -154,7 +157,7 @@ function endpointMount(endpoint: string | undefined) {
   return [{ Type: 'bind' as const, Source: endpoint, Target: ENDPOINT_FOLDER, ReadOnly: true }];
 }
 
-function mountOptions(mount: MountSpec, sources: ReadonlyMap<string, string>) {
+function mountOptions(mount: MountSpec, index: number, sources: ReadonlyMap<string, string>) {
   const common = { Target: mount.target, ReadOnly: mount.readOnly };
   switch (mount.type) {
     case 'tmpfs':
@@ -166,6 +169,6 @@ function mountOptions(mount: MountSpec, sources: ReadonlyMap<string, string>) {
       return { Type: 'bind' as const, Source: sources.get(mount.source ?? '') ?? mount.source ?? '', ...common };
     case 'persistent':
       // The agent has made its folder and says where it is. Without it, the engine refuses the mount.
-      return { Type: 'bind' as const, Source: sources.get(mount.source ?? '') ?? '', ...common };
+      return { Type: 'bind' as const, Source: sources.get(volumeOf(mount, index)) ?? '', ...common };
   }
 }

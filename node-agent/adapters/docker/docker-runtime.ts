@@ -138,7 +138,7 @@ export class DockerRuntime implements Runtime {
         error: '',
         startedAtMs: this.#options.clock.now(),
         endedAtMs: null,
-        volumes: volumesOf(request.assigned.group),
+        volumes: volumesOf(request.assigned.group, request.assigned.index),
       },
     };
   }

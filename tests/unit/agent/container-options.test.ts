@@ -9,7 +9,7 @@ import {
   registryHost,
 } from '../../../node-agent/adapters/docker/registry-credentials.ts';
 import { processGpuEnvironment } from '../../../node-agent/core/gpu-environment.ts';
-import type { GroupSpec } from '../../../shared/domain/job.ts';
+import { type GroupSpec, INDEX_PLACEHOLDER } from '../../../shared/domain/job.ts';
 import { aGroup } from '../../support/builders.ts';
 import { anAssigned } from './world.ts';
 
@@ -177,6 +177,17 @@ describe('a container', () => {
     ]);
     expect(Labels?.['io.berth.volumes']).toBe('data,unmade');
     expect(optionsFor({}).Labels).not.toHaveProperty('io.berth.volumes');
+  });
+
+  it('mounts the volume of the index that the task has', () => {
+    const mounts = [
+      { type: 'persistent', source: `data-${INDEX_PLACEHOLDER}`, target: '/a', readOnly: false },
+    ] as const;
+    const assigned = anAssigned('t1', { group: { mounts }, index: 3 });
+    const mountSources = new Map([['data-3', '/state/volumes/data-3']]);
+    const { HostConfig, Labels } = containerOptions(owner, { assigned, epoch: 7, run: 2, mountSources });
+    expect(HostConfig?.Mounts).toMatchObject([{ Source: '/state/volumes/data-3', Target: '/a' }]);
+    expect(Labels?.['io.berth.volumes']).toBe('data-3');
   });
 
   it("keeps the image's own command where the job names none", () => {

@@ -7,11 +7,13 @@ import { FolderVolumes } from '../../../node-agent/adapters/volumes/folder-volum
 import type { Container, LocalTask } from '../../../node-agent/core/model.ts';
 import { unusedVolumes } from '../../../node-agent/core/volumes.ts';
 import { VolumeFault } from '../../../node-agent/executor/contracts.ts';
+import { INDEX_PLACEHOLDER, type MountSpec } from '../../../shared/domain/job.ts';
 import { aGroup } from '../../support/builders.ts';
 import { LONG_RUNNING } from '../../support/fake-runtime.ts';
 import { anAssigned, World } from './world.ts';
 
-const MOUNTS = { mounts: [{ type: 'persistent' as const, source: 'data', target: '/data', readOnly: false }] };
+const MOUNT: MountSpec = { type: 'persistent', source: 'data', target: '/data', readOnly: false };
+const MOUNTS = { mounts: [MOUNT] };
 
 describe('a folder for each volume', () => {
   let base: string;
@@ -106,6 +108,20 @@ describe('an agent with volumes', () => {
     await world.startAgent();
     await world.clock.advance(1000);
     expect(world.volumes.removed).toEqual([]);
+  });
+
+  it('makes one for each task that names its index, and keeps it for as long as that one runs', async () => {
+    const world = new World({
+      engine: { behaviour: ({ index }) => ({ ...LONG_RUNNING, lifeMs: index === 1 ? 5000 : null }) },
+    });
+    await world.startAgent();
+    const group = { mounts: [{ ...MOUNT, source: `data-${INDEX_PLACEHOLDER}` }] };
+    for (const index of [0, 1]) world.controlPlane.assign(anAssigned(`t${index}`, { group, index }));
+    await world.clock.advance(1000);
+    expect([...world.volumes.folders]).toEqual(['data-0', 'data-1']);
+    world.controlPlane.removeVolumes('data-0', 'data-1');
+    await world.clock.advance(20_000);
+    expect(world.volumes.removed).toEqual(['data-1']);
   });
 
   it('deletes one when it is told to, once its last container has ended, and tells', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { hasVolumePerTask, INDEX_PLACEHOLDER, mountsVolumes, volumesOf } from '../../../shared/domain/job.ts';
 import { missingVolumes } from '../../../shared/domain/volumes.ts';
 import { aGroup, aLedger, aReservation, aVolume } from '../../support/builders.ts';
 
@@ -28,11 +29,25 @@ describe('a task that mounts volumes', () => {
     [['data', 'other', 'none'], 'eng', ['has volume "other" for role "ops" only', 'has no volume "none"']],
     [['constructor'], 'eng', ['has no volume "constructor"']],
   ])('%j in role %s lacks %j', (ids, role, missing) => {
-    expect(missingVolumes(ledger, mounting(...ids), role)).toEqual(missing);
+    expect(missingVolumes(ledger, volumesOf(mounting(...ids), 0), role)).toEqual(missing);
   });
 
   it('lacks nothing where other mounts are called alike', () => {
     const group = aGroup({ mounts: [{ type: 'volume', source: 'none', target: '/a', readOnly: false }] });
-    expect(missingVolumes(ledger, group, 'eng')).toEqual([]);
+    expect([volumesOf(group, 0), mountsVolumes(group)]).toEqual([[], false]);
+  });
+});
+
+describe('the volumes of a task', () => {
+  it.each([
+    [['data'], 3, ['data'], false],
+    [[`data-${INDEX_PLACEHOLDER}`], 0, ['data-0'], true],
+    [[`data-${INDEX_PLACEHOLDER}`], 12, ['data-12'], true],
+    [[`${INDEX_PLACEHOLDER}-of-${INDEX_PLACEHOLDER}`, 'shared'], 1, ['1-of-1', 'shared'], true],
+    [['data-1', `data-${INDEX_PLACEHOLDER}`], 1, ['data-1'], true],
+    [['data-$index'], 1, ['data-$index'], false],
+  ])('%j are to the one with index %d: %j', (sources, index, ids, isPerTask) => {
+    const group = mounting(...sources);
+    expect([volumesOf(group, index), hasVolumePerTask(group), mountsVolumes(group)]).toEqual([ids, isPerTask, true]);
   });
 });

@@ -12,6 +12,7 @@ import { acceptOffers } from '../../../control-plane/services/offers.ts';
 import { setSettings } from '../../../control-plane/services/settings.ts';
 import type { Store } from '../../../control-plane/store/contract.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
+import { INDEX_PLACEHOLDER } from '../../../shared/domain/job.ts';
 import { freeResources, type Ledger } from '../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../../shared/domain/settings.ts';
@@ -229,6 +230,15 @@ describe('accepting offers', () => {
     });
     await bothCaughtUp();
     expect(Object.keys(ledgerOf().offers)).toEqual(['0-0-1']);
+  });
+
+  it('takes no volume that is named by an index, since no task of a framework has one', () => {
+    const mounts = [{ type: 'persistent', source: `data-${INDEX_PLACEHOLDER}`, target: '/data' }];
+    const operations = [{ type: 'launch', tasks: [{ ...described('a'), mounts }] }];
+    const { error } = acceptSchema.safeParse({ session: 1, offers: ['0-0-0'], operations });
+    expect(error?.issues).toMatchObject([
+      { path: ['operations', 0, 'tasks', 0, 'mounts', 0, 'source'], message: expect.stringContaining('is for jobs') },
+    ]);
   });
 
   it('gives a name to one of two tasks that are launched under it at once, on two nodes', async () => {

@@ -14,6 +14,7 @@ import { setRole } from '../../../control-plane/services/roles.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import { claimRound } from '../../../control-plane/store/round-claim.ts';
+import { INDEX_PLACEHOLDER } from '../../../shared/domain/job.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
 import type { StaticReservation } from '../../../shared/domain/reservation.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
@@ -330,19 +331,20 @@ describe('a persistent volume', () => {
     expect(ledgerNow().offers).toEqual({});
   });
 
-  it('stays while a task on the node mounts it', async () => {
+  it.each(['data', INDEX_PLACEHOLDER])('stays while a task on the node mounts it, by "%s"', async (source) => {
+    const id = source.replace(INDEX_PLACEHOLDER, '0');
     await reserve('eng', { diskMiB: 500 });
-    await createVolume(100);
-    const mounts = [{ type: 'persistent' as const, source: 'data', target: '/data' }];
+    await createVolume(100, id);
+    const mounts = [{ type: 'persistent' as const, source, target: '/data' }];
     await submitJob(replica.ctx, callOf(), specOf({ role: 'eng', groups: [{ image: 'berth/busybox:local', mounts }] }));
     await caughtUp(replica.ctx);
     await replica.settle();
     await caughtUp(replica.ctx);
     const [task] = replica.ctx.mirror.snapshot.tasks.keys();
     expect(listVolumes(replica.ctx, ADMIN, EVERYWHERE, ALL).items).toMatchObject([{ tasks: [task] }]);
-    await expect(deleteVolumeOnNode(replica.ctx, callOf(), NODE, 'data')).rejects.toMatchObject({
+    await expect(deleteVolumeOnNode(replica.ctx, callOf(), NODE, id)).rejects.toMatchObject({
       code: 'conflict',
-      message: `volume "data" on node "edge-1" is in use by task ${task}; end that first`,
+      message: `volume "${id}" on node "edge-1" is in use by task ${task}; end that first`,
     });
   });
 
