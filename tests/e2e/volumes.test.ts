@@ -1,7 +1,8 @@
-/** A persistent volume from end to end: reserved, made, written by one job, read by the next, deleted. */
-import { readdir, writeFile } from 'node:fs/promises';
+/** Persistent volumes from end to end: reserved, made, written by one task, read by those that follow, deleted. */
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { INDEX_PLACEHOLDER } from '../../shared/domain/job.ts';
 import { berth, type DevCluster, IMAGE, type Ran, startDev } from './cli-process.ts';
 
 let dev: DevCluster;
@@ -41,4 +42,59 @@ it('stays where it is, for whoever may use it, until it is deleted', { timeout: 
   const folders = (await readdir(dev.dataDir, { recursive: true })).filter((path) => /volumes\/.+/.test(path));
   expect(folders).toEqual([]);
   expect(await cli('node', 'unreserve', node, 'keep')).toMatchObject({ code: 0 });
+});
+
+/** What the tasks of an index have written to their volume. */
+async function written(index: number): Promise<string[]> {
+  const [path = ''] = (await readdir(dev.dataDir, { recursive: true })).filter((one) =>
+    one.endsWith(`volumes/data-${index}/log`),
+  );
+  return (await readFile(join(dev.dataDir, path), 'utf8')).trim().split('\n');
+}
+
+it('is found again by each task of a service, in a new version, and when it is scaled away and back', {
+  timeout: 180_000,
+}, async () => {
+  const nodes = (await cli('node', 'list', '-o', 'name')).out.trim().split('\n').slice(0, 2);
+  // The first index has its volume on the last node, where nothing would bring it but that.
+  const homes = new Map(nodes.toReversed().map((node, index) => [index, node]));
+  for (const [index, node] of homes) {
+    expect(await cli('node', 'reserve', node, 'eng', 'diskMiB=100', '--id', 'own')).toMatchObject({ code: 0 });
+    const volume = ['volume', 'create', node, 'own', '--size', '50', '--id', `data-${index}`];
+    expect(await cli(...volume)).toMatchObject({ code: 0 });
+  }
+  const roll = async (name: string) => {
+    const mounts = [{ type: 'persistent', source: `data-${INDEX_PLACEHOLDER}`, target: '/data' }];
+    const command = ['sh', '-c', `echo "$BERTH_INDEX of ${name}" >> /data/log; exec sleep 3600`];
+    const groups = [{ image: IMAGE, count: 2, command, mounts, killGraceSeconds: 0 }];
+    const file = join(dev.home, `db-${name}.json`);
+    await writeFile(file, JSON.stringify({ name: 'db', role: 'eng/ml', kind: 'service', groups }));
+    expect(await cli('job', 'apply', '-f', file)).toMatchObject({ code: 0 });
+  };
+  const running = async () => {
+    const { out } = await cli('task', 'list', '--role', 'eng/ml', '--job', 'db', '-o', 'json');
+    const tasks: { index: number; node: string; state: string }[] = JSON.parse(out);
+    return tasks
+      .filter(({ state }) => state === 'running')
+      .map(({ index, node }) => [index, node])
+      .sort();
+  };
+
+  await roll('one');
+  expect(await running()).toEqual([...homes].sort());
+  await roll('two');
+  expect(await running()).toEqual([...homes].sort());
+  expect([await written(0), await written(1)]).toEqual([
+    ['0 of one', '0 of two'],
+    ['1 of one', '1 of two'],
+  ]);
+
+  expect(await cli('job', 'scale', 'db', '1', '--role', 'eng/ml')).toMatchObject({ code: 0 });
+  await vi.waitFor(async () => expect(await running()).toEqual([[0, homes.get(0)]]), WAIT);
+  expect(await cli('job', 'scale', 'db', '2', '--role', 'eng/ml')).toMatchObject({ code: 0 });
+  await vi.waitFor(async () => expect(await running()).toEqual([...homes].sort()), WAIT);
+  expect([await written(0), await written(1)]).toEqual([
+    ['0 of one', '0 of two'],
+    ['1 of one', '1 of two', '1 of two'],
+  ]);
 });
