@@ -7,11 +7,13 @@ import { INDEX_PLACEHOLDER } from '../../../shared/domain/job.ts';
 import type { TaskEntry } from '../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import {
+  aFramework,
   aGroup,
   aJob,
   aLedger,
   aNode,
   anEntry,
+  anOffer,
   aReservation,
   aTask,
   aVolume,
@@ -81,5 +83,17 @@ describe('a task with a volume of its own', () => {
       nowMs: T0,
     });
     expect(stops.map(({ task }) => task)).toEqual([held.id]);
+  });
+
+  it('has offers taken back that are in its way, though others of its group have no volume at all', () => {
+    const rival = aFramework({ roles: ['rival'], suppressed: ['rival'] });
+    const offer = anOffer({ framework: rival.id, role: 'rival', resources: { cpus: 4 }, madeAtMs: T0 });
+    const ledgers = [{ ...holding('a', ['data-2']), offers: { [offer.id]: offer } }];
+    const nodes = [aNode({ id: 'a' })];
+    const input = {
+      cluster: cluster({ nodes, ledgers, frameworks: [rival], tasks: tasks.slice(1) }),
+      nowMs: T0 + 1000,
+    };
+    expect(planRound(input).placements.map(({ task, node }) => [task, node])).toEqual([[tasks[2]?.id, 'a']]);
   });
 });

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { planBatchPass } from '../../../../control-plane/reconcile/batch-pass.ts';
 import { RestingJobs } from '../../../../control-plane/reconcile/service/resting-jobs.ts';
 import { planServicePass } from '../../../../control-plane/reconcile/service/service-pass.ts';
+import { SnapshotTouches } from '../../../../control-plane/store/touch-log.ts';
 import { INDEX_PLACEHOLDER, type Job, type JobVersion } from '../../../../shared/domain/job.ts';
+import type { TaskEntry } from '../../../../shared/domain/ledger.ts';
 import { NO_SCALARS } from '../../../../shared/domain/resources.ts';
 import { DEFAULT_UPDATE } from '../../../../shared/domain/service.ts';
 import type { Task } from '../../../../shared/domain/task.ts';
@@ -171,14 +173,13 @@ describe('a slot', () => {
 test('a job that waits for a place to be given back is looked at each time', () => {
   const job = aService({ count: 1 });
   const lost = running(job, 0, { state: 'lost' });
-  const resting = new RestingJobs();
-  const ledger = holding('n0', ['data-0'], { entries: [anEntry(job, lost, { disowned: true })] });
-  const at = (ledgers: ClusterLiteral['ledgers']) =>
-    planServicePass({
-      cluster: clusterOf({ ...NODES, jobs: [job], tasks: [lost], ...(ledgers && { ledgers }) }),
-      nowMs: NOW,
-      unseenEndsForMs: new Map(),
-      resting,
-    }).actions.length;
-  expect([at([ledger]), at([holding('n0', ['data-0'])])]).toEqual([0, 1]);
+  const [resting, touched] = [new RestingJobs(), new SnapshotTouches()];
+  const at = (entries: readonly TaskEntry[]) => {
+    const ledgers = [holding('n0', ['data-0'], { entries })];
+    const cluster = { ...clusterOf({ ...NODES, jobs: [job], tasks: [lost], ledgers }), touched };
+    return planServicePass({ cluster, nowMs: NOW, unseenEndsForMs: new Map(), resting }).actions.length;
+  };
+  expect(at([anEntry(job, lost, { disowned: true })])).toBe(0);
+  touched.node('n0');
+  expect(at([])).toBe(1);
 });
