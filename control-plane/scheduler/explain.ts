@@ -4,14 +4,16 @@
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { type NodeId, taskId } from '../../shared/domain/ids.ts';
-import type { GroupSpec, Job, JobSpec } from '../../shared/domain/job.ts';
+import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { unreachable } from '../../shared/util/assert.ts';
+import { byText } from '../../shared/util/order.ts';
 import { batchFramework, placeAll } from './batch-framework.ts';
 import { demandOf } from './demand.ts';
 import { type Explanation, explanationOf, judge } from './explanation.ts';
 import { openRooms } from './filters/all.ts';
 import { type EndingPlace, endingFor, keepPlaces, waitingOf } from './kept-places.ts';
+import type { Sweep } from './plan.ts';
 import type { Room } from './room.ts';
 import { RoundMemory } from './round-memory.ts';
 import { Survey } from './survey.ts';
@@ -41,10 +43,20 @@ export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation
   return explanation.placeable || displaced === undefined ? explanation : displacing(explanation, displaced);
 }
 
-/** What there is to give now, with all that the next round sweeps gone. */
-export function surveyNow(cluster: ClusterView, nowMs: number): Survey {
+/** What there is to give now, with all that the next round sweeps gone, and the places of these tasks as well. */
+export function surveyNow(cluster: ClusterView, nowMs: number, leaving: readonly Task[] = []): Survey {
   const usage = new RoundMemory().usageOf(cluster, nowMs);
-  return new Survey(cluster, usage, { sweeps: planSweeps(cluster, usage, nowMs), nowMs });
+  return new Survey(cluster, usage, { sweeps: withTasks(planSweeps(cluster, usage, nowMs), leaving), nowMs });
+}
+
+function withTasks(sweeps: readonly Sweep[], tasks: readonly Task[]): Sweep[] {
+  const byNode = new Map(sweeps.map((sweep) => [sweep.node, sweep]));
+  for (const { id, node } of tasks) {
+    if (node === null) continue;
+    const sweep = byNode.get(node) ?? { node, tasks: [], offers: [] };
+    byNode.set(node, { ...sweep, tasks: [...sweep.tasks, id] });
+  }
+  return [...byNode.values()].sort((a, b) => byText(a.node, b.node));
 }
 
 function explainWanted(rooms: readonly Room[], wanted: WantedTask): Explanation {
@@ -103,6 +115,15 @@ export interface DryRunInput {
   readonly isTaken?: (slot: Pick<Task, 'group' | 'index'>) => boolean;
   /** Of a system job: the nodes that would be given a task of the group. Absent: the group's count says how many there are. */
   readonly nodesFor?: (group: string) => readonly NodeId[];
+  /** What becomes of a lasting job. Absent: it is new, or a batch job, which is made anew with each version. */
+  readonly change?: JobChange | undefined;
+}
+
+export interface JobChange {
+  /** The record as it would be: what lives and is made from the same templates stays, and counts for where others go. */
+  readonly job: Job;
+  /** Those that have to be gone before others take their places, so that what they hold is free by then. */
+  readonly leaving: readonly Task[];
 }
 
 export interface DryRun {
@@ -129,17 +150,18 @@ export interface DryRunPlacement {
 
 /**
  * What the next round would do if the job were submitted now, behind everything that is pending and comes before it. Of a
- * job that exists already, pending tasks count as replaced, while running ones keep their places: they would be stopped,
- * but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
+ * job that exists already, pending tasks count as replaced unless they stay, while running ones keep their places: as a rule they
+ * are stopped, but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
  */
-export function planDryRun({ cluster, nowMs, spec, isTaken = () => false, nodesFor }: DryRunInput): DryRun {
-  const survey = surveyNow(cluster, nowMs);
+export function planDryRun({ cluster, nowMs, spec, isTaken = () => false, nodesFor, change }: DryRunInput): DryRun {
+  const survey = surveyNow(cluster, nowMs, change?.leaving);
   const ending = endingFor(survey);
   keepPlaces(ending, waitingOf(cluster, ending));
   const rooms = survey.rooms();
-  const imagined = imaginedTasks(imaginedJob(spec, nowMs), nodesFor);
+  const job = change?.job ?? imaginedJob(spec, nowMs);
+  const imagined = imaginedTasks({ cluster, nowMs }, job, nodesFor);
   const own = imagined.filter(({ task }) => !isTaken(task));
-  const ahead = tasksAhead(cluster, { nowMs, spec, own });
+  const ahead = tasksAhead(cluster, { nowMs, spec, own, change });
   const scheduler = batchFramework(
     { rooms: openRooms(rooms), nodesTotal: rooms.length },
     [...ahead.slice(0, DRY_RUN_AHEAD_MAX), ...own].sort(byTurn),
@@ -169,13 +191,26 @@ export function planDryRun({ cluster, nowMs, spec, isTaken = () => false, nodesF
 /** The pending tasks whose turn comes before that of the job's. What comes after it takes nothing away from it. */
 function tasksAhead(
   cluster: ClusterView,
-  { nowMs, spec, own }: { nowMs: number; spec: JobSpec; own: readonly WantedTask[] },
+  {
+    nowMs,
+    spec,
+    own,
+    change,
+  }: Pick<DryRunInput, 'nowMs' | 'spec' | 'change'> & { readonly own: readonly WantedTask[] },
 ): WantedTask[] {
   const replaced = cluster.jobByKey(spec)?.uid;
   const [first] = [...own].sort(byTurn);
-  return queueOf(cluster, nowMs).wanted.filter(
-    (wanted) => wanted.job.uid !== replaced && first !== undefined && byTurn(wanted, first) < 0,
-  );
+  return queueOf(cluster, nowMs)
+    .wanted.flatMap((wanted) => (wanted.job.uid === replaced ? stayingOf(wanted, change) : wanted))
+    .filter((wanted) => first !== undefined && byTurn(wanted, first) < 0);
+}
+
+/** As the job would want it, or nothing: it is pending, and would go. */
+function stayingOf(wanted: WantedTask, change: JobChange | undefined): WantedTask | [] {
+  const { task } = wanted;
+  if (change === undefined || task.jobVersion !== templateVersion(change.job, task.group)) return [];
+  const group = change.job.spec.groups.find(({ name }) => name === task.group);
+  return group === undefined ? [] : { task, job: change.job, spec: change.job.spec, group };
 }
 
 function describeLeftOut({ spec, planned, ahead }: { spec: JobSpec; planned: number; ahead: number }): string | null {
@@ -220,26 +255,40 @@ function imaginedJob(spec: JobSpec, nowMs: number): Job {
   };
 }
 
-function imaginedTasks(job: Job, nodesFor: DryRunInput['nodesFor']): WantedTask[] {
+function imaginedTasks(
+  { cluster, nowMs }: Pick<DryRunInput, 'cluster' | 'nowMs'>,
+  job: Job,
+  nodesFor: DryRunInput['nodesFor'],
+): WantedTask[] {
   const most = plannedPerGroup(job.spec);
+  const attempts = new Map<string, number>();
+  for (const { jobVersion, group, index, attempt } of cluster.tasksOfJob(job.uid)) {
+    const slot = `${jobVersion} ${group}/${index}`;
+    attempts.set(slot, Math.max(attempts.get(slot) ?? 0, attempt + 1));
+  }
   return job.spec.groups.flatMap((group) => {
     const nodes = nodesFor?.(group.name).slice(0, DRY_RUN_TASKS_MAX);
     return Array.from({ length: nodes?.length ?? Math.min(group.count, most) }, (_, index) => {
       const node = nodes?.[index];
       const target = node === undefined ? null : { node, required: true };
-      return { task: { ...imaginedTask(job, group, index), target }, spec: job.spec, job, group };
+      const jobVersion = templateVersion(job, group.name);
+      const attempt = attempts.get(`${jobVersion} ${group.name}/${index}`) ?? 0;
+      const place = { jobVersion, group: group.name, index, attempt };
+      return { task: { ...imaginedTask(job, place, nowMs), target }, spec: job.spec, job, group };
     });
   });
 }
 
-function imaginedTask(job: Job, group: GroupSpec, index: number): Task {
-  const place = { jobUid: job.uid, jobName: job.spec.name, jobVersion: 1, group: group.name, index, attempt: 0 };
+type Place = Pick<Task, 'jobVersion' | 'group' | 'index' | 'attempt'>;
+
+function imaginedTask(job: Job, place: Place, nowMs: number): Task {
+  const coordinates = { jobUid: job.uid, jobName: job.spec.name, ...place };
   return {
-    ...place,
-    id: taskId(place),
+    ...coordinates,
+    id: taskId(coordinates),
     role: job.spec.role,
     state: 'pending',
-    history: [{ state: 'pending', atMs: job.createdAtMs, reason: 'submitted', message: '' }],
+    history: [{ state: 'pending', atMs: nowMs, reason: 'submitted', message: '' }],
     notBeforeMs: 0,
     node: null,
     ports: {},

@@ -13,7 +13,7 @@ import type { Principal } from '../auth/principal.ts';
 import { slotKey } from '../reconcile/batch-tasks.ts';
 import { nodeOf } from '../reconcile/service/system-groups.ts';
 import { boundsOf } from '../reconcile/service/upgrade.ts';
-import { planDryRun } from '../scheduler/explain.ts';
+import { type JobChange, planDryRun } from '../scheduler/explain.ts';
 import { demandToRun, mayRead } from './access.ts';
 import { demandContact } from './contact-limit.ts';
 import type { ServiceContext } from './context.ts';
@@ -34,9 +34,16 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
   const waiting = job === undefined || isLasting(spec.kind) ? [] : slotWaitsWith(snapshot, job, spec);
   const taken = new Set([...waiting, ...service.kept].map(slotKey));
   const isTaken = (slot: Pick<Task, 'group' | 'index'>) => taken.has(slotKey(slot));
-  const { nodesFor } = service;
+  const { nodesFor, change } = service;
   const nowMs = ctx.clock.now();
-  const dryRun = planDryRun({ cluster: snapshot, nowMs, spec, isTaken, ...(nodesFor !== null && { nodesFor }) });
+  const dryRun = planDryRun({
+    cluster: snapshot,
+    nowMs,
+    spec,
+    isTaken,
+    change,
+    ...(nodesFor !== null && { nodesFor }),
+  });
   return {
     placements: dryRun.placements.map(({ group, index, node, why }) => ({ group, index, node, why })),
     unplaced: dryRun.unplaced.map(({ group, count, explanation }) => ({
@@ -58,6 +65,8 @@ interface ServicePlan {
   readonly kept: readonly Pick<Task, 'group' | 'index'>[];
   /** Of a system job: where a task of the group is to be made. */
   readonly nodesFor: ((group: string) => readonly NodeId[]) | null;
+  /** Absent: the job is new. */
+  readonly change?: JobChange;
   readonly groups: GroupPlan[];
   readonly steps: string[];
   readonly warnings: string[];
@@ -67,7 +76,8 @@ const NO_SERVICE: ServicePlan = { kept: [], nodesFor: null, groups: [], steps: [
 
 /** What becomes of the tasks that run, group by group, and how. */
 export function servicePlan(cluster: ClusterView, job: Job | undefined, spec: JobSpec): ServicePlan {
-  const fates = fatesOf(cluster, job, spec);
+  const next = job === undefined ? undefined : nextJob(job, spec);
+  const fates = fatesOf(cluster, job, next, spec);
   const isSystem = spec.kind === 'system';
   const groups = fates.map(({ plan }) => plan);
   const isNothing = job !== undefined && isAsWanted(job, spec);
@@ -75,6 +85,7 @@ export function servicePlan(cluster: ClusterView, job: Job | undefined, spec: Jo
     // Where a system job has tasks, they aren't told by index, but by node.
     kept: isSystem ? [] : fates.flatMap(({ kept }) => kept),
     nodesFor: isSystem ? (name) => fates.find(({ plan }) => plan.group === name)?.nodes ?? [] : null,
+    ...(next !== undefined && { change: { job: next, leaving: fates.flatMap(({ leaving }) => leaving) } }),
     groups,
     steps: isNothing ? ['Nothing changes, so there is no deployment.'] : stepsOf(spec, groups, job),
     warnings: [
@@ -88,28 +99,35 @@ function isAsWanted(job: Job, spec: JobSpec): boolean {
   return job.stop === null && canonicalJson(job.spec) === canonicalJson(spec);
 }
 
+/** The job's record as the change would leave it, running. */
+function nextJob(job: Job, spec: JobSpec): Job {
+  const isSame = isAsWanted(job, spec);
+  const version = isSame ? job.version : job.version + 1;
+  const templates = isSame ? job.templates : nextTemplates(job, spec, version);
+  return { ...job, version, spec, templates, stop: null, outcome: null, suspended: null };
+}
+
 interface Fate {
   readonly plan: GroupPlan;
   readonly kept: readonly Task[];
+  /** Those that have to go before others come in their places. */
+  readonly leaving: readonly Task[];
   /** Of a system job: where one is to be made. */
   readonly nodes: readonly NodeId[];
 }
 
-function fatesOf(cluster: ClusterView, job: Job | undefined, spec: JobSpec): Fate[] {
+function fatesOf(cluster: ClusterView, job: Job | undefined, next: Job | undefined, spec: JobSpec): Fate[] {
   const live = job === undefined ? [] : [...cluster.tasksOfJob(job.uid)].filter(isStaying);
   const byGroup = Map.groupBy(live, ({ group }) => group);
-  const version = (job?.version ?? 0) + 1;
-  const isSame = job !== undefined && isAsWanted(job, spec);
-  const templates = isSame ? job.templates : nextTemplates(job ?? null, spec, version);
   const wanted = spec.groups.map((group) => {
     const tasks = byGroup.get(group.name) ?? [];
-    const present = templateVersion({ templates, version }, group.name);
+    const present = templateVersion(next ?? { templates: {}, version: 1 }, group.name);
     return fateOf({ cluster, job, spec, group, tasks, present });
   });
   const gone = [...byGroup].filter(([name]) => spec.groups.every((group) => group.name !== name));
   const removed = gone.map(([group, tasks]) => {
     const counts = { made: 0, replaced: 0, stopped: tasks.length, kept: 0 };
-    return { plan: { group, ...counts, why: 'the job has the group no more' }, kept: [], nodes: [] };
+    return { plan: { group, ...counts, why: 'the job has the group no more' }, kept: [], leaving: [], nodes: [] };
   });
   return [...wanted, ...removed];
 }
@@ -130,12 +148,13 @@ function fateOf({ cluster, job, spec, group, tasks, present }: GroupFacts): Fate
   const wantedNodes = isSystem ? nodesWanted(cluster, spec, group, tasks) : [];
   const isWanted = (task: Task) => (isSystem ? wantedNodes.includes(nodeOf(task)) : task.index < group.count);
   const kept = tasks.filter((task) => task.jobVersion === present && isWanted(task));
-  const outdated = tasks.filter((task) => task.jobVersion !== present).length;
+  const outdated = tasks.filter((task) => task.jobVersion !== present);
+  const leaving = isStopFirst(spec, group) ? outdated : [];
   const nodes = wantedNodes.filter((node) => kept.every((task) => nodeOf(task) !== node));
   const made = isSystem ? nodes.length : Math.max(0, group.count - new Set(kept.map(slotKey)).size);
-  const replaced = Math.min(outdated, made);
+  const replaced = Math.min(outdated.length, made);
   const counts = { made, replaced, stopped: tasks.length - kept.length - replaced, kept: kept.length };
-  return { plan: { group: group.name, ...counts, why: whyOf(job, spec, group.name, counts) }, kept, nodes };
+  return { plan: { group: group.name, ...counts, why: whyOf(job, spec, group.name, counts) }, kept, leaving, nodes };
 }
 
 function isStaying({ state, stop }: Task): boolean {
@@ -204,13 +223,16 @@ function paceSentence(spec: JobSpec, update: UpdatePolicy, name: string): string
   const group = spec.groups.find((each) => each.name === name);
   if (group === undefined || update.strategy === 'blue-green') return [];
   if (spec.kind === 'system') return [`Group ${name}: node by node, as fast as its share of healthy ones allows.`];
-  // Where two can't be in one place at a time, old ones go first, and none is live beyond the count.
-  const isStopFirst = spec.stopAfterDisconnectSeconds !== undefined || mountsVolumes(group);
-  const { healthyMin, liveMax } = boundsOf(group.count, update, { isStopFirst });
+  const { healthyMin, liveMax } = boundsOf(group.count, update, { isStopFirst: isStopFirst(spec, group) });
   const parallel = update.maxParallel === undefined ? '' : `, at most ${update.maxParallel} not healthy yet at a time`;
   return [
     `Group ${name}: at least ${healthyMin} of ${group.count} stay healthy, and at most ${liveMax} are live${parallel}.`,
   ];
+}
+
+/** Where two can't be in one place at a time, old ones go first, and none is live beyond the count. */
+function isStopFirst(spec: JobSpec, group: GroupSpec): boolean {
+  return spec.kind === 'system' || spec.stopAfterDisconnectSeconds !== undefined || mountsVolumes(group);
 }
 
 function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy): string {
