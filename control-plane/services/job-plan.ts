@@ -1,7 +1,14 @@
 /** What would come of a job if it were submitted now: what is placed where, and, of a service, what becomes of the tasks that run. Nothing is written. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
-import { type GroupSpec, type Job, type JobSpec, mountsVolumes, templateVersion } from '../../shared/domain/job.ts';
+import {
+  type GroupSpec,
+  hasVolumePerTask,
+  type Job,
+  type JobSpec,
+  mountsVolumes,
+  templateVersion,
+} from '../../shared/domain/job.ts';
 import { nextTemplates } from '../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../../shared/domain/service.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
@@ -11,6 +18,8 @@ import type { PlanView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import { slotKey } from '../reconcile/batch-tasks.ts';
+import { selectToKill } from '../reconcile/service/kill-selection.ts';
+import { membersOf } from '../reconcile/service/members.ts';
 import { nodeOf } from '../reconcile/service/system-groups.ts';
 import { boundsOf } from '../reconcile/service/upgrade.ts';
 import { type JobChange, planDryRun } from '../scheduler/explain.ts';
@@ -30,12 +39,12 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
   const { snapshot } = ctx.mirror;
   const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
   if (isLasting(spec.kind)) dependencyCompares(ctx, principal, spec);
-  const service = isLasting(spec.kind) ? servicePlan(snapshot, job, spec) : NO_SERVICE;
+  const nowMs = ctx.clock.now();
+  const service = isLasting(spec.kind) ? servicePlan({ cluster: snapshot, nowMs }, job, spec) : NO_SERVICE;
   const waiting = job === undefined || isLasting(spec.kind) ? [] : slotWaitsWith(snapshot, job, spec);
-  const taken = new Set([...waiting, ...service.kept].map(slotKey));
+  const taken = new Set([...waiting, ...service.idle].map(slotKey));
   const isTaken = (slot: Pick<Task, 'group' | 'index'>) => taken.has(slotKey(slot));
   const { nodesFor, change } = service;
-  const nowMs = ctx.clock.now();
   const dryRun = planDryRun({
     cluster: snapshot,
     nowMs,
@@ -61,8 +70,8 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
 }
 
 interface ServicePlan {
-  /** Slots whose tasks go on as they are. */
-  readonly kept: readonly Pick<Task, 'group' | 'index'>[];
+  /** Slots in which nothing is to be made. */
+  readonly idle: readonly Pick<Task, 'group' | 'index'>[];
   /** Of a system job: where a task of the group is to be made. */
   readonly nodesFor: ((group: string) => readonly NodeId[]) | null;
   /** Absent: the job is new. */
@@ -72,18 +81,23 @@ interface ServicePlan {
   readonly warnings: string[];
 }
 
-const NO_SERVICE: ServicePlan = { kept: [], nodesFor: null, groups: [], steps: [], warnings: [] };
+const NO_SERVICE: ServicePlan = { idle: [], nodesFor: null, groups: [], steps: [], warnings: [] };
+
+interface Now {
+  readonly cluster: ClusterView;
+  readonly nowMs: number;
+}
 
 /** What becomes of the tasks that run, group by group, and how. */
-export function servicePlan(cluster: ClusterView, job: Job | undefined, spec: JobSpec): ServicePlan {
+export function servicePlan({ cluster, nowMs }: Now, job: Job | undefined, spec: JobSpec): ServicePlan {
   const next = job === undefined ? undefined : nextJob(job, spec);
-  const fates = fatesOf(cluster, job, next, spec);
+  const fates = fatesOf({ cluster, nowMs }, job, next, spec);
   const isSystem = spec.kind === 'system';
   const groups = fates.map(({ plan }) => plan);
   const isNothing = job !== undefined && isAsWanted(job, spec);
   return {
     // Where a system job has tasks, they aren't told by index, but by node.
-    kept: isSystem ? [] : fates.flatMap(({ kept }) => kept),
+    idle: isSystem ? [] : fates.flatMap(({ idle }) => idle),
     nodesFor: isSystem ? (name) => fates.find(({ plan }) => plan.group === name)?.nodes ?? [] : null,
     ...(next !== undefined && { change: { job: next, leaving: fates.flatMap(({ leaving }) => leaving) } }),
     groups,
@@ -109,32 +123,33 @@ function nextJob(job: Job, spec: JobSpec): Job {
 
 interface Fate {
   readonly plan: GroupPlan;
-  readonly kept: readonly Task[];
+  readonly idle: readonly Pick<Task, 'group' | 'index'>[];
   /** Those that have to go before others come in their places. */
   readonly leaving: readonly Task[];
   /** Of a system job: where one is to be made. */
   readonly nodes: readonly NodeId[];
 }
 
-function fatesOf(cluster: ClusterView, job: Job | undefined, next: Job | undefined, spec: JobSpec): Fate[] {
-  const live = job === undefined ? [] : [...cluster.tasksOfJob(job.uid)].filter(isStaying);
+function fatesOf(now: Now, job: Job | undefined, next: Job | undefined, spec: JobSpec): Fate[] {
+  const live = job === undefined ? [] : [...now.cluster.tasksOfJob(job.uid)].filter(isStaying);
   const byGroup = Map.groupBy(live, ({ group }) => group);
   const wanted = spec.groups.map((group) => {
     const tasks = byGroup.get(group.name) ?? [];
     const present = templateVersion(next ?? { templates: {}, version: 1 }, group.name);
-    return fateOf({ cluster, job, spec, group, tasks, present });
+    return fateOf({ ...now, job: next, before: job, spec, group, tasks, present });
   });
   const gone = [...byGroup].filter(([name]) => spec.groups.every((group) => group.name !== name));
   const removed = gone.map(([group, tasks]) => {
     const counts = { made: 0, replaced: 0, stopped: tasks.length, kept: 0 };
-    return { plan: { group, ...counts, why: 'the job has the group no more' }, kept: [], leaving: [], nodes: [] };
+    return { plan: { group, ...counts, why: 'the job has the group no more' }, idle: [], leaving: [], nodes: [] };
   });
   return [...wanted, ...removed];
 }
 
-interface GroupFacts {
-  readonly cluster: ClusterView;
+interface GroupFacts extends Now {
+  /** As it would be; undefined: it is new. */
   readonly job: Job | undefined;
+  readonly before: Job | undefined;
   readonly spec: JobSpec;
   readonly group: GroupSpec;
   /** Those that run and aren't to stop. */
@@ -143,18 +158,37 @@ interface GroupFacts {
   readonly present: number;
 }
 
-function fateOf({ cluster, job, spec, group, tasks, present }: GroupFacts): Fate {
+function fateOf(facts: GroupFacts): Fate {
+  const { cluster, before, spec, group, tasks, present } = facts;
   const isSystem = spec.kind === 'system';
   const wantedNodes = isSystem ? nodesWanted(cluster, spec, group, tasks) : [];
-  const isWanted = (task: Task) => (isSystem ? wantedNodes.includes(nodeOf(task)) : task.index < group.count);
-  const kept = tasks.filter((task) => task.jobVersion === present && isWanted(task));
+  const kept = isSystem
+    ? tasks.filter((task) => task.jobVersion === present && wantedNodes.includes(nodeOf(task)))
+    : keptOf(facts);
   const outdated = tasks.filter((task) => task.jobVersion !== present);
   const leaving = isStopFirst(spec, group) ? outdated : [];
   const nodes = wantedNodes.filter((node) => kept.every((task) => nodeOf(task) !== node));
-  const made = isSystem ? nodes.length : Math.max(0, group.count - new Set(kept.map(slotKey)).size);
+  const held = new Set(kept.map(({ index }) => index));
+  const made = isSystem ? nodes.length : Math.max(0, group.count - held.size);
+  const free = Array.from({ length: group.count }, (_, index) => index).filter((index) => !held.has(index));
+  const idle = [...held, ...free.slice(made)].map((index) => ({ group: group.name, index }));
   const replaced = Math.min(outdated.length, made);
   const counts = { made, replaced, stopped: tasks.length - kept.length - replaced, kept: kept.length };
-  return { plan: { group: group.name, ...counts, why: whyOf(job, spec, group.name, counts) }, kept, leaving, nodes };
+  return { plan: { group: group.name, ...counts, why: whyOf(before, spec, group.name, counts) }, idle, leaving, nodes };
+}
+
+/** Those that stay of a service when there are too many, by the rule by which the others are stopped. */
+function keptOf({ cluster, nowMs, job, spec, group, tasks, present }: GroupFacts): Task[] {
+  const fitting = tasks.filter((task) => task.jobVersion === present);
+  if (job === undefined || hasVolumePerTask(group)) return fitting.filter(({ index }) => index < group.count);
+  const surplus = new Set(fitting.map(({ index }) => index)).size - group.count;
+  if (surplus <= 0) return fitting;
+  const killed = selectToKill(membersOf({ cluster, nowMs }, job, fitting), surplus, {
+    killSelection: spec.killSelection ?? 'youngest-first',
+    constraints: [...spec.constraints, ...group.constraints],
+  });
+  const slots = new Set(killed.map(({ task }) => task.index));
+  return fitting.filter(({ index }) => !slots.has(index));
 }
 
 function isStaying({ state, stop }: Task): boolean {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type JobChange, planDryRun } from '../../../control-plane/scheduler/explain.ts';
 import { servicePlan } from '../../../control-plane/services/job-plan.ts';
-import type { Job, JobSpec } from '../../../shared/domain/job.ts';
+import { INDEX_PLACEHOLDER, type Job, type JobSpec } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import {
   aGroup,
@@ -26,15 +26,16 @@ const WHOLE = { cpus: someResources().cpus };
 interface Case {
   readonly before: JobSpec;
   readonly after: JobSpec;
-  /** By index, where the tasks are; null: pending. */
-  readonly at: readonly (string | null)[];
+  /** By index, where the tasks are; null: pending; undefined: there is none. */
+  readonly at: readonly (string | null | undefined)[];
   readonly nodes?: readonly string[];
 }
 
 /** As `berth job plan` asks for it. */
 function planned({ before, after, at, nodes = ['a', 'b', 'c'] }: Case) {
   const job = aJob({ version: 1, templates: { main: 1 }, spec: before });
-  const tasks = at.map((node, index) => {
+  const tasks = at.flatMap((node, index) => {
+    if (node === undefined) return [];
     const isSystem = before.kind === 'system' && node !== null;
     const target = isSystem ? { node, required: true } : null;
     return aTask(job, { index, node, state: node === null ? 'pending' : 'running', target });
@@ -47,11 +48,12 @@ function planned({ before, after, at, nodes = ['a', 'b', 'c'] }: Case) {
     jobs: [job],
     tasks,
   });
-  const { kept, nodesFor, change } = servicePlan(cluster, job, after);
-  const isTaken = ({ index }: Pick<Task, 'index'>) => kept.some((task) => task.index === index);
+  const { idle, nodesFor, change, groups } = servicePlan({ cluster, nowMs: NOW }, job, after);
+  const isTaken = ({ index }: Pick<Task, 'index'>) => idle.some((task) => task.index === index);
   const run = planDryRun({ cluster, nowMs: NOW, spec: after, isTaken, change, ...(nodesFor !== null && { nodesFor }) });
   return {
     change,
+    groups,
     places: run.placements.map(({ index, node }) => `${index} ${node}`),
     unplaced: run.unplaced.map(({ count }) => count),
   };
@@ -106,12 +108,32 @@ describe('a change of a service', () => {
   });
 
   it('changes nothing where nothing is changed', () => {
-    const { change, ...rest } = planned({ before: service(2), after: service(2), at: ['a', 'b'] });
+    const { change, groups, ...rest } = planned({ before: service(2), after: service(2), at: ['a', 'b'] });
     expect(rest).toEqual({ places: [], unplaced: [] });
+    expect(groups).toMatchObject([{ made: 0, replaced: 0, stopped: 0, kept: 2 }]);
     expect(change).toMatchObject({ job: { version: 1, templates: { main: 1 } }, leaving: [] } satisfies {
       job: Partial<Job>;
       leaving: JobChange['leaving'];
     });
+  });
+});
+
+describe('the tasks of a service that stay', () => {
+  it('are those that are not killed first, whatever their indexes', () => {
+    const raised = planned({ before: service(1), after: service(1, {}, { priority: 60 }), at: [undefined, 'b'] });
+    expect(raised).toMatchObject({ groups: [{ made: 0, stopped: 0, kept: 1 }], places: [], unplaced: [] });
+    const scaled = planned({ before: service(1), after: service(3), at: [undefined, undefined, undefined, 'b'] });
+    expect(scaled).toMatchObject({ groups: [{ made: 2, stopped: 0, kept: 1 }] });
+    expect(scaled.places.map((place) => place.slice(0, 1))).toEqual(['0', '1']);
+    const fewer = planned({ before: service(3), after: service(1), at: [null, 'a', 'b'] });
+    expect(fewer).toMatchObject({ groups: [{ made: 0, stopped: 2, kept: 1 }], places: [], unplaced: [] });
+  });
+
+  it('are the first ones where each has a volume of its own', () => {
+    const mounts = [{ type: 'persistent', source: INDEX_PLACEHOLDER, target: '/data', readOnly: false }] as const;
+    const [before, after] = [service(1, { mounts }), service(1, { mounts }, { priority: 60 })];
+    const plan = planned({ before, after, at: [undefined, 'b'] });
+    expect(plan).toMatchObject({ groups: [{ made: 1, stopped: 1, kept: 0 }], places: [], unplaced: [1] });
   });
 });
 
