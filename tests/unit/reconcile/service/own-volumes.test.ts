@@ -23,6 +23,7 @@ import {
   clusterOf,
   T0,
 } from '../../../support/builders.ts';
+import { SmallCluster } from './small-cluster.ts';
 
 const OWN = `data-${INDEX_PLACEHOLDER}`;
 const NOW = T0 + 1000;
@@ -182,4 +183,32 @@ test('a job that waits for a place to be given back is looked at each time', () 
   expect(at([anEntry(job, lost, { disowned: true })])).toBe(0);
   touched.node('n0');
   expect(at([])).toBe(1);
+});
+
+test.each([
+  [3, 1, 2],
+  [3, 0.5, 2],
+  [1, 1, 0],
+])('of %d with %d to be healthy there are never fewer than %d, and never two of a slot', (count, minHealthy, least) => {
+  const update = { ...DEFAULT_UPDATE, maxOver: 0, minHealthy };
+  const spec = (image: string) => {
+    const { spec: whole } = aService({ count });
+    return { ...whole, update, groups: whole.groups.map((group) => ({ ...group, image })) };
+  };
+  const small = new SmallCluster(['n1', 'n2', 'n3']);
+  const { uid } = aJob();
+  small.submit(aJob({ spec: { kind: 'service' } }), spec('one:1'), 'created');
+  small.steps(12);
+  expect(small.ready(uid)).toHaveLength(count);
+  let fewest = count;
+  small.onPass = (_before, _plan, after) => {
+    fewest = Math.min(fewest, small.ready(uid, after).length);
+    const live = small.live(uid).map(({ index }) => index);
+    expect(new Set(live).size).toBe(live.length);
+  };
+  small.submit(small.job(uid), spec('two:1'), 'updated');
+  small.steps(60);
+  expect(small.deployment(uid)).toMatchObject({ state: 'succeeded', toVersion: 2 });
+  expect(small.live(uid).map(({ jobVersion }) => jobVersion)).toEqual(Array(count).fill(2));
+  expect(fewest).toBe(least);
 });
