@@ -123,6 +123,8 @@ function remedyFor(error: ApiError): string | null {
       return error.repeated
         ? 'The call was sent twice, so the change may be your own: look before you repeat it.'
         : 'Somebody changed it in between: read it again, then repeat the command.';
+    case 'conflict':
+      return error.message.includes('force=true') ? 'On the command line that is --force.' : null;
     case 'history-gone':
     case 'history-changed':
       return 'Start again without --after.';

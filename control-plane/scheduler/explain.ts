@@ -3,7 +3,7 @@
  * job would go that nobody has submitted. Nothing is written.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { taskId } from '../../shared/domain/ids.ts';
+import { type NodeId, taskId } from '../../shared/domain/ids.ts';
 import type { GroupSpec, Job, JobSpec } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { unreachable } from '../../shared/util/assert.ts';
@@ -101,6 +101,8 @@ export interface DryRunInput {
   readonly spec: JobSpec;
   /** Whether a task would not be made yet, so that it is neither placed nor left without a place. Absent: all would be. */
   readonly isTaken?: (slot: Pick<Task, 'group' | 'index'>) => boolean;
+  /** Of a system job: the nodes that would be given a task of the group. Absent: the group's count says how many there are. */
+  readonly nodesFor?: (group: string) => readonly NodeId[];
 }
 
 export interface DryRun {
@@ -130,12 +132,12 @@ export interface DryRunPlacement {
  * job that exists already, pending tasks count as replaced, while running ones keep their places: they would be stopped,
  * but not by then. Of a large job the first tasks of each group are planned, and {@link DryRun.leftOut} says so.
  */
-export function planDryRun({ cluster, nowMs, spec, isTaken = () => false }: DryRunInput): DryRun {
+export function planDryRun({ cluster, nowMs, spec, isTaken = () => false, nodesFor }: DryRunInput): DryRun {
   const survey = surveyNow(cluster, nowMs);
   const ending = endingFor(survey);
   keepPlaces(ending, waitingOf(cluster, ending));
   const rooms = survey.rooms();
-  const imagined = imaginedTasks(imaginedJob(spec, nowMs));
+  const imagined = imaginedTasks(imaginedJob(spec, nowMs), nodesFor);
   const own = imagined.filter(({ task }) => !isTaken(task));
   const ahead = tasksAhead(cluster, { nowMs, spec, own });
   const scheduler = batchFramework(
@@ -156,7 +158,11 @@ export function planDryRun({ cluster, nowMs, spec, isTaken = () => false }: DryR
       if (first === undefined) return [];
       return [{ group: group.name, count: left.length, explanation: explainWanted(rooms, first) }];
     }),
-    leftOut: describeLeftOut({ spec, planned: imagined.length, ahead: ahead.length }),
+    leftOut: describeLeftOut({
+      spec,
+      planned: nodesFor === undefined ? imagined.length : taskCount(spec),
+      ahead: ahead.length,
+    }),
   };
 }
 
@@ -214,16 +220,16 @@ function imaginedJob(spec: JobSpec, nowMs: number): Job {
   };
 }
 
-function imaginedTasks(job: Job): WantedTask[] {
+function imaginedTasks(job: Job, nodesFor: DryRunInput['nodesFor']): WantedTask[] {
   const most = plannedPerGroup(job.spec);
-  return job.spec.groups.flatMap((group) =>
-    Array.from({ length: Math.min(group.count, most) }, (_, index) => ({
-      task: imaginedTask(job, group, index),
-      job,
-      spec: job.spec,
-      group,
-    })),
-  );
+  return job.spec.groups.flatMap((group) => {
+    const nodes = nodesFor?.(group.name).slice(0, DRY_RUN_TASKS_MAX);
+    return Array.from({ length: nodes?.length ?? Math.min(group.count, most) }, (_, index) => {
+      const node = nodes?.[index];
+      const target = node === undefined ? null : { node, required: true };
+      return { task: { ...imaginedTask(job, group, index), target }, spec: job.spec, job, group };
+    });
+  });
 }
 
 function imaginedTask(job: Job, group: GroupSpec, index: number): Task {

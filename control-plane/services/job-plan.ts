@@ -1,6 +1,7 @@
 /** What would come of a job if it were submitted now: what is placed where, and, of a service, what becomes of the tasks that run. Nothing is written. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { type Job, type JobSpec, templateVersion, volumesOf } from '../../shared/domain/job.ts';
+import type { NodeId } from '../../shared/domain/ids.ts';
+import { type GroupSpec, type Job, type JobSpec, templateVersion, volumesOf } from '../../shared/domain/job.ts';
 import { nextTemplates } from '../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../../shared/domain/service.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
@@ -10,6 +11,7 @@ import type { PlanView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import { slotKey } from '../reconcile/batch-tasks.ts';
+import { nodeOf } from '../reconcile/service/system-groups.ts';
 import { boundsOf } from '../reconcile/service/upgrade.ts';
 import { planDryRun } from '../scheduler/explain.ts';
 import { demandToRun, mayRead } from './access.ts';
@@ -19,6 +21,7 @@ import { dependenciesOf } from './dependencies.ts';
 import { explanationView } from './explanation-view.ts';
 import { dependencyCompares } from './job-drafts.ts';
 import { runningOf } from './service-changes.ts';
+import { nodesWanted } from './service-views.ts';
 import { slotWaitsWith } from './slot-waits.ts';
 
 export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec): PlanView {
@@ -31,7 +34,9 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
   const waiting = job === undefined || isLasting(spec.kind) ? [] : slotWaitsWith(snapshot, job, spec);
   const taken = new Set([...waiting, ...service.kept].map(slotKey));
   const isTaken = (slot: Pick<Task, 'group' | 'index'>) => taken.has(slotKey(slot));
-  const dryRun = planDryRun({ cluster: snapshot, nowMs: ctx.clock.now(), spec, isTaken });
+  const { nodesFor } = service;
+  const nowMs = ctx.clock.now();
+  const dryRun = planDryRun({ cluster: snapshot, nowMs, spec, isTaken, ...(nodesFor !== null && { nodesFor }) });
   return {
     placements: dryRun.placements.map(({ group, index, node, why }) => ({ group, index, node, why })),
     unplaced: dryRun.unplaced.map(({ group, count, explanation }) => ({
@@ -51,20 +56,25 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
 interface ServicePlan {
   /** Slots whose tasks go on as they are. */
   readonly kept: readonly Pick<Task, 'group' | 'index'>[];
+  /** Of a system job: where a task of the group is to be made. */
+  readonly nodesFor: ((group: string) => readonly NodeId[]) | null;
   readonly groups: GroupPlan[];
   readonly steps: string[];
   readonly warnings: string[];
 }
 
-const NO_SERVICE: ServicePlan = { kept: [], groups: [], steps: [], warnings: [] };
+const NO_SERVICE: ServicePlan = { kept: [], nodesFor: null, groups: [], steps: [], warnings: [] };
 
 /** What becomes of the tasks that run, group by group, and how. */
 export function servicePlan(cluster: ClusterView, job: Job | undefined, spec: JobSpec): ServicePlan {
   const fates = fatesOf(cluster, job, spec);
+  const isSystem = spec.kind === 'system';
   const groups = fates.map(({ plan }) => plan);
   const isNothing = job !== undefined && isAsWanted(job, spec);
   return {
-    kept: fates.flatMap(({ kept }) => kept),
+    // Where a system job has tasks, they aren't told by index, but by node.
+    kept: isSystem ? [] : fates.flatMap(({ kept }) => kept),
+    nodesFor: isSystem ? (name) => fates.find(({ plan }) => plan.group === name)?.nodes ?? [] : null,
     groups,
     steps: isNothing ? ['Nothing changes, so there is no deployment.'] : stepsOf(spec, groups, job),
     warnings: [
@@ -81,6 +91,8 @@ function isAsWanted(job: Job, spec: JobSpec): boolean {
 interface Fate {
   readonly plan: GroupPlan;
   readonly kept: readonly Task[];
+  /** Of a system job: where one is to be made. */
+  readonly nodes: readonly NodeId[];
 }
 
 function fatesOf(cluster: ClusterView, job: Job | undefined, spec: JobSpec): Fate[] {
@@ -89,24 +101,41 @@ function fatesOf(cluster: ClusterView, job: Job | undefined, spec: JobSpec): Fat
   const version = (job?.version ?? 0) + 1;
   const isSame = job !== undefined && isAsWanted(job, spec);
   const templates = isSame ? job.templates : nextTemplates(job ?? null, spec, version);
-  const next = { templates, version };
   const wanted = spec.groups.map((group) => {
     const tasks = byGroup.get(group.name) ?? [];
-    const present = tasks.filter((task) => task.jobVersion === templateVersion(next, group.name));
-    const kept = spec.kind === 'system' ? present : present.filter(({ index }) => index < group.count);
-    const outdated = tasks.length - present.length;
-    const lacking = spec.kind === 'system' ? outdated : Math.max(0, group.count - new Set(kept.map(slotKey)).size);
-    const replaced = Math.min(outdated, lacking);
-    const stopped = tasks.length - kept.length - replaced;
-    const counts = { made: lacking, replaced, stopped, kept: kept.length };
-    return { plan: { group: group.name, ...counts, why: whyOf(job, spec, group.name, counts) }, kept };
+    const present = templateVersion({ templates, version }, group.name);
+    return fateOf({ cluster, job, spec, group, tasks, present });
   });
   const gone = [...byGroup].filter(([name]) => spec.groups.every((group) => group.name !== name));
   const removed = gone.map(([group, tasks]) => {
     const counts = { made: 0, replaced: 0, stopped: tasks.length, kept: 0 };
-    return { plan: { group, ...counts, why: 'the job has the group no more' }, kept: [] };
+    return { plan: { group, ...counts, why: 'the job has the group no more' }, kept: [], nodes: [] };
   });
   return [...wanted, ...removed];
+}
+
+interface GroupFacts {
+  readonly cluster: ClusterView;
+  readonly job: Job | undefined;
+  readonly spec: JobSpec;
+  readonly group: GroupSpec;
+  /** Those that run and aren't to stop. */
+  readonly tasks: readonly Task[];
+  /** The version that the group's present tasks carry. */
+  readonly present: number;
+}
+
+function fateOf({ cluster, job, spec, group, tasks, present }: GroupFacts): Fate {
+  const isSystem = spec.kind === 'system';
+  const wantedNodes = isSystem ? nodesWanted(cluster, spec, group, tasks) : [];
+  const isWanted = (task: Task) => (isSystem ? wantedNodes.includes(nodeOf(task)) : task.index < group.count);
+  const kept = tasks.filter((task) => task.jobVersion === present && isWanted(task));
+  const outdated = tasks.filter((task) => task.jobVersion !== present).length;
+  const nodes = wantedNodes.filter((node) => kept.every((task) => nodeOf(task) !== node));
+  const made = isSystem ? nodes.length : Math.max(0, group.count - new Set(kept.map(slotKey)).size);
+  const replaced = Math.min(outdated, made);
+  const counts = { made, replaced, stopped: tasks.length - kept.length - replaced, kept: kept.length };
+  return { plan: { group: group.name, ...counts, why: whyOf(job, spec, group.name, counts) }, kept, nodes };
 }
 
 function isStaying({ state, stop }: Task): boolean {
@@ -118,10 +147,13 @@ type Counts = Pick<GroupPlan, 'made' | 'replaced' | 'stopped' | 'kept'>;
 function whyOf(job: Job | undefined, spec: JobSpec, name: string, { made, replaced, stopped }: Counts): string {
   const before = job?.spec.groups.find((group) => group.name === name);
   if (job === undefined || before === undefined) return 'the group is new';
-  if (replaced > 0) return `its template changes: ${templatePaths(job.spec, spec, name).join(', ')}`;
   const after = spec.groups.find((group) => group.name === name);
-  if (after !== undefined && after.count !== before.count)
-    return `its count changes from ${before.count} to ${after.count}`;
+  const count =
+    after === undefined || after.count === before.count
+      ? []
+      : [`its count changes from ${before.count} to ${after.count}`];
+  const template = replaced === 0 ? [] : [`its template changes: ${templatePaths(job.spec, spec, name).join(', ')}`];
+  if (template.length + count.length > 0) return [...template, ...count].join('; ');
   if (made + stopped > 0) return 'as many as are wanted are not there now';
   return 'nothing that its tasks are made from changes';
 }

@@ -43,7 +43,7 @@ function wantedOf(cluster: ClusterView, job: Job, name: string, live: readonly T
 }
 
 /** Each node that may have a task of the group, or has one that may stay. One that nobody reaches is left alone. */
-function nodesWanted(cluster: ClusterView, spec: JobSpec, group: GroupSpec, live: readonly Task[]): NodeId[] {
+export function nodesWanted(cluster: ClusterView, spec: JobSpec, group: GroupSpec, live: readonly Task[]): NodeId[] {
   const held = new Set(live.filter(({ stop }) => stop === null).map(({ node, target }) => node ?? target?.node));
   const suitable = [...cluster.nodes.values()].filter((node) => isSuitable(node, spec, group));
   return suitable.map(({ id }) => id).filter((id) => cluster.isAlive(id) && (held.has(id) || takesNew(cluster, id)));

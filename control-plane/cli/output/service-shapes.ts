@@ -70,13 +70,15 @@ function promotionText({ promotedAt, promotedBy }: DeploymentView): string | nul
   return promotedAt === null ? null : `${promotedAt} by ${promotedBy ?? 'berth'}`;
 }
 
-/** `web-d2: 3 of 5 new ones healthy, 2 old ones left`: how far it is, over all groups. */
+/** `running: 3 of 5 healthy, 2 old ones left`: how far it is, over all groups. */
 export function deploymentProgress({ state, message, groups }: DeploymentView): string {
   const sum = (count: (group: DeploymentView['groups'][number]) => number) =>
     groups.reduce((all, group) => all + count(group), 0);
   const old = sum((group) => group.old);
   const rest = old === 0 ? '' : `, ${counted(old, 'old one')} left`;
-  return `${state}: ${sum((group) => group.healthy)} of ${sum((group) => group.wanted)} healthy${rest}: ${printable(message)}`;
+  // While it runs, the message says no more than the counts do.
+  const more = state === 'running' ? '' : `: ${printable(message)}`;
+  return `${state}: ${sum((group) => group.healthy)} of ${sum((group) => group.wanted)} healthy${rest}${more}`;
 }
 
 /** Ended tasks of a service that are shown: those that run are what it is about. */
@@ -129,6 +131,7 @@ export function healthText({ state, health }: Pick<TaskView, 'state' | 'health'>
   if (state !== 'running') return '-';
   if (health === null) return 'unchecked';
   if (health.healthy === false) return 'unhealthy';
+  if (health.healthy === null && health.checks.some(({ passing }) => passing === null)) return 'starting';
   return health.ready ? 'healthy' : 'not ready';
 }
 

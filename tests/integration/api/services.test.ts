@@ -1,5 +1,6 @@
 /** Services over REST: what is wanted, by whom, and what is refused. The pass that carries it out isn't needed for that. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { registerNode } from '../../../control-plane/services/agents.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
 import type { Deployment } from '../../../shared/domain/deployment.ts';
@@ -10,7 +11,7 @@ import type { JobView, PlanView, Problem } from '../../../shared/protocol/views.
 import { present } from '../../../shared/util/assert.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
 import { aTask } from '../../support/builders.ts';
-import { caughtUp } from '../../support/replica.ts';
+import { caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
 let berth: TestApi;
 
@@ -445,6 +446,32 @@ describe('planning a service', () => {
       'New tasks are tried out beside the old ones: 1 of main.',
       'They are promoted by `berth deployment promote`.',
     ]);
+  });
+
+  it('of one task on each node names the nodes', async () => {
+    const { ctx } = berth.replica;
+    for (const id of ['edge-1', 'edge-2', 'edge-3']) {
+      const node = { ...nodeOf(id), attributes: { ...nodeOf(id).attributes, zone: id === 'edge-3' ? 'b' : 'a' } };
+      await registerNode(ctx, JOINER, { node, seen: null, tasks: [] });
+    }
+    await caughtUp(ctx);
+    const system = {
+      name: 'web',
+      kind: 'system',
+      constraints: [{ attribute: 'zone', operator: '=', value: 'a' }],
+      groups: [{ image: 'busybox:1' }],
+    };
+    const fresh = await plan(system);
+    expect(fresh.groups).toMatchObject([{ made: 2, replaced: 0, kept: 0 }]);
+    expect(fresh.placements.map(({ node }) => node)).toEqual(['edge-1', 'edge-2']);
+    await submitted(system);
+    await record({ tasks: [aTask(jobRecord(), { state: 'running', node: 'edge-2' })] });
+    expect(await call('GET', '/v1/jobs/web')).toMatchObject({ healthy: { wanted: 2, healthy: 1 } });
+    const same = await plan(system);
+    expect(same.groups).toMatchObject([{ made: 1, replaced: 0, stopped: 0, kept: 1 }]);
+    expect(same).toMatchObject({ placements: [{ node: 'edge-1' }], unplaced: [], leftOut: null });
+    const moved = await plan({ ...system, groups: [{ image: 'busybox:2' }] });
+    expect(moved.groups).toMatchObject([{ made: 2, replaced: 1, stopped: 0, kept: 0 }]);
   });
 
   it('warns of what stands in its way', async () => {

@@ -89,7 +89,8 @@ describe('a service that is applied', () => {
     const changed = { stdin: serviceFile('svc-busy', 'priority: 60\n') };
     const refused = await cli.berth(['job', 'apply', '--detach', '-'], changed);
     expect(refused.code).toBe(1);
-    expect(refused.err).toMatch(new RegExp(`deployment ${id} is rolling out version 1 .*force`));
+    expect(refused.err).toMatch(new RegExp(`deployment ${id} is rolling out version 1 .*force=true`));
+    expect(refused.err).toContain('On the command line that is --force.');
     expect((await cli.berth(['job', 'apply', '--detach', '--force', '-'], changed)).code).toBe(0);
     const { out } = await cli.berth(['job', 'deployments', 'svc-busy']);
     expect(out).toMatch(
@@ -199,12 +200,22 @@ describe('the tasks of a service', () => {
       task({ index: 1, history: runs, health: health(false, false, '503'), outdated: true }),
       task({ index: 2, history: runs, health: health(true, false) }),
       task({ index: 3, history: runs }),
+      task({
+        index: 4,
+        history: runs,
+        health: {
+          ...health(true, true),
+          healthy: null,
+          checks: [{ name: 'http', passing: null, message: '', at: at(5) }],
+        },
+      }),
     ]);
     expect(text).toMatch(/^GROUP +HEALTHY +LIVE +OUTDATED\nmain +1\/2 +2 +1\n/);
     expect(text).toMatch(/main\[0\] +running +healthy +1 +edge-1 /);
     expect(text).toMatch(/main\[1\] +running +unhealthy +1 \(old\) .*http: 503/);
     expect(text).toMatch(/main\[2\] +running +not ready/);
     expect(text).toMatch(/main\[3\] +running +unchecked/);
+    expect(text).toMatch(/main\[4\] +running +starting/);
   });
 
   it('that have ended are few, the latest first', () => {
