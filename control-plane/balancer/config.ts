@@ -208,14 +208,19 @@ function backendSection({ name, service, mode, slots }: Backend, { reusesConnect
   ${reusesConnections ? 'http-reuse safe' : 'option http-server-close'}
 `;
   const rules = mode === 'http' ? http : '  balance leastconn\n';
-  return `# ${service}\nbackend ${name}\n  mode ${mode}\n${rules}${slots.map(serverLine).join('')}`;
+  return `# ${onOneLine(service)}\nbackend ${name}\n  mode ${mode}\n${rules}${slots.map(serverLine).join('')}`;
 }
 
 function serverLine(slot: Slot, index: number): string {
   const { endpoint, address, port, use } = slot;
   if (endpoint === null || use === 'off') return `  server s${index + 1} 127.0.0.1:1 disabled\n`;
   const place = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  return `  server s${index + 1} ${place} weight ${weightOf(use)} # ${endpoint}\n`;
+  return `  server s${index + 1} ${place} weight ${weightOf(use)} # ${onOneLine(endpoint)}\n`;
+}
+
+/** What stands in a comment must not end it. */
+function onOneLine(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '_');
 }
 
 /** A server without weight finishes what it has, and gets nothing new. */

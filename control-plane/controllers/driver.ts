@@ -7,6 +7,7 @@ import { type BackoffPolicy, jitteredBackoffMs } from '../../shared/util/backoff
 import { sleep } from '../../shared/util/clock.ts';
 import { type Metrics, MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { PassFacts } from '../reconcile/actions.ts';
+import { RestingJobs } from '../reconcile/service/resting-jobs.ts';
 import { RoundMemory } from '../scheduler/round-memory.ts';
 import { HistoryGoneError, LeaseGoneError, StoreFullError, StoreUnavailableError } from '../store/contract.ts';
 import type { ControllerContext } from './context.ts';
@@ -57,6 +58,7 @@ export class Driver {
   readonly #settling: Settling;
   readonly #spacing: RoundSpacing;
   readonly #memory = new RoundMemory();
+  readonly #resting = new RestingJobs();
   readonly #metrics: DriverMetrics;
   #wake: () => void = () => {};
   #woken = false;
@@ -179,6 +181,7 @@ export class Driver {
       leasesCountFromMs,
       unreachableForMs: this.#unreachable.seenForMs(),
       unseenEndsForMs: this.#unseenEnds.knownForMs(),
+      resting: this.#resting,
     };
   }
 

@@ -7,6 +7,7 @@ import type { Deployment, DeploymentId, ImageFetch } from '../../shared/domain/d
 import type { FrameworkId, JobUid, NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobOutcome, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
+import type { RestingJobs } from './service/resting-jobs.ts';
 
 export interface PassInput {
   readonly cluster: ClusterView;
@@ -27,6 +28,8 @@ export interface PassInput {
    * has been known for no time at all.
    */
   readonly unseenEndsForMs: ReadonlyMap<TaskId, number>;
+  /** What is kept from pass to pass, so that not every service is looked at each time. Absent: nothing is. */
+  readonly resting?: RestingJobs | undefined;
 }
 
 /** What passes have to know beside the state and the time. */

@@ -4,7 +4,7 @@ import { templateOf } from '../../shared/domain/cluster.ts';
 import type { Deployment } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey, TaskId } from '../../shared/domain/ids.ts';
-import { type Job, templateVersion } from '../../shared/domain/job.ts';
+import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import { isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady, isUnhealthy } from '../../shared/domain/task-health.ts';
@@ -59,6 +59,7 @@ export function explanationOfJob(
   const holds = [
     ...jobHolds(job),
     ...deploymentHolds(cluster, job),
+    ...volumeHolds(waiting),
     ...[...held].flatMap(([hold, count]) => taskHold(hold, count)),
     ...healthHolds(cluster, job, tasks),
     ...endHolds(job, task === null ? all : all.filter((one) => isSameSlot(one, task))),
@@ -67,7 +68,7 @@ export function explanationOfJob(
   const { uid, version, spec } = job;
   return {
     job: { uid, name: spec.name, role: spec.role, version },
-    summary: summaryOf(job, tasks, { groups, holds }),
+    summary: summaryOf(job, tasks, { groups, holds, isAll: task === null }),
     holds,
     groups,
     more,
@@ -135,6 +136,11 @@ function whyNotUp(job: Job | undefined): string | null {
   if (job.deleted || job.stop !== null) return 'is to stop';
   if (job.suspended !== null) return 'is suspended';
   return isLasting(job.spec.kind) && job.goodVersion === null ? 'has not been rolled out with success yet' : null;
+}
+
+function volumeHolds(waiting: readonly WaitingTasks[]): HoldView[] {
+  const messages = new Set(waiting.flatMap(({ volumesAway }) => volumesAway));
+  return [...messages].map((message) => hold('volume-away', message));
 }
 
 /** What the job as a whole says has been said. */
@@ -216,11 +222,20 @@ function waitingView(waits: WaitingTasks): WaitingTasksView {
   };
 }
 
-function waitsInWords({ tasks, group, notBeforeMs, displaces, funnel, feasibility }: WaitingTasks): string {
+function waitsInWords({
+  tasks,
+  group,
+  notBeforeMs,
+  displaces,
+  volumesAway,
+  funnel,
+  feasibility,
+}: WaitingTasks): string {
   const wait = `${tasks.length} ${tasks.length === 1 ? 'task of group' : 'tasks of group'} "${group}" ${tasks.length === 1 ? 'waits' : 'wait'}`;
   const nodes = funnel.nodesTotal === 1 ? '1 node' : `${funnel.nodesTotal} nodes`;
   if (notBeforeMs !== null) return `${wait} until ${timeView(notBeforeMs)}, since tasks before have failed.`;
   if (displaces.length > 0) return `${wait} for ${displaces.join(', ')} to make room.`;
+  if (volumesAway.length > 0) return `${wait} for volumes: ${volumesAway.join(' ')}`;
   if (feasibility.impossible !== null) return `${wait}, and in vain: ${feasibility.impossible}`;
   if (funnel.nodesTotal === 0) return `${wait}: no node has joined the cluster.`;
   if (funnel.nodesLeft > 0) return `${wait} for their turn: ${funnel.nodesLeft} of ${nodes} would take one.`;
@@ -231,7 +246,11 @@ function waitsInWords({ tasks, group, notBeforeMs, displaces, funnel, feasibilit
 function summaryOf(
   { spec }: Job,
   tasks: readonly Task[],
-  { groups, holds }: { readonly groups: readonly WaitingTasksView[]; readonly holds: readonly HoldView[] },
+  {
+    groups,
+    holds,
+    isAll,
+  }: { readonly groups: readonly WaitingTasksView[]; readonly holds: readonly HoldView[]; readonly isAll: boolean },
 ): string {
   const [first] = groups;
   const [held] = holds;
@@ -239,8 +258,15 @@ function summaryOf(
   if (held !== undefined) return held.message;
   const running = tasks.filter(({ state }) => state === 'running').length;
   const live = tasks.filter(({ state }) => !isTerminal(state)).length;
+  const lacking = isAll && (spec.kind === 'service' || tasks.length === 0) ? wantedOf(spec) - live : 0;
+  if (lacking > 0)
+    return `${lacking} of ${wantedOf(spec)} tasks are not made yet; that takes moments where nothing else has to end first.`;
   if (live > running) return `Nothing waits for a place; ${live - running} of ${live} tasks are about to start.`;
   if (live > 0)
     return `Nothing waits: ${running === 1 ? '1 task runs' : `${running} tasks run`}${isLasting(spec.kind) ? ', and all of them are ready' : ''}.`;
   return 'Nothing of it runs, and nothing waits for a place.';
+}
+
+function wantedOf({ groups }: JobSpec): number {
+  return groups.reduce((sum, { count }) => sum + count, 0);
 }

@@ -275,6 +275,7 @@ export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger, toBe:
   return {
     id: node.id,
     hostname: node.hostname,
+    address: node.address,
     state: nodeState(cluster, ledger, window),
     eligible: ledger.eligible,
     drain:

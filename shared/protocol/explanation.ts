@@ -55,6 +55,7 @@ export const HOLD_CODES = [
   'awaiting-promotion',
   'deployment-failed',
   'dependency',
+  'volume-away',
   'superseded',
   'stop-requested',
   'unhealthy',

@@ -86,6 +86,10 @@ function checkFaults(group: WrittenGroup): FieldFault[] {
     const faults: FieldFault[] = [];
     if (checks.slice(0, index).some(({ name }) => name === check.name))
       faults.push(at('name', `"${check.name}" is used twice`));
+    if (check.onFailure === 'restart' && group.restart.inPlace === undefined) {
+      const remedy = 'add `restart: {inPlace: {}}` to the group, or say "replace"';
+      faults.push(at('onFailure', `"restart" is bounded by the group's restarts in place, and it has none; ${remedy}`));
+    }
     if (check.port !== undefined) faults.push(...portFaults(group, check.port).map((message) => at('port', message)));
     return faults;
   });

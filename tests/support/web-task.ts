@@ -105,6 +105,8 @@ export interface LoadOptions {
   readonly connections?: number;
   readonly methods?: readonly string[];
   readonly host?: string;
+  /** Of each connection after each answer, in milliseconds. Absent: none. */
+  readonly pauseMs?: number;
 }
 
 export interface Load {
@@ -116,10 +118,10 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Asks without a pause over so many connections that are kept open, each with one of the methods in turn. */
+/** Asks over so many connections that are kept open, each with one of the methods in turn. */
 export function startLoad(
   port: number,
-  { connections = 6, methods = ['GET', 'POST'], host = 'web.example' }: LoadOptions = {},
+  { connections = 6, methods = ['GET', 'POST'], host = 'web.example', pauseMs = 0 }: LoadOptions = {},
 ): Load {
   const failures: string[] = [];
   const answers = new Map<string, number>();
@@ -134,6 +136,7 @@ export function startLoad(
       if (answer instanceof Error) failures.push(`${method}: ${answer.message}`);
       else if (answer.status !== 200) failures.push(`${method}: ${answer.status} ${answer.body}`);
       else answers.set(answer.body, (answers.get(answer.body) ?? 0) + 1);
+      if (pauseMs > 0) await pause(pauseMs);
     }
     agent.destroy();
   };

@@ -78,7 +78,10 @@ function besides(facts: JobFacts, group: GroupSpec): GroupPlan {
   return joined([newOnes, keptUp(facts, before, old, deployment.fromTemplates[group.name])]);
 }
 
-/** As many tasks as there are to be stay there, each in the version that it has; nothing is exchanged. */
+/**
+ * As many tasks as the group says stay there, each in the version that it has; nothing is exchanged. Where more are wanted by now, those
+ * that are there count for that already.
+ */
 function keptUp(
   facts: JobFacts,
   group: GroupSpec,
@@ -86,12 +89,15 @@ function keptUp(
   onlyVersion?: number | undefined,
 ): GroupPlan {
   const isStaying = ({ isLeaving }: Member) => !isLeaving;
+  const wanted = facts.job.spec.groups.find(({ name }) => name === group.name)?.count ?? 0;
+  const there = members.filter(({ isEnding }) => !isEnding).length;
+  const count = Math.max(group.count, Math.min(wanted, there));
   return planExchange(facts, {
     ...splitBy(facts, group, members, isStaying),
-    count: group.count,
+    count,
     trims: false,
     free: () =>
-      freeSlots(members.filter(isStaying), group.count).map((index) => ({
+      freeSlots(members.filter(isStaying), count).map((index) => ({
         index,
         jobVersion: onlyVersion ?? lastVersionIn(facts, group, index),
         target: null,

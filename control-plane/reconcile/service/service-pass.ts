@@ -16,20 +16,43 @@ import { type SlotFacts, unseenEndsWakeMs } from '../taken-slots.ts';
 import { cancelled, stepDeployment } from './deployment-steps.ts';
 import { fetchActions, overFetches } from './image-first.ts';
 import { factsOf, type GroupPlan, type JobFacts } from './job-facts.ts';
+import { RestingJobs } from './resting-jobs.ts';
 import { planServiceGroups } from './service-groups.ts';
 import { planSystemGroups } from './system-groups.ts';
 
-export function planServicePass(input: Pick<PassInput, 'cluster' | 'nowMs' | 'unseenEndsForMs'>): PassPlan {
-  const { cluster, nowMs, unseenEndsForMs } = input;
-  const lasting = [...cluster.unsettledJobs()].filter(({ spec }) => isLasting(spec.kind));
-  if (lasting.length === 0) return { actions: overFetches(cluster), wakeAtMs: null };
-  const jobs = lasting.sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
-  const slots = { cluster, unseenEndsForMs, keptAside: keptAsideByJob(cluster) };
-  const plans = jobs.map((job) => planJob(slots, job, nowMs));
-  const wakes = [unseenEndsWakeMs(slots, nowMs), ...plans.map((plan) => plan.wakeAtMs)].filter((ms) => ms !== null);
-  const wakeAtMs = wakes.length === 0 ? null : wakes.reduce((a, b) => Math.min(a, b));
-  const actions = [overFetches(cluster), ...plans.map((plan) => plan.actions)];
-  return bounded(actions, (some) => some, { wakeAtMs, nowMs });
+type ServiceInput = Pick<PassInput, 'cluster' | 'nowMs' | 'unseenEndsForMs' | 'resting'>;
+
+export function planServicePass({
+  cluster,
+  nowMs,
+  unseenEndsForMs,
+  resting = new RestingJobs(),
+}: ServiceInput): PassPlan {
+  resting.look(cluster);
+  const awake = [...cluster.unsettledJobs()].filter(
+    (job) => isLasting(job.spec.kind) && !resting.isResting(job, nowMs),
+  );
+  const jobs = awake.sort((a, b) => a.createdAtMs - b.createdAtMs || byText(a.uid, b.uid));
+  const slots = { cluster, unseenEndsForMs, keptAside: jobs.length === 0 ? new Map() : keptAsideByJob(cluster) };
+  const plans = jobs.map((job) => {
+    const plan = planJob(slots, job, nowMs);
+    if (plan.actions.length === 0 && mayRest(slots, job)) resting.rest(job, plan.wakeAtMs);
+    return plan;
+  });
+  const wakes = [unseenEndsWakeMs(slots, nowMs), resting.firstWakeMs(), ...plans.map((plan) => plan.wakeAtMs)];
+  const wakeAtMs = wakes.reduce((a, b) => (a === null ? b : b === null ? a : Math.min(a, b)), null);
+  return bounded([overFetches(cluster), ...plans.map(({ actions }) => actions)], (some) => some, { wakeAtMs, nowMs });
+}
+
+/**
+ * Whether all that its plan rests on is told by changes of the job, its tasks and the standing of nodes: not where it is rolled out, waits
+ * for a slot or for places to be given back, or depends on what lives on a node that is being emptied and on windows of time.
+ */
+function mayRest({ cluster, unseenEndsForMs }: SlotFacts, job: Job): boolean {
+  const { kind, stopAfterDisconnectSeconds } = job.spec;
+  if (job.deleted || stopAfterDisconnectSeconds !== undefined || unseenEndsForMs.size > 0) return false;
+  if (cluster.deployments.get(deploymentId(job.uid, job.deployments))?.state === 'running') return false;
+  return kind !== 'system' || cluster.maintenance.size === 0;
 }
 
 function planJob(slots: SlotFacts, job: Job, nowMs: number): PassPlan {
@@ -40,11 +63,10 @@ function planJob(slots: SlotFacts, job: Job, nowMs: number): PassPlan {
   const facts = factsOf(slots, job, nowMs);
   const plan = job.spec.kind === 'system' ? planSystemGroups(facts) : planServiceGroups(facts);
   const step = stepDeployment(facts);
-  const wakes = facts.members.flatMap(({ countsFromMs }) => ((countsFromMs ?? 0) > nowMs ? (countsFromMs ?? []) : []));
-  const wakeAtMs = [...wakes, ...(step.wakeAtMs === null ? [] : [step.wakeAtMs])].reduce<number | null>(
-    (a, b) => (a === null ? b : Math.min(a, b)),
-    null,
+  const turns = facts.members.flatMap(({ countsFromMs }) =>
+    countsFromMs !== null && countsFromMs > nowMs ? countsFromMs : [],
   );
+  const wakeAtMs = [...turns, step.wakeAtMs].reduce((a, b) => (a === null ? b : b === null ? a : Math.min(a, b)), null);
   return {
     actions: [...actionsOf(facts, plan), ...fetchActions(cluster, facts, plan.fetch), ...step.actions],
     wakeAtMs,

@@ -633,13 +633,13 @@ describe('whatever is wanted, known and running', () => {
     });
   });
 
-  it('what is wanted and within its time is never stopped, killed or removed', () => {
+  it('what is wanted, works and is within its time is never stopped, killed or removed', () => {
     holds((step, input) => {
       const assigned = input.assignment?.tasks.get('t');
       const local = input.journal.get('t');
       const isWanted = assigned !== undefined && assigned.stop === null && !assigned.disowned;
       const isFree = local?.timeoutMs === null && local.stopAfterMs === null;
-      const isFine = isFree && local.phase !== 'ended' && local.stop === null;
+      const isFine = isFree && local.phase !== 'ended' && local.stop === null && local.unhealthy === null;
       const container = input.running.get('t');
       if (!isWanted || !isFine || container?.state !== 'running' || container.run < local.run) return true;
       return step === undefined || step.type === 'adopt' || step.type === 'lasted';

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { ControlPlaneFault, type ControlPlaneFaultKind } from '../../../node-agent/executor/contracts.ts';
 import type { StatusesRequest } from '../../../shared/protocol/agent.ts';
+import { aCheck } from '../../support/fake-probes.ts';
 import { LONG_RUNNING } from '../../support/fake-runtime.ts';
 import { anAssigned, World } from './world.ts';
 
@@ -54,4 +55,20 @@ it('a release that is refused for good is dropped like a status', async () => {
   await world.clock.advance(20_000);
   expect(world.controlPlane.received.released).toEqual(['a']);
   expect(world.agent.inspect().tasks.get('bad')?.release).toBe('answered');
+});
+
+it('a report of health that is refused for good is dropped like a status, and the others are told', async () => {
+  const world = new World({ engine: { behaviour: () => ({ ...LONG_RUNNING, startMs: 0 }) } });
+  const takes = world.controlPlane.statuses.bind(world.controlPlane);
+  world.controlPlane.statuses = (epoch, request) =>
+    request.health?.some(({ task }) => task === 'bad')
+      ? Promise.reject(new ControlPlaneFault('invalid', 'HTTP 400: not like this'))
+      : takes(epoch, request);
+  const group = { checks: [aCheck()] };
+  world.controlPlane.assign(...['a', 'b', 'bad', 'c'].map((id) => anAssigned(id, { group, ports: { http: 1 } })));
+  await world.startAgent();
+  await world.clock.advance(10_000);
+  expect(new Set(world.controlPlane.received.health.map(({ task }) => task))).toEqual(new Set(['a', 'b', 'c']));
+  expect(world.logged.filter((entry) => entry.message.includes('will never be taken'))).toHaveLength(1);
+  for (const id of ['a', 'b', 'bad', 'c']) expect(world.controlPlane.stateOf(id)).toBe('running');
 });

@@ -156,7 +156,7 @@ function disturb(small: SmallCluster, { type, which }: Extract<Event, { readonly
 
 /**
  * What one plan takes away leaves as many ready ones as are promised, as far as there were so many. A system job promises nothing for
- * nodes that are being emptied.
+ * nodes that are being emptied, or that nobody reaches.
  */
 function keepsPromise(small: SmallCluster, before: ClusterView, after: ClusterView): void {
   const job = before.jobs.get(UID);
@@ -165,18 +165,26 @@ function keepsPromise(small: SmallCluster, before: ClusterView, after: ClusterVi
   const isSystem = spec.kind === 'system';
   const counted = ({ node, target }: Task) => {
     const where = node ?? target?.node ?? null;
-    return !isSystem || where === null || before.ledgers.get(where)?.drain === null;
+    if (!isSystem || where === null) return true;
+    return before.ledgers.get(where)?.drain === null && before.epochs.get(where)?.unreachableSinceMs === null;
   };
   const nodes = new Set(
     live(before)
       .filter(counted)
       .map(({ node, target }) => node ?? target?.node),
   );
-  const count = isSystem ? nodes.size : (spec.groups[0]?.count ?? 0);
+  const count = isSystem ? nodes.size : Math.min(spec.groups[0]?.count ?? 0, countBefore(before));
   const isStopFirst = isSystem || spec.stopAfterDisconnectSeconds !== undefined;
   const { healthyMin } = boundsOf(count, spec.update ?? DEFAULT_UPDATE, { isStopFirst });
   const [had, has] = [before, after].map((cluster) => small.ready(UID, cluster).filter(counted).length);
   if (has !== undefined && had !== undefined && has < had) expect(has).toBeGreaterThanOrEqual(healthyMin);
+}
+
+/** For as long as a deployment only stands beside what was there, that is what is promised; infinite where it doesn't. */
+function countBefore(cluster: ClusterView): number {
+  const running = [...cluster.deploymentsOfJob(UID)].find(({ state }) => state === 'running');
+  if (running === undefined || running.promotedAtMs !== null) return Number.POSITIVE_INFINITY;
+  return cluster.version(UID, running.fromVersion ?? 0)?.spec.groups[0]?.count ?? 0;
 }
 
 function live(cluster: ClusterView): Task[] {
@@ -196,10 +204,12 @@ function checkPlan(small: SmallCluster, run: Scenario, before: ClusterView, plan
 
 function checkRest(small: SmallCluster, run: Scenario): void {
   const job = small.job(UID);
-  expect(small.plan().actions).toEqual([]);
   const deployment = small.deployment(UID);
   expect(deployment.state).not.toBe('running');
   expect([...small.cluster.nodes.keys()].flatMap((id) => [...small.cluster.imageFetchesOn(id)])).toEqual([]);
+  // What falls over time and again never comes to rest; it may even have been rolled out, where there was no node to have it.
+  if (!job.spec.groups[0]?.image.startsWith('good')) return;
+  expect(small.plan().actions).toEqual([]);
   if (deployment.state !== 'succeeded') return;
   const wanted = run.kind === 'system' ? NODES.length : (job.spec.groups[0]?.count ?? 0);
   expect(small.live(UID).map(({ group, jobVersion }) => `${group} ${jobVersion}`)).toEqual(
@@ -244,6 +254,6 @@ test('a service keeps its promises whatever happens, and comes to rest', () => {
       calmDown(small);
       checkRest(small, run);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
