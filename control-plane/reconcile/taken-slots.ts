@@ -10,6 +10,7 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
+import { isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import type { PassInput } from './actions.ts';
 import { lacksTask, slotKey, slotsOf } from './batch-tasks.ts';
@@ -55,9 +56,9 @@ export function takenSlots(
   return new Map(taken.map((slot) => [slotKey(slot), slot]));
 }
 
-/** The slots that lack a task and can't have it yet, in the order of the spec's groups and of indexes. */
+/** The slots of a batch job that lack a task and can't have it yet, in the order of the spec's groups and of indexes. */
 export function waitingSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): TakenSlot[] {
-  if (job.deleted || job.stop !== null || job.outcome !== null) return [];
+  if (isLasting(job.spec.kind) || job.deleted || job.stop !== null || job.outcome !== null) return [];
   const taken = takenSlots(facts, job, tasks);
   if (taken.size === 0) return [];
   return slotsOf(job, tasks)
