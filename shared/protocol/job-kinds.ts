@@ -31,7 +31,7 @@ const LASTING_ONLY = 'is for services and system jobs; leave it out, or set the 
 
 /** What of the job doesn't go with its kind, and what of its groups can never work. */
 export function faultsOfKind(job: WrittenJob): FieldFault[] {
-  const faults = isLasting(job.kind) ? [] : jobFaultsOfBatch(job);
+  const faults = isLasting(job.kind) ? jobFaultsOfLasting(job) : jobFaultsOfBatch(job);
   return faults.concat(
     job.groups.flatMap((group, index) =>
       groupFaults(job, group).map(({ path, message }) => ({ path: ['groups', index, ...path], message })),
@@ -43,6 +43,12 @@ function jobFaultsOfBatch(job: WrittenJob): FieldFault[] {
   return (['update', 'dependsOn', 'killSelection'] as const).flatMap((field) =>
     job[field] === undefined ? [] : [{ path: [field], message: LASTING_ONLY }],
   );
+}
+
+function jobFaultsOfLasting({ kind, update }: WrittenJob): FieldFault[] {
+  if (kind !== 'system' || update === undefined || update.strategy === 'rolling') return [];
+  const message = `must be "rolling" or left out for a system job: each node has one place, so nothing can run beside the old tasks`;
+  return [{ path: ['update', 'strategy'], message }];
 }
 
 function groupFaults({ kind }: WrittenJob, group: WrittenGroup): FieldFault[] {

@@ -42,7 +42,9 @@ export const updateSchema = z
       .min(1)
       .max(10_000)
       .optional()
-      .describe('At most so many new tasks that are not healthy yet. Absent: as many as the two shares allow.'),
+      .describe(
+        'While tasks are exchanged, at most so many new ones that are not healthy yet. Absent: as many as the two shares allow.',
+      ),
     canaries: z.number().int().min(1).max(10_000).default(DEFAULT_UPDATE.canaries).describe('Of each group.'),
     autoPromote: z.boolean().default(DEFAULT_UPDATE.autoPromote),
     minHealthySeconds: seconds(SECONDS_PER_DAY)
