@@ -1,14 +1,17 @@
 /** What goes with which kind of job: what is refused, and what is filled in. Pure. */
 import type { GroupSpec, JobSpec, Placement } from '../domain/job.ts';
-import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting } from '../domain/service.ts';
+import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting, UNCHECKED_SECONDS, type UpdatePolicy } from '../domain/service.ts';
 
 export interface FieldFault {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
+type WrittenUpdate = Omit<UpdatePolicy, 'minHealthySeconds'> & { readonly minHealthySeconds?: number | undefined };
+
 /** A job of which what the kind decides may still be left out. */
-type WrittenJob = Pick<JobSpec, 'kind' | 'update' | 'dependsOn' | 'killSelection'> & {
+type WrittenJob = Pick<JobSpec, 'kind' | 'dependsOn' | 'killSelection'> & {
+  readonly update?: WrittenUpdate | undefined;
   readonly placement?: Placement | undefined;
   readonly groups: readonly WrittenGroup[];
 };
@@ -110,14 +113,23 @@ function portFaults(group: WrittenGroup, name: string): string[] {
   return port.protocol === 'tcp' ? [] : [`port "${name}" is ${port.protocol}; a check needs one that is tcp`];
 }
 
+type Filled<T> = Omit<T, 'placement' | 'update'> & {
+  readonly placement: Placement;
+  readonly update?: UpdatePolicy | undefined;
+};
+
 /** The job with everything filled in that its kind has and a writer may leave out. */
-export function withDefaultsOfKind<T extends WrittenJob>(job: T): T & { readonly placement: Placement } {
-  if (!isLasting(job.kind)) return { ...job, placement: job.placement ?? 'pack' };
+export function withDefaultsOfKind<T extends WrittenJob>({ placement, update, ...job }: T): Filled<T> {
+  if (!isLasting(job.kind)) return { ...job, placement: placement ?? 'pack' };
+  const isChecked = job.groups.every(({ checks = [] }) => checks.some(({ purpose }) => purpose === 'health'));
   return {
     ...job,
     // A service is to outlive the loss of a node; a batch job had better leave room for large tasks.
-    placement: job.placement ?? 'spread',
-    update: job.update ?? DEFAULT_UPDATE,
+    placement: placement ?? 'spread',
+    update: {
+      ...(update ?? DEFAULT_UPDATE),
+      minHealthySeconds: update?.minHealthySeconds ?? (isChecked ? 0 : UNCHECKED_SECONDS),
+    },
     dependsOn: job.dependsOn ?? [],
     killSelection: job.killSelection ?? 'youngest-first',
     groups: job.groups.map((group) => ({
