@@ -93,6 +93,12 @@ const WRONG_FIELDS: [string, unknown, string, string][] = [
     'must be at most 10000',
   ],
   [
+    'a system job that is to be tried out beside itself',
+    { name: 'a', kind: 'system', update: { strategy: 'canary' }, groups: [GROUP] },
+    '/update/strategy',
+    'must be "rolling" or left out for a system job',
+  ],
+  [
     'a system job with a count',
     { name: 'a', kind: 'system', groups: [{ ...GROUP, count: 2 }] },
     '/groups/0/count',
