@@ -30,6 +30,7 @@ type WrittenGroup = Pick<
   | 'spread'
 >;
 
+const JOBS_ONLY = 'is for services and system jobs; leave it out: what becomes of a task is up to its framework';
 const LASTING_ONLY = 'is for services and system jobs; leave it out, or set the kind to "service"';
 
 /** What of the job doesn't go with its kind, and what of its groups can never work. */
@@ -55,7 +56,25 @@ function jobFaultsOfLasting({ kind, update }: WrittenJob): FieldFault[] {
 }
 
 function groupFaults({ kind }: WrittenJob, group: WrittenGroup): FieldFault[] {
-  return isLasting(kind) ? [...lastingFaults(kind, group), ...checkFaults(group)] : batchFaults(group);
+  if (!isLasting(kind)) return batchFaults(group);
+  return [...lastingFaults(kind, group), ...checkFaults(group), ...restartFaults(group)];
+}
+
+/** What a framework can't say of a task that it launches, but a group of a service can; and what of its checks can never work. */
+export function faultsOfLaunch(task: Pick<WrittenGroup, 'ports' | 'restart' | 'checks'>): FieldFault[] {
+  const ports = task.ports.flatMap(({ publish }, index): FieldFault[] =>
+    publish === undefined ? [] : [{ path: ['ports', index, 'publish'], message: JOBS_ONLY }],
+  );
+  const inPlace: FieldFault[] =
+    task.restart.inPlace === undefined ? [] : [{ path: ['restart', 'inPlace'], message: JOBS_ONLY }];
+  const checks = (task.checks ?? []).flatMap(({ purpose, onFailure }, index): FieldFault[] => {
+    const at = (field: string, message: string): FieldFault => ({ path: ['checks', index, field], message });
+    const health = 'must be "health" or left out: frameworks are told of nothing else';
+    if (purpose === 'readiness') return [at('purpose', health)];
+    const end = 'must be "replace", which ends the task so that its framework launches another one, or "none"';
+    return onFailure === 'restart' ? [at('onFailure', end)] : [];
+  });
+  return [...ports, ...inPlace, ...checks, ...checkFaults(task)];
 }
 
 function batchFaults(group: WrittenGroup): FieldFault[] {
@@ -88,23 +107,28 @@ function lastingFaults(kind: JobSpec['kind'], group: WrittenGroup): FieldFault[]
   return faults;
 }
 
-function checkFaults(group: WrittenGroup): FieldFault[] {
+function restartFaults({ checks = [], restart }: WrittenGroup): FieldFault[] {
+  if (restart.inPlace !== undefined) return [];
+  const remedy = 'add `restart: {inPlace: {}}` to the group, or say "replace"';
+  const message = `"restart" is bounded by the group's restarts in place, and it has none; ${remedy}`;
+  return checks.flatMap(({ onFailure }, index) =>
+    onFailure === 'restart' ? [{ path: ['checks', index, 'onFailure'], message }] : [],
+  );
+}
+
+function checkFaults(group: Pick<WrittenGroup, 'ports' | 'checks'>): FieldFault[] {
   const checks = group.checks ?? [];
   return checks.flatMap((check, index) => {
     const at = (field: string, message: string): FieldFault => ({ path: ['checks', index, field], message });
     const faults: FieldFault[] = [];
     if (checks.slice(0, index).some(({ name }) => name === check.name))
       faults.push(at('name', `"${check.name}" is used twice`));
-    if (check.onFailure === 'restart' && group.restart.inPlace === undefined) {
-      const remedy = 'add `restart: {inPlace: {}}` to the group, or say "replace"';
-      faults.push(at('onFailure', `"restart" is bounded by the group's restarts in place, and it has none; ${remedy}`));
-    }
     if (check.port !== undefined) faults.push(...portFaults(group, check.port).map((message) => at('port', message)));
     return faults;
   });
 }
 
-function portFaults(group: WrittenGroup, name: string): string[] {
+function portFaults(group: Pick<WrittenGroup, 'ports'>, name: string): string[] {
   const port = group.ports.find((candidate) => candidate.name === name);
   const names = group.ports.map((candidate) => `"${candidate.name}"`).join(', ');
   if (port === undefined) {
