@@ -15,6 +15,7 @@ import { FileFence } from './adapters/fence/file-fence.ts';
 import { FileJournal } from './adapters/journal/file-journal.ts';
 import { StateDir, StateDirError } from './adapters/journal/state-dir.ts';
 import { DEFAULT_PORTS, detectBoot, detectMachine } from './adapters/machine/detect.ts';
+import { detectAddress } from './adapters/machine/detect-address.ts';
 import { detectGpus, nvidiaSmi } from './adapters/machine/detect-gpus.ts';
 import { isOtherMachine, readMachineIdentity } from './adapters/machine/machine-identity.ts';
 import { NetworkProbes } from './adapters/probes/network-probes.ts';
@@ -56,10 +57,15 @@ async function main(): Promise<void> {
     case 'faulty':
       return refuse(parsed.faults);
     case 'describe':
-      return show(parsed.options);
+      return show(await located(parsed.options));
     case 'run':
-      return run(parsed.options);
+      return run(await located(parsed.options));
   }
+}
+
+/** With the machine's own idea of its address where the operator has none. */
+async function located(options: AgentOptions): Promise<AgentOptions> {
+  return { ...options, address: options.address ?? (await detectAddress(options.controlPlane)) };
 }
 
 /** What a run would tell the control plane about this machine. Nothing is started, joined or written; the engine may be away. */
@@ -191,7 +197,7 @@ function dockerRuntime(options: AgentOptions, nodeId: string): DockerRuntime | n
   if (options.dockerSocket === null) return null;
   return new DockerRuntime({
     socketPath: options.dockerSocket,
-    owner: { nodeId, hostname: hostname(), logMaxMiB: options.logMaxMiB },
+    owner: { nodeId, hostname: hostname(), address: options.address, logMaxMiB: options.logMaxMiB },
     registryConfig: options.registryConfig,
     clock: systemClock,
     random: systemRandom,
@@ -220,7 +226,7 @@ async function runtimeOf(
       userIdsDir: USER_IDS_DIR,
       userIds: userIds ?? DEFAULT_USER_IDS,
       users,
-      place: { nodeId, hostname: hostname() },
+      place: { nodeId, hostname: hostname(), address: options.address },
       bootId,
       logMaxMiB: options.logMaxMiB,
       mountsFile: '/proc/self/mounts',

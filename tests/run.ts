@@ -5,7 +5,7 @@
  *     npm test                      every part
  *     npm test -- unit store        only these
  *
- * What a part needs from the machine (an etcd, a container engine) is set up just before the first part that needs it; where
+ * What a part needs from the machine (an etcd, a haproxy, a container engine) is set up just before the first part that needs it; where
  * that doesn't work, the part counts as failed. A container engine that was started for the tests is stopped at the end, unless
  * BERTH_KEEP_ENGINE=1.
  */

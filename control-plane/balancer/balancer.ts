@@ -69,7 +69,7 @@ export class Balancer {
     this.#options = options;
     this.#haproxyOptions = { ...options.haproxy, folder: settings.folder, clock, log };
     this.#folder = new ConfigFolder(settings.folder);
-    this.#names = new NameLookups(clock);
+    this.#names = new NameLookups({ clock, onNews: () => this.#wake.resolve() });
     this.#certificates = settings.certsDir === null ? null : new CertificateFolder(settings.certsDir);
   }
 

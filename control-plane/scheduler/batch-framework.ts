@@ -11,7 +11,7 @@ import type { NodeId } from '../../shared/domain/ids.ts';
 import type { TaskEntry } from '../../shared/domain/ledger.ts';
 import { portsOf } from '../../shared/domain/resources.ts';
 import { isLasting } from '../../shared/domain/service.ts';
-import { type Demand, demandKey, demandOf } from './demand.ts';
+import { type Demand, demandKey, demandOf, forNodeOf, templateKey } from './demand.ts';
 import { BOUND_FILTERS, DEMAND_FILTERS } from './filters/all.ts';
 import type { Filter } from './filters/filter.ts';
 import type { BuiltInFramework, BuiltInOffer, BuiltInScheduler } from './framework.ts';
@@ -28,6 +28,10 @@ class BatchScheduler implements BuiltInScheduler {
   readonly #offer: BuiltInOffer;
   readonly #tasks: readonly WantedTask[];
   readonly #searches = new Map<string, GroupSearch>();
+  /** By template: what tasks ask for that are told apart by their nodes alone. */
+  readonly #demands = new Map<string, Demand>();
+  /** Made when the first task names its node. */
+  #roomsById: ReadonlyMap<NodeId, Room> | null = null;
   #next = 0;
 
   constructor(offer: BuiltInOffer, tasks: readonly WantedTask[]) {
@@ -39,12 +43,28 @@ class BatchScheduler implements BuiltInScheduler {
     for (let wanted = this.#tasks[this.#next]; wanted !== undefined; wanted = this.#tasks[this.#next]) {
       this.#next += 1;
       const key = demandKey(wanted);
-      const search = this.#searches.get(key) ?? searchFor(wanted, this.#offer);
+      const search = this.#searches.get(key) ?? this.#searchFor(wanted);
       this.#searches.set(key, search);
       const placement = placeOne(wanted, search, this.#offer.nodesTotal);
       if (placement !== null) return placement;
     }
     return null;
+  }
+
+  #searchFor(wanted: WantedTask): GroupSearch {
+    const { task, job, group } = wanted;
+    const template = templateKey(job.uid, task.jobVersion, group.name);
+    const known = this.#demands.get(template);
+    const demand = known === undefined ? demandOf(wanted) : forNodeOf(known, wanted);
+    this.#demands.set(template, demand);
+    return searchFor(wanted, demand, this.#roomsFor(demand));
+  }
+
+  #roomsFor({ target }: Demand): readonly Room[] {
+    if (target === null) return this.#offer.rooms;
+    this.#roomsById ??= new Map(this.#offer.rooms.map((room) => [room.id, room]));
+    const room = this.#roomsById.get(target);
+    return room === undefined ? [] : [room];
   }
 }
 
@@ -79,14 +99,12 @@ interface Candidate {
 
 const NOT_JUDGED = -1;
 
-function searchFor(wanted: WantedTask, offer: BuiltInOffer): GroupSearch {
-  const demand = demandOf(wanted);
-  const rooms = demand.target === null ? offer.rooms : offer.rooms.filter(({ id }) => id === demand.target);
+function searchFor({ job }: WantedTask, demand: Demand, rooms: readonly Room[]): GroupSearch {
   return {
     demand,
     filters: DEMAND_FILTERS.filter((filter) => filter.applies(demand)),
     score: scoreOf(demand.placement),
-    steered: isLasting(wanted.job.spec.kind) || demand.peers.length > 0 ? new Steered(demand, rooms) : null,
+    steered: isLasting(job.spec.kind) || demand.peers.length > 0 ? new Steered(demand, rooms) : null,
     candidates: rooms.map((room) => ({ room, versionSeen: NOT_JUDGED, score: 0 })),
   };
 }

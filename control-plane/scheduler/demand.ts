@@ -105,6 +105,11 @@ function wishedSpreads(constraints: readonly Constraint[], { spread = [] }: Grou
   return [...spread, ...grouped.map(({ attribute }) => ({ attribute, weight: GROUP_BY_WEIGHT }))];
 }
 
+/** The demand of a task of the same template, which names another node. */
+export function forNodeOf(demand: Demand, wanted: WantedTask): Demand {
+  return { ...demand, key: demandKey(wanted), target: requiredNode(wanted.task) };
+}
+
 /** A change of the count makes no new template, so what is wanted now is what counts. */
 function wantedCount({ job, group }: WantedTask): number | null {
   if (job.spec.kind === 'system') return null;

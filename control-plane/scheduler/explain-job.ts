@@ -1,12 +1,14 @@
 /** Why the tasks of a job that wait have no place: in one funnel for all that ask for the same, in the order of their turns. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import type { Job } from '../../shared/domain/job.ts';
+import { type Job, volumesOf } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
-import { demandKey, demandOf } from './demand.ts';
+import { type Demand, demandKey, demandOf } from './demand.ts';
 import { surveyNow } from './explain.ts';
 import { type Feasibility, feasibilityOf } from './feasible.ts';
+import { NODE_FILTERS } from './filters/all.ts';
 import { type Funnel, funnelOf } from './funnel.ts';
 import { type EndingPlaces, endingFor, keepPlaces, waitingOf } from './kept-places.ts';
+import type { Room } from './room.ts';
 import { byTurn, type Hold, type WantedTask, wantedOrHeld } from './wanted.ts';
 
 export interface WaitingTasks {
@@ -19,6 +21,8 @@ export interface WaitingTasks {
   readonly notBeforeMs: number | null;
   /** What they displace, and wait for to end. */
   readonly displaces: readonly string[];
+  /** Volumes that they mount and can't get to now, in sentences. */
+  readonly volumesAway: readonly string[];
   readonly funnel: Funnel;
   readonly feasibility: Feasibility;
 }
@@ -71,6 +75,7 @@ export function explainJob({ cluster, nowMs, job, task }: ExplainJobInput): JobW
         version: first.task.jobVersion,
         tasks,
         notBeforeMs,
+        volumesAway: volumesAway(rooms, demand),
         displaces: displacedBy([first, ...others], ending),
         funnel: funnelOf(rooms, demand, notBeforeMs),
         feasibility: feasibilityOf(rooms, demand),
@@ -79,6 +84,22 @@ export function explainJob({ cluster, nowMs, job, task }: ExplainJobInput): JobW
   });
   const counts = new Map([...held].map(([hold, all]) => [hold, all.length] as const));
   return { waiting, more: Math.max(0, kinds.length - WAITS_MAX), held: counts };
+}
+
+/** Each volume is where it is: on no node, or on some that take no tasks now, it holds up whatever mounts it. */
+function volumesAway(rooms: readonly Room[], demand: Demand): string[] {
+  return volumesOf(demand.group).flatMap((id) => {
+    const holding = rooms.filter(({ ledger }) => Object.hasOwn(ledger.volumes, id));
+    if (holding.length === 0) return [`No node has volume "${id}"; "berth volume create" makes one.`];
+    const closed = holding.flatMap((room) => {
+      const filter = NODE_FILTERS.find((one) => !one.admits(room));
+      return filter === undefined ? [] : [{ room, filter }];
+    });
+    if (closed.length < holding.length) return [];
+    return closed.map(
+      ({ room, filter }) => `Volume "${id}" is on node ${room.id}, which ${filter.explain(room, demand)}.`,
+    );
+  });
 }
 
 function backoffOf(tasks: readonly Task[], nowMs: number): number | null {

@@ -18,6 +18,7 @@ import { answerCall, isCalled } from './holders.ts';
 import { wantedImages } from './image-reports.ts';
 import { waitingMessages } from './messages.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
+import { Peers } from './task-peers.ts';
 
 /** What the agent already has; null and empty where it has nothing. */
 export interface AssignmentQuery {
@@ -106,11 +107,12 @@ function assignmentOf(ctx: ServiceContext, node: NodeId): AssignmentResponse {
   const streams = [...snapshot.streams.values()].filter((stream) => stream.node === node).sort(byId);
   const messages = messagesFor(snapshot, node);
   const images = wantedImages(snapshot, node);
+  const peers = new Peers(snapshot);
   return {
     position: { ...positionOf(ctx, node), revision: snapshot.revision },
     tasks: Object.keys(ledger.entries)
       .sort()
-      .flatMap((id) => assignedTask(ctx, ledger, id)),
+      .flatMap((id) => assignedTask(ctx, ledger, { id, peers })),
     streamsVersion: versionOf([...streams, ...messages, ...images.map((id) => ({ id }))]),
     streams: streams.map(({ id, task, follow, tail, since }) => ({ id, task, follow, tail, since })),
     ...(messages.length > 0 && { messages }),
@@ -155,12 +157,17 @@ function byId(a: { id: string }, b: { id: string }): number {
   return a.id < b.id ? -1 : 1;
 }
 
-function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): AssignedTask[] {
+function assignedTask(
+  ctx: ServiceContext,
+  ledger: Ledger,
+  { id, peers }: { readonly id: string; readonly peers: Peers },
+): AssignedTask[] {
   const { snapshot } = ctx.mirror;
   const entry = ledger.entries[id];
   const task = snapshot.tasks.get(id);
   const template = task === undefined ? undefined : templateOf(snapshot, task);
   if (entry === undefined || task === undefined || template === undefined) return [];
+  const beside = peers.of(task);
   return [
     {
       id,
@@ -174,6 +181,7 @@ function assignedTask(ctx: ServiceContext, ledger: Ledger, id: string): Assigned
       ...standingOf(task),
       ...(task.framework !== null && { name: task.framework.name }),
       group: template.group,
+      ...(beside.length > 0 && { peers: beside }),
       stopAfterDisconnectMs: stopAfterDisconnectMs(template),
       ports: entry.ports,
       ...(entry.devices.length > 0 && { devices: entry.devices }),

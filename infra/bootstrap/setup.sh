@@ -17,6 +17,7 @@ image=berth/busybox:local
 
 node_major_min=24
 etcd_version_min=3.4
+haproxy_version_min=2.5
 lock_wait_s=900
 apt_lock_wait_s=300
 apt_update_attempts_max=3
@@ -25,12 +26,13 @@ engine_stop_deadline_s=60
 
 usage() {
   cat <<'TEXT'
-usage: setup.sh [modules | etcd | install | engine | chaos | stop-engine | --help]
+usage: setup.sh [modules | etcd | haproxy | install | engine | chaos | stop-engine | --help]
 
-  (nothing)     everything: modules, etcd, the container engine running, the test image
+  (nothing)     everything: modules, etcd, haproxy, the container engine running, the test image
   modules       node_modules as package-lock.json says, with its own Node.js
   etcd          etcd from Debian's packages, unless a recent one is there
-  install       modules, etcd and the container engine's packages; starts nothing
+  haproxy       haproxy from Debian's packages, unless a recent one is there
+  install       modules, etcd, haproxy and the container engine's packages; starts nothing
   engine        the container engine installed, running and holding the test image;
                 prints `started` when this call started it
   chaos         everything, and what sets the clock of a single process
@@ -148,7 +150,7 @@ apt_install_once() {
 
 apt_install() {
   command -v apt-get >/dev/null || die "no apt-get here, so these can't be installed: $*" \
-    "Install them by hand (etcd $etcd_version_min or later; a Docker Engine), then run this again."
+    "Install them by hand (etcd $etcd_version_min or later; haproxy $haproxy_version_min or later; a Docker Engine), then run this again."
   : >"$install_log"
   apt-cache show "$@" >/dev/null 2>&1 || apt_update
   forbid_service_starts
@@ -193,6 +195,24 @@ ensure_etcd() {
   has_systemd && as_root systemctl disable --now etcd >>"$install_log" 2>&1
   etcd_is_recent || die "etcd --version still isn't $etcd_version_min or later" \
     "An older etcd may be first on PATH: $(command -v etcd || echo none)"
+}
+
+# --- haproxy -----------------------------------------------------------------------------------------------------
+
+haproxy_is_recent() {
+  local version
+  version=$(haproxy -v 2>/dev/null | sed -n 's/^HA-\{0,1\}Proxy version \([0-9.]*\).*/\1/p') || return 1
+  [ -n "$version" ] && version_at_least "$version" "$haproxy_version_min"
+}
+
+ensure_haproxy() {
+  haproxy_is_recent && return
+  say "installing haproxy from Debian's packages ..."
+  apt_install haproxy
+  # A balancer starts a haproxy of its own, with its own configuration.
+  has_systemd && as_root systemctl disable --now haproxy >>"$install_log" 2>&1
+  haproxy_is_recent || die "haproxy -v still isn't $haproxy_version_min or later" \
+    "An older haproxy may be first on PATH: $(command -v haproxy || echo none)"
 }
 
 # --- clocks ------------------------------------------------------------------------------------------------------
@@ -359,16 +379,17 @@ ensure_engine() {
 main() {
   case "${1:-all}" in
     --help | -h | help) usage; return ;;
-    all | modules | etcd | install | engine | chaos | stop-engine) ;;
+    all | modules | etcd | haproxy | install | engine | chaos | stop-engine) ;;
     *) usage >&2; exit 2 ;;
   esac
   take_lock
   case "${1:-all}" in
-    all) ensure_modules; ensure_etcd; ensure_engine >/dev/null ;;
+    all) ensure_modules; ensure_etcd; ensure_haproxy; ensure_engine >/dev/null ;;
     chaos) ensure_modules; ensure_etcd; ensure_engine >/dev/null; ensure_faketime ;;
     modules) ensure_modules ;;
     etcd) ensure_etcd ;;
-    install) ensure_modules; ensure_etcd; ensure_engine_installed ;;
+    haproxy) ensure_haproxy ;;
+    install) ensure_modules; ensure_etcd; ensure_haproxy; ensure_engine_installed ;;
     engine) ensure_engine ;;
     stop-engine) stop_engine ;;
   esac

@@ -25,6 +25,7 @@ export interface NodeDescription {
   readonly engine: string;
   readonly agentVersion: string;
   readonly options: {
+    readonly address: string | null;
     readonly attributes: Readonly<Record<string, string>>;
     readonly resources: ResourceChange;
     readonly gpus: GpuChoice;
@@ -63,7 +64,7 @@ export function describeNode(description: NodeDescription): {
     warnings: told.warnings,
     node: {
       id: nodeId,
-      address: null,
+      address: options.address,
       hostname,
       resources: left,
       attributes: { ...options.attributes, hostname, arch: found.arch, os: found.os, node: nodeId },

@@ -20,6 +20,10 @@ export const OPTIONS = {
     'the state folder was brought here from another machine on purpose, and\nthat one no longer uses it',
   ),
   'node-id': one('ID', 'the name of this node (default: made once from the host name)'),
+  address: one(
+    'HOST',
+    'where others reach the ports of tasks here: an IP address or a name\n(default: the address by which the machine goes to the control plane)',
+  ),
   attributes: many('NAME=VALUE', 'what constraints can ask for'),
   resources: one(
     'LIST',

@@ -2,6 +2,7 @@
  * The agent's settings, from its arguments and its environment. Each option `--some-name` is also the variable `BERTH_SOME_NAME`;
  * the argument wins. Everything that is wrong is told at once, each with the name of the setting.
  */
+import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { NODE_ID_PATTERN } from '../../shared/domain/ids.ts';
 import type { NodeConsent } from '../../shared/domain/node.ts';
@@ -19,6 +20,10 @@ export const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 const USER_ID_MIN = 60_000;
 const USER_ID_MAX = 2 ** 31 - 1;
 
+/** Its last label isn't a number: what looks like an IPv4 address has to be one. */
+const HOST_NAME_PATTERN =
+  /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*(?!\d+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+
 export interface AgentOptions {
   readonly controlPlane: readonly string[];
   readonly joinToken: string | null;
@@ -26,6 +31,8 @@ export interface AgentOptions {
   readonly stateDir: string;
   readonly isStateDirMoved: boolean;
   readonly nodeId: string | null;
+  /** Null: as is found. */
+  readonly address: string | null;
   readonly attributes: Readonly<Record<string, string>>;
   readonly resources: ResourceChange;
   readonly gpus: GpuChoice;
@@ -132,6 +139,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
     stateDir: checks.text('state-dir') ?? '/var/lib/berth-agent',
     isStateDirMoved: checks.flag('state-dir-moved'),
     nodeId: checks.nodeId('node-id'),
+    address: checks.host('address'),
     attributes: checks.attributes('attributes'),
     resources: checks.resources('resources'),
     gpus: checks.gpus('gpus'),
@@ -190,6 +198,18 @@ class Checks {
     if (value === 'true' || value === '1') return true;
     if (value !== 'false' && value !== '0') this.fault(name, `is "${value}"; write true or false`);
     return false;
+  }
+
+  /** An IP address or a host's name, without a port. */
+  host(name: OptionName): string | null {
+    const value = this.text(name);
+    if (value === null || value === '') return null;
+    if (isIP(value) === 0 && !HOST_NAME_PATTERN.test(value)) {
+      this.fault(name, `is "${value}"; it must be an IP address or the name of a host, without a port`);
+    } else if (value === '0.0.0.0' || value === '::') {
+      this.fault(name, `is "${value}", where nobody is reached; it must be one of the machine's own addresses`);
+    }
+    return value;
   }
 
   urls(name: OptionName): readonly string[] {

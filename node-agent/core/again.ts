@@ -7,6 +7,7 @@
  * n-th comes after `delay` × `factor`^(n-1). A task that has run well for so long begins with the shortest pause again.
  */
 import type { InPlaceRestarts } from '../../shared/domain/service.ts';
+import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { backoffMs } from '../../shared/util/backoff.ts';
 import type { Ending, LocalTask, Moment } from './model.ts';
 
@@ -41,6 +42,11 @@ export function againAtMs(task: LocalTask): number {
 export function withAgain(task: LocalTask, at: Moment): readonly Moment[] {
   const policy = policyOf(task);
   return [...(policy === undefined ? [] : recent(task, policy, at.steadyMs)), at];
+}
+
+/** A further run is told who is beside the task as the first one was: nobody is told it of a task that has run. */
+export function asBefore(assigned: AssignedTask, { origin }: LocalTask): AssignedTask {
+  return assigned.peers === undefined && origin?.peers !== undefined ? { ...assigned, peers: origin.peers } : assigned;
 }
 
 export function policyOf({ origin }: Pick<LocalTask, 'origin'>): InPlaceRestarts | undefined {

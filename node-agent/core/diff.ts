@@ -12,7 +12,7 @@
 import type { TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal } from '../../shared/domain/task.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
-import { againAtMs, lastEnding, mayRunAgain } from './again.ts';
+import { againAtMs, asBefore, lastEnding, mayRunAgain } from './again.ts';
 import { type AloneInput, aloneAtMs } from './alone.ts';
 import {
   endingOf,
@@ -247,7 +247,7 @@ function interrupted(facts: Facts, local: LocalTask): Verdict {
   if (assigned.stop !== null) return step(reportAs(id, neverStartedEnding(assigned)));
   if (input.session !== 'live') return startedAlone(facts, local);
   if (hasRun(assigned, local)) return step(reportAs(id, notFoundEnding()));
-  return input.nowMs < againAtMs(local) ? { wakeAtMs: againAtMs(local) } : begun(input, assigned);
+  return input.nowMs < againAtMs(local) ? { wakeAtMs: againAtMs(local) } : begun(input, asBefore(assigned, local));
 }
 
 /** A task that an executor is to run waits for it, though not for one that is over. */

@@ -1,14 +1,17 @@
 /** What goes with which kind of job: what is refused, and what is filled in. Pure. */
 import type { GroupSpec, JobSpec, Placement } from '../domain/job.ts';
-import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting } from '../domain/service.ts';
+import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting, UNCHECKED_SECONDS, type UpdatePolicy } from '../domain/service.ts';
 
 export interface FieldFault {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
+type WrittenUpdate = Omit<UpdatePolicy, 'minHealthySeconds'> & { readonly minHealthySeconds?: number | undefined };
+
 /** A job of which what the kind decides may still be left out. */
-type WrittenJob = Pick<JobSpec, 'kind' | 'update' | 'dependsOn' | 'killSelection'> & {
+type WrittenJob = Pick<JobSpec, 'kind' | 'dependsOn' | 'killSelection'> & {
+  readonly update?: WrittenUpdate | undefined;
   readonly placement?: Placement | undefined;
   readonly groups: readonly WrittenGroup[];
 };
@@ -32,7 +35,7 @@ const LASTING_ONLY = 'is for services and system jobs; leave it out, or set the 
 
 /** What of the job doesn't go with its kind, and what of its groups can never work. */
 export function faultsOfKind(job: WrittenJob): FieldFault[] {
-  const faults = isLasting(job.kind) ? [] : jobFaultsOfBatch(job);
+  const faults = isLasting(job.kind) ? jobFaultsOfLasting(job) : jobFaultsOfBatch(job);
   return faults.concat(
     job.groups.flatMap((group, index) =>
       groupFaults(job, group).map(({ path, message }) => ({ path: ['groups', index, ...path], message })),
@@ -44,6 +47,12 @@ function jobFaultsOfBatch(job: WrittenJob): FieldFault[] {
   return (['update', 'dependsOn', 'killSelection'] as const).flatMap((field) =>
     job[field] === undefined ? [] : [{ path: [field], message: LASTING_ONLY }],
   );
+}
+
+function jobFaultsOfLasting({ kind, update }: WrittenJob): FieldFault[] {
+  if (kind !== 'system' || update === undefined || update.strategy === 'rolling') return [];
+  const message = `must be "rolling" or left out for a system job: each node has one place, so nothing can run beside the old tasks`;
+  return [{ path: ['update', 'strategy'], message }];
 }
 
 function groupFaults({ kind }: WrittenJob, group: WrittenGroup): FieldFault[] {
@@ -128,14 +137,23 @@ function portFaults(group: Pick<WrittenGroup, 'ports'>, name: string): string[] 
   return port.protocol === 'tcp' ? [] : [`port "${name}" is ${port.protocol}; a check needs one that is tcp`];
 }
 
+type Filled<T> = Omit<T, 'placement' | 'update'> & {
+  readonly placement: Placement;
+  readonly update?: UpdatePolicy | undefined;
+};
+
 /** The job with everything filled in that its kind has and a writer may leave out. */
-export function withDefaultsOfKind<T extends WrittenJob>(job: T): T & { readonly placement: Placement } {
-  if (!isLasting(job.kind)) return { ...job, placement: job.placement ?? 'pack' };
+export function withDefaultsOfKind<T extends WrittenJob>({ placement, update, ...job }: T): Filled<T> {
+  if (!isLasting(job.kind)) return { ...job, placement: placement ?? 'pack' };
+  const isChecked = job.groups.every(({ checks = [] }) => checks.some(({ purpose }) => purpose === 'health'));
   return {
     ...job,
     // A service is to outlive the loss of a node; a batch job had better leave room for large tasks.
-    placement: job.placement ?? 'spread',
-    update: job.update ?? DEFAULT_UPDATE,
+    placement: placement ?? 'spread',
+    update: {
+      ...(update ?? DEFAULT_UPDATE),
+      minHealthySeconds: update?.minHealthySeconds ?? (isChecked ? 0 : UNCHECKED_SECONDS),
+    },
     dependsOn: job.dependsOn ?? [],
     killSelection: job.killSelection ?? 'youngest-first',
     groups: job.groups.map((group) => ({

@@ -234,6 +234,7 @@ export const nodeViewSchema = z
   .object({
     id: z.string(),
     hostname: z.string(),
+    address: z.string().nullable().describe('Where the ports of its tasks are reached; null: by its host name.'),
     state: z.enum(NODE_STATES),
     eligible: z.boolean(),
     drain: z.object({ startedAt: time, deadline: time.nullable(), by: z.string() }).nullable(),

@@ -12,6 +12,8 @@ export const PARTS = [
   'failover',
   'balancer',
   'mesos-streams',
+  'rolling',
+  'replace',
 ] as const;
 export type PartName = (typeof PARTS)[number];
 
@@ -38,6 +40,8 @@ export interface Settings {
   readonly frameworks: number;
   /** How often all of them are made an offer, in each of its turns. */
   readonly offerings: number;
+  /** How often a service is rolled in each order, on each side, in `rolling`. */
+  readonly rolls: number;
   /** A folder for the profiles of replica and agent; null: they aren't profiled. */
   readonly profiles: string | null;
 }
@@ -53,6 +57,7 @@ const OPTIONS = {
   lease: { type: 'string', default: '10' },
   frameworks: { type: 'string', default: '1000' },
   offerings: { type: 'string', default: '4' },
+  rolls: { type: 'string', default: '5' },
   profiles: { type: 'string' },
   help: { type: 'boolean', default: false },
 } as const;
@@ -60,7 +65,7 @@ const OPTIONS = {
 export const USAGE = `usage: npm run bench -- [${PARTS.join(' | ')}]... [options]
 
   --network LIST      ${NETWORKS.join(',')}: the containers' network (default: both)
-  --pairs N           latency: pairs per network (60)
+  --pairs N           latency: pairs per network; replace: kills, each way (60)
   --containers N      bulk: containers of the job (50)
   --rounds N          bulk: times through all concurrencies (1)
   --concurrency LIST  bulk: what the bare engine is tried with (1,2,3,4,6,8)
@@ -69,6 +74,7 @@ export const USAGE = `usage: npm run bench -- [${PARTS.join(' | ')}]... [options
   --lease SECONDS     failover: of the nodes' leases, 5 at the least (10)
   --frameworks N      mesos-streams: frameworks with a stream each (1000)
   --offerings N       mesos-streams: rounds that offer to all, in each of four turns (4)
+  --rolls N           rolling: of each side, in each order and network (5)
   --profiles FOLDER   profile replica and agent with --cpu-prof into this folder
 `;
 
@@ -93,6 +99,7 @@ export function readSettings(args: readonly string[]): Settings | 'help' {
     leaseSeconds: whole('--lease', values.lease),
     frameworks: whole('--frameworks', values.frameworks),
     offerings: whole('--offerings', values.offerings),
+    rolls: whole('--rolls', values.rolls),
     profiles: values.profiles ?? null,
   };
 }

@@ -12,6 +12,8 @@ export interface Command {
   readonly args: readonly string[];
   /** Where its output goes. */
   readonly logFile: string;
+  /** On top of what the benchmark itself was started with. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Child {
@@ -20,9 +22,9 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #logFile: string;
 
-  constructor({ name, command, args, logFile }: Command) {
+  constructor({ name, command, args, logFile, env = {} }: Command) {
     const log = openSync(logFile, 'a');
-    this.#process = spawn(command, args, { stdio: ['ignore', log, log], env: environment() });
+    this.#process = spawn(command, args, { stdio: ['ignore', log, log], env: { ...environment(), ...env } });
     closeSync(log);
     // A missing program has no process id, which is told below.
     this.#process.on('error', () => undefined);

@@ -26,9 +26,11 @@ export interface Cluster {
 export interface ClusterOptions {
   /** Where replica and agent leave CPU profiles; null: nowhere. */
   readonly profiles: string | null;
+  /** Of the agent's engine; absent: the machine's own. */
+  readonly engineSocket?: string;
 }
 
-export async function startCluster({ profiles }: ClusterOptions): Promise<Cluster> {
+export async function startCluster({ profiles, engineSocket }: ClusterOptions): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), 'berth-bench-'));
   const children: Child[] = [];
   const start = (name: string, command: string, args: readonly string[]) => {
@@ -43,7 +45,10 @@ export async function startCluster({ profiles }: ClusterOptions): Promise<Cluste
   try {
     const etcd = await startEtcd(folder, start);
     const { api, url } = await startReplica({ folder, etcd, profiles, start });
-    await startAgent({ folder, profiles, start, node: BENCH_NODE, urls: [url], api });
+    await startAgent({
+      ...{ folder, profiles, start, node: BENCH_NODE, urls: [url], api },
+      ...(engineSocket === undefined ? {} : { engineSocket }),
+    });
     return { api, parts: children.map(({ name, pid }) => ({ name, pids: [pid] })), stop };
   } catch (error) {
     await stop();
@@ -131,7 +136,8 @@ interface AgentOptions extends ClusterOptions {
 }
 
 /** An agent that the cluster has heard of. Started again for the same node, it takes up the folder of the one before. */
-export async function startAgent({ folder, profiles, start, node, urls, api }: AgentOptions): Promise<Child> {
+export async function startAgent(options: AgentOptions): Promise<Child> {
+  const { folder, profiles, start, node, urls, api, engineSocket } = options;
   const joinTokenFile = join(folder, `join-token-${node}`);
   if (!existsSync(joinTokenFile)) await writeJoinToken(api, node, joinTokenFile);
   const stateDir = join(folder, node);
@@ -142,6 +148,7 @@ export async function startAgent({ folder, profiles, start, node, urls, api }: A
     ...urls.flatMap((url) => ['--control-plane', url]),
     ...['--join-token-file', joinTokenFile, '--node-id', node],
     ...['--state-dir', stateDir, '--resources', DECLARED, '--allow-host-network', '--gpus', 'none'],
+    ...(engineSocket === undefined ? [] : ['--docker-socket', engineSocket]),
   ]);
   await agent.until('the node to be ready', async () => (await nodeOf(api, node)).state === 'ready');
   return agent;

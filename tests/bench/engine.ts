@@ -1,5 +1,6 @@
 /** The bare engine: its own API over its socket, with nothing of ours in between. */
-import { HttpClient } from './http.ts';
+import type { IncomingMessage } from 'node:http';
+import { type Call, HttpClient } from './http.ts';
 
 /** As the engine's API takes it, and under which name. */
 export type ContainerBody = { readonly name: string } & Readonly<Record<string, unknown>>;
@@ -22,6 +23,24 @@ export class Engine {
     const { Id: id } = JSON.parse(created) as { Id: string };
     await this.#http.expect({ method: 'POST', path: `/containers/${id}/start` }, 204);
     return id;
+  }
+
+  /** Any call. Throws unless the status is one of these. */
+  expect(call: Call, ...statuses: readonly number[]): Promise<string> {
+    return this.#http.expect(call, ...statuses);
+  }
+
+  /** Those that the filters name, one JSON object a line, for as long as they are read. */
+  events(filters: Readonly<Record<string, readonly string[]>>): Promise<IncomingMessage> {
+    return this.#http.open(
+      { method: 'GET', path: `/events?filters=${encodeURIComponent(JSON.stringify(filters))}` },
+      {},
+    );
+  }
+
+  /** As a crash would. */
+  async kill(id: string): Promise<void> {
+    await this.#http.expect({ method: 'POST', path: `/containers/${id}/kill` }, 204);
   }
 
   async inspect(id: string): Promise<InspectedContainer> {

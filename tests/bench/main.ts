@@ -19,7 +19,9 @@ import { measureLatency } from './latency.ts';
 import { measureMesosState } from './mesos-state.ts';
 import { measureMesosStreams } from './mesos-streams.ts';
 import { measurePlanning } from './planning.ts';
+import { measureReplace } from './replace.ts';
 import { type Section, sectionText, summaryText, verdictOf } from './report.ts';
+import { measureRolling } from './rolling.ts';
 import { measureStore } from './store-throughput.ts';
 import { removeContainers } from './workload.ts';
 
@@ -45,14 +47,15 @@ async function main(): Promise<void> {
 
 async function* measure(settings: Settings): AsyncGenerator<Section> {
   const wants = (...parts: readonly string[]) => settings.parts.some((part) => parts.includes(part));
-  if (wants('latency', 'bulk', 'agent', 'failover')) await bundleAgent();
+  if (wants('latency', 'bulk', 'agent', 'failover', 'rolling', 'replace')) await bundleAgent();
   if (wants('planning')) yield await measurePlanning();
   if (wants('allocator')) yield await measureAllocator();
   if (wants('mesos-state')) yield await measureMesosState();
   if (wants('store')) yield await measureStore();
   if (wants('agent')) yield await measureAgent(settings);
-  if (wants('latency', 'bulk')) yield* measureCluster(settings);
+  if (wants('latency', 'bulk', 'replace')) yield* measureCluster(settings);
   if (wants('failover')) yield await measureFailover(settings);
+  if (wants('rolling')) yield* measureRolling(settings);
   if (wants('balancer')) yield await measureBalancer();
   if (wants('mesos-streams')) yield await measureMesosStreams(settings);
 }
@@ -64,6 +67,7 @@ async function* measureCluster(settings: Settings): AsyncGenerator<Section> {
   try {
     if (settings.parts.includes('latency')) yield* await measureLatency(cluster, engine, settings);
     if (settings.parts.includes('bulk')) yield* await measureBulk(cluster, engine, settings);
+    if (settings.parts.includes('replace')) yield* await measureReplace(cluster, engine, settings);
   } finally {
     await cluster.stop();
     await removeContainers(engine);

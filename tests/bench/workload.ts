@@ -7,7 +7,7 @@ import type { Network } from './arguments.ts';
 import { BENCH_NODE } from './cluster.ts';
 import type { ContainerBody, Engine } from './engine.ts';
 
-const IMAGE = 'berth/busybox:local';
+export const IMAGE = 'berth/busybox:local';
 
 /** The node's name in the labels of containers that the benchmark makes itself: no agent takes them for its own. */
 const BARE_NODE = 'berth-bench-bare';

@@ -7,6 +7,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Longest first. One that is missing here costs time and nothing else. */
 export const LONG = [
   'e2e/chaos',
+  'e2e/service',
   'e2e/faults',
   'e2e/cli',
   'e2e/identity',

@@ -2,7 +2,7 @@
  * What `npm test` consists of, in the order in which it is cheapest to hear of a mistake. A part is either an npm script, which
  * counts as one test, or a Vitest project of the same name (see vitest.config.ts).
  */
-export type Requirement = 'etcd' | 'engine';
+export type Requirement = 'etcd' | 'haproxy' | 'engine';
 
 export type Part = {
   readonly name: string;
@@ -20,10 +20,14 @@ export const parts: readonly Part[] = [
   { name: 'store', what: 'tests/store, every adapter', requires: ['etcd'] },
   {
     name: 'integration',
-    what: 'tests/integration, on a real etcd and a real container engine',
-    requires: ['etcd', 'engine'],
+    what: 'tests/integration, on a real etcd, a real haproxy and a real container engine',
+    requires: ['etcd', 'haproxy', 'engine'],
   },
-  { name: 'e2e', what: 'tests/e2e, on a real etcd and real containers', requires: ['etcd', 'engine'] },
+  {
+    name: 'e2e',
+    what: 'tests/e2e, on a real etcd, a real haproxy and real containers',
+    requires: ['etcd', 'haproxy', 'engine'],
+  },
 ];
 
 /** The parts that were asked for, in the usual order; all of them if none was named. */

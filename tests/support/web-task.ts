@@ -18,6 +18,8 @@ export interface WebTaskOptions {
   readonly port?: number;
   /** Before it answers, in milliseconds. */
   readonly delayMs?: number;
+  /** After so many answers it takes requests and cuts their connections. */
+  readonly hangsUpAfter?: number | undefined;
   /** Sent in pieces, `delayMs` apart. */
   readonly pieces?: number;
 }
@@ -28,6 +30,7 @@ export async function startWebTask(name: string, options: WebTaskOptions = {}): 
   const sockets = new Set<Socket>();
   const server = createServer(async (asked, answer) => {
     served += 1;
+    if (served > (options.hangsUpAfter ?? Number.POSITIVE_INFINITY)) return void asked.socket.destroy();
     answer.setHeader('x-seen', JSON.stringify(asked.headers));
     for (let piece = 1; piece < (options.pieces ?? 1); piece += 1) {
       answer.write(`${name} `);
@@ -105,6 +108,8 @@ export interface LoadOptions {
   readonly connections?: number;
   readonly methods?: readonly string[];
   readonly host?: string;
+  /** Of each connection after each answer, in milliseconds. Absent: none. */
+  readonly pauseMs?: number;
 }
 
 export interface Load {
@@ -116,10 +121,10 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Asks without a pause over so many connections that are kept open, each with one of the methods in turn. */
+/** Asks over so many connections that are kept open, each with one of the methods in turn. */
 export function startLoad(
   port: number,
-  { connections = 6, methods = ['GET', 'POST'], host = 'web.example' }: LoadOptions = {},
+  { connections = 6, methods = ['GET', 'POST'], host = 'web.example', pauseMs = 0 }: LoadOptions = {},
 ): Load {
   const failures: string[] = [];
   const answers = new Map<string, number>();
@@ -134,6 +139,7 @@ export function startLoad(
       if (answer instanceof Error) failures.push(`${method}: ${answer.message}`);
       else if (answer.status !== 200) failures.push(`${method}: ${answer.status} ${answer.body}`);
       else answers.set(answer.body, (answers.get(answer.body) ?? 0) + 1);
+      if (pauseMs > 0) await pause(pauseMs);
     }
     agent.destroy();
   };

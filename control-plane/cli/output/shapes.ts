@@ -271,6 +271,7 @@ export function renderNode(node: NodeView, tasks: readonly TaskView[], options: 
     [
       ['Id', node.id],
       ['Host', printable(node.hostname)],
+      ['Address', node.address === null ? 'by its host name' : printable(node.address)],
       [
         'State',
         `${paint(stateColour(node.state), node.state)}${node.unreachableSince === null ? '' : ` since ${node.unreachableSince}`}`,

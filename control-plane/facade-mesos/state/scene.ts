@@ -84,7 +84,11 @@ export class Scene {
     const isNodeGone = id !== null && goneNodes.has(id);
     if (item === undefined) return { unreachableSinceMs: null, isNodeGone, ip: null };
     const { node, unreachableSinceMs } = item;
-    return { unreachableSinceMs, isNodeGone, ip: nodeIp({ host: node.hostname, attributes: node.attributes }) };
+    return {
+      unreachableSinceMs,
+      isNodeGone,
+      ip: nodeIp({ host: node.hostname, address: node.address, attributes: node.attributes }),
+    };
   }
 }
 

@@ -14,23 +14,21 @@ export function isIpv4(text: string): boolean {
   return IPV4.test(text);
 }
 
-/** The node's address: its attribute `ip`, or its host name where that is one. Null: nobody has said it. */
-export function nodeIp({
-  host,
-  attributes = {},
-}: {
+interface NodeFacts {
   readonly host: string | null;
+  /** Absent where it isn't told of. */
+  readonly address?: string | null;
   readonly attributes?: Readonly<Record<string, string>>;
-}): string | null {
+}
+
+/** The node's address: its attribute `ip`, or what its agent says, or its host name where that is one. Null: nobody has said it. */
+export function nodeIp({ host, address = null, attributes = {} }: NodeFacts): string | null {
   const stated = Object.hasOwn(attributes, 'ip') ? attributes['ip'] : undefined;
-  return [stated, host].find((text): text is string => typeof text === 'string' && isIpv4(text)) ?? null;
+  return [stated, address, host].find((text): text is string => typeof text === 'string' && isIpv4(text)) ?? null;
 }
 
 /** Clients make something of `ip` even where only a name is known, which resolves as well. */
-export function nodeAddress(
-  node: NodeId,
-  about: { readonly host: string | null; readonly attributes?: Readonly<Record<string, string>> },
-): WireAddress {
+export function nodeAddress(node: NodeId, about: NodeFacts): WireAddress {
   const hostname = about.host ?? node;
   return { hostname, ip: nodeIp(about) ?? hostname, port: AGENT_PORT };
 }

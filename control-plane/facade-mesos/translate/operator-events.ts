@@ -60,6 +60,10 @@ function taskEvents(
 
 function placeOf({ node, isNodeGone }: TaskChange): TaskPlace {
   if (node === null) return { unreachableSinceMs: null, isNodeGone, ip: null };
-  const { hostname, attributes } = node.node;
-  return { unreachableSinceMs: node.unreachableSinceMs, isNodeGone, ip: nodeIp({ host: hostname, attributes }) };
+  const { hostname, address, attributes } = node.node;
+  return {
+    unreachableSinceMs: node.unreachableSinceMs,
+    isNodeGone,
+    ip: nodeIp({ host: hostname, address, attributes }),
+  };
 }

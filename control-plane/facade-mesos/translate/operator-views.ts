@@ -144,8 +144,8 @@ function operatorOffer(
   { id: framework, wireRole }: FrameworkFacts,
   everyNode: Inventory['everyNode'],
 ): OperatorOffer {
-  const { hostname = null, attributes = {} } = everyNode.get(id)?.node ?? {};
-  const address = nodeAddress(id, { host: hostname, attributes });
+  const { hostname = null, address: stated = null, attributes = {} } = everyNode.get(id)?.node ?? {};
+  const address = nodeAddress(id, { host: hostname, address: stated, attributes });
   const role = wireRole(offer.role);
   return {
     id: { value: offer.id },

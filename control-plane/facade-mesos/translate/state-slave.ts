@@ -30,7 +30,11 @@ export function stateSlave(
   { node, ledger, state }: NodeItem,
   { maySeeReservationsOf }: Pick<Inventory, 'maySeeReservationsOf'>,
 ): StateSlave {
-  const { hostname, ip } = nodeAddress(node.id, { host: node.hostname, attributes: node.attributes });
+  const { hostname, ip } = nodeAddress(node.id, {
+    host: node.hostname,
+    address: node.address,
+    attributes: node.attributes,
+  });
   const { ports } = ledger.total;
   return {
     id: node.id,

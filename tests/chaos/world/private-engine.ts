@@ -133,7 +133,7 @@ function readProcess(pid: number, file: string): string {
 }
 
 /** The kernel keeps a control group, empty, until somebody removes it. */
-function removeControlGroups(name: string): void {
+export function removeControlGroups(name: string): void {
   for (const controller of readdirSync(CGROUPS)) {
     for (const folder of [join(CGROUPS, controller, name), join(CGROUPS, name)]) removeTree(folder, CGROUP_DEPTH_MAX);
   }

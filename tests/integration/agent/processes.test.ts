@@ -44,6 +44,28 @@ describe.runIf(process.getuid?.() === 0)('a task without a container', () => {
     expect(await agent.containers()).toEqual([]);
   });
 
+  it('is asked to end by the signal that it wants, a real-time one too', async () => {
+    const tasks = ['USR1', 'RTMIN+3'].map((name) =>
+      assign(
+        `signal-${name.length}`,
+        {
+          ...sh(
+            `trap "exit 9" ${name === 'USR1' ? name : 37}; trap "" TERM; touch listens; while :; do sleep 0.1; done`,
+          ),
+          stopSignal: `SIG${name}`,
+        },
+        // Tasks of one version of a job are made from one template.
+        { jobUid: `uid${name.length}` },
+      ),
+    );
+    agent.start(ALLOW);
+    for (const task of tasks) {
+      await agent.until('it to listen', () => (existsSync(join(work(task), 'listens')) ? true : null));
+      agent.controlPlane.stop(task, 20_000);
+      expect(await agent.ended(task)).toMatchObject({ state: 'killed', reason: 'stop-requested', exitCode: 9 });
+    }
+  });
+
   it('runs beside one that has a container', async () => {
     const bare = assign('bare', sh('exit 0'));
     const contained = agent.assign('contained', sh('exit 0'));

@@ -1,6 +1,9 @@
 /** What services ask of their tasks, in real containers: another run where it was, and an end that others have heard of. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { AgentUnderTest } from './agent-process.ts';
+import { AgentUnderTest, IMAGE } from './agent-process.ts';
 
 let agent: AgentUnderTest;
 
@@ -24,13 +27,17 @@ async function output(task: string, lines: number): Promise<string[]> {
 }
 
 describe('a task that goes down', () => {
-  it('is started again where it was, as often as it may, and keeps what a volume of the engine holds', async () => {
+  it('is started again where it was, as often as it may, and finds again what it has left in volumes', async () => {
     const volume = `berth-test-${agent.nodeId}`;
     const count =
-      'echo $BERTH_RUN >> /data/runs; test "$(wc -l < /data/runs)" -gt 2 && cat /data/runs && exit 7; exit 3';
-    const mounts = [{ type: 'volume' as const, source: volume, target: '/data', readOnly: false }];
+      'echo $BERTH_RUN >> /data/runs; echo $BERTH_RUN >> /host/runs; test "$(wc -l < /data/runs)" -gt 2 && cat /data/runs && exit 7; exit 3';
+    const folder = await mkdtemp(join(tmpdir(), 'berth-mount-'));
+    const mounts = [
+      { type: 'volume' as const, source: volume, target: '/data', readOnly: false },
+      { type: 'bind' as const, source: folder, target: '/host', readOnly: false },
+    ];
     const task = agent.assign('counts', { ...sh(count), mounts, restart });
-    agent.start();
+    agent.start('--allow-host-mount', folder);
     const end = await agent.ended(task);
     expect(end).toMatchObject({ state: 'failed', reason: 'exited', run: 2, exitCode: 7 });
     expect(end.message).toContain('started again in place 2 times');
@@ -46,11 +53,16 @@ describe('a task that goes down', () => {
       'failed 2 exited',
     ]);
     // The task that takes its place on the same node finds the same volume.
-    const next = agent.assign('reads', { ...sh('test "$(wc -l < /data/runs)" = 3'), mounts });
+    expect(await readFile(join(folder, 'runs'), 'utf8')).toBe('0\n1\n2\n');
+    const next = agent.assign('reads', {
+      ...sh('test "$(wc -l < /data/runs)" = 3 && cmp /data/runs /host/runs'),
+      mounts,
+    });
     expect(await agent.ended(next)).toMatchObject({ state: 'finished' });
     await agent.end('SIGTERM');
     for (const { Id } of await agent.containers()) await agent.docker.getContainer(Id).remove({ force: true });
     await agent.docker.getVolume(volume).remove();
+    await rm(folder, { recursive: true, force: true });
   });
 
   it('is started again while nobody can be asked, by the agent that was there or by the next', async () => {
@@ -78,6 +90,70 @@ describe('a task that goes down', () => {
         : null,
     );
     expect(agent.controlPlane.historyOf(task).at(-1)?.message).toContain('before: exited with code 137');
+  });
+});
+
+describe('a task', () => {
+  it('is told where it is reached, who is beside it and what it is found as, in each of its runs', async () => {
+    const task = agent.assign(
+      'told',
+      {
+        ...sh('env | sort; exit 1'),
+        count: 5,
+        restart: { afterReboot: false, inPlace: { ...inPlace, max: 1 } },
+        ports: [
+          { name: 'http', protocol: 'tcp' },
+          { name: 'admin-api', protocol: 'tcp' },
+        ],
+      },
+      {
+        ports: { 'admin-api': 20_002, http: 20_001 },
+        role: 'eng/ml',
+        jobVersion: 4,
+        peers: ['edge-2:20005', '[::1]:20006'],
+      },
+    );
+    agent.start('--address', '192.0.2.7');
+    const end = await agent.ended(task);
+    expect(end.run).toBe(1);
+    const lines = await output(task, 15);
+    const told = lines.filter((line) => line.startsWith('BERTH_'));
+    expect(told).toEqual(
+      expect.arrayContaining([
+        'BERTH_ADDRESS_ADMIN_API=192.0.2.7:20002',
+        'BERTH_ADDRESS_HTTP=192.0.2.7:20001',
+        'BERTH_COUNT=5',
+        'BERTH_GROUP=main',
+        'BERTH_INDEX=3',
+        'BERTH_JOB=job',
+        'BERTH_PEERS=edge-2:20005,[::1]:20006',
+        'BERTH_PORT=20001',
+        'BERTH_PORTS=20001,20002',
+        'BERTH_PORT_ADMIN_API=20002',
+        'BERTH_RUN=1',
+        'BERTH_SERVICE=job.ml.eng.berth',
+        'BERTH_VERSION=4',
+      ]),
+    );
+    expect(agent.controlPlane.registrations[0]?.node.address).toBe('192.0.2.7');
+  });
+});
+
+describe('an image that the node is to have', () => {
+  it('is told of where it is there, and where it can not be had, and why', async () => {
+    agent.start();
+    await agent.until('the agent to join', () => (agent.controlPlane.epoch > 0 ? true : null));
+    expect(agent.controlPlane.registrations[0]?.node.address).toBe('127.0.0.1');
+    agent.controlPlane.wantImages(IMAGE, 'berth.invalid/nothing:here');
+    const reports = await agent.until('both to be told of', () => {
+      const { images } = agent.controlPlane.received;
+      return images.length >= 2 ? images.toSorted((a, b) => (a.image < b.image ? 1 : -1)) : null;
+    });
+    expect(reports).toMatchObject([
+      { image: IMAGE, state: 'ready' },
+      { image: 'berth.invalid/nothing:here', state: 'failed' },
+    ]);
+    expect(reports[1]?.message).toContain('berth.invalid');
   });
 });
 

@@ -108,6 +108,21 @@ describe('a job over REST', () => {
     expect((await berth.send('GET', '/v1/jobs/hello')).status).toBe(404);
   });
 
+  it('says why it does not run', async () => {
+    await submitted();
+    const response = await berth.send('GET', '/v1/jobs/hello/explain');
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({
+      job: { name: 'hello' },
+      groups: [],
+      summary: expect.stringContaining('1 of 1 tasks are not made yet'),
+    });
+    const unknown = await berth.send('GET', '/v1/jobs/hello/explain?task=hello-main-0-x-v1a0');
+    expect(unknown.status).toBe(404);
+    expect(await unknown.json()).toMatchObject({ detail: expect.stringContaining('has no task') });
+    expect((await berth.send('GET', '/v1/jobs/hello/explain?task=%2F')).status).toBe(400);
+  });
+
   it('may not be larger than what can be kept', async () => {
     const env = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`V${index}`, 'x'.repeat(60_000)]));
     const response = await submitted({ groups: [{ image: 'busybox', env }] });
@@ -129,6 +144,7 @@ describe('one role', () => {
     await submitted({ role: 'eng/ml' });
     const token = await berth.token({ subject: 'ops', roles: ['ops'], actions: ['job:*', 'task:*'] });
     expect((await berth.send('GET', '/v1/jobs/hello?role=eng%2Fml', { token })).status).toBe(404);
+    expect((await berth.send('GET', '/v1/jobs/hello/explain?role=eng%2Fml', { token })).status).toBe(404);
     expect((await berth.send('DELETE', '/v1/jobs/hello?role=eng%2Fml', { token })).status).toBe(404);
     expect((await berth.send('POST', '/v1/jobs', { token, json: { ...SPEC, role: 'eng' } })).status).toBe(403);
     expect(await (await berth.send('GET', '/v1/jobs', { token })).json()).toEqual({ items: [], next: null });

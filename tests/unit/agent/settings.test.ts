@@ -1,5 +1,6 @@
 /** The agent's settings, and what the control plane is told because of them. */
 import { describe, expect, it } from 'vitest';
+import { detectAddress, firstOwn } from '../../../node-agent/adapters/machine/detect-address.ts';
 import { describeNode, newNodeId } from '../../../node-agent/config/describe.ts';
 import type { GpuChoice, GpuReport } from '../../../node-agent/config/gpus.ts';
 import { helpText, OPTIONS } from '../../../node-agent/config/option-table.ts';
@@ -208,6 +209,7 @@ function described(change: {
   readonly attributes?: Record<string, string>;
   readonly gpus?: GpuChoice;
   readonly report?: GpuReport;
+  readonly address?: string;
 }) {
   const { attributes = {}, resources = '', reserve = '', reservations = '', gpus = 'all' } = change;
   const { report = found.gpus } = change;
@@ -217,6 +219,7 @@ function described(change: {
     engine: 'docker 1',
     agentVersion: '1',
     options: {
+      address: change.address ?? null,
       attributes,
       gpus,
       resources: resources === '' ? NO_CHANGE : parseResources(resources).change,
@@ -226,6 +229,38 @@ function described(change: {
     },
   });
 }
+
+describe('the address of the node', () => {
+  it.each(['192.0.2.7', '2001:db8::7', 'edge-7', 'edge-7.site.example', '7.example'])('may be %s', (address) => {
+    expect(options([...enough, '--address', address]).address).toBe(address);
+    expect(options(enough, { BERTH_ADDRESS: address }).address).toBe(address);
+    expect(described({ address }).node.address).toBe(address);
+  });
+
+  it.each(['edge:8080', '192.0.2.300', 'http://edge', '-edge', '[2001:db8::7]', 'a b'])('may not be %s', (address) => {
+    expect(faults([...enough, `--address=${address}`])).toEqual([
+      `--address (or BERTH_ADDRESS) is "${address}"; it must be an IP address or the name of a host, without a port`,
+    ]);
+  });
+
+  it('may not be where nobody is reached, and is left open otherwise', () => {
+    expect(faults([...enough, '--address', '0.0.0.0'])[0]).toContain('where nobody is reached');
+    expect(options(enough).address).toBeNull();
+  });
+
+  it('is by itself the one that leads to the control plane, be that there or not', async () => {
+    expect(await detectAddress(['http://127.0.0.1:1'])).toBe('127.0.0.1');
+    expect(await detectAddress(['http://name.invalid:1', 'http://127.0.0.1:1'])).toBe('127.0.0.1');
+  });
+
+  it('is else the first of its own', () => {
+    const of = (address: string, family: 'IPv4' | 'IPv6', internal = false) => ({ address, family, internal });
+    const all = [of('127.0.0.1', 'IPv4', true), of('fe80::1', 'IPv6'), of('2001:db8::7', 'IPv6')];
+    expect(firstOwn([...all, of('192.0.2.7', 'IPv4')])).toBe('192.0.2.7');
+    expect(firstOwn(all)).toBe('2001:db8::7');
+    expect(firstOwn(all.slice(0, 2))).toBeNull();
+  });
+});
 
 describe('the node that is described', () => {
   it('has what was found, less what is kept back', () => {

@@ -84,6 +84,14 @@ ${empty(2)}`);
     expect(renewed.files[1]?.path).not.toBe(files[1]?.path);
   });
 
+  it('lets no name begin a line of its own', () => {
+    const odd = endpointOf({ id: 'x\nglobal', group: 'g\r\nbackend x', publish: { mode: 'tcp', port: 1001 } });
+    const { text } = configurationOf(planOf({ endpoints: [odd] }), SETTINGS, null);
+    expect(text).toContain('# x_global\n');
+    expect(text).toContain('backend default:web:g_d__a_backend_20_x:http\n');
+    expect(text.match(/^global$/gm)).toHaveLength(1);
+  });
+
   it('uses idle connections again only where that was asked for', () => {
     const plan = planOf({ endpoints: [endpointOf()] });
     const { text } = configurationOf(plan, { ...SETTINGS, reusesConnections: true }, null);

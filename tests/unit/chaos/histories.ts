@@ -74,7 +74,7 @@ export function aNodeView(change: Partial<NodeView> = {}): NodeView {
     processRuntime: false,
   };
   return {
-    ...{ id: NODE, hostname: 'host', state: 'ready', eligible: true, drain: null, maintenance: null },
+    ...{ id: NODE, hostname: 'host', address: null, state: 'ready', eligible: true, drain: null, maintenance: null },
     ...{ unreachableSince: null, total },
     ...{ used: nothing, offered: nothing, reserved: nothing },
     ...{ free: total, attributes: {}, consent, agentVersion: '1', engine: 'docker', registeredAt: TIME },

@@ -27,6 +27,12 @@ function watched(state: TaskState, health: TaskHealth | null, change: Partial<Ta
   return aTask(aJob(), { state, health, atMs: T0 + 100, ...change });
 }
 
+/** In its second run, which has begun. */
+const AGAIN: Partial<Task> = {
+  run: 1,
+  restarts: [{ run: 1, atMs: T0 + 200, reason: 'restarted-in-place', message: 'again' }],
+};
+
 const UNCHECKED = aGroup();
 const HEALTH = aGroup({ checks: [aCheck('health')] });
 const READINESS = aGroup({ checks: [aCheck('readiness')] });
@@ -41,8 +47,9 @@ describe('what checks come to', () => {
     ['has not been seen to work', watched('running', said(null, true)), HEALTH, [false, false, false]],
     ['works', watched('running', said(true, true)), HEALTH, [true, false, true]],
     ['fails', watched('running', said(false, true)), HEALTH, [false, true, false]],
-    ['worked in an earlier run', watched('running', said(true, true, 0), { run: 1 }), HEALTH, [false, false, false]],
-    ['failed in an earlier run', watched('running', said(false, true, 0), { run: 1 }), HEALTH, [false, false, false]],
+    ['worked in an earlier run', watched('running', said(true, true, 0), AGAIN), HEALTH, [false, false, false]],
+    ['failed in an earlier run', watched('running', said(false, true, 0), AGAIN), HEALTH, [false, false, false]],
+    ['waits for its next run', watched('running', said(true, true, 0), { run: 1 }), HEALTH, [false, true, false]],
     ['is only to be ready, and is', watched('running', said(null, true)), READINESS, [true, false, true]],
     ['is only to be ready, and is not', watched('running', said(null, false)), READINESS, [true, false, false]],
     ['is only to be ready, and has said nothing', watched('running', null), READINESS, [true, false, false]],

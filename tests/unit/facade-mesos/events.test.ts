@@ -172,5 +172,8 @@ describe('an address', () => {
     [{ host: '10.0.0.256' }, null],
     [{ host: '1.2.3' }, null],
     [{ host: null }, null],
+    [{ host: 'edge-1', address: '192.0.2.9' }, '192.0.2.9'],
+    [{ host: '192.0.2.1', address: '192.0.2.9', attributes: { ip: '192.0.2.5' } }, '192.0.2.5'],
+    [{ host: '192.0.2.1', address: 'edge-1.example' }, '192.0.2.1'],
   ])('of a node: %j is %s', (about, ip) => expect(nodeIp(about)).toBe(ip));
 });

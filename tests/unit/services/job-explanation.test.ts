@@ -2,10 +2,23 @@ import { describe, expect, it } from 'vitest';
 import { explanationOfJob } from '../../../control-plane/services/job-explanation.ts';
 import type { Deployment } from '../../../shared/domain/deployment.ts';
 import type { Job } from '../../../shared/domain/job.ts';
+import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import type { CheckSpec } from '../../../shared/domain/service.ts';
 import { DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
 import type { Task } from '../../../shared/domain/task.ts';
-import { aDeployment, aGroup, aJob, aNode, aTask, type ClusterLiteral, clusterOf, T0 } from '../../support/builders.ts';
+import {
+  aDeployment,
+  aGroup,
+  aJob,
+  aLedger,
+  aNode,
+  aReservation,
+  aTask,
+  aVolume,
+  type ClusterLiteral,
+  clusterOf,
+  T0,
+} from '../../support/builders.ts';
 
 const job = aJob({ spec: { kind: 'service', groups: [aGroup({ resources: { cpus: 9 } })] }, deployments: 1 });
 const suspended = { atMs: T0, by: 'alice', reason: 'for the night' };
@@ -50,6 +63,28 @@ describe('why tasks have no place', () => {
     expect(explained(job, { tasks }, { nowMs: T0 + 1000 }).groups[0]?.notBefore).toBeNull();
   });
 
+  it('is where the volumes are that they mount', () => {
+    const mounts = [{ type: 'persistent', source: 'data', target: '/data', readOnly: false }] as const;
+    const mounting = aJob({ spec: { kind: 'service', groups: [aGroup({ mounts })] } });
+    const scalars = { ...NO_SCALARS, diskMiB: 100 };
+    const ledgers = [aLedger({ node: 'b', reservations: [aReservation({ scalars })], volumes: { data: aVolume() } })];
+    const holds = (literal: ClusterLiteral) => explained(mounting, { tasks: [aTask(mounting)], ...literal }).holds;
+    expect(holds({})).toEqual([
+      { code: 'volume-away', task: null, message: 'No node has volume "data"; "berth volume create" makes one.' },
+    ]);
+    expect(holds({ ledgers, dead: ['b'] })).toEqual([
+      {
+        code: 'volume-away',
+        task: null,
+        message: 'Volume "data" is on node b, which is unreachable: its agent sends no heartbeats.',
+      },
+    ]);
+    expect(holds({ ledgers })).toEqual([]);
+    const { summary, groups } = explained(mounting, { tasks: [aTask(mounting)], ledgers, dead: ['b'] });
+    expect(summary).toMatch(/^1 task of group "main" waits for volumes: Volume "data" is on node b, which/);
+    expect(groups[0]?.funnel.find(({ stage }) => stage === 'reservation')?.declined).toBe(1);
+  });
+
   it('is told of one task alone', () => {
     const tasks = [aTask(job), aTask(job, { index: 1, target: { node: 'gone', required: true } })];
     const { groups } = explained(job, { tasks }, { task: tasks[1] ?? null });
@@ -62,11 +97,13 @@ const canary = {
   ...job,
   spec: { ...job.spec, update: { ...DEFAULT_UPDATE, strategy: 'canary' as const } },
   version: 2,
+  templates: { main: 2 },
 };
+const beside: Partial<Deployment> = { fromTemplates: { main: 1 } };
 const depending = { ...job, spec: { ...job.spec, dependsOn: ['db', 'eng:cache', 'up'] } };
 const others = [
   aJob({ spec: { name: 'cache', role: 'eng', kind: 'service' }, suspended }),
-  aJob({ spec: { name: 'up', kind: 'service' }, goodVersion: 1 }),
+  aJob({ spec: { name: 'up', kind: 'service', groups: [aGroup({ count: 0 })] }, goodVersion: 1 }),
 ];
 
 describe('what else holds a job up', () => {
@@ -85,7 +122,7 @@ describe('what else holds a job up', () => {
       change: { state: 'failed', message: 'no progress' },
       says: /has failed: no progress$/,
     },
-    { code: 'awaiting-promotion', one: canary, says: /\(canary\) goes on once it is promoted/ },
+    { code: 'awaiting-promotion', one: canary, change: beside, says: /\(canary\) goes on once it is promoted/ },
   ])('$code', ({ code, one, change, says }) => {
     const { holds, summary } = explained(one, {
       deployments: change === undefined && one !== canary ? [] : [aDeployment(one, change)],
@@ -96,9 +133,9 @@ describe('what else holds a job up', () => {
   });
 
   it('is no deployment that succeeded, that was promoted, or that another one came after', () => {
-    const promoted = aDeployment(canary, { promotedAtMs: T0 });
+    const promoted = aDeployment(canary, { ...beside, promotedAtMs: T0 });
     const failed = aDeployment(job, { state: 'failed' });
-    const later = aDeployment(job, { id: 'later', state: 'succeeded', createdAtMs: T0 + 1 });
+    const later = aDeployment(job, { id: `${job.uid}-d9`, state: 'succeeded', createdAtMs: T0 + 1 });
     expect(explained(canary, { deployments: [promoted] }).holds).toEqual([]);
     expect(explained(job, { deployments: [later, failed] }).holds).toEqual([]);
   });
@@ -165,6 +202,16 @@ describe('what else holds a job up', () => {
   });
 
   it('is nothing, where nothing is wanted', () => {
-    expect(explained(job).summary).toBe('Nothing of it runs, and nothing waits for a place.');
+    const none = { ...job, spec: { ...job.spec, groups: [aGroup({ count: 0 })] } };
+    expect(explained(none).summary).toBe('Nothing of it runs, and nothing waits for a place.');
+  });
+
+  it('is that tasks are still to be made', () => {
+    expect(explained(job).summary).toMatch(/^1 of 1 tasks are not made yet/);
+    const batch = aJob();
+    expect(explained(batch).summary).toMatch(/^1 of 1 tasks are not made yet/);
+    expect(explained(batch, { tasks: [aTask(batch, { state: 'finished' })] }).summary).toBe(
+      'Nothing of it runs, and nothing waits for a place.',
+    );
   });
 });

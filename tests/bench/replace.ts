@@ -1,0 +1,152 @@
+/**
+ * How long a service is without a task whose container was killed: from the kill until the engine tells that the next one has
+ * started, again where it was or as another task, against a bare engine's create and start, in turns. What cannot be had back is the
+ * engine's own word of the end.
+ */
+import { LABELS } from '../../node-agent/adapters/docker/container-options.ts';
+import type { JobSpecInput } from '../../shared/protocol/job.ts';
+import type { TaskView } from '../../shared/protocol/views.ts';
+import type { Network, Settings } from './arguments.ts';
+import { tasksOf } from './berth-start.ts';
+import { pause } from './child.ts';
+import type { Cluster } from './cluster.ts';
+import { ContainerFeed } from './container-feed.ts';
+import type { Engine } from './engine.ts';
+import { EventFeed } from './event-feed.ts';
+import { engineParts, ProcessorMeter } from './processor-time.ts';
+import type { Figure, Section } from './report.ts';
+import { Rest } from './rest.ts';
+import { putService } from './services.ts';
+import { distributionOf } from './statistics.ts';
+import { containerOfTask, containersOf, IMAGE, removeContainers } from './workload.ts';
+
+const ADDED_MS_MAX = 50;
+const WARM_UP = 2;
+/** Every kill is to be a first one: what follows close on another one waits for its backoff. */
+const REST_MS = 250;
+const LOOK_MS = 20;
+const SETTLED_WITHIN_MS = 30_000;
+
+/** `in place`: a further run of the same task. `anew`: another task in its place. */
+const WAYS = ['in place', 'anew'] as const;
+type Way = (typeof WAYS)[number];
+
+interface Sides {
+  readonly cluster: Cluster;
+  readonly engine: Engine;
+  readonly containers: ContainerFeed;
+  readonly events: EventFeed;
+  readonly rest: Rest;
+}
+
+export async function measureReplace(cluster: Cluster, engine: Engine, settings: Settings): Promise<Section[]> {
+  const containers = await ContainerFeed.open(engine);
+  const events = await EventFeed.open(cluster.api);
+  const sections: Section[] = [];
+  for (const network of settings.networks) {
+    sections.push(await measureNetwork({ cluster, engine, containers, events, rest: new Rest() }, network, settings));
+  }
+  containers.close();
+  events.close();
+  return sections;
+}
+
+async function measureNetwork(sides: Sides, network: Network, { pairs }: Settings): Promise<Section> {
+  const { cluster, engine, rest } = sides;
+  const meter = new ProcessorMeter([...cluster.parts, ...engineParts()]);
+  const bare: number[] = [];
+  const berth = new Map<Way, number[]>(WAYS.map((way) => [way, []]));
+  for (const way of WAYS) await putService(cluster.api, serviceOf(way, network));
+  for (let number = -WARM_UP; number < pairs; number += 1) {
+    const bareMs = await startBare(sides, network, number + WARM_UP);
+    if (number >= 0) bare.push(bareMs);
+    for (const [way, all] of berth) {
+      meter.resume();
+      const tookMs = await killOne(sides, nameOf(way, network));
+      meter.pause();
+      if (number >= 0) all.push(tookMs);
+      await rest.take(REST_MS);
+    }
+  }
+  for (const way of WAYS) {
+    await cluster.api.expect({ method: 'DELETE', path: `/v1/jobs/${nameOf(way, network)}` }, 202);
+  }
+  await removeContainers(engine);
+  return sectionOf({ bare, berth }, { network, meter, rest });
+}
+
+async function startBare({ engine }: Sides, network: Network, number: number): Promise<number> {
+  const [body] = containersOf({ name: `replace-bare-${network}-${number}`, network, count: 1 });
+  if (body === undefined) throw new Error('one container has one body');
+  const beganAtMs = performance.now();
+  const id = await engine.createAndStart(body);
+  const tookMs = performance.now() - beganAtMs;
+  await engine.remove([id]);
+  return tookMs;
+}
+
+async function killOne(sides: Sides, job: string): Promise<number> {
+  const { engine, containers } = sides;
+  const task = await runningTask(sides, job);
+  const id = await containerOfTask(engine, task.id);
+  const next = containers.until(`the next container of ${job}`, ({ type, labels }) => {
+    return type === 'start' && labels[LABELS.job] === job;
+  });
+  const beganAtMs = performance.now();
+  const [{ seenAtMs }] = await Promise.all([next, engine.kill(id)]);
+  return seenAtMs - beganAtMs;
+}
+
+/** The only one of its job, once nothing else of it lives. A run counts as good when it has outlived the longest pause. */
+async function runningTask({ cluster, events }: Sides, job: string): Promise<TaskView> {
+  const deadlineMs = performance.now() + SETTLED_WITHIN_MS;
+  while (performance.now() < deadlineMs) {
+    const live = (await tasksOf({ api: cluster.api, feed: events }, job)).filter(({ endedAt }) => endedAt === null);
+    const [task] = live;
+    if (live.length === 1 && task?.state === 'running') return task;
+    await pause(LOOK_MS);
+  }
+  throw new Error(`waited ${SETTLED_WITHIN_MS} ms in vain for a task of ${job} to run`);
+}
+
+function nameOf(way: Way, network: Network): string {
+  return `replace-${way.replace(' ', '-')}-${network}`;
+}
+
+/** Neither of the two waits before the first attempt: what is measured is the way, not the pause. */
+function serviceOf(way: Way, network: Network): JobSpecInput {
+  const backoff = { delaySeconds: 0, factor: 1, maxDelaySeconds: 0 };
+  const restart = way === 'in place' ? { inPlace: { ...backoff, max: 1000, withinSeconds: 1 } } : {};
+  const resources = { cpus: 0.5, memMiB: 64 };
+  const group = { count: 1, image: IMAGE, command: ['sleep', '3600'], network, resources, killGraceSeconds: 0 };
+  return { name: nameOf(way, network), kind: 'service', groups: [{ ...group, backoff, restart }] };
+}
+
+function sectionOf(
+  { bare, berth }: { bare: readonly number[]; berth: ReadonlyMap<Way, readonly number[]> },
+  { network, meter, rest }: { network: Network; meter: ProcessorMeter; rest: Rest },
+): Section {
+  const alone = distributionOf(bare);
+  const figures = [...berth].map(([way, all]): Figure => {
+    const { p50 } = distributionOf(all);
+    const note = `${p50.toFixed(0)} ms, against ${alone.p50.toFixed(0)} ms on the bare engine`;
+    const name = `replace, ${network}: ${way}, added at p50`;
+    return { name, unit: 'ms', measured: p50 - alone.p50, target: ADDED_MS_MAX, note };
+  });
+  const row = (name: string, values: readonly number[]) => {
+    const { p50, p95, mean, min, max } = distributionOf(values);
+    return [name, p50, p95, mean, min, max];
+  };
+  const table = {
+    title: 'From the kill until the next container has started, ms',
+    columns: ['', 'p50', 'p95', 'mean', 'min', 'max'],
+    rows: [row('bare engine: create + start', bare), ...[...berth].map(([way, all]) => row(way, all))],
+  };
+  return {
+    name: `replace, ${network} network, ${bare.length} kills each`,
+    figures,
+    tables: [table],
+    processor: meter.use(bare.length * WAYS.length),
+    othersPercent: rest.busyPercent,
+  };
+}
