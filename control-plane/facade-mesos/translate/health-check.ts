@@ -3,6 +3,7 @@
  * task, and failures count from the end of its delay or its grace on, whichever is later. Pure.
  */
 import type { WireCommandInfo, WireHealthCheck } from '../wire/task-info.ts';
+import { dockerProgram, imageProgram, processProgram } from './command.ts';
 import type { LaunchedTask } from './native-operation.ts';
 import { prefixed, unsupported } from './task-checks.ts';
 import { WireFault } from './wire-fault.ts';
@@ -12,9 +13,15 @@ type Port = NonNullable<LaunchedTask['ports']>[number];
 
 interface CheckedTask {
   readonly ports: readonly Port[];
-  /** In a container of the engine, the words of a command are those that `docker exec` is given. */
-  readonly isOfEngine: boolean;
+  /** A command of its check is told as that of the task itself. */
+  readonly runs: keyof typeof PROGRAMS;
 }
+
+const PROGRAMS = {
+  'in-engine': (command: WireCommandInfo) => dockerProgram(command, undefined),
+  'in-image': imageProgram,
+  'as-process': processProgram,
+} as const;
 
 /** Berth's bounds, in seconds. */
 const DAY = 86_400;
@@ -93,14 +100,14 @@ function portOf(field: 'http' | 'tcp', number: number, { ports }: CheckedTask): 
   throw unsupported(`health_check.${field}.port ${number}`, remedy);
 }
 
-/** It runs as the task does: with its user and its environment. */
-function commandOf({ shell, value, ...command }: WireCommandInfo, { isOfEngine }: CheckedTask): string[] {
-  if (value === undefined) {
-    throw new WireFault(`Command health check must contain ${shell ? "'shell command'" : "'executable path'"}`);
+/** It runs as the task does: with its user and its environment, and without a container in its folder. */
+function commandOf(check: WireCommandInfo, { runs }: CheckedTask): string[] {
+  if (check.value === undefined) {
+    throw new WireFault(`Command health check must contain ${check.shell ? "'shell command'" : "'executable path'"}`);
   }
-  if ((command.environment?.variables.length ?? 0) > 0) throw unsupported('health_check.command.environment');
-  if (command.uris.length > 0) throw unsupported('health_check.command.uris');
-  if (command.user !== undefined && command.user !== '') throw unsupported('health_check.command.user');
-  if (shell) return ['/bin/sh', '-c', value];
-  return [value, ...(isOfEngine ? command.arguments : command.arguments.slice(1))];
+  if ((check.environment?.variables.length ?? 0) > 0) throw unsupported('health_check.command.environment');
+  if (check.uris.length > 0) throw unsupported('health_check.command.uris');
+  if (check.user !== undefined && check.user !== '') throw unsupported('health_check.command.user');
+  const { command = [], args = [] } = PROGRAMS[runs](check);
+  return [...command, ...args];
 }

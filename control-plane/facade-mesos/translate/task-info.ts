@@ -51,7 +51,7 @@ export function launchedTask(task: WireTaskInfo, context: TaskContext): Launched
   return {
     task: task.task_id.value,
     ...runtime,
-    ...checks(task, runtime.ports ?? []),
+    ...checksOfTask(task, runtime),
     resources,
     env: environmentOf(task, context, runtime.env ?? {}),
     labels: { ...labelMap(task.labels?.labels ?? []), ...runtime.labels },
@@ -63,9 +63,13 @@ export function launchedTask(task: WireTaskInfo, context: TaskContext): Launched
   };
 }
 
-function checks({ health_check: check, container }: WireTaskInfo, ports: NonNullable<LaunchedTask['ports']>) {
+function checksOfTask(
+  { health_check: check, container }: WireTaskInfo,
+  { runtime, ports = [] }: Pick<Partial<LaunchedTask>, 'runtime' | 'ports'>,
+): Pick<LaunchedTask, 'checks'> {
   if (check === undefined) return {};
-  return { checks: checksOf(check, { ports, isOfEngine: container?.type === 'DOCKER' }) };
+  const inContainer = container?.type === 'DOCKER' ? 'in-engine' : 'in-image';
+  return { checks: checksOf(check, { ports, runs: runtime === 'process' ? 'as-process' : inContainer }) };
 }
 
 export function isVolume({ disk }: WireResource): boolean {

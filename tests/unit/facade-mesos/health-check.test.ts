@@ -27,6 +27,7 @@ const MAPPED = {
     ],
   },
 };
+const IN_SANDBOX = ['/bin/sh', '-c', 'export MESOS_SANDBOX="$PWD" MESOS_DIRECTORY="$PWD"; exec "$@"', 'sh'];
 const IMAGE = { type: 'MESOS', mesos: { image: { type: 'DOCKER', docker: { name: 'web:1' } } } };
 
 function launched(check: object, container?: object) {
@@ -71,7 +72,9 @@ describe('a health check', () => {
   ])('with %s %s has %j', (field, value, expected) => {
     expect(checkOf({ ...TCP, [field]: value })).toMatchObject(expected);
   });
+});
 
+describe('what a health check does', () => {
   it('is a request, with what it expects', () => {
     const http = { port: 31000 };
     expect(checkOf({ type: 'HTTP', http })).toMatchObject({
@@ -98,8 +101,10 @@ describe('a health check', () => {
   });
 
   it.each([
-    [{ value: 'test -f ok' }, undefined, ['/bin/sh', '-c', 'test -f ok']],
-    [{ shell: false, value: '/ok', arguments: ['ok', '-v'] }, undefined, ['/ok', '-v']],
+    [{ value: 'test -f ok' }, undefined, [...IN_SANDBOX, '/bin/sh', '-c', 'test -f ok']],
+    [{ shell: false, value: '/ok', arguments: ['ok', '-v'] }, undefined, [...IN_SANDBOX, '/ok', '-v']],
+    [{ value: 'test -f ok' }, IMAGE, ['/bin/sh', '-c', 'test -f ok']],
+    [{ value: 'test -f ok' }, MAPPED, ['/bin/sh', '-c', 'test -f ok']],
     [{ shell: false, value: '/ok', arguments: ['ok', '-v'] }, IMAGE, ['/ok', '-v']],
     [{ shell: false, value: '/ok', arguments: ['-v'] }, MAPPED, ['/ok', '-v']],
   ])('is the command %j within the task', (command, container, expected) => {
@@ -109,7 +114,9 @@ describe('a health check', () => {
   it('goes by its type, whatever else it says', () => {
     expect(checkOf({ ...TCP, type: 'COMMAND', command: { value: 'true' } })).toMatchObject({ type: 'command' });
   });
+});
 
+describe('a health check as it is told', () => {
   it('is kept to be shown again', () => {
     const { annotations } = launched({ type: 'HTTP', http: { port: 31000, statuses: [] }, delay_seconds: 1 });
     expect(taskNotesOf(annotations).health_check).toEqual({
