@@ -50,7 +50,18 @@ function jobFaultsOfBatch(job: WrittenJob): FieldFault[] {
 }
 
 function jobFaultsOfLasting({ kind, update }: WrittenJob): FieldFault[] {
-  if (kind !== 'system' || update === undefined || update.strategy === 'rolling') return [];
+  if (update === undefined) return [];
+  return [...strategyFaults(kind, update), ...patienceFaults(update)];
+}
+
+function patienceFaults({ minHealthySeconds, progressDeadlineSeconds }: WrittenUpdate): FieldFault[] {
+  if (minHealthySeconds === undefined || minHealthySeconds < progressDeadlineSeconds) return [];
+  const message = `must be more than minHealthySeconds, which is ${minHealthySeconds}: no task could come to count in time`;
+  return [{ path: ['update', 'progressDeadlineSeconds'], message }];
+}
+
+function strategyFaults(kind: JobSpec['kind'], update: WrittenUpdate): FieldFault[] {
+  if (kind !== 'system' || update.strategy === 'rolling') return [];
   const message = `must be "rolling" or left out for a system job: each node has one place, so nothing can run beside the old tasks`;
   return [{ path: ['update', 'strategy'], message }];
 }
@@ -137,6 +148,13 @@ function portFaults(group: Pick<WrittenGroup, 'ports'>, name: string): string[] 
   return port.protocol === 'tcp' ? [] : [`port "${name}" is ${port.protocol}; a check needs one that is tcp`];
 }
 
+/** Half of what there is time for, where that is little. */
+function uncheckedSeconds({
+  progressDeadlineSeconds,
+}: Pick<UpdatePolicy, 'progressDeadlineSeconds'> = DEFAULT_UPDATE): number {
+  return Math.min(UNCHECKED_SECONDS, progressDeadlineSeconds / 2);
+}
+
 type Filled<T> = Omit<T, 'placement' | 'update'> & {
   readonly placement: Placement;
   readonly update?: UpdatePolicy | undefined;
@@ -152,7 +170,7 @@ export function withDefaultsOfKind<T extends WrittenJob>({ placement, update, ..
     placement: placement ?? 'spread',
     update: {
       ...(update ?? DEFAULT_UPDATE),
-      minHealthySeconds: update?.minHealthySeconds ?? (isChecked ? 0 : UNCHECKED_SECONDS),
+      minHealthySeconds: update?.minHealthySeconds ?? (isChecked ? 0 : uncheckedSeconds(update)),
     },
     dependsOn: job.dependsOn ?? [],
     killSelection: job.killSelection ?? 'youngest-first',

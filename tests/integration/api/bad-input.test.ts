@@ -93,6 +93,12 @@ const WRONG_FIELDS: [string, unknown, string, string][] = [
     'must be at most 10000',
   ],
   [
+    'a deployment that has no time for what it asks for',
+    { name: 'a', kind: 'service', update: { minHealthySeconds: 60, progressDeadlineSeconds: 60 }, groups: [GROUP] },
+    '/update/progressDeadlineSeconds',
+    'must be more than minHealthySeconds, which is 60',
+  ],
+  [
     'a system job that is to be tried out beside itself',
     { name: 'a', kind: 'system', update: { strategy: 'canary' }, groups: [GROUP] },
     '/update/strategy',

@@ -23,7 +23,7 @@ beforeEach(async () => {
 afterEach(() => berth.stop());
 
 /** Fails after a second without progress. */
-const UPDATE = { progressDeadlineSeconds: 1 };
+const UPDATE = { progressDeadlineSeconds: 1, minHealthySeconds: 0 };
 
 function web(group: object = {}, job: object = {}) {
   return { name: 'web', kind: 'service', update: UPDATE, ...job, groups: [{ image: 'v1', ...group }] };
