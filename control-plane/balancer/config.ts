@@ -95,7 +95,9 @@ global
 
 /**
  * `idle-close-on-response`: a reload must not close a connection into which its client is just writing the next request.
- * `redispatch 1`: a connection that fails is tried again at once, and with another server.
+ * `redispatch 1`: a connection that fails is tried again at once, and with another server. A node that is lost takes several servers
+ * of a service with it, and a client that has asked before over its connection would be hung up on after the last try: so there
+ * are `retries` enough to come past them.
  * The checks find within seconds what the agent's can't tell in time: a node that has lost its power. A server that
  * refuses three connections in a row is left out at once, until a check passes.
  */
@@ -118,7 +120,7 @@ const DEFAULTS = `defaults
   clitcpka-intvl 10s
   srvtcpka-idle 60s
   srvtcpka-intvl 10s
-  retries 3
+  retries 10
   option redispatch 1
   default-server check inter 3s fastinter 500ms downinter 1s fall 2 rise 1 observe layer4 error-limit 3 on-error mark-down
   http-error status 503 content-type text/plain string "No task of this service can be reached now.\\n"

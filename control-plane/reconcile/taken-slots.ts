@@ -11,6 +11,7 @@
 import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
 import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import { type GroupSpec, type Job, mountsVolumes, volumesOf } from '../../shared/domain/job.ts';
+import { isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { missingVolumes } from '../../shared/domain/volumes.ts';
 import type { PassInput } from './actions.ts';
@@ -59,14 +60,25 @@ export function takenSlots(
   return new Map(taken.map((slot) => [slotKey(slot), slot]));
 }
 
-/** The slots that lack a task and can't have it yet, in the order of the spec's groups and of indexes. */
+/** The slots of a job that lack a task and can't have it yet, in the order of the spec's groups and of indexes. */
 export function waitingSlots(facts: SlotFacts, job: Job, tasks: readonly Task[]): TakenSlot[] {
-  if (job.deleted || job.stop !== null || job.outcome !== null) return [];
-  const taken = takenSlots(facts, job, tasks);
+  if (job.deleted || job.stop !== null || job.outcome !== null || job.suspended !== null) return [];
+  const lasts = isLasting(job.spec.kind);
+  const taken = lasts ? takenSlots(facts, job, tasks, () => true) : takenSlots(facts, job, tasks);
   if (taken.size === 0) return [];
-  return slotsOf(job, tasks)
-    .filter(lacksTask)
-    .flatMap(({ group, index }) => taken.get(slotKey({ group: group.name, index })) ?? []);
+  const lacking = lasts ? emptySlots(job, tasks) : slotsOf(job, tasks).filter(lacksTask);
+  return lacking.flatMap(({ group, index }) => taken.get(slotKey({ group: group.name, index })) ?? []);
+}
+
+/** Of a service: in which nothing lives, old or new. Those of a system job are its nodes', which come and go. */
+function emptySlots({ spec }: Job, tasks: readonly Task[]): { readonly group: GroupSpec; readonly index: number }[] {
+  if (spec.kind !== 'service') return [];
+  const filled = new Set(tasks.filter(({ state }) => !isTerminal(state)).map(slotKey));
+  return spec.groups.flatMap((group) =>
+    Array.from({ length: group.count }, (_, index) => ({ group, index })).filter(
+      (slot) => !filled.has(slotKey({ group: group.name, index: slot.index })),
+    ),
+  );
 }
 
 /** When the first of those waits is over; null: there is none. */

@@ -163,7 +163,7 @@ function draftTakenBack(ctx: ServiceContext, call: Call, deployment: Deployment,
   const message = `aborted by ${call.principal.subject}; version ${change.job.version} takes it back to what version ${fromVersion} wanted`;
   const told = { ...ended, message };
   const deployments = change.deployments.map((each) => (each.id === id ? told : each));
-  const compares = dependencyCompares(ctx, call.principal, target.spec);
+  const compares = dependencyCompares(ctx, call.principal, target.spec, job.spec);
   const draft = serviceDraft(ctx, { ...change, deployments }, { status: 200, compares });
   return { ...draft, body: deploymentView(ctx.mirror.snapshot, told, job) };
 }

@@ -5,7 +5,8 @@ import { endsAtMs, type MaintenanceTime } from '../../shared/domain/maintenance.
 import type { ScalarAmounts } from '../../shared/domain/role.ts';
 import { isLasting } from '../../shared/domain/service.ts';
 import { DEFAULT_SETTINGS } from '../../shared/domain/settings.ts';
-import type { Task, TaskHealth } from '../../shared/domain/task.ts';
+import type { Task } from '../../shared/domain/task.ts';
+import { checksText } from '../../shared/domain/task-health.ts';
 import type { EventType, EventView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Change, ChangeOf } from '../store/snapshot.ts';
@@ -155,12 +156,6 @@ function healthEvents(before: Task | null, after: Task, revision: number): Event
     events.push(about(type, health.ready ? 'it may be given something to do' : 'it is to be given nothing more to do'));
   }
   return events;
-}
-
-/** `http: 503 Service Unavailable; tcp: refused`: what the checks say that have come to this. */
-function checksText({ checks }: TaskHealth, passing: boolean): string {
-  const said = checks.filter((check) => check.passing === passing).map(({ name, message }) => `${name}: ${message}`);
-  return said.length === 0 ? 'by its checks' : said.join('; ');
 }
 
 function endingEvent({ by, reason, atMs, displacedBy }: StopRequest): Pick<EventParts, 'type' | 'message' | 'atMs'> {

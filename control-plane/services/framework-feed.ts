@@ -7,11 +7,13 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { FrameworkId, OfferId, TaskId } from '../../shared/domain/ids.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import { toldHealth } from '../../shared/domain/task-health.ts';
 import { outstandingUpdate } from '../../shared/domain/task-update.ts';
 import type { FrameworkEvent, GoneCause } from '../../shared/protocol/framework.ts';
 import { type BackoffPolicy, backoffMs } from '../../shared/util/backoff.ts';
 import type { StandingOffer } from '../store/offer-index.ts';
 import {
+  healthView,
   isUnreachable,
   offerView,
   outstandingView,
@@ -61,6 +63,8 @@ export class FrameworkFeed {
   readonly #touched = new Set<TaskId>();
   readonly #unacknowledged = new Map<TaskId, Told>();
   readonly #unreachable = new Set<TaskId>();
+  /** Of those whose health is known to the framework. */
+  readonly #healthy = new Map<TaskId, boolean>();
   readonly #asked = new Set<string>();
   readonly maintenance: MaintenanceNotices;
   readonly operations: OperationNews;
@@ -151,13 +155,16 @@ export class FrameworkFeed {
   #forget(id: TaskId): void {
     this.#unacknowledged.delete(id);
     this.#unreachable.delete(id);
+    this.#healthy.delete(id);
   }
 
   #newsOf({ cluster, monotonicMs }: FeedFacts, task: Task): FrameworkEvent[] {
     const events: FrameworkEvent[] = [];
     const place = outstandingUpdate(task);
-    if (place === null) this.#unacknowledged.delete(task.id);
-    else if (this.#unacknowledged.get(task.id)?.place !== place) {
+    if (place === null) {
+      this.#unacknowledged.delete(task.id);
+      events.push(...this.#healthNews(cluster, task));
+    } else if (this.#unacknowledged.get(task.id)?.place !== place) {
       events.push(...this.#tell(cluster, task, { place, times: 0, monotonicMs }));
     }
     const isAway = isUnreachable(cluster, task);
@@ -168,6 +175,19 @@ export class FrameworkFeed {
     return [...events, { type: 'update', update: reachabilityView(cluster, task) }];
   }
 
+  /** After what is to be acknowledged, never before it: a framework hears that a task works once it knows that it runs. */
+  #healthNews(cluster: ClusterView, task: Task): FrameworkEvent[] {
+    const healthy = toldHealth(task);
+    if (isTerminal(task.state) || healthy === (this.#healthy.get(task.id) ?? null)) return [];
+    this.#knowsHealth(task.id, healthy);
+    return [{ type: 'update', update: healthView(cluster, task) }];
+  }
+
+  #knowsHealth(id: TaskId, healthy: boolean | null): void {
+    if (healthy === null) this.#healthy.delete(id);
+    else this.#healthy.set(id, healthy);
+  }
+
   #tell(
     cluster: ClusterView,
     task: Task,
@@ -176,7 +196,9 @@ export class FrameworkFeed {
     const againAtMs = monotonicMs + backoffMs(RESEND, times);
     this.#unacknowledged.set(task.id, { place, times: times + 1, againAtMs });
     const update = outstandingView(cluster, task);
-    return update === null ? [] : [{ type: 'update', update }];
+    if (update === null) return [];
+    this.#knowsHealth(task.id, update.healthy);
+    return [{ type: 'update', update }];
   }
 
   #toldAgain({ cluster, monotonicMs }: FeedFacts, max: number): FrameworkEvent[] {

@@ -6,6 +6,7 @@ import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { Offer } from '../../shared/domain/offer.ts';
 import { addScalars, NO_SCALARS, type Scalars } from '../../shared/domain/resources.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
+import { checksText, toldHealth } from '../../shared/domain/task-health.ts';
 import { outstandingUpdate, updateId } from '../../shared/domain/task-update.ts';
 import type { FrameworkView, OfferView, TaskUpdateView } from '../../shared/protocol/framework.ts';
 import { present } from '../../shared/util/assert.ts';
@@ -198,6 +199,18 @@ export function reachabilityView(cluster: ClusterView, task: Task): TaskUpdateVi
   return { ...view, message: heard, id: null, reconciliation: false };
 }
 
+/** That a live task works now, or doesn't any more, or that nobody knows any more. */
+export function healthView(cluster: ClusterView, task: Task): TaskUpdateView {
+  const view = standingView(cluster, task, task.history.length - 1);
+  const { health } = task;
+  const { healthy } = view;
+  const found =
+    health === null || healthy === null
+      ? { message: 'its checks have not decided yet in its present run' }
+      : { message: checksText(health, healthy), at: timeView(health.sinceMs) };
+  return { ...view, ...found, reason: 'health-changed', id: null, reconciliation: false };
+}
+
 /** What is said of a task that the framework asks about and doesn't have. */
 export function unknownView(name: string, nowMs: number): TaskUpdateView {
   return {
@@ -206,6 +219,7 @@ export function unknownView(name: string, nowMs: number): TaskUpdateView {
     taskId: null,
     state: 'unknown',
     unreachable: false,
+    healthy: null,
     at: timeView(nowMs),
     reason: null,
     message: 'the framework has no task of this name on record',
@@ -228,6 +242,7 @@ function standingView(cluster: ClusterView, task: Task, place: number): Omit<Tas
     taskId: task.id,
     state: transition.state,
     unreachable: isLast && isUnreachable(cluster, task),
+    healthy: isLast ? toldHealth(task) : null,
     at: timeView(transition.atMs),
     reason: transition.reason,
     message: transition.message,

@@ -186,7 +186,7 @@ function draftWish(
 ): Draft<JobView> {
   demandToRun(call.principal, wish.spec);
   demandVersion(ctx, job);
-  const compares = dependencyCompares(ctx, call.principal, wish.spec);
+  const compares = dependencyCompares(ctx, call.principal, wish.spec, job.spec);
   return serviceDraft(ctx, changedService(job, wish, changeFacts(ctx, call, job, force)), { status: 200, compares });
 }
 

@@ -3,6 +3,7 @@ import { isOver } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Job, JobSpec, JobVersion } from '../../shared/domain/job.ts';
 import type { JobView } from '../../shared/protocol/views.ts';
+import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
@@ -83,7 +84,14 @@ export function unchanged(ctx: ServiceContext, job: Job): Draft<JobView> {
  * What was decided from about the jobs that this one depends on. Throws where they lead back to it, or are in roles that the principal
  * may not read: whether those are up would show in what becomes of this one.
  */
-export function dependencyCompares(ctx: ServiceContext, principal: Principal, spec: JobSpec): Compare[] {
+export function dependencyCompares(
+  ctx: ServiceContext,
+  principal: Principal,
+  spec: JobSpec,
+  before: JobSpec | null = null,
+): Compare[] {
+  // What it depended on already closes no new circle, and whoever may change the job needn't see more than before.
+  if (before !== null && canonicalJson(before.dependsOn ?? []) === canonicalJson(spec.dependsOn ?? [])) return [];
   for (const { role } of dependenciesOf(spec)) demand(principal, 'job:read', role);
   const { snapshot } = ctx.mirror;
   const all = allDependencies(spec, {

@@ -1,7 +1,6 @@
 /** "Why isn't it running?": what keeps a job from being as it is wanted, for places and for all else. Nothing is written. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { templateOf } from '../../shared/domain/cluster.ts';
-import type { Deployment } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey, TaskId } from '../../shared/domain/ids.ts';
 import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
@@ -11,10 +10,13 @@ import { isReady, isUnhealthy } from '../../shared/domain/task-health.ts';
 import type { HoldCode, JobExplanationView, WaitingTasksView } from '../../shared/protocol/explanation.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { Principal } from '../auth/principal.ts';
+import { missingDependencies } from '../reconcile/service/dependencies.ts';
 import { explainJob, type WaitingTasks } from '../scheduler/explain-job.ts';
 import type { Hold } from '../scheduler/wanted.ts';
 import { demandOf } from './access.ts';
 import type { ServiceContext } from './context.ts';
+import { deploymentState, latestDeployment } from './service-views.ts';
+import { slotWaits } from './slot-waits.ts';
 import { optionalTime, timeView } from './views.ts';
 
 type HoldView = JobExplanationView['holds'][number];
@@ -58,7 +60,8 @@ export function explanationOfJob(
   const tasks = task === null ? all : [task];
   const holds = [
     ...jobHolds(job),
-    ...deploymentHolds(cluster, job),
+    ...deploymentHolds(cluster, job, nowMs),
+    ...slotHolds(cluster, job),
     ...volumeHolds(waiting),
     ...[...held].flatMap(([hold, count]) => taskHold(hold, count)),
     ...healthHolds(cluster, job, tasks),
@@ -92,50 +95,43 @@ function jobHolds({ stop, deleted, outcome, suspended }: Job): HoldView[] {
 }
 
 /** Of the last one alone: those before it are over. */
-function deploymentHolds(cluster: ClusterView, job: Job): HoldView[] {
-  let last: Deployment | null = null;
-  for (const one of cluster.deploymentsOfJob(job.uid)) {
-    if (
-      last === null ||
-      one.createdAtMs > last.createdAtMs ||
-      (one.createdAtMs === last.createdAtMs && one.toVersion > last.toVersion)
-    )
-      last = one;
-  }
+function deploymentHolds(cluster: ClusterView, job: Job, nowMs: number): HoldView[] {
+  const last = latestDeployment(cluster, job);
   if (last === null) return [];
   const { id, message, paused } = last;
-  if (last.state === 'failed') return [hold('deployment-failed', `Deployment ${id} has failed: ${message}`)];
-  if (last.state !== 'running') return [];
-  if (paused !== null)
-    return [
-      hold('deployment-paused', `Deployment ${id} has been paused by ${paused.by} since ${timeView(paused.atMs)}.`),
-    ];
-  if (last.startedAtMs === null) {
-    return [hold('deployment-waiting', `Deployment ${id} has not begun: ${message}`), ...dependencyHolds(cluster, job)];
+  switch (deploymentState(last, job)) {
+    case 'failed':
+      return [hold('deployment-failed', `Deployment ${id} has failed: ${message}`)];
+    case 'paused': {
+      const since = timeView(paused?.atMs ?? last.createdAtMs);
+      return [
+        hold('deployment-paused', `Deployment ${id} has been paused by ${paused?.by ?? 'somebody'} since ${since}.`),
+      ];
+    }
+    case 'waiting':
+      return [
+        hold('deployment-waiting', `Deployment ${id} has not begun: ${message}`),
+        ...dependencyHolds(cluster, job, nowMs),
+      ];
+    case 'awaiting-promotion': {
+      const what = `Deployment ${id} (${job.spec.update?.strategy ?? 'rolling'}) goes on once it is promoted: ${message}`;
+      return [hold('awaiting-promotion', `${what}; "berth deployment promote ${job.spec.name}" does that.`)];
+    }
+    default:
+      return [];
   }
-  const strategy = job.spec.update?.strategy ?? 'rolling';
-  if (strategy === 'rolling' || last.promotedAtMs !== null || last.fromVersion === null) return [];
-  const what = `Deployment ${id} (${strategy}) goes on once it is promoted: ${message}`;
-  return [hold('awaiting-promotion', `${what} "berth job promote" does that.`)];
 }
 
 /** What stands in the way of each job that this one depends on. */
-function dependencyHolds(cluster: ClusterView, { spec }: Job): HoldView[] {
-  return (spec.dependsOn ?? []).flatMap((text) => {
-    const [first = '', second] = text.split(':');
-    const key = second === undefined ? { role: spec.role, name: first } : { role: first, name: second };
-    const why = whyNotUp(cluster.jobByKey(key));
-    return why === null
-      ? []
-      : [hold('dependency', `It depends on job "${key.name}" in role "${key.role}", which ${why}.`)];
-  });
+function dependencyHolds(cluster: ClusterView, job: Job, nowMs: number): HoldView[] {
+  return missingDependencies(cluster, job, nowMs).map(({ key, what }) =>
+    hold('dependency', `It depends on job "${key.name}" in role "${key.role}", which ${what}.`),
+  );
 }
 
-function whyNotUp(job: Job | undefined): string | null {
-  if (job === undefined) return 'does not exist';
-  if (job.deleted || job.stop !== null) return 'is to stop';
-  if (job.suspended !== null) return 'is suspended';
-  return isLasting(job.spec.kind) && job.goodVersion === null ? 'has not been rolled out with success yet' : null;
+/** What has to have ended before there may be a task in its place, since two must never run at a time. */
+function slotHolds(cluster: ClusterView, job: Job): HoldView[] {
+  return isLasting(job.spec.kind) ? slotWaits(cluster, job).map(({ message }) => hold('never-two', message)) : [];
 }
 
 function volumeHolds(waiting: readonly WaitingTasks[]): HoldView[] {

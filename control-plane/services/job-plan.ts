@@ -38,7 +38,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
   demandContact(ctx, spec);
   const { snapshot } = ctx.mirror;
   const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
-  if (isLasting(spec.kind)) dependencyCompares(ctx, principal, spec);
+  if (isLasting(spec.kind)) dependencyCompares(ctx, principal, spec, job?.spec);
   const nowMs = ctx.clock.now();
   const service = isLasting(spec.kind) ? servicePlan({ cluster: snapshot, nowMs }, job, spec) : NO_SERVICE;
   const waiting = job === undefined || isLasting(spec.kind) ? [] : slotWaitsWith(snapshot, job, spec);

@@ -224,7 +224,7 @@ function draftNextVersion(
 ): Draft<JobView> {
   demandVersion(ctx, job);
   if (isLasting(spec.kind)) {
-    const compares = dependencyCompares(ctx, call.principal, spec);
+    const compares = dependencyCompares(ctx, call.principal, spec, job.spec);
     const change = changedService(job, { spec, change: 'updated' }, changeFacts(ctx, call, job, force));
     return serviceDraft(ctx, change, { status: 200, compares });
   }

@@ -126,7 +126,10 @@ function jobState(job: Job, { counts, waiting, ofService }: JobFacts): Pick<JobS
   if (job.stop !== null || job.deleted) {
     return { state: 'stopping', message: `${live} of its tasks ${live === 1 ? 'has' : 'have'} not ended yet` };
   }
-  if (ofService !== null) return lastingState(job, ofService);
+  if (ofService !== null) {
+    const { state, message } = lastingState(job, ofService);
+    return { state, message: withWaits([message], waiting) };
+  }
   const placed = live - counts.pending;
   if (placed === 0 && counts.finished === 0) {
     // Right after its submission, no pass has made its tasks yet.
@@ -147,7 +150,7 @@ function withWaits(sentences: readonly string[], [first, ...others]: readonly Sl
 
 export function jobView(cluster: ClusterView, job: Job, toBe: Pick<JobToBe, 'latest'> = {}): JobView {
   const { suspended } = job;
-  const waiting = isLasting(job.spec.kind) ? [] : slotWaits(cluster, job);
+  const waiting = slotWaits(cluster, job);
   return {
     ...jobSummary(cluster, job, { ...toBe, waiting }),
     waiting,

@@ -120,6 +120,9 @@ export function isLasting(kind: 'batch' | 'service' | 'system'): boolean {
   return kind !== 'batch';
 }
 
+/** How long a task that nothing checks has to run before it counts, unless its job says: one that ends right after its start shouldn't. */
+export const UNCHECKED_SECONDS = 5;
+
 export const DEFAULT_UPDATE: UpdatePolicy = {
   strategy: 'rolling',
   minHealthy: 1,

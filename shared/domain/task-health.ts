@@ -1,6 +1,6 @@
 /** What a task's checks come to: whether it works, and whether others should find it. One rule for all who ask. */
 import type { TaskGroup } from './job.ts';
-import { isBetweenRuns, type Task } from './task.ts';
+import { isBetweenRuns, isTerminal, type Task, type TaskHealth } from './task.ts';
 
 type Checked = Pick<TaskGroup, 'checks'>;
 type Watched = Pick<Task, 'state' | 'run' | 'restarts' | 'health'>;
@@ -30,6 +30,18 @@ export function readySinceMs(task: Watched & Pick<Task, 'history'>, group: Check
     Number.NEGATIVE_INFINITY;
   const hasAny = hasChecks(group, 'health') || hasChecks(group, 'readiness');
   return hasAny ? Math.max(startedAtMs, ofThisRun(task)?.sinceMs ?? startedAtMs) : startedAtMs;
+}
+
+/** What whoever has launched it is told: whether it works; null: nobody knows, or it has ended for another reason. */
+export function toldHealth(task: Watched & Pick<Task, 'history'>): boolean | null {
+  if (isTerminal(task.state)) return task.history.at(-1)?.reason === 'unhealthy' ? false : null;
+  return task.state === 'running' ? (ofThisRun(task)?.healthy ?? null) : null;
+}
+
+/** `http: 503 Service Unavailable; tcp: refused`: what the checks say that have come to this. */
+export function checksText({ checks }: Pick<TaskHealth, 'checks'>, passing: boolean): string {
+  const said = checks.filter((check) => check.passing === passing).map(({ name, message }) => `${name}: ${message}`);
+  return said.length === 0 ? 'by its checks' : said.join('; ');
 }
 
 /** What is said of an earlier run says nothing of this one. */

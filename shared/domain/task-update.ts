@@ -4,7 +4,7 @@
  * whoever tells it can be another replica than the one before.
  */
 import type { TaskId } from './ids.ts';
-import type { Task, TaskState } from './task.ts';
+import { TASK_REASONS, type Task, type TaskState } from './task.ts';
 
 /**
  * The place in the task's history of the transition that its framework is told next, until it acknowledges it; null: it knows all.
@@ -19,6 +19,13 @@ export function outstandingUpdate({ history, framework }: Pick<Task, 'history' |
 function isTold(state: TaskState): boolean {
   return state !== 'pending' && state !== 'staging';
 }
+
+/**
+ * Why a framework is told of a task. `health-changed`: it runs on, and works now, or doesn't any more, or that isn't known any more.
+ * That is no step of its life and stands in no history: it is told as it is, not each time that it was different.
+ */
+export const UPDATE_REASONS = [...TASK_REASONS, 'health-changed'] as const;
+export type UpdateReason = (typeof UPDATE_REASONS)[number];
 
 /** What the acknowledgement of an update came to. `early`: one before it isn't acknowledged yet. `known`: it was already. */
 export const ACKNOWLEDGEMENTS = ['acknowledged', 'known', 'early', 'unknown'] as const;

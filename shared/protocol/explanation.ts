@@ -55,6 +55,7 @@ export const HOLD_CODES = [
   'awaiting-promotion',
   'deployment-failed',
   'dependency',
+  'never-two',
   'volume-away',
   'superseded',
   'stop-requested',

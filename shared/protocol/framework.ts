@@ -6,8 +6,8 @@ import { z } from 'zod';
 import { OPERATION_ACKNOWLEDGEMENTS } from '../domain/finished-operation.ts';
 import { FRAMEWORK_CAPABILITIES } from '../domain/framework.ts';
 import { FRAMEWORK_ID_PATTERN, OFFER_ID_PATTERN, OPERATION_STATUS_ID_PATTERN } from '../domain/ids.ts';
-import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
-import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN } from '../domain/task-update.ts';
+import { TASK_STATES } from '../domain/task.ts';
+import { ACKNOWLEDGEMENTS, UPDATE_ID_PATTERN, UPDATE_REASONS } from '../domain/task-update.ts';
 import { constraintSchema, nameSchema, roleSchema } from './job.ts';
 import { messageDataSchema } from './message.ts';
 import {
@@ -233,8 +233,17 @@ export const updateViewSchema = z
     taskId: z.string().nullable().describe("What Berth calls it; null where it doesn't know it."),
     state: z.enum(UPDATE_STATES),
     unreachable: z.boolean().describe('It is live, but its node has not been heard of.'),
+    healthy: z
+      .boolean()
+      .nullable()
+      .describe(
+        'Whether all of its checks pass, or false where one of them has ended it. Null: it has none, or they have not decided yet.',
+      ),
     at: time,
-    reason: z.enum(TASK_REASONS).nullable(),
+    reason: z
+      .enum(UPDATE_REASONS)
+      .nullable()
+      .describe('`health-changed`: it goes on as it was, but for `healthy`. There is nothing to acknowledge then.'),
     message: z.string(),
     role: z.string().nullable(),
     node: z.string().nullable(),

@@ -7,12 +7,16 @@ import {
   mountsVolumes,
   type Placement,
 } from '../domain/job.ts';
-import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../domain/service.ts';
+import { DEFAULT_BACKOFF, DEFAULT_UPDATE, isLasting, UNCHECKED_SECONDS, type UpdatePolicy } from '../domain/service.ts';
 
 export interface FieldFault {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
+
+type WrittenUpdate = Omit<UpdatePolicy, Derived> & { readonly [Field in Derived]?: UpdatePolicy[Field] | undefined };
+/** What its default is depends on the groups. */
+type Derived = 'maxOver' | 'minHealthySeconds';
 
 /** A job of which what the kind decides may still be left out. */
 type WrittenJob = Pick<JobSpec, 'kind' | 'dependsOn' | 'killSelection'> & {
@@ -20,7 +24,6 @@ type WrittenJob = Pick<JobSpec, 'kind' | 'dependsOn' | 'killSelection'> & {
   readonly placement?: Placement | undefined;
   readonly groups: readonly WrittenGroup[];
 };
-type WrittenUpdate = Omit<UpdatePolicy, 'maxOver'> & { readonly maxOver?: number | undefined };
 type WrittenGroup = Pick<
   GroupSpec,
   | 'name'
@@ -38,11 +41,12 @@ type WrittenGroup = Pick<
   | 'spread'
 >;
 
+const JOBS_ONLY = 'is for services and system jobs; leave it out: what becomes of a task is up to its framework';
 const LASTING_ONLY = 'is for services and system jobs; leave it out, or set the kind to "service"';
 
 /** What of the job doesn't go with its kind, and what of its groups can never work. */
 export function faultsOfKind(job: WrittenJob): FieldFault[] {
-  const faults = isLasting(job.kind) ? updateFaults(job) : jobFaultsOfBatch(job);
+  const faults = isLasting(job.kind) ? jobFaultsOfLasting(job) : jobFaultsOfBatch(job);
   return faults.concat(
     job.groups.flatMap((group, index) =>
       groupFaults(job, group).map(({ path, message }) => ({ path: ['groups', index, ...path], message })),
@@ -56,12 +60,16 @@ function jobFaultsOfBatch(job: WrittenJob): FieldFault[] {
   );
 }
 
-/** Of a volume that is one task's alone the old task lets go first, so there is nothing that the two could be side by side for. */
-function updateFaults({ update, groups }: WrittenJob): FieldFault[] {
+function jobFaultsOfLasting({ kind, update, groups }: WrittenJob): FieldFault[] {
   if (update === undefined) return [];
+  return [...strategyFaults(kind, update), ...patienceFaults(update), ...volumeFaults(kind, update, groups)];
+}
+
+/** Of a volume that is one task's alone the old task lets go first, so there is nothing that the two could be side by side for. */
+function volumeFaults(kind: JobSpec['kind'], update: WrittenUpdate, groups: readonly WrittenGroup[]): FieldFault[] {
   const faults: FieldFault[] = [];
   const mounting = groups.find(mountsVolumes);
-  if (mounting !== undefined && update.strategy !== 'rolling') {
+  if (mounting !== undefined && kind !== 'system' && update.strategy !== 'rolling') {
     const message = `must be "rolling": group "${mounting.name}" mounts persistent volumes, and new tasks get those only when the old ones have let go`;
     faults.push({ path: ['update', 'strategy'], message });
   }
@@ -73,8 +81,38 @@ function updateFaults({ update, groups }: WrittenJob): FieldFault[] {
   return faults;
 }
 
+function patienceFaults({ minHealthySeconds, progressDeadlineSeconds }: WrittenUpdate): FieldFault[] {
+  if (minHealthySeconds === undefined || minHealthySeconds < progressDeadlineSeconds) return [];
+  const message = `must be more than minHealthySeconds, which is ${minHealthySeconds}: no task could come to count in time`;
+  return [{ path: ['update', 'progressDeadlineSeconds'], message }];
+}
+
+function strategyFaults(kind: JobSpec['kind'], update: WrittenUpdate): FieldFault[] {
+  if (kind !== 'system' || update.strategy === 'rolling') return [];
+  const message = `must be "rolling" or left out for a system job: each node has one place, so nothing can run beside the old tasks`;
+  return [{ path: ['update', 'strategy'], message }];
+}
+
 function groupFaults({ kind }: WrittenJob, group: WrittenGroup): FieldFault[] {
-  return isLasting(kind) ? [...lastingFaults(kind, group), ...checkFaults(group)] : batchFaults(group);
+  if (!isLasting(kind)) return batchFaults(group);
+  return [...lastingFaults(kind, group), ...checkFaults(group), ...restartFaults(group)];
+}
+
+/** What a framework can't say of a task that it launches, but a group of a service can; and what of its checks can never work. */
+export function faultsOfLaunch(task: Pick<WrittenGroup, 'ports' | 'restart' | 'checks'>): FieldFault[] {
+  const ports = task.ports.flatMap(({ publish }, index): FieldFault[] =>
+    publish === undefined ? [] : [{ path: ['ports', index, 'publish'], message: JOBS_ONLY }],
+  );
+  const inPlace: FieldFault[] =
+    task.restart.inPlace === undefined ? [] : [{ path: ['restart', 'inPlace'], message: JOBS_ONLY }];
+  const checks = (task.checks ?? []).flatMap(({ purpose, onFailure }, index): FieldFault[] => {
+    const at = (field: string, message: string): FieldFault => ({ path: ['checks', index, field], message });
+    const health = 'must be "health" or left out: frameworks are told of nothing else';
+    if (purpose === 'readiness') return [at('purpose', health)];
+    const end = 'must be "replace", which ends the task so that its framework launches another one, or "none"';
+    return onFailure === 'restart' ? [at('onFailure', end)] : [];
+  });
+  return [...ports, ...inPlace, ...checks, ...checkFaults(task)];
 }
 
 function batchFaults(group: WrittenGroup): FieldFault[] {
@@ -112,23 +150,28 @@ function lastingFaults(kind: JobSpec['kind'], group: WrittenGroup): FieldFault[]
   return faults;
 }
 
-function checkFaults(group: WrittenGroup): FieldFault[] {
+function restartFaults({ checks = [], restart }: WrittenGroup): FieldFault[] {
+  if (restart.inPlace !== undefined) return [];
+  const remedy = 'add `restart: {inPlace: {}}` to the group, or say "replace"';
+  const message = `"restart" is bounded by the group's restarts in place, and it has none; ${remedy}`;
+  return checks.flatMap(({ onFailure }, index) =>
+    onFailure === 'restart' ? [{ path: ['checks', index, 'onFailure'], message }] : [],
+  );
+}
+
+function checkFaults(group: Pick<WrittenGroup, 'ports' | 'checks'>): FieldFault[] {
   const checks = group.checks ?? [];
   return checks.flatMap((check, index) => {
     const at = (field: string, message: string): FieldFault => ({ path: ['checks', index, field], message });
     const faults: FieldFault[] = [];
     if (checks.slice(0, index).some(({ name }) => name === check.name))
       faults.push(at('name', `"${check.name}" is used twice`));
-    if (check.onFailure === 'restart' && group.restart.inPlace === undefined) {
-      const remedy = 'add `restart: {inPlace: {}}` to the group, or say "replace"';
-      faults.push(at('onFailure', `"restart" is bounded by the group's restarts in place, and it has none; ${remedy}`));
-    }
     if (check.port !== undefined) faults.push(...portFaults(group, check.port).map((message) => at('port', message)));
     return faults;
   });
 }
 
-function portFaults(group: WrittenGroup, name: string): string[] {
+function portFaults(group: Pick<WrittenGroup, 'ports'>, name: string): string[] {
   const port = group.ports.find((candidate) => candidate.name === name);
   const names = group.ports.map((candidate) => `"${candidate.name}"`).join(', ');
   if (port === undefined) {
@@ -137,17 +180,31 @@ function portFaults(group: WrittenGroup, name: string): string[] {
   return port.protocol === 'tcp' ? [] : [`port "${name}" is ${port.protocol}; a check needs one that is tcp`];
 }
 
+/** Half of what there is time for, where that is little. */
+function uncheckedSeconds({
+  progressDeadlineSeconds,
+}: Pick<UpdatePolicy, 'progressDeadlineSeconds'> = DEFAULT_UPDATE): number {
+  return Math.min(UNCHECKED_SECONDS, progressDeadlineSeconds / 2);
+}
+
+type Filled<T> = Omit<T, 'placement' | 'update'> & {
+  readonly placement: Placement;
+  readonly update?: UpdatePolicy | undefined;
+};
+
 /** The job with everything filled in that its kind has and a writer may leave out. */
-export function withDefaultsOfKind<T extends WrittenJob>(
-  job: T,
-): Omit<T, 'update'> & { readonly placement: Placement; readonly update?: UpdatePolicy | undefined } {
-  const { update: _written, ...rest } = job;
-  if (!isLasting(job.kind)) return { ...rest, placement: job.placement ?? 'pack' };
+export function withDefaultsOfKind<T extends WrittenJob>({ placement, update, ...job }: T): Filled<T> {
+  if (!isLasting(job.kind)) return { ...job, placement: placement ?? 'pack' };
+  const isChecked = job.groups.every(({ checks = [] }) => checks.some(({ purpose }) => purpose === 'health'));
   return {
-    ...rest,
+    ...job,
     // A service is to outlive the loss of a node; a batch job had better leave room for large tasks.
-    placement: job.placement ?? 'spread',
-    update: updateOf(job),
+    placement: placement ?? 'spread',
+    update: {
+      ...(update ?? DEFAULT_UPDATE),
+      maxOver: update?.maxOver ?? (job.groups.every(mountsVolumes) ? 0 : DEFAULT_UPDATE.maxOver),
+      minHealthySeconds: update?.minHealthySeconds ?? (isChecked ? 0 : uncheckedSeconds(update)),
+    },
     dependsOn: job.dependsOn ?? [],
     killSelection: job.killSelection ?? 'youngest-first',
     groups: job.groups.map((group) => ({
@@ -158,9 +215,4 @@ export function withDefaultsOfKind<T extends WrittenJob>(
       spread: group.spread ?? [],
     })),
   };
-}
-
-function updateOf({ update, groups }: WrittenJob): UpdatePolicy {
-  const maxOver = update?.maxOver ?? (groups.every(mountsVolumes) ? 0 : DEFAULT_UPDATE.maxOver);
-  return { ...(update ?? DEFAULT_UPDATE), maxOver };
 }

@@ -22,6 +22,7 @@ import {
   sessionSchema,
 } from './framework.ts';
 import { groupSchema, jobSpecSchema, nameSchema, networkOf, resourcesSchema, roleSchema } from './job.ts';
+import { faultsOfLaunch } from './job-kinds.ts';
 import { resourcesViewSchema } from './views.ts';
 
 /** Offers, over any number of nodes, that one call declines. */
@@ -58,7 +59,7 @@ const {
   retries: _retries,
   constraints: _constraints,
   resources: _resources,
-  checks: _checks,
+  checks,
   backoff: _backoff,
   prefer: _prefer,
   spread: _spread,
@@ -70,6 +71,9 @@ const launchSchema = z
   .strictObject({
     task: launchedNameSchema.describe('What the framework calls it. No other one of its tasks on record has the name.'),
     ...describing,
+    checks: checks.describe(
+      'For health. Updates say what they come to; a task that fails one ends as `failed` with the reason `unhealthy`, unless that has `onFailure: none`.',
+    ),
     isExecutor: z
       .literal(true)
       .optional()
@@ -108,6 +112,9 @@ const launchSchema = z
       const message = `must not hold ${INDEX_PLACEHOLDER}, which is for jobs: name the volume of this task`;
       context.addIssue({ code: 'custom', path: ['mounts', index, 'source'], message });
     }
+    for (const { path, message } of faultsOfLaunch(task)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
     // What holds between the fields of a group holds here as well.
     const whole = { ...task.resources, gpus: Math.floor(task.resources.gpus) };
     const known = Object.keys(groupSchema.in.shape);
@@ -135,11 +142,13 @@ function executorFaults(task: {
   readonly user?: string | undefined;
   readonly restart: { readonly afterReboot: boolean };
   readonly stopAfterDisconnectSeconds?: number | undefined;
+  readonly checks?: readonly unknown[] | undefined;
 }): [string, string][] {
   if (task.executor === undefined) return [];
   const faults: [string, boolean, string][] = [
     ['runtime', task.runtime !== 'docker', 'is up to its `executor`; leave it out'],
     ['isExecutor', task.isExecutor === true, 'is for tasks that no `executor` runs'],
+    ['checks', (task.checks ?? []).length > 0, 'are up to its `executor`; leave them out'],
     ['user', task.user !== undefined, 'is that of its `executor`; leave it out'],
     ['restart', task.restart.afterReboot, 'after a reboot is for tasks that no `executor` runs'],
     [

@@ -7,6 +7,7 @@ import {
   CHECK_TYPES,
   DEFAULT_BACKOFF,
   DEFAULT_UPDATE,
+  UNCHECKED_SECONDS,
   UPDATE_STRATEGIES,
 } from '../domain/service.ts';
 
@@ -44,12 +45,16 @@ export const updateSchema = z
       .min(1)
       .max(10_000)
       .optional()
-      .describe('At most so many new tasks that are not healthy yet. Absent: as many as the two shares allow.'),
+      .describe(
+        'While tasks are exchanged, at most so many new ones that are not healthy yet. Absent: as many as the two shares allow.',
+      ),
     canaries: z.number().int().min(1).max(10_000).default(DEFAULT_UPDATE.canaries).describe('Of each group.'),
     autoPromote: z.boolean().default(DEFAULT_UPDATE.autoPromote),
     minHealthySeconds: seconds(SECONDS_PER_DAY)
-      .default(DEFAULT_UPDATE.minHealthySeconds)
-      .describe('A new task counts once it has been healthy and ready for so long without a break.'),
+      .optional()
+      .describe(
+        `A new task counts once it has been healthy and ready for so long without a break. Absent: 0, and ${UNCHECKED_SECONDS} where a group has no check for health, so that one that ends right after its start doesn't count.`,
+      ),
     progressDeadlineSeconds: seconds(7 * SECONDS_PER_DAY, 1)
       .default(DEFAULT_UPDATE.progressDeadlineSeconds)
       .describe('A deployment fails when no further task has come to count for so long.'),

@@ -119,7 +119,12 @@ function serviceOf(way: Way, network: Network): JobSpecInput {
   const restart = way === 'in place' ? { inPlace: { ...backoff, max: 1000, withinSeconds: 1 } } : {};
   const resources = { cpus: 0.5, memMiB: 64 };
   const group = { count: 1, image: IMAGE, command: ['sleep', '3600'], network, resources, killGraceSeconds: 0 };
-  return { name: nameOf(way, network), kind: 'service', groups: [{ ...group, backoff, restart }] };
+  return {
+    name: nameOf(way, network),
+    kind: 'service',
+    update: { minHealthySeconds: 0 },
+    groups: [{ ...group, backoff, restart }],
+  };
 }
 
 function sectionOf(

@@ -15,7 +15,7 @@ export const ENDS_AT_ONCE = ['sh', '-c', 'trap "exit 0" TERM; sleep 3600 & wait'
 export function updateOf(order: Order, { count, parallelism }: { count: number; parallelism: number }) {
   const share = parallelism / count;
   const shares = order === 'stop-first' ? { minHealthy: 1 - share, maxOver: 0 } : { minHealthy: 1, maxOver: share };
-  return { strategy: 'rolling', ...shares, maxParallel: parallelism } as const;
+  return { strategy: 'rolling', ...shares, maxParallel: parallelism, minHealthySeconds: 0 } as const;
 }
 
 /** Submits it, or puts it in the place of what there is under the name. Resolves when its deployment has succeeded. */

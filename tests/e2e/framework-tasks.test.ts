@@ -115,6 +115,32 @@ describe('a task that a framework launches', () => {
     expect(await told('Frame 1', 'killed')).toMatchObject({ reason: 'stop-requested' });
   });
 
+  it('is checked by its agent, and ends when it does not answer any more as it should', async () => {
+    const { id, session } = framework;
+    await client.offers.revive(id, { session });
+    const offer = await anOffer();
+    const script = 'mkdir -p /www; httpd -p 80 -h /www; echo fine > /www/ok; sleep 600';
+    const task = {
+      ...{ task: 'shown', image: IMAGE, command: ['sh', '-c', script], killGraceSeconds: 0 },
+      ...{ resources: { cpus: 0.5, memMiB: 64 }, ports: [{ name: 'http', containerPort: 80 }] },
+      checks: [{ name: 'web', type: 'http' as const, port: 'http', path: '/ok', intervalSeconds: 0.5, failuresMax: 2 }],
+    };
+    const operations = [{ type: 'launch' as const, tasks: [task] }];
+    const { tasks } = await client.offers.accept(id, { session, offers: [offer.id], operations, refuseSeconds: 3600 });
+    const ofTask = () => updates.filter((update) => update.task === 'shown');
+    const healthy = await eventually('it to be healthy', async () => ofTask().find((update) => update.healthy));
+    expect(healthy).toMatchObject({ state: 'running', node: agent.node });
+    const [container] = await cluster.containersOf(tasks[0]?.id ?? '');
+    const removal = { Cmd: ['rm', '/www/ok'], AttachStdout: true };
+    await (await cluster.docker.getContainer(container?.Id ?? '').exec(removal)).start({});
+    const ended = await told('shown', 'failed');
+    expect(ended).toMatchObject({ reason: 'unhealthy', healthy: false });
+    expect(ended.message).toContain('its check "web" failed 2 times in a row: GET /ok: status 404');
+    expect(ofTask().find(({ state }) => state === 'running')).toMatchObject({ reason: 'started' });
+    const changes = ofTask().filter(({ reason }) => reason === 'health-changed');
+    expect(changes.map((update) => update.id).filter((update) => update !== null)).toEqual([]);
+  });
+
   it('ends with its framework, which says until then what it holds', async () => {
     const { id, session } = framework;
     await client.offers.revive(id, { session });

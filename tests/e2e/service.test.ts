@@ -53,8 +53,8 @@ async function startBalancer(): Promise<Program> {
   const tokenFile = join(folder, 'token');
   await writeFile(tokenFile, cluster.token);
   const env = { BERTH_ADDR: cluster.replicas[0]?.url, BERTH_TOKEN_FILE: tokenFile };
-  const listen = ['--http', `127.0.0.1:${await freePort()}`, '--status-listen', `127.0.0.1:${await freePort()}`];
-  return startBerth(['balancer', ...listen, '--config-dir', folder, '--service-address', '127.0.0.1'], env);
+  const own = ['--http', 'off', '--status-listen', 'off', '--config-dir', folder, '--service-address', '127.0.0.1'];
+  return startBerth(['balancer', ...own], env);
 }
 
 function client() {

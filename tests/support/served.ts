@@ -6,7 +6,7 @@ import type { Deployment } from '../../shared/domain/deployment.ts';
 import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import type { Node } from '../../shared/domain/node.ts';
 import type { Task, TaskHealth } from '../../shared/domain/task.ts';
-import { aGroup, aJob, aNode, aTask, T0 } from './builders.ts';
+import { aGroup, aJob, aLedger, aNode, aTask, T0 } from './builders.ts';
 import { caughtUp } from './replica.ts';
 
 /** A service `web` with the port `http`, that is checked for health and readiness. */
@@ -23,6 +23,7 @@ export function aService(change: Partial<Job> & { readonly name?: string; readon
     successesMin: 1,
   } as const;
   const group = aGroup({
+    count: 2,
     ports: [
       { name: 'http', containerPort: 8080, protocol: 'tcp', publish: { mode: 'http', hosts: ['web.example'] } },
       { name: 'stats', protocol: 'udp' },
@@ -69,6 +70,7 @@ export class Served {
         putRecord('nodes', keys.node(node.id), aNode(node)),
         putRecord('epochs', keys.epoch(node.id), { epoch: 1, unreachableSinceMs: null }),
         putRecord('alive', keys.alive(node.id), { epoch: 1 }),
+        putRecord('ledger', keys.ledger(node.id), aLedger({ node: node.id })),
       ]),
     );
   }

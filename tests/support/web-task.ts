@@ -18,6 +18,8 @@ export interface WebTaskOptions {
   readonly port?: number;
   /** Before it answers, in milliseconds. */
   readonly delayMs?: number;
+  /** After so many answers it takes requests and cuts their connections. */
+  readonly hangsUpAfter?: number | undefined;
   /** Sent in pieces, `delayMs` apart. */
   readonly pieces?: number;
 }
@@ -28,6 +30,7 @@ export async function startWebTask(name: string, options: WebTaskOptions = {}): 
   const sockets = new Set<Socket>();
   const server = createServer(async (asked, answer) => {
     served += 1;
+    if (served > (options.hangsUpAfter ?? Number.POSITIVE_INFINITY)) return void asked.socket.destroy();
     answer.setHeader('x-seen', JSON.stringify(asked.headers));
     for (let piece = 1; piece < (options.pieces ?? 1); piece += 1) {
       answer.write(`${name} `);

@@ -15,9 +15,12 @@ import { lineLogger } from '../output/line-logger.ts';
 import { createPrinter } from '../output/printer.ts';
 import { type GlobalFlags, openSession } from '../session.ts';
 
+/** Commander takes null for a value that was left out. */
+type ListenFlag = ListenAddress | 'off';
+
 interface RunFlags {
-  readonly http: ListenAddress | null;
-  readonly https?: ListenAddress | null;
+  readonly http: ListenFlag;
+  readonly https?: ListenFlag;
   readonly certs?: string;
   readonly redirectToHttps?: boolean;
   readonly serviceAddress?: string;
@@ -25,7 +28,7 @@ interface RunFlags {
   readonly role?: string;
   readonly configDir?: string;
   readonly haproxy: string;
-  readonly statusListen: ListenAddress | null;
+  readonly statusListen: ListenFlag;
   readonly verbose?: boolean;
 }
 
@@ -70,10 +73,10 @@ export function addBalancerCommands(program: Command, io: Io): void {
     .description('Show what the balancer on this machine serves, and what it can not.')
     .addOption(listenOption('--at <address>', 'its --status-listen', DEFAULT_STATUS))
     .addHelpText('after', '\nExamples:\n  berth balancer status\n  berth balancer status --at 127.0.0.1:7999 -o json\n')
-    .action(async ({ at }: { at: ListenAddress | null }, self: Command) => {
+    .action(async ({ at }: { at: ListenFlag }, self: Command) => {
       const { output, color } = self.optsWithGlobals<GlobalFlags>();
       const printer = createPrinter(io, { format: output, colour: color });
-      const status = await readStatus(io, at ?? DEFAULT_STATUS);
+      const status = await readStatus(io, at === 'off' ? DEFAULT_STATUS : at);
       printer.one(status, { name: 'balancer', render: (paint, nowMs) => balancerText(status, paint, nowMs) });
     });
 }
@@ -83,8 +86,8 @@ function listenOption(flags: string, description: string, fallback?: ListenAddre
   return fallback === undefined ? option : option.default(fallback, listenText(fallback));
 }
 
-function listenAddress(text: string): ListenAddress | null {
-  if (text === 'off') return null;
+function listenAddress(text: string): ListenFlag {
+  if (text === 'off') return text;
   const address = parseListenAddress(text);
   if (address !== null) return address;
   throw new InvalidArgumentError('Write it like :80, 10.0.0.1:80 or [::1]:80, or "off".');
@@ -111,7 +114,7 @@ async function runBalancer(io: Io, flags: RunFlags, command: Command): Promise<v
   process.on('SIGHUP', lookAgain);
   const { statusListen } = flags;
   try {
-    const status = statusListen === null ? null : await serveOwnStatus(statusListen, balancer, settings);
+    const status = statusListen === 'off' ? null : await serveOwnStatus(statusListen, balancer, settings);
     log.info({ address: reach.address, folder: settings.folder }, 'follows the endpoints');
     await balancer.run(ending.signal);
     await status?.close();
@@ -133,7 +136,9 @@ function serveOwnStatus(address: ListenAddress, balancer: Balancer, { folder }: 
 }
 
 function settingsOf({ env }: Io, flags: RunFlags): BalancerSettings {
-  const { http, https = null, certs, statusListen } = flags;
+  const { certs, statusListen } = flags;
+  const http = flags.http === 'off' ? null : flags.http;
+  const https = flags.https === undefined || flags.https === 'off' ? null : flags.https;
   const wrong = (message: string) => new CliError(message, { exitCode: EXIT.usage });
   if (https !== null && certs === undefined) throw wrong('--https needs --certs: a folder of *.pem files');
   if (https === null && certs !== undefined)
@@ -159,7 +164,7 @@ function settingsOf({ env }: Io, flags: RunFlags): BalancerSettings {
     serviceHost,
     reusesConnections: flags.reuseConnections === true,
     folder,
-    ownPorts: statusListen === null ? [] : [statusListen.port],
+    ownPorts: statusListen === 'off' ? [] : [statusListen.port],
   };
 }
 

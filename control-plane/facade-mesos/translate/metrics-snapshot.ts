@@ -10,7 +10,7 @@ import type { Summary } from '../../../shared/util/metrics.ts';
 import type { Inventory, NodeItem } from '../../services/inventory.ts';
 import { plainWireRole } from './roles.ts';
 import { ScalarSum } from './state-holdings.ts';
-import { isFailedLaunch } from './statuses.ts';
+import { isEndedByCheck, isFailedLaunch } from './statuses.ts';
 
 export interface ReplicaFacts {
   readonly uptimeSeconds: number;
@@ -176,7 +176,9 @@ const TASK_NUMBERS = [
 
 function numberOf({ state, stop, history }: Task): string {
   if (state === 'running' && stop !== null) return 'killing';
-  return state === 'error' && isFailedLaunch(history.at(-1)?.reason ?? null) ? 'failed' : state;
+  const reason = history.at(-1)?.reason ?? null;
+  if (isEndedByCheck(state, reason)) return 'killed';
+  return state === 'error' && isFailedLaunch(reason) ? 'failed' : state;
 }
 
 /** Those on record that have or had a place. */

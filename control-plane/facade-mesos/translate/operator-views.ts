@@ -44,7 +44,7 @@ export function wireTime(atMs: number): WireTime {
 
 export function operatorTask(item: TaskItem, owner: TaskOwner, place: TaskPlace): OperatorTask {
   const known = knownOf(item);
-  const { task, group, notes } = known;
+  const { task, group } = known;
   const { labels, ...described } = describedBy(known);
   return {
     name: known.name,
@@ -57,7 +57,6 @@ export function operatorTask(item: TaskItem, owner: TaskOwner, place: TaskPlace)
     statuses: statusesOf(task, owner, place).map((status) => operatorStatus(known, status)),
     ...(labels !== undefined && { labels: { labels } }),
     ...described,
-    ...(notes.health_check !== undefined && { health_check: notes.health_check }),
     ...(group?.user !== undefined && { user: group.user }),
   };
 }

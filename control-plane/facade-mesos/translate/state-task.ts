@@ -3,6 +3,7 @@ import type { RolePath } from '../../../shared/domain/ids.ts';
 import type { TaskGroup } from '../../../shared/domain/job.ts';
 import { NO_SCALARS, portsOf, type Resources } from '../../../shared/domain/resources.ts';
 import { isTerminal, type Task, type TaskTransition } from '../../../shared/domain/task.ts';
+import { toldHealth } from '../../../shared/domain/task-health.ts';
 import { type TaskItem, templateOfItem } from '../../services/inventory.ts';
 import type { WireTaskState } from '../wire/event.ts';
 import type { ResourceSummary, StateExecutor, StateStatus, StateTask } from '../wire/state.ts';
@@ -101,7 +102,7 @@ export function describedBy({
   group,
   notes,
   ...known
-}: KnownTask): Pick<StateTask, 'labels' | 'discovery' | 'container'> {
+}: KnownTask): Pick<StateTask, 'labels' | 'discovery' | 'container' | 'health_check'> {
   const labels = notes.labels ?? Object.entries(known.labels).map(([key, value]) => ({ key, value }));
   const discovery = notes.discovery ?? ownDiscovery(task, name, group);
   const container = notes.container ?? ownContainer(task, group);
@@ -109,6 +110,7 @@ export function describedBy({
     ...(labels.length > 0 && { labels }),
     ...(discovery !== undefined && { discovery }),
     ...(container !== undefined && { container }),
+    ...(notes.health_check !== undefined && { health_check: notes.health_check }),
   };
 }
 
@@ -134,8 +136,15 @@ export function presentState(
   return wireState({ state: task.state, unreachable, reason }, capabilities, { task, isNodeGone });
 }
 
-/** One for each state that it came to once it had a place, oldest first, the present one last. */
+/** One for each state that it came to once it had a place, oldest first, the present one last: that one says whether it works. */
 export function statusesOf(task: Task, owner: TaskOwner, place: TaskPlace): StateStatus[] {
+  const healthy = toldHealth(task);
+  const statuses = stateStatuses(task, owner, place);
+  if (healthy === null) return statuses;
+  return statuses.map((status, at) => (at === statuses.length - 1 ? { ...status, healthy } : status));
+}
+
+function stateStatuses(task: Task, owner: TaskOwner, place: TaskPlace): StateStatus[] {
   const entered = task.history
     .filter(({ state }) => state !== 'pending')
     .map((transition): StateStatus => {

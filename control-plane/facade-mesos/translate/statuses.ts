@@ -1,6 +1,6 @@
 /** Updates of tasks as Mesos tells them. Pure. */
-import type { Task, TaskReason } from '../../../shared/domain/task.ts';
-import { isTerminal } from '../../../shared/domain/task.ts';
+import { isTerminal, type Task } from '../../../shared/domain/task.ts';
+import type { UpdateReason } from '../../../shared/domain/task-update.ts';
 import type { OperationStatusView, TaskUpdateView } from '../../../shared/protocol/framework.ts';
 import { unreachable } from '../../../shared/util/assert.ts';
 import type { WireOperationState, WireOperationStatus, WireTaskState, WireTaskStatus } from '../wire/event.ts';
@@ -39,6 +39,7 @@ export function wireStatus(update: TaskUpdateView, capabilities: Capabilities, f
     ...causeOf(update, facts),
     ...(told?.reason !== undefined && { reason: told.reason }),
     ...(message !== '' && { message }),
+    ...(update.healthy !== null && { healthy: update.healthy }),
     ...(agent !== null && { agent_id: { value: agent } }),
     ...(node !== null && executor !== null && { executor_id: { value: executor } }),
     timestamp: (sinceMs ?? Date.parse(at)) / 1000,
@@ -69,7 +70,7 @@ export function wireState(
     case 'finished':
       return 'TASK_FINISHED';
     case 'failed':
-      return 'TASK_FAILED';
+      return isEndedByCheck(state, reason) ? 'TASK_KILLED' : 'TASK_FAILED';
     case 'killed':
       return 'TASK_KILLED';
     case 'error':
@@ -84,8 +85,13 @@ export function wireState(
 }
 
 /** With Mesos only what could never run is an error: where an agent can't start what may be right, the task has failed. */
-export function isFailedLaunch(reason: TaskReason | null): boolean {
+export function isFailedLaunch(reason: UpdateReason | null): boolean {
   return reason !== null && CAUSES[reason][1] === LAUNCH_FAILED;
+}
+
+/** With Mesos such a task has not failed but was killed. */
+export function isEndedByCheck(state: TaskUpdateView['state'], reason: UpdateReason | null): boolean {
+  return state === 'failed' && reason === 'unhealthy';
 }
 
 function isEnding(task: Task | null): boolean {
@@ -111,7 +117,7 @@ function causeOf(update: TaskUpdateView, { isNodeGone }: StatusFacts): { source:
 const LAUNCH_FAILED = 'REASON_CONTAINER_LAUNCH_FAILED';
 
 /** Who says it with Mesos, and with which reason; null: with none. */
-const CAUSES: Readonly<Record<TaskReason, readonly [Source, string | null]>> = {
+const CAUSES: Readonly<Record<UpdateReason, readonly [Source, string | null]>> = {
   submitted: ['SOURCE_MASTER', null],
   retried: ['SOURCE_MASTER', null],
   placed: ['SOURCE_MASTER', null],
@@ -122,7 +128,8 @@ const CAUSES: Readonly<Record<TaskReason, readonly [Source, string | null]>> = {
   started: ['SOURCE_EXECUTOR', null],
   'restarted-after-reboot': ['SOURCE_EXECUTOR', null],
   'restarted-in-place': ['SOURCE_EXECUTOR', null],
-  unhealthy: ['SOURCE_EXECUTOR', 'REASON_TASK_HEALTH_CHECK_STATUS_UPDATED'],
+  unhealthy: ['SOURCE_EXECUTOR', null],
+  'health-changed': ['SOURCE_EXECUTOR', 'REASON_TASK_HEALTH_CHECK_STATUS_UPDATED'],
   exited: ['SOURCE_EXECUTOR', null],
   'executor-ended': ['SOURCE_AGENT', 'REASON_EXECUTOR_TERMINATED'],
   'out-of-memory': ['SOURCE_AGENT', 'REASON_CONTAINER_LIMITATION_MEMORY'],

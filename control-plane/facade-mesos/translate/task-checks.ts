@@ -152,9 +152,8 @@ function checkContainer({ container }: WireTaskInfo): void {
 }
 
 /** What nothing could be done about is refused, rather than left out: who asks for a check relies on it. */
-function checkSupported({ health_check: healthCheck, check, command, container, limits }: WireTaskInfo): void {
+function checkSupported({ check, command, container, limits }: WireTaskInfo): void {
   const told: Readonly<Record<string, boolean>> = {
-    health_check: healthCheck !== undefined,
     check: check !== undefined,
     'command.uris': (command?.uris.length ?? 0) > 0,
     limits: Object.keys(limits).length > 0,

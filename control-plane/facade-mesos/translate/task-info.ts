@@ -1,10 +1,11 @@
 /** A task as its framework tells it, as the input of one launched task. Pure; what is wrong with it is thrown as a {@link WireFault}. */
 import { NAME_PATTERN } from '../../../shared/domain/ids.ts';
 import type { WireResource } from '../wire/resource.ts';
-import type { WireContainerInfo, WireExecutorInfo, WireTaskInfo } from '../wire/task-info.ts';
+import type { WireContainerInfo, WireExecutorInfo, WireHealthCheck, WireTaskInfo } from '../wire/task-info.ts';
 import type { WireLabel } from '../wire/values.ts';
 import { type TaskNotes, taskAnnotations } from './annotations.ts';
 import { runtimeOf } from './container.ts';
+import { checksOf } from './health-check.ts';
 import type { LaunchedTask } from './native-operation.ts';
 import { amountsOf } from './resource-amounts.ts';
 import { checkExecutor, checkGroupTask, checkTask, notOffered, type TaskSite } from './task-checks.ts';
@@ -50,6 +51,7 @@ export function launchedTask(task: WireTaskInfo, context: TaskContext): Launched
   return {
     task: task.task_id.value,
     ...runtime,
+    ...checksOfTask(task, runtime),
     resources,
     env: environmentOf(task, context, runtime.env ?? {}),
     labels: { ...labelMap(task.labels?.labels ?? []), ...runtime.labels },
@@ -59,6 +61,15 @@ export function launchedTask(task: WireTaskInfo, context: TaskContext): Launched
     // One that knows of partitions waits for its tasks until it gives them up itself.
     ...(context.framework.capabilities.has('PARTITION_AWARE') && { replaceAfterSeconds: 'never' as const }),
   };
+}
+
+function checksOfTask(
+  { health_check: check, container }: WireTaskInfo,
+  { runtime, ports = [] }: Pick<Partial<LaunchedTask>, 'runtime' | 'ports'>,
+): Pick<LaunchedTask, 'checks'> {
+  if (check === undefined) return {};
+  const inContainer = container?.type === 'DOCKER' ? 'in-engine' : 'in-image';
+  return { checks: checksOf(check, { ports, runs: runtime === 'process' ? 'as-process' : inContainer }) };
 }
 
 export function isVolume({ disk }: WireResource): boolean {
@@ -138,17 +149,30 @@ function annotationsOf(task: WireTaskInfo, executor: WireExecutorInfo | undefine
 }
 
 /** Without variables, which may hold secrets. */
-function describing({ command, container }: WireTaskInfo): Pick<TaskNotes, 'command' | 'container'> {
+function describing({
+  command,
+  container,
+  health_check: check,
+}: WireTaskInfo): Pick<TaskNotes, 'command' | 'container' | 'health_check'> {
   const { environment: _environment, ...told } = command ?? {};
   return {
     ...(command !== undefined && { command: withoutEmpty(told) }),
     ...(container !== undefined && { container: shownContainer(container) }),
+    ...(check !== undefined && { health_check: shownCheck(check) }),
   };
 }
 
 function shownContainer({ docker, ...rest }: WireContainerInfo): Record<string, unknown> {
   const parameters = docker?.parameters.filter(({ key }) => key !== 'env') ?? [];
   return withoutEmpty({ ...rest, ...(docker !== undefined && { docker: withoutEmpty({ ...docker, parameters }) }) });
+}
+
+function shownCheck({ command, http, ...rest }: WireHealthCheck): Record<string, unknown> {
+  return withoutEmpty({
+    ...rest,
+    ...(command !== undefined && { command: withoutEmpty(command) }),
+    ...(http !== undefined && { http: withoutEmpty(http) }),
+  });
 }
 
 /** Lists that are empty aren't written. */

@@ -37,6 +37,7 @@ export function toldUpdate({ task, state, reason, message, node, executor }: Tol
       taskId: null,
       state: STATES[state],
       unreachable: false,
+      healthy: null,
       at: timeView(nowMs),
       reason: null,
       message,

@@ -88,6 +88,7 @@ export interface WireTaskStatus {
   readonly message?: string;
   readonly source?: 'SOURCE_MASTER' | 'SOURCE_AGENT' | 'SOURCE_EXECUTOR';
   readonly reason?: string;
+  readonly healthy?: boolean;
   readonly agent_id?: WireId;
   readonly executor_id?: WireId;
   /** Seconds since 1970. */

@@ -9,6 +9,7 @@ export interface StateStatus {
   readonly state: WireTaskState;
   /** Seconds since 1970. */
   readonly timestamp: number;
+  readonly healthy?: boolean;
   readonly container_status?: {
     readonly container_id: { readonly value: string };
     readonly network_infos: readonly {
@@ -32,6 +33,7 @@ export interface StateTask {
   readonly labels?: readonly WireLabel[];
   readonly discovery?: object;
   readonly container?: object;
+  readonly health_check?: object;
 }
 
 export interface StateOffer {

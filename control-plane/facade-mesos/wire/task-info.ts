@@ -4,13 +4,19 @@
  */
 import { z } from 'zod';
 import { resourceListSchema } from './resource.ts';
-import { enumSchema, idSchema, integerSchema, labelsSchema, nanosecondsSchema, optionalList } from './values.ts';
+import {
+  booleanSchema,
+  doubleSchema,
+  enumSchema,
+  idSchema,
+  integerSchema,
+  labelsSchema,
+  nanosecondsSchema,
+  optionalList,
+} from './values.ts';
 
 /** Read for its presence alone, or to be shown again. */
 const anything = z.looseObject({});
-
-/** Some encoders write it as a text. */
-const booleanSchema = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
 
 const variableSchema = z.object({
   name: z.string(),
@@ -99,6 +105,26 @@ export const executorInfoSchema = z.object({
   resources: resourceListSchema,
 });
 
+/** With the defaults of Mesos, all in seconds. */
+export const healthCheckSchema = z.object({
+  type: enumSchema(['UNKNOWN', 'COMMAND', 'HTTP', 'TCP']),
+  delay_seconds: doubleSchema.default(15),
+  interval_seconds: doubleSchema.default(10),
+  timeout_seconds: doubleSchema.default(20),
+  consecutive_failures: integerSchema.default(3),
+  grace_period_seconds: doubleSchema.default(10),
+  command: commandInfoSchema.optional(),
+  http: z
+    .object({
+      port: integerSchema,
+      scheme: z.string().optional(),
+      path: z.string().optional(),
+      statuses: optionalList(integerSchema),
+    })
+    .optional(),
+  tcp: z.object({ port: integerSchema }).optional(),
+});
+
 export const taskInfoSchema = z.object({
   name: z.string(),
   task_id: idSchema,
@@ -107,7 +133,7 @@ export const taskInfoSchema = z.object({
   executor: executorInfoSchema.optional(),
   command: commandInfoSchema.optional(),
   container: containerInfoSchema.optional(),
-  health_check: anything.optional(),
+  health_check: healthCheckSchema.optional(),
   check: anything.optional(),
   kill_policy: z.object({ grace_period: nanosecondsSchema.optional() }).optional(),
   data: z.string().optional(),
@@ -118,6 +144,7 @@ export const taskInfoSchema = z.object({
 });
 
 export type WireTaskInfo = z.output<typeof taskInfoSchema>;
+export type WireHealthCheck = z.output<typeof healthCheckSchema>;
 export type WireCommandInfo = z.output<typeof commandInfoSchema>;
 export type WireContainerInfo = z.output<typeof containerInfoSchema>;
 export type WireDockerInfo = z.output<typeof dockerInfoSchema>;

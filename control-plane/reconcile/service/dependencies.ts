@@ -6,13 +6,23 @@ import type { Job } from '../../../shared/domain/job.ts';
 import { isLasting } from '../../../shared/domain/service.ts';
 import { membersOf } from './members.ts';
 
-/** The first that isn't there yet, in a sentence; null: all are. */
+/** Those that aren't there yet. `what` follows the job: `is suspended`. */
+export function missingDependencies(
+  cluster: ClusterView,
+  job: Job,
+  nowMs: number,
+): { readonly name: string; readonly key: JobKey; readonly what: string }[] {
+  return (job.spec.dependsOn ?? []).flatMap((name) => {
+    const key = dependencyKey(job, name);
+    const what = whatLacks(cluster, key, nowMs);
+    return what === null ? [] : [{ name, key, what }];
+  });
+}
+
+/** The first of them, in a sentence; null: all are there. */
 export function missingDependency(cluster: ClusterView, job: Job, nowMs: number): string | null {
-  for (const name of job.spec.dependsOn ?? []) {
-    const missing = whatLacks(cluster, dependencyKey(job, name), nowMs);
-    if (missing !== null) return `waits for job ${name}, which ${missing}`;
-  }
-  return null;
+  const [first] = missingDependencies(cluster, job, nowMs);
+  return first === undefined ? null : `waits for job ${first.name}, which ${first.what}`;
 }
 
 /** A name in the job's own role, or `role:name`. */

@@ -57,7 +57,10 @@ export interface ExchangeStep {
   readonly surplus: number;
 }
 
-/** `comingMax`: so many new ones that don't count yet at the most. Old ones without a place all go: nothing is lost with them. */
+/**
+ * `comingMax`: so many new ones that don't count yet at the most, for as long as there are old ones that they may turn out to be worse
+ * than. Old ones without a place all go: nothing is lost with them.
+ */
 export function nextExchange(
   { count, fresh, old, ending }: ExchangeState,
   { healthyMin, liveMax }: Bounds,
@@ -74,7 +77,7 @@ export function nextExchange(
   const stopReady = Math.max(0, Math.min(old.ready, spare, stopsMax - stopUnready));
   const room = liveMax - staying - held - ending;
   return {
-    start: Math.max(0, Math.min(count - staying, room, comingMax - fresh.coming)),
+    start: Math.max(0, Math.min(count - staying, room, held > 0 ? comingMax - fresh.coming : count)),
     stopReady,
     stopUnready,
     surplus: Math.max(0, staying - count),

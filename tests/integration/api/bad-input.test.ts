@@ -41,7 +41,13 @@ const WRONG_FIELDS: [string, unknown, string, string][] = [
     '/groups/0/count',
     'must be a number, not the text "3"',
   ],
-  ['a negative number', { name: 'a', groups: [{ ...GROUP, count: -1 }] }, '/groups/0/count', 'must be at least 1'],
+  ['a negative number', { name: 'a', groups: [{ ...GROUP, count: -1 }] }, '/groups/0/count', 'must be at least 0'],
+  [
+    'a batch job of no tasks',
+    { name: 'a', groups: [{ ...GROUP, count: 0 }] },
+    '/groups/0/count',
+    'must be at least 1 for a batch job',
+  ],
   [
     'a fraction',
     { name: 'a', groups: [{ ...GROUP, count: 1.5 }] },
@@ -49,11 +55,66 @@ const WRONG_FIELDS: [string, unknown, string, string][] = [
     'must be a whole number, not 1.5',
   ],
   ['a huge number', { name: 'a', groups: [{ ...GROUP, count: 1e15 }] }, '/groups/0/count', 'must be at most 10000'],
+  ['a kind of another version', { name: 'a', kind: 'periodic', groups: [GROUP] }, '/kind', 'not the text "periodic"'],
   [
-    'a kind of another version',
-    { name: 'a', kind: 'service', groups: [GROUP] },
-    '/kind',
-    'must be "batch", not the text "service"',
+    'what only services have',
+    { name: 'a', update: {}, groups: [GROUP] },
+    '/update',
+    'is for services and system jobs; leave it out, or set the kind to "service"',
+  ],
+  [
+    'a check of a port that is not there',
+    { name: 'a', kind: 'service', groups: [{ ...GROUP, checks: [{ name: 'up', type: 'tcp', port: 'http' }] }] },
+    '/groups/0/checks/0/port',
+    'the group has no port "http"; it has no ports',
+  ],
+  [
+    'a host port that is asked for twice',
+    {
+      name: 'a',
+      kind: 'service',
+      groups: [
+        {
+          ...GROUP,
+          ports: [
+            { name: 'a', hostPort: 80 },
+            { name: 'b', hostPort: 80 },
+          ],
+        },
+      ],
+    },
+    '/groups/0/ports/1/hostPort',
+    '80 is asked for twice',
+  ],
+  [
+    'a service of a million',
+    { name: 'a', kind: 'service', groups: [{ ...GROUP, count: 1_000_000 }] },
+    '/groups/0/count',
+    'must be at most 10000',
+  ],
+  [
+    'a deployment that has no time for what it asks for',
+    { name: 'a', kind: 'service', update: { minHealthySeconds: 60, progressDeadlineSeconds: 60 }, groups: [GROUP] },
+    '/update/progressDeadlineSeconds',
+    'must be more than minHealthySeconds, which is 60',
+  ],
+  [
+    'a system job that is to be tried out beside itself',
+    { name: 'a', kind: 'system', update: { strategy: 'canary' }, groups: [GROUP] },
+    '/update/strategy',
+    'must be "rolling" or left out for a system job',
+  ],
+  [
+    'a system job with a count',
+    { name: 'a', kind: 'system', groups: [{ ...GROUP, count: 2 }] },
+    '/groups/0/count',
+    'each node has one task of the group',
+  ],
+  [
+    'a dependency that is no name',
+    { name: 'a', kind: 'service', dependsOn: ['a b'], groups: [GROUP] },
+    '/dependsOn/0',
+    'must be the name of a job, or role:name',
   ],
   ['a bad name', { name: 'A_b', groups: [GROUP] }, '/name', 'must be lower-case letters'],
   ['a path trick', { name: '../etc', groups: [GROUP] }, '/name', 'must be lower-case letters'],
@@ -90,7 +151,7 @@ describe('a body that is not as it should be', () => {
   });
 
   it('is refused with every fault at once', async () => {
-    const { faults = [] } = await submit({ nam: 'a', priority: 101, groups: [{ image: 7, count: 0 }, GROUP, GROUP] });
+    const { faults = [] } = await submit({ nam: 'a', priority: 101, groups: [{ image: 7, count: -1 }, GROUP, GROUP] });
     expect(faults.map((fault) => fault.path).sort()).toEqual([
       '/groups/0/count',
       '/groups/0/image',

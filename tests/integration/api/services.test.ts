@@ -392,6 +392,9 @@ describe('dependencies', () => {
     const token = await berth.token({ subject: 'ops', roles: ['ops'], actions: ['job:*'] });
     const json = { ...WEB, role: 'ops', dependsOn: ['eng:db'] };
     expect((await berth.send('POST', '/v1/jobs', { token, json })).status).toBe(403);
+    await submit(json);
+    const scale = await berth.send('POST', '/v1/jobs/web/scale?role=ops&force=true', { token, json: { count: 6 } });
+    expect(scale.status).toBe(200);
   });
 
   it('close no circle even if both halves are written at once', async () => {

@@ -1,4 +1,5 @@
 /** Tasks that come and go behind a real haproxy, under constant load: not one request fails. */
+import { Agent } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EndpointView } from '../../../shared/protocol/endpoints.ts';
 import { endpointOf } from '../../support/endpoints.ts';
@@ -85,6 +86,19 @@ describe('a service behind haproxy', () => {
     await load.stop();
     expect(load.failures).toEqual([]);
     expect(running.balancer.status().tally).toMatchObject({ reloads: 0, commands: 0 });
+  });
+
+  it('finds the one task that answers among many that hang up, over a connection that is in use', async () => {
+    running = await startRunningBalancer();
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const several = await Promise.all(names.map((name) => task(name, { hangsUpAfter: name === 'e' ? undefined : 2 })));
+    await running.serve(several.map((each) => endpoint(each)));
+    // haproxy hangs up on a client that has asked before, and tells it nothing, when it has run out of tries.
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (let turn = 0; turn < 30; turn += 1)
+      expect(await ask(running.httpPort, { agent })).toMatchObject({ status: 200 });
+    agent.destroy();
+    expect(several.filter((each) => each.served() > 2)).toHaveLength(5);
   });
 
   it('says so where none is ready, and where none is published', async () => {

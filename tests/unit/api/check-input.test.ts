@@ -1,6 +1,7 @@
 /** Checks as users write them: what is filled in, and what can never work. */
 import { describe, expect, it } from 'vitest';
 import { jobSpecSchema } from '../../../shared/protocol/job.ts';
+import { operationOf, operationSchema } from '../../../shared/protocol/offers.ts';
 
 const PORTS = [
   { name: 'http', containerPort: 80 },
@@ -72,5 +73,46 @@ describe('a check', () => {
   it('has a name of its own', () => {
     const check = { name: 'web', type: 'tcp', port: 'http' };
     expect(parsed([check, check]).error?.issues[0]?.message).toBe('"web" is used twice');
+  });
+});
+
+describe('a check of a task that a framework launches', () => {
+  const launching = (checks: readonly object[], more: object = {}) =>
+    operationSchema.safeParse({
+      type: 'launch',
+      tasks: [{ task: 'a', image: 'web:1', resources: { cpus: 1, memMiB: 64 }, ports: PORTS, checks, ...more }],
+    });
+  const faultsOf = ({ error }: ReturnType<typeof launching>) =>
+    error?.issues.map(({ path, message }) => `${path.slice(2).join('.')} ${message}`) ?? [];
+
+  it('has everything filled in that it leaves out, and is part of what the task is made from', () => {
+    const { data } = launching([{ name: 'web', type: 'http', port: 'http', onFailure: 'none' }]);
+    if (data === undefined) throw new Error('it is refused');
+    const operation = operationOf(data, () => 'r');
+    if (!('tasks' in operation)) throw new Error('it is no launch');
+    expect(operation.tasks[0]?.template.group.checks).toMatchObject([
+      { name: 'web', method: 'GET', statuses: [{ first: 200, last: 399 }], onFailure: 'none', failuresMax: 3 },
+    ]);
+  });
+
+  const tcp = { name: 'web', type: 'tcp', port: 'http' };
+  it.each<[string, readonly object[], object, string[]]>([
+    ['without one', [], {}, []],
+    ['that ends it', [{ ...tcp, onFailure: 'replace' }], {}, []],
+    ['of a port that it lacks', [{ ...tcp, port: 'web' }], {}, ['checks.0.port the group has no port "web"']],
+    ['of a port that is udp', [{ ...tcp, port: 'dns' }], {}, ['checks.0.port port "dns" is udp']],
+    ['of a name that is taken', [tcp, tcp], {}, ['checks.1.name "web" is used twice']],
+    ['for readiness', [{ ...tcp, purpose: 'readiness' }], {}, ['checks.0.purpose must be "health"']],
+    ['that restarts it', [{ ...tcp, onFailure: 'restart' }], {}, ['checks.0.onFailure must be "replace"']],
+    ['that restarts it in place', [], { restart: { inPlace: {} } }, ['restart.inPlace is for services']],
+    ['that is published', [], { ports: [{ name: 'a', publish: { mode: 'tcp', port: 80 } }] }, ['ports.0.publish is']],
+    [
+      'run by an executor',
+      [tcp],
+      { executor: 'e', image: undefined, ports: [], command: ['x'] },
+      ['checks are up to', 'checks.0.port'],
+    ],
+  ])('is known not to work %s', (_name, checks, more, faults) => {
+    expect(faultsOf(launching(checks, more))).toEqual(faults.map((fault) => expect.stringContaining(fault)));
   });
 });

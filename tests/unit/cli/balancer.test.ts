@@ -17,6 +17,8 @@ describe('berth balancer', () => {
     [['--status-listen', ':70000'], 'Write it like :80'],
     [['--service-address', 'here'], '--service-address "here" is no IP address'],
     [['--config-dir', '/a b'], '--config-dir may hold letters'],
+    [['--http', 'off', '--config-dir', '/a b'], '--config-dir may hold letters'],
+    [['--https', 'off', '--config-dir', '/a b'], '--config-dir may hold letters'],
     [['--config-dir', `/${'x'.repeat(100)}`], '--config-dir must have at most 85 characters'],
   ])('%j is refused', async (flags, words) => {
     const { code, err } = await cli.berth(['balancer', ...flags]);

@@ -1,5 +1,6 @@
 /** Where services are reached, on the command line. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { T0 } from '../../support/builders.ts';
 import { aServer, aService, Served, WELL } from '../../support/served.ts';
 import { type CliUnderTest, startCliUnderTest } from './replica-cli.ts';
 
@@ -11,7 +12,10 @@ beforeAll(async () => {
   served = new Served(cli.ctx);
   await served.nodes({ id: 'edge-1', address: '10.0.0.7' }, { id: 'edge-2', address: 'fd00::7' });
   await served.job(WEB, [aServer(WEB), aServer(WEB, { index: 1, node: 'edge-2', health: null })]);
-  await served.job(SHOP, [aServer(SHOP)]);
+  await served.job(SHOP, [
+    aServer(SHOP),
+    aServer(SHOP, { index: 1, stop: { atMs: T0, by: 'alice', reason: 'enough' } }),
+  ]);
 });
 afterAll(() => cli.stop());
 
@@ -27,9 +31,9 @@ describe('berth endpoints', () => {
   it('shows what was asked for, for programs too', async () => {
     const { out } = await cli.berth(['endpoints', '--job', 'web', '--port', 'http', '--state', 'ready', '-o', 'json']);
     expect(JSON.parse(out)).toMatchObject([{ job: 'web', index: 0, portName: 'http', state: 'ready' }]);
-    expect((await cli.berth(['endpoints', '--role', 'eng', '--port', 'http', '-o', 'name'])).out).toBe(
-      `${aServer(SHOP).id}/http\n`,
-    );
+    expect(
+      (await cli.berth(['endpoints', '--role', 'eng', '--port', 'http', '--state', 'ready', '-o', 'name'])).out,
+    ).toBe(`${aServer(SHOP).id}/http\n`);
   });
 
   it('says that there are none', async () => {

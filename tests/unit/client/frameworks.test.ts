@@ -30,7 +30,7 @@ function offers(...ids: string[]): string {
 
 function anUpdate(id: string | null): TaskUpdateView {
   const where = { role: 'default', node: 'edge-1', host: null, ports: {}, labels: {}, annotations: {}, exitCode: null };
-  const what = { task: 'one', taskId: 'one', state: 'running', unreachable: false, at: TIME } as const;
+  const what = { task: 'one', taskId: 'one', state: 'running', unreachable: false, healthy: null, at: TIME } as const;
   return { id, ...what, ...where, reason: 'started', message: '', reconciliation: id === null };
 }
 

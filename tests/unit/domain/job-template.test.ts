@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { JobSpec } from '../../../shared/domain/job.ts';
-import { changedTemplates, nextTemplates } from '../../../shared/domain/job-template.ts';
+import { changedTemplates, nextTemplates, revertedTemplates } from '../../../shared/domain/job-template.ts';
 import { DEFAULT_BACKOFF, DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
 import { aGroup, aSpec } from '../../support/builders.ts';
 
@@ -64,5 +64,18 @@ describe('the versions that tasks carry next', () => {
   test('a group of which no number is known carries the new one, whatever its name', () => {
     const spec = aSpec({ kind: 'service', groups: [aGroup({ name: 'constructor' })] });
     expect(nextTemplates({ spec, templates: {} }, spec, 5)).toEqual({ constructor: 5 });
+  });
+});
+
+describe('the versions that tasks carry when a version is taken back to', () => {
+  const good = { spec: SPEC, templates: { web: 2, db: 4 } };
+
+  test('are those of tasks that still run, and new ones where none does', () => {
+    const live = [
+      { group: 'web', jobVersion: 2 },
+      { group: 'web', jobVersion: 7 },
+      { group: 'db', jobVersion: 7 },
+    ];
+    expect(revertedTemplates(good, 8, live)).toEqual({ web: 2, db: 8 });
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CheckPurpose, CheckSpec } from '../../../shared/domain/service.ts';
-import type { Task, TaskHealth, TaskState } from '../../../shared/domain/task.ts';
-import { isHealthy, isReady, isUnhealthy, readySinceMs } from '../../../shared/domain/task-health.ts';
+import { advance, type Task, type TaskHealth, type TaskState } from '../../../shared/domain/task.ts';
+import { isHealthy, isReady, isUnhealthy, readySinceMs, toldHealth } from '../../../shared/domain/task-health.ts';
 import { aGroup, aJob, aTask, T0 } from '../../support/builders.ts';
 
 function aCheck(purpose: CheckPurpose): CheckSpec {
@@ -27,6 +27,12 @@ function watched(state: TaskState, health: TaskHealth | null, change: Partial<Ta
   return aTask(aJob(), { state, health, atMs: T0 + 100, ...change });
 }
 
+/** In its second run, which has begun. */
+const AGAIN: Partial<Task> = {
+  run: 1,
+  restarts: [{ run: 1, atMs: T0 + 200, reason: 'restarted-in-place', message: 'again' }],
+};
+
 const UNCHECKED = aGroup();
 const HEALTH = aGroup({ checks: [aCheck('health')] });
 const READINESS = aGroup({ checks: [aCheck('readiness')] });
@@ -41,8 +47,9 @@ describe('what checks come to', () => {
     ['has not been seen to work', watched('running', said(null, true)), HEALTH, [false, false, false]],
     ['works', watched('running', said(true, true)), HEALTH, [true, false, true]],
     ['fails', watched('running', said(false, true)), HEALTH, [false, true, false]],
-    ['worked in an earlier run', watched('running', said(true, true, 0), { run: 1 }), HEALTH, [false, false, false]],
-    ['failed in an earlier run', watched('running', said(false, true, 0), { run: 1 }), HEALTH, [false, false, false]],
+    ['worked in an earlier run', watched('running', said(true, true, 0), AGAIN), HEALTH, [false, false, false]],
+    ['failed in an earlier run', watched('running', said(false, true, 0), AGAIN), HEALTH, [false, false, false]],
+    ['waits for its next run', watched('running', said(true, true, 0), { run: 1 }), HEALTH, [false, true, false]],
     ['is only to be ready, and is', watched('running', said(null, true)), READINESS, [true, false, true]],
     ['is only to be ready, and is not', watched('running', said(null, false)), READINESS, [true, false, false]],
     ['is only to be ready, and has said nothing', watched('running', null), READINESS, [true, false, false]],
@@ -69,5 +76,24 @@ describe('since when a task has been ready', () => {
     ],
   ])('%s', (_what, task, group, sinceMs) => {
     expect(readySinceMs(task, group)).toBe(sinceMs);
+  });
+});
+
+describe('what is told of a task`s health', () => {
+  const ended = (reason: 'unhealthy' | 'exited') => {
+    const task = watched('running', said(false, true));
+    return advance(task, { state: 'failed', atMs: T0 + 900, reason, message: '' });
+  };
+  test.each<[string, Task, boolean | null]>([
+    ['nothing before it runs', watched('starting', said(true, true)), null],
+    ['nothing before its checks have said anything', watched('running', null), null],
+    ['nothing before they have decided', watched('running', said(null, true)), null],
+    ['that it works', watched('running', said(true, false)), true],
+    ['that it does not', watched('running', said(false, true)), false],
+    ['nothing of an earlier run', watched('running', said(true, true, 0), { run: 1 }), null],
+    ['that a check has ended it', ended('unhealthy'), false],
+    ['nothing of one that has ended otherwise', ended('exited'), null],
+  ])('%s', (_what, task, healthy) => {
+    expect(toldHealth(task)).toBe(healthy);
   });
 });

@@ -119,6 +119,9 @@ describe('metrics under their names of Mesos', () => {
       ...states.map((state, index) => aTask(job, { index, state, node: state === 'pending' ? null : 'edge-1' })),
       aTask(job, { index: 10, state: 'running', node: 'edge-1', stop }),
       aTask(job, { index: 11, state: 'running', node: 'edge-2' }),
+      advance(aTask(job, { index: 12, state: 'running', node: 'edge-1' }), {
+        ...{ state: 'failed', atMs: T0, reason: 'unhealthy', message: 'why' },
+      }),
       ...(['engine-error', 'refused-by-node'] as const).map((reason, at) => {
         const task = aTask(job, { index: 20 + at, state: 'starting', node: 'edge-1' });
         return advance(task, { state: 'error', atMs: T0, reason, message: 'why' });
@@ -135,7 +138,7 @@ describe('metrics under their names of Mesos', () => {
       'master/tasks_failed': 2,
       'master/tasks_error': 1,
       'master/tasks_lost': 1,
-      'master/tasks_killed': 0,
+      'master/tasks_killed': 1,
     });
   });
 

@@ -423,6 +423,31 @@ describe('tasks of frameworks', () => {
     });
   });
 
+  it('say whether they work with their present status alone, and how that is checked', () => {
+    const health = { run: 0, healthy: true, ready: true, sinceMs: T0 + 5, checks: [] };
+    const starting = { ...launchedTask(MINE, 'My Task/1', { state: 'starting' }), health };
+    const running = advance(starting, { state: 'running', atMs: T0 + 2, reason: 'started', message: '' });
+    const end = { state: 'failed', atMs: T0 + 9, reason: 'unhealthy', message: '' } as const;
+    const statuses = ({ tasks, completed_tasks: ended }: ReturnType<typeof shownTask>) => {
+      const [task] = [...tasks, ...ended];
+      const shown = (task?.['statuses'] ?? []) as readonly { readonly state: string; readonly healthy?: boolean }[];
+      return shown.map(({ state, healthy }) => [state, healthy]);
+    };
+    const begin = [
+      ['TASK_STAGING', undefined],
+      ['TASK_STARTING', undefined],
+    ];
+    expect(statuses(shownTask(starting))).toEqual(begin);
+    expect(statuses(shownTask(running))).toEqual([...begin, ['TASK_RUNNING', true]]);
+    expect(statuses(shownTask(advance(running, end)))).toEqual([
+      ...begin,
+      ['TASK_RUNNING', undefined],
+      ['TASK_KILLED', false],
+    ]);
+    const check = { type: 'TCP', tcp: { port: 80 } };
+    expect(shownTask(launched({ health_check: check })).tasks[0]).toMatchObject({ health_check: check });
+  });
+
   it('have the labels of the native API where the client gave none', () => {
     expect(shownTask(launched({})).tasks[0]).toMatchObject({
       name: 'My Task/1',

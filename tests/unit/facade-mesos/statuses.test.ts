@@ -20,6 +20,7 @@ function anUpdate(change: Partial<TaskUpdateView> = {}): TaskUpdateView {
     taskId: 'painter-wall-0-f000000000001-v1a0',
     state: 'running',
     unreachable: false,
+    healthy: null,
     at: AT,
     reason: 'started',
     message: 'its container runs',
@@ -61,6 +62,8 @@ describe('the state of a task', () => {
     [{ state: 'running' }, {}, KILLING, 'TASK_RUNNING'],
     [{ state: 'finished' }, {}, NONE, 'TASK_FINISHED'],
     [{ state: 'failed' }, {}, NONE, 'TASK_FAILED'],
+    [{ state: 'failed', reason: 'unhealthy' }, {}, NONE, 'TASK_KILLED'],
+    [{ state: 'running', reason: 'unhealthy' }, {}, NONE, 'TASK_RUNNING'],
     [{ state: 'killed' }, { task: stopped }, KILLING, 'TASK_KILLED'],
     [{ state: 'error', reason: 'launch-refused' }, {}, NONE, 'TASK_ERROR'],
     [{ state: 'error', reason: 'refused-by-node' }, {}, NONE, 'TASK_ERROR'],
@@ -114,6 +117,10 @@ describe('a status', () => {
     });
   });
 
+  it.each([true, false])('says that the task is healthy: %s', (healthy) => {
+    expect(wireStatus(anUpdate({ healthy }), NONE, facts())).toMatchObject({ state: 'TASK_RUNNING', healthy });
+  });
+
   it('of a task that was refused names the agent that it was meant for, and no executor', () => {
     const refused = { state: 'error', reason: 'launch-refused', node: null, host: null } as const;
     const annotations = { mesos: JSON.stringify({ agent_id: 'edge-1' }) };
@@ -155,6 +162,8 @@ describe('a status', () => {
 
   it.each<[Partial<TaskUpdateView>, Partial<StatusFacts>, string, string | undefined]>([
     [{ state: 'failed', reason: 'exited' }, {}, 'SOURCE_EXECUTOR', undefined],
+    [{ state: 'failed', reason: 'unhealthy' }, {}, 'SOURCE_EXECUTOR', undefined],
+    [{ reason: 'health-changed' }, {}, 'SOURCE_EXECUTOR', 'REASON_TASK_HEALTH_CHECK_STATUS_UPDATED'],
     [{ state: 'failed', reason: 'out-of-memory' }, {}, 'SOURCE_AGENT', 'REASON_CONTAINER_LIMITATION_MEMORY'],
     [{ state: 'error', reason: 'launch-refused' }, {}, 'SOURCE_MASTER', 'REASON_TASK_INVALID'],
     [{ state: 'lost', reason: 'node-lost' }, {}, 'SOURCE_MASTER', 'REASON_AGENT_REMOVED'],

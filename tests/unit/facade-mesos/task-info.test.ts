@@ -485,7 +485,6 @@ describe('the rest of a task', () => {
     [{ command: undefined }, 'Task should have at least one (but not both) of CommandInfo or ExecutorInfo present'],
     [{ executor: { executor_id: { value: 'e' } } }, 'Task should have at least one (but not both)'],
     [{ executor: { executor_id: { value: 'e' } }, command: undefined }, "'executor' is not supported here"],
-    [{ health_check: {} }, "'health_check' is not supported here: leave it out"],
     [{ check: {} }, "'check' is not supported"],
     [{ command: { value: 'x', uris: [{ value: 'http://x' }] } }, "'command.uris' is not supported"],
     [{ limits: { mem: { value: 1 } } }, "'limits' is not supported"],

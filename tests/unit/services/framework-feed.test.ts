@@ -29,8 +29,9 @@ function shortOf(event: FrameworkEvent): string {
     case 'offer-gone':
       return `${event.because} ${event.offer}`;
     case 'update': {
-      const { task, state, id, unreachable, reconciliation } = event.update;
-      const marks = `${unreachable ? ' unreachable' : ''}${reconciliation ? ' asked' : ''}`;
+      const { task, state, id, unreachable, healthy, reconciliation } = event.update;
+      const health = healthy === null ? '' : ` ${healthy ? 'healthy' : 'unhealthy'}`;
+      const marks = `${unreachable ? ' unreachable' : ''}${health}${reconciliation ? ' asked' : ''}`;
       return `${task} ${state} ${id === null ? '-' : id.slice(id.lastIndexOf(':') + 1)}${marks}`;
     }
     default:
@@ -44,6 +45,11 @@ function told(feed: FrameworkFeed, facts?: Facts): string[] {
 
 function moved(task: Task, state: Task['state']): Task {
   return advance(task, { state, atMs: T0 + 2, reason: 'exited', message: state });
+}
+
+function withHealth(task: Task, healthy: boolean | null, run = 0): Task {
+  const checks = [{ name: 'web', passing: healthy, message: `it is ${healthy}`, atMs: T0 + 9 }];
+  return { ...task, health: { run, healthy, ready: true, sinceMs: T0 + 9, checks } };
 }
 
 function acknowledged(task: Task, place: number): Task {
@@ -149,6 +155,59 @@ describe('updates of a task', () => {
     const steps = [1, 2, 3, 4].map(() => told(feed, { tasks }));
     expect(steps.map((events) => events.length)).toEqual([500, 500, 200, 0]);
     expect(new Set(steps.flat()).size).toBe(1200);
+  });
+});
+
+describe('the health of a task', () => {
+  const running = launchedTask(ID, 'one', { state: 'running' });
+  const known = acknowledged(running, 1);
+  const follow = (feed: FrameworkFeed, task: Task) => {
+    feed.touch(task.id);
+    return told(feed, { tasks: [task] });
+  };
+
+  it('is told each time that it has become another, and leaves nothing to acknowledge', () => {
+    const feed = new FrameworkFeed(ID);
+    expect(follow(feed, known)).toEqual([]);
+    expect(follow(feed, withHealth(known, null))).toEqual([]);
+    expect(follow(feed, withHealth(known, true))).toEqual(['one running - healthy']);
+    expect(follow(feed, withHealth(known, true))).toEqual([]);
+    expect(follow(feed, withHealth(known, false))).toEqual(['one running - unhealthy']);
+    expect(follow(feed, withHealth(known, true))).toEqual(['one running - healthy']);
+    expect(follow(feed, { ...withHealth(known, true), run: 1 })).toEqual(['one running -']);
+    expect(step(feed, { tasks: [known], atMs: 10 * RESEND.maxMs })).toEqual({ events: [], wakeAtMs: null });
+  });
+
+  it('says why, since when, and what the checks have found', () => {
+    const [event] = step(new FrameworkFeed(ID), { tasks: [withHealth(known, false)] }).events;
+    const message = 'web: it is false';
+    const update = { id: null, reason: 'health-changed', at: '2026-01-01T00:00:00.009Z', message };
+    expect(event).toMatchObject({ type: 'update', update: { ...update, state: 'running', healthy: false } });
+  });
+
+  it('comes with what is to be acknowledged, and by itself only after that', () => {
+    const feed = new FrameworkFeed(ID);
+    expect(follow(feed, withHealth(running, true))).toEqual(['one running 1 healthy']);
+    expect(follow(feed, withHealth(running, false))).toEqual([]);
+    expect(follow(feed, withHealth(known, false))).toEqual(['one running - unhealthy']);
+    const again = new FrameworkFeed(ID);
+    expect(follow(again, withHealth(running, true))).toEqual(['one running 1 healthy']);
+    expect(follow(again, withHealth(known, true))).toEqual([]);
+  });
+
+  it('is told anew by a stream that begins, whatever was told before', () => {
+    expect(told(new FrameworkFeed(ID), { tasks: [withHealth(known, true)] })).toEqual(['one running - healthy']);
+    expect(told(new FrameworkFeed(ID), { tasks: [withHealth(known, null)] })).toEqual([]);
+  });
+
+  it('is said with the end that a check has brought about, and comes with answers', () => {
+    const end = { state: 'failed', atMs: T0 + 10, reason: 'unhealthy', message: 'it does not work' } as const;
+    const ended = advance(withHealth(known, false), end);
+    const feed = new FrameworkFeed(ID);
+    expect(follow(feed, ended)).toEqual(['one failed 2 unhealthy']);
+    expect(follow(feed, acknowledged(ended, 2))).toEqual([]);
+    feed.ask(['one']);
+    expect(told(feed, { tasks: [ended] })).toEqual(['one failed - unhealthy asked']);
   });
 });
 

@@ -97,11 +97,13 @@ const canary = {
   ...job,
   spec: { ...job.spec, update: { ...DEFAULT_UPDATE, strategy: 'canary' as const } },
   version: 2,
+  templates: { main: 2 },
 };
+const beside: Partial<Deployment> = { fromTemplates: { main: 1 } };
 const depending = { ...job, spec: { ...job.spec, dependsOn: ['db', 'eng:cache', 'up'] } };
 const others = [
   aJob({ spec: { name: 'cache', role: 'eng', kind: 'service' }, suspended }),
-  aJob({ spec: { name: 'up', kind: 'service' }, goodVersion: 1 }),
+  aJob({ spec: { name: 'up', kind: 'service', groups: [aGroup({ count: 0 })] }, goodVersion: 1 }),
 ];
 
 describe('what else holds a job up', () => {
@@ -120,7 +122,7 @@ describe('what else holds a job up', () => {
       change: { state: 'failed', message: 'no progress' },
       says: /has failed: no progress$/,
     },
-    { code: 'awaiting-promotion', one: canary, says: /\(canary\) goes on once it is promoted/ },
+    { code: 'awaiting-promotion', one: canary, change: beside, says: /\(canary\) goes on once it is promoted/ },
   ])('$code', ({ code, one, change, says }) => {
     const { holds, summary } = explained(one, {
       deployments: change === undefined && one !== canary ? [] : [aDeployment(one, change)],
@@ -131,9 +133,9 @@ describe('what else holds a job up', () => {
   });
 
   it('is no deployment that succeeded, that was promoted, or that another one came after', () => {
-    const promoted = aDeployment(canary, { promotedAtMs: T0 });
+    const promoted = aDeployment(canary, { ...beside, promotedAtMs: T0 });
     const failed = aDeployment(job, { state: 'failed' });
-    const later = aDeployment(job, { id: 'later', state: 'succeeded', createdAtMs: T0 + 1 });
+    const later = aDeployment(job, { id: `${job.uid}-d9`, state: 'succeeded', createdAtMs: T0 + 1 });
     expect(explained(canary, { deployments: [promoted] }).holds).toEqual([]);
     expect(explained(job, { deployments: [later, failed] }).holds).toEqual([]);
   });

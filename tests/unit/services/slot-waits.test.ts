@@ -72,6 +72,27 @@ describe('what a slot waits for', () => {
   });
 });
 
+describe('what a slot of a service waits for', () => {
+  const groups = [aGroup({ count: 2 })];
+  const service = aJob({ spec: { ...FENCED, kind: 'service', groups }, version: 2, templates: { main: 2 } });
+  const unseen = aTask(service, { jobVersion: 1, state: 'lost', node: 'edge-1', history: [GONE] });
+
+  it('is told of where nothing lives in it', () => {
+    const runs = aTask(service, { index: 1, state: 'running', node: 'edge-1' });
+    const [wait, ...others] = slotWaits(cluster([unseen, runs], {}, service), service);
+    expect(wait).toMatchObject({ index: 0, message: expect.stringContaining('nobody saw it end') });
+    expect(others).toEqual([]);
+    expect(jobView(cluster([unseen, runs], {}, service), service).message).toContain('nobody saw it end');
+  });
+
+  it('is nothing where an old task lives there, or while it is suspended', () => {
+    const lives = aTask(service, { jobVersion: 1, attempt: 1, state: 'running', node: 'edge-1' });
+    expect(slotWaits(cluster([unseen, lives], {}, service), service)).toEqual([]);
+    const suspended = { ...service, suspended: { atMs: T0, by: 'alice', reason: '' } };
+    expect(slotWaits(cluster([unseen], {}, suspended), suspended)).toEqual([]);
+  });
+});
+
 describe('what would wait after a change', () => {
   const before = aJob({ version: 1, spec: FENCED });
   const running = cluster([old()], AWAY, before);

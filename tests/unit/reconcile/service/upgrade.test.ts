@@ -60,6 +60,13 @@ describe('the next step', () => {
     ],
     ['keeps to what may be coming', state(10, [0, 1], [10, 0, 0]), { healthyMin: 5, liveMax: 15 }, 3, [2, 5, 0, 0]],
     [
+      'makes all at once where nothing is exchanged',
+      state(10, [0, 1], [0, 0, 0]),
+      { healthyMin: 10, liveMax: 11 },
+      3,
+      [9, 0, 0, 0],
+    ],
+    [
       'stops the unhealthy first',
       state(10, [0, 0], [8, 2, 0]),
       { healthyMin: 5, liveMax: 10 },
