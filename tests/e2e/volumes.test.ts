@@ -68,7 +68,10 @@ it('is found again by each task of a service, in a new version, and when it is s
     const command = ['sh', '-c', `echo "$BERTH_INDEX of ${name}" >> /data/log; exec sleep 3600`];
     const groups = [{ image: IMAGE, count: 2, command, mounts, killGraceSeconds: 0 }];
     const file = join(dev.home, `db-${name}.json`);
-    await writeFile(file, JSON.stringify({ name: 'db', role: 'eng/ml', kind: 'service', groups }));
+    await writeFile(
+      file,
+      JSON.stringify({ name: 'db', role: 'eng/ml', kind: 'service', update: { minHealthySeconds: 0 }, groups }),
+    );
     expect(await cli('job', 'apply', '-f', file)).toMatchObject({ code: 0 });
   };
   const running = async () => {
