@@ -225,7 +225,7 @@ describe('a deployment of a new version', () => {
     const tasks = [...olds, ...threeOf(job).slice(0, 1)];
     const stop = plan(literal({ tasks })).actions.find((action) => action.type === 'stop-task');
     const left = tasks.map(({ id }) => id).filter((id) => id !== stop?.task);
-    expect(stop?.relies?.deployment).toBe('uiddemo-d2');
+    expect(stop?.relies?.job).toBe(job.uid);
     expect([...(stop?.relies?.tasks ?? [])].sort()).toEqual(left.sort());
   });
 
