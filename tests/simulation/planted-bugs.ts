@@ -18,9 +18,11 @@ import {
   planAtOnce,
   skipping,
   withFreshIds,
+  withoutDeploymentCompares,
   withoutEndCompares,
   withoutFence,
   withoutLedgerCompares,
+  withoutRelied,
   withoutStatusCompares,
   withTransact,
 } from './plants/in-store.ts';
@@ -69,6 +71,18 @@ export const PLANTED_BUGS = {
     breaks: [4],
     seedsMax: 25,
     store: (store, { origin }) => (origin.session === null ? withTransact(store, withoutEndCompares) : store),
+  },
+  /** A stop of a service is committed without comparing that the tasks that it relies on are as they were seen. */
+  'unrelied-stop': {
+    breaks: [11],
+    seedsMax: 100,
+    store: (store, { origin }) => (origin.framework === undefined ? withTransact(store, withoutRelied) : store),
+  },
+  /** A pass moves a deployment on without comparing that nobody else has ended it. */
+  'blind-deployment': {
+    breaks: [1, 10, 12],
+    seedsMax: 100,
+    store: (store) => withTransact(store, withoutDeploymentCompares),
   },
   /** Agents' calls are served whatever epoch they name. */
   'unchecked-epoch': {

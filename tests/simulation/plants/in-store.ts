@@ -58,6 +58,21 @@ export function withoutEndCompares(transaction: Transaction): Transaction {
   return withoutCompares(transaction, ({ key, modRevision }) => kindOf(key) === 'tasks' && modRevision > 0);
 }
 
+/** Stops rest on nothing but the tasks that are stopped. */
+export function withoutRelied(transaction: Transaction): Transaction {
+  const written = new Set(transaction.writes.map(({ key }) => key));
+  const isStop = [...written].every((key) => kindOf(key) === 'tasks' || kindOf(key) === 'ledger');
+  const isMade = transaction.compares.some(({ modRevision }) => modRevision === 0);
+  if (!isStop || isMade || isRound(transaction)) return transaction;
+  return withoutCompares(transaction, ({ key }) => !written.has(key) && kindOf(key) !== 'epochs');
+}
+
+/** What a pass says of a deployment is written whatever has become of it. */
+export function withoutDeploymentCompares(transaction: Transaction): Transaction {
+  const isOfPass = !writesTo(transaction, 'idempotency') && writesTo(transaction, 'deployments');
+  return isOfPass ? withoutCompares(transaction, ({ modRevision }) => modRevision > 0) : transaction;
+}
+
 export async function answerLater(store: Store, transaction: Transaction): Promise<TransactionResult> {
   const isAnswer = ({ key }: { readonly key: string }) => kindOf(key) === 'idempotency';
   const answers = transaction.writes.filter(isAnswer);
