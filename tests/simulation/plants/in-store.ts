@@ -58,13 +58,12 @@ export function withoutEndCompares(transaction: Transaction): Transaction {
   return withoutCompares(transaction, ({ key, modRevision }) => kindOf(key) === 'tasks' && modRevision > 0);
 }
 
-/** Stops rest on nothing but the tasks that are stopped. */
+/** What a pass makes and stops of a service rests neither on its deployment nor on the tasks that are to work meanwhile. */
 export function withoutRelied(transaction: Transaction): Transaction {
   const written = new Set(transaction.writes.map(({ key }) => key));
-  const isStop = [...written].every((key) => kindOf(key) === 'tasks' || kindOf(key) === 'ledger');
-  const isMade = transaction.compares.some(({ modRevision }) => modRevision === 0);
-  if (!isStop || isMade || isRound(transaction)) return transaction;
-  return withoutCompares(transaction, ({ key }) => !written.has(key) && kindOf(key) !== 'epochs');
+  if (isRound(transaction) || !writesTo(transaction, 'tasks')) return transaction;
+  const isRelied = (key: string) => kindOf(key) === 'tasks' || kindOf(key) === 'deployments';
+  return withoutCompares(transaction, ({ key }) => isRelied(key) && !written.has(key));
 }
 
 /** What a pass says of a deployment is written whatever has become of it. */
