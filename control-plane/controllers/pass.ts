@@ -170,7 +170,11 @@ function batchesOf(snapshot: Snapshot, decided: readonly Decided[]): Decided[][]
 function reliedKeys(snapshot: Snapshot, action: PassAction): string[] {
   if (action.type !== 'stop-task' || action.relies === undefined) return [];
   const { job, tasks } = action.relies;
-  return [...tasks.map((id) => keys.task(id)), ...rolloutKeys(snapshot, job)];
+  const all = [action.task, ...tasks];
+  // Whoever can't be reached doesn't count as working.
+  const nodes = new Set(all.flatMap((id) => snapshot.tasks.get(id)?.node ?? []));
+  const epochs = [...nodes].map((node) => keys.epoch(node));
+  return [...all.map((id) => keys.task(id)), ...epochs, ...rolloutKeys(snapshot, job)];
 }
 
 /** What says which tasks a lasting job is to have now: a deployment may be paused or promoted without a change of the job. */

@@ -109,6 +109,48 @@ describe('a rollout', () => {
     expect(stopping(slow)).toEqual([]);
   });
 
+  it('stops nothing that works by now, because it did not when that was planned', async () => {
+    const memory = new MemoryStore({ clock: new SystemClock() });
+    let work = async () => {};
+    const slow = await replicaOn(
+      heldUp(memory, () => work()),
+      'slow',
+    );
+    const put = (tasks: readonly Task[]) =>
+      memory.transact({ compares: [], writes: tasks.map((task) => putRecord('tasks', keys.task(task.id), task)) });
+    const tasks = await underWay(memory, rollout());
+    await put(tasks.map((task) => ({ ...task, state: 'starting' })));
+    await caughtUp(slow.ctx);
+    work = async () => {
+      work = async () => {};
+      await put(tasks.slice(0, 3));
+    };
+    await runPasses(slow.ctx, NO_OUTAGE);
+    await caughtUp(slow.ctx);
+    const stopped = stopping(slow);
+    expect(stopped.filter((id) => id !== tasks[3]?.id)).toEqual([]);
+  });
+
+  it('stops nothing for which others had to be reached that are not any more', async () => {
+    const memory = new MemoryStore({ clock: new SystemClock() });
+    let part = async () => {};
+    const slow = await replicaOn(
+      heldUp(memory, () => part()),
+      'slow',
+    );
+    const tasks = await underWay(memory, rollout());
+    await caughtUp(slow.ctx);
+    part = async () => {
+      part = async () => {};
+      const nodes = tasks.flatMap(({ node }) => node ?? []);
+      const away = nodes.map((node) => putRecord('epochs', keys.epoch(node), { epoch: 1, unreachableSinceMs: 0 }));
+      await memory.transact({ compares: [], writes: away });
+    };
+    await runPasses(slow.ctx, NO_OUTAGE);
+    await caughtUp(slow.ctx);
+    expect(stopping(slow)).toEqual([]);
+  });
+
   it.each([
     ['stops nothing, not even what does not work', 'starting'],
     ['makes nothing', 'failed'],
