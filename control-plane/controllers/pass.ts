@@ -2,7 +2,7 @@
  * Runs one pass of each reconciler and commits its actions. Passes have no fence: what they create has derived ids and is
  * compared as absent, what they change is compared as it was seen, so two replicas may run them at once.
  */
-import type { DeploymentId } from '../../shared/domain/deployment.ts';
+import { type DeploymentId, deploymentId } from '../../shared/domain/deployment.ts';
 import type { JobUid, NodeId } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import { unreachable } from '../../shared/util/assert.ts';
@@ -152,7 +152,7 @@ function batchesOf(snapshot: Snapshot, decided: readonly Decided[]): Decided[][]
   const open = new Map<NodeId | null, OpenBatch>();
   for (const one of decided) {
     const node = one.action.type === 'stop-task' ? (snapshot.tasks.get(one.action.task)?.node ?? null) : undefined;
-    const keys = reliedKeys(one.action);
+    const keys = reliedKeys(snapshot, one.action);
     const before = node === undefined ? undefined : open.get(node);
     const relied = new Set([...(before?.relied ?? []), ...keys]);
     if (before !== undefined && before.batch.length + relied.size < ACTION_TASKS_MAX) {
@@ -167,23 +167,35 @@ function batchesOf(snapshot: Snapshot, decided: readonly Decided[]): Decided[][]
   return batches;
 }
 
-function reliedKeys(action: PassAction): string[] {
+function reliedKeys(snapshot: Snapshot, action: PassAction): string[] {
   if (action.type !== 'stop-task' || action.relies === undefined) return [];
-  const { tasks, deployment } = action.relies;
-  return [...tasks.map((id) => keys.task(id)), ...(deployment === null ? [] : [keys.deployment(deployment)])];
+  const { job, tasks } = action.relies;
+  const all = [action.task, ...tasks];
+  // Whoever can't be reached doesn't count as working.
+  const nodes = new Set(all.flatMap((id) => snapshot.tasks.get(id)?.node ?? []));
+  const epochs = [...nodes].map((node) => keys.epoch(node));
+  return [...all.map((id) => keys.task(id)), ...epochs, ...rolloutKeys(snapshot, job)];
+}
+
+/** What says which tasks a lasting job is to have now: a deployment may be paused or promoted without a change of the job. */
+function rolloutKeys(snapshot: Snapshot, uid: JobUid): string[] {
+  const job = snapshot.jobs.get(uid);
+  if (job === undefined || job.deployments === 0) return [];
+  return [keys.job(job.spec), keys.deployment(deploymentId(uid, job.deployments))];
 }
 
 /** What the decision rests on beside what its unit compares, as a text that is equal for as long as it stands. */
 function basisOf(snapshot: Snapshot, action: PassAction): string {
   switch (action.type) {
     case 'create-tasks':
+      return `${jobBasis(snapshot, action.job)} ${rolloutKeys(snapshot, action.job).map((key) => snapshot.modRevision(key))}`;
     case 'conclude-job':
     case 'remove-job':
       return jobBasis(snapshot, action.job);
     case 'stop-task': {
       const task = snapshot.tasks.get(action.task);
       const drain = task?.node ? snapshot.ledgers.get(task.node)?.drain : null;
-      const relied = reliedKeys(action).map((key) => snapshot.modRevision(key));
+      const relied = reliedKeys(snapshot, action).map((key) => snapshot.modRevision(key));
       return `${task === undefined ? 0 : jobBasis(snapshot, task.jobUid)} ${drain?.deadlineMs} ${relied.join()}`;
     }
     case 'put-deployment':
@@ -235,7 +247,11 @@ function unitOf(snapshot: Snapshot, actions: readonly PassAction[]): Unit | null
 
 function stopsUnit(snapshot: Snapshot, actions: readonly PassAction[]): Unit | null {
   const stops = actions.flatMap((action) => (action.type === 'stop-task' ? stopOf(snapshot, action) : []));
-  return relying(snapshot, stopUnit(snapshot, stops), actions.flatMap(reliedKeys));
+  return relying(
+    snapshot,
+    stopUnit(snapshot, stops),
+    actions.flatMap((action) => reliedKeys(snapshot, action)),
+  );
 }
 
 function stopOf(
@@ -249,7 +265,9 @@ function stopOf(
 function unitOfOne(snapshot: Snapshot, action: PassAction): Unit | null {
   switch (action.type) {
     case 'create-tasks':
-      return withJob(snapshot, action.job, (job) => createUnit(snapshot, job, action.tasks));
+      return withJob(snapshot, action.job, (job) =>
+        relying(snapshot, createUnit(snapshot, job, action.tasks), rolloutKeys(snapshot, job.uid)),
+      );
     case 'stop-task':
       return stopsUnit(snapshot, [action]);
     case 'conclude-job':
@@ -351,7 +369,7 @@ function keyOf(snapshot: Snapshot, record: Forgettable): string | null {
   }
 }
 
-function withJob(snapshot: Snapshot, uid: string, make: (job: Job) => Unit): Unit | null {
+function withJob(snapshot: Snapshot, uid: string, make: (job: Job) => Unit | null): Unit | null {
   const job = snapshot.jobs.get(uid);
   return job === undefined ? null : make(job);
 }

@@ -42,7 +42,7 @@ export interface PassPlan {
 }
 
 export type PassAction =
-  /** Compares that none of the tasks exists and that the job is as it was seen. At most {@link ACTION_TASKS_MAX} tasks. */
+  /** Compares that none of the tasks exists and that the job and its last deployment are as they were seen. At most {@link ACTION_TASKS_MAX} tasks. */
   | { readonly type: 'create-tasks'; readonly job: JobUid; readonly tasks: readonly Task[] }
   /** A pending task ends as killed; one that holds a place gets a stop mark in its node's ledger. */
   | {
@@ -51,8 +51,8 @@ export type PassAction =
       readonly stop: StopRequest;
       /** The most between signal and kill. Absent: as its template says. */
       readonly graceMsMax?: number | undefined;
-      /** What the stop relies on: these have to be as they were seen. Absent: nothing. */
-      readonly relies?: { readonly tasks: readonly TaskId[]; readonly deployment: DeploymentId | null } | undefined;
+      /** What the stop relies on: these tasks, the job and its last deployment have to be as they were seen. Absent: nothing. */
+      readonly relies?: { readonly job: JobUid; readonly tasks: readonly TaskId[] } | undefined;
     }
   | { readonly type: 'conclude-job'; readonly job: JobUid; readonly outcome: JobOutcome }
   /**

@@ -6,6 +6,7 @@ import { changed } from '../support/changed-store.ts';
 import { forgettingContainers, releasingAtOnce, startingAnew, unguarded, withAssignment } from './plants/in-agent.ts';
 import {
   acknowledgedAhead,
+  believingInHealth,
   blindToMaintenance,
   blindToOffers,
   ofAnySession,
@@ -18,9 +19,11 @@ import {
   planAtOnce,
   skipping,
   withFreshIds,
+  withoutDeploymentCompares,
   withoutEndCompares,
   withoutFence,
   withoutLedgerCompares,
+  withoutRelied,
   withoutStatusCompares,
   withTransact,
 } from './plants/in-store.ts';
@@ -69,6 +72,20 @@ export const PLANTED_BUGS = {
     breaks: [4],
     seedsMax: 25,
     store: (store, { origin }) => (origin.session === null ? withTransact(store, withoutEndCompares) : store),
+  },
+  /** A step of a service is committed without comparing that its deployment and what it relies on are as they were seen. */
+  'unrelied-step': {
+    breaks: [11],
+    seedsMax: 40,
+    store: (store, { origin }) => (origin.framework === undefined ? withTransact(store, withoutRelied) : store),
+  },
+  /** Passes take whatever runs for healthy, so that old tasks go before new ones work. */
+  'believed-health': { breaks: [11], seedsMax: 25, driverMirror: believingInHealth },
+  /** A pass moves a deployment on without comparing that nobody else has ended it. */
+  'blind-deployment': {
+    breaks: [12],
+    seedsMax: 25,
+    store: (store) => withTransact(store, withoutDeploymentCompares),
   },
   /** Agents' calls are served whatever epoch they name. */
   'unchecked-epoch': {

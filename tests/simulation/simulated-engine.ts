@@ -21,6 +21,8 @@ export interface SimulatedContainer {
   readonly life: number;
   /** Its group asks for a further run after a reboot. */
   readonly mayRestart: boolean;
+  /** Its group asks for a further run after its end. */
+  readonly restartsInPlace: boolean;
   readonly epoch: number;
   readonly ports: readonly number[];
   readonly behaviour: Behaviour;
@@ -102,6 +104,7 @@ export class SimulatedEngine {
       run,
       life: this.#life,
       mayRestart: assigned.group.restart.afterReboot,
+      restartsInPlace: assigned.group.restart.inPlace !== undefined,
       epoch,
       ports: Object.values(assigned.ports),
       behaviour: behaviourOf(assigned.group),
@@ -124,8 +127,9 @@ export class SimulatedEngine {
   }
 
   /** Whether it passes its checks now. */
-  works({ behaviour: { failsChecksAfterMs = Number.POSITIVE_INFINITY }, startedAtMs }: SimulatedContainer): boolean {
-    return startedAtMs !== null && this.#parts.clock.now() - startedAtMs < failsChecksAfterMs;
+  works({ behaviour, startedAtMs, isHung }: SimulatedContainer): boolean {
+    const { failsChecksAfterMs = Number.POSITIVE_INFINITY } = behaviour;
+    return !isHung && startedAtMs !== null && this.#parts.clock.now() - startedAtMs < failsChecksAfterMs;
   }
 
   start(container: SimulatedContainer): void {

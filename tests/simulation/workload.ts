@@ -13,8 +13,10 @@ import type { Decisions } from './decisions.ts';
 import type { Past } from './invariants/past.ts';
 import { RANKS } from './invariants/tasks.ts';
 import { type Violation, violation } from './invariants/violation.ts';
+import { randomService } from './random-service.ts';
 import { randomSpec } from './random-spec.ts';
 import type { SeededRandom } from './seeded-random.ts';
+import { requestOfService, SERVICE_WEIGHTS, servicesOf } from './service-workload.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import type { Truth } from './truth.ts';
 
@@ -30,8 +32,10 @@ export interface WorkloadParts {
 }
 
 const WEIGHTS = {
-  submit: 30,
+  submit: 20,
+  submitService: 12,
   update: 8,
+  updateService: 12,
   upsert: 4,
   stopJob: 6,
   deleteJob: 14,
@@ -42,6 +46,7 @@ const WEIGHTS = {
   open: 5,
   read: 15,
   plan: 2,
+  ...SERVICE_WEIGHTS,
 } as const;
 
 const PAUSE_MS: readonly [number, number] = [50, 2500];
@@ -90,7 +95,11 @@ export class Workload {
     const kind = this.#random.weighted(WEIGHTS);
     switch (kind) {
       case 'submit':
-        return this.#submit();
+        return this.#submit(randomSpec(this.#random, { key: this.#key() }));
+      case 'submitService':
+        return this.#submit(randomService(this.#random, { key: this.#key() }));
+      case 'updateService':
+        return this.#updateService();
       case 'update':
         return this.#update(false);
       case 'upsert':
@@ -110,19 +119,23 @@ export class Workload {
       case 'plan':
         return this.#plan();
       default:
-        return kind satisfies never;
+        return this.#ofServices(kind);
     }
+  }
+
+  #ofServices(kind: keyof typeof SERVICE_WEIGHTS): Promise<void> {
+    const { client, truth } = this.#parts;
+    return requestOfService(kind, { client, truth, random: this.#random, key: this.#key() });
   }
 
   #key(): string {
     return `${this.#parts.process.name}-${this.#requests}`;
   }
 
-  async #submit(): Promise<void> {
+  async #submit(spec: JobSpec): Promise<void> {
     const { process } = this.#parts;
     const random = this.#random;
     const key = this.#key();
-    const spec = randomSpec(random, { key });
     await this.#submitOnce(key, spec);
     if (!random.chance(REPEAT_CHANCE)) return;
     await sleep(process.clock, random.between(...REPEAT_AFTER_MS));
@@ -174,6 +187,23 @@ export class Workload {
     if (!random.chance(REPEAT_CHANCE)) return;
     await sleep(process.clock, random.between(...REPEAT_AFTER_MS));
     await this.#make(write);
+  }
+
+  /** As often as not by force: others may have a deployment under way. */
+  async #updateService(): Promise<void> {
+    const random = this.#random;
+    const standing = servicesOf(this.#parts.truth, () => true);
+    if (standing.length === 0) return;
+    const key = this.#key();
+    const { spec: like } = random.pick(standing);
+    const spec = randomService(random, { key, like });
+    const force = random.chance(0.5);
+    await this.#make({
+      what: `update ${spec.role}:${spec.name}${force ? ' by force' : ''}`,
+      key,
+      role: spec.role,
+      run: (ctx, call) => updateJob(ctx, call, spec, { ifVersion: null, onlyCreate: false, force }),
+    });
   }
 
   async #endJob(kind: 'stopJob' | 'deleteJob'): Promise<void> {

@@ -14,6 +14,7 @@ import { peersAmong } from './frameworks/peers.ts';
 import { DRIFT_MAX, HostClock } from './host-clock.ts';
 import { checkAlone, checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
+import { checkDeployments } from './invariants/deployments.ts';
 import { checkJobs } from './invariants/jobs.ts';
 import { checkLedgers } from './invariants/ledgers.ts';
 import { MirrorChecks } from './invariants/mirrors.ts';
@@ -22,6 +23,7 @@ import { checkOffers } from './invariants/offers.ts';
 import { emptyPast, remember } from './invariants/past.ts';
 import { checkPlans } from './invariants/plans.ts';
 import { checkRounds } from './invariants/rounds.ts';
+import { checkServices } from './invariants/services.ts';
 import { checkTasks } from './invariants/tasks.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { Machine } from './machine.ts';
@@ -223,6 +225,8 @@ export class World {
       ...checkRounds(revision, this.#past),
       ...checkPlans(revision, this.#past, snapshot),
       ...checkTasks(revision, this.#past, snapshot),
+      ...checkServices(revision, snapshot),
+      ...checkDeployments(revision, this.#past, snapshot),
       ...checkFreed(revision, this.#machines),
     ]);
     remember(this.#past, revision);

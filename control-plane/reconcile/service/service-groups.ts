@@ -80,7 +80,7 @@ function besides(facts: JobFacts, group: GroupSpec): GroupPlan {
 
 /**
  * As many tasks as the group says stay there, each in the version that it has; nothing is exchanged. Where more are wanted by now, those
- * that are there count for that already.
+ * that are there count for that already: not one that is to leave its node, since another one comes in its place.
  */
 function keptUp(
   facts: JobFacts,
@@ -90,7 +90,7 @@ function keptUp(
 ): GroupPlan {
   const isStaying = ({ isLeaving }: Member) => !isLeaving;
   const wanted = facts.job.spec.groups.find(({ name }) => name === group.name)?.count ?? 0;
-  const there = members.filter(({ isEnding }) => !isEnding).length;
+  const there = members.filter((member) => !member.isEnding && isStaying(member)).length;
   const count = Math.max(group.count, Math.min(wanted, there));
   return planExchange(facts, {
     ...splitBy(facts, group, members, isStaying),

@@ -100,11 +100,10 @@ function describeEnding({ deleted, stop, suspended }: Job): Deployment['message'
 }
 
 /** A deployment's own record comes last: what its change would put in question has been carried out by then. */
-function actionsOf({ job, deployment }: JobFacts, { make, stop }: GroupPlan): PassAction[] {
+function actionsOf({ job }: JobFacts, { make, stop }: GroupPlan): PassAction[] {
   return [
     ...stop.map(({ task, stop: request, reliesOn }) => {
-      const relies = { tasks: reliesOn, deployment: deployment?.id ?? null };
-      return { type: 'stop-task', task: task.id, stop: request, ...(reliesOn.length === 0 ? {} : { relies }) } as const;
+      return { type: 'stop-task', task: task.id, stop: request, relies: { job: job.uid, tasks: reliesOn } } as const;
     }),
     ...chunks(make, ACTION_TASKS_MAX).map((some) => ({ type: 'create-tasks', job: job.uid, tasks: some }) as const),
   ];

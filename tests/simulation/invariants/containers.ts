@@ -21,12 +21,14 @@ export function checkStart(container: StartedContainer, node: string, past: Past
   return violations;
 }
 
-/** A task runs again only as a further run, after a power cut of its node, and where its group asks for that. */
-function checkRun({ task, id, run, life, mayRestart }: StartedContainer, node: string, past: Past): Violation[] {
+/** A task runs again only as a further run where it was, and where its group asks for that: after a power cut, or after its end. */
+function checkRun(container: StartedContainer, node: string, past: Past): Violation[] {
+  const { task, id, run, life, mayRestart, restartsInPlace } = container;
   const earlier = past.starts.get(task);
   if (earlier === undefined) return [];
   const again = `${task} ran in ${earlier.container.id} on ${earlier.node}, and runs again in ${id}`;
   if (run <= earlier.container.run) return [violation(4, `${again}, as run ${run}`)];
+  if (node === earlier.node && restartsInPlace) return [];
   if (node !== earlier.node || life === earlier.container.life) return [violation(4, `${again} without a power cut`)];
   return mayRestart ? [] : [violation(4, `${again}, though its group does not ask for that`)];
 }

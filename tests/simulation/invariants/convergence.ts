@@ -3,18 +3,23 @@ import type { Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Framework } from '../../../shared/domain/framework.ts';
 import type { GroupSpec, Job } from '../../../shared/domain/job.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
+import { isLasting } from '../../../shared/domain/service.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { Machine } from '../machine.ts';
 import { unsettledOnNode } from './containers.ts';
 import { isMet, thousandths } from './ledgers.ts';
 import { heldOf } from './offers.ts';
+import { isGood, strayFetches, unsettledOfService } from './services-at-rest.ts';
 import { hasEnded } from './tasks.ts';
 
 /** What still has to happen, a sentence for each; empty: the cluster has come to rest as it should. */
 export function unsettled(machines: readonly Machine[], now: Snapshot): string[] {
   return [
     ...machines.flatMap((machine) => unsettledOnNode(machine, now)),
-    ...[...now.jobs.values()].flatMap((job) => unsettledOfJob(job, now)),
+    ...[...now.jobs.values()].flatMap((job) =>
+      isLasting(job.spec.kind) ? unsettledOfService(job, now) : unsettledOfJob(job, now),
+    ),
+    ...strayFetches(now),
     ...[...now.pendingTasks()].flatMap((task) => unplaced(task, now)),
     ...[...now.frameworks.values()].flatMap((framework) => unsettledOfFramework(framework, now)),
     ...[...now.ledgers.values()].flatMap((ledger) => strayOffers(ledger, now)),
@@ -82,10 +87,13 @@ function unplaced(task: Task, now: Snapshot): string[] {
   const version = now.version(task.jobUid, task.jobVersion);
   const group = version?.spec.groups.find((candidate) => candidate.name === task.group);
   if (version === undefined || group === undefined) return [`${task.id} is pending without a version`];
+  // What falls over again and again waits a little longer each time.
+  if (isLasting(version.spec.kind) && !isGood(version)) return [];
   const constraints = [...version.spec.constraints, ...group.constraints];
   return [...now.ledgers.values()].flatMap((ledger) => {
     const attributes = now.nodes.get(ledger.node)?.attributes ?? {};
-    const mayGo = now.isAlive(ledger.node) && ledger.eligible && ledger.drain === null;
+    const isWanted = task.target === null || !task.target.required || task.target.node === ledger.node;
+    const mayGo = isWanted && now.isAlive(ledger.node) && ledger.eligible && ledger.drain === null;
     const fits = mayGo && constraints.every((constraint) => isMet(constraint, attributes)) && hasRoom(ledger, group);
     return fits ? [`${task.id} is pending, and ${ledger.node} has room for it`] : [];
   });

@@ -166,7 +166,7 @@ describe('tasks', () => {
   });
 
   it('run once, and only where they were placed', () => {
-    const container = { id: 'c1', task: running.id, run: 0, life: 0, mayRestart: false };
+    const container = { id: 'c1', task: running.id, run: 0, life: 0, mayRestart: false, restartsInPlace: false };
     const start = (node: string, past: Past, change = {}, now = snapshotOf({})) =>
       checkStart({ ...container, ...change }, node, past, now).map(({ invariant }) => invariant);
     const past = emptyPast();
@@ -183,6 +183,8 @@ describe('tasks', () => {
     expect(start(NODE.id, past, { run: 1, life: 0, mayRestart: true })).toEqual([4]);
     expect(start(NODE.id, past, { run: 1, life: 1, mayRestart: false })).toEqual([4]);
     expect(start(NODE.id, past, { run: 0, life: 1, mayRestart: true })).toEqual([4]);
+    expect(start(NODE.id, past, { run: 1, life: 0, restartsInPlace: true })).toEqual([]);
+    expect(start(NODE.id, past, { run: 0, life: 0, restartsInPlace: true })).toEqual([4]);
   });
 
   it('have one live container at a time', () => {

@@ -3,7 +3,7 @@ import type { Change, Snapshot } from '../../../control-plane/store/snapshot.ts'
 import type { Job } from '../../../shared/domain/job.ts';
 import { isTerminal } from '../../../shared/domain/task.ts';
 import type { Revision } from '../truth.ts';
-import { KEY_LABEL, type Past } from './past.ts';
+import { isAskedFor, KEY_LABEL, type Past } from './past.ts';
 import { type Violation, violation } from './violation.ts';
 
 export function checkJobs(revision: Revision, past: Past, now: Snapshot): Violation[] {
@@ -53,7 +53,7 @@ function checkMade({ id, before, after }: Extract<Change, { kind: 'versions' }>,
   if (after === null) return [];
   if (before !== null) return [violation(1, `version ${id} was written again`)];
   const key = after.spec.labels[KEY_LABEL];
-  const earlier = key === undefined ? undefined : past.madeByIdempotencyKey.get(key);
+  const earlier = key === undefined || !isAskedFor(after) ? undefined : past.madeByIdempotencyKey.get(key);
   if (earlier === undefined) return [];
   const [first, second] = [earlier, { uid: after.jobUid, version: after.version }].map(
     ({ uid, version }) => `version ${version} of job ${uid}`,

@@ -4,7 +4,9 @@
  */
 
 import type { Change } from '../../../control-plane/store/snapshot.ts';
+import type { DeploymentId } from '../../../shared/domain/deployment.ts';
 import type { FrameworkId, JobUid, NodeId, OfferId, TaskId } from '../../../shared/domain/ids.ts';
+import type { JobVersion } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { SimulatedContainer } from '../simulated-engine.ts';
 import type { Revision } from '../truth.ts';
@@ -16,7 +18,10 @@ export interface MadeVersion {
   readonly revision: number;
 }
 
-export type StartedContainer = Pick<SimulatedContainer, 'id' | 'task' | 'run' | 'life' | 'mayRestart'>;
+export type StartedContainer = Pick<
+  SimulatedContainer,
+  'id' | 'task' | 'run' | 'life' | 'mayRestart' | 'restartsInPlace'
+>;
 
 export interface Past {
   /** The revision at which a job came to be, by its uid. Never forgotten. */
@@ -38,6 +43,10 @@ export interface Past {
   readonly sessions: Map<FrameworkId, number>;
   /** Offers that were ever made. Never forgotten. */
   readonly offers: Set<OfferId>;
+  /** The last version of a job that was good. */
+  readonly good: Map<JobUid, number>;
+  /** Deployments that another one takes back. */
+  readonly reverted: Set<DeploymentId>;
 }
 
 export function emptyPast(): Past {
@@ -52,6 +61,8 @@ export function emptyPast(): Past {
     starts: new Map(),
     sessions: new Map(),
     offers: new Set(),
+    good: new Map(),
+    reverted: new Set(),
   };
 }
 
@@ -67,6 +78,12 @@ function rememberChange(past: Past, change: Change): void {
   switch (change.kind) {
     case 'jobs':
       if (change.after !== null && isNewJob(change)) past.jobsMade.set(change.after.uid, change.revision);
+      if (change.after !== null && change.after.goodVersion !== null) {
+        past.good.set(change.after.uid, change.after.goodVersion);
+      }
+      return;
+    case 'deployments':
+      if (change.after !== null && change.after.revertOf !== null) past.reverted.add(change.after.revertOf);
       return;
     case 'versions':
       rememberVersion(past, change);
@@ -100,8 +117,13 @@ function rememberChange(past: Past, change: Change): void {
 
 function rememberVersion(past: Past, { after, revision }: Extract<Change, { kind: 'versions' }>): void {
   const key = after?.spec.labels[KEY_LABEL];
-  if (after === null || key === undefined) return;
+  if (after === null || key === undefined || !isAskedFor(after)) return;
   past.madeByIdempotencyKey.set(key, { uid: after.jobUid, version: after.version, revision });
+}
+
+/** Others than these are made from what an earlier version wanted, label and all. */
+export function isAskedFor({ change }: JobVersion): boolean {
+  return change === 'created' || change === 'updated';
 }
 
 /** Which attempt of what the task is. */

@@ -5,7 +5,7 @@
 import { keys } from '../../../control-plane/store/keys.ts';
 import type { Change, Snapshot } from '../../../control-plane/store/snapshot.ts';
 import type { Constraint } from '../../../shared/domain/constraint.ts';
-import type { GroupSpec, Job } from '../../../shared/domain/job.ts';
+import { type GroupSpec, type Job, templateVersion } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { Revision } from '../truth.ts';
 import { isMet } from './ledgers.ts';
@@ -46,6 +46,7 @@ function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past
     return (
       waiting !== null &&
       hasWaited(task, past, now) &&
+      mayBeOn(task, change.id) &&
       waiting.job.spec.role === placed.job.spec.role &&
       waiting.job.spec.priority > placed.job.spec.priority &&
       isWithin(waiting.group, placed.group) &&
@@ -55,6 +56,11 @@ function checkTurn(id: string, change: Extract<Change, { kind: 'ledger' }>, past
   return passedOver.map((task) =>
     violation(9, `${id} got a place on ${change.id} before ${task.id}, whose turn it was`),
   );
+}
+
+/** A task of a system job is for one node alone. */
+function mayBeOn({ target }: Task, node: string): boolean {
+  return target === null || !target.required || target.node === node;
 }
 
 /** Others were displaced for it: what they leave is its own, whoever has come since. */
@@ -74,7 +80,7 @@ function wantOf(task: Task | undefined, now: Snapshot): Want | null {
   const group = job?.spec.groups.find(({ name }) => name === task?.group);
   if (task === undefined || job === undefined || group === undefined) return null;
   const isOver = job.deleted || job.stop !== null || job.outcome !== null || task.stop !== null;
-  if (isOver || job.version !== task.jobVersion) return null;
+  if (isOver || job.suspended !== null || templateVersion(job, task.group) !== task.jobVersion) return null;
   return { job, group, constraints: [...job.spec.constraints, ...group.constraints] };
 }
 

@@ -58,6 +58,20 @@ export function withoutEndCompares(transaction: Transaction): Transaction {
   return withoutCompares(transaction, ({ key, modRevision }) => kindOf(key) === 'tasks' && modRevision > 0);
 }
 
+/** What a pass makes and stops of a service rests neither on its deployment nor on the tasks that are to work meanwhile. */
+export function withoutRelied(transaction: Transaction): Transaction {
+  const written = new Set(transaction.writes.map(({ key }) => key));
+  if (isRound(transaction) || !writesTo(transaction, 'tasks')) return transaction;
+  const isRelied = (key: string) => kindOf(key) === 'tasks' || kindOf(key) === 'deployments';
+  return withoutCompares(transaction, ({ key }) => isRelied(key) && !written.has(key));
+}
+
+/** What a pass says of a deployment is written whatever has become of it. */
+export function withoutDeploymentCompares(transaction: Transaction): Transaction {
+  const isOfPass = !writesTo(transaction, 'idempotency') && writesTo(transaction, 'deployments');
+  return isOfPass ? withoutCompares(transaction, ({ modRevision }) => modRevision > 0) : transaction;
+}
+
 export async function answerLater(store: Store, transaction: Transaction): Promise<TransactionResult> {
   const isAnswer = ({ key }: { readonly key: string }) => kindOf(key) === 'idempotency';
   const answers = transaction.writes.filter(isAnswer);

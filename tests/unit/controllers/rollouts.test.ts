@@ -62,6 +62,21 @@ async function underWay(store: Store, deployment: Deployment): Promise<Task[]> {
   return tasks;
 }
 
+/** Something happens in the store just before tasks are written by way of what is returned. */
+function heldUp(memory: MemoryStore, happen: () => Promise<void>): Store {
+  const held = async (transaction: Transaction) => {
+    if (transaction.writes.some(({ key }) => key.includes('/tasks/'))) await happen();
+    return memory.transact(transaction);
+  };
+  return new Proxy(memory, {
+    get(target, name) {
+      if (name === 'transact') return held;
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+}
+
 function stopping({ ctx }: TestReplica): string[] {
   return [...ctx.mirror.snapshot.tasks.values()].filter(({ stop }) => stop !== null).map(({ id }) => id);
 }
@@ -79,18 +94,7 @@ describe('a rollout', () => {
   it('stops nothing for which others had to work that have ended since it was planned', async () => {
     const memory = new MemoryStore({ clock: new SystemClock() });
     let fall = async () => {};
-    const held = async (transaction: Transaction) => {
-      const stops = transaction.writes.some(({ key }) => key.includes('/tasks/'));
-      if (stops) await fall();
-      return memory.transact(transaction);
-    };
-    const store = new Proxy(memory, {
-      get(target, name) {
-        if (name === 'transact') return held;
-        const member: unknown = Reflect.get(target, name, target);
-        return typeof member === 'function' ? member.bind(target) : member;
-      },
-    });
+    const store = heldUp(memory, () => fall());
     const slow = await replicaOn(store, 'slow');
     const tasks = await underWay(memory, rollout());
     await caughtUp(slow.ctx);
@@ -103,6 +107,76 @@ describe('a rollout', () => {
     expect(await runPasses(slow.ctx, NO_OUTAGE)).toMatchObject({ again: true });
     await caughtUp(slow.ctx);
     expect(stopping(slow)).toEqual([]);
+  });
+
+  it('stops nothing that works by now, because it did not when that was planned', async () => {
+    const memory = new MemoryStore({ clock: new SystemClock() });
+    let work = async () => {};
+    const slow = await replicaOn(
+      heldUp(memory, () => work()),
+      'slow',
+    );
+    const put = (tasks: readonly Task[]) =>
+      memory.transact({ compares: [], writes: tasks.map((task) => putRecord('tasks', keys.task(task.id), task)) });
+    const tasks = await underWay(memory, rollout());
+    await put(tasks.map((task) => ({ ...task, state: 'starting' })));
+    await caughtUp(slow.ctx);
+    work = async () => {
+      work = async () => {};
+      await put(tasks.slice(0, 3));
+    };
+    await runPasses(slow.ctx, NO_OUTAGE);
+    await caughtUp(slow.ctx);
+    const stopped = stopping(slow);
+    expect(stopped.filter((id) => id !== tasks[3]?.id)).toEqual([]);
+  });
+
+  it('stops nothing for which others had to be reached that are not any more', async () => {
+    const memory = new MemoryStore({ clock: new SystemClock() });
+    let part = async () => {};
+    const slow = await replicaOn(
+      heldUp(memory, () => part()),
+      'slow',
+    );
+    const tasks = await underWay(memory, rollout());
+    await caughtUp(slow.ctx);
+    part = async () => {
+      part = async () => {};
+      const nodes = tasks.flatMap(({ node }) => node ?? []);
+      const away = nodes.map((node) => putRecord('epochs', keys.epoch(node), { epoch: 1, unreachableSinceMs: 0 }));
+      await memory.transact({ compares: [], writes: away });
+    };
+    await runPasses(slow.ctx, NO_OUTAGE);
+    await caughtUp(slow.ctx);
+    expect(stopping(slow)).toEqual([]);
+  });
+
+  it.each([
+    ['stops nothing, not even what does not work', 'starting'],
+    ['makes nothing', 'failed'],
+  ] as const)('%s once it is paused, though that was planned before', async (_, state) => {
+    const memory = new MemoryStore({ clock: new SystemClock() });
+    let pause = async () => {};
+    const store = heldUp(memory, () => pause());
+    const slow = await replicaOn(store, 'slow');
+    const tasks = await underWay(memory, rollout());
+    const changed = tasks.map((task): Task => ({ ...task, state }));
+    await memory.transact({
+      compares: [],
+      writes: changed.map((task) => putRecord('tasks', keys.task(task.id), task)),
+    });
+    await caughtUp(slow.ctx);
+    let pauses = 0;
+    pause = async () => {
+      pauses += 1;
+      const paused = rollout({ paused: { atMs: 0, by: 'alice' } });
+      await memory.transact({ compares: [], writes: [putRecord('deployments', keys.deployment(paused.id), paused)] });
+    };
+    await runPasses(slow.ctx, NO_OUTAGE);
+    await caughtUp(slow.ctx);
+    expect(pauses).toBeGreaterThan(0);
+    expect(stopping(slow)).toEqual([]);
+    expect([...slow.ctx.mirror.snapshot.tasks.keys()].sort()).toEqual(tasks.map(({ id }) => id).sort());
   });
 
   it('that has failed is taken back in one step, and what it was is told', async () => {

@@ -118,6 +118,26 @@ const literal = (change: ClusterLiteral): ClusterLiteral => {
 };
 const olds = threeOf(job, { jobVersion: 1 });
 
+describe('while more are to come, but not yet', () => {
+  const drain = { startedAtMs: T0, deadlineMs: null, by: 'alice' };
+  const update = { ...DEFAULT_UPDATE, strategy: 'blue-green' } as const;
+  const wider = aService({ groups: [aGroup({ count: 9, image: 'other:2' })], update }, { version: 2, deployments: 2 });
+  const beside = aDeployment(wider, { fromTemplates: { main: 1 }, progressAtMs: NOW });
+  const [first] = olds as [Task, ...Task[]];
+  const successor = aTask(wider, { index: 0, attempt: 1, jobVersion: 1 });
+
+  test.each([
+    ['that stands beside', beside],
+    ['that waits for what it depends on', { ...beside, startedAtMs: null }],
+  ])('an old task that is moved off its node is one, and not two, under a deployment %s', (_, deployment) => {
+    const { actions } = plan({
+      ...literal({ jobs: [wider], deployments: [deployment], tasks: [...olds, successor] }),
+      ledgers: [aLedger({ node: 'n0', drain, entries: [anEntry(wider, first)] })],
+    });
+    expect(made(actions).filter(({ jobVersion }) => jobVersion === 1)).toEqual([]);
+  });
+});
+
 describe('a deployment', () => {
   const database = aService({ name: 'database', groups: [aGroup({ count: 1 })] });
   const waiting = aService({ dependsOn: ['database'] }, { deployments: 1 });
@@ -225,7 +245,7 @@ describe('a deployment of a new version', () => {
     const tasks = [...olds, ...threeOf(job).slice(0, 1)];
     const stop = plan(literal({ tasks })).actions.find((action) => action.type === 'stop-task');
     const left = tasks.map(({ id }) => id).filter((id) => id !== stop?.task);
-    expect(stop?.relies?.deployment).toBe('uiddemo-d2');
+    expect(stop?.relies?.job).toBe(job.uid);
     expect([...(stop?.relies?.tasks ?? [])].sort()).toEqual(left.sort());
   });
 
