@@ -225,7 +225,7 @@ export class World {
       ...checkRounds(revision, this.#past),
       ...checkPlans(revision, this.#past, snapshot),
       ...checkTasks(revision, this.#past, snapshot),
-      ...checkServices(revision, snapshot),
+      ...checkServices(revision, this.#past, snapshot),
       ...checkDeployments(revision, this.#past, snapshot),
       ...checkFreed(revision, this.#machines),
     ]);

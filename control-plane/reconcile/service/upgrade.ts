@@ -75,7 +75,8 @@ export function nextExchange(
   const stopsMax = Math.max(replaced, spare, lossy);
   const stopUnready = Math.min(old.unready, stopsMax);
   const stopReady = Math.max(0, Math.min(old.ready, spare, stopsMax - stopUnready));
-  const room = liveMax - staying - held - ending;
+  // One without a place may get it before it is asked to go, so what takes its place waits for that.
+  const room = liveMax - staying - held - old.unplaced - ending;
   return {
     start: Math.max(0, Math.min(count - staying, room, held > 0 ? comingMax - fresh.coming : count)),
     stopReady,

@@ -37,6 +37,8 @@ export interface Past {
   /** The claim of the present round: its number, who made it, and at which revision. */
   round: { readonly number: number; readonly owner: string; readonly revision: number } | null;
   readonly epochs: Map<NodeId, number>;
+  /** Nodes that couldn't be reached at some time. */
+  readonly parted: Set<NodeId>;
   /** The container that was started last, by task. */
   readonly starts: Map<TaskId, { readonly node: NodeId; readonly container: StartedContainer; readonly atMs: number }>;
   /** The present session of a framework. */
@@ -58,6 +60,7 @@ export function emptyPast(): Past {
     gone: new Map(),
     round: null,
     epochs: new Map(),
+    parted: new Set(),
     starts: new Map(),
     sessions: new Map(),
     offers: new Set(),
@@ -109,6 +112,7 @@ function rememberChange(past: Past, change: Change): void {
       return;
     case 'epochs':
       if (change.after !== null) past.epochs.set(change.id, change.after.epoch);
+      if (change.after !== null && change.after.unreachableSinceMs !== null) past.parted.add(change.id);
       return;
     default:
       return;

@@ -55,9 +55,13 @@ function unsettledGroups(job: Job, live: readonly Task[], now: Snapshot): string
     ];
     const waiting = staying.filter(({ state }) => state === 'pending');
     const ready = staying.filter((task) => task.stop === null && isReady(task, group));
+    // Where a move off a node waits for room, what is to be moved may stand in for what isn't there yet.
+    const isEnough =
+      staying.length === group.count ||
+      (waiting.length > 0 && staying.length < group.count && staying.length + leaving.length >= group.count);
     const told = `group ${group.name} of job ${job.spec.name} (${job.uid})`;
     return [
-      ...(ready.length + waiting.length === group.count && staying.length === group.count
+      ...(ready.length + waiting.length === staying.length && isEnough
         ? []
         : [`of ${group.count} of ${told} ${ready.length} are at work and ${waiting.length} wait for room`]),
       ...(waiting.length > 0 ? [] : leaving.map((task) => `${task.id} of ${told} is still on ${task.node}`)),

@@ -108,7 +108,7 @@ describe('what is stopped of a service', () => {
       return before === undefined || after.stop === null ? [] : [taskChange(before, after)];
     });
     const now = snapshotOf({ ...state, jobs, deployments, tasks: stopped });
-    return checkServices(revisionOf(changes), now).length;
+    return checkServices(revisionOf(changes), emptyPast(), now).length;
   }
 
   it('leaves as much at work as was promised', () => {
@@ -153,7 +153,11 @@ describe('what is stopped of a service', () => {
     const stop = (deployment: Deployment) => {
       const stopped = tasks.map((task, at) => (at === 0 ? { ...task, stop: RELEASE } : task));
       const now = snapshotOf({ jobs: [first, green], tasks: stopped, deployments: [deployment] });
-      return checkServices(revisionOf([taskChange(running(first, 0), stopped[0] ?? running(first, 0))]), now).length;
+      return checkServices(
+        revisionOf([taskChange(running(first, 0), stopped[0] ?? running(first, 0))]),
+        emptyPast(),
+        now,
+      ).length;
     };
     expect(stop(beside)).toBe(1);
     expect(stop({ ...beside, promotedAtMs: 1 })).toBe(0);
@@ -162,9 +166,9 @@ describe('what is stopped of a service', () => {
 
 describe('what is made of a service', () => {
   const job = service(1);
-  const made = (task: Task, others: readonly Task[], state: Partial<State> = {}) => {
+  const made = (task: Task, others: readonly Task[], state: Partial<State> = {}, past = emptyPast()) => {
     const now = snapshotOf({ jobs: [job], ...state, tasks: [...others, task] });
-    return checkServices(revisionOf([taskChange(null, task)]), now).length;
+    return checkServices(revisionOf([taskChange(null, task)]), past, now).length;
   };
   const pending = (index: number, change: Partial<Task> = {}) => aTask(job, { index, ...change });
 
@@ -174,6 +178,8 @@ describe('what is made of a service', () => {
     const ending = running(job, 5, { stop: RELEASE });
     expect(made(pending(4), [...(four ?? []), ending])).toBe(1);
     expect(made(pending(4), [...(four ?? []), ending], { unreached: ['n1'] })).toBe(0);
+    const parted = { ...emptyPast(), parted: new Set(['n1']) };
+    expect(made(pending(4), [...(four ?? []), ending], {}, parted)).toBe(0);
     expect(made(pending(3), [...(three ?? []), ending])).toBe(0);
   });
 

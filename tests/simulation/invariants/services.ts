@@ -9,17 +9,18 @@ import { isLasting, type UpdatePolicy } from '../../../shared/domain/service.ts'
 import type { Task } from '../../../shared/domain/task.ts';
 import { isReady } from '../../../shared/domain/task-health.ts';
 import type { Revision } from '../truth.ts';
+import type { Past } from './past.ts';
 import { hasEnded } from './tasks.ts';
 import { type Violation, violation } from './violation.ts';
 
 type TaskChange = Extract<Change, { kind: 'tasks' }>;
 
-export function checkServices({ changes }: Revision, now: Snapshot): Violation[] {
+export function checkServices({ changes }: Revision, past: Past, now: Snapshot): Violation[] {
   return changes.flatMap((change) => {
     if (change.kind !== 'tasks' || change.after === null) return [];
     const set = setOf(change.after, now);
     if (set === null) return [];
-    if (change.before === null) return checkMade(change.after, set, now);
+    if (change.before === null) return checkMade(change.after, set, past, now);
     return isOwnStop(change, set.job) && wasReady(change.before, now) ? checkStop(change.after, set, now) : [];
   });
 }
@@ -132,14 +133,14 @@ function checkStop({ id, group, stop }: Task, set: Exchanged, now: Snapshot): Vi
   return [violation(11, `the stop of ${id} (${stop?.reason}) leaves ${what}`)];
 }
 
-function checkMade(task: Task, set: Exchanged, now: Snapshot): Violation[] {
+function checkMade(task: Task, set: Exchanged, past: Past, now: Snapshot): Violation[] {
   const others = set.tasks.filter((other) => other.id !== task.id && other.stop === null && isPresent(other, set.job));
   const rivals = others.filter((other) => (isSystem(set) ? isBesideOn(task, other) : isRival(task, other, now)));
   return [
     ...(isPresent(task, set.job) ? rivals : []).map((other) =>
       violation(11, `${task.id} was made, and ${other.id} has its slot`),
     ),
-    ...checkRoom(task, set, now),
+    ...checkRoom(task, set, past, now),
   ];
 }
 
@@ -159,16 +160,20 @@ function isLeaving({ node }: Task, now: Snapshot): boolean {
   return node !== null && (now.ledgers.get(node)?.drain ?? null) !== null;
 }
 
-/** What is to go and has no place counts for nothing, nor does what ends where nobody reaches it. */
-function checkRoom({ id, group }: Task, set: Exchanged, now: Snapshot): Violation[] {
+/**
+ * What is to go and has no place counts for nothing, nor does what ends where nobody reaches it: or reached it, since whoever makes
+ * others for it may not know yet that its node is back.
+ */
+function checkRoom({ id, group }: Task, set: Exchanged, { parted }: Past, now: Snapshot): Violation[] {
   const [, count] = set.counts;
   const [over, healthy] = [1 + set.policy.maxOver, set.policy.minHealthy].map(
     (share) => Math.round(share * 1000) * count,
   );
   const [most, least] = [Math.floor((over ?? 0) / 1000), Math.ceil((healthy ?? 0) / 1000)];
-  const room = isStopFirst(set, now) ? count : Math.max(most, least >= most ? least + 1 : most);
+  const others = set.tasks.filter((task) => task.id !== id);
+  const room = isStopFirst({ ...set, tasks: others }, now) ? count : Math.max(most, least >= most ? least + 1 : most);
   const live = set.tasks.filter((task) => {
-    if (task.stop !== null) return isReached(task, now);
+    if (task.stop !== null) return isReached(task, now) && !parted.has(task.node ?? '');
     return task.state !== 'pending' || isPresent(task, set.job) || set.isBeside;
   });
   if (live.length <= room) return [];

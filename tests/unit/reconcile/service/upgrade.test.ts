@@ -98,11 +98,11 @@ describe('the next step', () => {
     ['drops what is too much', state(3, [4, 1], [0, 0, 0]), { healthyMin: 3, liveMax: 4 }, undefined, [0, 0, 0, 2]],
     ['scales down with old ones', state(5, [0, 0], [10, 0, 0]), { healthyMin: 5, liveMax: 6 }, undefined, [0, 5, 0, 0]],
     [
-      'makes nothing for what never had a place',
+      'makes no more for what never had a place than there is room for if it gets one first',
       state(2, [0, 0], [0, 0, 2]),
       { healthyMin: 2, liveMax: 3 },
       undefined,
-      [2, 0, 0, 0],
+      [1, 0, 0, 0],
     ],
   ])('%s', (_what, from, bounds, comingMax, [start, stopReady, stopUnready, surplus]) => {
     expect(nextExchange(from, bounds, comingMax)).toEqual({ start, stopReady, stopUnready, surplus });
@@ -128,7 +128,8 @@ describe('whatever there is', () => {
         const before = some.fresh.counting + some.old.ready;
         const left = before - step.stopReady - trimmed;
         if (step.stopReady + trimmed > 0) expect(left).toBeGreaterThanOrEqual(bounds.healthyMin);
-        const live = some.fresh.counting + some.fresh.coming + some.old.ready + some.old.unready + some.ending;
+        const { fresh, old, ending } = some;
+        const live = fresh.counting + fresh.coming + old.ready + old.unready + old.unplaced + ending;
         if (step.start > 0) expect(live + step.start).toBeLessThanOrEqual(bounds.liveMax);
         for (const [stopped, of] of [
           [step.stopReady, some.old.ready],
