@@ -149,8 +149,10 @@ function madeOf(facts: JobFacts, { group, old, free }: Exchange, howMany: number
     );
 }
 
-/** Whether an old task has to be gone before its successor can come: they would be in each other's way. */
+/**
+ * Whether an old task has to be gone before its successor can come: they would be in each other's way. One without a place is in nobody's.
+ */
 export function isStopFirst({ cluster, job }: JobFacts, group: GroupSpec, old: readonly Member[]): boolean {
   if (job.spec.kind === 'system' || job.spec.stopAfterDisconnectSeconds !== undefined) return true;
-  return mountsVolumes(group) || old.some(({ task }) => isFenced(cluster, task));
+  return mountsVolumes(group) || old.some(({ task }) => task.node !== null && isFenced(cluster, task));
 }

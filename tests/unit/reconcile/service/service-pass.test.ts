@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { PassAction } from '../../../../control-plane/reconcile/actions.ts';
 import { planServicePass } from '../../../../control-plane/reconcile/service/service-pass.ts';
 import type { Deployment, ImageFetch } from '../../../../shared/domain/deployment.ts';
-import type { Job, JobSpec } from '../../../../shared/domain/job.ts';
+import type { Job, JobSpec, JobVersion } from '../../../../shared/domain/job.ts';
 import { DEFAULT_UPDATE } from '../../../../shared/domain/service.ts';
 import type { Task } from '../../../../shared/domain/task.ts';
 import {
@@ -34,6 +34,10 @@ function stopped(actions: readonly PassAction[]): string[] {
 
 function deploymentIn(actions: readonly PassAction[]): Deployment | undefined {
   return actions.flatMap((action) => (action.type === 'put-deployment' ? action.deployment : []))[0];
+}
+
+function versionOf({ uid, version, spec, templates }: Job): JobVersion {
+  return { jobUid: uid, version, spec, templates, createdAtMs: T0, createdBy: 'alice', change: 'created' };
 }
 
 function aService(spec: Partial<JobSpec> = {}, change: Partial<Omit<Job, 'spec'>> = {}): Job {
@@ -388,5 +392,19 @@ describe('a service of which two must never run', () => {
       at === 0 ? { ...task, stop: { atMs: T0, by: 'alice', reason: '' } } : task,
     );
     expect(made(plan({ nodes: NODES, ledgers, jobs: [job], tasks: ending }).actions)).toEqual([]);
+  });
+
+  test('is moved by starting first where an older version of it was of that kind, and only a task without a place is left of that', () => {
+    const groups = [aGroup({ count: 2 })];
+    const job = aService({ groups }, { version: 2 });
+    const before = aService({ groups, stopAfterDisconnectSeconds: 30 });
+    const old = aTask(before, { index: 1 });
+    const works = aTask(job, { state: 'running', node: 'n0' });
+    const drain = { startedAtMs: T0, deadlineMs: null, by: 'alice' };
+    const ledgers = [aLedger({ node: 'n0', drain })];
+    const versions = [versionOf(before)];
+    const { actions } = plan({ nodes: NODES, ledgers, jobs: [job], versions, tasks: [works, old] });
+    expect(stopped(actions)).toEqual([old.id]);
+    expect(made(actions)).not.toEqual([]);
   });
 });
