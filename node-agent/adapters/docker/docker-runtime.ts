@@ -28,6 +28,7 @@ import { watchEvents } from './event-watch.ts';
 import { execIn } from './exec.ts';
 import { pullImage } from './image-pull.ts';
 import { readLogs } from './log-stream.ts';
+import { OomKills, readOomKills } from './oom-kills.ts';
 
 /** How long an image that was seen is believed to be there. A wrong belief costs one refused create. */
 const IMAGE_SEEN_MS = 60_000;
@@ -54,6 +55,7 @@ export class DockerRuntime implements Runtime {
   readonly #docker: Docker;
   /** For events, output and pulls, which are silent for as long as they like. */
   readonly #streaming: Docker;
+  readonly #oomKills = new OomKills(readOomKills);
   readonly #imagesSeen = new Map<string, number>();
   /** An ended container never changes: it is looked at once. */
   readonly #ended = new Map<string, Container>();
@@ -88,14 +90,17 @@ export class DockerRuntime implements Runtime {
     return full.flatMap((container) => container ?? []);
   }
 
-  /** The engine may learn that a container was out of memory only after it has said that it ended: it is asked again. */
+  /** The engine may learn that a container was out of memory only after it has said that it ended: it is asked again, where that may be. */
   async inspect(id: string): Promise<Container | null> {
     const container = await this.#inspectOnce(id);
     if (container === null || container.exitCode !== EXIT_KILLED || container.outOfMemory) return container;
     const { clock } = this.#options;
     const agoMs = clock.now() - (container.endedAtMs ?? 0);
     if (agoMs > OUT_OF_MEMORY_LATE_MS) return container;
+    const settle = await this.#oomKills.unsettled();
+    if (settle === null) return container;
     await sleep(clock, OUT_OF_MEMORY_LATE_MS);
+    settle();
     return this.#inspectOnce(id);
   }
 
