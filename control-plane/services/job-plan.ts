@@ -186,7 +186,7 @@ function stepsOf(spec: JobSpec, groups: readonly GroupPlan[], job: Job | undefin
   const promotion = autoPromote ? 'as soon as all of them are healthy' : 'by `berth deployment promote`';
   const promoted = tried.length === 0 ? [] : [`They are promoted ${promotion}.`];
   const paced = exchanged.flatMap(({ group }) => paceSentence(spec, update, group));
-  return [...begun, ...tried, ...promoted, ...paced, endSentence(update)];
+  return [...begun, ...tried, ...promoted, ...paced, endSentence(update, job?.goodVersion ?? null)];
 }
 
 function trialSentence({ strategy, canaries }: UpdatePolicy, exchanged: readonly GroupPlan[]): string {
@@ -213,8 +213,12 @@ function paceSentence(spec: JobSpec, update: UpdatePolicy, name: string): string
   ];
 }
 
-function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy): string {
-  const after = autoRevert ? ', and is taken back to the last good version' : ', and stays as it is then';
+function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy, goodVersion: number | null): string {
+  const after = autoRevert
+    ? goodVersion === null
+      ? ', and stays as it is then, since there is no good version yet to go back to'
+      : `, and is taken back to version ${goodVersion}, the last good one`
+    : ', and stays as it is then';
   return `It fails when no further task comes to be healthy for ${progressDeadlineSeconds} s${after}.`;
 }
 
