@@ -152,7 +152,8 @@ function healthHolds(cluster: ClusterView, job: Job, tasks: readonly Task[]): Ho
   return tasks
     .flatMap((task): HoldView[] => {
       const group = templateOf(cluster, task)?.group;
-      if (task.state !== 'running' || group === undefined || isReady(task, group)) return [];
+      // What is to end anyway holds nothing up by its health.
+      if (task.state !== 'running' || task.stop !== null || group === undefined || isReady(task, group)) return [];
       const code = isUnhealthy(task) ? 'unhealthy' : 'not-ready';
       const what = code === 'unhealthy' ? 'runs, and is not healthy' : 'runs, and is not ready yet';
       return [{ code, task: task.id, message: `${task.id} on ${task.node} ${what}: ${checksOf(task)}` }];

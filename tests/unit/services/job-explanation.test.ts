@@ -178,6 +178,8 @@ describe('what else holds a job up', () => {
         message: `${task.id} on a runs, and is not healthy: check "http" fails: connection refused`,
       },
     ]);
+    const ending = { ...task, stop: { atMs: T0, by: 'berth', reason: 'another one has taken its place' } };
+    expect(explained(checked, { tasks: [ending] }).holds).toEqual([]);
     const silent = explained(checked, { tasks: [{ ...task, health: null }] });
     expect(silent.holds).toMatchObject([
       { code: 'not-ready', message: expect.stringContaining('its checks have said nothing yet') },

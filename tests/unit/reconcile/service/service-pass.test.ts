@@ -83,9 +83,9 @@ describe('a job that is to run no more', () => {
     const job = aService({}, { suspended: { atMs: T0, by: 'alice', reason: 'a break' } });
     const { actions } = plan({ nodes: NODES, jobs: [job], tasks: threeOf(job) });
     expect(actions.map((action) => action.type === 'stop-task' && action.stop.reason)).toEqual([
-      'a break',
-      'a break',
-      'a break',
+      'the job is suspended (a break)',
+      'the job is suspended (a break)',
+      'the job is suspended (a break)',
     ]);
     expect(plan({ jobs: [job], tasks: threeOf(job, { state: 'killed' }) }).actions).toEqual([]);
   });
