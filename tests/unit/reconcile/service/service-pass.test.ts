@@ -347,9 +347,24 @@ describe('a system job', () => {
         templates: { main: 1 },
       } as const,
     ];
-    const { actions } = plan({ nodes: NODES, jobs: [next], versions, deployments, tasks: olds });
+    const literal = { nodes: NODES, jobs: [next], versions };
+    const { actions } = plan({ ...literal, deployments, tasks: olds });
     expect(stopped(actions)).toHaveLength(1);
     expect(made(actions)).toEqual([]);
+
+    const cordoned = (node: string, tasks: readonly Task[], rollouts = deployments) =>
+      plan({ ...literal, ledgers: [aLedger({ node, eligible: false })], deployments: rollouts, tasks }).actions;
+    const [first, ...others] = olds;
+    const last = others.map(({ index, node }) => on(node ?? '', index, { jobVersion: 2 }));
+    const [held] = olds.map(({ id }) => id);
+    // Where nothing new may come, the old one stays: the rollout is done without it, and comes back to it once it may.
+    expect(stopped(cordoned('n0', olds))).not.toContain(held);
+    const done = cordoned('n0', [...(first === undefined ? [] : [first]), ...last]);
+    expect(stopped(done)).toEqual([]);
+    expect(done).toMatchObject([{ type: 'put-deployment', deployment: { state: 'succeeded' } }]);
+    const over = deployments.map((one) => ({ ...one, state: 'succeeded' as const }));
+    const after = plan({ ...literal, deployments: over, tasks: [...(first === undefined ? [] : [first]), ...last] });
+    expect(stopped(after.actions)).toEqual([held]);
   });
 });
 
