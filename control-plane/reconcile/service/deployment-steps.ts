@@ -71,8 +71,9 @@ function promotion({ policy, nowMs }: JobFacts, deployment: Deployment, tally: T
   return changed(deployment, { message, healthyMost: tally.counting, progressAtMs: nowMs });
 }
 
-function succeeded({ job, nowMs }: JobFacts, deployment: Deployment, { counting }: Tally): PassAction {
-  const message = `version ${deployment.toVersion} runs: ${countTasks(counting)} of it ${counting === 1 ? 'is' : 'are'} healthy`;
+function succeeded({ job, nowMs }: JobFacts, deployment: Deployment, { counting, held }: Tally): PassAction {
+  const rest = held === 0 ? '' : `; ${held} old ${held === 1 ? 'one stays' : 'ones stay'} where nodes take nothing new`;
+  const message = `version ${deployment.toVersion} runs: ${countTasks(counting)} of it ${counting === 1 ? 'is' : 'are'} healthy${rest}`;
   return {
     type: 'put-deployment',
     deployment: { ...deployment, state: 'succeeded', endedAtMs: nowMs, healthyMost: counting, message },

@@ -12,6 +12,8 @@ export interface Tally {
   readonly counting: number;
   /** All that is wanted counts, and nothing else of the job is left. */
   readonly isDone: boolean;
+  /** Old tasks of a system job that stay for now, since their nodes take nothing new. */
+  readonly held: number;
   /** When a further one will count if nothing changes; null: none will. */
   readonly wakeAtMs: number | null;
 }
@@ -33,6 +35,7 @@ export function tallyOf(facts: JobFacts): Tally {
   return {
     wanted,
     counting,
+    held: groups.reduce((sum, { held }) => sum + held.size, 0),
     isDone: !isLeft && counting >= wanted && groups.every(({ isOver }) => !isOver),
     wakeAtMs: wakes.length === 0 ? null : wakes.reduce((a, b) => Math.min(a, b)),
   };

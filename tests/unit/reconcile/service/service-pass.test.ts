@@ -361,7 +361,8 @@ describe('a system job', () => {
     expect(stopped(cordoned('n0', olds))).not.toContain(held);
     const done = cordoned('n0', [...(first === undefined ? [] : [first]), ...last]);
     expect(stopped(done)).toEqual([]);
-    expect(done).toMatchObject([{ type: 'put-deployment', deployment: { state: 'succeeded' } }]);
+    const message = 'version 2 runs: 3 tasks of it are healthy; 1 old one stays where nodes take nothing new';
+    expect(done).toMatchObject([{ type: 'put-deployment', deployment: { state: 'succeeded', message } }]);
     const over = deployments.map((one) => ({ ...one, state: 'succeeded' as const }));
     const after = plan({ ...literal, deployments: over, tasks: [...(first === undefined ? [] : [first]), ...last] });
     expect(stopped(after.actions)).toEqual([held]);
