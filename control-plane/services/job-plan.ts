@@ -21,7 +21,7 @@ import { dependenciesOf } from './dependencies.ts';
 import { explanationView } from './explanation-view.ts';
 import { dependencyCompares } from './job-drafts.ts';
 import { runningOf } from './service-changes.ts';
-import { nodesWanted } from './service-views.ts';
+import { nodesWanted, takesNew } from './service-views.ts';
 import { slotWaitsWith } from './slot-waits.ts';
 
 export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec): PlanView {
@@ -129,8 +129,10 @@ function fateOf({ cluster, job, spec, group, tasks, present }: GroupFacts): Fate
   const isSystem = spec.kind === 'system';
   const wantedNodes = isSystem ? nodesWanted(cluster, spec, group, tasks) : [];
   const isWanted = (task: Task) => (isSystem ? wantedNodes.includes(nodeOf(task)) : task.index < group.count);
-  const kept = tasks.filter((task) => task.jobVersion === present && isWanted(task));
-  const outdated = tasks.filter((task) => task.jobVersion !== present).length;
+  // Where nothing new may come, the old task of a system job stays for now.
+  const isOld = (task: Task) => task.jobVersion !== present && !(isSystem && !takesNew(cluster, nodeOf(task)));
+  const kept = tasks.filter((task) => !isOld(task) && isWanted(task));
+  const outdated = tasks.filter(isOld).length;
   const nodes = wantedNodes.filter((node) => kept.every((task) => nodeOf(task) !== node));
   const made = isSystem ? nodes.length : Math.max(0, group.count - new Set(kept.map(slotKey)).size);
   const replaced = Math.min(outdated, made);

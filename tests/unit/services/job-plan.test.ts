@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { servicePlan } from '../../../control-plane/services/job-plan.ts';
 import { DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
-import { aGroup, aJob, clusterOf } from '../../support/builders.ts';
+import { aGroup, aJob, aLedger, aNode, aTask, clusterOf } from '../../support/builders.ts';
 
 describe('what a plan says of a rollout that fails', () => {
   const job = aJob({ spec: { kind: 'service', groups: [aGroup({})] }, version: 3 });
@@ -26,5 +26,20 @@ describe('what a plan says of a rollout that fails', () => {
   ])('%s', (_what, before, spec, says) => {
     const { steps } = servicePlan(clusterOf({ jobs: before === undefined ? [] : [before] }), before, spec);
     expect(steps.at(-1)).toBe(`It fails when no further task comes to be healthy for 600 s${says}`);
+  });
+});
+
+describe('what a plan of a system job says of a node that takes nothing new', () => {
+  const job = aJob({ spec: { kind: 'system', groups: [aGroup()] }, templates: { main: 1 } });
+  const tasks = ['a', 'b'].map((node, index) => aTask(job, { index, state: 'running', node }));
+  const wanted = { ...job.spec, groups: [aGroup({ image: 'other:2' })] };
+
+  it.each([
+    [true, { made: 2, replaced: 2, stopped: 0, kept: 0 }],
+    [false, { made: 1, replaced: 1, stopped: 0, kept: 1 }],
+  ])('is that its task stays, unless it is eligible: %s', (eligible, counts) => {
+    const nodes = ['a', 'b'].map((id) => aNode({ id }));
+    const cluster = clusterOf({ nodes, ledgers: [aLedger({ node: 'a', eligible })], jobs: [job], tasks });
+    expect(servicePlan(cluster, job, wanted).groups).toMatchObject([counts]);
   });
 });
