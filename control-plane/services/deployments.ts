@@ -89,7 +89,8 @@ export function promoteDeployment(
     }
     if (!force) demandAllHealthy(ctx, deployment, job);
     const nowMs = ctx.clock.now();
-    const promoted = { promotedAtMs: nowMs, promotedBy: call.principal.subject, progressAtMs: nowMs };
+    const by = call.principal.subject;
+    const promoted = { promotedAtMs: nowMs, promotedBy: by, progressAtMs: nowMs, message: `promoted by ${by}` };
     return draftDeployment(ctx, { ...deployment, ...promoted });
   });
 }

@@ -1,6 +1,7 @@
 /** "Why isn't it running?": what keeps a job from being as it is wanted, for places and for all else. Nothing is written. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { templateOf } from '../../shared/domain/cluster.ts';
+import type { Deployment } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey, TaskId } from '../../shared/domain/ids.ts';
 import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
@@ -102,6 +103,8 @@ function deploymentHolds(cluster: ClusterView, job: Job, nowMs: number): HoldVie
   switch (deploymentState(last, job)) {
     case 'failed':
       return [hold('deployment-failed', `Deployment ${id} has failed: ${message}`)];
+    case 'cancelled':
+      return haltedHolds(job, last);
     case 'paused': {
       const since = timeView(paused?.atMs ?? last.createdAtMs);
       return [
@@ -120,6 +123,18 @@ function deploymentHolds(cluster: ClusterView, job: Job, nowMs: number): HoldVie
     default:
       return [];
   }
+}
+
+/** Whatever it had come to by then is kept up, which may be more tasks than are wanted, or others. */
+function haltedHolds({ stop, outcome, suspended, version }: Job, { id, message, toVersion }: Deployment): HoldView[] {
+  if (stop !== null || outcome !== null || suspended !== null || toVersion !== version) return [];
+  const what = `Deployment ${id} was cancelled (${message}), and what runs is kept as it is`;
+  return [
+    hold(
+      'deployment-cancelled',
+      `${what}; the next change rolls out what is wanted then, "berth job revert" the last good version.`,
+    ),
+  ];
 }
 
 /** What stands in the way of each job that this one depends on. */
@@ -152,7 +167,8 @@ function healthHolds(cluster: ClusterView, job: Job, tasks: readonly Task[]): Ho
   return tasks
     .flatMap((task): HoldView[] => {
       const group = templateOf(cluster, task)?.group;
-      if (task.state !== 'running' || group === undefined || isReady(task, group)) return [];
+      // What is to end anyway holds nothing up by its health.
+      if (task.state !== 'running' || task.stop !== null || group === undefined || isReady(task, group)) return [];
       const code = isUnhealthy(task) ? 'unhealthy' : 'not-ready';
       const what = code === 'unhealthy' ? 'runs, and is not healthy' : 'runs, and is not ready yet';
       return [{ code, task: task.id, message: `${task.id} on ${task.node} ${what}: ${checksOf(task)}` }];

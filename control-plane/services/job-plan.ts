@@ -30,7 +30,7 @@ import { dependenciesOf } from './dependencies.ts';
 import { explanationView } from './explanation-view.ts';
 import { dependencyCompares } from './job-drafts.ts';
 import { runningOf } from './service-changes.ts';
-import { nodesWanted } from './service-views.ts';
+import { nodesWanted, takesNew } from './service-views.ts';
 import { slotWaitsWith } from './slot-waits.ts';
 
 export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec): PlanView {
@@ -162,10 +162,10 @@ function fateOf(facts: GroupFacts): Fate {
   const { cluster, before, spec, group, tasks, present } = facts;
   const isSystem = spec.kind === 'system';
   const wantedNodes = isSystem ? nodesWanted(cluster, spec, group, tasks) : [];
-  const kept = isSystem
-    ? tasks.filter((task) => task.jobVersion === present && wantedNodes.includes(nodeOf(task)))
-    : keptOf(facts);
-  const outdated = tasks.filter((task) => task.jobVersion !== present);
+  // Where nothing new may come, the old task of a system job stays for now.
+  const isOld = (task: Task) => task.jobVersion !== present && !(isSystem && !takesNew(cluster, nodeOf(task)));
+  const kept = isSystem ? tasks.filter((task) => !isOld(task) && wantedNodes.includes(nodeOf(task))) : keptOf(facts);
+  const outdated = tasks.filter(isOld);
   const leaving = isStopFirst(spec, group) ? outdated : [];
   const nodes = wantedNodes.filter((node) => kept.every((task) => nodeOf(task) !== node));
   const held = new Set(kept.map(({ index }) => index));
@@ -239,7 +239,7 @@ function stepsOf(spec: JobSpec, groups: readonly GroupPlan[], job: Job | undefin
   const promotion = autoPromote ? 'as soon as all of them are healthy' : 'by `berth deployment promote`';
   const promoted = tried.length === 0 ? [] : [`They are promoted ${promotion}.`];
   const paced = exchanged.flatMap(({ group }) => paceSentence(spec, update, group));
-  return [...begun, ...tried, ...promoted, ...paced, endSentence(update)];
+  return [...begun, ...tried, ...promoted, ...paced, endSentence(update, job?.goodVersion ?? null)];
 }
 
 function trialSentence({ strategy, canaries }: UpdatePolicy, exchanged: readonly GroupPlan[]): string {
@@ -269,8 +269,12 @@ function isStopFirst(spec: JobSpec, group: GroupSpec): boolean {
   return spec.kind === 'system' || spec.stopAfterDisconnectSeconds !== undefined || mountsVolumes(group);
 }
 
-function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy): string {
-  const after = autoRevert ? ', and is taken back to the last good version' : ', and stays as it is then';
+function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy, goodVersion: number | null): string {
+  const after = autoRevert
+    ? goodVersion === null
+      ? ', and stays as it is then, since there is no good version yet to go back to'
+      : `, and is taken back to version ${goodVersion}, the last good one`
+    : ', and stays as it is then';
   return `It fails when no further task comes to be healthy for ${progressDeadlineSeconds} s${after}.`;
 }
 

@@ -15,6 +15,7 @@ import {
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Job, JobSpec, JobVersion, StopRequest, VersionChange } from '../../shared/domain/job.ts';
 import { nextTemplates } from '../../shared/domain/job-template.ts';
+import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 
 /** Who changes it, when, and what of it is under way. */
 export interface ChangeFacts {
@@ -69,9 +70,30 @@ export function changedService(job: Job, wish: Wish, facts: ChangeFacts): Drafte
   if (job.suspended !== null) return { job: next, version: written, deployments: cancelled };
   const counted: Job = { ...next, deployments: job.deployments + 1 };
   const isStopped = job.stop !== null || job.outcome !== null;
-  const deployment = newDeployment(counted, { cause: wish.change, from: isStopped ? null : job, nowMs, by });
+  const from = isStopped ? null : (onTrial(job, wish, facts) ?? startOf(job));
+  const deployment = newDeployment(counted, { cause: wish.change, from, nowMs, by });
   const revertOf = wish.revertOf?.id ?? null;
   return { job: counted, version: written, deployments: [...cancelled, { ...deployment, revertOf }] };
+}
+
+/** What a rollout starts from. */
+interface Start {
+  readonly version: number | null;
+  readonly templates: TemplateVersions;
+}
+
+function startOf({ version, templates }: Job): Start {
+  return { version, templates };
+}
+
+/**
+ * Where the one that makes room was still tried out beside the old tasks, the next one starts from what that one did: a change of
+ * something else promotes nothing. Null: there is no such trial, or the change says itself that all is to be made anew.
+ */
+function onTrial(job: Job, { change }: Wish, { running }: ChangeFacts): Start | null {
+  if (running === null || !awaitsPromotion(job, running)) return null;
+  if (change !== 'updated' && change !== 'scaled') return null;
+  return { version: running.fromVersion, templates: running.fromTemplates };
 }
 
 /** Throws as {@link changedService} does. */
@@ -122,7 +144,7 @@ function nextId(job: Job): string {
 interface Beginning {
   readonly cause: DeploymentCause;
   /** What was wanted before; null: nothing. */
-  readonly from: Job | null;
+  readonly from: Start | null;
   readonly nowMs: number;
   readonly by: string;
 }

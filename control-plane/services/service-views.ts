@@ -49,7 +49,8 @@ export function nodesWanted(cluster: ClusterView, spec: JobSpec, group: GroupSpe
   return suitable.map(({ id }) => id).filter((id) => cluster.isAlive(id) && (held.has(id) || takesNew(cluster, id)));
 }
 
-function takesNew({ ledgers, maintenance }: ClusterView, id: NodeId): boolean {
+/** Whether a node may get tasks now that it doesn't have. */
+export function takesNew({ ledgers, maintenance }: ClusterView, id: NodeId): boolean {
   const ledger = ledgers.get(id);
   const isServiced = (maintenance.get(id)?.begunAtMs ?? null) !== null;
   return ledger?.eligible === true && ledger.drain === null && !isServiced;

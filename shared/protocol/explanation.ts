@@ -53,6 +53,7 @@ export const HOLD_CODES = [
   'deployment-waiting',
   'deployment-paused',
   'awaiting-promotion',
+  'deployment-cancelled',
   'deployment-failed',
   'dependency',
   'never-two',

@@ -21,7 +21,7 @@ interface DrainFlags {
 
 const DRAIN_EXAMPLES = `
 Examples:
-  berth node drain edge-1                    no new tasks; what runs there ends by itself
+  berth node drain edge-1                    no new tasks; services move off, the rest ends by itself
   berth node drain edge-1 --deadline 10m     what still runs after ten minutes is stopped
   berth node drain edge-1 --undo
 `;
@@ -102,7 +102,9 @@ async function declareGone({ client, printer }: Session, id: string, { yes }: { 
 function addDrain(node: Command, io: Io, finish: (exitCode: number) => void): void {
   node
     .command('drain')
-    .description('Empty a node: it gets no new tasks, and at the deadline what is left is stopped.')
+    .description(
+      'Empty a node: it gets no new tasks, services move off it, and at the deadline what is left is stopped.',
+    )
     .argument('<node>', 'its id')
     .option(
       '--deadline <duration>',

@@ -6,7 +6,7 @@ import { EXIT } from '../exit.ts';
 import { deploymentProgress } from '../output/service-shapes.ts';
 import { printable } from '../output/text.ts';
 import type { Session } from '../session.ts';
-import { progressLines } from './progress.ts';
+import { earlierThan, progressLines } from './progress.ts';
 import { type JobSnapshot, watchJob } from './watch-job.ts';
 
 const OVER: readonly DeploymentView['state'][] = ['succeeded', 'failed', 'cancelled'];
@@ -36,10 +36,11 @@ async function watchToItsEnd(
   let told = '';
   let before: JobSnapshot | null = null;
   for await (const snapshot of watchJob({ client, clock: io.clock, note: printer.note }, key, signal)) {
-    for (const line of progressLines(before, snapshot, printer.paintNote)) printer.note(line);
-    before = snapshot;
     const deployment = await readIfReached(client.deployments.get(id));
     if (deployment === null) continue;
+    before ??= earlierThan(snapshot, deployment.createdAt);
+    for (const line of progressLines(before, snapshot, printer.paintNote)) printer.note(line);
+    before = snapshot;
     if (OVER.includes(deployment.state)) return deployment;
     const text = `deployment ${id} ${deploymentProgress(deployment)}${remedyOf(deployment)}`;
     if (text !== told) printer.note(text);

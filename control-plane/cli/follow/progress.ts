@@ -14,6 +14,19 @@ export function progressLines(before: JobSnapshot | null, after: JobSnapshot, pa
   return [...steps, ...slotWaitLines(before, after), ...waitingLines(before, after, paint)];
 }
 
+/** What there was of it before a moment: who begins to look only then is told of nothing earlier. */
+export function earlierThan(snapshot: JobSnapshot, at: string): JobSnapshot {
+  const momentMs = Date.parse(at);
+  const isEarlier = (step: { readonly at: string }) => Date.parse(step.at) < momentMs;
+  const tasks = snapshot.tasks.flatMap((task) => {
+    // The first step is told by the clock of the control plane, as the moment is; those that a node tells may be off.
+    if (!task.history.slice(0, 1).every(isEarlier)) return [];
+    const run = task.restarts.filter(isEarlier).at(-1)?.run ?? 0;
+    return [{ ...task, history: task.history.filter(isEarlier), run }];
+  });
+  return { job: { ...snapshot.job, waiting: [] }, tasks, explanations: new Map() };
+}
+
 /** What can't be made yet, since something of an earlier version (or attempt) must have ended first: told when it is news. */
 function slotWaitLines(before: JobSnapshot | null, { job }: JobSnapshot): string[] {
   const told = new Set(before?.job.waiting.map(({ message }) => message));

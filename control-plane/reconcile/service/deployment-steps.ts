@@ -53,7 +53,10 @@ function begin({ cluster, job, nowMs }: JobFacts, deployment: Deployment): Deplo
 
 function promotion({ policy, nowMs }: JobFacts, deployment: Deployment, tally: Tally): DeploymentStep {
   if (policy.autoPromote) {
-    const message = `all ${tally.wanted} new tasks beside the old ones were healthy, so they were promoted`;
+    const message =
+      tally.wanted === 1
+        ? 'the new task beside the old ones was healthy, so it was promoted'
+        : `all ${tally.wanted} new tasks beside the old ones were healthy, so they were promoted`;
     return changed(deployment, {
       promotedAtMs: nowMs,
       promotedBy: 'berth',
@@ -62,13 +65,15 @@ function promotion({ policy, nowMs }: JobFacts, deployment: Deployment, tally: T
       message,
     });
   }
-  const message = `${tally.counting} new tasks are healthy beside the old ones and wait to be promoted`;
+  const [are, wait] = tally.counting === 1 ? ['is', 'waits'] : ['are', 'wait'];
+  const message = `${tally.counting} new ${tally.counting === 1 ? 'task' : 'tasks'} ${are} healthy beside the old ones and ${wait} to be promoted`;
   if (deployment.message === message && deployment.healthyMost === tally.counting) return NO_STEP;
   return changed(deployment, { message, healthyMost: tally.counting, progressAtMs: nowMs });
 }
 
-function succeeded({ job, nowMs }: JobFacts, deployment: Deployment, { counting }: Tally): PassAction {
-  const message = `version ${deployment.toVersion} runs: ${countTasks(counting)} of it ${counting === 1 ? 'is' : 'are'} healthy`;
+function succeeded({ job, nowMs }: JobFacts, deployment: Deployment, { counting, held }: Tally): PassAction {
+  const rest = held === 0 ? '' : `; ${held} old ${held === 1 ? 'one stays' : 'ones stay'} where nodes take nothing new`;
+  const message = `version ${deployment.toVersion} runs: ${countTasks(counting)} of it ${counting === 1 ? 'is' : 'are'} healthy${rest}`;
   return {
     type: 'put-deployment',
     deployment: { ...deployment, state: 'succeeded', endedAtMs: nowMs, healthyMost: counting, message },
@@ -84,6 +89,11 @@ function progress(facts: JobFacts, deployment: Deployment, tally: Tally): Deploy
     return changed(deployment, { healthyMost: tally.counting, progressAtMs: nowMs, message });
   }
   if (tally.counting >= tally.wanted) return { actions: [], wakeAtMs: tally.wakeAtMs };
+  // All that is wanted did count, for however long: what has ceased to since then has its time anew, or it would be over at once.
+  if (deployment.healthyMost >= tally.wanted) {
+    const message = `${tally.counting} of ${countTasks(tally.wanted)} of version ${deployment.toVersion} are healthy, after all of them were`;
+    return changed(deployment, { healthyMost: tally.counting, progressAtMs: nowMs, message });
+  }
   const deadlineMs = deployment.progressAtMs + Math.round(policy.progressDeadlineSeconds * 1000);
   if (deadlineMs <= nowMs) return put(failed(facts, deployment, tally));
   return { actions: [], wakeAtMs: Math.min(deadlineMs, tally.wakeAtMs ?? deadlineMs) };
@@ -97,7 +107,9 @@ function failed(facts: JobFacts, deployment: Deployment, tally: Tally): PassActi
     `became so within ${policy.progressDeadlineSeconds} s${trouble === null ? '' : `: ${trouble}`}`;
   const over: Deployment = { ...deployment, state: 'failed', endedAtMs: nowMs, message: why };
   const good = goodVersionOf(facts, deployment);
-  if (good === null) return { type: 'put-deployment', deployment: over };
+  if (good === null) {
+    return { type: 'put-deployment', deployment: { ...over, message: `${why}; ${notTakenBack(facts, deployment)}` } };
+  }
   const { version, job: after, next } = takenBack(facts, over, good);
   const message = `${why}; taken back to version ${good.version}, as version ${version.version}`;
   return {
@@ -113,6 +125,15 @@ function goodVersionOf({ policy, job, cluster }: JobFacts, deployment: Deploymen
   if (!policy.autoRevert || deployment.revertOf !== null) return null;
   if (job.goodVersion === null || job.goodVersion === deployment.toVersion) return null;
   return cluster.version(job.uid, job.goodVersion) ?? null;
+}
+
+/** Why nothing follows by itself. */
+function notTakenBack({ policy, job }: JobFacts, { revertOf }: Deployment): string {
+  if (!policy.autoRevert) return 'not taken back, since autoRevert is off';
+  if (revertOf !== null) return `not taken back once more, since it took deployment ${revertOf} back itself`;
+  return job.goodVersion === null
+    ? 'not taken back, since no version has been good yet'
+    : `not taken back, since version ${job.goodVersion} is the last good one`;
 }
 
 function takenBack(

@@ -67,12 +67,14 @@ function phaseOf(job: Job, last: Deployment | undefined): Phase {
 
 /**
  * Whether tasks are exchanged only once somebody has promoted the new ones. What is taken back doesn't wait for that, and on nodes
- * that have one task each there is nothing to stand beside.
+ * that have one task each there is nothing to stand beside. Another count exchanges none by itself: only where it came while others
+ * were tried out.
  */
 export function awaitsPromotion(job: Job, deployment: Deployment): boolean {
   if (job.spec.kind === 'system') return false;
   const strategy = job.spec.update?.strategy ?? DEFAULT_UPDATE.strategy;
-  if (strategy === 'rolling' || deployment.promotedAtMs !== null || deployment.cause !== 'updated') return false;
+  if (strategy === 'rolling' || deployment.promotedAtMs !== null) return false;
+  if (deployment.cause !== 'updated' && deployment.cause !== 'scaled') return false;
   return job.spec.groups.some(({ name }) => isExchanged(job, deployment, name));
 }
 

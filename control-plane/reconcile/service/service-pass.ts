@@ -91,7 +91,7 @@ function endedActions({ cluster }: SlotFacts, job: Job, nowMs: number): PassActi
 
 function suspensionStop({ suspended }: Job, nowMs: number): StopRequest {
   const { by = 'berth', reason = '' } = suspended ?? {};
-  return { atMs: nowMs, by, reason: reason === '' ? 'the job is suspended' : reason };
+  return { atMs: nowMs, by, reason: `the job is suspended${reason === '' ? '' : ` (${reason})`}` };
 }
 
 function describeEnding({ deleted, stop, suspended }: Job): Deployment['message'] {

@@ -36,11 +36,12 @@ function onNodes(facts: JobFacts, group: GroupSpec): GroupPlan {
   const { phase, deployment, policy, nowMs } = facts;
   const members = facts.members.filter(({ task }) => task.group === group.name);
   const { open, staying } = nodesFor(facts, group);
-  const wanted = new Set(staying);
+  const [wanted, takesNew] = [new Set(staying), new Set(open)];
   const reached = members.filter(({ task }) => isReached(facts.cluster, nodeOf(task)));
   const here = reached.filter(({ task }) => wanted.has(nodeOf(task)));
   const steady = here.filter(({ isEnding }) => !isEnding);
-  const isFresh = ({ isPresent }: Member) => phase !== 'rolling' || isPresent;
+  // Where nothing new may come, an old one that went would leave nothing: its turn is when the node takes new ones again.
+  const isFresh = ({ task, isPresent }: Member) => phase !== 'rolling' || isPresent || !takesNew.has(nodeOf(task));
   const exchanged = planExchange(facts, {
     group,
     count: staying.length,
@@ -55,7 +56,9 @@ function onNodes(facts: JobFacts, group: GroupSpec): GroupPlan {
   });
   const gone = reached.filter(({ task, isEnding }) => !isEnding && !wanted.has(nodeOf(task)));
   const stop = gone.map(({ task }): PlannedStop => {
-    const reason = `node ${nodeOf(task)} is not to have a task of group ${group.name} any more`;
+    const reason = isReadyToLeave(facts, nodeOf(task))
+      ? `node ${nodeOf(task)} is being drained, and no service is left there`
+      : `node ${nodeOf(task)} is not to have a task of group ${group.name} any more`;
     return { task, stop: { atMs: nowMs, by: 'berth', reason }, reliesOn: [] };
   });
   return { ...exchanged, stop: [...exchanged.stop, ...stop] };

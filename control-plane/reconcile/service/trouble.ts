@@ -16,6 +16,8 @@ export function troubleOf({ job, tasks }: Pick<JobFacts, 'job' | 'tasks'>): stri
   }
   const coming = newest.find(({ state }) => !isTerminal(state) && state !== 'running');
   if (coming !== undefined) return `task ${nameOf(coming)} is still ${coming.state}${onNode(coming)}`;
+  const undecided = newest.find((task) => checksOf(task).some(({ passing }) => passing === null));
+  if (undecided !== undefined) return describeUndecided(undecided);
   const silent = newest.find(({ state, health }) => state === 'running' && health?.healthy !== true);
   return silent === undefined ? null : `task ${nameOf(silent)}${onNode(silent)} has passed no check yet`;
 }
@@ -24,9 +26,20 @@ function hasGoneWrong({ state, stop }: Task): boolean {
   return isTerminal(state) && stop === null;
 }
 
-function failedCheck({ state, run, health }: Task) {
-  if (state !== 'running' || health?.run !== run) return undefined;
-  return health.checks.find(({ passing }) => passing === false);
+function failedCheck(task: Task) {
+  return checksOf(task).find(({ passing }) => passing === false);
+}
+
+/** What the checks of a task that runs have come to in this run. */
+function checksOf({ state, run, health }: Task) {
+  return state === 'running' && health?.run === run ? health.checks : [];
+}
+
+/** One that has failed too few times, or within its grace, has said something already. */
+function describeUndecided(task: Task): string {
+  const check = checksOf(task).find(({ passing }) => passing === null);
+  const said = check === undefined || check.message === '' ? '' : `: ${check.message}`;
+  return `check "${check?.name}" of task ${nameOf(task)}${onNode(task)} has not passed yet${said}`;
 }
 
 function describeCheck(task: Task): string {

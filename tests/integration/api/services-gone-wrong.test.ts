@@ -152,9 +152,12 @@ describe('a port of the node that is asked for twice', () => {
 
 describe('a service that is deleted while it is rolled', () => {
   it('takes its deployment with it, and leaves nothing', async () => {
-    await submit(web({ count: 3 }));
+    // Nothing checks them: without this they would count only once they have run for some seconds.
+    const update = { ...UPDATE, minHealthySeconds: 0 };
+    await submit(web({ count: 3 }, { update }));
     await obey();
-    await put(web({ count: 3, image: 'v2' }));
+    expect(await ended(1)).toMatchObject({ state: 'succeeded' });
+    await put(web({ count: 3, image: 'v2' }, { update }));
     expect(await deployment(2)).toMatchObject({ state: 'running' });
     await call('DELETE', '/v1/jobs/web', undefined, 202);
     expect((await live()).every(({ stop }) => stop !== null)).toBe(true);

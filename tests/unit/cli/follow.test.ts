@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { exitCodeOf } from '../../../control-plane/cli/follow/follow-job.ts';
-import { progressLines } from '../../../control-plane/cli/follow/progress.ts';
+import { earlierThan, progressLines } from '../../../control-plane/cli/follow/progress.ts';
 import { hasEnded, hasStarted, type JobSnapshot, latestTasks } from '../../../control-plane/cli/follow/watch-job.ts';
 import { painter } from '../../../control-plane/cli/output/paint.ts';
 import type { TaskState } from '../../../shared/domain/task.ts';
@@ -131,6 +131,17 @@ describe('progress', () => {
     expect(progressLines(second, third, plain)).toEqual(['main[0] running: it is running (+1.4s)']);
     expect(progressLines(third, third, plain)).toEqual([]);
     expect(progressLines(null, third, plain)).toHaveLength(2);
+  });
+
+  it('tells nothing of what was there before what is followed, and all that has come since', () => {
+    const old = task({ history: [step('pending', 0), step('running', 10)] });
+    const stopped = { ...old, history: [...old.history, step('killed', 60)] };
+    const fresh = task({ id: 'new', index: 1, history: [step('pending', 50), step('staging', 20)] });
+    const earlier = (one: JobSnapshot) => earlierThan(one, at(40));
+    const first = snapshot([old, fresh]);
+    expect(progressLines(earlier(first), first, plain)).toEqual(progressLines(null, snapshot([fresh]), plain));
+    const later = snapshot([stopped]);
+    expect(progressLines(earlier(later), later, plain)).toEqual(['main[0] killed: it is killed (+50ms)']);
   });
 
   it('names the attempt from the second on', () => {

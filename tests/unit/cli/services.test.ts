@@ -175,7 +175,9 @@ describe('a plan of a service', () => {
     const { out } = await cli.berth(['job', 'plan', '-'], { stdin: serviceFile('svc-plan', 'dependsOn: [db]\n') });
     expect(out).toContain('  would be created\n  main: 5 made (the group is new)\n');
     expect(out).toContain('  It begins when these are up: db.\n');
-    expect(out).toContain('  It fails when no further task comes to be healthy for 600 s, and is taken back');
+    expect(out).toContain(
+      'healthy for 600 s, and stays as it is then, since there is no good version yet to go back to.',
+    );
     expect(out).toContain('  warning: There is no job "db" in role "default"');
     expect(out).toContain('main: 5 tasks would wait');
   });

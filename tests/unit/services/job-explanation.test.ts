@@ -122,6 +122,12 @@ describe('what else holds a job up', () => {
       change: { state: 'failed', message: 'no progress' },
       says: /has failed: no progress$/,
     },
+    {
+      code: 'deployment-cancelled',
+      one: job,
+      change: { state: 'cancelled', message: 'aborted by bob' },
+      says: /was cancelled \(aborted by bob\), and what runs is kept as it is/,
+    },
     { code: 'awaiting-promotion', one: canary, change: beside, says: /\(canary\) goes on once it is promoted/ },
   ])('$code', ({ code, one, change, says }) => {
     const { holds, summary } = explained(one, {
@@ -135,6 +141,10 @@ describe('what else holds a job up', () => {
   it('is no deployment that succeeded, that was promoted, or that another one came after', () => {
     const promoted = aDeployment(canary, { ...beside, promotedAtMs: T0 });
     const failed = aDeployment(job, { state: 'failed' });
+    const cancelled = aDeployment(job, { state: 'cancelled' });
+    expect(explained({ ...job, version: job.version + 1 }, { deployments: [cancelled] }).holds).toEqual([]);
+    const waits = explained({ ...job, suspended }, { deployments: [cancelled] });
+    expect(waits.holds.map(({ code }) => code)).toEqual(['job-suspended']);
     const later = aDeployment(job, { id: `${job.uid}-d9`, state: 'succeeded', createdAtMs: T0 + 1 });
     expect(explained(canary, { deployments: [promoted] }).holds).toEqual([]);
     expect(explained(job, { deployments: [later, failed] }).holds).toEqual([]);
@@ -178,6 +188,8 @@ describe('what else holds a job up', () => {
         message: `${task.id} on a runs, and is not healthy: check "http" fails: connection refused`,
       },
     ]);
+    const ending = { ...task, stop: { atMs: T0, by: 'berth', reason: 'another one has taken its place' } };
+    expect(explained(checked, { tasks: [ending] }).holds).toEqual([]);
     const silent = explained(checked, { tasks: [{ ...task, health: null }] });
     expect(silent.holds).toMatchObject([
       { code: 'not-ready', message: expect.stringContaining('its checks have said nothing yet') },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { awaitsPromotion } from '../../../control-plane/reconcile/service/job-facts.ts';
 import {
   type ChangeFacts,
   changedService,
@@ -7,7 +8,9 @@ import {
   resumedService,
   suspendedService,
 } from '../../../control-plane/services/service-changes.ts';
-import type { JobSpec } from '../../../shared/domain/job.ts';
+import type { JobSpec, VersionChange } from '../../../shared/domain/job.ts';
+import { DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
+import { present } from '../../../shared/util/assert.ts';
 import { aDeployment, aGroup, aJob, T0 } from '../../support/builders.ts';
 
 const NOW = T0 + 5000;
@@ -80,6 +83,26 @@ describe('a change of a service', () => {
       { id: 'uiddemo-d5', state: 'running' },
     ]);
     expect(deployments[0]?.revertedBy).toBeNull();
+  });
+
+  describe('while new tasks are tried out', () => {
+    const update = { ...DEFAULT_UPDATE, strategy: 'canary' as const };
+    const tried = { ...JOB, spec: { ...JOB.spec, update } };
+    const trial = aDeployment(tried, { fromVersion: 3, fromTemplates: { web: 1, side: 1 } });
+    const spec = { ...wish.spec, update };
+    const change = (how: Exclude<VersionChange, 'created'>, of = trial) =>
+      changedService(tried, { spec, change: how }, { ...QUIET, running: of, force: true }).deployments[1];
+
+    it.each(['scaled', 'updated'] as const)('and that is %s by force promotes nothing', (how) => {
+      const next = present(change(how), 'the next deployment');
+      expect(next).toMatchObject({ fromVersion: 3, fromTemplates: { web: 1, side: 1 }, promotedAtMs: null });
+      expect(awaitsPromotion({ ...tried, version: 5 }, next)).toBe(true);
+    });
+
+    it('goes on from them where they were promoted, or all is to be made anew', () => {
+      expect(change('scaled', { ...trial, promotedAtMs: NOW })).toMatchObject({ fromVersion: 4 });
+      expect(change('restarted')).toMatchObject({ fromVersion: 4, fromTemplates: { web: 2, side: 1 } });
+    });
   });
 
   it('that takes an aborted deployment back names it, and is named by it', () => {

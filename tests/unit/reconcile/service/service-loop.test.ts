@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { JobSpec } from '../../../../shared/domain/job.ts';
 import { type CheckSpec, DEFAULT_UPDATE, type UpdatePolicy } from '../../../../shared/domain/service.ts';
+import { advance } from '../../../../shared/domain/task.ts';
+import { present } from '../../../../shared/util/assert.ts';
 import { aGroup, aJob, aSpec } from '../../../support/builders.ts';
 import { SmallCluster } from './small-cluster.ts';
 
@@ -81,6 +83,18 @@ describe('a service', () => {
     expect(small.live(UID).map(({ jobVersion }) => jobVersion)).toEqual([1, 1, 1, 1, 1]);
   });
 
+  test.each<[string, Partial<UpdatePolicy>, boolean, string]>([
+    ['nothing was good yet', {}, false, 'not taken back, since no version has been good yet'],
+    ['that is not wanted', { autoRevert: false }, true, 'not taken back, since autoRevert is off'],
+  ])('says that it has taken nothing back where %s', (_why, update, hasGood, says) => {
+    const small = hasGood ? running(aService(2)) : new SmallCluster(['n1', 'n2', 'n3']);
+    small.behaviours.set('sick:1', 'sick');
+    small.submit(hasGood ? small.job(UID) : JOB, aService(2, update, 'sick:1'), hasGood ? 'updated' : 'created');
+    small.steps(60);
+    expect(small.deployment(UID)).toMatchObject({ state: 'failed', revertedBy: null });
+    expect(small.deployment(UID).message).toMatch(new RegExp(`connection refused; ${says}$`));
+  });
+
   test('is scaled without starting anything anew', () => {
     const small = running(aService(3));
     const before = new Set(small.live(UID).map(({ id }) => id));
@@ -134,12 +148,42 @@ describe('canaries', () => {
     ).toEqual([1, 1, 1, 1, 2]);
     expect(small.deployment(UID)).toMatchObject({
       state: 'running',
-      message: expect.stringContaining('wait to be promoted'),
+      message: '1 new task is healthy beside the old ones and waits to be promoted',
     });
     small.changeDeployment(UID, { promotedAtMs: small.nowMs, promotedBy: 'alice', progressAtMs: small.nowMs });
     small.steps(40);
     expect(small.deployment(UID).state).toBe('succeeded');
     expect(small.live(UID).map(({ jobVersion }) => jobVersion)).toEqual([2, 2, 2, 2]);
+  });
+
+  test('that have worked for long have their time anew when one of them ends', () => {
+    const small = running(aService(4));
+    small.submit(small.job(UID), aService(4, { strategy: 'canary', canaries: 1 }, 'good:2'), 'updated');
+    small.steps(20);
+    small.nowMs += 3_600_000;
+    const canary = present(
+      small.live(UID).find(({ jobVersion }) => jobVersion === 2),
+      'the canary',
+    );
+    small.changeTask(canary.id, (task) =>
+      advance(task, { state: 'failed', atMs: small.nowMs, reason: 'exited', message: 'it broke' }, { exitCode: 1 }),
+    );
+    small.pass();
+    expect(small.deployment(UID)).toMatchObject({
+      state: 'running',
+      message: '0 of 1 task of version 2 are healthy, after all of them were',
+    });
+    small.steps(15);
+    expect(small.deployment(UID)).toMatchObject({ state: 'running', message: expect.stringContaining('waits to be') });
+  });
+
+  test('that have worked, and come to work no more, are taken back once their time is over', () => {
+    const small = running(aService(4));
+    small.submit(small.job(UID), aService(4, { strategy: 'canary', canaries: 1 }, 'good:2'), 'updated');
+    small.steps(20);
+    small.behaviours.set('good:2', 'crashing');
+    small.steps(60);
+    expect(small.deployment(UID)).toMatchObject({ state: 'succeeded', cause: 'reverted', toVersion: 3 });
   });
 
   test('are taken back when they do not work', () => {

@@ -87,9 +87,9 @@ describe('a job that is to run no more', () => {
     const job = aService({}, { suspended: { atMs: T0, by: 'alice', reason: 'a break' } });
     const { actions } = plan({ nodes: NODES, jobs: [job], tasks: threeOf(job) });
     expect(actions.map((action) => action.type === 'stop-task' && action.stop.reason)).toEqual([
-      'a break',
-      'a break',
-      'a break',
+      'the job is suspended (a break)',
+      'the job is suspended (a break)',
+      'the job is suspended (a break)',
     ]);
     expect(plan({ jobs: [job], tasks: threeOf(job, { state: 'killed' }) }).actions).toEqual([]);
   });
@@ -371,9 +371,25 @@ describe('a system job', () => {
         templates: { main: 1 },
       } as const,
     ];
-    const { actions } = plan({ nodes: NODES, jobs: [next], versions, deployments, tasks: olds });
+    const literal = { nodes: NODES, jobs: [next], versions };
+    const { actions } = plan({ ...literal, deployments, tasks: olds });
     expect(stopped(actions)).toHaveLength(1);
     expect(made(actions)).toEqual([]);
+
+    const cordoned = (node: string, tasks: readonly Task[], rollouts = deployments) =>
+      plan({ ...literal, ledgers: [aLedger({ node, eligible: false })], deployments: rollouts, tasks }).actions;
+    const [first, ...others] = olds;
+    const last = others.map(({ index, node }) => on(node ?? '', index, { jobVersion: 2 }));
+    const [held] = olds.map(({ id }) => id);
+    // Where nothing new may come, the old one stays: the rollout is done without it, and comes back to it once it may.
+    expect(stopped(cordoned('n0', olds))).not.toContain(held);
+    const done = cordoned('n0', [...(first === undefined ? [] : [first]), ...last]);
+    expect(stopped(done)).toEqual([]);
+    const message = 'version 2 runs: 3 tasks of it are healthy; 1 old one stays where nodes take nothing new';
+    expect(done).toMatchObject([{ type: 'put-deployment', deployment: { state: 'succeeded', message } }]);
+    const over = deployments.map((one) => ({ ...one, state: 'succeeded' as const }));
+    const after = plan({ ...literal, deployments: over, tasks: [...(first === undefined ? [] : [first]), ...last] });
+    expect(stopped(after.actions)).toEqual([held]);
   });
 });
 
