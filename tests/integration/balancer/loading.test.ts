@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { CertificateFolder } from '../../../control-plane/balancer/certificates.ts';
 import type { EndpointView } from '../../../shared/protocol/endpoints.ts';
 import { endpointOf } from '../../support/endpoints.ts';
 import { freePort } from '../../support/etcd.ts';
@@ -217,6 +218,14 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+it('certificates that are no files are left out, also a pipe that nobody writes to', async () => {
+  const pipe = join(folder, 'pipe.pem');
+  execFileSync('mkfifo', [pipe]);
+  const { troubles } = await new CertificateFolder(folder).read();
+  expect(troubles.map(({ message }) => message)).toContain(`${pipe} is left out: it is no file`);
+  await rm(pipe);
+});
 
 describe('haproxy itself', () => {
   it('is started again when it dies, and told of', async () => {
