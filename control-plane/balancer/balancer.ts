@@ -10,7 +10,7 @@ import type { Random } from '../../shared/util/random.ts';
 import { NameLookups } from './addresses.ts';
 import { CertificateFolder } from './certificates.ts';
 import { commandsBetween, withinStructure } from './changes.ts';
-import type { Trouble } from './claims.ts';
+import type { Holders, Trouble } from './claims.ts';
 import { type Certificates, type Configuration, configurationOf, structureOf } from './config.ts';
 import { ConfigFolder } from './config-folder.ts';
 import type { EndpointSource } from './endpoint-source.ts';
@@ -55,6 +55,8 @@ export class Balancer {
   #endpoints: readonly EndpointView[] | null = null;
   #haproxy: Haproxy | null = null;
   #loaded: Loaded | null = null;
+  /** Who had what when an earlier balancer ended. */
+  #holdersBefore: Holders = EMPTY_PLAN.holders;
   /** Service ports that a haproxy of ours listens on. */
   #listening: ReadonlySet<number> = new Set();
   #troubles: readonly Trouble[] = [];
@@ -78,15 +80,15 @@ export class Balancer {
     const { clock } = this.#options;
     await requireHaproxy(this.#options.haproxy);
     await this.#folder.prepare();
-    await this.#startFromBefore();
+    if (!(await this.#serveFromBefore())) await this.#requireListeners();
     const watching = this.#watchSource(signal);
     signal.addEventListener('abort', () => this.#wake.resolve(), { once: true });
     while (!signal.aborted) {
       await this.#work();
       if (signal.aborted) break;
       this.#wake = Promise.withResolvers<void>();
-      if (this.#endpoints === null) continue;
-      await this.#apply(this.#endpoints, signal);
+      if (this.#endpoints !== null) await this.#apply(this.#endpoints, signal);
+      else if (this.#haproxy === null && (await this.#pausedAfterFailures(signal))) await this.#serveFromBefore();
       await sleep(clock, CHANGES_APART_MS, signal);
     }
     await watching;
@@ -162,7 +164,7 @@ export class Balancer {
     const { settings, clock } = this.#options;
     const addresses = await this.#names.find(endpoints);
     const read = (await this.#certificates?.read()) ?? null;
-    const before = this.#loaded?.plan ?? EMPTY_PLAN;
+    const before = this.#loaded?.plan ?? { ...EMPTY_PLAN, holders: this.#holdersBefore };
     const input = { endpoints, addresses, settings, before, nowMs: clock.now() };
     const open = nextPlan({ ...input, refused: new Map() });
     const refused = await this.#refusedPorts(open);
@@ -228,11 +230,8 @@ export class Balancer {
   }
 
   async #launch(wanted: Loaded, signal: AbortSignal): Promise<string | null> {
-    const { clock, random, log } = this.#options;
-    if (this.#failures > 0) {
-      await sleep(clock, jitteredBackoffMs(RESTARTS, this.#failures - 1, random.next()), signal);
-      if (signal.aborted) return null;
-    }
+    const { log } = this.#options;
+    if (!(await this.#pausedAfterFailures(signal))) return null;
     const configuration = this.#configurationOf(wanted);
     try {
       const fault = await this.#fault(configuration);
@@ -255,19 +254,33 @@ export class Balancer {
     await this.#folder.tidy(configuration);
   }
 
-  /** With what an earlier balancer has left in the folder, so that requests are served while the control plane is away. */
-  async #startFromBefore(): Promise<void> {
+  /** False: it is to end meanwhile. */
+  async #pausedAfterFailures(signal: AbortSignal): Promise<boolean> {
+    const { clock, random } = this.#options;
+    if (this.#failures > 0) {
+      await sleep(clock, jitteredBackoffMs(RESTARTS, this.#failures - 1, random.next()), signal);
+    }
+    return !signal.aborted;
+  }
+
+  /**
+   * With what an earlier balancer has left in the folder, so that requests are served while the control plane is away. Whether it is
+   * served.
+   */
+  async #serveFromBefore(): Promise<boolean> {
     const { log } = this.#options;
     const present = await this.#folder.readPresent();
-    if (present === null) return await this.#requireListeners();
+    if (present === null) return false;
+    this.#holdersBefore = present.holders;
     try {
       this.#adopt(await Haproxy.start(this.#haproxyOptions, this.#startWith(present.id)));
-      this.#listening = new Set(present.ports);
-      log.info({}, 'haproxy serves what it served before, until the endpoints are known');
     } catch (error) {
       log.warn({ why: wordsOf(error) }, 'haproxy does not start with what it served before; the endpoints are awaited');
-      await this.#requireListeners();
+      return false;
     }
+    this.#listening = new Set(present.ports);
+    log.info({}, 'haproxy serves what it served before, until the endpoints are known');
+    return true;
   }
 
   async #requireListeners(): Promise<void> {

@@ -69,7 +69,10 @@ export class CertificateFolder {
 
 async function tryFile(path: string, before: Tried | undefined): Promise<Tried> {
   try {
-    const { mtimeMs, size, ino } = await stat(path);
+    const seen = await stat(path);
+    // To read a pipe would be to wait for whoever writes to it.
+    if (!seen.isFile()) return { stamp: '', digest: '', fault: 'it is no file' };
+    const { mtimeMs, size, ino } = seen;
     const stamp = `${mtimeMs} ${size} ${ino}`;
     if (before?.stamp === stamp) return before;
     const pem = await readFile(path);

@@ -1,9 +1,16 @@
 /** The folder in which haproxy finds its configuration. What is in use there is only ever replaced as a whole. */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Configuration } from './config.ts';
+import type { Holders } from './claims.ts';
+import { type Configuration, servedBy } from './config.ts';
 
 const LIST_FILE = /^(?:hosts|certificates)-[0-9a-f]+\.list$/;
+
+export interface Present {
+  readonly id: string;
+  readonly ports: readonly number[];
+  readonly holders: Holders;
+}
 
 export class ConfigFolder {
   readonly #folder: string;
@@ -32,11 +39,13 @@ export class ConfigFolder {
   }
 
   /** What is told of the configuration that is there; null: there is none. */
-  async readPresent(): Promise<{ readonly id: string; readonly ports: readonly number[] } | null> {
+  async readPresent(): Promise<Present | null> {
     const text = await readFile(this.configPath, 'utf8').catch(() => '');
     const id = /^ {2}description "berth ([0-9a-f]+)"$/m.exec(text)?.[1];
     if (id === undefined) return null;
-    return { id, ports: [...text.matchAll(/^frontend _port-(\d+)$/gm)].map(([, port]) => Number(port)) };
+    const list = /hosts-[0-9a-f]+\.list/.exec(text)?.[0];
+    const routes = list === undefined ? '' : await readFile(join(this.#folder, list), 'utf8').catch(() => '');
+    return { id, ...servedBy(text, routes) };
   }
 
   /** Removes the lists that the configuration doesn't name. */

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { type Holders, hostClaim, portClaim } from './claims.ts';
 import type { Backend, Plan, ServicePort } from './plan.ts';
 import { type BalancerSettings, bindText } from './settings.ts';
 import type { Slot } from './slots.ts';
@@ -66,6 +67,26 @@ export function configurationOf(
 export function structureOf({ backends, ports, routes }: Plan, certificates: Certificates | null): string {
   const sizes = backends.map(({ name, mode, slots }) => [name, mode, slots.length]);
   return JSON.stringify([sizes, ports, routes, certificates]);
+}
+
+/** Read back from what was written: service ports, and who has them and the paths of virtual hosts. */
+export function servedBy(
+  text: string,
+  routes: string,
+): { readonly ports: readonly number[]; readonly holders: Holders } {
+  const sections = [...text.matchAll(/^# (\S+)\nbackend (\S+)$/gm)];
+  const services = new Map(sections.map(([, service = '', backend = '']) => [backend, service]));
+  const frontends = [...text.matchAll(/^frontend _port-(\d+)\n(?: {2}.*\n)*? {2}default_backend (\S+)$/gm)];
+  const claims = [
+    ...frontends.map(([, port, backend = '']) => [portClaim(Number(port)), services.get(backend)] as const),
+    ...[...routes.matchAll(/^([^/\n]+)(\/\S*) (\S+)$/gm)].map(
+      ([, host = '', path = '', backend = '']) => [hostClaim(host, path), services.get(backend)] as const,
+    ),
+  ];
+  return {
+    ports: frontends.map(([, port]) => Number(port)),
+    holders: new Map(claims.flatMap(([claim, service]) => (service === undefined ? [] : [[claim, service] as const]))),
+  };
 }
 
 function file({ folder }: BalancerSettings, name: string, lines: readonly string[]): ConfigurationFile {

@@ -20,6 +20,10 @@ const text = (max: number) =>
     .max(max)
     .refine((value) => !value.includes('\0'), 'must not contain NUL');
 const name = z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`);
+const headerValue = z
+  .string()
+  .max(4096)
+  .regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'must be one line, of characters that a header can have');
 const requestPath = z
   .string()
   .max(2048)
@@ -80,7 +84,9 @@ export const checkSchema = z
     port: name.optional().describe("The name of one of the group's ports; required but for `command`."),
     path: requestPath.optional().describe('`http` and `https`; absent: "/".'),
     method: z.enum(['GET', 'HEAD']).optional().describe('`http` and `https`; absent: GET.'),
-    headers: z.record(z.string().regex(/^[A-Za-z0-9-]{1,128}$/, 'must be the name of a header'), text(4096)).optional(),
+    headers: z
+      .record(z.string().regex(/^[A-Za-z0-9-]{1,128}$/, 'must be the name of a header'), headerValue)
+      .optional(),
     statuses: z
       .array(statusRange)
       .min(1)

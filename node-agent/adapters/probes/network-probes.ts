@@ -16,6 +16,9 @@ const BODY_BYTES_MAX = 64 * 1024;
 const BODY_WAIT_MAX_MS = 1000;
 /** Of a body that comes with a status that doesn't pass. */
 const WORDS_LENGTH_MAX = 200;
+/** Longer than it takes the engine to find out that nobody listens within a task. */
+const CONNECTION_LASTS_MS = 200;
+const CLOSED_EARLY = 'the connection was closed without an answer';
 
 /** `https`: loaded by the first check that needs it, since it takes memory that most nodes never need. */
 export class NetworkProbes implements Probes {
@@ -34,7 +37,7 @@ export class NetworkProbes implements Probes {
   }
 
   probe({ spec, port }: ProbeTarget, signal: AbortSignal): Promise<ProbeOutcome> {
-    return spec.type === 'tcp' ? connects(port, signal) : this.#answers(spec, port, signal);
+    return spec.type === 'tcp' ? connects(spec, port, signal) : this.#answers(spec, port, signal);
   }
 
   /** Redirects aren't followed, and certificates not verified: it is asked whether the task answers, not whether to trust it. */
@@ -101,15 +104,28 @@ function words(response: IncomingMessage): Promise<string> {
   });
 }
 
-function connects(port: number, signal: AbortSignal): Promise<ProbeOutcome> {
+/**
+ * The engine's own forwarder takes every connection to a port that a task publishes, and hangs up where nobody listens within the task.
+ * So a connection counts once it has lasted, or something has come over it.
+ */
+function connects({ timeoutSeconds }: CheckSpec, port: number, signal: AbortSignal): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
     const socket = connect({ host: LOOPBACK, port, signal });
+    const lastsMs = Math.min(CONNECTION_LASTS_MS, (timeoutSeconds * 1000) / 2);
+    let timer: NodeJS.Timeout | undefined;
     const end = (outcome: ProbeOutcome) => {
+      clearTimeout(timer);
       socket.destroy();
       resolve(outcome);
     };
-    socket.on('connect', () => end({ type: 'passed', message: `port ${port} takes connections` }));
-    socket.on('error', (cause) => end({ type: 'failed', message: `port ${port}: ${saying(cause)}` }));
+    const passed = () => end({ type: 'passed', message: `port ${port} takes connections` });
+    const failed = (why: string) => end({ type: 'failed', message: `port ${port}: ${why}` });
+    socket.on('connect', () => {
+      timer = setTimeout(passed, lastsMs);
+    });
+    socket.on('data', passed);
+    socket.on('end', () => failed(CLOSED_EARLY));
+    socket.on('error', (cause) => failed(saying(cause)));
   });
 }
 
@@ -123,7 +139,7 @@ function saying(cause: Error): string {
     case 'ECONNREFUSED':
       return 'connection refused';
     case 'ECONNRESET':
-      return 'the connection was closed without an answer';
+      return CLOSED_EARLY;
     default:
       return cause.message;
   }

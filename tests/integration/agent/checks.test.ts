@@ -94,6 +94,17 @@ describe('a task that is checked', () => {
     expect(healthOf(task)).toMatchObject({ healthy: false });
   });
 
+  it('is ended when it does not listen, though the engine takes connections for it', async () => {
+    const check = aCheck({ ...QUICK, name: 'listens', type: 'tcp', graceSeconds: 0, failuresMax: 1 });
+    const task = await assignWeb([check], 'sleep 600');
+    agent.start();
+    const end = await agent.ended(task);
+    expect(end).toMatchObject({ state: 'failed', reason: 'unhealthy' });
+    expect(end.message).toMatch(
+      /^its check "listens" failed once: port \d+: (?:the connection was closed|connection refused)/,
+    );
+  });
+
   it('runs on through the end of its agent, and the next one says nothing worse of it', async () => {
     const task = await assignWeb([aCheck({ ...QUICK, path: '/ok' })]);
     agent.start();

@@ -149,4 +149,30 @@ describe('TCP', () => {
       message: `port ${port}: connection refused`,
     });
   });
+
+  it.each([
+    ['hangs up', (socket: Socket) => void socket.end()],
+    ['breaks off', (socket: Socket) => void socket.resetAndDestroy()],
+  ])(
+    'fails where what takes connections %s at once, as the engine does for a task that does not listen',
+    async (_, hangUp) => {
+      const port = await listening(createTcpServer(hangUp));
+      expect(await probe(port, { type: 'tcp' })).toEqual({
+        type: 'failed',
+        message: `port ${port}: the connection was closed without an answer`,
+      });
+    },
+  );
+
+  it('is done in half of its time at the latest', async () => {
+    const port = await listening(createTcpServer());
+    const begunMs = performance.now();
+    expect((await probe(port, { type: 'tcp', timeoutSeconds: 0.1 })).type).toBe('passed');
+    expect(performance.now() - begunMs).toBeLessThan(190);
+  });
+
+  it('passes where somebody says something and hangs up', async () => {
+    const port = await listening(createTcpServer((socket) => socket.end('noon\r\n')));
+    expect((await probe(port, { type: 'tcp' })).type).toBe('passed');
+  });
 });

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { CertificateFolder } from '../../../control-plane/balancer/certificates.ts';
 import type { EndpointView } from '../../../shared/protocol/endpoints.ts';
 import { endpointOf } from '../../support/endpoints.ts';
 import { freePort } from '../../support/etcd.ts';
@@ -109,6 +110,23 @@ describe('services that ask for the same', () => {
     await running.serve([second]);
     expect((await ask(port)).body).toBe('two');
   });
+
+  it('keep what they had through a restart of the balancer', async () => {
+    const own = await mkdtemp(join(tmpdir(), 'berth-kept-'));
+    const [one, two] = [await task('one'), await task('two')];
+    const port = await freePort();
+    const publish = { mode: 'http', port, hosts: ['web.example'], path: '/' } satisfies EndpointView['publish'];
+    const first = endpoint(one, { job: 'zebra', publish });
+    const second = endpoint(two, { job: 'ant', publish });
+    const before = await startRunningBalancer({ folder: own });
+    await before.serve([first]);
+    await before.stop();
+    const running = await start({ folder: own });
+    await running.serve([first, second]);
+    expect((await ask(port)).body).toBe('one');
+    expect((await ask(running.httpPort)).body).toBe('one');
+    await rm(own, { recursive: true, force: true });
+  });
 });
 
 describe('virtual hosts', () => {
@@ -201,6 +219,14 @@ function isAlive(pid: number): boolean {
   }
 }
 
+it('certificates that are no files are left out, also a pipe that nobody writes to', async () => {
+  const pipe = join(folder, 'pipe.pem');
+  execFileSync('mkfifo', [pipe]);
+  const { troubles } = await new CertificateFolder(folder).read();
+  expect(troubles.map(({ message }) => message)).toContain(`${pipe} is left out: it is no file`);
+  await rm(pipe);
+});
+
 describe('haproxy itself', () => {
   it('is started again when it dies, and told of', async () => {
     const running = await start();
@@ -225,6 +251,26 @@ describe('haproxy itself', () => {
     await running.until('the trouble to be told', () => running.balancer.status().tally.sourceTrouble !== null);
     expect((await ask(running.httpPort)).body).toBe('web');
     await running.until('the list to come again', () => running.balancer.status().tally.sourceTrouble === null);
+  });
+
+  it('is started again with what it served before while nothing is known of endpoints', async () => {
+    const own = await mkdtemp(join(tmpdir(), 'berth-before-'));
+    const web = await task('web');
+    const http = { host: '127.0.0.1', port: await freePort() };
+    const before = await startRunningBalancer({ folder: own, http });
+    await before.serve([endpoint(web)]);
+    await before.stop();
+    const running = await start({ folder: own, http });
+    await running.until('what was served before', () => running.balancer.status().serving);
+    const { haproxyPid } = running.balancer.status();
+    process.kill(haproxyPid ?? 0, 'SIGKILL');
+    await running.until('another one', () => {
+      const status = running.balancer.status();
+      return status.serving && status.haproxyPid !== haproxyPid;
+    });
+    expect((await ask(http.port)).body).toBe('web');
+    expect(running.balancer.status().tally).toMatchObject({ lists: 0, restarts: 1 });
+    await rm(own, { recursive: true, force: true });
   });
 
   it('that a killed balancer has left behind is taken over, without a failed request', async () => {

@@ -37,6 +37,12 @@ describe('a check', () => {
     ],
     ['of a port that is udp', { type: 'tcp', port: 'dns' }, 'port', 'port "dns" is udp'],
     ['of no port', { type: 'http' }, 'port', 'is required'],
+    [
+      'with a header of two lines',
+      { type: 'http', port: 'http', headers: { 'x-a': 'one\r\nx-b: two' } },
+      'x-a',
+      'must be one line',
+    ],
     ['without a command', { type: 'command' }, 'command', 'is required'],
     ['with a path that no request has', { type: 'tcp', port: 'http', path: '/' }, 'path', 'is not used'],
     ['with a path that is none', { type: 'http', port: 'http', path: 'ok' }, 'path', 'must be a path'],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { configurationOf, structureOf } from '../../../control-plane/balancer/config.ts';
+import { configurationOf, servedBy, structureOf } from '../../../control-plane/balancer/config.ts';
 import { arbitraryEndpoints } from '../../support/arbitrary-endpoints.ts';
 import { endpointOf } from '../../support/endpoints.ts';
 import { planOf, SETTINGS } from './planned.ts';
@@ -128,4 +128,16 @@ describe('the structure', () => {
     const host = endpointOf({ job: 'next', task: 'c', publish: { mode: 'http', hosts: ['next.example'] } });
     expect(structure(planOf({ endpoints: [endpointOf({ task: 'a' }), host], before }))).not.toBe(structure(before));
   });
+});
+
+it('tells what it serves, and for whom, to whoever reads it back', () => {
+  fc.assert(
+    fc.property(arbitraryEndpoints, (endpoints) => {
+      const plan = planOf({ endpoints });
+      const { text, files } = configurationOf(plan, SETTINGS, null);
+      const { ports, holders } = servedBy(text, files[0]?.text ?? '');
+      expect(ports).toEqual(plan.ports.map(({ port }) => port));
+      expect(new Map(holders)).toEqual(new Map(plan.holders));
+    }),
+  );
 });
