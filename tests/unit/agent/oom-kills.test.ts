@@ -17,16 +17,16 @@ describe('kills for want of memory', () => {
     expect(await kills.unsettled()).not.toBeNull();
   });
 
-  it('are not settled by what was counted before them', async () => {
+  it('are not settled by what was counted earlier them', async () => {
     const { kernel, kills } = counted(3);
-    const before = await kills.unsettled();
+    const earlier = await kills.unsettled();
     kernel.count = 4;
     const later = await kills.unsettled();
     later?.();
-    before?.();
+    earlier?.();
     expect(await kills.unsettled()).toBeNull();
     kernel.count = 5;
-    before?.();
+    earlier?.();
     expect(await kills.unsettled()).not.toBeNull();
   });
 

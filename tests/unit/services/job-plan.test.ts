@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { servicePlan } from '../../../control-plane/services/job-plan.ts';
 import { DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
-import { aGroup, aJob, aLedger, aNode, aTask, clusterOf } from '../../support/builders.ts';
+import { aGroup, aJob, aLedger, aNode, aTask, clusterOf, T0 } from '../../support/builders.ts';
 
 describe('what a plan says of a rollout that fails', () => {
   const job = aJob({ spec: { kind: 'service', groups: [aGroup({})] }, version: 3 });
@@ -24,7 +24,11 @@ describe('what a plan says of a rollout that fails', () => {
     ['of one that was', { ...job, goodVersion: 2 }, wanted, ', and is taken back to version 2, the last good one.'],
     ['of one that is not to be taken back', { ...job, goodVersion: 2 }, off, ', and stays as it is then.'],
   ])('%s', (_what, before, spec, says) => {
-    const { steps } = servicePlan(clusterOf({ jobs: before === undefined ? [] : [before] }), before, spec);
+    const { steps } = servicePlan(
+      { cluster: clusterOf({ jobs: before === undefined ? [] : [before] }), nowMs: T0 },
+      before,
+      spec,
+    );
     expect(steps.at(-1)).toBe(`It fails when no further task comes to be healthy for 600 s${says}`);
   });
 });
@@ -40,6 +44,6 @@ describe('what a plan of a system job says of a node that takes nothing new', ()
   ])('is that its task stays, unless it is eligible: %s', (eligible, counts) => {
     const nodes = ['a', 'b'].map((id) => aNode({ id }));
     const cluster = clusterOf({ nodes, ledgers: [aLedger({ node: 'a', eligible })], jobs: [job], tasks });
-    expect(servicePlan(cluster, job, wanted).groups).toMatchObject([counts]);
+    expect(servicePlan({ cluster, nowMs: T0 }, job, wanted).groups).toMatchObject([counts]);
   });
 });
