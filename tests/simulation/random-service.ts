@@ -35,14 +35,15 @@ export function randomService(
     killSelection: random.pick(['youngest-first', 'oldest-first']),
     ...(isFenced ? { stopAfterDisconnectSeconds: random.pick([10, 12]) } : {}),
     dependsOn: name === SERVICES[1] && random.chance(0.4) ? [SERVICES[0]] : [],
-    update: randomUpdate(random),
+    update: randomUpdate(random, kind),
     groups: groups.map((group) => randomGroup(random, { name: group, kind, isFenced })),
   });
 }
 
-function randomUpdate(random: SeededRandom): NonNullable<JobSpecInput['update']> {
+function randomUpdate(random: SeededRandom, kind: JobSpec['kind']): NonNullable<JobSpecInput['update']> {
+  const strategy = random.chance(0.6) ? 'rolling' : random.pick(UPDATE_STRATEGIES);
   return {
-    strategy: random.chance(0.6) ? 'rolling' : random.pick(UPDATE_STRATEGIES),
+    strategy: kind === 'system' ? 'rolling' : strategy,
     minHealthy: random.pick([0, 0.5, 0.75, 1, 1]),
     maxOver: random.pick([0, 0.25, 0.5, 1]),
     ...(random.chance(0.2) ? { maxParallel: random.between(1, 2) } : {}),

@@ -237,13 +237,31 @@ async function etcdctl(args: readonly string[]): Promise<void> {
   await promisify(execFile)('etcdctl', [...args], { env: { ...process.env, ETCDCTL_API: '3' } });
 }
 
-/** A port that nobody listens on at the moment. */
+/** Below those that the kernel gives to whoever asks for any, and so many for each worker that runs files at the same time. */
+const PORTS = { first: 10_000, perWorker: 900, workers: 10 } as const;
+let lastPort = Math.floor(Math.random() * PORTS.perWorker);
+
+/**
+ * A port that nobody listens on at the moment, and that nobody else is told of: between here and whoever listens on it, the kernel
+ * could give one of its own to another program, or to a connection.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
+  const worker = Number(process.env['VITEST_POOL_ID'] ?? 0) % PORTS.workers;
+  for (let tried = 0; tried < PORTS.perWorker; tried += 1) {
+    lastPort = (lastPort + 1) % PORTS.perWorker;
+    const port = PORTS.first + worker * PORTS.perWorker + lastPort;
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`all ${PORTS.perWorker} ports of this worker are taken`);
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const told = Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)]);
+  server.listen(port, '127.0.0.1');
+  const isListening = await told.catch(() => false);
+  if (!isListening) return false;
   server.close();
   await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  return address.port;
+  return true;
 }
