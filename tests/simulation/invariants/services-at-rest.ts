@@ -20,11 +20,24 @@ export function unsettledOfService(job: Job, now: Snapshot): string[] {
   if (last.state === 'running')
     return mayWait(last, job) ? [] : [`deployment ${last.id} of ${name} is under way: ${last.message}`];
   if (last.state !== 'succeeded' || !isGood(now.version(job.uid, job.version))) return [];
-  const outdated = live.filter((task) => task.jobVersion !== templateVersion(job, task.group));
+  const outdated = live.filter(
+    (task) => task.jobVersion !== templateVersion(job, task.group) && !mayStay(job, task, now),
+  );
   return [
     ...outdated.map((task) => `${task.id} is of an outdated version`),
     ...(job.spec.kind === 'system' ? unsettledOnNodes(job, live, now) : unsettledGroups(job, live, now)),
   ];
+}
+
+/** The task of a system job on a node that takes nothing new: one that went would leave nothing there. */
+function mayStay({ spec }: Job, { node, target }: Task, now: Snapshot): boolean {
+  return spec.kind === 'system' && !takesNew(node ?? target?.node ?? '', now);
+}
+
+function takesNew(node: string, now: Snapshot): boolean {
+  const ledger = now.ledgers.get(node);
+  const isOpen = ledger !== undefined && ledger.eligible && ledger.drain === null;
+  return isOpen && now.isAlive(node) && now.maintenance.get(node) === undefined;
 }
 
 /** For somebody who resumes or promotes it, or for what it depends on. */
@@ -75,10 +88,7 @@ function isLeaving({ node }: Task, now: Snapshot): boolean {
 
 /** One on each node that takes tasks; nobody asks for more than a node's attributes here. */
 function unsettledOnNodes(job: Job, live: readonly Task[], now: Snapshot): string[] {
-  const open = [...now.ledgers.values()].filter(
-    ({ node, eligible, drain }) =>
-      eligible && drain === null && now.isAlive(node) && now.maintenance.get(node) === undefined,
-  );
+  const open = [...now.ledgers.values()].filter(({ node }) => takesNew(node, now));
   return job.spec.groups.flatMap((group) =>
     open.flatMap(({ node }) => {
       const there = live.filter((task) => task.group === group.name && (task.node ?? task.target?.node) === node);
