@@ -36,7 +36,7 @@ function mayStay({ spec }: Job, { node, target }: Task, now: Snapshot): boolean 
 
 function takesNew(node: string, now: Snapshot): boolean {
   const ledger = now.ledgers.get(node);
-  const isOpen = ledger !== undefined && ledger.eligible && ledger.drain === null;
+  const isOpen = ledger?.eligible === true && ledger.drain === null;
   return isOpen && now.isAlive(node) && now.maintenance.get(node) === undefined;
 }
 
