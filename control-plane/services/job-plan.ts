@@ -1,14 +1,7 @@
 /** What would come of a job if it were submitted now: what is placed where, and, of a service, what becomes of the tasks that run. Nothing is written. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
-import {
-  type GroupSpec,
-  hasVolumePerTask,
-  type Job,
-  type JobSpec,
-  mountsVolumes,
-  templateVersion,
-} from '../../shared/domain/job.ts';
+import { type GroupSpec, hasVolumePerTask, type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import { nextTemplates } from '../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../../shared/domain/service.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
@@ -18,6 +11,7 @@ import type { PlanView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
 import { slotKey } from '../reconcile/batch-tasks.ts';
+import { isMadeStopFirst } from '../reconcile/service/exchange.ts';
 import { selectToKill } from '../reconcile/service/kill-selection.ts';
 import { membersOf } from '../reconcile/service/members.ts';
 import { nodeOf } from '../reconcile/service/system-groups.ts';
@@ -166,7 +160,7 @@ function fateOf(facts: GroupFacts): Fate {
   const isOld = (task: Task) => task.jobVersion !== present && !(isSystem && !takesNew(cluster, nodeOf(task)));
   const kept = isSystem ? tasks.filter((task) => !isOld(task) && wantedNodes.includes(nodeOf(task))) : keptOf(facts);
   const outdated = tasks.filter(isOld);
-  const leaving = isStopFirst(spec, group) ? outdated : [];
+  const leaving = isMadeStopFirst(spec, group) ? outdated : [];
   const nodes = wantedNodes.filter((node) => kept.every((task) => nodeOf(task) !== node));
   const held = new Set(kept.map(({ index }) => index));
   const made = isSystem ? nodes.length : Math.max(0, group.count - held.size);
@@ -257,16 +251,11 @@ function paceSentence(spec: JobSpec, update: UpdatePolicy, name: string): string
   const group = spec.groups.find((each) => each.name === name);
   if (group === undefined || update.strategy === 'blue-green') return [];
   if (spec.kind === 'system') return [`Group ${name}: node by node, as fast as its share of healthy ones allows.`];
-  const { healthyMin, liveMax } = boundsOf(group.count, update, { isStopFirst: isStopFirst(spec, group) });
+  const { healthyMin, liveMax } = boundsOf(group.count, update, { isStopFirst: isMadeStopFirst(spec, group) });
   const parallel = update.maxParallel === undefined ? '' : `, at most ${update.maxParallel} not healthy yet at a time`;
   return [
     `Group ${name}: at least ${healthyMin} of ${group.count} stay healthy, and at most ${liveMax} are live${parallel}.`,
   ];
-}
-
-/** Where two can't be in one place at a time, old ones go first, and none is live beyond the count. */
-function isStopFirst(spec: JobSpec, group: GroupSpec): boolean {
-  return spec.kind === 'system' || spec.stopAfterDisconnectSeconds !== undefined || mountsVolumes(group);
 }
 
 function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy, goodVersion: number | null): string {

@@ -15,6 +15,7 @@ import type { Offer } from '../../shared/domain/offer.ts';
 import type { Reservation, Volume } from '../../shared/domain/reservation.ts';
 import { NO_SCALARS, portsOf, type Resources } from '../../shared/domain/resources.ts';
 import type { Role } from '../../shared/domain/role.ts';
+import type { CheckSpec } from '../../shared/domain/service.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task, TaskReason, TaskState } from '../../shared/domain/task.ts';
 
@@ -46,6 +47,23 @@ export function aGroup({ resources, retries, ...change }: GroupChange = {}): Gro
     retries: { max: 0, delaySeconds: 1, factor: 2, maxDelaySeconds: 300, ...retries },
     restart: { afterReboot: false },
     killGraceSeconds: 10,
+    ...change,
+  };
+}
+
+/** A check for health over TCP on the port `http`, once a second, of which nothing follows. */
+export function aCheck(change: Partial<CheckSpec> = {}): CheckSpec {
+  return {
+    name: 'up',
+    type: 'tcp',
+    purpose: 'health',
+    port: 'http',
+    intervalSeconds: 1,
+    timeoutSeconds: 1,
+    graceSeconds: 0,
+    failuresMax: 1,
+    successesMin: 1,
+    onFailure: 'none',
     ...change,
   };
 }

@@ -2,7 +2,13 @@
  * Turns the arithmetic of an exchange into tasks: which slots are filled, and which tasks go. The same is done whether a new version
  * takes the place of an old one, a node is emptied, the count has changed, or a task has simply ended.
  */
-import { type GroupSpec, hasVolumePerTask, mountsVolumes, type StopRequest } from '../../../shared/domain/job.ts';
+import {
+  type GroupSpec,
+  hasVolumePerTask,
+  type JobSpec,
+  mountsVolumes,
+  type StopRequest,
+} from '../../../shared/domain/job.ts';
 import type { Task, TaskTarget } from '../../../shared/domain/task.ts';
 import { slotKey } from '../batch-tasks.ts';
 import { isFenced } from '../fence-wait.ts';
@@ -153,6 +159,11 @@ function madeOf(facts: JobFacts, { group, old, free }: Exchange, howMany: number
  * Whether an old task has to be gone before its successor can come: they would be in each other's way. One without a place is in nobody's.
  */
 export function isStopFirst({ cluster, job }: JobFacts, group: GroupSpec, old: readonly Member[]): boolean {
-  if (job.spec.kind === 'system' || job.spec.stopAfterDisconnectSeconds !== undefined) return true;
-  return mountsVolumes(group) || old.some(({ task }) => task.node !== null && isFenced(cluster, task));
+  const isFencedHere = ({ task }: Member) => task.node !== null && isFenced(cluster, task);
+  return isMadeStopFirst(job.spec, group) || old.some(isFencedHere);
+}
+
+/** The same, as far as the job itself says so. */
+export function isMadeStopFirst(spec: JobSpec, group: GroupSpec): boolean {
+  return spec.kind === 'system' || spec.stopAfterDisconnectSeconds !== undefined || mountsVolumes(group);
 }

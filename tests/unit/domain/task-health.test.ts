@@ -1,23 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { CheckPurpose, CheckSpec } from '../../../shared/domain/service.ts';
 import { advance, type Task, type TaskHealth, type TaskState } from '../../../shared/domain/task.ts';
 import { isHealthy, isReady, isUnhealthy, readySinceMs, toldHealth } from '../../../shared/domain/task-health.ts';
-import { aGroup, aJob, aTask, T0 } from '../../support/builders.ts';
-
-function aCheck(purpose: CheckPurpose): CheckSpec {
-  return {
-    name: purpose,
-    type: 'tcp',
-    purpose,
-    port: 'http',
-    intervalSeconds: 1,
-    timeoutSeconds: 1,
-    graceSeconds: 0,
-    failuresMax: 1,
-    successesMin: 1,
-    onFailure: 'none',
-  };
-}
+import { aCheck, aGroup, aJob, aTask, T0 } from '../../support/builders.ts';
 
 function said(healthy: boolean | null, ready: boolean, run = 0): TaskHealth {
   return { run, healthy, ready, sinceMs: T0 + 500, checks: [] };
@@ -34,9 +18,9 @@ const AGAIN: Partial<Task> = {
 };
 
 const UNCHECKED = aGroup();
-const HEALTH = aGroup({ checks: [aCheck('health')] });
-const READINESS = aGroup({ checks: [aCheck('readiness')] });
-const BOTH = aGroup({ checks: [aCheck('health'), aCheck('readiness')] });
+const HEALTH = aGroup({ checks: [aCheck()] });
+const READINESS = aGroup({ checks: [aCheck({ name: 'readiness', purpose: 'readiness' })] });
+const BOTH = aGroup({ checks: [aCheck(), aCheck({ name: 'readiness', purpose: 'readiness' })] });
 
 describe('what checks come to', () => {
   test.each<[string, Task, typeof UNCHECKED, [healthy: boolean, unhealthy: boolean, ready: boolean]]>([

@@ -8,28 +8,12 @@ import type { PassPlan } from '../../../../control-plane/reconcile/actions.ts';
 import { boundsOf } from '../../../../control-plane/reconcile/service/upgrade.ts';
 import type { ClusterView } from '../../../../shared/domain/cluster.ts';
 import type { JobSpec } from '../../../../shared/domain/job.ts';
-import {
-  type CheckSpec,
-  DEFAULT_UPDATE,
-  UPDATE_STRATEGIES,
-  type UpdatePolicy,
-} from '../../../../shared/domain/service.ts';
+import { DEFAULT_UPDATE, UPDATE_STRATEGIES, type UpdatePolicy } from '../../../../shared/domain/service.ts';
 import { advance, isTerminal, type Task } from '../../../../shared/domain/task.ts';
-import { aGroup, aJob, aSpec } from '../../../support/builders.ts';
+import { aCheck, aGroup, aJob, aSpec } from '../../../support/builders.ts';
 import { SmallCluster } from './small-cluster.ts';
 
-const CHECK: CheckSpec = {
-  name: 'up',
-  type: 'tcp',
-  purpose: 'health',
-  port: 'http',
-  intervalSeconds: 1,
-  timeoutSeconds: 1,
-  graceSeconds: 0,
-  failuresMax: 1,
-  successesMin: 1,
-  onFailure: 'none',
-};
+const CHECK = aCheck();
 const NODES = ['n1', 'n2', 'n3'];
 const JOB = aJob({ spec: { kind: 'service' } });
 const UID = JOB.uid;

@@ -1,23 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { JobSpec } from '../../../../shared/domain/job.ts';
-import { type CheckSpec, DEFAULT_UPDATE, type UpdatePolicy } from '../../../../shared/domain/service.ts';
+import { DEFAULT_UPDATE, type UpdatePolicy } from '../../../../shared/domain/service.ts';
 import { advance } from '../../../../shared/domain/task.ts';
 import { present } from '../../../../shared/util/assert.ts';
-import { aGroup, aJob, aSpec } from '../../../support/builders.ts';
+import { aCheck, aGroup, aJob, aSpec } from '../../../support/builders.ts';
 import { SmallCluster } from './small-cluster.ts';
 
-const CHECK: CheckSpec = {
-  name: 'up',
-  type: 'tcp',
-  purpose: 'health',
-  port: 'http',
-  intervalSeconds: 1,
-  timeoutSeconds: 1,
-  graceSeconds: 0,
-  failuresMax: 1,
-  successesMin: 1,
-  onFailure: 'none',
-};
+const CHECK = aCheck();
 
 function aService(count: number, update: Partial<UpdatePolicy> = {}, image = 'good:1'): JobSpec {
   const group = aGroup({ count, image, checks: [CHECK] });
