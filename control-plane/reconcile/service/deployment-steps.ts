@@ -84,14 +84,15 @@ function succeeded({ job, nowMs }: JobFacts, deployment: Deployment, { counting,
 /** No deadline runs where all that is wanted counts already: what is left then is the end of old ones, which takes what it takes. */
 function progress(facts: JobFacts, deployment: Deployment, tally: Tally): DeploymentStep {
   const { policy, nowMs } = facts;
+  const one = tally.wanted === 1;
   if (tally.counting > deployment.healthyMost) {
-    const message = `${tally.counting} of ${countTasks(tally.wanted)} of version ${deployment.toVersion} are healthy`;
+    const message = `${tally.counting} of ${countTasks(tally.wanted)} of version ${deployment.toVersion} ${one ? 'is' : 'are'} healthy`;
     return changed(deployment, { healthyMost: tally.counting, progressAtMs: nowMs, message });
   }
   if (tally.counting >= tally.wanted) return { actions: [], wakeAtMs: tally.wakeAtMs };
   // All that is wanted did count, for however long: what has ceased to since then has its time anew, or it would be over at once.
   if (deployment.healthyMost >= tally.wanted) {
-    const message = `${tally.counting} of ${countTasks(tally.wanted)} of version ${deployment.toVersion} are healthy, after all of them were`;
+    const message = `${tally.counting} of ${countTasks(tally.wanted)} of version ${deployment.toVersion} ${one ? 'is healthy, after it was' : 'are healthy, after all of them were'}`;
     return changed(deployment, { healthyMost: tally.counting, progressAtMs: nowMs, message });
   }
   const deadlineMs = deployment.progressAtMs + Math.round(policy.progressDeadlineSeconds * 1000);
@@ -103,7 +104,7 @@ function failed(facts: JobFacts, deployment: Deployment, tally: Tally): PassActi
   const { policy, nowMs } = facts;
   const trouble = troubleOf(facts);
   const why =
-    `${tally.counting} of ${countTasks(tally.wanted)} of version ${deployment.toVersion} were healthy, and no further one ` +
+    `${tally.counting} of ${countTasks(tally.wanted)} of version ${deployment.toVersion} ${tally.wanted === 1 ? 'was' : 'were'} healthy, and no further one ` +
     `became so within ${policy.progressDeadlineSeconds} s${trouble === null ? '' : `: ${trouble}`}`;
   const over: Deployment = { ...deployment, state: 'failed', endedAtMs: nowMs, message: why };
   const good = goodVersionOf(facts, deployment);

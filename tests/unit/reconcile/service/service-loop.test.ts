@@ -160,7 +160,7 @@ describe('canaries', () => {
     small.pass();
     expect(small.deployment(UID)).toMatchObject({
       state: 'running',
-      message: '0 of 1 task of version 2 are healthy, after all of them were',
+      message: '0 of 1 task of version 2 is healthy, after it was',
     });
     small.steps(15);
     expect(small.deployment(UID)).toMatchObject({ state: 'running', message: expect.stringContaining('waits to be') });
