@@ -9,6 +9,7 @@ import { POLITE_SIGNAL } from '../../../shared/domain/stop-signal.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
+import { UNUSABLE_EXIT_CODES } from '../../core/ending.ts';
 import type { Container } from '../../core/model.ts';
 import {
   type ContainerRequest,
@@ -104,6 +105,12 @@ export class DockerRuntime implements Runtime {
     return this.#inspectOnce(id);
   }
 
+  /** Not where the engine may have words for it, or where it may have been killed for want of memory. */
+  async #isPlainEnd(exitCode: number): Promise<boolean> {
+    if (UNUSABLE_EXIT_CODES.includes(exitCode)) return false;
+    return exitCode !== EXIT_KILLED || (await this.#oomKills.unsettled()) === null;
+  }
+
   async #inspectOnce(id: string): Promise<Container | null> {
     const info = await askUnless('inspect a container', [404], () => this.#docker.getContainer(id).inspect());
     return info === null ? null : containerOf(info);
@@ -170,7 +177,8 @@ export class DockerRuntime implements Runtime {
 
   watch(listener: RuntimeListener): Subscription {
     const { clock, random, owner } = this.#options;
-    return watchEvents({ docker: this.#streaming, nodeId: owner.nodeId, clock, random }, listener);
+    const isPlain = (exitCode: number) => this.#isPlainEnd(exitCode);
+    return watchEvents({ docker: this.#streaming, nodeId: owner.nodeId, isPlain, clock, random }, listener);
   }
 
   logs(id: string, request: LogRequest, signal: AbortSignal): AsyncIterable<readonly LogLine[]> {
