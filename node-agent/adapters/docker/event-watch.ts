@@ -14,6 +14,8 @@ export interface EventWatchParts {
   readonly docker: Docker;
   /** Whether the exit code says all that there is to be said of an end. */
   readonly isPlain: (exitCode: number) => Promise<boolean>;
+  /** The engine has begun to clear away after a container that has ended. */
+  readonly onDie: (container: string) => void;
   readonly nodeId: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -71,6 +73,7 @@ async function tell(parts: EventWatchParts, line: string, listener: RuntimeListe
   const task = event.Actor?.Attributes?.[LABELS.task];
   const container = event.Actor?.ID;
   if (task === undefined || container === undefined) return;
+  if (event.Action === 'die') parts.onDie(container);
   listener.onEnd(task, container, await endOf(event, parts));
 }
 
