@@ -8,7 +8,7 @@ import type { Service } from './services.ts';
 import type { BalancerSettings } from './settings.ts';
 
 /** For how long after its last endpoint a service still keeps what it has from others that ask for it. */
-export const KEEPS_MS = 2 * 60_000;
+export const KEEPS_MS = 15_000;
 
 /** Something about a service, or about the balancer itself, that an operator should know. */
 export interface Trouble {
