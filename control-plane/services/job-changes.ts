@@ -98,15 +98,21 @@ export function revertJob(
   return mutate(ctx, call, () => {
     const job = serviceToChange(ctx, call, key, { what: 'reverted', ...options });
     const target = version === null ? versionToRevertTo(ctx, job) : readableVersion(ctx, job, version);
-    if (target.version === job.version) return unchanged(ctx, job);
-    return draftWish(ctx, call, job, { wish: wishOfVersion(ctx, job, target), ...options });
+    const wish = wishOfVersion(ctx, job, target);
+    if (isAsItIs(job, wish)) return unchanged(ctx, job);
+    return draftWish(ctx, call, job, { wish, ...options });
   });
+}
+
+/** Whether the wish is for just what runs, though another version may have wanted it first. */
+function isAsItIs(job: Job, { spec, templates }: Wish): boolean {
+  return canonicalJson([spec, templates]) === canonicalJson([job.spec, job.templates]);
 }
 
 /** Tasks of the earlier version that run are present ones again. */
 export function wishOfVersion(ctx: ServiceContext, job: Job, version: JobVersion): Wish {
   const live = [...ctx.mirror.snapshot.tasksOfJob(job.uid)].filter(({ state }) => !isTerminal(state));
-  const templates = revertedTemplates(version, job.version + 1, live);
+  const templates = revertedTemplates(version, { number: job.version + 1, present: job, live });
   return { spec: version.spec, change: 'reverted', templates };
 }
 

@@ -145,7 +145,7 @@ function takenBack(
   const number = job.version + 1;
   const spec = { ...good.spec, name: job.spec.name, role: job.spec.role };
   const live = members.filter(({ isEnding }) => !isEnding).map(({ task }) => task);
-  const templates = revertedTemplates({ spec, templates: good.templates }, number, live);
+  const templates = revertedTemplates({ spec, templates: good.templates }, { number, present: job, live });
   const next: Deployment = {
     ...failedOne,
     id: deploymentId(job.uid, job.deployments + 1),

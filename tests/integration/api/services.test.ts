@@ -241,6 +241,22 @@ describe('reverting', () => {
     });
   });
 
+  it('to what runs already changes nothing, though another version wanted it first', async () => {
+    await submitted();
+    await put({ ...WEB, groups: [{ image: 'busybox:2', count: 5 }] });
+    await rolledOut();
+    await change('revert', { version: 1 });
+    await rolledOut();
+    expect(jobRecord()).toMatchObject({ version: 3, templates: { main: 3 } });
+    await record({ tasks: [aTask(jobRecord(), { state: 'running' })] });
+    expect(await change('revert', { version: 1 })).toMatchObject({ version: 3, deployment: null });
+    expect(await change('revert', { version: 3 })).toMatchObject({ version: 3, deployment: null });
+    await change('restart');
+    // Those that have not been made anew yet are what runs, so they are gone back to.
+    expect(await change('revert?force=true', { version: 3 })).toMatchObject({ version: 5 });
+    expect(jobRecord().templates).toEqual({ main: 3 });
+  });
+
   it('is refused where there is nothing to go back to, and says what there is', async () => {
     await submitted();
     expect((await refused('/revert')).detail).toMatch(/no earlier version on record/);
