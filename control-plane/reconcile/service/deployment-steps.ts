@@ -138,7 +138,7 @@ function notTakenBack({ policy, job }: JobFacts, { revertOf }: Deployment): stri
 }
 
 function takenBack(
-  { job, members, nowMs }: JobFacts,
+  { job, members, trial, nowMs }: JobFacts,
   failedOne: Deployment,
   good: JobVersion,
 ): { readonly version: JobVersion; readonly job: Job; readonly next: Deployment } {
@@ -150,9 +150,10 @@ function takenBack(
     ...failedOne,
     id: deploymentId(job.uid, job.deployments + 1),
     cause: 'reverted',
-    fromVersion: job.version,
+    // What was only tried out is nothing to go back to.
+    fromVersion: trial === null ? job.version : trial.fromVersion,
     toVersion: number,
-    fromTemplates: job.templates,
+    fromTemplates: trial === null ? job.templates : trial.fromTemplates,
     state: 'running',
     createdAtMs: nowMs,
     createdBy: 'berth',
