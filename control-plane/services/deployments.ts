@@ -141,7 +141,10 @@ export function abortDeployment(
     const { deployment, job } = underWay(ctx, call.principal, id);
     if (revert) return draftTakenBack(ctx, call, deployment, job);
     const nowMs = ctx.clock.now();
-    const message = `aborted by ${call.principal.subject}; what has been exchanged stays so`;
+    const rest = awaitsPromotion(job, deployment)
+      ? `version ${deployment.toVersion} was not promoted: its tasks stay beside the old ones, and the next change, or a restart, is tried out in its place`
+      : 'what has been exchanged stays so';
+    const message = `aborted by ${call.principal.subject}; ${rest}`;
     return draftDeployment(ctx, { ...deployment, state: 'cancelled', endedAtMs: nowMs, message });
   });
 }

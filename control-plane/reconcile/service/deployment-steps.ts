@@ -138,21 +138,22 @@ function notTakenBack({ policy, job }: JobFacts, { revertOf }: Deployment): stri
 }
 
 function takenBack(
-  { job, members, nowMs }: JobFacts,
+  { job, members, trial, nowMs }: JobFacts,
   failedOne: Deployment,
   good: JobVersion,
 ): { readonly version: JobVersion; readonly job: Job; readonly next: Deployment } {
   const number = job.version + 1;
   const spec = { ...good.spec, name: job.spec.name, role: job.spec.role };
   const live = members.filter(({ isEnding }) => !isEnding).map(({ task }) => task);
-  const templates = revertedTemplates({ spec, templates: good.templates }, number, live);
+  const templates = revertedTemplates({ spec, templates: good.templates }, { number, present: job, live });
   const next: Deployment = {
     ...failedOne,
     id: deploymentId(job.uid, job.deployments + 1),
     cause: 'reverted',
-    fromVersion: job.version,
+    // What was only tried out is nothing to go back to.
+    fromVersion: trial === null ? job.version : trial.fromVersion,
     toVersion: number,
-    fromTemplates: job.templates,
+    fromTemplates: trial === null ? job.templates : trial.fromTemplates,
     state: 'running',
     createdAtMs: nowMs,
     createdBy: 'berth',
