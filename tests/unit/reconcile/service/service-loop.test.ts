@@ -173,7 +173,7 @@ describe('canaries', () => {
     small.behaviours.set('good:2', 'crashing');
     small.steps(60);
     expect(small.deployment(UID)).toMatchObject({ state: 'succeeded', cause: 'reverted', toVersion: 3 });
-    const failed = small.cluster.deploymentsOfJob(UID).find(({ toVersion }) => toVersion === 2);
+    const failed = [...small.cluster.deploymentsOfJob(UID)].find(({ toVersion }) => toVersion === 2);
     expect(failed?.message).toContain('0 of 1 task of version 2 was healthy, and no further one');
   });
 
