@@ -59,7 +59,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
     changes: job === undefined ? null : specChanges(job.spec, spec),
     groups: service.groups,
     steps: service.steps,
-    warnings: service.warnings,
+    warnings: [...dependencyWarnings(snapshot, principal, spec), ...service.warnings],
   };
 }
 
@@ -96,10 +96,7 @@ export function servicePlan({ cluster, nowMs }: Now, job: Job | undefined, spec:
     ...(next !== undefined && { change: { job: next, leaving: fates.flatMap(({ leaving }) => leaving) } }),
     groups,
     steps: isNothing ? ['Nothing changes, so there is no deployment.'] : stepsOf(spec, groups, job),
-    warnings: [
-      ...dependencyWarnings(cluster, spec),
-      ...(job === undefined || isNothing ? [] : jobWarnings(cluster, job)),
-    ],
+    warnings: job === undefined || isNothing ? [] : jobWarnings(cluster, job),
   };
 }
 
@@ -267,8 +264,9 @@ function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy, good
   return `It fails when no further task comes to be healthy for ${progressDeadlineSeconds} s${after}.`;
 }
 
-function dependencyWarnings(cluster: ClusterView, spec: JobSpec): string[] {
-  return dependenciesOf(spec).flatMap((key) => {
+function dependencyWarnings(cluster: ClusterView, principal: Principal, spec: JobSpec): string[] {
+  const readable = dependenciesOf(spec).filter(({ role }) => mayRead(principal, 'job:read', role));
+  return readable.flatMap((key) => {
     const job = cluster.jobByKey(key);
     if (job !== undefined && !job.deleted) return [];
     return [`There is no job "${key.name}" in role "${key.role}", which it depends on: it would wait for that.`];

@@ -395,6 +395,10 @@ describe('dependencies', () => {
     await submit(json);
     const scale = await berth.send('POST', '/v1/jobs/web/scale?role=ops&force=true', { token, json: { count: 6 } });
     expect(scale.status).toBe(200);
+    const plan = await berth.send('POST', '/v1/plan', { token, json });
+    expect(await plan.json()).toMatchObject({ warnings: [expect.stringMatching(/^Deployment .* is under way/)] });
+    const why = await berth.send('GET', '/v1/jobs/web/explain?role=ops', { token });
+    expect(await why.text()).not.toContain('exist');
   });
 
   it('close no circle even if both halves are written at once', async () => {

@@ -27,9 +27,13 @@ const nodes = [aNode({ id: 'a' }), aNode({ id: 'b' })];
 function explained(
   one: Job,
   literal: ClusterLiteral = {},
-  { task = null, nowMs = T0 }: { task?: Task | null; nowMs?: number } = {},
+  {
+    task = null,
+    nowMs = T0,
+    mayReadRole = () => true,
+  }: { task?: Task | null; nowMs?: number; mayReadRole?: (role: string) => boolean } = {},
 ) {
-  return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task });
+  return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task, mayReadRole });
 }
 
 describe('why tasks have no place', () => {
@@ -161,6 +165,15 @@ describe('what else holds a job up', () => {
       'It depends on job "cache" in role "eng", which is suspended.',
     ]);
     expect(holds({})).toEqual([]);
+  });
+
+  it.each([[others], [[]]])('is not how a job stands in a role that the caller may not read', (known) => {
+    const deployments = [aDeployment(depending, waiting)];
+    const mayReadRole = (role: string) => role === 'default';
+    const { holds } = explained(depending, { jobs: [depending, ...known], deployments }, { mayReadRole });
+    expect(holds.map(({ message }) => message)).toContain(
+      'It depends on job "cache" in role "eng", which you may not read.',
+    );
   });
 
   it('is a task that runs and is not healthy, with what its check says', () => {

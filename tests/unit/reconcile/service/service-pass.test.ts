@@ -149,6 +149,17 @@ describe('a deployment', () => {
   const up = aTask(database, { state: 'running', node: 'n0' });
   const batch = aJob({ spec: { name: 'database' } });
 
+  test.each<[string, readonly Job[]]>([
+    ['is absent', []],
+    ['is suspended', [{ ...aService({ name: 'database', role: 'eng' }), suspended: { atMs: 0, by: 'a', reason: '' } }]],
+    ['has no tasks yet', [aService({ name: 'database', role: 'eng' })]],
+  ])('does not say of a dependency in another role that it %s', (_what, jobs) => {
+    const abroad = aService({ dependsOn: ['eng:database'] }, { deployments: 1 });
+    const { actions } = plan({ nodes: NODES, jobs: [abroad, ...jobs], deployments: [rollout] });
+    const put = actions.find((action) => action.type === 'put-deployment' && action.deployment.id === rollout.id);
+    expect(put).toMatchObject({ deployment: { startedAtMs: null, message: 'waits for job eng:database' } });
+  });
+
   test.each<[string, ClusterLiteral, string | null]>([
     ['that is absent', {}, 'waits for job database, which does not exist'],
     [
