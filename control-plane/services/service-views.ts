@@ -1,10 +1,9 @@
 /** How services and system jobs, their health and their deployments look to those who ask. Pure. */
 import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
 import { type Deployment, isOver } from '../../shared/domain/deployment.ts';
-import type { NodeId } from '../../shared/domain/ids.ts';
-import { type GroupSpec, type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
+import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import { DEFAULT_UPDATE, isLasting } from '../../shared/domain/service.ts';
-import { isSuitable } from '../../shared/domain/suitable-node.ts';
+import { systemNodes } from '../../shared/domain/system-nodes.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady } from '../../shared/domain/task-health.ts';
 import type { DeploymentView, GroupHealth, HealthCounts } from '../../shared/protocol/deployments.ts';
@@ -39,21 +38,7 @@ function wantedOf(cluster: ClusterView, job: Job, name: string, live: readonly T
   const { spec, stop, suspended } = job;
   const group = spec.groups.find((candidate) => candidate.name === name);
   if (group === undefined || stop !== null || suspended !== null) return 0;
-  return spec.kind === 'system' ? nodesWanted(cluster, spec, group, live).length : group.count;
-}
-
-/** Each node that may have a task of the group, or has one that may stay. One that nobody reaches is left alone. */
-export function nodesWanted(cluster: ClusterView, spec: JobSpec, group: GroupSpec, live: readonly Task[]): NodeId[] {
-  const held = new Set(live.filter(({ stop }) => stop === null).map(({ node, target }) => node ?? target?.node));
-  const suitable = [...cluster.nodes.values()].filter((node) => isSuitable(node, spec, group));
-  return suitable.map(({ id }) => id).filter((id) => cluster.isAlive(id) && (held.has(id) || takesNew(cluster, id)));
-}
-
-/** Whether a node may get tasks now that it doesn't have. */
-export function takesNew({ ledgers, maintenance }: ClusterView, id: NodeId): boolean {
-  const ledger = ledgers.get(id);
-  const isServiced = (maintenance.get(id)?.begunAtMs ?? null) !== null;
-  return ledger?.eligible === true && ledger.drain === null && !isServiced;
+  return spec.kind === 'system' ? systemNodes(cluster, spec, { group, live }).staying.length : group.count;
 }
 
 /** Whether it can be given something to do. What is to end counts no more, though it may still work. */
