@@ -5,18 +5,19 @@ import type { Deployment } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
-import { isLasting } from '../../shared/domain/service.ts';
+import { DEFAULT_UPDATE, isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady, isUnhealthy } from '../../shared/domain/task-health.ts';
 import type { HoldCode, JobExplanationView, WaitingTasksView } from '../../shared/protocol/explanation.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { Principal } from '../auth/principal.ts';
 import { missingDependencies } from '../reconcile/service/dependencies.ts';
+import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 import { explainJob, type WaitingTasks } from '../scheduler/explain-job.ts';
 import type { Hold } from '../scheduler/wanted.ts';
 import { demandOf, mayRead } from './access.ts';
 import type { ServiceContext } from './context.ts';
-import { deploymentState, latestDeployment } from './service-views.ts';
+import { deploymentState, lackingHealth, latestDeployment } from './service-views.ts';
 import { slotWaits } from './slot-waits.ts';
 import { optionalTime, timeView } from './views.ts';
 
@@ -109,7 +110,7 @@ function deploymentHolds(cluster: ClusterView, job: Job, asked: Omit<Question, '
   const last = latestDeployment(cluster, job);
   if (last === null) return [];
   const { id, message, paused } = last;
-  switch (deploymentState(last, job)) {
+  switch (deploymentState(cluster, last, job)) {
     case 'failed':
       return [hold('deployment-failed', `Deployment ${id} has failed: ${message}`)];
     case 'cancelled':
@@ -129,9 +130,20 @@ function deploymentHolds(cluster: ClusterView, job: Job, asked: Omit<Question, '
       const what = `Deployment ${id} (${job.spec.update?.strategy ?? 'rolling'}) goes on once it is promoted: ${message}`;
       return [hold('awaiting-promotion', `${what}; "berth deployment promote ${job.spec.name}" does that.`)];
     }
+    case 'running':
+      return trialHolds(cluster, job, last);
     default:
       return [];
   }
+}
+
+function trialHolds(cluster: ClusterView, job: Job, deployment: Deployment): HoldView[] {
+  const lacking = awaitsPromotion(job, deployment) ? lackingHealth(cluster, deployment, job) : [];
+  if (lacking.length === 0) return [];
+  const { strategy, autoPromote } = job.spec.update ?? DEFAULT_UPDATE;
+  const then = autoPromote ? 'goes on by itself' : 'can be promoted';
+  const what = `Deployment ${deployment.id} (${strategy}) ${then} once all that it tries out is healthy`;
+  return [hold('awaiting-health', `${what}, which is so of ${lacking.join(', ')}.`)];
 }
 
 /** Whatever it had come to by then is kept up, which may be more tasks than are wanted, or others. */

@@ -8,7 +8,7 @@ import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady } from '../../shared/domain/task-health.ts';
 import type { DeploymentView, GroupHealth, HealthCounts } from '../../shared/protocol/deployments.ts';
 import type { JobSummary, TaskCounts } from '../../shared/protocol/views.ts';
-import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
+import { awaitsPromotion, isExchanged } from '../reconcile/service/job-facts.ts';
 import { optionalTime, timeView } from './times.ts';
 
 /** Whether the task is made from something else than what its job wants now. */
@@ -114,17 +114,34 @@ function targetOf(cluster: ClusterView, { jobUid, toVersion }: Deployment, job: 
   return job?.version === toVersion ? job : cluster.version(jobUid, toVersion);
 }
 
-export function deploymentState(deployment: Deployment, job: Job | undefined): DeploymentView['state'] {
+export function deploymentState(
+  cluster: ClusterView,
+  deployment: Deployment,
+  job: Job | undefined,
+): DeploymentView['state'] {
   if (isOver(deployment)) return deployment.state;
   if (deployment.paused !== null) return 'paused';
   if (deployment.startedAtMs === null) return 'waiting';
   const waits = job !== undefined && awaitsPromotion(job, deployment) && job.spec.update?.autoPromote !== true;
-  return waits ? 'awaiting-promotion' : 'running';
+  return waits && lackingHealth(cluster, deployment, job).length === 0 ? 'awaiting-promotion' : 'running';
 }
 
-export function deploymentMark(deployment: Deployment, job: Job): NonNullable<JobSummary['deployment']> {
+/** Of what a deployment tries out, all that isn't healthy yet: `0 of 1 in group main`. None: it may be promoted. */
+export function lackingHealth(cluster: ClusterView, deployment: Deployment, job: Job): string[] {
+  const { strategy, canaries } = job.spec.update ?? DEFAULT_UPDATE;
+  return groupViews(cluster, job).flatMap(({ group, wanted, healthy }) => {
+    const needed = strategy === 'canary' ? Math.min(canaries, wanted) : wanted;
+    return isExchanged(job, deployment, group) && healthy < needed ? [`${healthy} of ${needed} in group ${group}`] : [];
+  });
+}
+
+export function deploymentMark(
+  cluster: ClusterView,
+  deployment: Deployment,
+  job: Job,
+): NonNullable<JobSummary['deployment']> {
   const { id, message, toVersion } = deployment;
-  return { id, state: deploymentState(deployment, job), message, toVersion };
+  return { id, state: deploymentState(cluster, deployment, job), message, toVersion };
 }
 
 export function deploymentView(
@@ -134,7 +151,7 @@ export function deploymentView(
 ): DeploymentView {
   const { id, jobUid, jobName, role, cause, fromVersion, toVersion, message } = deployment;
   const target = targetOf(cluster, deployment, job);
-  const state = deploymentState(deployment, job);
+  const state = deploymentState(cluster, deployment, job);
   return {
     id,
     job: { uid: jobUid, name: jobName, role },

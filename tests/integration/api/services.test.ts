@@ -309,6 +309,8 @@ describe('a deployment', () => {
 
   it('is promoted before all of it is healthy only by force', async () => {
     const id = await triedOut(0);
+    const early = await call<DeploymentView>('GET', `/v1/deployments/${id}`);
+    expect(early).toMatchObject({ state: 'running', deadline: expect.stringMatching(/Z$/) });
     expect((await no(id, 'promote')).detail).toMatch(/0 of 1 in group main.*force=true/);
     expect(await steer(id, 'promote?force=true')).toMatchObject({ promotedBy: 'admin' });
   });

@@ -103,6 +103,7 @@ const canary = {
   version: 2,
   templates: { main: 2 },
 };
+const tried = aTask(canary, { jobVersion: 2, state: 'running', node: 'a' });
 const beside: Partial<Deployment> = { fromTemplates: { main: 1 } };
 const depending = { ...job, spec: { ...job.spec, dependsOn: ['db', 'eng:cache', 'up'] } };
 const others = [
@@ -111,7 +112,7 @@ const others = [
 ];
 
 describe('what else holds a job up', () => {
-  it.each<{ code: string; one: Job; change?: Partial<Deployment>; says: RegExp }>([
+  it.each<{ code: string; one: Job; change?: Partial<Deployment>; tasks?: readonly Task[]; says: RegExp }>([
     { code: 'job-stopped', one: { ...job, stop: suspended }, says: /is to stop, as alice asked \(for the night\)/ },
     {
       code: 'job-suspended',
@@ -132,9 +133,28 @@ describe('what else holds a job up', () => {
       change: { state: 'cancelled', message: 'aborted by bob' },
       says: /was cancelled \(aborted by bob\), and what runs is kept as it is/,
     },
-    { code: 'awaiting-promotion', one: canary, change: beside, says: /\(canary\) goes on once it is promoted/ },
-  ])('$code', ({ code, one, change, says }) => {
+    {
+      code: 'awaiting-promotion',
+      one: canary,
+      change: beside,
+      tasks: [tried],
+      says: /\(canary\) goes on once it is promoted/,
+    },
+    {
+      code: 'awaiting-health',
+      one: canary,
+      change: beside,
+      says: /can be promoted once all that it tries out is healthy, which is so of 0 of 1 in group main\.$/,
+    },
+    {
+      code: 'awaiting-health',
+      one: aJob({ ...canary, spec: { ...canary.spec, update: { ...canary.spec.update, autoPromote: true } } }),
+      change: beside,
+      says: /goes on by itself once all that it tries out is healthy/,
+    },
+  ])('$code', ({ code, one, change, tasks = [], says }) => {
     const { holds, summary } = explained(one, {
+      tasks,
       deployments: change === undefined && one !== canary ? [] : [aDeployment(one, change)],
     });
     expect(holds.map((hold) => hold.code)).toEqual([code]);

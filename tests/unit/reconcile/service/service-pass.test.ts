@@ -142,6 +142,17 @@ describe('while more are to come, but not yet', () => {
   });
 });
 
+test.each([
+  ['blue-green', 'what it tries out has to be healthy first'],
+  ['rolling', 'under way'],
+] as const)('a %s deployment says, when it begins, what comes first', (strategy, message) => {
+  const update = { ...DEFAULT_UPDATE, strategy };
+  const next = aService({ groups: [aGroup({ image: 'other:2' })], update }, { version: 2, deployments: 2 });
+  const deployment = aDeployment(next, { fromTemplates: { main: 1 }, startedAtMs: null });
+  const { actions } = plan(literal({ jobs: [next], deployments: [deployment], tasks: olds }));
+  expect(deploymentIn(actions)).toMatchObject({ startedAtMs: NOW, message });
+});
+
 describe('a deployment', () => {
   const database = aService({ name: 'database', groups: [aGroup({ count: 1 })] });
   const waiting = aService({ dependsOn: ['database'] }, { deployments: 1 });
