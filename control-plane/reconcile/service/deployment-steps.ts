@@ -6,6 +6,7 @@ import { type Deployment, deploymentId } from '../../../shared/domain/deployment
 import type { Job, JobVersion } from '../../../shared/domain/job.ts';
 import { revertedTemplates } from '../../../shared/domain/job-template.ts';
 import type { PassAction } from '../actions.ts';
+import { countTasks } from '../batch-outcome.ts';
 import { missingDependency } from './dependencies.ts';
 import { awaitsPromotion, type JobFacts } from './job-facts.ts';
 import { type Tally, tallyOf } from './tally.ts';
@@ -181,8 +182,4 @@ function takenBack(
     job: { ...job, version: number, spec, templates, deployments: job.deployments + 1, updatedAtMs: nowMs },
     next,
   };
-}
-
-function countTasks(count: number): string {
-  return `${count} ${count === 1 ? 'task' : 'tasks'}`;
 }
