@@ -270,7 +270,11 @@ function waitsInWords({
   if (notBeforeMs !== null) return `${wait} until ${timeView(notBeforeMs)}, since tasks before have failed.`;
   if (displaces.length > 0) return `${wait} for ${displaces.join(', ')} to make room.`;
   if (volumesAway.length > 0) return `${wait} for volumes: ${volumesAway.join(' ')}`;
-  if (feasibility.impossible !== null) return `${wait}, and in vain: ${feasibility.impossible}`;
+  const { impossible, tooMany } = feasibility;
+  if (impossible !== null) {
+    const vain = tooMany < tasks.length ? `${tooMany} of them` : 'and';
+    return `${wait}, ${vain} in vain: ${impossible}`;
+  }
   if (funnel.nodesTotal === 0) return `${wait}: no node has joined the cluster.`;
   if (funnel.nodesLeft > 0) return `${wait} for their turn: ${funnel.nodesLeft} of ${nodes} would take one.`;
   const nearest = funnel.nearest === null ? '' : ` The nearest, ${funnel.nearest.message}.`;

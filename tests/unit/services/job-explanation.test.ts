@@ -57,6 +57,13 @@ describe('why tasks have no place', () => {
     const running = ['a', 'b'].map((node, index) => aTask(unique, { index, state: 'running', node }));
     const { summary } = explained(unique, { tasks: [...running, aTask(unique, { index: 2 })] });
     expect(summary).toMatch(/^1 task of group "main" waits, and in vain: "node unique" lets at most 2 tasks/);
+    const waiting = [0, 1, 2].map((index) => aTask(unique, { index }));
+    expect(explained(unique, { tasks: waiting }).summary).toMatch(
+      /^3 tasks of group "main" wait, 1 of them in vain: "node unique" lets at most 2 tasks/,
+    );
+    const nowhere = aGroup({ count: 3, constraints: [{ attribute: 'rack', operator: 'unique' }] });
+    const rackless = { ...unique, spec: { ...unique.spec, groups: [nowhere] } };
+    expect(explained(rackless, { tasks: waiting }).summary).toMatch(/^3 tasks of group "main" wait, and in vain: /);
   });
 
   it('is a backoff until it ends', () => {
