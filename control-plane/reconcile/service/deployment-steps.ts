@@ -6,8 +6,9 @@ import { type Deployment, deploymentId } from '../../../shared/domain/deployment
 import type { Job, JobVersion } from '../../../shared/domain/job.ts';
 import { revertedTemplates } from '../../../shared/domain/job-template.ts';
 import type { PassAction } from '../actions.ts';
+import { countTasks } from '../batch-outcome.ts';
 import { missingDependency } from './dependencies.ts';
-import type { JobFacts } from './job-facts.ts';
+import { awaitsPromotion, type JobFacts } from './job-facts.ts';
 import { type Tally, tallyOf } from './tally.ts';
 import { troubleOf } from './trouble.ts';
 
@@ -46,7 +47,8 @@ function changed(deployment: Deployment, change: Partial<Deployment>): Deploymen
 function begin({ cluster, job, nowMs }: JobFacts, deployment: Deployment): DeploymentStep {
   const message = missingDependency(cluster, job, nowMs);
   if (message === null) {
-    return changed(deployment, { startedAtMs: nowMs, progressAtMs: nowMs, message: 'under way' });
+    const begun = awaitsPromotion(job, deployment) ? 'what it tries out has to be healthy first' : 'under way';
+    return changed(deployment, { startedAtMs: nowMs, progressAtMs: nowMs, message: begun });
   }
   return message === deployment.message ? NO_STEP : changed(deployment, { message });
 }
@@ -181,8 +183,4 @@ function takenBack(
     job: { ...job, version: number, spec, templates, deployments: job.deployments + 1, updatedAtMs: nowMs },
     next,
   };
-}
-
-function countTasks(count: number): string {
-  return `${count} ${count === 1 ? 'task' : 'tasks'}`;
 }

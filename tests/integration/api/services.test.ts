@@ -343,6 +343,8 @@ describe('a deployment', () => {
 
   it('is promoted before all of it is healthy only by force', async () => {
     const id = await triedOut(0);
+    const early = await call<DeploymentView>('GET', `/v1/deployments/${id}`);
+    expect(early).toMatchObject({ state: 'running', deadline: expect.stringMatching(/Z$/) });
     expect((await no(id, 'promote')).detail).toMatch(/0 of 1 in group main.*force=true/);
     expect(await steer(id, 'promote?force=true')).toMatchObject({ promotedBy: 'admin' });
   });
@@ -452,6 +454,10 @@ describe('dependencies', () => {
     await submit(json);
     const scale = await berth.send('POST', '/v1/jobs/web/scale?role=ops&force=true', { token, json: { count: 6 } });
     expect(scale.status).toBe(200);
+    const plan = await berth.send('POST', '/v1/plan', { token, json });
+    expect(await plan.json()).toMatchObject({ warnings: [expect.stringMatching(/^Deployment .* is under way/)] });
+    const why = await berth.send('GET', '/v1/jobs/web/explain?role=ops', { token });
+    expect(await why.text()).not.toContain('exist');
   });
 
   it('close no circle even if both halves are written at once', async () => {

@@ -64,7 +64,7 @@ describe('a service', () => {
     const [, failed, back] = [...small.cluster.deploymentsOfJob(UID)].sort((a, b) => a.toVersion - b.toVersion);
     expect(failed).toMatchObject({ state: 'failed', toVersion: 2, revertedBy: back?.id });
     expect(failed?.message).toMatch(
-      image === 'sick:1' ? /check "up" of task main\/\d on node n\d fails: connection refused/ : /ended as failed/,
+      image === 'sick:1' ? /check "up" of task main\[\d\] on node n\d fails: connection refused/ : /ended as failed/,
     );
     expect(failed?.message).toContain('taken back to version 1, as version 3');
     expect(back).toMatchObject({ state: 'succeeded', cause: 'reverted', toVersion: 3, revertOf: failed?.id });
