@@ -2,8 +2,9 @@
  * What a task asks of where the other tasks of its group are. Pure, over counts by value of one attribute: whoever places, and whoever
  * explains, holds the same rules against the same counts.
  *
- * The rules are Marathon's, as its documentation has them. Its GROUP_BY has had two meanings that contradict each other: without a number
- * it is held to the least that any value has, with one to each value's part of the wanted count.
+ * The rules are Marathon's, as its documentation has them, also that of GROUP_BY, which later code of it contradicts: a value may have one
+ * more that has none, or that has the least of those that have some. A number says how many values are expected: until so many are in
+ * use, only further ones may have any.
  */
 import { type Constraint, describeConstraint } from '../../shared/domain/constraint.ts';
 import type { GroupSpec } from '../../shared/domain/job.ts';
@@ -13,8 +14,8 @@ export type PeerRule = { readonly attribute: string; readonly text: string } & (
   | { readonly type: 'unique' }
   | { readonly type: 'cluster' }
   | { readonly type: 'maxPer'; readonly most: number }
-  /** `values`: over so many; null: over all that come. */
-  | { readonly type: 'groupBy'; readonly values: number | null }
+  /** `values`: so many are in use before any has a second task. */
+  | { readonly type: 'groupBy'; readonly values: number }
   | { readonly type: 'maxSkew'; readonly most: number }
 );
 
@@ -59,7 +60,7 @@ function ruleOf(constraint: Constraint): PeerRule | null {
     case 'maxPer':
       return { type: operator, attribute, text, most: Number(value) };
     case 'groupBy':
-      return { type: operator, attribute, text, values: value === undefined ? null : Number(value) };
+      return { type: operator, attribute, text, values: Number(value ?? 1) };
     default:
       return null;
   }
@@ -77,23 +78,12 @@ export function admitsPeer(rule: PeerRule, value: string | undefined, counts: Pe
     case 'maxPer':
       return count < rule.most;
     case 'groupBy':
-      if (rule.values === null) return count === 0 || count === counts.least;
-      return isWithinQuota(count, rule.values, counts);
+      return count === 0 || (counts.byValue.size >= rule.values && count === counts.least);
     case 'maxSkew':
       return count + 1 - Math.min(counts.leastPossible, count) <= rule.most;
     default:
       return unreachable(rule);
   }
-}
-
-/** Each value has its part of the wanted count, and as many have one more as the division leaves over. */
-function isWithinQuota(count: number, values: number, { byValue, wanted }: PeerCounts): boolean {
-  if (count === 0) return byValue.size < values;
-  const part = Math.floor(wanted / values);
-  if (count < part) return true;
-  let over = 0;
-  for (const one of byValue.values()) over += Math.max(0, one - part);
-  return count === part && over < wanted % values;
 }
 
 /** Why it may not, to follow the node's name. */
@@ -110,9 +100,9 @@ export function describePeerRefusal(rule: PeerRule, value: string | undefined, c
     case 'maxPer':
       return `is full: ${held}, and "${rule.text}" allows ${rule.most}`;
     case 'groupBy':
-      if (rule.values === null)
-        return `has to wait: ${held}, and "${rule.text}" has those with ${counts.least} come first`;
-      return `is no further one to use: ${held}, and "${rule.text}" shares ${tasks(counts.wanted)} out over ${rule.values} values, of which ${counts.byValue.size} are in use`;
+      if (counts.byValue.size < rule.values)
+        return `has to wait: ${held}, and "${rule.text}" has ${rule.values} values used first, of which ${counts.byValue.size} ${counts.byValue.size === 1 ? 'is' : 'are'} in use`;
+      return `has to wait: ${held}, and "${rule.text}" has those with ${counts.least} come first`;
     case 'maxSkew':
       return `has to wait: ${held}, where another value has ${counts.leastPossible} ("${rule.text}")`;
     default:
@@ -135,8 +125,10 @@ export function mostByRule(rule: PeerRule, values: readonly string[]): number {
       return distinct;
     case 'maxPer':
       return distinct * rule.most;
-    case 'cluster':
     case 'groupBy':
+      // Where there are fewer values than are expected, none ever gets a second task.
+      return distinct < rule.values ? distinct : Number.POSITIVE_INFINITY;
+    case 'cluster':
     case 'maxSkew':
       return distinct === 0 ? 0 : Number.POSITIVE_INFINITY;
     default:

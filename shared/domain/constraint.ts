@@ -4,8 +4,8 @@ import { readPattern, type TextPattern } from './text-pattern.ts';
 
 /**
  * Values are compared as text, but for `<` to `>=`, which compare as numbers and refuse what isn't one. `matches` and `notMatches`
- * hold the whole value against a pattern; `is` takes numbers as equal that are so to three decimals. The last four look at where
- * other tasks of the group are: see {@link PEER_OPERATORS}.
+ * hold the whole value against a pattern; `is` takes plain decimals as equal that are so once both are rounded to thousandths. The last
+ * four look at where other tasks of the group are: see {@link PEER_OPERATORS}.
  */
 export const CONSTRAINT_OPERATORS = [
   '=',
@@ -30,8 +30,8 @@ export type ConstraintOperator = (typeof CONSTRAINT_OPERATORS)[number];
 
 /**
  * Of nodes with the same value of the attribute: `unique`: one has a task at the most. `cluster`: all tasks are there, on the one that
- * is named, or that the first task has. `maxPer`: at most so many tasks. `groupBy`: about as many tasks as on any other, over so
- * many values where that is named. A node without the attribute is refused.
+ * is named, or that the first task has. `maxPer`: at most so many tasks. `groupBy`: as few tasks as on any other that has some, over at
+ * least so many values where that is named. A node without the attribute is refused.
  */
 export const PEER_OPERATORS = ['unique', 'cluster', 'maxPer', 'groupBy'] as const;
 export type PeerOperator = (typeof PEER_OPERATORS)[number];
@@ -59,24 +59,21 @@ export interface Condition {
 }
 
 export function conditionOf(constraint: Constraint): Condition {
-  let pattern: TextPattern | null = null;
-  const patternOf = () => {
-    pattern ??= patternIn(constraint);
-    return pattern;
+  let pattern: TextPattern | string | null = null;
+  const matches = (actual: string) => {
+    pattern ??= readPattern(constraint.value ?? '');
+    // One that isn't valid is refused where it is submitted. Where it stands on record all the same, nobody knows what it was to keep
+    // the tasks from, so no node satisfies it, nor its negation.
+    return typeof pattern === 'string' ? null : pattern.matches(actual);
   };
-  return { constraint, holds: (attributes) => satisfies(attributes, constraint, patternOf) };
+  return { constraint, holds: (attributes) => satisfies(attributes, constraint, matches) };
 }
 
-/** One that isn't valid is refused where it is submitted; nothing matches it where it stands on record all the same. */
-function patternIn({ value = '' }: Constraint): TextPattern {
-  const pattern = readPattern(value);
-  return typeof pattern === 'string' ? MATCHES_NOTHING : pattern;
-}
-
-const MATCHES_NOTHING: TextPattern = { matches: () => false };
+/** Whether a value is of the constraint's pattern; null: the pattern can't be read. */
+type PatternTest = (actual: string) => boolean | null;
 
 /** Whether a node with these attributes satisfies the constraint. An absent attribute satisfies only the negations. */
-function satisfies(attributes: NodeAttributes, constraint: Constraint, patternOf: () => TextPattern): boolean {
+function satisfies(attributes: NodeAttributes, constraint: Constraint, matches: PatternTest): boolean {
   const actual = Object.hasOwn(attributes, constraint.attribute) ? attributes[constraint.attribute] : undefined;
   const { operator } = constraint;
   switch (operator) {
@@ -89,9 +86,9 @@ function satisfies(attributes: NodeAttributes, constraint: Constraint, patternOf
     case 'notIn':
       return actual === undefined || !(constraint.values ?? []).includes(actual);
     case 'matches':
-      return actual !== undefined && patternOf().matches(actual);
+      return actual !== undefined && matches(actual) === true;
     case 'notMatches':
-      return actual === undefined || !patternOf().matches(actual);
+      return actual === undefined ? matches('') !== null : matches(actual) === false;
     case 'exists':
       return actual !== undefined;
     case 'notExists':
@@ -115,9 +112,26 @@ function satisfies(attributes: NodeAttributes, constraint: Constraint, patternOf
   }
 }
 
-/** As texts, or as numbers that are equal once both are rounded to thousandths. */
+/** As texts, or as numbers. */
 function sameToThreeDecimals(a: string, b: string): boolean {
-  return a === b || Math.round(numberOf(a) * 1000) === Math.round(numberOf(b) * 1000);
+  if (a === b) return true;
+  const thousandths = thousandthsOf(a);
+  return thousandths !== null && thousandths === thousandthsOf(b);
+}
+
+/**
+ * A plain decimal, rounded half to even, as Marathon formats a node's scalars; null: it isn't one. It is read off the digits, since most
+ * decimals have no exact binary fraction, and a half would go either way.
+ */
+function thousandthsOf(text: string): bigint | null {
+  const [, sign = '', whole = '', fraction = ''] = /^([+-]?)([0-9]+)(?:\.([0-9]+))?$/.exec(text) ?? [];
+  if (whole === '') return null;
+  const kept = BigInt(whole + fraction.slice(0, 3).padEnd(3, '0'));
+  const rest = fraction.slice(3);
+  const isHalf = /^50*$/.test(rest);
+  const isUp = isHalf ? kept % 2n === 1n : rest >= '5';
+  const rounded = isUp ? kept + 1n : kept;
+  return sign === '-' ? -rounded : rounded;
 }
 
 /** NaN, which no comparison accepts, for what isn't a number; an empty text would otherwise count as zero. */

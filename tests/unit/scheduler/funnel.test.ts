@@ -193,6 +193,12 @@ describe('constraints that can never be satisfied', () => {
     },
     { name: 'enough', constraints: [{ attribute: 'node', operator: 'unique' }], most: 3, impossible: null },
     { name: 'no bound', constraints: [{ attribute: 'zone', operator: 'groupBy' }], most: null, impossible: null },
+    {
+      name: 'fewer values than are expected',
+      constraints: [{ attribute: 'zone', operator: 'groupBy', value: '3' }],
+      most: 2,
+      impossible: /^"zone groupBy 3" lets at most 2 tasks of the group run, where 3 are wanted: the nodes/,
+    },
     { name: 'none at all', constraints: [], most: null, impossible: null },
   ])('$name', ({ constraints, most, impossible }) => {
     const found = of(constraints);

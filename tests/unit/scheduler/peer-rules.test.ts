@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   admitsPeer,
+  describePeerRefusal,
   mostByRule,
   type PeerCounts,
   type PeerRule,
@@ -36,11 +37,12 @@ const unique = rule({ operator: 'unique' });
 const cluster = rule({ operator: 'cluster' });
 const maxPer2 = rule({ operator: 'maxPer', value: '2' });
 const groupBy = rule({ operator: 'groupBy' });
+const groupBy1 = rule({ operator: 'groupBy', value: '1' });
 const groupBy2 = rule({ operator: 'groupBy', value: '2' });
 const groupBy3 = rule({ operator: 'groupBy', value: '3' });
 
 /** Asked of a node in zone b. */
-const CASES: readonly { name: string; rule: PeerRule; counted: Counted; wanted?: number; admits: boolean }[] = [
+const CASES: readonly { name: string; rule: PeerRule; counted: Counted; admits: boolean }[] = [
   { name: 'unique: nothing is there', rule: unique, counted: { a: 1 }, admits: true },
   { name: 'unique: one is there', rule: unique, counted: { b: 1 }, admits: false },
   { name: 'cluster: nothing is placed', rule: cluster, counted: {}, admits: true },
@@ -54,25 +56,43 @@ const CASES: readonly { name: string; rule: PeerRule; counted: Counted; wanted?:
   { name: 'groupBy: it has as few as any', rule: groupBy, counted: { a: 1, b: 1 }, admits: true },
   { name: 'groupBy: another one has fewer', rule: groupBy, counted: { a: 1, b: 2 }, admits: false },
   { name: 'groupBy: values without tasks do not count', rule: groupBy, counted: { b: 5 }, admits: true },
-  { name: 'groupBy 2: a new value while there are fewer', rule: groupBy2, counted: { a: 3 }, admits: true },
-  { name: 'groupBy 2: a third value', rule: groupBy2, counted: { a: 1, c: 1 }, admits: false },
-  { name: 'groupBy 2: less than its part', rule: groupBy2, counted: { a: 5, b: 4 }, admits: true },
-  { name: 'groupBy 2: its part', rule: groupBy2, counted: { a: 1, b: 5 }, admits: false },
-  { name: 'groupBy 2: one more of an odd count', rule: groupBy2, counted: { a: 5, b: 5 }, wanted: 11, admits: true },
-  { name: 'groupBy 2: that one is taken', rule: groupBy2, counted: { a: 6, b: 5 }, wanted: 11, admits: false },
-  { name: 'groupBy 3: two are left over', rule: groupBy3, counted: { a: 2, b: 1, c: 1 }, wanted: 5, admits: true },
-  { name: 'groupBy 3: both are taken', rule: groupBy3, counted: { a: 2, b: 1, c: 2 }, wanted: 5, admits: false },
-  { name: 'groupBy 3: fewer tasks than values', rule: groupBy3, counted: { a: 1 }, wanted: 2, admits: true },
-  { name: 'groupBy 3: fewer tasks than values, twice', rule: groupBy3, counted: { b: 1 }, wanted: 2, admits: false },
+  { name: 'groupBy: nothing is placed', rule: groupBy, counted: {}, admits: true },
+  { name: 'groupBy 2: fewer values are in use, and its own is not', rule: groupBy2, counted: { a: 3 }, admits: true },
+  { name: 'groupBy 2: fewer values are in use, and its own is', rule: groupBy2, counted: { b: 1 }, admits: false },
+  { name: 'groupBy 2: as many, and it has as few', rule: groupBy2, counted: { a: 1, b: 1 }, admits: true },
+  { name: 'groupBy 2: as many, and it has more', rule: groupBy2, counted: { a: 1, b: 2 }, admits: false },
+  { name: 'groupBy 2: more values than are expected', rule: groupBy2, counted: { a: 1, c: 1 }, admits: true },
+  { name: 'groupBy 2: the least of more values', rule: groupBy2, counted: { a: 2, b: 1, c: 1 }, admits: true },
+  { name: 'groupBy 2: not the least of more values', rule: groupBy2, counted: { a: 2, b: 2, c: 1 }, admits: false },
+  { name: 'groupBy 3: one value too few', rule: groupBy3, counted: { a: 1, b: 1 }, admits: false },
+  { name: 'groupBy 1: is as without a number', rule: groupBy1, counted: { b: 5 }, admits: true },
 ];
 
 describe('rules over where the others are', () => {
-  it.each(CASES)('$name: $admits', ({ rule: one, counted, wanted, admits }) => {
-    expect(admitsPeer(one, 'b', counts(counted, { wanted }))).toBe(admits);
+  it.each(CASES)('$name: $admits', ({ rule: one, counted, admits }) => {
+    expect(admitsPeer(one, 'b', counts(counted))).toBe(admits);
   });
 
   it.each([unique, cluster, maxPer2, groupBy, groupBy2])('refuse a node without the attribute: $text', (one) => {
     expect(admitsPeer(one, undefined, counts({}))).toBe(false);
+  });
+
+  it.each([unique, maxPer2, groupBy2])('take an empty text for a value like any other: $text', (one) => {
+    expect(admitsPeer(one, '', counts({ a: 1 }))).toBe(true);
+    expect(admitsPeer(one, '', counts({ '': 2, a: 1 }))).toBe(false);
+  });
+
+  it.each([
+    {
+      counted: { b: 1 },
+      says: 'has to wait: zone b has 1 task of the group, and "zone groupBy 2" has 2 values used first, of which 1 is in use',
+    },
+    {
+      counted: { a: 1, b: 2 },
+      says: 'has to wait: zone b has 2 tasks of the group, and "zone groupBy 2" has those with 1 come first',
+    },
+  ])('say why a group has to wait: $says', ({ counted, says }) => {
+    expect(describePeerRefusal(groupBy2, 'b', counts(counted))).toBe(says);
   });
 
   it('leave a cluster with a name to the node alone', () => {
@@ -92,12 +112,8 @@ describe('rules over where the others are', () => {
 
   it('tell how many tasks there could be at all', () => {
     const values = ['a', 'a', 'b'];
-    expect([unique, maxPer2, groupBy, cluster].map((one) => mostByRule(one, values))).toEqual([
-      2,
-      4,
-      Infinity,
-      Infinity,
-    ]);
+    const most = [unique, maxPer2, groupBy, groupBy2, groupBy3, cluster].map((one) => mostByRule(one, values));
+    expect(most).toEqual([2, 4, Infinity, Infinity, 2, Infinity]);
     expect(mostByRule(groupBy, [])).toBe(0);
   });
 });

@@ -51,6 +51,13 @@ describe('within one round', () => {
     expect(found.sort()).toEqual(['a1', 'a1', 'b1', 'b1']);
   });
 
+  it('the values that are expected are used before any gets a second task', () => {
+    const job = service(byZone({ operator: 'groupBy', value: '2' }));
+    const found = places({ nodes: nodesIn('a1', 'b1', 'c1'), jobs: [job], tasks: pending(job, 4) });
+    expect(found.sort()).toEqual(['a1', 'a1', 'b1', 'c1']);
+    expect(places({ nodes: nodesIn('a1', 'a2'), jobs: [job], tasks: pending(job, 4) })).toEqual(['a1']);
+  });
+
   it('all follow the first to its value', () => {
     const job = service(byZone({ operator: 'cluster' }));
     const small = someResources({ cpus: 0.2 });
@@ -142,13 +149,18 @@ describe('tasks that make room for others', () => {
 });
 
 describe('a count that has changed', () => {
-  it('is what a quota goes by, though no template has changed', () => {
-    const job = service({ count: 2, ...byZone({ operator: 'groupBy', value: '2' }) });
+  it('is what the targets of a spread go by, though no template has changed', () => {
+    const halves = ['a', 'b'].map((value) => ({ value, percent: 50 }));
+    const group = {
+      prefer: [{ attribute: 'zone', operator: '=', value: 'a', weight: 30 }],
+      spread: [{ attribute: 'zone', weight: 60, targets: halves }],
+    } as const;
+    const job = service({ ...group, count: 2 });
     const scaled = {
       ...job,
       version: 2,
       templates: { main: 1 },
-      spec: { ...job.spec, groups: [aGroup({ count: 4 })] },
+      spec: { ...job.spec, groups: [aGroup({ ...group, count: 10 })] },
     };
     const version = {
       jobUid: job.uid,
@@ -159,13 +171,10 @@ describe('a count that has changed', () => {
       change: 'created',
       templates: {},
     } as const;
-    const runs = ['a1', 'b1'].map((node, index) => aTask(job, { index, state: 'running', node }));
-    const tasks = [...runs, ...pending(job, 2, 2)];
-    expect(places({ nodes: nodesIn('a1', 'b1'), jobs: [job], tasks })).toEqual([]);
-    expect(places({ nodes: nodesIn('a1', 'b1'), jobs: [scaled], versions: [version], tasks }).sort()).toEqual([
-      'a1',
-      'b1',
-    ]);
+    const tasks = [aTask(job, { state: 'running', node: 'a1' }), ...pending(job, 1, 1)];
+    const nodes = nodesIn('a1', 'b1');
+    expect(places({ nodes, jobs: [job], tasks })).toEqual(['b1']);
+    expect(places({ nodes, jobs: [scaled], versions: [version], tasks })).toEqual(['a1']);
   });
 });
 
