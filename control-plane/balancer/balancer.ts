@@ -21,8 +21,10 @@ import type { BalancerSettings } from './settings.ts';
 import { type BalancerStatus, statusOf, type Tally } from './status.ts';
 import { troubleNews } from './trouble-news.ts';
 
-/** After a change, so long is waited before the next one is made: a rollout brings many at once. */
-const CHANGES_APART_MS = 50;
+/** So long is waited after a reload before the next change is made: a rollout brings many at once, and each reload is a new process. */
+const RELOADS_APART_MS = 50;
+/** The same after commands, which cost next to nothing. */
+const COMMANDS_APART_MS = 5;
 /** Names, certificates and ports that could not be had are looked at again after so long. */
 const LOOK_AGAIN_MS = 10_000;
 const RESTARTS: BackoffPolicy = { baseMs: 100, factor: 2, maxMs: 10_000 };
@@ -87,9 +89,10 @@ export class Balancer {
       await this.#work();
       if (signal.aborted) break;
       this.#wake = Promise.withResolvers<void>();
+      const { reloads } = this.#tally;
       if (this.#endpoints !== null) await this.#apply(this.#endpoints, signal);
       else if (this.#haproxy === null && (await this.#pausedAfterFailures(signal))) await this.#serveFromBefore();
-      await sleep(clock, CHANGES_APART_MS, signal);
+      await sleep(clock, this.#tally.reloads > reloads ? RELOADS_APART_MS : COMMANDS_APART_MS, signal);
     }
     await watching;
     await this.#haproxy?.stop(STOP_GRACE_MS);
@@ -176,8 +179,10 @@ export class Balancer {
   async #refusedPorts({ ports }: Plan): Promise<ReadonlyMap<number, string>> {
     const { serviceHost: host } = this.#options.settings;
     const refused = new Map<number, string>();
-    for (const { port } of ports) {
-      const why = this.#listening.has(port) ? null : await whyNotListening({ host, port });
+    const asked = ports.filter(({ port }) => !this.#listening.has(port));
+    const answers = await Promise.all(asked.map(({ port }) => whyNotListening({ host, port })));
+    for (const [index, { port }] of asked.entries()) {
+      const why = answers[index] ?? null;
       if (why !== null) refused.set(port, why);
     }
     return refused;
@@ -216,7 +221,7 @@ export class Balancer {
     const fault = await this.#fault(configuration);
     try {
       if (fault !== null) throw new HaproxyError(fault);
-      await this.#folder.put(configuration);
+      await this.#folder.takeCandidate();
       await haproxy.reload(configuration.id);
     } catch (error) {
       this.#unloadable = wanted.structure;
@@ -236,7 +241,7 @@ export class Balancer {
     try {
       const fault = await this.#fault(configuration);
       if (fault !== null) throw new HaproxyError(fault);
-      await this.#folder.put(configuration);
+      await this.#folder.takeCandidate();
       this.#adopt(await Haproxy.start(this.#haproxyOptions, this.#startWith(configuration.id)));
     } catch (error) {
       this.#failures += 1;

@@ -7,6 +7,9 @@ import { byText } from '../../shared/util/order.ts';
 import type { Service } from './services.ts';
 import type { BalancerSettings } from './settings.ts';
 
+/** For how long after its last endpoint a service still keeps what it has from others that ask for it. */
+export const KEEPS_MS = 15_000;
+
 /** Something about a service, or about the balancer itself, that an operator should know. */
 export interface Trouble {
   /** The key of a service; null: it concerns all of them. */
@@ -37,7 +40,17 @@ export function claimsOf({ publish }: Service): readonly string[] {
 
 export function settleClaims(
   services: readonly Service[],
-  { before, settings, refused }: { before: Holders; settings: BalancerSettings; refused: ReadonlyMap<number, string> },
+  {
+    before,
+    settings,
+    refused,
+    nowMs,
+  }: {
+    before: Holders;
+    settings: BalancerSettings;
+    refused: ReadonlyMap<number, string>;
+    nowMs: number;
+  },
 ): Claims {
   const asking = new Map<string, Service[]>();
   for (const service of services) {
@@ -52,7 +65,7 @@ export function settleClaims(
       troubles.push(...contenders.map(({ key }) => ({ service: key, message: `gets no ${claim}: ${why}` })));
       continue;
     }
-    const winner = winnerOf(contenders, before.get(claim));
+    const winner = winnerOf(contenders, { holder: before.get(claim), nowMs });
     if (winner === undefined) continue;
     holders.set(claim, winner.key);
     const losers = contenders.filter((each) => each !== winner);
@@ -61,9 +74,14 @@ export function settleClaims(
   return { holders, troubles };
 }
 
-/** One that has no endpoint left keeps nothing from one that has. */
-function winnerOf(contenders: readonly Service[], holder: string | undefined): Service | undefined {
-  const live = contenders.filter(({ endpoints }) => endpoints.length > 0);
+/** One that has had no endpoint for a while keeps nothing from one that has: its job may be gone for good. */
+function winnerOf(
+  contenders: readonly Service[],
+  { holder, nowMs }: { holder: string | undefined; nowMs: number },
+): Service | undefined {
+  const live = contenders.filter(
+    ({ key, endpoints, seenMs }) => endpoints.length > 0 || (key === holder && nowMs - seenMs <= KEEPS_MS),
+  );
   const candidates = (live.length > 0 ? live : contenders).toSorted((a, b) => byText(a.key, b.key));
   return candidates.find(({ key }) => key === holder) ?? candidates[0];
 }

@@ -34,8 +34,14 @@ export class ConfigFolder {
     return this.#candidatePath;
   }
 
+  /** What was written beside the one in use takes its place. */
+  async takeCandidate(): Promise<void> {
+    await rename(this.#candidatePath, this.configPath);
+  }
+
   async put(configuration: Configuration): Promise<void> {
-    await rename(await this.putCandidate(configuration), this.configPath);
+    await this.putCandidate(configuration);
+    await this.takeCandidate();
   }
 
   /** What is told of the configuration that is there; null: there is none. */

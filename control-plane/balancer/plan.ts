@@ -62,7 +62,7 @@ export interface PlanInput {
 
 export function nextPlan({ endpoints, addresses, refused, settings, before, nowMs }: PlanInput): Plan {
   const services = servicesOf(endpoints, { known: before.services, nowMs });
-  const claims = settleClaims(services, { before: before.holders, settings, refused });
+  const claims = settleClaims(services, { before: before.holders, settings, refused, nowMs });
   const troubles = [...claims.troubles];
   const slotsBefore = new Map(before.backends.map(({ name, slots }) => [name, slots]));
   const backends: Backend[] = [];

@@ -37,9 +37,10 @@ export function describeEnd(task: Task): string {
   const code = task.exitCode === null ? '' : ` with exit code ${task.exitCode}`;
   const attempt = task.attempt === 0 ? '' : `, after ${task.attempt + 1} attempts`;
   const why = task.history.at(-1)?.message ?? '';
-  return `task ${task.group}/${task.index} ended as ${task.state}${where}${code}${attempt}${why === '' ? '' : ` (${why})`}`;
+  return `task ${task.group}[${task.index}] ended as ${task.state}${where}${code}${attempt}${why === '' ? '' : ` (${why})`}`;
 }
 
-function countTasks(count: number): string {
+/** `1 task`, `2 tasks`. */
+export function countTasks(count: number): string {
   return `${count} ${count === 1 ? 'task' : 'tasks'}`;
 }

@@ -3,12 +3,12 @@
  * says, what was live ends as lost, and with its ledger every place that the node still held goes, those of disowned tasks too.
  * Only a mark is put when the operator says so; what follows from it is read off the state here, however often it takes.
  */
+import { liveTasksOn } from '../../shared/domain/cluster.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Gone } from '../../shared/domain/node.ts';
 import { byText } from '../../shared/util/order.ts';
 import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from './actions.ts';
 import { bounded, chunks } from './bounds.ts';
-import { liveTasksOn } from './places.ts';
 
 export function planGoneNodes({ cluster, nowMs }: Pick<PassInput, 'cluster' | 'nowMs'>): PassPlan {
   const gone = [...cluster.epochs]

@@ -6,7 +6,7 @@
  * ended because nobody could keep it, since the store or the whole control plane was away, says nothing: every node is then
  * given time to be heard of again before it counts as gone.
  */
-import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
+import { type ClusterView, liveTasksOn, templateOf } from '../../shared/domain/cluster.ts';
 import type { StopRequest } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { Task } from '../../shared/domain/task.ts';
@@ -15,7 +15,6 @@ import { ACTION_TASKS_MAX, type PassAction, type PassInput, type PassPlan } from
 import { bounded, chunks } from './bounds.ts';
 import { fenceWaitMs } from './fence-wait.ts';
 import { admitGiveUps, type GiveUps, type SilentNode } from './give-up-rate.ts';
-import { liveTasksOn } from './places.ts';
 
 /** For a task of which neither the job nor the version is on record any more. */
 const REPLACE_AFTER_DEFAULT_SECONDS = 60;

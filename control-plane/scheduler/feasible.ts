@@ -19,6 +19,8 @@ export interface Feasibility {
   readonly most: number | null;
   /** Why it can never be what is wanted, in a sentence; null: it can. */
   readonly impossible: string | null;
+  /** Of the tasks that are wanted, so many can never run; infinite: none can. 0 where it can be what is wanted. */
+  readonly tooMany: number;
 }
 
 /** `rooms` are all nodes that have joined. */
@@ -37,12 +39,14 @@ export function feasibilityOf(rooms: readonly Room[], demand: Demand): Feasibili
   const most = Math.min(fitting.length === 0 ? 0 : Number.POSITIVE_INFINITY, ...bounds.map((bound) => bound.most));
   const hasAny = demand.constraints.length + demand.peers.length > 0;
   const tightest = bounds.find((bound) => bound.most === most);
+  const impossible =
+    hasAny && rooms.length > 0 ? whyImpossible({ attributes, constraints, fitting, most, tightest, demand }) : null;
   return {
     constraints: constraints.map(({ constraint, nodes }) => ({ constraint, nodes })),
     nodes: fitting.length,
     most: hasAny && most !== Number.POSITIVE_INFINITY ? most : null,
-    impossible:
-      hasAny && rooms.length > 0 ? whyImpossible({ attributes, constraints, fitting, most, tightest, demand }) : null,
+    impossible,
+    tooMany: impossible === null ? 0 : most === 0 ? Number.POSITIVE_INFINITY : (demand.wanted ?? 0) - most,
   };
 }
 

@@ -3,13 +3,12 @@ import { type Deployment, type DeploymentId, isOver } from '../../shared/domain/
 import { Refusal } from '../../shared/domain/errors.ts';
 import { type JobKey, type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
-import { DEFAULT_UPDATE } from '../../shared/domain/service.ts';
 import type { DeploymentView } from '../../shared/protocol/deployments.ts';
 import type { Page } from '../../shared/protocol/views.ts';
 import { present } from '../../shared/util/assert.ts';
 import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
-import { awaitsPromotion, isExchanged } from '../reconcile/service/job-facts.ts';
+import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { demandOf, demandToRun, mayRead } from './access.ts';
@@ -20,7 +19,7 @@ import { changeFacts, demandVersion, dependencyCompares, serviceDraft } from './
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
 import { changedService } from './service-changes.ts';
-import { deploymentNumber, deploymentState, deploymentView } from './service-views.ts';
+import { deploymentNumber, deploymentState, deploymentView, lackingHealth } from './service-views.ts';
 
 export function getDeployment(ctx: ServiceContext, principal: Principal, id: DeploymentId): DeploymentView {
   return deploymentView(ctx.mirror.snapshot, allowedDeployment(ctx, principal, id, 'job:read'));
@@ -47,7 +46,7 @@ export function listDeployments(
       (job === null || deployment.jobName === job || deployment.jobUid === job) &&
       (role === null || roleWithin(deployment.role, role)) &&
       mayRead(principal, 'job:read', deployment.role) &&
-      (states === null || states.includes(deploymentState(deployment, snapshot.jobs.get(deployment.jobUid)))),
+      (states === null || states.includes(deploymentState(snapshot, deployment, snapshot.jobs.get(deployment.jobUid)))),
   );
   return pageThrough(visible, page, { keyOf: orderKey, view: (deployment) => deploymentView(snapshot, deployment) });
 }
@@ -96,11 +95,7 @@ export function promoteDeployment(
 }
 
 function demandAllHealthy(ctx: ServiceContext, deployment: Deployment, job: Job): void {
-  const { strategy, canaries } = job.spec.update ?? DEFAULT_UPDATE;
-  const lacking = deploymentView(ctx.mirror.snapshot, deployment, job).groups.flatMap(({ group, wanted, healthy }) => {
-    const needed = strategy === 'canary' ? Math.min(canaries, wanted) : wanted;
-    return isExchanged(job, deployment, group) && healthy < needed ? [`${healthy} of ${needed} in group ${group}`] : [];
-  });
+  const lacking = lackingHealth(ctx.mirror.snapshot, deployment, job);
   if (lacking.length === 0) return;
   throw new Refusal(
     'conflict',
@@ -141,7 +136,10 @@ export function abortDeployment(
     const { deployment, job } = underWay(ctx, call.principal, id);
     if (revert) return draftTakenBack(ctx, call, deployment, job);
     const nowMs = ctx.clock.now();
-    const message = `aborted by ${call.principal.subject}; what has been exchanged stays so`;
+    const rest = awaitsPromotion(job, deployment)
+      ? `version ${deployment.toVersion} was not promoted: its tasks stay beside the old ones, and the next change, or a restart, is tried out in its place`
+      : 'what has been exchanged stays so';
+    const message = `aborted by ${call.principal.subject}; ${rest}`;
     return draftDeployment(ctx, { ...deployment, state: 'cancelled', endedAtMs: nowMs, message });
   });
 }

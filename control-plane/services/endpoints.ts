@@ -10,6 +10,7 @@ import { isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isHealthy, isReady, isUnhealthy } from '../../shared/domain/task-health.ts';
 import type { EndpointView } from '../../shared/protocol/endpoints.ts';
+import { isExchanged, trialOf } from '../reconcile/service/job-facts.ts';
 
 type State = EndpointView['state'];
 
@@ -19,8 +20,16 @@ export type EndpointSource = Pick<
   'jobs' | 'nodes' | 'epochs' | 'deployments' | 'isAlive' | 'version' | 'deploymentsOfJob'
 >;
 
-/** Every version of a job whose tasks are a new set that waits to be promoted, by the job's uid: for whoever asks for many tasks. */
-export type HeldSets = Map<JobUid, readonly Deployment[]>;
+/** What of a job is a new set that waits to be promoted. */
+interface HeldSet {
+  /** Those that made such sets. */
+  readonly makers: readonly Deployment[];
+  /** The one that goes on trying one out. */
+  readonly trial: Deployment | null;
+}
+
+/** By the job's uid: for whoever asks for many tasks. */
+export type HeldSets = Map<JobUid, HeldSet>;
 
 /** One for each port of the task, by name; none where it isn't of a service, has no place or has ended. */
 export function endpointsOf(cluster: EndpointSource, task: Task, heldSets: HeldSets = new Map()): EndpointView[] {
@@ -83,18 +92,26 @@ function isRefusing({ health }: Task, { checks = [] }: TaskGroup): boolean {
 
 /**
  * The set was made by the deployment of the very version that its tasks carry. It is held until that is promoted; and when that has ended
- * otherwise, until a later one wants it after all, or its tasks are stopped.
+ * otherwise, until a later one is promoted that goes on trying it out, or wants it after all, or its tasks are stopped.
  */
 function isHeld(cluster: EndpointSource, task: Task, heldSets: HeldSets): boolean {
   const job = cluster.jobs.get(task.jobUid);
-  let sets = heldSets.get(task.jobUid);
-  if (sets === undefined) {
-    sets = [...cluster.deploymentsOfJob(task.jobUid)].filter((deployment) => holdsItsSet(cluster, deployment));
-    heldSets.set(task.jobUid, sets);
-  }
-  const own = sets.find(({ toVersion }) => toVersion === task.jobVersion);
-  if (own === undefined || job === undefined || !Object.hasOwn(own.fromTemplates, task.group)) return false;
+  if (job === undefined) return false;
+  const { makers, trial } = heldSetOf(cluster, job, heldSets);
+  if (trial !== null && !isOutdated(job, task)) return isExchanged(job, trial, task.group);
+  const own = makers.find(({ toVersion }) => toVersion === task.jobVersion);
+  if (own === undefined || !Object.hasOwn(own.fromTemplates, task.group)) return false;
   return own.id === deploymentId(job.uid, job.deployments) || isOutdated(job, task);
+}
+
+function heldSetOf(cluster: EndpointSource, job: Job, heldSets: HeldSets): HeldSet {
+  const known = heldSets.get(job.uid);
+  if (known !== undefined) return known;
+  const makers = [...cluster.deploymentsOfJob(job.uid)].filter((deployment) => holdsItsSet(cluster, deployment));
+  const trial = job.spec.update?.strategy === 'blue-green' ? trialOf(cluster, job) : null;
+  const set: HeldSet = { makers, trial };
+  heldSets.set(job.uid, set);
+  return set;
 }
 
 function isOutdated(job: Job, { group, jobVersion }: Task): boolean {

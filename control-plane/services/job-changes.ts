@@ -5,11 +5,13 @@
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { JobKey } from '../../shared/domain/ids.ts';
 import type { Job, JobSpec, JobVersion } from '../../shared/domain/job.ts';
-import { revertedTemplates } from '../../shared/domain/job-template.ts';
+import { changedTemplates, revertedTemplates } from '../../shared/domain/job-template.ts';
+import { DEFAULT_UPDATE } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { COUNT_MAX, TASKS_PER_JOB_MAX } from '../../shared/protocol/job.ts';
 import type { JobView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
+import { trialOf } from '../reconcile/service/job-facts.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { demandToRun } from './access.ts';
@@ -98,15 +100,38 @@ export function revertJob(
   return mutate(ctx, call, () => {
     const job = serviceToChange(ctx, call, key, { what: 'reverted', ...options });
     const target = version === null ? versionToRevertTo(ctx, job) : readableVersion(ctx, job, version);
-    if (target.version === job.version) return unchanged(ctx, job);
-    return draftWish(ctx, call, job, { wish: wishOfVersion(ctx, job, target), ...options });
+    const wish = wishOfVersion(ctx, job, target);
+    if (isAsItIs(job, wish)) return unchanged(ctx, job);
+    return draftWish(ctx, call, job, { wish: { ...wish, isUntested: isUntested(ctx, job, target) }, ...options });
   });
+}
+
+/** Whether the wish is for just what runs, though another version may have wanted it first. */
+function isAsItIs(job: Job, { spec, templates }: Wish): boolean {
+  return canonicalJson([spec, templates]) === canonicalJson([job.spec, job.templates]);
+}
+
+/**
+ * Whether some group of the version would be made from what nobody has promoted, and what was never rolled out with success, as far as
+ * deployments on record tell. What its tasks are made from counts, not its number.
+ */
+function isUntested(ctx: ServiceContext, job: Job, { spec }: JobVersion): boolean {
+  const { snapshot } = ctx.mirror;
+  // It tries nothing out, so there is nothing that it would go round.
+  if ((spec.update ?? DEFAULT_UPDATE).strategy === 'rolling') return false;
+  const tested = [...snapshot.deploymentsOfJob(job.uid)].flatMap(({ state, promotedAtMs, toVersion }) =>
+    state === 'succeeded' || promotedAtMs !== null ? [toVersion] : [],
+  );
+  const stood = trialOf(snapshot, job)?.fromVersion ?? null;
+  const numbers = new Set([...tested, ...[job.goodVersion, stood].filter((version) => version !== null)]);
+  const specs = [...numbers].flatMap((version) => snapshot.version(job.uid, version)?.spec ?? []);
+  return spec.groups.some(({ name }) => specs.every((one) => changedTemplates(one, spec).includes(name)));
 }
 
 /** Tasks of the earlier version that run are present ones again. */
 export function wishOfVersion(ctx: ServiceContext, job: Job, version: JobVersion): Wish {
   const live = [...ctx.mirror.snapshot.tasksOfJob(job.uid)].filter(({ state }) => !isTerminal(state));
-  const templates = revertedTemplates(version, job.version + 1, live);
+  const templates = revertedTemplates(version, { number: job.version + 1, present: job, live });
   return { spec: version.spec, change: 'reverted', templates };
 }
 

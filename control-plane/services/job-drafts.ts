@@ -5,6 +5,7 @@ import type { Job, JobSpec, JobVersion } from '../../shared/domain/job.ts';
 import type { JobView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Principal } from '../auth/principal.ts';
+import { trialOf } from '../reconcile/service/job-facts.ts';
 import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
@@ -29,7 +30,8 @@ export function demandVersion(ctx: ServiceContext, job: Job): void {
 
 export function changeFacts(ctx: ServiceContext, call: Call, job: Job, force: boolean): ChangeFacts {
   const running = runningOf(ctx.mirror.snapshot.deploymentsOfJob(job.uid));
-  return { nowMs: ctx.clock.now(), by: call.principal.subject, running, force };
+  const trial = trialOf(ctx.mirror.snapshot, job);
+  return { nowMs: ctx.clock.now(), by: call.principal.subject, running, trial, force };
 }
 
 /** The draft of what was drafted of a service: job, version and deployments, all or nothing. */

@@ -3,20 +3,21 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { templateOf } from '../../shared/domain/cluster.ts';
 import type { Deployment } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
-import type { JobKey, TaskId } from '../../shared/domain/ids.ts';
+import type { JobKey, RolePath, TaskId } from '../../shared/domain/ids.ts';
 import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
-import { isLasting } from '../../shared/domain/service.ts';
+import { DEFAULT_UPDATE, isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady, isUnhealthy } from '../../shared/domain/task-health.ts';
 import type { HoldCode, JobExplanationView, WaitingTasksView } from '../../shared/protocol/explanation.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { Principal } from '../auth/principal.ts';
 import { missingDependencies } from '../reconcile/service/dependencies.ts';
+import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 import { explainJob, type WaitingTasks } from '../scheduler/explain-job.ts';
 import type { Hold } from '../scheduler/wanted.ts';
-import { demandOf } from './access.ts';
+import { demandOf, mayRead } from './access.ts';
 import type { ServiceContext } from './context.ts';
-import { deploymentState, latestDeployment } from './service-views.ts';
+import { deploymentState, lackingHealth, latestDeployment } from './service-views.ts';
 import { slotWaits } from './slot-waits.ts';
 import { optionalTime, timeView } from './views.ts';
 
@@ -38,7 +39,8 @@ export function explainJobNow(
   const job = snapshot.jobByKey(key);
   if (job === undefined) throw new Refusal('not-found', absent);
   const task = id === null ? null : taskOf(snapshot, job, id);
-  return explanationOfJob(snapshot, job, { nowMs: ctx.clock.now(), task });
+  const mayReadRole = (role: RolePath) => mayRead(principal, 'job:read', role);
+  return explanationOfJob(snapshot, job, { nowMs: ctx.clock.now(), task, mayReadRole });
 }
 
 function taskOf(cluster: ClusterView, job: Job, id: TaskId): Task {
@@ -50,18 +52,26 @@ function taskOf(cluster: ClusterView, job: Job, id: TaskId): Task {
   );
 }
 
+interface Question {
+  readonly nowMs: number;
+  /** Null: all of the job's tasks. */
+  readonly task: Task | null;
+  /** Whether whoever asks may know of the jobs of the role. */
+  readonly mayReadRole: (role: RolePath) => boolean;
+}
+
 /** Pure. */
 export function explanationOfJob(
   cluster: ClusterView,
   job: Job,
-  { nowMs, task }: { readonly nowMs: number; readonly task: Task | null },
+  { nowMs, task, mayReadRole }: Question,
 ): JobExplanationView {
   const { waiting, more, held } = explainJob({ cluster, nowMs, job, task });
   const all = [...cluster.tasksOfJob(job.uid)].sort((a, b) => byText(a.id, b.id));
   const tasks = task === null ? all : [task];
   const holds = [
     ...jobHolds(job),
-    ...deploymentHolds(cluster, job, nowMs),
+    ...deploymentHolds(cluster, job, { nowMs, mayReadRole }),
     ...slotHolds(cluster, job),
     ...volumeHolds(waiting),
     ...[...held].flatMap(([hold, count]) => taskHold(hold, count)),
@@ -96,11 +106,11 @@ function jobHolds({ stop, deleted, outcome, suspended }: Job): HoldView[] {
 }
 
 /** Of the last one alone: those before it are over. */
-function deploymentHolds(cluster: ClusterView, job: Job, nowMs: number): HoldView[] {
+function deploymentHolds(cluster: ClusterView, job: Job, asked: Omit<Question, 'task'>): HoldView[] {
   const last = latestDeployment(cluster, job);
   if (last === null) return [];
   const { id, message, paused } = last;
-  switch (deploymentState(last, job)) {
+  switch (deploymentState(cluster, last, job)) {
     case 'failed':
       return [hold('deployment-failed', `Deployment ${id} has failed: ${message}`)];
     case 'cancelled':
@@ -114,15 +124,26 @@ function deploymentHolds(cluster: ClusterView, job: Job, nowMs: number): HoldVie
     case 'waiting':
       return [
         hold('deployment-waiting', `Deployment ${id} has not begun: ${message}`),
-        ...dependencyHolds(cluster, job, nowMs),
+        ...dependencyHolds(cluster, job, asked),
       ];
     case 'awaiting-promotion': {
       const what = `Deployment ${id} (${job.spec.update?.strategy ?? 'rolling'}) goes on once it is promoted: ${message}`;
       return [hold('awaiting-promotion', `${what}; "berth deployment promote ${job.spec.name}" does that.`)];
     }
+    case 'running':
+      return trialHolds(cluster, job, last);
     default:
       return [];
   }
+}
+
+function trialHolds(cluster: ClusterView, job: Job, deployment: Deployment): HoldView[] {
+  const lacking = awaitsPromotion(job, deployment) ? lackingHealth(cluster, deployment, job) : [];
+  if (lacking.length === 0) return [];
+  const { strategy, autoPromote } = job.spec.update ?? DEFAULT_UPDATE;
+  const then = autoPromote ? 'goes on by itself' : 'can be promoted';
+  const what = `Deployment ${deployment.id} (${strategy}) ${then} once all that it tries out is healthy`;
+  return [hold('awaiting-health', `${what}, which is so of ${lacking.join(', ')}.`)];
 }
 
 /** Whatever it had come to by then is kept up, which may be more tasks than are wanted, or others. */
@@ -138,10 +159,11 @@ function haltedHolds({ stop, outcome, suspended, version }: Job, { id, message, 
 }
 
 /** What stands in the way of each job that this one depends on. */
-function dependencyHolds(cluster: ClusterView, job: Job, nowMs: number): HoldView[] {
-  return missingDependencies(cluster, job, nowMs).map(({ key, what }) =>
-    hold('dependency', `It depends on job "${key.name}" in role "${key.role}", which ${what}.`),
-  );
+function dependencyHolds(cluster: ClusterView, job: Job, { nowMs, mayReadRole }: Omit<Question, 'task'>): HoldView[] {
+  return missingDependencies(cluster, job, nowMs).map(({ key, what }) => {
+    const shown = mayReadRole(key.role) ? what : 'you may not read';
+    return hold('dependency', `It depends on job "${key.name}" in role "${key.role}", which ${shown}.`);
+  });
 }
 
 /** What has to have ended before there may be a task in its place, since two must never run at a time. */
@@ -248,7 +270,11 @@ function waitsInWords({
   if (notBeforeMs !== null) return `${wait} until ${timeView(notBeforeMs)}, since tasks before have failed.`;
   if (displaces.length > 0) return `${wait} for ${displaces.join(', ')} to make room.`;
   if (volumesAway.length > 0) return `${wait} for volumes: ${volumesAway.join(' ')}`;
-  if (feasibility.impossible !== null) return `${wait}, and in vain: ${feasibility.impossible}`;
+  const { impossible, tooMany } = feasibility;
+  if (impossible !== null) {
+    const vain = tooMany < tasks.length ? `${tooMany} of them` : 'and';
+    return `${wait}, ${vain} in vain: ${impossible}`;
+  }
   if (funnel.nodesTotal === 0) return `${wait}: no node has joined the cluster.`;
   if (funnel.nodesLeft > 0) return `${wait} for their turn: ${funnel.nodesLeft} of ${nodes} would take one.`;
   const nearest = funnel.nearest === null ? '' : ` The nearest, ${funnel.nearest.message}.`;

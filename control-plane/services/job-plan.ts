@@ -5,6 +5,7 @@ import { type GroupSpec, hasVolumePerTask, type Job, type JobSpec, templateVersi
 import { nextTemplates } from '../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, isLasting, type UpdatePolicy } from '../../shared/domain/service.ts';
 import { specChanges } from '../../shared/domain/spec-changes.ts';
+import { nodeOf, systemNodes, takesNew } from '../../shared/domain/system-nodes.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import type { GroupPlan } from '../../shared/protocol/job-changes.ts';
 import type { PlanView } from '../../shared/protocol/views.ts';
@@ -14,7 +15,6 @@ import { slotKey } from '../reconcile/batch-tasks.ts';
 import { isMadeStopFirst } from '../reconcile/service/exchange.ts';
 import { selectToKill } from '../reconcile/service/kill-selection.ts';
 import { membersOf } from '../reconcile/service/members.ts';
-import { nodeOf } from '../reconcile/service/system-groups.ts';
 import { boundsOf } from '../reconcile/service/upgrade.ts';
 import { type JobChange, planDryRun } from '../scheduler/explain.ts';
 import { demandToRun, mayRead } from './access.ts';
@@ -24,7 +24,6 @@ import { dependenciesOf } from './dependencies.ts';
 import { explanationView } from './explanation-view.ts';
 import { dependencyCompares } from './job-drafts.ts';
 import { runningOf } from './service-changes.ts';
-import { nodesWanted, takesNew } from './service-views.ts';
 import { slotWaitsWith } from './slot-waits.ts';
 
 export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec): PlanView {
@@ -59,7 +58,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
     changes: job === undefined ? null : specChanges(job.spec, spec),
     groups: service.groups,
     steps: service.steps,
-    warnings: service.warnings,
+    warnings: [...dependencyWarnings(snapshot, principal, spec), ...service.warnings],
   };
 }
 
@@ -96,10 +95,7 @@ export function servicePlan({ cluster, nowMs }: Now, job: Job | undefined, spec:
     ...(next !== undefined && { change: { job: next, leaving: fates.flatMap(({ leaving }) => leaving) } }),
     groups,
     steps: isNothing ? ['Nothing changes, so there is no deployment.'] : stepsOf(spec, groups, job),
-    warnings: [
-      ...dependencyWarnings(cluster, spec),
-      ...(job === undefined || isNothing ? [] : jobWarnings(cluster, job)),
-    ],
+    warnings: job === undefined || isNothing ? [] : jobWarnings(cluster, job),
   };
 }
 
@@ -155,7 +151,7 @@ interface GroupFacts extends Now {
 function fateOf(facts: GroupFacts): Fate {
   const { cluster, before, spec, group, tasks, present } = facts;
   const isSystem = spec.kind === 'system';
-  const wantedNodes = isSystem ? nodesWanted(cluster, spec, group, tasks) : [];
+  const wantedNodes = isSystem ? systemNodes(cluster, spec, { group, live: tasks }).staying : [];
   // Where nothing new may come, the old task of a system job stays for now.
   const isOld = (task: Task) => task.jobVersion !== present && !(isSystem && !takesNew(cluster, nodeOf(task)));
   const kept = isSystem ? tasks.filter((task) => !isOld(task) && wantedNodes.includes(nodeOf(task))) : keptOf(facts);
@@ -267,8 +263,9 @@ function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy, good
   return `It fails when no further task comes to be healthy for ${progressDeadlineSeconds} s${after}.`;
 }
 
-function dependencyWarnings(cluster: ClusterView, spec: JobSpec): string[] {
-  return dependenciesOf(spec).flatMap((key) => {
+function dependencyWarnings(cluster: ClusterView, principal: Principal, spec: JobSpec): string[] {
+  const readable = dependenciesOf(spec).filter(({ role }) => mayRead(principal, 'job:read', role));
+  return readable.flatMap((key) => {
     const job = cluster.jobByKey(key);
     if (job !== undefined && !job.deleted) return [];
     return [`There is no job "${key.name}" in role "${key.role}", which it depends on: it would wait for that.`];

@@ -15,7 +15,6 @@ import {
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Job, JobSpec, JobVersion, StopRequest, VersionChange } from '../../shared/domain/job.ts';
 import { nextTemplates } from '../../shared/domain/job-template.ts';
-import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 
 /** Who changes it, when, and what of it is under way. */
 export interface ChangeFacts {
@@ -23,6 +22,8 @@ export interface ChangeFacts {
   readonly by: string;
   /** The job's deployment that isn't over; null: there is none. */
   readonly running: Deployment | null;
+  /** The one that tries out what is wanted and that nobody has promoted, though it may be over; null: nothing is tried out. */
+  readonly trial: Deployment | null;
   /** Whether one that runs is to make room. */
   readonly force: boolean;
 }
@@ -39,6 +40,8 @@ export interface DraftedChange {
 export interface Wish {
   readonly spec: JobSpec;
   readonly change: Exclude<VersionChange, 'created'>;
+  /** Of an earlier version: nobody has ever promoted it, and it was never rolled out with success, so it is no safe way back. */
+  readonly isUntested?: boolean;
   /** Absent: those of now, but for the groups that are made from something else. */
   readonly templates?: TemplateVersions;
   /** The one that was ended halfway and is taken back. */
@@ -70,8 +73,9 @@ export function changedService(job: Job, wish: Wish, facts: ChangeFacts): Drafte
   if (job.suspended !== null) return { job: next, version: written, deployments: cancelled };
   const counted: Job = { ...next, deployments: job.deployments + 1 };
   const isStopped = job.stop !== null || job.outcome !== null;
-  const from = isStopped ? null : (onTrial(job, wish, facts) ?? startOf(job));
-  const deployment = newDeployment(counted, { cause: wish.change, from, nowMs, by });
+  const from = isStopped ? null : startOf(facts.trial ?? job);
+  const cause = wish.isUntested === true ? 'updated' : wish.change;
+  const deployment = newDeployment(counted, { cause, from, nowMs, by });
   const revertOf = wish.revertOf?.id ?? null;
   return { job: counted, version: written, deployments: [...cancelled, { ...deployment, revertOf }] };
 }
@@ -82,18 +86,10 @@ interface Start {
   readonly templates: TemplateVersions;
 }
 
-function startOf({ version, templates }: Job): Start {
-  return { version, templates };
-}
-
-/**
- * Where the one that makes room was still tried out beside the old tasks, the next one starts from what that one did: a change of
- * something else promotes nothing. Null: there is no such trial, or the change says itself that all is to be made anew.
- */
-function onTrial(job: Job, { change }: Wish, { running }: ChangeFacts): Start | null {
-  if (running === null || !awaitsPromotion(job, running)) return null;
-  if (change !== 'updated' && change !== 'scaled') return null;
-  return { version: running.fromVersion, templates: running.fromTemplates };
+/** Where something is still tried out beside the old tasks, the next one starts from what that one did: no change promotes it. */
+function startOf(last: Job | Deployment): Start {
+  if ('fromTemplates' in last) return { version: last.fromVersion, templates: last.fromTemplates };
+  return { version: last.version, templates: last.templates };
 }
 
 /** Throws as {@link changedService} does. */
@@ -104,10 +100,16 @@ export function suspendedService(job: Job, reason: string, facts: ChangeFacts): 
   return { job: { ...job, suspended, updatedAtMs: nowMs }, version: null, deployments: cancelled };
 }
 
-/** What was wanted before is wanted again, by a deployment that begins with nothing. */
-export function resumedService(job: Job, { nowMs, by }: Pick<ChangeFacts, 'nowMs' | 'by'>): DraftedChange {
+/**
+ * What was wanted before is wanted again, by a deployment that begins with nothing; where something was tried out, that is tried out
+ * beside what it stood beside.
+ */
+export function resumedService(
+  job: Job,
+  { nowMs, by, trial }: Pick<ChangeFacts, 'nowMs' | 'by' | 'trial'>,
+): DraftedChange {
   const next: Job = { ...job, suspended: null, updatedAtMs: nowMs, deployments: job.deployments + 1 };
-  const deployment = newDeployment(next, { cause: 'resumed', from: null, nowMs, by });
+  const deployment = newDeployment(next, { cause: 'resumed', from: trial === null ? null : startOf(trial), nowMs, by });
   return { job: next, version: null, deployments: [deployment] };
 }
 

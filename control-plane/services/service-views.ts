@@ -1,15 +1,14 @@
 /** How services and system jobs, their health and their deployments look to those who ask. Pure. */
 import { type ClusterView, templateOf } from '../../shared/domain/cluster.ts';
 import { type Deployment, isOver } from '../../shared/domain/deployment.ts';
-import type { NodeId } from '../../shared/domain/ids.ts';
-import { type GroupSpec, type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
+import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import { DEFAULT_UPDATE, isLasting } from '../../shared/domain/service.ts';
-import { isSuitable } from '../../shared/domain/suitable-node.ts';
+import { systemNodes } from '../../shared/domain/system-nodes.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import { isReady } from '../../shared/domain/task-health.ts';
 import type { DeploymentView, GroupHealth, HealthCounts } from '../../shared/protocol/deployments.ts';
 import type { JobSummary, TaskCounts } from '../../shared/protocol/views.ts';
-import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
+import { awaitsPromotion, isExchanged } from '../reconcile/service/job-facts.ts';
 import { optionalTime, timeView } from './times.ts';
 
 /** Whether the task is made from something else than what its job wants now. */
@@ -39,21 +38,7 @@ function wantedOf(cluster: ClusterView, job: Job, name: string, live: readonly T
   const { spec, stop, suspended } = job;
   const group = spec.groups.find((candidate) => candidate.name === name);
   if (group === undefined || stop !== null || suspended !== null) return 0;
-  return spec.kind === 'system' ? nodesWanted(cluster, spec, group, live).length : group.count;
-}
-
-/** Each node that may have a task of the group, or has one that may stay. One that nobody reaches is left alone. */
-export function nodesWanted(cluster: ClusterView, spec: JobSpec, group: GroupSpec, live: readonly Task[]): NodeId[] {
-  const held = new Set(live.filter(({ stop }) => stop === null).map(({ node, target }) => node ?? target?.node));
-  const suitable = [...cluster.nodes.values()].filter((node) => isSuitable(node, spec, group));
-  return suitable.map(({ id }) => id).filter((id) => cluster.isAlive(id) && (held.has(id) || takesNew(cluster, id)));
-}
-
-/** Whether a node may get tasks now that it doesn't have. */
-export function takesNew({ ledgers, maintenance }: ClusterView, id: NodeId): boolean {
-  const ledger = ledgers.get(id);
-  const isServiced = (maintenance.get(id)?.begunAtMs ?? null) !== null;
-  return ledger?.eligible === true && ledger.drain === null && !isServiced;
+  return spec.kind === 'system' ? systemNodes(cluster, spec, { group, live }).staying.length : group.count;
 }
 
 /** Whether it can be given something to do. What is to end counts no more, though it may still work. */
@@ -129,17 +114,34 @@ function targetOf(cluster: ClusterView, { jobUid, toVersion }: Deployment, job: 
   return job?.version === toVersion ? job : cluster.version(jobUid, toVersion);
 }
 
-export function deploymentState(deployment: Deployment, job: Job | undefined): DeploymentView['state'] {
+export function deploymentState(
+  cluster: ClusterView,
+  deployment: Deployment,
+  job: Job | undefined,
+): DeploymentView['state'] {
   if (isOver(deployment)) return deployment.state;
   if (deployment.paused !== null) return 'paused';
   if (deployment.startedAtMs === null) return 'waiting';
   const waits = job !== undefined && awaitsPromotion(job, deployment) && job.spec.update?.autoPromote !== true;
-  return waits ? 'awaiting-promotion' : 'running';
+  return waits && lackingHealth(cluster, deployment, job).length === 0 ? 'awaiting-promotion' : 'running';
 }
 
-export function deploymentMark(deployment: Deployment, job: Job): NonNullable<JobSummary['deployment']> {
+/** Of what a deployment tries out, all that isn't healthy yet: `0 of 1 in group main`. None: it may be promoted. */
+export function lackingHealth(cluster: ClusterView, deployment: Deployment, job: Job): string[] {
+  const { strategy, canaries } = job.spec.update ?? DEFAULT_UPDATE;
+  return groupViews(cluster, job).flatMap(({ group, wanted, healthy }) => {
+    const needed = strategy === 'canary' ? Math.min(canaries, wanted) : wanted;
+    return isExchanged(job, deployment, group) && healthy < needed ? [`${healthy} of ${needed} in group ${group}`] : [];
+  });
+}
+
+export function deploymentMark(
+  cluster: ClusterView,
+  deployment: Deployment,
+  job: Job,
+): NonNullable<JobSummary['deployment']> {
   const { id, message, toVersion } = deployment;
-  return { id, state: deploymentState(deployment, job), message, toVersion };
+  return { id, state: deploymentState(cluster, deployment, job), message, toVersion };
 }
 
 export function deploymentView(
@@ -149,7 +151,7 @@ export function deploymentView(
 ): DeploymentView {
   const { id, jobUid, jobName, role, cause, fromVersion, toVersion, message } = deployment;
   const target = targetOf(cluster, deployment, job);
-  const state = deploymentState(deployment, job);
+  const state = deploymentState(cluster, deployment, job);
   return {
     id,
     job: { uid: jobUid, name: jobName, role },

@@ -105,7 +105,7 @@ export function jobSummary(cluster: ClusterView, job: Job, toBe: JobToBe = {}): 
     endedAt: optionalTime(job.outcome?.atMs ?? null),
     tasks: counts,
     healthy: health,
-    deployment: latest === null || isOver(latest) ? null : deploymentMark(latest, job),
+    deployment: latest === null || isOver(latest) ? null : deploymentMark(cluster, latest, job),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Container, Ending, LocalTask, StopCause } from './model.ts';
 import { isRestartedTooOften } from './restart.ts';
 
 /** Exit codes by which shells and engines say that a command can't be run: not executable, not found. */
-const UNUSABLE_EXIT_CODES = [126, 127, 128];
+export const UNUSABLE_EXIT_CODES = [126, 127, 128];
 const SIGNAL_EXIT_BASE = 128;
 const SIGNALS: Readonly<Record<number, string>> = {
   1: 'SIGHUP',

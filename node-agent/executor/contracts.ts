@@ -136,10 +136,16 @@ export interface ExecutorsListener {
 }
 
 export interface RuntimeListener {
-  /** The container has ended or is gone. */
-  onEnd(task: string, container: string): void;
+  /** The container has ended or is gone. `end`: how it has ended, where that is known already and need not be looked for. */
+  onEnd(task: string, container: string, end?: ContainerEnd): void;
   /** Events may have been missed: list again. Also called once when watching begins. */
   onGap(): void;
+}
+
+/** It ran, and came to its end in no other way than by this exit code. `atMs`: on the wall clock. */
+export interface ContainerEnd {
+  readonly exitCode: number;
+  readonly atMs: number;
 }
 
 export interface Subscription {

@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../../shared/util/clock.ts';
 import type { Random } from '../../shared/util/random.ts';
 import type { Container, Containers } from '../core/model.ts';
 import {
+  type ContainerEnd,
   type FenceFault,
   type JournalFault,
   type Log,
@@ -59,7 +60,7 @@ export class EngineView {
 
   open(): void {
     this.#subscription = this.#parts.runtime.watch({
-      onEnd: (task, container) => void this.inspect(task, container),
+      onEnd: (task, container, end) => this.#ended(task, container, end),
       onGap: () => this.#list(),
     });
     this.#list();
@@ -103,6 +104,14 @@ export class EngineView {
     } catch (cause) {
       this.#failed(cause);
     }
+  }
+
+  /** What runs is known, so that its end is all that there is to be told; else the engine is asked what it has become. */
+  #ended(task: TaskId, id: string, end: ContainerEnd | undefined): void {
+    const known = this.#seen.containers.get(task);
+    if (end === undefined || known?.id !== id || known.state !== 'running') return void this.inspect(task, id);
+    this.#seen.see({ ...known, state: 'exited', exitCode: end.exitCode, endedAtMs: end.atMs });
+    this.#parts.onChange();
   }
 
   #list(): void {

@@ -12,14 +12,14 @@ import {
   type StatusesRequest,
   type TaskStatus,
 } from '../../shared/protocol/agent.ts';
-import { type Clock, sleep } from '../../shared/util/clock.ts';
+import type { Clock } from '../../shared/util/clock.ts';
 import { UNANSWERED_MAX } from '../core/records.ts';
 import type { Book } from './book.ts';
 import { ControlPlaneFault, type Log } from './contracts.ts';
 import type { SessionCalls } from './session.ts';
 
-/** Statuses that come within this time of each other go together. */
-const COALESCE_MS = 1;
+/** That a start is under way is told with what comes of it, or after so long. */
+const STARTING_WAITS_MS = 50;
 /** Statuses and releases in one request. */
 const BATCH_MAX = 2 * STATUSES_MAX;
 
@@ -39,6 +39,8 @@ export class Reporter {
   readonly #images: ImageReport[] = [];
   /** Tasks of which something was answered since the session began, until {@link takeAnswered} asks. */
   #answered: Set<string> | null = null;
+  /** Something waits that has waited long enough. */
+  #isDue = false;
   #wake: (() => void) | null = null;
   /** Smaller while a batch is being searched for what spoils it. */
   #batchMax = BATCH_MAX;
@@ -63,30 +65,32 @@ export class Reporter {
     const isTooMuch = run > 0 && this.#statuses.filter(isOfIt).length >= UNANSWERED_MAX;
     const oldest = isTooMuch ? this.#statuses.find(isOfIt) : undefined;
     this.#statuses = [...this.#statuses.filter((other) => other !== oldest), status];
-    this.#wake?.();
+    // The engine has its hands full, and most starts are over before anybody could have done anything with this.
+    if (status.reason === 'accepted') this.#parts.clock.setTimer(STARTING_WAITS_MS, () => this.#sayDue());
+    else this.#sayDue();
   }
 
   addReleased(task: string): void {
     this.#released.push(task);
-    this.#wake?.();
+    this.#sayDue();
   }
 
   /** On no record: what is to be deleted is asked for again after a crash. */
   addRemovedVolume(volume: string): void {
     this.#removedVolumes.push(volume);
-    this.#wake?.();
+    this.#sayDue();
   }
 
   /** On no record: what is found after a crash is told anew. In place of what waits to be told of the same task. */
   addHealth(report: HealthReport): void {
     this.#health.set(report.task, report);
-    this.#wake?.();
+    this.#sayDue();
   }
 
   /** On no record either: what is still wanted in the next session is told anew. */
   addImage(report: ImageReport): void {
     this.#images.push(report);
-    this.#wake?.();
+    this.#sayDue();
   }
 
   /**
@@ -102,14 +106,17 @@ export class Reporter {
   /** Sends for as long as the session lasts. */
   async run(calls: SessionCalls): Promise<void> {
     this.#answered = new Set();
+    this.#isDue = true;
     while (!calls.signal.aborted) {
-      if (this.#waiting() === 0) {
-        await this.#something(calls.signal);
-        await sleep(this.#parts.clock, COALESCE_MS, calls.signal);
-        continue;
-      }
-      await this.#sendOnce(calls);
+      this.#isDue &&= this.#waiting() > 0;
+      if (this.#isDue) await this.#sendOnce(calls);
+      else await this.#something(calls.signal);
     }
+  }
+
+  #sayDue(): void {
+    this.#isDue = true;
+    this.#wake?.();
   }
 
   #waiting(): number {

@@ -2,6 +2,7 @@
  * The whole state at one revision, as deciding code sees it. The store's snapshot implements it; tests build it from
  * literals. Reading is all that it offers.
  */
+import { byText } from '../util/order.ts';
 import type { Deployment, DeploymentId, ImageFetch } from './deployment.ts';
 import type { FinishedOperation } from './finished-operation.ts';
 import type { Framework } from './framework.ts';
@@ -12,7 +13,7 @@ import type { MaintenanceWindow } from './maintenance.ts';
 import type { Epoch, Node } from './node.ts';
 import type { Role } from './role.ts';
 import type { Settings } from './settings.ts';
-import type { Task, TaskTemplate } from './task.ts';
+import { isTerminal, type Task, type TaskTemplate } from './task.ts';
 
 /** Which nodes and tasks have changed: for whoever works something out of all of them, time and again. */
 export interface TouchLog {
@@ -79,4 +80,13 @@ export function templateOf(cluster: Pick<ClusterView, 'version'>, task: Task): T
   if (spec === undefined || group === undefined) return undefined;
   const { priority, replaceAfterSeconds, stopAfterDisconnectSeconds } = spec;
   return { group, priority, replaceAfterSeconds, stopAfterDisconnectSeconds };
+}
+
+/** What holds a place there and hasn't ended, but for what has been given up. */
+export function liveTasksOn(cluster: ClusterView, ledger: Ledger): Task[] {
+  return Object.values(ledger.entries)
+    .filter((entry) => !entry.disowned)
+    .flatMap((entry) => cluster.tasks.get(entry.task) ?? [])
+    .filter((task) => !isTerminal(task.state))
+    .sort((a, b) => byText(a.id, b.id));
 }

@@ -30,20 +30,34 @@ export function nextTemplates(
 }
 
 /**
- * The same where `good` is taken back to. Tasks of it that still run are present ones again. Where none does, a new number costs
- * nothing, and no id of a task is used twice, however much of that version has been forgotten.
+ * The same where `good` is taken back to, by version `number`. Tasks of it that still run are present ones again. Where none does, those
+ * that are present stay so if they would be made from the same. Otherwise a new number costs nothing, and no id of a task is used
+ * twice, however much of that version has been forgotten.
  */
 export function revertedTemplates(
   good: { readonly spec: JobSpec; readonly templates: TemplateVersions },
-  version: number,
-  live: Iterable<{ readonly group: string; readonly jobVersion: number }>,
+  {
+    number: version,
+    present,
+    live,
+  }: {
+    readonly number: number;
+    readonly present: { readonly spec: JobSpec; readonly templates: TemplateVersions };
+    readonly live: Iterable<{ readonly group: string; readonly jobVersion: number }>;
+  },
 ): TemplateVersions {
   const running = new Set([...live].map(({ group, jobVersion }) => `${group} ${jobVersion}`));
+  const changed = new Set(changedTemplates(present.spec, good.spec));
   const numberOf = (name: string) => {
-    const number = Object.hasOwn(good.templates, name) ? good.templates[name] : undefined;
-    return number !== undefined && running.has(`${name} ${number}`) ? number : version;
+    const number = numberIn(good.templates, name);
+    if (number !== undefined && running.has(`${name} ${number}`)) return number;
+    return (changed.has(name) ? undefined : numberIn(present.templates, name)) ?? version;
   };
   return Object.fromEntries(good.spec.groups.map(({ name }) => [name, numberOf(name)]));
+}
+
+function numberIn(templates: TemplateVersions, name: string): number | undefined {
+  return Object.hasOwn(templates, name) ? templates[name] : undefined;
 }
 
 function differs(before: GroupSpec | undefined, after: GroupSpec): boolean {

@@ -8,8 +8,7 @@ const time = z.iso.datetime({ precision: 3 });
 const count = z.number().int().min(0);
 
 /**
- * `waiting`: for what its job depends on. `running`, `paused`. `awaiting-promotion`: all that is to be promoted is healthy, or comes
- * to be. The other three are how it came out.
+ * `waiting`: for what its job depends on. `running`, `paused`. `awaiting-promotion`: all that is to be promoted is healthy. The other three are how it came out.
  */
 export const DEPLOYMENT_VIEW_STATES = [
   'waiting',

@@ -52,6 +52,7 @@ export const HOLD_CODES = [
   'job-suspended',
   'deployment-waiting',
   'deployment-paused',
+  'awaiting-health',
   'awaiting-promotion',
   'deployment-cancelled',
   'deployment-failed',

@@ -3,7 +3,12 @@
  * behind it sees a complete {@link JobSpec}. Unknown fields are refused.
  */
 import { z } from 'zod';
-import { CONSTRAINT_OPERATORS, type Constraint, isPeerOperator } from '../domain/constraint.ts';
+import {
+  CONSTRAINT_OPERATORS,
+  type Constraint,
+  type ConstraintOperator,
+  isPeerOperator,
+} from '../domain/constraint.ts';
 import { NAME_PATTERN, NAME_RULE, ROLE_PATTERN, ROLE_RULE } from '../domain/ids.ts';
 import {
   GROUP_RUNTIMES,
@@ -54,9 +59,26 @@ const absolutePath = z
 
 const labelsSchema = z.record(z.string().min(1).max(128), text(4096));
 
+/** What Marathon's constraints call some of the operators. */
+const MARATHON_OPERATORS: ReadonlyMap<unknown, ConstraintOperator> = new Map([
+  ['LIKE', 'matches'],
+  ['UNLIKE', 'notMatches'],
+  ['UNIQUE', 'unique'],
+  ['CLUSTER', 'cluster'],
+  ['GROUP_BY', 'groupBy'],
+  ['MAX_PER', 'maxPer'],
+  ['IS', 'is'],
+]);
+
+/** Undefined: it is none of Marathon's, so what is allowed is told. */
+function operatorFault({ input }: { readonly input: unknown }): string | undefined {
+  const own = MARATHON_OPERATORS.get(typeof input === 'string' ? input.toUpperCase() : input);
+  return own === undefined ? undefined : `must be "${own}", as Marathon's ${String(input)} is called here`;
+}
+
 const constraintFields = {
   attribute: z.string().min(1).max(128),
-  operator: z.enum(CONSTRAINT_OPERATORS),
+  operator: z.enum(CONSTRAINT_OPERATORS, { error: operatorFault }),
   value: text(1024).optional(),
   values: z.array(text(1024)).min(1).max(100).optional(),
 };

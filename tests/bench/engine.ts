@@ -43,6 +43,11 @@ export class Engine {
     await this.#http.expect({ method: 'POST', path: `/containers/${id}/kill` }, 204);
   }
 
+  /** Politely. Resolves when it has ended. */
+  async stop(id: string): Promise<void> {
+    await this.#http.expect({ method: 'POST', path: `/containers/${id}/stop` }, 204);
+  }
+
   async inspect(id: string): Promise<InspectedContainer> {
     return JSON.parse(await this.#http.expect({ method: 'GET', path: `/containers/${id}/json` }, 200));
   }

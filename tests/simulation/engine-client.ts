@@ -1,6 +1,7 @@
 /** The engine as one agent process sees it: through calls that take time and may fail, before or after they took effect. */
 import type { Container } from '../../node-agent/core/model.ts';
 import {
+  type ContainerEnd,
   type ContainerRequest,
   type ExecResult,
   type PullResult,
@@ -27,6 +28,7 @@ export interface EngineClientParts {
   readonly weather: Weather;
 }
 
+const END_TOLD_CHANCE = 0.5;
 const PULL_MS: readonly [number, number] = [200, 4000];
 
 export class EngineClient implements Runtime {
@@ -111,8 +113,9 @@ export class EngineClient implements Runtime {
     const { engine, process, clock, random, weather } = this.#parts;
     const stop = engine.listen((container) => {
       const isLost = engine.isAway || random.chance(weather.engine.eventLostChance);
+      const end = random.chance(END_TOLD_CHANCE) ? endOf(container) : undefined;
       void process.receive(sleep(clock, latency(random, weather.engine))).then(() => {
-        if (!isLost) listener.onEnd(container.task, container.id);
+        if (!isLost) listener.onEnd(container.task, container.id, end);
       });
     });
     void process.receive(sleep(clock, latency(random, weather.engine))).then(() => listener.onGap());
@@ -169,4 +172,9 @@ export class EngineClient implements Runtime {
 
 function view({ id, task, run, state, exitCode, startedAtMs, endedAtMs }: SimulatedContainer): Container {
   return { id, task, run, state, exitCode, outOfMemory: false, error: '', startedAtMs, endedAtMs };
+}
+
+/** An engine tells of some ends only that they were. */
+function endOf({ state, exitCode, endedAtMs }: SimulatedContainer): ContainerEnd | undefined {
+  return state !== 'exited' || exitCode === null || endedAtMs === null ? undefined : { exitCode, atMs: endedAtMs };
 }

@@ -25,6 +25,7 @@ import { checkPlans } from './invariants/plans.ts';
 import { checkRounds } from './invariants/rounds.ts';
 import { checkServices } from './invariants/services.ts';
 import { checkTasks } from './invariants/tasks.ts';
+import { checkTrials } from './invariants/trials.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { Machine } from './machine.ts';
 import { Nemesis } from './nemesis.ts';
@@ -227,6 +228,7 @@ export class World {
       ...checkTasks(revision, this.#past, snapshot),
       ...checkServices(revision, this.#past, snapshot),
       ...checkDeployments(revision, this.#past, snapshot),
+      ...checkTrials(revision, this.#past, snapshot),
       ...checkFreed(revision, this.#machines),
     ]);
     remember(this.#past, revision);

@@ -6,6 +6,7 @@
  */
 import type { Container } from '../../node-agent/core/model.ts';
 import {
+  type ContainerEnd,
   type ContainerRequest,
   EXEC_OUTPUT_LENGTH_MAX,
   type ExecResult,
@@ -54,6 +55,8 @@ export interface FakeRuntimeOptions {
   readonly pullable?: readonly string[];
   readonly pullMs?: number;
   readonly behaviour?: (task: AssignedTask) => Behaviour;
+  /** Ends are told with how they came about, where an exit code says it all. */
+  readonly tellsEnds?: boolean;
   /** Where paths of the node lead; a path that isn't here leads nowhere. */
   readonly paths?: Readonly<Record<string, string>>;
 }
@@ -317,7 +320,7 @@ export class FakeRuntime implements Runtime {
     const { outOfMemory } = entry.behaviour;
     const endedAtMs = this.#options.clock.now();
     entry.container = { ...entry.container, state: 'exited', exitCode, outOfMemory, endedAtMs };
-    this.#tellEnd(entry.container);
+    this.#tellEnd(entry.container, this.#options.tellsEnds && !outOfMemory ? { exitCode, atMs: endedAtMs } : undefined);
   }
 
   #delete(id: string): void {
@@ -328,9 +331,9 @@ export class FakeRuntime implements Runtime {
     this.#tellEnd(entry.container);
   }
 
-  #tellEnd(container: Container): void {
+  #tellEnd(container: Container, end?: ContainerEnd): void {
     if (this.isAway) return;
-    for (const listener of [...this.#listeners]) listener.onEnd(container.task, container.id);
+    for (const listener of [...this.#listeners]) listener.onEnd(container.task, container.id, end);
   }
 
   #nextId(): string {

@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Container } from '../../node-agent/core/model.ts';
 import {
+  type ContainerEnd,
   EXEC_OUTPUT_LENGTH_MAX,
   type RunResult,
   type Runtime,
@@ -39,7 +40,7 @@ export function describeRuntime(
 ): void {
   describe(`the contract of a runtime, kept by ${name}`, () => {
     let under: RuntimeUnderTest;
-    let ends: { readonly task: string; readonly container: string }[];
+    let ends: { readonly task: string; readonly container: string; readonly end?: ContainerEnd | undefined }[];
     let subscription: Subscription;
     let gaps: number;
 
@@ -48,7 +49,7 @@ export function describeRuntime(
       ends = [];
       gaps = 0;
       subscription = under.runtime.watch({
-        onEnd: (task, container) => ends.push({ task, container }),
+        onEnd: (task, container, end) => ends.push({ task, container, end }),
         onGap: () => {
           gaps += 1;
         },
@@ -112,7 +113,12 @@ export function describeRuntime(
       await under.until(async () => (gaps > 0 ? true : null));
       const { id, task } = await started('a', 'ends-with-3');
       await under.until(async () => (ends.some((end) => end.container === id && end.task === task) ? true : null));
-      expect(await exited(id)).toMatchObject({ state: 'exited', exitCode: 3, outOfMemory: false });
+      const seen = await exited(id);
+      expect(seen).toMatchObject({ state: 'exited', exitCode: 3, outOfMemory: false });
+      // Not every runtime tells it with the end; one that does tells what it shows.
+      const told = ends.find((end) => end.container === id)?.end;
+      if (told !== undefined) expect(told).toMatchObject({ exitCode: 3 });
+      if (told !== undefined) expect(Math.abs(told.atMs - (seen.endedAtMs ?? 0))).toBeLessThan(5000);
       expect(await under.runtime.list()).toMatchObject([{ id, state: 'exited', exitCode: 3 }]);
     });
 

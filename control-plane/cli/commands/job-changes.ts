@@ -98,7 +98,9 @@ function addRevert(job: Command, io: Io, finish: (exitCode: number) => void): vo
     .action(async (text: string, flags: ChangeFlags & { to?: number }, self: Command) => {
       const session = await openSession(io, self);
       const options = { force: flags.force, version: flags.to };
-      finish(await change(session, jobKey(text, flags.role), flags, (key) => session.client.jobs.revert(key, options)));
+      const key = jobKey(text, flags.role);
+      const why = ': what it would be reverted to is what is wanted already, so nothing is restarted';
+      finish(await change(session, key, flags, () => session.client.jobs.revert(key, options), why));
     });
 }
 
@@ -108,11 +110,14 @@ async function change(
   key: JobKey,
   { detach }: Pick<ChangeFlags, 'detach'>,
   make: (key: JobKey) => Promise<Answer<JobView>>,
+  /** Is told where nothing has changed. */
+  whyUnchanged = '',
 ): Promise<number> {
   const { client, printer } = session;
   const before = (await client.jobs.get(key)).body;
   const { body: after } = await make(key);
-  if (after.version === before.version) printer.note(`job ${jobName(key)} is unchanged (version ${after.version})`);
+  if (after.version === before.version)
+    printer.note(`job ${jobName(key)} is unchanged (version ${after.version})${whyUnchanged}`);
   else printer.note(`job ${jobName(key)}: version ${before.version} → ${after.version}`);
   if (printer.format !== 'table') printer.one(after, { name: jobName(after), render: () => '' });
   return followed(session, after, { detach });

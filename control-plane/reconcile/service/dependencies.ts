@@ -19,10 +19,14 @@ export function missingDependencies(
   });
 }
 
-/** The first of them, in a sentence; null: all are there. */
+/**
+ * The first of them, in a sentence; null: all are there. It is stored, for all to read who may read the job: of a job in another role,
+ * which they may not, it says no more than the job's own spec.
+ */
 export function missingDependency(cluster: ClusterView, job: Job, nowMs: number): string | null {
   const [first] = missingDependencies(cluster, job, nowMs);
-  return first === undefined ? null : `waits for job ${first.name}, which ${first.what}`;
+  if (first === undefined) return null;
+  return `waits for job ${first.name}${first.key.role === job.spec.role ? `, which ${first.what}` : ''}`;
 }
 
 /** A name in the job's own role, or `role:name`. */

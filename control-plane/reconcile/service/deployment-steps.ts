@@ -6,8 +6,9 @@ import { type Deployment, deploymentId } from '../../../shared/domain/deployment
 import type { Job, JobVersion } from '../../../shared/domain/job.ts';
 import { revertedTemplates } from '../../../shared/domain/job-template.ts';
 import type { PassAction } from '../actions.ts';
+import { countTasks } from '../batch-outcome.ts';
 import { missingDependency } from './dependencies.ts';
-import type { JobFacts } from './job-facts.ts';
+import { awaitsPromotion, type JobFacts } from './job-facts.ts';
 import { type Tally, tallyOf } from './tally.ts';
 import { troubleOf } from './trouble.ts';
 
@@ -46,7 +47,8 @@ function changed(deployment: Deployment, change: Partial<Deployment>): Deploymen
 function begin({ cluster, job, nowMs }: JobFacts, deployment: Deployment): DeploymentStep {
   const message = missingDependency(cluster, job, nowMs);
   if (message === null) {
-    return changed(deployment, { startedAtMs: nowMs, progressAtMs: nowMs, message: 'under way' });
+    const begun = awaitsPromotion(job, deployment) ? 'what it tries out has to be healthy first' : 'under way';
+    return changed(deployment, { startedAtMs: nowMs, progressAtMs: nowMs, message: begun });
   }
   return message === deployment.message ? NO_STEP : changed(deployment, { message });
 }
@@ -138,21 +140,22 @@ function notTakenBack({ policy, job }: JobFacts, { revertOf }: Deployment): stri
 }
 
 function takenBack(
-  { job, members, nowMs }: JobFacts,
+  { job, members, trial, nowMs }: JobFacts,
   failedOne: Deployment,
   good: JobVersion,
 ): { readonly version: JobVersion; readonly job: Job; readonly next: Deployment } {
   const number = job.version + 1;
   const spec = { ...good.spec, name: job.spec.name, role: job.spec.role };
   const live = members.filter(({ isEnding }) => !isEnding).map(({ task }) => task);
-  const templates = revertedTemplates({ spec, templates: good.templates }, number, live);
+  const templates = revertedTemplates({ spec, templates: good.templates }, { number, present: job, live });
   const next: Deployment = {
     ...failedOne,
     id: deploymentId(job.uid, job.deployments + 1),
     cause: 'reverted',
-    fromVersion: job.version,
+    // What was only tried out is nothing to go back to.
+    fromVersion: trial === null ? job.version : trial.fromVersion,
     toVersion: number,
-    fromTemplates: job.templates,
+    fromTemplates: trial === null ? job.templates : trial.fromTemplates,
     state: 'running',
     createdAtMs: nowMs,
     createdBy: 'berth',
@@ -180,8 +183,4 @@ function takenBack(
     job: { ...job, version: number, spec, templates, deployments: job.deployments + 1, updatedAtMs: nowMs },
     next,
   };
-}
-
-function countTasks(count: number): string {
-  return `${count} ${count === 1 ? 'task' : 'tasks'}`;
 }

@@ -4,6 +4,7 @@ import type { Deployment } from '../../../shared/domain/deployment.ts';
 import { deploymentId } from '../../../shared/domain/deployment.ts';
 import type { GroupSpec, Job, JobVersion, StopRequest } from '../../../shared/domain/job.ts';
 import { templateVersion } from '../../../shared/domain/job.ts';
+import { changedTemplates } from '../../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, type UpdatePolicy } from '../../../shared/domain/service.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import { type SlotFacts, type TakenSlot, takenSlots } from '../taken-slots.ts';
@@ -28,6 +29,8 @@ export interface JobFacts {
   readonly deployment: Deployment | null;
   /** What was wanted before the deployment that is under way; null: nothing, or there is none. */
   readonly before: JobVersion | null;
+  /** The one that tries out what is wanted, which nobody has promoted yet, though it may be over. */
+  readonly trial: Deployment | null;
   readonly phase: Phase;
   /** Slots in which nothing may be made yet: worked out when it is first asked for. */
   readonly taken: () => ReadonlyMap<string, TakenSlot>;
@@ -53,6 +56,7 @@ export function factsOf(slots: SlotFacts, job: Job, nowMs: number): JobFacts {
     policy: job.spec.update ?? DEFAULT_UPDATE,
     deployment,
     before,
+    trial: trialOf(cluster, job),
     phase: phaseOf(job, last),
   };
 }
@@ -67,15 +71,36 @@ function phaseOf(job: Job, last: Deployment | undefined): Phase {
 
 /**
  * Whether tasks are exchanged only once somebody has promoted the new ones. What is taken back doesn't wait for that, and on nodes
- * that have one task each there is nothing to stand beside. Another count exchanges none by itself: only where it came while others
- * were tried out.
+ * that have one task each there is nothing to stand beside. Another count, and a resumption, exchange none by themselves: only where
+ * they came while others were tried out.
  */
 export function awaitsPromotion(job: Job, deployment: Deployment): boolean {
   if (job.spec.kind === 'system') return false;
   const strategy = job.spec.update?.strategy ?? DEFAULT_UPDATE.strategy;
   if (strategy === 'rolling' || deployment.promotedAtMs !== null) return false;
-  if (deployment.cause !== 'updated' && deployment.cause !== 'scaled') return false;
+  if (deployment.cause === 'reverted' || isMereRestart(deployment)) return false;
   return job.spec.groups.some(({ name }) => isExchanged(job, deployment, name));
+}
+
+/** It starts from the very version that is made anew: no other was tried out in between. */
+function isMereRestart({ cause, fromVersion, toVersion }: Deployment): boolean {
+  return cause === 'restarted' && fromVersion === toVersion - 1;
+}
+
+/**
+ * The deployment of a job that tries out what is wanted, as long as nobody has promoted that, though the deployment itself may have been
+ * aborted, have failed, or have made room for a suspension. Whatever comes next starts from what that one did: nothing but a promotion,
+ * or a version that is submitted with another strategy, makes everything from what was only tried out. Null: there is none, or what is
+ * wanted by now is what was there before.
+ */
+export function trialOf(cluster: Pick<ClusterView, 'deployments' | 'version'>, job: Job): Deployment | null {
+  const last = cluster.deployments.get(deploymentId(job.uid, job.deployments));
+  if (last === undefined || last.state === 'succeeded' || last.fromVersion === null) return null;
+  if (job.stop !== null || !awaitsPromotion(job, last)) return null;
+  const before = cluster.version(job.uid, last.fromVersion);
+  const changed = before === undefined ? null : changedTemplates(before.spec, job.spec);
+  const isTried = ({ name }: GroupSpec) => isExchanged(job, last, name) && changed?.includes(name) !== false;
+  return job.spec.groups.some(isTried) ? last : null;
 }
 
 /** Whether there were tasks of the group, and they are to be others now. */

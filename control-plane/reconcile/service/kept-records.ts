@@ -8,6 +8,7 @@ import type { TaskId } from '../../../shared/domain/ids.ts';
 import type { Job } from '../../../shared/domain/job.ts';
 import { isTerminal, type Task } from '../../../shared/domain/task.ts';
 import { byText } from '../../../shared/util/order.ts';
+import { trialOf } from './job-facts.ts';
 
 /** Deployments of a job that are over, at most so many of the newest. */
 export const DEPLOYMENTS_KEPT_MAX = 20;
@@ -28,7 +29,7 @@ export function neededTasks(cluster: ClusterView, job: Job): Set<TaskId> {
 /** Versions that are wanted, may be taken back to, or are what such tasks are made from. */
 export function neededVersions(cluster: ClusterView, job: Job): Set<number> {
   const numbers = templatesOf(cluster, job).flatMap((templates) => Object.values(templates));
-  const ends = running(cluster, job).flatMap(({ fromVersion, toVersion }) => [fromVersion ?? toVersion, toVersion]);
+  const ends = underWay(cluster, job).flatMap(({ fromVersion, toVersion }) => [fromVersion ?? toVersion, toVersion]);
   return new Set([job.version, ...(job.goodVersion === null ? [] : [job.goodVersion]), ...ends, ...numbers]);
 }
 
@@ -42,12 +43,16 @@ export function surplusDeployments(cluster: ClusterView, job: Job): Deployment[]
 
 function templatesOf(cluster: ClusterView, job: Job): TemplateVersions[] {
   const good = job.goodVersion === null ? undefined : cluster.version(job.uid, job.goodVersion);
-  const from = running(cluster, job).map(({ fromTemplates }) => fromTemplates);
+  const from = underWay(cluster, job).map(({ fromTemplates }) => fromTemplates);
   return [job.templates, ...(good === undefined ? [] : [good.templates]), ...from];
 }
 
-function running(cluster: ClusterView, job: Job): Deployment[] {
-  return [...cluster.deploymentsOfJob(job.uid)].filter((deployment) => !isOver(deployment));
+/** Those that aren't over, or that tried out what the next one goes on trying out. */
+function underWay(cluster: ClusterView, job: Job): Deployment[] {
+  const trial = trialOf(cluster, job);
+  return [...cluster.deploymentsOfJob(job.uid)].filter(
+    (deployment) => !isOver(deployment) || deployment.id === trial?.id,
+  );
 }
 
 function templateKey({ group, jobVersion }: Pick<Task, 'group' | 'jobVersion'>): string {

@@ -18,6 +18,8 @@ import type { Member } from './members.ts';
 export function planServiceGroups(facts: JobFacts): GroupPlan {
   switch (facts.phase) {
     case 'waiting':
+      // What was suspended has nothing to be kept up.
+      if (facts.deployment?.cause === 'resumed') return NOTHING_PLANNED;
       return joined((facts.before?.spec.groups ?? []).map((group) => keptUp(facts, group)));
     case 'halted':
       return joined(facts.job.spec.groups.map((group) => keptUp(facts, group)));
@@ -55,7 +57,7 @@ function rolled(facts: JobFacts, group: GroupSpec): GroupPlan {
 
 /**
  * The old tasks stay, and are kept up; so many new ones as are wanted beside them are made at once. Where two must never run of a slot,
- * they get slots of their own.
+ * they get slots of their own. What was tried out before these, and never promoted, goes.
  */
 function besides(facts: JobFacts, group: GroupSpec): GroupPlan {
   const { job, deployment } = facts;
@@ -75,20 +77,25 @@ function besides(facts: JobFacts, group: GroupSpec): GroupPlan {
     trims: true,
     free: () => freeSlots(staying, wanted, from).map((index) => ({ index, jobVersion: version, target: null })),
   });
-  return joined([newOnes, keptUp(facts, before, old, deployment.fromTemplates[group.name])]);
+  const isOfBefore = ({ task }: Member) => task.jobVersion <= (deployment.fromVersion ?? 0);
+  const onlyVersion = deployment.fromTemplates[group.name];
+  return joined([newOnes, keptUp(facts, before, { members: old, onlyVersion, isOfBefore })]);
+}
+
+/** Which tasks are kept up, and from which version those are made that are missing. */
+interface Kept {
+  readonly members: readonly Member[];
+  readonly onlyVersion: number | undefined;
+  readonly isOfBefore: (member: Member) => boolean;
 }
 
 /**
  * As many tasks as the group says stay there, each in the version that it has; nothing is exchanged. Where more are wanted by now, those
  * that are there count for that already: not one that is to leave its node, since another one comes in its place.
  */
-function keptUp(
-  facts: JobFacts,
-  group: GroupSpec,
-  members = inGroup(facts, group),
-  onlyVersion?: number | undefined,
-): GroupPlan {
-  const isStaying = ({ isLeaving }: Member) => !isLeaving;
+function keptUp(facts: JobFacts, group: GroupSpec, kept: Kept | null = null): GroupPlan {
+  const members = kept?.members ?? inGroup(facts, group);
+  const isStaying = (member: Member) => !member.isLeaving && kept?.isOfBefore(member) !== false;
   const wanted = facts.job.spec.groups.find(({ name }) => name === group.name)?.count ?? 0;
   const there = members.filter((member) => !member.isEnding && isStaying(member)).length;
   const count = Math.max(group.count, Math.min(wanted, there));
@@ -100,7 +107,7 @@ function keptUp(
       const homes = homesIn(facts, group);
       return freeSlots(members.filter(isStaying), count).map((index) => ({
         index,
-        jobVersion: onlyVersion ?? lastVersionIn(facts, group, index),
+        jobVersion: kept?.onlyVersion ?? lastVersionIn(facts, group, index),
         target: homes.get(index) ?? null,
       }));
     },
@@ -186,13 +193,13 @@ function homesIn({ cluster, tasks }: JobFacts, group: GroupSpec): ReadonlyMap<nu
   return homes;
 }
 
-/** The version of the slot's newest task, as long as it can be made again; else the one that is wanted. */
+/** The version of the slot's newest task, as long as it can be made again; else the one that is wanted, or was before a trial of it. */
 function lastVersionIn(facts: JobFacts, group: GroupSpec, index: number): number {
-  const { cluster, job, tasks, phase, deployment } = facts;
+  const { cluster, job, tasks, phase, deployment, trial } = facts;
   const newest = tasks
     .filter((task) => task.group === group.name && task.index === index)
     .reduce<Task | null>((a, b) => (a === null || bornAtMs(b) >= bornAtMs(a) ? b : a), null);
-  const wanted = phase === 'waiting' ? deployment?.fromTemplates[group.name] : undefined;
+  const wanted = (phase === 'waiting' ? deployment : trial)?.fromTemplates[group.name];
   const version = newest?.jobVersion ?? wanted ?? templateVersion(job, group.name);
   return groupOf(cluster.version(job.uid, version) ?? null, group.name) === undefined
     ? templateVersion(job, group.name)

@@ -1,10 +1,11 @@
 /** How far a job is from what is wanted of it. */
 import type { TaskId } from '../../../shared/domain/ids.ts';
 import type { GroupSpec } from '../../../shared/domain/job.ts';
+import { nodeOf } from '../../../shared/domain/system-nodes.ts';
 import { isExchanged, type JobFacts } from './job-facts.ts';
 import type { Member } from './members.ts';
 import { besideCount } from './service-groups.ts';
-import { nodeOf, nodesFor } from './system-groups.ts';
+import { nodesFor } from './system-groups.ts';
 
 export interface Tally {
   readonly wanted: number;

@@ -48,7 +48,7 @@ function describeCheck(task: Task): string {
 }
 
 function nameOf({ group, index }: Task): string {
-  return `${group}/${index}`;
+  return `${group}[${index}]`;
 }
 
 function onNode({ node }: Task): string {

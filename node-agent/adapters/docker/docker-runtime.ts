@@ -9,6 +9,7 @@ import { POLITE_SIGNAL } from '../../../shared/domain/stop-signal.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
+import { UNUSABLE_EXIT_CODES } from '../../core/ending.ts';
 import type { Container } from '../../core/model.ts';
 import {
   type ContainerRequest,
@@ -57,6 +58,8 @@ export class DockerRuntime implements Runtime {
   readonly #streaming: Docker;
   readonly #oomKills = new OomKills(readOomKills);
   readonly #imagesSeen = new Map<string, number>();
+  /** Containers that have ended and whose network the engine may still be taking down; each resolves when it is done with that. */
+  readonly #teardowns = new Map<string, Promise<unknown>>();
   /** An ended container never changes: it is looked at once. */
   readonly #ended = new Map<string, Container>();
 
@@ -104,6 +107,24 @@ export class DockerRuntime implements Runtime {
     return this.#inspectOnce(id);
   }
 
+  /**
+   * The engine lays and takes down networks of its bridge more slowly at the same time than one after the other, by more than either
+   * takes; so a start waits for those that are being taken down. It answers for an ended container when it is done with it.
+   */
+  #watchTeardown(id: string): void {
+    const done = this.#inspectOnce(id).catch(() => null);
+    this.#teardowns.set(
+      id,
+      done.finally(() => this.#teardowns.delete(id)),
+    );
+  }
+
+  /** Not where the engine may have words for it, or where it may have been killed for want of memory. */
+  async #isPlainEnd(exitCode: number): Promise<boolean> {
+    if (UNUSABLE_EXIT_CODES.includes(exitCode)) return false;
+    return exitCode !== EXIT_KILLED || (await this.#oomKills.unsettled()) === null;
+  }
+
   async #inspectOnce(id: string): Promise<Container | null> {
     const info = await askUnless('inspect a container', [404], () => this.#docker.getContainer(id).inspect());
     return info === null ? null : containerOf(info);
@@ -128,6 +149,7 @@ export class DockerRuntime implements Runtime {
   async run(request: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult> {
     const created = await this.#create(request);
     if (typeof created !== 'string') return created;
+    if (request.assigned.group.network === 'bridge') await Promise.all(this.#teardowns.values());
     await beforeStart(created);
     const refusal = await this.#start(created);
     if (refusal !== null) return refusal;
@@ -170,7 +192,9 @@ export class DockerRuntime implements Runtime {
 
   watch(listener: RuntimeListener): Subscription {
     const { clock, random, owner } = this.#options;
-    return watchEvents({ docker: this.#streaming, nodeId: owner.nodeId, clock, random }, listener);
+    const isPlain = (exitCode: number) => this.#isPlainEnd(exitCode);
+    const onDie = (container: string) => this.#watchTeardown(container);
+    return watchEvents({ docker: this.#streaming, nodeId: owner.nodeId, isPlain, onDie, clock, random }, listener);
   }
 
   logs(id: string, request: LogRequest, signal: AbortSignal): AsyncIterable<readonly LogLine[]> {

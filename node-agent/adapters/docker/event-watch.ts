@@ -12,6 +12,10 @@ const EVENT_BYTES_MAX = 1024 * 1024;
 
 export interface EventWatchParts {
   readonly docker: Docker;
+  /** Whether the exit code says all that there is to be said of an end. */
+  readonly isPlain: (exitCode: number) => Promise<boolean>;
+  /** The engine has begun to clear away after a container that has ended. */
+  readonly onDie: (container: string) => void;
   readonly nodeId: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -30,7 +34,7 @@ async function keepWatching(parts: EventWatchParts, listener: RuntimeListener, c
       failures = 0;
       // Only now: what ends from here on is told, and what ended before is in the listing that this asks for.
       listener.onGap();
-      await readEvents(stream, listener);
+      await readEvents(stream, (line) => tell(parts, line, listener));
     } catch {
       // Whatever broke it: the gap is told when the next stream stands, and the engine's absence by whoever calls it.
     }
@@ -46,24 +50,39 @@ function openEvents({ docker, nodeId }: EventWatchParts, signal: AbortSignal): P
   });
 }
 
-async function readEvents(stream: NodeJS.ReadableStream, listener: RuntimeListener): Promise<void> {
+/** One after the other, so that what became of a container is told in order. */
+async function readEvents(stream: NodeJS.ReadableStream, take: (line: string) => Promise<void>): Promise<void> {
   let rest = '';
   stream.setEncoding('utf8');
   for await (const chunk of stream) {
     const lines = `${rest}${String(chunk)}`.split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > EVENT_BYTES_MAX) return;
-    for (const line of lines) if (line.trim() !== '') tell(line, listener);
+    for (const line of lines) if (line.trim() !== '') await take(line);
   }
 }
 
 interface ContainerEvent {
+  readonly Action?: string;
   readonly Actor?: { readonly ID?: string; readonly Attributes?: Readonly<Record<string, string>> };
+  readonly timeNano?: number;
 }
 
-function tell(line: string, listener: RuntimeListener): void {
+async function tell(parts: EventWatchParts, line: string, listener: RuntimeListener): Promise<void> {
   const event = JSON.parse(line) as ContainerEvent;
   const task = event.Actor?.Attributes?.[LABELS.task];
   const container = event.Actor?.ID;
-  if (task !== undefined && container !== undefined) listener.onEnd(task, container);
+  if (task === undefined || container === undefined) return;
+  if (event.Action === 'die') parts.onDie(container);
+  listener.onEnd(task, container, await endOf(event, parts));
+}
+
+/**
+ * The engine holds an ended container back from whoever asks for it until its network is taken down, which takes longer than to tell
+ * of the end. So what the event itself says is taken for it, where that is all.
+ */
+async function endOf({ Action, Actor, timeNano }: ContainerEvent, { isPlain }: EventWatchParts) {
+  const exitCode = Number(Actor?.Attributes?.['exitCode'] ?? Number.NaN);
+  if (Action !== 'die' || timeNano === undefined || !Number.isInteger(exitCode)) return undefined;
+  return (await isPlain(exitCode)) ? { exitCode, atMs: Math.floor(timeNano / 1e6) } : undefined;
 }

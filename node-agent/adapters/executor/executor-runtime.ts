@@ -116,8 +116,8 @@ export class ExecutorRuntime implements Runtime, Executors {
   watch(listener: RuntimeListener): Subscription {
     this.#watchers.add(listener);
     const subscription = this.#options.machine.watch({
-      onEnd: (task, container) => {
-        listener.onEnd(task, container);
+      onEnd: (task, container, end) => {
+        listener.onEnd(task, container, end);
         // Where its disk fails, whoever lists next is told.
         this.#hostEnded(task, container).catch(() => listener.onGap());
       },

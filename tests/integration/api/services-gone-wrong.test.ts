@@ -123,7 +123,7 @@ describe('a health check that can never pass', () => {
     await check(second.id, { passes: false, message: 'connection refused' });
     const failed = await ended(2);
     expect(failed).toMatchObject({ state: 'failed' });
-    expect(failed.message).toMatch(/check "alive" of task main\/0 on node edge-1 fails: connection refused/);
+    expect(failed.message).toMatch(/check "alive" of task main\[0\] on node edge-1 fails: connection refused/);
     await obey();
     expect(await ended(3)).toMatchObject({ id: failed.revertedBy, state: 'succeeded', revertOf: failed.id });
     expect(await live()).toMatchObject([{ id: first?.id, state: 'running', stop: null }]);

@@ -241,6 +241,40 @@ describe('reverting', () => {
     });
   });
 
+  it('to what runs already changes nothing, though another version wanted it first', async () => {
+    await submitted();
+    await put({ ...WEB, groups: [{ image: 'busybox:2', count: 5 }] });
+    await rolledOut();
+    await change('revert', { version: 1 });
+    await rolledOut();
+    expect(jobRecord()).toMatchObject({ version: 3, templates: { main: 3 } });
+    await record({ tasks: [aTask(jobRecord(), { state: 'running' })] });
+    expect(await change('revert', { version: 1 })).toMatchObject({ version: 3, deployment: null });
+    expect(await change('revert', { version: 3 })).toMatchObject({ version: 3, deployment: null });
+    await change('restart');
+    // Those that have not been made anew yet are what runs, so they are gone back to.
+    expect(await change('revert?force=true', { version: 3 })).toMatchObject({ version: 5 });
+    expect(jobRecord().templates).toEqual({ main: 3 });
+  });
+
+  it('to what was never promoted, nor rolled out with success, tries that out', async () => {
+    await submitted(canary('busybox:1'));
+    await record({ tasks: [aTask(jobRecord(), { state: 'running' })] });
+    await put(canary('busybox:2'));
+    await record({ deployment: { startedAtMs: 1 } });
+    await change('revert?force=true');
+    expect((await deployments()).at(-1)).toMatchObject({ cause: 'reverted', fromVersion: 1, toVersion: 3 });
+    await rolledOut();
+    await change('revert');
+    await record({ deployment: { startedAtMs: 1 } });
+    expect((await deployments()).at(-1)).toMatchObject({ toVersion: 4, state: 'awaiting-promotion' });
+    await record({ deployment: { promotedAtMs: 1 } });
+    await rolledOut();
+    await change('revert', { version: 3 });
+    await record({ deployment: { startedAtMs: 1 } });
+    expect((await deployments()).at(-1)).toMatchObject({ cause: 'reverted', toVersion: 5, state: 'running' });
+  });
+
   it('is refused where there is nothing to go back to, and says what there is', async () => {
     await submitted();
     expect((await refused('/revert')).detail).toMatch(/no earlier version on record/);
@@ -309,6 +343,8 @@ describe('a deployment', () => {
 
   it('is promoted before all of it is healthy only by force', async () => {
     const id = await triedOut(0);
+    const early = await call<DeploymentView>('GET', `/v1/deployments/${id}`);
+    expect(early).toMatchObject({ state: 'running', deadline: expect.stringMatching(/Z$/) });
     expect((await no(id, 'promote')).detail).toMatch(/0 of 1 in group main.*force=true/);
     expect(await steer(id, 'promote?force=true')).toMatchObject({ promotedBy: 'admin' });
   });
@@ -347,6 +383,29 @@ describe('a deployment', () => {
     expect(await steer(id, 'abort', { revert: false })).toMatchObject({ state: 'cancelled', revertedBy: null });
     expect(jobRecord().version).toBe(2);
     await change('restart');
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['a restart by force', () => change('restart?force=true')],
+    ['another count by force', () => change('scale?force=true', { count: 7 })],
+    ['a suspension by force', () => change('suspend?force=true').then(() => change('resume'))],
+    ['its abortion', () => steer(`${jobRecord().uid}-d2`, 'abort', { revert: false }).then(() => change('restart'))],
+  ])('that tries something out is not promoted by %s', async (_what, act) => {
+    const id = await triedOut(1);
+    await act();
+    const last = (await deployments()).at(-1);
+    expect(last).toMatchObject({ id: `${jobRecord().uid}-d3`, fromVersion: 1 });
+    await record({ deployment: { startedAtMs: 1 } });
+    expect(await call('GET', `/v1/deployments/${last?.id}`)).toMatchObject({ state: 'awaiting-promotion' });
+    expect(await steer(last?.id ?? '', 'promote?force=true')).toMatchObject({ promotedBy: 'admin' });
+    expect((await no(id, 'promote')).detail).toMatch(/is over/);
+  });
+
+  it('that tried something out and was aborted says what becomes of that', async () => {
+    const id = await triedOut(1);
+    expect((await steer(id, 'abort', { revert: false })).message).toBe(
+      'aborted by admin; version 2 was not promoted: its tasks stay beside the old ones, and the next change, or a restart, is tried out in its place',
+    );
   });
 
   it('that began with nothing has nothing to go back to', async () => {
@@ -395,6 +454,10 @@ describe('dependencies', () => {
     await submit(json);
     const scale = await berth.send('POST', '/v1/jobs/web/scale?role=ops&force=true', { token, json: { count: 6 } });
     expect(scale.status).toBe(200);
+    const plan = await berth.send('POST', '/v1/plan', { token, json });
+    expect(await plan.json()).toMatchObject({ warnings: [expect.stringMatching(/^Deployment .* is under way/)] });
+    const why = await berth.send('GET', '/v1/jobs/web/explain?role=ops', { token });
+    expect(await why.text()).not.toContain('exist');
   });
 
   it('close no circle even if both halves are written at once', async () => {

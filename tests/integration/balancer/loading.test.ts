@@ -107,8 +107,11 @@ describe('services that ask for the same', () => {
       'default/ant/main/http gets no host web.example/: default/zebra/main/http has it',
       `default/ant/main/http gets no port ${port}: default/zebra/main/http has it`,
     ]);
+    // Its tasks may be back in a moment.
     await running.serve([second]);
-    expect((await ask(port)).body).toBe('two');
+    expect((await ask(port)).status).toBe(503);
+    await running.serve([first, second]);
+    expect((await ask(port)).body).toBe('one');
   });
 
   it('keep what they had through a restart of the balancer', async () => {

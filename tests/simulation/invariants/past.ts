@@ -4,7 +4,7 @@
  */
 
 import type { Change } from '../../../control-plane/store/snapshot.ts';
-import type { DeploymentId } from '../../../shared/domain/deployment.ts';
+import type { Deployment, DeploymentId } from '../../../shared/domain/deployment.ts';
 import type { FrameworkId, JobUid, NodeId, OfferId, TaskId } from '../../../shared/domain/ids.ts';
 import type { JobVersion } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
@@ -49,6 +49,10 @@ export interface Past {
   readonly good: Map<JobUid, number>;
   /** Deployments that another one takes back. */
   readonly reverted: Set<DeploymentId>;
+  /** What versions of jobs want, by {@link versionKey}. Never forgotten. */
+  readonly versions: Map<string, JobVersion>;
+  /** What was rolled out otherwise than for a trial, or was promoted, by {@link templateKey}. Never forgotten. */
+  readonly released: Set<string>;
 }
 
 export function emptyPast(): Past {
@@ -66,6 +70,8 @@ export function emptyPast(): Past {
     offers: new Set(),
     good: new Map(),
     reverted: new Set(),
+    versions: new Map(),
+    released: new Set(),
   };
 }
 
@@ -75,6 +81,8 @@ export const KEY_LABEL = 'simulated-key';
 /** Adds one revision to the past. */
 export function remember(past: Past, revision: Revision): void {
   for (const change of revision.changes) rememberChange(past, change);
+  // The version of a deployment may come with it, in any order.
+  for (const change of revision.changes) if (change.kind === 'deployments') rememberReleased(past, change.after);
 }
 
 function rememberChange(past: Past, change: Change): void {
@@ -119,7 +127,37 @@ function rememberChange(past: Past, change: Change): void {
   }
 }
 
+function rememberReleased({ versions, released }: Past, deployment: Deployment | null): void {
+  if (deployment === null) return;
+  const { jobUid, toVersion, fromTemplates, promotedAtMs, state } = deployment;
+  const version = versions.get(versionKey(jobUid, toVersion));
+  if (version === undefined) return;
+  const isAll = promotedAtMs !== null || state === 'succeeded' || !mayTry(deployment, version);
+  for (const [group, jobVersion] of Object.entries(version.templates)) {
+    if (isAll || !Object.hasOwn(fromTemplates, group)) released.add(templateKey({ jobUid, group, jobVersion }));
+  }
+}
+
+/**
+ * Whether it tries out what it exchanges. A restart makes all anew, unless it comes while something is tried out: then it starts from what
+ * that stands beside.
+ */
+export function mayTry({ cause, fromVersion, toVersion }: Deployment, { spec }: Pick<JobVersion, 'spec'>): boolean {
+  if ((spec.update?.strategy ?? 'rolling') === 'rolling' || fromVersion === null || cause === 'reverted') return false;
+  return cause !== 'restarted' || fromVersion < toVersion - 1;
+}
+
+function versionKey(jobUid: JobUid, version: number): string {
+  return `${jobUid} v${version}`;
+}
+
+/** What the task is made from. */
+export function templateKey({ jobUid, group, jobVersion }: Pick<Task, 'jobUid' | 'group' | 'jobVersion'>): string {
+  return `${jobUid} v${jobVersion} ${group}`;
+}
+
 function rememberVersion(past: Past, { after, revision }: Extract<Change, { kind: 'versions' }>): void {
+  if (after !== null) past.versions.set(versionKey(after.jobUid, after.version), after);
   const key = after?.spec.labels[KEY_LABEL];
   if (after === null || key === undefined || !isAskedFor(after)) return;
   past.madeByIdempotencyKey.set(key, { uid: after.jobUid, version: after.version, revision });

@@ -5,6 +5,7 @@ import { type Job, type JobVersion, templateVersion } from '../../../shared/doma
 import type { Task } from '../../../shared/domain/task.ts';
 import { isReady } from '../../../shared/domain/task-health.ts';
 import { behaviourOf, isLocalImage, isPullable } from '../behaviour.ts';
+import { mayTry } from './past.ts';
 import { hasEnded } from './tasks.ts';
 
 export function unsettledOfService(job: Job, now: Snapshot): string[] {
@@ -41,11 +42,11 @@ function takesNew(node: string, now: Snapshot): boolean {
 }
 
 /** For somebody who resumes or promotes it, or for what it depends on. */
-function mayWait({ paused, startedAtMs, promotedAtMs, cause }: Deployment, { spec }: Job): boolean {
+function mayWait(deployment: Deployment, { spec }: Job): boolean {
+  const { paused, startedAtMs, promotedAtMs } = deployment;
   if (paused !== null) return true;
   if (startedAtMs === null) return (spec.dependsOn ?? []).length > 0;
-  const { strategy = 'rolling', autoPromote = true } = spec.update ?? {};
-  return strategy !== 'rolling' && !autoPromote && promotedAtMs === null && cause === 'updated';
+  return mayTry(deployment, { spec }) && spec.update?.autoPromote === false && promotedAtMs === null;
 }
 
 /** Whether its tasks can work at all. */

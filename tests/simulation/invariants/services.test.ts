@@ -11,8 +11,9 @@ import { aDeployment, aGroup, aJob, aLedger, aNode, anEntry, aTask } from '../..
 import { environmentOf } from '../behaviour.ts';
 import { unsettled } from './convergence.ts';
 import { checkDeployments } from './deployments.ts';
-import { emptyPast, type Past } from './past.ts';
+import { emptyPast, type Past, remember } from './past.ts';
 import { checkServices } from './services.ts';
+import { checkTrials } from './trials.ts';
 
 const WORKS = { lifeMs: null, exitCode: 0, failurePercent: 0, stopMs: 0, isUnusable: false } as const;
 const NODES = ['n0', 'n1', 'n2', 'n3'];
@@ -263,6 +264,61 @@ describe('deployments', () => {
     expect(told({ ...d2, state: 'succeeded' })).toEqual([]);
     expect(told({ ...d2, state: 'failed' })).toHaveLength(1);
     expect(told({ ...d2, state: 'succeeded', toVersion: 1 })).toHaveLength(1);
+  });
+});
+
+describe('what is tried out', () => {
+  const [first, second] = [service(1), service(2, { strategy: 'canary', canaries: 1 })];
+  const trial = aDeployment(second, { fromTemplates: { main: 1 } });
+  const [canary, another] = [running(second, 0), running(second, 1)];
+
+  /** What is found when another task of the second version is made beside the first of it, after what has happened so far. */
+  function found(deployments: readonly Deployment[], tasks: readonly Task[] = [canary], job = second): number {
+    const past = emptyPast();
+    const versions = [first, second].map(
+      (one): Change => ({
+        kind: 'versions',
+        key: keys.version(one.uid, one.version),
+        id: `${one.uid}/${one.version}`,
+        revision: 1,
+        before: null,
+        after: versionOf(one),
+      }),
+    );
+    const told = deployments.map(
+      (after): Change => ({
+        kind: 'deployments',
+        key: keys.deployment(after.id),
+        id: after.id,
+        revision: 1,
+        before: null,
+        after,
+      }),
+    );
+    remember(past, revisionOf([...told, ...versions]));
+    const now = snapshotOf({ jobs: [first, job], tasks: [...tasks, another], deployments });
+    return checkTrials(revisionOf([taskChange(null, another)]), past, now).length;
+  }
+
+  it('has no more tasks than are tried out', () => {
+    expect(found([trial])).toBe(1);
+    expect(found([trial], [])).toBe(0);
+    expect(found([trial], [{ ...canary, stop: RELEASE }])).toBe(0);
+    expect(
+      found([
+        { ...trial, state: 'cancelled' },
+        { ...trial, id: 'later', cause: 'resumed' },
+      ]),
+    ).toBe(1);
+  });
+
+  it('may have any number once it was promoted, or was rolled out otherwise', () => {
+    expect(found([{ ...trial, promotedAtMs: 1 }])).toBe(0);
+    expect(found([{ ...trial, state: 'succeeded' }])).toBe(0);
+    expect(found([{ ...trial, cause: 'restarted' }])).toBe(0);
+    expect(found([{ ...trial, fromVersion: null }])).toBe(0);
+    expect(found([{ ...trial, fromTemplates: {} }])).toBe(0);
+    expect(found([trial], [canary], service(2))).toBe(0);
   });
 });
 

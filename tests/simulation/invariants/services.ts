@@ -9,7 +9,7 @@ import { isLasting, type UpdatePolicy } from '../../../shared/domain/service.ts'
 import type { Task } from '../../../shared/domain/task.ts';
 import { isReady } from '../../../shared/domain/task-health.ts';
 import type { Revision } from '../truth.ts';
-import type { Past } from './past.ts';
+import { mayTry, type Past } from './past.ts';
 import { hasEnded } from './tasks.ts';
 import { type Violation, violation } from './violation.ts';
 
@@ -82,15 +82,12 @@ function groupBefore({ jobUid, fromVersion }: Deployment, name: string, now: Sna
   return version?.spec.groups.find((group) => group.name === name) ?? null;
 }
 
-function isBeside(
-  { spec, templates }: Job,
-  { startedAtMs, paused, promotedAtMs, cause, fromTemplates }: Deployment,
-  group: string,
-): boolean {
-  const waits = startedAtMs !== null && paused === null && promotedAtMs === null && cause === 'updated';
+function isBeside({ spec, templates }: Job, deployment: Deployment, group: string): boolean {
+  const { startedAtMs, paused, promotedAtMs, fromTemplates } = deployment;
+  const waits = startedAtMs !== null && paused === null && promotedAtMs === null;
   return (
     waits &&
-    spec.update?.strategy !== 'rolling' &&
+    mayTry(deployment, { spec }) &&
     fromTemplates[group] !== undefined &&
     fromTemplates[group] !== templates[group]
   );

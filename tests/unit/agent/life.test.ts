@@ -1,5 +1,6 @@
 /** A task's life on a node, from the assignment to its removal, and every way in which it can go wrong. */
 import { describe, expect, it } from 'vitest';
+import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { LONG_RUNNING } from '../../support/fake-runtime.ts';
 import { anAssigned, IMAGE, World } from './world.ts';
 
@@ -22,6 +23,30 @@ describe('a task that is placed on the node', () => {
     await world.startAgent();
     await world.clock.advance(105);
     expect(world.controlPlane.stateOf('t1')).toBe('running');
+  });
+
+  it('has ended as the engine tells, which is not asked again', async () => {
+    const failing = { ...LONG_RUNNING, lifeMs: 10, exitCode: 3 };
+    const world = new World({ engine: { behaviour: () => failing, tellsEnds: true } });
+    world.controlPlane.assign(anAssigned('t1'));
+    await world.startAgent();
+    world.runtime.failNext('inspect');
+    await world.clock.advance(1000);
+    expect(world.controlPlane.historyOf('t1').at(-1)).toMatchObject({ state: 'failed', exitCode: 3 });
+    expect(world.logged.filter(({ level }) => level === 'warn')).toEqual([]);
+  });
+
+  it('is said to be starting at once where that takes long, and else together with what comes of it', async () => {
+    const startMs = (task: AssignedTask) => (task.id === 'slow' ? 400 : 20);
+    const world = new World({ engine: { behaviour: (task) => ({ ...LONG_RUNNING, startMs: startMs(task) }) } });
+    world.controlPlane.assign(anAssigned('quick'));
+    await world.startAgent();
+    await world.clock.advance(40);
+    expect(outline(world, 'quick')).toEqual(['starting accepted', 'running started']);
+    expect(world.controlPlane.received.batches).toEqual([2]);
+    world.controlPlane.assign(anAssigned('slow'));
+    await world.clock.advance(100);
+    expect(outline(world, 'slow')).toEqual(['starting accepted']);
   });
 
   it('fails with its exit code', async () => {

@@ -7,7 +7,7 @@ import { readJsonBody } from '../../../control-plane/api/input/json-body.ts';
 import { editDistance, nearestName } from '../../../control-plane/api/input/nearest.ts';
 import { knownFields } from '../../../control-plane/api/input/schema-shape.ts';
 import { sinceTime } from '../../../control-plane/api/routes/task-logs.ts';
-import { CUSTOM_RESOURCES_MAX, jobSpecSchema } from '../../../shared/protocol/job.ts';
+import { CUSTOM_RESOURCES_MAX, constraintSchema, jobSpecSchema } from '../../../shared/protocol/job.ts';
 import { acceptSchema } from '../../../shared/protocol/offers.ts';
 import { findSyntaxFault } from '../../../shared/util/json-syntax.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
@@ -129,6 +129,22 @@ describe('a check', () => {
     const unknown = launching({ ...task, zzz: 1 });
     expect(unknown).toMatchObject({ ok: false, faults: [{ message: expect.stringMatching(/known are .*image/) }] });
     expect(JSON.stringify(unknown).match(/\bimage\b/g)).toHaveLength(1);
+  });
+
+  it.each([
+    ['LIKE', 'must be "matches", as Marathon\'s LIKE is called here'],
+    ['like', 'must be "matches", as Marathon\'s like is called here'],
+    ['UNLIKE', 'must be "notMatches", as Marathon\'s UNLIKE is called here'],
+    ['UNIQUE', 'must be "unique", as Marathon\'s UNIQUE is called here'],
+    ['CLUSTER', 'must be "cluster", as Marathon\'s CLUSTER is called here'],
+    ['GROUP_BY', 'must be "groupBy", as Marathon\'s GROUP_BY is called here'],
+    ['MAX_PER', 'must be "maxPer", as Marathon\'s MAX_PER is called here'],
+    ['IS', 'must be "is", as Marathon\'s IS is called here'],
+    ['EQUALS', expect.stringMatching(/^must be one of "=", .*, not the text "EQUALS"$/)],
+    [7, expect.stringMatching(/^must be one of "=", /)],
+  ])('says what the operator %s of a constraint is called here', (operator, message) => {
+    const checked = check(constraintSchema, { attribute: 'rack', operator, value: 'r1' });
+    expect(checked).toEqual({ ok: false, faults: [{ path: '/operator', message }] });
   });
 
   it('repeats no more than a little of what it refuses', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { KEEPS_MS } from '../../../control-plane/balancer/claims.ts';
 import { EMPTY_PLAN, type Plan } from '../../../control-plane/balancer/plan.ts';
 import { LINGER_MS } from '../../../control-plane/balancer/services.ts';
 import { SLOTS_MIN } from '../../../control-plane/balancer/slots.ts';
@@ -118,8 +119,10 @@ describe('what more than one service asks for', () => {
     const both = planOf({ endpoints: [one('b'), one('a')], before });
     expect(winners(both)).toEqual(['default:b:main:http', 'default:b:main:http']);
     expect(both.troubles.map(({ service }) => service)).toEqual(['default/a/main/http', 'default/a/main/http']);
-    // One that has no endpoint any more keeps nothing from one that has.
-    expect(winners(planOf({ endpoints: [one('a')], before: both }))[0]).toBe('default:a:main:http');
+    // One that has no endpoint any more keeps what it has for a while, and then nothing from one that has.
+    const without = (nowMs: number) => winners(planOf({ endpoints: [one('a')], before: both, nowMs }))[0];
+    expect(without(KEEPS_MS)).toBe(winners(both)[0]);
+    expect(without(KEEPS_MS + 1)).toBe('default:a:main:http');
   });
 
   it('is nobody’s where the balancer itself needs it, or another process has it', () => {

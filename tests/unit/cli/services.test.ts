@@ -112,6 +112,9 @@ describe('what is done to a service', () => {
     expect((await cli.berth(['job', 'scale', 'svc-a', '3'])).err).toBe('job svc-a is unchanged (version 2)\n');
     expect(await detached('restart', 'svc-a')).toBe('job svc-a: version 2 → 3\n');
     expect(await detached('revert', 'svc-a', '--to', '1')).toBe('job svc-a: version 3 → 4\n');
+    const again = 'what it would be reverted to is what is wanted already, so nothing is restarted';
+    const { err } = await cli.berth(['job', 'revert', 'svc-a', '--to', '1']);
+    expect(err).toBe(`job svc-a is unchanged (version 4): ${again}\n`);
     const { out } = await cli.berth(['job', 'history', 'svc-a']);
     expect(out).toMatch(/^ +4 .*reverted +succeeded +~ \/groups\/0\/count: 3 → 5$/m);
     expect(out).toMatch(/^ +3 .*restarted +succeeded/m);

@@ -76,6 +76,16 @@ describe('the versions that tasks carry when a version is taken back to', () => 
       { group: 'web', jobVersion: 7 },
       { group: 'db', jobVersion: 7 },
     ];
-    expect(revertedTemplates(good, 8, live)).toEqual({ web: 2, db: 8 });
+    const groups = SPEC.groups.map((group) => ({ ...group, image: 'other:1' }));
+    const present = { spec: { ...SPEC, groups }, templates: { web: 7, db: 7 } };
+    expect(revertedTemplates(good, { number: 8, present, live })).toEqual({ web: 2, db: 8 });
+  });
+
+  test('are those that are present where they are made from the same, and none of the earlier ones runs', () => {
+    const present = { spec: SPEC, templates: { web: 6, db: 7 } };
+    const live = [{ group: 'web', jobVersion: 6 }];
+    expect(revertedTemplates(good, { number: 8, present, live })).toEqual({ web: 6, db: 7 });
+    const earlier = [...live, { group: 'web', jobVersion: 2 }];
+    expect(revertedTemplates(good, { number: 8, present, live: earlier })).toEqual({ web: 2, db: 7 });
   });
 });

@@ -267,7 +267,7 @@ describe('conclusions', () => {
       state: 'failed',
       atMs: NOW,
       message:
-        '2 of 3 tasks did not finish (1 failed, 1 lost); first: task main/2 ended as failed on node edge-1 with exit code 3 (failed)',
+        '2 of 3 tasks did not finish (1 failed, 1 lost); first: task main[2] ended as failed on node edge-1 with exit code 3 (failed)',
     });
   });
 
@@ -275,7 +275,7 @@ describe('conclusions', () => {
     const job = retrying({ retries: { max: 1 } });
     const attempts = [0, 1].map((attempt) => aTask(job, { attempt, state: 'error' }));
     expect(outcome(actionsFor(job, attempts))?.message).toBe(
-      '1 of 1 task did not finish (1 error): task main/0 ended as error, after 2 attempts (error)',
+      '1 of 1 task did not finish (1 error): task main[0] ended as error, after 2 attempts (error)',
     );
   });
 

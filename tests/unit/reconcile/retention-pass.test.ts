@@ -14,7 +14,9 @@ import {
 import { DEPLOYMENTS_KEPT_MAX } from '../../../control-plane/reconcile/service/kept-records.ts';
 import { planRound } from '../../../control-plane/scheduler/round.ts';
 import type { ClusterView } from '../../../shared/domain/cluster.ts';
+import type { Deployment } from '../../../shared/domain/deployment.ts';
 import type { Job, JobVersion } from '../../../shared/domain/job.ts';
+import { DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
 import { isTerminal, TASK_STATES, type Task } from '../../../shared/domain/task.ts';
 import { applyPass } from '../../support/apply-plan.ts';
 import {
@@ -184,6 +186,23 @@ describe('of a service', () => {
     const deployments = [aDeployment(job, { fromVersion: 4 })];
     const cluster = clusterOf({ jobs: [job], versions, deployments });
     expect(forgotten(cluster, T0, NOTHING)).toEqual(['version uiddemo 1', 'version uiddemo 5']);
+  });
+
+  it('versions stay that stand beside what is tried out, though that was aborted', () => {
+    const groups = [aGroup({ image: 'another:1' })];
+    const spec = { kind: 'service' as const, update: { ...DEFAULT_UPDATE, strategy: 'canary' as const }, groups };
+    const job = aJob({ spec, version: 6, templates: { main: 6 }, goodVersion: 2, deployments: 1 });
+    const first = service({});
+    const versions = [1, 2, 3, 4, 5].map((version) => versionOf(first, version));
+    const ended = aTask(job, { jobVersion: 3, state: 'killed' });
+    const aborted = { state: 'cancelled', fromVersion: 4, fromTemplates: { main: 3 } } as const;
+    const forgottenAfter = (change: Partial<Deployment>) => {
+      const deployments = [aDeployment(job, { ...aborted, ...change })];
+      return forgotten(clusterOf({ jobs: [job], versions, deployments, tasks: [ended] }), T0 + keepMs, NOTHING);
+    };
+    expect(forgottenAfter({})).toEqual(['version uiddemo 1', 'version uiddemo 5']);
+    expect(forgottenAfter({ promotedAtMs: T0 })).toContain(ended.id);
+    expect(forgottenAfter({ promotedAtMs: T0 })).toContain('version uiddemo 4');
   });
 
   it('the last deployments stay, and what is under way', () => {

@@ -65,14 +65,16 @@ describe('a set that waits to be promoted', () => {
     strategy: UpdateStrategy,
     change: Partial<Deployment> = {},
     jobChange: Partial<Job> = {},
+    later: readonly Deployment[] = [],
   ): { old: string[]; fresh: string[] } {
     const first = aService();
-    const spec = { ...first.spec, update: { ...DEFAULT_UPDATE, strategy } };
+    const groups = first.spec.groups.map((group) => ({ ...group, image: 'another:1' }));
+    const spec = { ...first.spec, update: { ...DEFAULT_UPDATE, strategy }, groups };
     const second = aService({ version: 2, templates: { main: 2 } });
     const job: Job = { ...second, spec, ...jobChange };
     const deployment = aDeployment({ ...job, version: 2, deployments: 2 }, { fromTemplates: { main: 1 }, ...change });
     const versions = [versionOf(first), versionOf({ ...second, spec })];
-    const literal = { jobs: [job], versions, deployments: [deployment] };
+    const literal = { jobs: [job], versions, deployments: [deployment, ...later] };
     return {
       old: states(aServer(first), literal, job),
       fresh: states(aServer(second), literal, job),
@@ -103,6 +105,20 @@ describe('a set that waits to be promoted', () => {
     const scaled = { version: 3, templates: { main: 2 }, deployments: 3 };
     expect(templateVersion({ ...scaled }, 'main')).toBe(2);
     expect(rollout('blue-green', { state: 'cancelled' }, scaled).fresh).toEqual(READY);
+  });
+
+  it.each([
+    ['goes on trying out', null, HELD],
+    ['went on trying out, and that was promoted', T0, READY],
+  ])('that a later change %s', (_what, promotedAtMs, fresh) => {
+    const scaled = { version: 3, templates: { main: 2 }, deployments: 3 };
+    const next = aDeployment(aService(scaled), {
+      cause: 'scaled',
+      fromVersion: 1,
+      fromTemplates: { main: 1 },
+      promotedAtMs,
+    });
+    expect(rollout('blue-green', { state: 'cancelled' }, scaled, [next])).toEqual({ old: READY, fresh });
   });
 
   it('says so rather than that its node is silent', () => {

@@ -27,9 +27,13 @@ const nodes = [aNode({ id: 'a' }), aNode({ id: 'b' })];
 function explained(
   one: Job,
   literal: ClusterLiteral = {},
-  { task = null, nowMs = T0 }: { task?: Task | null; nowMs?: number } = {},
+  {
+    task = null,
+    nowMs = T0,
+    mayReadRole = () => true,
+  }: { task?: Task | null; nowMs?: number; mayReadRole?: (role: string) => boolean } = {},
 ) {
-  return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task });
+  return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task, mayReadRole });
 }
 
 describe('why tasks have no place', () => {
@@ -53,6 +57,13 @@ describe('why tasks have no place', () => {
     const running = ['a', 'b'].map((node, index) => aTask(unique, { index, state: 'running', node }));
     const { summary } = explained(unique, { tasks: [...running, aTask(unique, { index: 2 })] });
     expect(summary).toMatch(/^1 task of group "main" waits, and in vain: "node unique" lets at most 2 tasks/);
+    const waiting = [0, 1, 2].map((index) => aTask(unique, { index }));
+    expect(explained(unique, { tasks: waiting }).summary).toMatch(
+      /^3 tasks of group "main" wait, 1 of them in vain: "node unique" lets at most 2 tasks/,
+    );
+    const nowhere = aGroup({ count: 3, constraints: [{ attribute: 'rack', operator: 'unique' }] });
+    const rackless = { ...unique, spec: { ...unique.spec, groups: [nowhere] } };
+    expect(explained(rackless, { tasks: waiting }).summary).toMatch(/^3 tasks of group "main" wait, and in vain: /);
   });
 
   it('is a backoff until it ends', () => {
@@ -99,6 +110,7 @@ const canary = {
   version: 2,
   templates: { main: 2 },
 };
+const tried = aTask(canary, { jobVersion: 2, state: 'running', node: 'a' });
 const beside: Partial<Deployment> = { fromTemplates: { main: 1 } };
 const depending = { ...job, spec: { ...job.spec, dependsOn: ['db', 'eng:cache', 'up'] } };
 const others = [
@@ -107,7 +119,7 @@ const others = [
 ];
 
 describe('what else holds a job up', () => {
-  it.each<{ code: string; one: Job; change?: Partial<Deployment>; says: RegExp }>([
+  it.each<{ code: string; one: Job; change?: Partial<Deployment>; tasks?: readonly Task[]; says: RegExp }>([
     { code: 'job-stopped', one: { ...job, stop: suspended }, says: /is to stop, as alice asked \(for the night\)/ },
     {
       code: 'job-suspended',
@@ -128,9 +140,28 @@ describe('what else holds a job up', () => {
       change: { state: 'cancelled', message: 'aborted by bob' },
       says: /was cancelled \(aborted by bob\), and what runs is kept as it is/,
     },
-    { code: 'awaiting-promotion', one: canary, change: beside, says: /\(canary\) goes on once it is promoted/ },
-  ])('$code', ({ code, one, change, says }) => {
+    {
+      code: 'awaiting-promotion',
+      one: canary,
+      change: beside,
+      tasks: [tried],
+      says: /\(canary\) goes on once it is promoted/,
+    },
+    {
+      code: 'awaiting-health',
+      one: canary,
+      change: beside,
+      says: /can be promoted once all that it tries out is healthy, which is so of 0 of 1 in group main\.$/,
+    },
+    {
+      code: 'awaiting-health',
+      one: aJob({ ...canary, spec: { ...canary.spec, update: { ...canary.spec.update, autoPromote: true } } }),
+      change: beside,
+      says: /goes on by itself once all that it tries out is healthy/,
+    },
+  ])('$code', ({ code, one, change, tasks = [], says }) => {
     const { holds, summary } = explained(one, {
+      tasks,
       deployments: change === undefined && one !== canary ? [] : [aDeployment(one, change)],
     });
     expect(holds.map((hold) => hold.code)).toEqual([code]);
@@ -161,6 +192,15 @@ describe('what else holds a job up', () => {
       'It depends on job "cache" in role "eng", which is suspended.',
     ]);
     expect(holds({})).toEqual([]);
+  });
+
+  it.each([[others], [[]]])('is not how a job stands in a role that the caller may not read', (known) => {
+    const deployments = [aDeployment(depending, waiting)];
+    const mayReadRole = (role: string) => role === 'default';
+    const { holds } = explained(depending, { jobs: [depending, ...known], deployments }, { mayReadRole });
+    expect(holds.map(({ message }) => message)).toContain(
+      'It depends on job "cache" in role "eng", which you may not read.',
+    );
   });
 
   it('is a task that runs and is not healthy, with what its check says', () => {

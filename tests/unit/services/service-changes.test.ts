@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { awaitsPromotion } from '../../../control-plane/reconcile/service/job-facts.ts';
+import { awaitsPromotion, trialOf } from '../../../control-plane/reconcile/service/job-facts.ts';
 import {
   type ChangeFacts,
   changedService,
@@ -11,10 +11,10 @@ import {
 import type { JobSpec, VersionChange } from '../../../shared/domain/job.ts';
 import { DEFAULT_UPDATE } from '../../../shared/domain/service.ts';
 import { present } from '../../../shared/util/assert.ts';
-import { aDeployment, aGroup, aJob, T0 } from '../../support/builders.ts';
+import { aDeployment, aGroup, aJob, clusterOf, T0 } from '../../support/builders.ts';
 
 const NOW = T0 + 5000;
-const QUIET: ChangeFacts = { nowMs: NOW, by: 'bob', running: null, force: false };
+const QUIET: ChangeFacts = { nowMs: NOW, by: 'bob', running: null, trial: null, force: false };
 
 function aSpecOf(change: { count?: number; image?: string } = {}): JobSpec {
   const groups = [aGroup({ name: 'web', count: 3, ...change }), aGroup({ name: 'side', count: 1 })];
@@ -91,17 +91,39 @@ describe('a change of a service', () => {
     const trial = aDeployment(tried, { fromVersion: 3, fromTemplates: { web: 1, side: 1 } });
     const spec = { ...wish.spec, update };
     const change = (how: Exclude<VersionChange, 'created'>, of = trial) =>
-      changedService(tried, { spec, change: how }, { ...QUIET, running: of, force: true }).deployments[1];
+      changedService(
+        tried,
+        { spec, change: how },
+        { ...QUIET, running: of, trial: trialOf(clusterOf({ deployments: [of] }), tried), force: true },
+      ).deployments[1];
 
-    it.each(['scaled', 'updated'] as const)('and that is %s by force promotes nothing', (how) => {
+    it.each(['scaled', 'updated', 'restarted'] as const)('and that is %s by force promotes nothing', (how) => {
       const next = present(change(how), 'the next deployment');
       expect(next).toMatchObject({ fromVersion: 3, fromTemplates: { web: 1, side: 1 }, promotedAtMs: null });
       expect(awaitsPromotion({ ...tried, version: 5 }, next)).toBe(true);
     });
 
-    it('goes on from them where they were promoted, or all is to be made anew', () => {
-      expect(change('scaled', { ...trial, promotedAtMs: NOW })).toMatchObject({ fromVersion: 4 });
-      expect(change('restarted')).toMatchObject({ fromVersion: 4, fromTemplates: { web: 2, side: 1 } });
+    it('goes on from them where they were promoted, and all is made anew by a restart then', () => {
+      const promoted = { ...trial, promotedAtMs: NOW };
+      expect(change('scaled', promoted)).toMatchObject({ fromVersion: 4 });
+      const restarted = present(change('restarted', promoted), 'the next deployment');
+      expect(restarted).toMatchObject({ fromVersion: 4, fromTemplates: { web: 2, side: 1 } });
+      expect(awaitsPromotion({ ...tried, version: 5, templates: { web: 5, side: 5 } }, restarted)).toBe(false);
+    });
+
+    it('and is resumed after a suspension promotes nothing', () => {
+      const suspended = { atMs: T0, by: 'alice', reason: 'night' };
+      const { deployments } = resumedService({ ...tried, suspended }, { ...QUIET, trial });
+      expect(deployments).toMatchObject([{ cause: 'resumed', fromVersion: 3, fromTemplates: { web: 1, side: 1 } }]);
+      expect(awaitsPromotion(tried, present(deployments[0], 'the next deployment'))).toBe(true);
+    });
+
+    it('and is taken back to what was never tested tries that out', () => {
+      const back = { spec, change: 'reverted', templates: { web: 5, side: 5 } } as const;
+      const causes = [true, false].map(
+        (isUntested) => changedService(tried, { ...back, isUntested }, { ...QUIET, trial }).deployments[0]?.cause,
+      );
+      expect(causes).toEqual(['updated', 'reverted']);
     });
   });
 
@@ -135,7 +157,7 @@ describe('a service that is not wanted for a while', () => {
     const { job, version, deployments } = suspendedService(JOB, 'night', QUIET);
     expect(job.suspended).toEqual({ atMs: NOW, by: 'bob', reason: 'night' });
     expect({ version, deployments }).toEqual({ version: null, deployments: [] });
-    const resumed = resumedService(job, { nowMs: NOW, by: 'bob' });
+    const resumed = resumedService(job, QUIET);
     expect(resumed).toMatchObject({ job: { suspended: null, version: 4, deployments: 5 }, version: null });
     expect(resumed.deployments).toMatchObject([{ cause: 'resumed', fromVersion: null, toVersion: 4 }]);
   });

@@ -64,7 +64,7 @@ describe('a service', () => {
     const [, failed, back] = [...small.cluster.deploymentsOfJob(UID)].sort((a, b) => a.toVersion - b.toVersion);
     expect(failed).toMatchObject({ state: 'failed', toVersion: 2, revertedBy: back?.id });
     expect(failed?.message).toMatch(
-      image === 'sick:1' ? /check "up" of task main\/\d on node n\d fails: connection refused/ : /ended as failed/,
+      image === 'sick:1' ? /check "up" of task main\[\d\] on node n\d fails: connection refused/ : /ended as failed/,
     );
     expect(failed?.message).toContain('taken back to version 1, as version 3');
     expect(back).toMatchObject({ state: 'succeeded', cause: 'reverted', toVersion: 3, revertOf: failed?.id });
@@ -173,7 +173,7 @@ describe('canaries', () => {
     small.behaviours.set('good:2', 'crashing');
     small.steps(60);
     expect(small.deployment(UID)).toMatchObject({ state: 'succeeded', cause: 'reverted', toVersion: 3 });
-    const failed = small.cluster.deploymentsOfJob(UID).find(({ toVersion }) => toVersion === 2);
+    const failed = [...small.cluster.deploymentsOfJob(UID)].find(({ toVersion }) => toVersion === 2);
     expect(failed?.message).toContain('0 of 1 task of version 2 was healthy, and no further one');
   });
 

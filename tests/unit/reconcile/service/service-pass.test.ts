@@ -142,12 +142,34 @@ describe('while more are to come, but not yet', () => {
   });
 });
 
+test.each([
+  ['blue-green', 'what it tries out has to be healthy first'],
+  ['rolling', 'under way'],
+] as const)('a %s deployment says, when it begins, what comes first', (strategy, message) => {
+  const update = { ...DEFAULT_UPDATE, strategy };
+  const next = aService({ groups: [aGroup({ image: 'other:2' })], update }, { version: 2, deployments: 2 });
+  const deployment = aDeployment(next, { fromTemplates: { main: 1 }, startedAtMs: null });
+  const { actions } = plan(literal({ jobs: [next], deployments: [deployment], tasks: olds }));
+  expect(deploymentIn(actions)).toMatchObject({ startedAtMs: NOW, message });
+});
+
 describe('a deployment', () => {
   const database = aService({ name: 'database', groups: [aGroup({ count: 1 })] });
   const waiting = aService({ dependsOn: ['database'] }, { deployments: 1 });
   const rollout = aDeployment(waiting, { startedAtMs: null, message: 'created' });
   const up = aTask(database, { state: 'running', node: 'n0' });
   const batch = aJob({ spec: { name: 'database' } });
+
+  test.each<[string, readonly Job[]]>([
+    ['is absent', []],
+    ['is suspended', [{ ...aService({ name: 'database', role: 'eng' }), suspended: { atMs: 0, by: 'a', reason: '' } }]],
+    ['has no tasks yet', [aService({ name: 'database', role: 'eng' })]],
+  ])('does not say of a dependency in another role that it %s', (_what, jobs) => {
+    const abroad = aService({ dependsOn: ['eng:database'] }, { deployments: 1 });
+    const { actions } = plan({ nodes: NODES, jobs: [abroad, ...jobs], deployments: [rollout] });
+    const put = actions.find((action) => action.type === 'put-deployment' && action.deployment.id === rollout.id);
+    expect(put).toMatchObject({ deployment: { startedAtMs: null, message: 'waits for job eng:database' } });
+  });
 
   test.each<[string, ClusterLiteral, string | null]>([
     ['that is absent', {}, 'waits for job database, which does not exist'],

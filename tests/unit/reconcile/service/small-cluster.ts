@@ -5,7 +5,9 @@
 
 import type { PassPlan } from '../../../../control-plane/reconcile/actions.ts';
 import { planNodeHealth } from '../../../../control-plane/reconcile/node-health-pass.ts';
+import { trialOf } from '../../../../control-plane/reconcile/service/job-facts.ts';
 import { planServicePass } from '../../../../control-plane/reconcile/service/service-pass.ts';
+import { type ChangeFacts, type DraftedChange, runningOf } from '../../../../control-plane/services/service-changes.ts';
 import type { ClusterView } from '../../../../shared/domain/cluster.ts';
 import type { Deployment, DeploymentCause } from '../../../../shared/domain/deployment.ts';
 import { deploymentId } from '../../../../shared/domain/deployment.ts';
@@ -60,6 +62,21 @@ export class SmallCluster {
       ...literal,
       jobs: [...literal.jobs.filter(({ uid }) => uid !== job.uid), after],
       deployments: [...earlier, deployment],
+    });
+  }
+
+  /** What the API writes for anything that is done to a job that stands, by force. */
+  change(uid: string, draft: (job: Job, facts: ChangeFacts) => DraftedChange): void {
+    const before = this.job(uid);
+    const [running, trial] = [runningOf(this.cluster.deploymentsOfJob(uid)), trialOf(this.cluster, before)];
+    const change = draft(before, { nowMs: this.nowMs, by: 'alice', running, trial, force: true });
+    const literal = literalOf(this.cluster);
+    const changed = new Set(change.deployments.map(({ id }) => id));
+    this.cluster = clusterOf({
+      ...literal,
+      jobs: literal.jobs.map((job) => (job.uid === uid ? change.job : job)),
+      versions: [...literal.versions, ...(change.version === null ? [] : [change.version])],
+      deployments: [...literal.deployments.filter(({ id }) => !changed.has(id)), ...change.deployments],
     });
   }
 
