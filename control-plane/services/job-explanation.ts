@@ -17,6 +17,7 @@ import { explainJob, type WaitingTasks } from '../scheduler/explain-job.ts';
 import type { Hold } from '../scheduler/wanted.ts';
 import { demandOf, mayRead } from './access.ts';
 import type { ServiceContext } from './context.ts';
+import { isUnreachable } from './framework-views.ts';
 import { deploymentState, lackingHealth, latestDeployment } from './service-views.ts';
 import { slotWaits } from './slot-waits.ts';
 import { optionalTime, timeView } from './views.ts';
@@ -76,6 +77,7 @@ export function explanationOfJob(
     ...volumeHolds(waiting),
     ...[...held].flatMap(([hold, count]) => taskHold(hold, count)),
     ...healthHolds(cluster, job, tasks),
+    ...unreachableHolds(cluster, job, tasks),
     ...endHolds(job, task === null ? all : all.filter((one) => isSameSlot(one, task))),
   ];
   const groups = waiting.map(waitingView);
@@ -205,6 +207,24 @@ function checksOf({ health, run }: Task): string {
   return failing
     .map(({ name, passing, message }) => `check "${name}" ${passing === null ? 'is undecided' : 'fails'}: ${message}`)
     .join('; ');
+}
+
+/** They count as live, so that nothing seems to be lacking, while nobody is sent to them any more. */
+function unreachableHolds(cluster: ClusterView, { spec }: Job, tasks: readonly Task[]): HoldView[] {
+  const seconds = spec.replaceAfterSeconds;
+  const then = seconds === 'never' ? 'never given up' : `given up as lost ${seconds} s after that at the earliest`;
+  const away = Map.groupBy(
+    tasks.filter((task) => isUnreachable(cluster, task)),
+    ({ node }) => node,
+  );
+  return [...away].map(([node, { length }]) => {
+    const [are, what] = length === 1 ? ['is', '1 task'] : ['are', `${length} tasks`];
+    const where = `${what} ${are} on node ${node}, which is unreachable`;
+    return hold(
+      'unreachable',
+      `${where}: its agent sends no heartbeats. Unless it comes back, ${length === 1 ? 'it is' : 'they are'} ${then}.`,
+    );
+  });
 }
 
 /** How the last task of each group that wants more has ended, where it went wrong: one sentence for each group. */

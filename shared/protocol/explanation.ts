@@ -63,6 +63,7 @@ export const HOLD_CODES = [
   'stop-requested',
   'unhealthy',
   'not-ready',
+  'unreachable',
   'image-unavailable',
   'task-failed',
 ] as const;

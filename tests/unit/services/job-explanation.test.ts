@@ -36,6 +36,28 @@ function explained(
   return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task, mayReadRole });
 }
 
+describe('tasks on a node that is unreachable', () => {
+  const tasks = [0, 1].map((index) => aTask(job, { index, state: 'running', node: ['a', 'b'][index] ?? null }));
+  const away = { dead: ['a', 'b'], epochs: { a: { epoch: 1, unreachableSinceMs: T0 } } };
+  const two = { ...job, spec: { ...job.spec, groups: [aGroup({ count: 2 })] } };
+
+  it('are told, since they count as if they ran', () => {
+    const message =
+      '1 task is on node a, which is unreachable: its agent sends no heartbeats. Unless it comes back, it is given up as lost 60 s after that at the earliest.';
+    const { summary, holds } = explained(two, { tasks, ...away });
+    expect(holds).toEqual([{ code: 'unreachable', task: null, message }]);
+    expect(summary).toBe(message);
+    const never = { ...two, spec: { ...two.spec, replaceAfterSeconds: 'never' } as const };
+    expect(explained(never, { tasks, ...away }).summary).toMatch(/it is never given up\.$/);
+  });
+
+  it('are no matter where they have ended, or the node is heard of', () => {
+    const ended = tasks.map((task) => ({ ...task, state: 'lost' as const }));
+    expect(explained(two, { tasks: ended, ...away }).holds).toEqual([]);
+    expect(explained(two, { tasks }).holds).toEqual([]);
+  });
+});
+
 describe('why tasks have no place', () => {
   it('is told by the numbers of the nearest node', () => {
     const { summary, groups, holds } = explained(job, { tasks: [aTask(job)] });
