@@ -5,7 +5,7 @@
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { PlacementObstacle } from '../../shared/domain/placement-obstacle.ts';
 import type { Demand } from './demand.ts';
-import { FILTERS } from './filters/all.ts';
+import { FILTERS, NATURE_FILTERS } from './filters/all.ts';
 import type { Filter } from './filters/filter.ts';
 import type { Room } from './room.ts';
 import type { Hold } from './wanted.ts';
@@ -111,17 +111,25 @@ export interface RefusingNode {
   readonly broken: readonly Filter[];
 }
 
-/** Fewest obstacles first, then the smallest sum of what is short, relative to what is needed; then the first id. */
+/**
+ * Fewest obstacles first, then the smallest sum of what is short, relative to what is needed; then those that are as the task asks for,
+ * since a node that is out of service comes back and one of another zone stays there; then the first id.
+ */
 export function closestOf(refused: readonly RefusingNode[], demand: Demand): ClosestNode | null {
   let best: RefusingNode | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of refused) {
     const distance = distanceOf(candidate, demand);
-    if (distance >= bestDistance) continue;
+    const isNearer = distance === bestDistance && best !== null && isOfOtherKind(best) && !isOfOtherKind(candidate);
+    if (distance >= bestDistance && !isNearer) continue;
     best = candidate;
     bestDistance = distance;
   }
   return best === null ? null : describeClosest(best, demand);
+}
+
+function isOfOtherKind({ broken }: RefusingNode): boolean {
+  return broken.some((filter) => NATURE_FILTERS.includes(filter));
 }
 
 /** The number of obstacles, plus a fraction below 1 for how much is short in all: it only decides between equals. */

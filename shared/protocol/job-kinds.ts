@@ -48,10 +48,32 @@ const LASTING_ONLY = 'is for services and system jobs; leave it out, or set the 
 export function faultsOfKind(job: WrittenJob): FieldFault[] {
   const faults = isLasting(job.kind) ? jobFaultsOfLasting(job) : jobFaultsOfBatch(job);
   return faults.concat(
+    publishFaults(job.groups),
     job.groups.flatMap((group, index) =>
       groupFaults(job, group).map(({ path, message }) => ({ path: ['groups', index, ...path], message })),
     ),
   );
+}
+
+/** A balancer gives a port of its own, or a path of a host, to one port of one group: the second would never be reached there. */
+function publishFaults(groups: readonly WrittenGroup[]): FieldFault[] {
+  const faults: FieldFault[] = [];
+  const claimed = new Set<string>();
+  const claim = (path: FieldFault['path'], what: string) => {
+    if (claimed.has(what))
+      faults.push({ path, message: `${what} is asked for twice; balancers give it to one port only` });
+    claimed.add(what);
+  };
+  for (const [group, { ports }] of groups.entries()) {
+    for (const [port, { publish }] of ports.entries()) {
+      const path = ['groups', group, 'ports', port, 'publish'];
+      if (publish?.port !== undefined) claim([...path, 'port'], `port ${publish.port}`);
+      for (const [host, name] of (publish?.hosts ?? []).entries()) {
+        claim([...path, 'hosts', host], `${name}${publish?.path ?? '/'}`);
+      }
+    }
+  }
+  return faults;
 }
 
 function jobFaultsOfBatch(job: WrittenJob): FieldFault[] {

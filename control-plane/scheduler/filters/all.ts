@@ -25,7 +25,7 @@ export const NODE_FILTERS: readonly NodeFilter[] = [
 ];
 
 /** What the node is, rather than what it holds. */
-const NATURE_FILTERS: readonly Filter[] = [engineFilter, consentFilter, targetFilter, constraintFilter];
+export const NATURE_FILTERS: readonly Filter[] = [engineFilter, consentFilter, targetFilter, constraintFilter];
 
 const ROOM_FILTERS: readonly Filter[] = [
   volumesFilter,

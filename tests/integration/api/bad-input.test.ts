@@ -87,6 +87,39 @@ const WRONG_FIELDS: [string, unknown, string, string][] = [
     '80 is asked for twice',
   ],
   [
+    'a port of balancers that is asked for twice, by two groups',
+    {
+      name: 'a',
+      kind: 'service',
+      groups: ['one', 'two'].map((name) => ({
+        ...GROUP,
+        name,
+        ports: [{ name: 'a', containerPort: 80, publish: { port: 8080 } }],
+      })),
+    },
+    '/groups/1/ports/0/publish/port',
+    'port 8080 is asked for twice; balancers give it to one port only',
+  ],
+  [
+    'a virtual host that is asked for twice',
+    {
+      name: 'a',
+      kind: 'service',
+      groups: [
+        {
+          ...GROUP,
+          ports: [
+            { name: 'a', containerPort: 80, publish: { hosts: ['a.example'], path: '/api' } },
+            { name: 'b', containerPort: 81, publish: { hosts: ['b.example', 'a.example'] } },
+            { name: 'c', containerPort: 82, publish: { hosts: ['c.example', 'b.example'] } },
+          ],
+        },
+      ],
+    },
+    '/groups/0/ports/2/publish/hosts/1',
+    'b.example/ is asked for twice; balancers give it to one port only',
+  ],
+  [
     'a service of a million',
     { name: 'a', kind: 'service', groups: [{ ...GROUP, count: 1_000_000 }] },
     '/groups/0/count',

@@ -125,6 +125,22 @@ describe('explainTask', () => {
     expect(explainTask({ cluster, task, nowMs: T0 }).closest?.node).toBe('a');
   });
 
+  it('takes one that is out of service before one of another kind, where both are equally close', () => {
+    const inZone = aJob({
+      spec: { constraints: [{ attribute: 'zone', operator: '=', value: 'b' }], groups: [aGroup()] },
+    });
+    const closestAmong = (...zones: string[]) => {
+      const cluster = clusterOf({
+        nodes: zones.map((zone, at) => aNode({ id: `n${at}`, attributes: { zone } })),
+        ledgers: zones.flatMap((zone, at) => (zone === 'b' ? [aLedger({ node: `n${at}`, eligible: false })] : [])),
+        jobs: [inZone],
+      });
+      return explainTask({ cluster, task: aTask(inZone), nowMs: T0 }).closest?.node;
+    };
+    expect(closestAmong('a', 'b', 'c')).toBe('n1');
+    expect(closestAmong('b', 'a', 'b')).toBe('n0');
+  });
+
   it('tells all that the closest node lacks', () => {
     const cluster = clusterOf({ nodes: [sized('edge-1', 1024)], ledgers: [], dead: ['edge-1'], jobs: [job] });
     expect(explainTask({ cluster, task, nowMs: T0 }).closest?.message).toBe(
