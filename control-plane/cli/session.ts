@@ -42,6 +42,7 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
   const client = createClient({
     address: settings.address,
     token: settings.token,
+    freshToken: () => freshToken(settings, flags, io),
     fetch: io.fetch,
     clock: io.clock,
     random: io.random,
@@ -51,6 +52,12 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
     },
   });
   return { io, settings, client, printer };
+}
+
+/** What is followed for long may outlive its token; the file that it came from may hold another one by then. */
+async function freshToken({ address }: Settings, flags: GlobalFlags, { env }: Io): Promise<string | null> {
+  const now = await resolveSettings(flags, env).catch(() => null);
+  return now?.address === address ? now.token : null;
 }
 
 const WATCH_INTERVAL_MS = 1000;
