@@ -6,7 +6,7 @@ import { CliError, EXIT } from './exit.ts';
 import type { Io } from './io.ts';
 import { createPrinter, FORMATS, type Format, type ListShape, listText, type Printer } from './output/printer.ts';
 import { durationText } from './output/text.ts';
-import { resolveSettings, type Settings } from './settings.ts';
+import { freshToken, resolveSettings, type Settings } from './settings.ts';
 
 export interface GlobalFlags {
   readonly address?: string;
@@ -42,7 +42,7 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
   const client = createClient({
     address: settings.address,
     token: settings.token,
-    freshToken: () => freshToken(settings, flags, io),
+    freshToken: () => freshToken(settings, flags, io.env),
     fetch: io.fetch,
     clock: io.clock,
     random: io.random,
@@ -52,12 +52,6 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
     },
   });
   return { io, settings, client, printer };
-}
-
-/** What is followed for long may outlive its token; the file that it came from may hold another one by then. */
-async function freshToken({ address }: Settings, flags: GlobalFlags, { env }: Io): Promise<string | null> {
-  const now = await resolveSettings(flags, env).catch(() => null);
-  return now?.address === address ? now.token : null;
 }
 
 const WATCH_INTERVAL_MS = 1000;

@@ -35,7 +35,7 @@ export function taskLogEndpoints(parts: ApiParts): readonly Endpoint[] {
         path: '/v1/tasks/{id}/logs',
         summary: "Read a task's output",
         description:
-          'As text: standard output and error as they came. As events: `log` with a line and its time as id, then `end` with the state and exit code of the task, or `error` (with `retryAfterSeconds` where a later try may do); resumes from the header Last-Event-ID.',
+          'As text: standard output and error as they came. As events: `log` with a line and its time as id, then `end` with the state and exit code of the task, or `error` (with `retryAfterSeconds` where a later try may do; a whole Problem once the token has ended); resumes from the header Last-Event-ID.',
         params: taskParams,
         query: z.strictObject({
           follow: z.boolean().default(false).describe('Go on until the task ends; wait for one that has not started.'),
