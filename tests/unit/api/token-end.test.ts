@@ -190,6 +190,28 @@ describe('a long wait ends with its token', () => {
 });
 
 describe("a task's output that an agent brings", () => {
+  it('is not called complete where the token of its reader has cut it off, though the task has ended', async () => {
+    const agent = await ApiAgent.register(berth);
+    const task = await placeTask(berth);
+    await agent.report(task, 'running');
+    const asked = get(`/v1/tasks/${task}/logs?follow=true`, EVENTS);
+    const { streams } = await agent.assignment((assignment) => assignment.streams.length > 0);
+    const some = new TextEncoder().encode(ndjson(line(1, 'there is more')));
+    const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(some) });
+    const delivered = agent.send('POST', `/v1/agent/streams/${streams[0]?.id}`, {
+      headers: { 'content-type': 'application/x-ndjson' },
+      body,
+    });
+    const read = new Body(await asked);
+    await agent.report(task, 'finished', { exitCode: 0, reason: 'exited' });
+    await clock.advance(LEFT_SECONDS * 1000 - 1);
+    expect(read.lastEvent?.type).toBe('log');
+    await clock.advance(1);
+    expect([read.isOver, read.lastEvent?.type]).toEqual([true, 'error']);
+    expect(JSON.parse(read.lastEvent?.data ?? '')).toMatchObject({ code: 'unauthenticated', message: TOKEN_OVER });
+    expect((await delivered).status).toBe(204);
+  });
+
   it('ends with the token of the agent; who reads it takes it up again', async () => {
     token = berth.admin;
     const agent = await ApiAgent.register(berth);
