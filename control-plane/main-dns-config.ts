@@ -17,6 +17,8 @@ export interface DnsProgramConfig extends DnsConfig {
   /** Replicas of the control plane; at least one. */
   readonly addresses: readonly [string, ...string[]];
   readonly token: string | null;
+  /** Where the token was read, and is read again once it has ended; null: it was told. */
+  readonly tokenFile: string | null;
   /** Only names of this role and those below it; null: of all that the token may see. */
   readonly role: string | null;
   readonly logLevel: LogLevel;
@@ -59,6 +61,7 @@ export function readDnsConfig(
     const value = given ?? env[variable];
     return value === undefined || value === '' ? null : value;
   };
+  const tokenFile = setting(values['token-file'], 'BERTH_TOKEN_FILE');
   const role = setting(values.role, 'BERTH_DNS_ROLE');
   if (role !== null && !ROLE_PATTERN.test(role))
     throw new ConfigError(`--role "${role}" is no role: name ${ROLE_RULE}`);
@@ -69,7 +72,8 @@ export function readDnsConfig(
       ttl: ['--ttl', setting(values.ttl, 'BERTH_DNS_TTL')],
     }),
     addresses: addresses(values.address ?? setting(undefined, 'BERTH_ADDR')?.split(',') ?? []),
-    token: tokenOf(setting(values['token-file'], 'BERTH_TOKEN_FILE'), setting(undefined, 'BERTH_TOKEN'), readFile),
+    token: tokenOf(tokenFile, setting(undefined, 'BERTH_TOKEN'), readFile),
+    tokenFile,
     role,
     logLevel: logLevel(setting(values['log-level'], 'BERTH_LOG_LEVEL') ?? 'info'),
   };

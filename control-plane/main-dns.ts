@@ -1,5 +1,6 @@
 /** `berth dns` as a process: a client of the control plane that answers names of services, beside an agent or anywhere else. */
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createClient } from '../shared/client/client.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
@@ -26,6 +27,7 @@ async function serve({
   ttlSeconds,
   addresses,
   token,
+  tokenFile,
   role,
   logLevel,
 }: DnsProgramConfig): Promise<void> {
@@ -34,7 +36,8 @@ async function serve({
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort());
   const [address, ...otherAddresses] = addresses;
   const onRetry = outageNotes({ clock, log });
-  const client = createClient({ address, otherAddresses, token, fetch: globalThis.fetch, clock, random, onRetry });
+  const reach = { address, otherAddresses, token, freshToken: () => tokenIn(tokenFile) };
+  const client = createClient({ ...reach, fetch: globalThis.fetch, clock, random, onRetry });
   const book = new EndpointBook();
   const zone = { domain, ttlSeconds, ownAddresses: ownAddressesOf(listen.host) };
   const server = await listenForNames('--listen', listen, () =>
@@ -44,6 +47,15 @@ async function serve({
   const filter = role === null ? {} : { role };
   await feedBook(book, { watch: client.endpoints.watch, filter, clock, random, log, signal: ending.signal });
   await server.close();
+}
+
+async function tokenIn(path: string | null): Promise<string | null> {
+  return path === null
+    ? null
+    : readFile(path, 'utf8').then(
+        (text) => text.trim(),
+        () => null,
+      );
 }
 
 main().then(

@@ -7,6 +7,8 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { Lasting } from '../auth/lasting.ts';
+import { goodUntilMs } from '../auth/verify.ts';
 import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { positionNow, reach } from '../services/reach.ts';
@@ -40,7 +42,7 @@ interface Env {
   Variables: { requestId: string; route: string };
 }
 
-/** Puts the API together. Its streams end with `options.signal`. */
+/** Puts the API together. Its streams end with `options.signal`, or with the token that they were opened with. */
 export function createApi(options: ApiOptions): Hono {
   const parts = partsOf(options);
   const endpoints = endpointsOf(parts);
@@ -134,12 +136,13 @@ async function serve(c: Context<Env>, { document, serve: check }: Endpoint, part
   c.set('route', document.path);
   const request = c.req.raw;
   const token = await authenticate(request, parts.verifier, document.admits);
-  const signal = () => AbortSignal.any([request.signal, parts.signal]);
+  const ends = [request.signal, parts.signal];
+  const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends });
   await catchUp(request, parts);
   const requestId = c.get('requestId');
   const params = c.req.param() as Record<string, string>;
-  const act = await check({ request, requestId, clock: parts.ctx.clock, token, params, signal });
-  const outcome = act();
+  const act = await check({ request, requestId, clock: parts.ctx.clock, token, params, lasting });
+  const outcome = lasting.until(act);
   // Taken before anything is awaited: what a handler read at once, it read at this revision.
   const { revision } = parts.ctx.mirror;
   return toResponse(await outcome, (at) => positionText(positionNow(parts.ctx, at ?? revision)));

@@ -14,7 +14,7 @@ const INTRODUCTION = `A container control plane for bare-metal and edge fleets: 
     curl -X POST "$BERTH/v1/jobs" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
       -d '{"name": "hello", "groups": [{"image": "alpine:3.20", "command": ["echo", "hello"]}]}'
 
-Every call takes a JWT as \`Authorization: Bearer <token>\`. Errors are \`application/problem+json\` with a stable \`code\` and, for a request that is not valid, every fault with its place.
+Every call takes a JWT as \`Authorization: Bearer <token>\`. Errors are \`application/problem+json\` with a stable \`code\` and, for a request that is not valid, every fault with its place. Whatever a token opened ends with it: a stream of events with a last event \`error\`, whose data is the problem \`unauthenticated\`; with another token it is resumed. A call that waits is answered with what there is.
 
 Every answer carries \`${REVISION_HEADER}\`, the revision of the state that it shows. Sent along with the next request, to whichever replica, it keeps the answer from showing an older state. After the cluster was recovered from an older state of its store, one from before is answered 410 \`history-changed\`: read again, and go on from there. \`${REQUEST_ID_HEADER}\` finds a request in the log.
 

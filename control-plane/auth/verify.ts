@@ -31,6 +31,11 @@ export interface VerifiedToken {
   readonly expiresAtMs: number;
 }
 
+/** From then on no replica takes the token. */
+export function goodUntilMs({ expiresAtMs }: Pick<VerifiedToken, 'expiresAtMs'>): number {
+  return expiresAtMs + CLOCK_TOLERANCE_SECONDS * 1000;
+}
+
 export interface Verifier {
   /**
    * Who the token stands for. Throws the Refusal `unauthenticated`, which says why in words that help an honest caller

@@ -6,7 +6,7 @@ import { CliError, EXIT } from './exit.ts';
 import type { Io } from './io.ts';
 import { createPrinter, FORMATS, type Format, type ListShape, listText, type Printer } from './output/printer.ts';
 import { durationText } from './output/text.ts';
-import { resolveSettings, type Settings } from './settings.ts';
+import { freshToken, resolveSettings, type Settings } from './settings.ts';
 
 export interface GlobalFlags {
   readonly address?: string;
@@ -42,6 +42,7 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
   const client = createClient({
     address: settings.address,
     token: settings.token,
+    freshToken: () => freshToken(settings, flags, io.env),
     fetch: io.fetch,
     clock: io.clock,
     random: io.random,

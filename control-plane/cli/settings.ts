@@ -56,6 +56,22 @@ async function givenToken(flags: SettingFlags, env: Env): Promise<string | null>
   return file === undefined ? null : tokenFrom(file, 'BERTH_TOKEN_FILE');
 }
 
+/**
+ * What is followed for long may outlive its token; the file that it came from may hold another one by then. Null: there is none now
+ * for that address.
+ */
+export async function freshToken({ address }: Settings, flags: SettingFlags, env: Env): Promise<string | null> {
+  const now = await resolveSettings(flags, env).catch(() => null);
+  return now?.address === address ? now.token : null;
+}
+
+/** The file that the token is read from; null: it comes from elsewhere. */
+export function tokenFileOf(flags: SettingFlags, env: Env): string | null {
+  if (flags.token !== undefined) return null;
+  if (flags.tokenFile !== undefined) return flags.tokenFile;
+  return nonEmpty(env['BERTH_TOKEN']) === undefined ? (nonEmpty(env['BERTH_TOKEN_FILE']) ?? null) : null;
+}
+
 async function tokenFrom(path: string, setting: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch((error: Error) => {
     throw new CliError(`the file that ${setting} names can't be read: ${error.message}`, { exitCode: EXIT.usage });

@@ -33,7 +33,7 @@ export interface DeploymentFilter {
   readonly states: readonly DeploymentView['state'][] | null;
 }
 
-/** Deployments that the principal may read, by job and number. */
+/** Deployments that the principal may read, the newest first. */
 export function listDeployments(
   ctx: ServiceContext,
   principal: Principal,
@@ -48,10 +48,10 @@ export function listDeployments(
       mayRead(principal, 'job:read', deployment.role) &&
       (states === null || states.includes(deploymentState(snapshot, deployment, snapshot.jobs.get(deployment.jobUid)))),
   );
-  return pageThrough(visible, page, { keyOf: orderKey, view: (deployment) => deploymentView(snapshot, deployment) });
+  return pageThrough(visible, page, { keyOf: byCreation, view: (deployment) => deploymentView(snapshot, deployment) });
 }
 
-/** Those of one job, the newest last. */
+/** Those of one job, the newest first. */
 export function listDeploymentsOf(
   ctx: ServiceContext,
   principal: Principal,
@@ -61,13 +61,23 @@ export function listDeploymentsOf(
   const { snapshot } = ctx.mirror;
   const job = readableJob(ctx, principal, key);
   const view = (deployment: Deployment) => deploymentView(snapshot, deployment, job);
-  return pageThrough(snapshot.deploymentsOfJob(job.uid), page, { keyOf: orderKey, view });
+  return pageThrough(snapshot.deploymentsOfJob(job.uid), page, { keyOf: byNumber, view });
 }
 
-/** By number, which ids of one job aren't in the order of. */
-function orderKey(deployment: Deployment): string {
-  const { role, jobName, jobUid } = deployment;
-  return `${role}:${jobName}:${jobUid}:${String(deploymentNumber(deployment)).padStart(8, '0')}`;
+/** The newest first, and those of one moment by job. Neither time nor number ever changes, so a page goes on where the last one ended. */
+function byCreation(deployment: Deployment): string {
+  const { role, jobName, jobUid, createdAtMs } = deployment;
+  return `${descending(createdAtMs)}:${role}:${jobName}:${jobUid}:${byNumber(deployment)}`;
+}
+
+/** Ids of one job aren't in the order of their numbers, and clocks may have been set back between two. */
+function byNumber(deployment: Deployment): string {
+  return descending(deploymentNumber(deployment));
+}
+
+/** Texts of one length whose order is the reverse of the numbers'. */
+function descending(number: number): string {
+  return String(Number.MAX_SAFE_INTEGER - number).padStart(16, '0');
 }
 
 /** What has been tried out is to follow everywhere. `force`: even if not all of it is healthy. */

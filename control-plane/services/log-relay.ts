@@ -8,6 +8,7 @@ import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { LogLine } from '../../shared/protocol/agent.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { TokenOver } from '../auth/lasting.ts';
 import { LeaseGoneError } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import type { StreamRecord } from '../store/record-types.ts';
@@ -97,21 +98,22 @@ export class LogRelay {
 
   /**
    * An agent has dialled in. Resolves when its output has been taken or nobody wants it any more. Throws `not-found` when
-   * nobody waits for it, `conflict` when somebody is bringing it already.
+   * nobody waits for it, `conflict` when somebody is bringing it already. Breaks off with the {@link TokenOver} that `tokenOver` is
+   * aborted with, once the agent may bring no more on the token that it came with.
    */
-  async deliver(node: NodeId, id: string, body: Body): Promise<void> {
+  async deliver(node: NodeId, id: string, body: Body, tokenOver: AbortSignal | null = null): Promise<void> {
     const sink = this.#sinks.get(id);
-    if (sink !== undefined && sink.node === node) return pump(sink, body);
+    if (sink !== undefined && sink.node === node) return pump(sink, body, tokenOver);
     const record = await this.#findRecord(node, id);
     if (record === null || record.replica === this.#options.ctx.replica.id) throw notWanted(id);
-    return this.#forward(record, body);
+    return this.#forward(record, body, tokenOver);
   }
 
   /** Another replica passes an agent's output on to a client that waits here. */
   deliverFromPeer(id: string, body: Body): Promise<void> {
     const sink = this.#sinks.get(id);
     if (sink === undefined) return Promise.reject(notWanted(id));
-    return pump(sink, body);
+    return pump(sink, body, null);
   }
 
   /** Ends every stream: the replica goes away, and readers find another one. */
@@ -175,18 +177,19 @@ export class LogRelay {
     return keyValue === null ? null : decodeRecord('streams', key, keyValue.value);
   }
 
-  async #forward(record: StreamRecord, body: Body): Promise<void> {
+  async #forward(record: StreamRecord, body: Body, tokenOver: AbortSignal | null): Promise<void> {
     const { ctx, peerToken, fetch } = this.#options;
     const peer = ctx.mirror.snapshot.replicas.get(record.replica);
     if (peer === undefined) throw notWanted(record.id);
     const over = new AbortController();
+    const ends = tokenOver === null ? [over.signal] : [over.signal, tokenOver];
     try {
       const init: RequestInit & { duplex: 'half' } = {
         method: 'POST',
         headers: { authorization: `Bearer ${await peerToken()}`, 'content-type': 'application/x-ndjson' },
         body,
         duplex: 'half',
-        signal: over.signal,
+        signal: AbortSignal.any(ends),
       };
       const response = await fetch(new URL(`/v1/peer/streams/${encodeURIComponent(record.id)}`, peer.url), init);
       if (response.status === 404) throw notWanted(record.id);
@@ -225,7 +228,7 @@ function untilClaimed(sink: LineSink, clock: Clock, request: LogRequest): Promis
 }
 
 /** Takes lines from the body to the sink, as fast as they are read there. */
-async function pump(sink: LineSink, body: Body): Promise<void> {
+async function pump(sink: LineSink, body: Body, tokenOver: AbortSignal | null): Promise<void> {
   if (!sink.claim()) {
     await body.cancel();
     throw new Refusal('conflict', 'this stream is being delivered already');
@@ -233,22 +236,33 @@ async function pump(sink: LineSink, body: Body): Promise<void> {
   const reader = body.getReader();
   // A quiet container sends nothing for hours: the end of the reader has to end the wait for more.
   sink.abandoned.then(() => reader.cancel()).catch(() => undefined);
+  const breakOff = () => void reader.cancel().catch(() => undefined);
+  tokenOver?.addEventListener('abort', breakOff, { once: true });
   try {
-    await takeAll(sink, reader);
+    await takeAll(sink, reader, tokenOver);
     sink.end();
   } catch (error) {
     const refusal = error instanceof Refusal ? error : null;
-    sink.end(refusal ?? new LogInterrupted(`the connection to node "${sink.node}" broke off`, { cause: error }));
+    // Of the agent's token those who read know nothing: the agent comes back with another one.
+    const told = refusal instanceof TokenOver ? null : refusal;
+    sink.end(told ?? new LogInterrupted(`the connection to node "${sink.node}" broke off`, { cause: error }));
     await reader.cancel().catch(() => undefined);
     if (refusal !== null) throw refusal;
+  } finally {
+    tokenOver?.removeEventListener('abort', breakOff);
   }
 }
 
-async function takeAll(sink: LineSink, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+async function takeAll(
+  sink: LineSink,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  tokenOver: AbortSignal | null,
+): Promise<void> {
   const decoder = new TextDecoder();
   let rest = '';
   for (;;) {
     const { done, value } = await reader.read();
+    tokenOver?.throwIfAborted();
     const text = done ? `${decoder.decode()}\n` : decoder.decode(value, { stream: true });
     const taken = takeLines(rest, text);
     rest = taken.rest;

@@ -28,7 +28,7 @@ const RECONNECT: BackoffPolicy = { baseMs: 150, factor: 2, maxMs: 5_000 };
 
 /**
  * Yields events until the caller stops reading or the signal is aborted, over as many connections as it takes.
- * Throws an ApiError on a refusal, an UnreachableError when the outage lasts too long.
+ * Throws an ApiError on a refusal, also where its token has ended and there is no other, an UnreachableError when the outage lasts too long.
  */
 export async function* readStream(transport: Transport, plan: StreamPlan): AsyncGenerator<ServerSentEvent, void> {
   const { clock, random, address, onRetry } = transport.options;
@@ -67,7 +67,7 @@ async function* readConnection(transport: Transport, plan: StreamPlan): AsyncGen
   try {
     const request = plan.request();
     const headers = { Accept: 'text/event-stream', ...request.headers };
-    const { body, leave } = await transport.open({ ...request, headers }, signal);
+    const { body, leave, renewToken } = await transport.open({ ...request, headers }, signal);
     // It may hang with its connections open: to ask there again would be another wait in vain.
     watchdog.signal.addEventListener('abort', leave, { once: true });
     const parse = createEventParser();
@@ -78,7 +78,7 @@ async function* readConnection(transport: Transport, plan: StreamPlan): AsyncGen
       watchdog.feed();
       const events = parse(decoder.decode(chunk, { stream: true }));
       const refusal = events.map(refusalIn).find((each) => each !== null);
-      if (refusal !== undefined) throw refusal;
+      if (refusal !== undefined) throw (await isMended(refusal, renewToken)) ? new Error(refusal.message) : refusal;
       yield events;
     }
   } finally {
@@ -91,6 +91,11 @@ function refusalIn({ type, data }: ServerSentEvent): ApiError | null {
   if (type !== 'error' || data === null) return null;
   const parsed = problemSchema.safeParse(parseJson(data));
   return parsed.success ? new ApiError(parsed.data) : null;
+}
+
+/** A stream ends with the token that it was opened with; with another one it goes on where it was. */
+async function isMended({ code }: ApiError, renewToken: () => Promise<boolean>): Promise<boolean> {
+  return code === 'unauthenticated' && (await renewToken());
 }
 
 /** Whether a later connection may fare better. */

@@ -18,6 +18,11 @@ export interface ClientOptions {
   readonly otherAddresses?: readonly string[];
   /** A JWT; null sends none. */
   readonly token: string | null;
+  /**
+   * Asked when the token is refused: which one to go on with, such as what its file holds by now; null: there is no other. Never
+   * rejects. Absent: the token is never changed.
+   */
+  readonly freshToken?: () => Promise<string | null>;
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
   readonly random: Random;
@@ -61,6 +66,8 @@ export interface OpenedStream {
   readonly body: ReadableStream<Uint8Array>;
   /** Nothing comes any more from where it was opened: the next call goes elsewhere, if there is another address. */
   readonly leave: () => void;
+  /** Whether there is another token by now than the one that it was opened with; the next call goes with that. */
+  readonly renewToken: () => Promise<boolean>;
 }
 
 export interface Transport {
@@ -82,13 +89,23 @@ const RETRY_AFTER_MAX_MS = 10_000;
 
 export function createTransport(options: ClientOptions): Transport {
   const addresses = addressRing(options);
+  const tokens = tokenHolder(options);
   let position: StatePosition | null = null;
 
+  /** A call that is refused for its token was not carried out: it goes once more with another one, where there is one. */
   async function send(request: ApiRequest, signal: AbortSignal): Promise<Response> {
+    const used = tokens.current();
+    const response = await sendWith(used, request, signal);
+    if (response.status !== 401 || !(await tokens.renew(used))) return response;
+    await response.body?.cancel();
+    return sendWith(tokens.current(), request, signal);
+  }
+
+  async function sendWith(token: string | null, request: ApiRequest, signal: AbortSignal): Promise<Response> {
     const response = await addresses.ask((base) =>
       options.fetch(base + request.path + queryString(request.query), {
         method: request.method,
-        headers: headersOf(request, options.token, position),
+        headers: headersOf(request, token, position),
         body: request.body === undefined ? null : JSON.stringify(request.body),
         signal,
         redirect: 'error',
@@ -114,10 +131,30 @@ export function createTransport(options: ClientOptions): Transport {
     },
     async open(request, signal) {
       const asked = addresses.current();
+      const used = tokens.current();
       const response = await send(request, signal);
       if (!response.ok) throw new ApiError(problemOf(addresses.current(), response, await response.text()));
       if (response.body === null) throw new UnexpectedAnswerError(addresses.current(), 'a stream without a body');
-      return { body: response.body, leave: () => addresses.leave(asked) };
+      return { body: response.body, leave: () => addresses.leave(asked), renewToken: () => tokens.renew(used) };
+    },
+  };
+}
+
+interface TokenHolder {
+  current(): string | null;
+  /** Whether there is another one than that. */
+  renew(refused: string | null): Promise<boolean>;
+}
+
+function tokenHolder({ token: first, freshToken }: ClientOptions): TokenHolder {
+  let token = first;
+  return {
+    current: () => token,
+    async renew(refused) {
+      // Another call may have been refused before, and has renewed it.
+      if (token !== refused) return true;
+      token = (await freshToken?.()) ?? token;
+      return token !== refused;
     },
   };
 }

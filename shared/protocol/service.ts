@@ -150,7 +150,9 @@ const backoffFields = {
 
 export const backoffSchema = z.strictObject(backoffFields).meta({
   id: 'Backoff',
-  description: 'The pause after the n-th failure in a row: delay × factor^(n-1), at most the maximum.',
+  description:
+    'The pause after the n-th failure in a row: delay × factor^(n-1), at most the maximum. After five, what has run for less than a ' +
+    'second is followed after a second at the least.',
 });
 
 export const inPlaceSchema = z

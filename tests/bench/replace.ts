@@ -23,8 +23,8 @@ import { containerOfTask, containersOf, IMAGE, removeContainers } from './worklo
 
 const ADDED_MS_MAX = 50;
 const WARM_UP = 2;
-/** Every kill is to be a first one: what follows close on another one waits for its backoff. */
-const REST_MS = 250;
+/** Every kill is to be a first one. Between two of one task there are two of these: what ends within a second of its start is a crash. */
+const REST_MS = 500;
 const LOOK_MS = 20;
 const SETTLED_WITHIN_MS = 30_000;
 

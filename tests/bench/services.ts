@@ -30,7 +30,7 @@ export async function deployed(api: HttpClient, job: string): Promise<void> {
   while (performance.now() < deadlineMs) {
     const path = `/v1/jobs/${job}/deployments?limit=1000`;
     const { items } = JSON.parse(await api.expect({ method: 'GET', path }, 200)) as Page<DeploymentView>;
-    const last = items.toSorted((one, other) => one.toVersion - other.toVersion).at(-1);
+    const [last] = items;
     if (last?.state === 'succeeded') return;
     if (last?.state === 'failed' || last?.state === 'cancelled') throw new Error(`${last.id}: ${last.message}`);
     await pause(LOOK_MS);

@@ -7,6 +7,7 @@ import { type Fault, Refusal } from '../../../shared/domain/errors.ts';
 import { parsePosition, type StatePosition } from '../../../shared/protocol/position.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
 import { canonicalJson, hexEncode, utf8Encode } from '../../../shared/util/codec.ts';
+import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { VerifiedToken } from '../../auth/verify.ts';
 import type { Call } from '../../services/context.ts';
@@ -76,8 +77,8 @@ export interface Exchange {
   readonly token: VerifiedToken;
   /** Of the path, decoded and unchecked. */
   readonly params: Readonly<Record<string, string>>;
-  /** Aborted when the client has gone or the replica goes away. Made only for those who ask. */
-  readonly signal: () => AbortSignal;
+  /** What a stream or a long wait ends with. */
+  readonly lasting: Lasting;
 }
 
 /** A request whose every part has been checked. */

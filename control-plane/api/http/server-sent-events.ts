@@ -1,4 +1,9 @@
 /** Events as clients of `text/event-stream` read them. */
+import { bodyStream } from '../../../shared/util/body-stream.ts';
+import type { Clock } from '../../../shared/util/clock.ts';
+import type { Logger } from '../../../shared/util/log.ts';
+import type { Lasting } from '../../auth/lasting.ts';
+import { problemOf } from './problem.ts';
 
 export interface ServerSentEvent {
   readonly event: string;
@@ -19,3 +24,32 @@ export const SSE_HEADERS = {
   // Proxies that collect what they pass on would hold events back.
   'x-accel-buffering': 'no',
 } as const;
+
+export interface EventStreamOptions {
+  readonly ctx: { readonly clock: Clock; readonly log: Logger };
+  readonly requestId: string;
+  /** The texts have to end with its signal. */
+  readonly lasting: Lasting;
+  readonly heartbeat: () => string;
+  readonly heartbeatMs?: number;
+}
+
+/** Texts of events as an answer. What breaks them off is told as the last event, `error`, whose data is a Problem. */
+export function eventStream(texts: AsyncIterable<string>, options: EventStreamOptions): Response {
+  const { ctx, requestId, lasting, ...pace } = options;
+  const told = toTheEnd(texts, lasting, (error) => problemOf(error, requestId, ctx.log));
+  return new Response(bodyStream(told, { clock: ctx.clock, over: lasting.over, ...pace }), { headers: SSE_HEADERS });
+}
+
+async function* toTheEnd(
+  texts: AsyncIterable<string>,
+  lasting: Lasting,
+  tell: (error: unknown) => object,
+): AsyncGenerator<string, void> {
+  try {
+    yield* texts;
+    if (lasting.tokenOver !== null) throw lasting.tokenOver;
+  } catch (error) {
+    yield sentEvent({ event: 'error', data: tell(error) });
+  }
+}

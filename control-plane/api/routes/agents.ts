@@ -94,14 +94,14 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
           204: { description: 'Nothing has changed.' },
         },
       },
-      async ({ principal, epoch, query, signal }) => {
+      async ({ principal, epoch, query, lasting }) => {
         const session = { node: nodeOf(principal), epoch };
         const { streams: streamsVersion, waitMs } = query;
         const assignment = await waitForAssignment(ctx, session, {
           position: positionOf(query),
           streamsVersion,
           waitMs,
-          signal: signal(),
+          signal: lasting.signal,
         });
         if (assignment === null) return new Response(null, { status: 204 });
         return current(ctx.mirror.revision, assignmentBody(assignment));
@@ -151,9 +151,9 @@ function streamEndpoints({ relay }: ApiParts): readonly Endpoint[] {
         streamOf: logLineSchema,
         answers: taken,
       },
-      async ({ principal, params, request }) => {
+      async ({ principal, params, request, lasting }) => {
         checkStreamType(request);
-        await relay.deliver(nodeOf(principal), params.id, bodyOf(request));
+        await relay.deliver(nodeOf(principal), params.id, bodyOf(request), lasting.tokenSignal);
         return new Response(null, { status: 204 });
       },
     ),
@@ -170,6 +170,7 @@ function streamEndpoints({ relay }: ApiParts): readonly Endpoint[] {
       },
       async ({ params, request }) => {
         checkStreamType(request);
+        // Not ended with its token, which is made for one call: the agent's, there, and the reader's, here, end it.
         await relay.deliverFromPeer(params.id, bodyOf(request));
         return new Response(null, { status: 204 });
       },

@@ -37,7 +37,7 @@ function readingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         ...base,
         method: 'get',
         path: '/v1/deployments',
-        summary: 'List deployments',
+        summary: 'List deployments, the newest first',
         query: z.strictObject({
           job: nameSchema.optional().describe('The name or the uid of a job.'),
           role: roleSchema.optional().describe('This role and those below it. Absent: all that the token may see.'),
@@ -65,7 +65,7 @@ function readingEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         ...base,
         method: 'get',
         path: '/v1/jobs/{name}/deployments',
-        summary: "List a job's deployments",
+        summary: "List a job's deployments, the newest first",
         params: z.object({ name: nameSchema }),
         query: z.strictObject({ ...roleQuery, ...pageQuery }),
         answers: page,

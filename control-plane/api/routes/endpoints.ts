@@ -14,7 +14,7 @@ import {
   positionText,
   type StatePosition,
 } from '../../../shared/protocol/position.ts';
-import { bodyStream } from '../../../shared/util/body-stream.ts';
+import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import {
   type EndpointFilter,
@@ -26,8 +26,7 @@ import {
 import { reachForEvents } from '../../services/events.ts';
 import { positionNow } from '../../services/reach.ts';
 import { type Endpoint, endpoint, lastEventId, type Reply } from '../http/endpoint.ts';
-import { problemOf } from '../http/problem.ts';
-import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
+import { eventStream, SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import type { ApiParts } from '../parts.ts';
 
 const EVENTS = 'text/event-stream';
@@ -75,7 +74,7 @@ export function endpointEndpoints(parts: ApiParts): readonly Endpoint[] {
         query: listQuery,
         answers: { 200: { description: 'The endpoints.', schema: endpointListSchema }, 410: gone },
       },
-      ({ principal, query, signal }) => endpointList(parts, principal, { query, signal: signal() }),
+      ({ principal, query, lasting }) => endpointList(parts, principal, { query, signal: lasting.signal }),
     ),
     endpoint(
       {
@@ -121,33 +120,28 @@ async function endpointList(
 async function endpointStream(
   { ctx, endpoints: table }: ApiParts,
   principal: Principal,
-  request: { query: FilterQuery; after: StatePosition | null; requestId: string; signal: () => AbortSignal },
+  request: { query: FilterQuery; after: StatePosition | null; requestId: string; lasting: Lasting },
 ): Promise<Response> {
-  const over = new AbortController();
-  const signal = AbortSignal.any([request.signal(), over.signal]);
-  const { query, requestId } = request;
+  const { query, requestId, lasting } = request;
+  const { signal } = lasting;
   const news = watchEndpoints({ ctx, table }, principal, { after: request.after, filter: filterOf(query), signal });
   // What comes first is there at once; taking it now lets a refusal be an answer rather than a broken stream.
   const first = await news.next();
   // A generator that nobody asks for more doesn't see the signal; it has to be told to let go of its subscription.
-  over.signal.addEventListener('abort', () => void news.return(undefined), { once: true });
+  signal.addEventListener('abort', () => void news.return(undefined), { once: true });
   const idOf = (revision: number) => positionText(positionNow(ctx, revision));
   let revision = first.done ? ctx.mirror.revision : first.value.revision;
   async function* texts(): AsyncGenerator<string, void> {
-    try {
-      if (!first.done) yield newsText(first.value, idOf);
-      for await (const one of news) {
-        revision = one.revision;
-        const text = newsText(one, idOf);
-        if (text !== '') yield text;
-      }
-    } catch (error) {
-      yield sentEvent({ event: 'error', data: problemOf(error, requestId, ctx.log) });
+    if (!first.done) yield newsText(first.value, idOf);
+    for await (const one of news) {
+      revision = one.revision;
+      const text = newsText(one, idOf);
+      if (text !== '') yield text;
     }
   }
   // The position goes along with the heartbeat, so that one whose filter lets little through doesn't fall behind.
   const heartbeat = () => `: still here\nid: ${idOf(revision)}\n\n`;
-  return new Response(bodyStream(texts(), { clock: ctx.clock, over, heartbeat }), { headers: SSE_HEADERS });
+  return eventStream(texts(), { ctx, requestId, lasting, heartbeat });
 }
 
 /** In parts that readers can take; only the last one carries the id. Nothing for a change without anything in it. */

@@ -10,13 +10,12 @@ import {
   type StatePosition,
 } from '../../../shared/protocol/position.ts';
 import { EVENT_TYPES, eventViewSchema, pageOf } from '../../../shared/protocol/views.ts';
-import { bodyStream } from '../../../shared/util/body-stream.ts';
+import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { type EventBatch, type EventFilter, reachForEvents, readEvents, watchEvents } from '../../services/events.ts';
 import { positionNow } from '../../services/reach.ts';
 import { type Endpoint, endpoint, lastEventId, type Reply } from '../http/endpoint.ts';
-import { problemOf } from '../http/problem.ts';
-import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
+import { eventStream, SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import { negotiated } from '../input/accept.ts';
 import type { ApiParts } from '../parts.ts';
 import { PAGE_MAX } from './answers.ts';
@@ -69,10 +68,10 @@ export function eventEndpoints(parts: ApiParts): readonly Endpoint[] {
         const { principal, query } = request;
         const { headers, method } = request.request;
         const type = negotiated(headers.get('accept'), [JSON_TYPE, EVENTS]);
-        if (type === JSON_TYPE) return eventPage(parts, principal, query, request.signal());
+        if (type === JSON_TYPE) return eventPage(parts, principal, query, request.lasting.signal);
         if (method === 'HEAD') return new Response(null, { headers: SSE_HEADERS });
         const after = lastEventId(headers) ?? parsePosition(query.after ?? '');
-        return eventStream(parts, principal, { ...request, after });
+        return followEvents(parts, principal, { ...request, after });
       },
     ),
   ];
@@ -100,35 +99,31 @@ async function eventPage(
   }
 }
 
-async function eventStream(
+async function followEvents(
   { ctx }: ApiParts,
   principal: Principal,
-  request: { query: EventQuery; after: StatePosition | null; requestId: string; signal: () => AbortSignal },
+  request: { query: EventQuery; after: StatePosition | null; requestId: string; lasting: Lasting },
 ): Promise<Response> {
-  const over = new AbortController();
-  const signal = AbortSignal.any([request.signal(), over.signal]);
+  const { requestId, lasting } = request;
+  const { signal } = lasting;
   const batches = watchEvents(ctx, principal, { after: request.after, filter: filterOf(request.query), signal });
   // The first batch is there at once; taking it now lets a refusal be an answer rather than a broken stream.
   const first = await batches.next();
   // A generator that nobody asks for more doesn't see the signal; it has to be told to let go of its subscription.
-  over.signal.addEventListener('abort', () => void batches.return(undefined), { once: true });
+  signal.addEventListener('abort', () => void batches.return(undefined), { once: true });
   const idOf = (revision: number) => positionText(positionNow(ctx, revision));
   let revision = ctx.mirror.revision;
   async function* texts(): AsyncGenerator<string, void> {
-    try {
-      if (!first.done) yield batchText(first.value, idOf);
-      for await (const batch of batches) {
-        revision = batch.revision;
-        const text = batchText(batch, idOf);
-        if (text !== '') yield text;
-      }
-    } catch (error) {
-      yield sentEvent({ event: 'error', data: problemOf(error, request.requestId, ctx.log) });
+    if (!first.done) yield batchText(first.value, idOf);
+    for await (const batch of batches) {
+      revision = batch.revision;
+      const text = batchText(batch, idOf);
+      if (text !== '') yield text;
     }
   }
   // The position goes along with the heartbeat, so that one whose filter lets little through doesn't fall behind.
   const heartbeat = () => `: still here\nid: ${idOf(revision)}\n\n`;
-  return new Response(bodyStream(texts(), { clock: ctx.clock, over, heartbeat }), { headers: SSE_HEADERS });
+  return eventStream(texts(), { ctx, requestId, lasting, heartbeat });
 }
 
 /** Only the last event of a revision carries its id: who resumes after it has seen all of them. */

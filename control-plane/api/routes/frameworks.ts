@@ -25,7 +25,7 @@ import {
 } from '../../../shared/protocol/framework.ts';
 import { roleSchema } from '../../../shared/protocol/job.ts';
 import { pageOf } from '../../../shared/protocol/views.ts';
-import { bodyStream } from '../../../shared/util/body-stream.ts';
+import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { acknowledgeUpdates, killTask, reconcile } from '../../services/framework-calls.ts';
 import { FRAMEWORK_HEARTBEAT_MS } from '../../services/framework-streams.ts';
@@ -33,8 +33,7 @@ import { getFramework, listFrameworks, subscribe, tearDown, updateFramework } fr
 import { sendMessage } from '../../services/messages.ts';
 import { acknowledgeOperations, reconcileOperations } from '../../services/operations.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
-import { problemOf } from '../http/problem.ts';
-import { SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
+import { eventStream, SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
 import { negotiated } from '../input/accept.ts';
 import type { ApiParts } from '../parts.ts';
 import { pageOfQuery, pageQuery, replyTo, stopBodySchema } from './answers.ts';
@@ -173,7 +172,7 @@ function streamEndpoint(parts: ApiParts): Endpoint {
         id: request.params.id,
         session: request.query.session,
         requestId: request.requestId,
-        ended: request.signal(),
+        lasting: request.lasting,
       });
     },
   );
@@ -182,25 +181,19 @@ function streamEndpoint(parts: ApiParts): Endpoint {
 async function frameworkStream(
   { ctx, frameworkStreams }: ApiParts,
   principal: Principal,
-  { id, session, requestId, ended }: { id: string; session: number; requestId: string; ended: AbortSignal },
+  { id, session, requestId, lasting }: { id: string; session: number; requestId: string; lasting: Lasting },
 ): Promise<Response> {
-  const over = new AbortController();
-  const signal = AbortSignal.any([ended, over.signal]);
+  const { signal } = lasting;
   const batches = await frameworkStreams.open(principal, { id, session, signal });
   // The first batch is there at once. Once it is taken, an end of the reader is sure to end the stream behind it as well.
   const first = await batches.next();
   signal.addEventListener('abort', () => void batches.return(undefined), { once: true });
   async function* texts(): AsyncGenerator<string, void> {
-    try {
-      if (!first.done) yield batchText(first.value);
-      for await (const batch of batches) yield batchText(batch);
-    } catch (error) {
-      yield sentEvent({ event: 'error', data: problemOf(error, requestId, ctx.log) });
-    }
+    if (!first.done) yield batchText(first.value);
+    for await (const batch of batches) yield batchText(batch);
   }
   const heartbeat = () => ': still here\n\n';
-  const body = bodyStream(texts(), { clock: ctx.clock, over, heartbeat, heartbeatMs: FRAMEWORK_HEARTBEAT_MS });
-  return new Response(body, { headers: SSE_HEADERS });
+  return eventStream(texts(), { ctx, requestId, lasting, heartbeat, heartbeatMs: FRAMEWORK_HEARTBEAT_MS });
 }
 
 function batchText(events: readonly FrameworkEvent[]): string {

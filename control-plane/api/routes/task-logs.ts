@@ -5,7 +5,7 @@ import { isTerminal } from '../../../shared/domain/task.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { bodyStream } from '../../../shared/util/body-stream.ts';
 import { utcTime } from '../../../shared/util/utc-time.ts';
-import type { Principal } from '../../auth/principal.ts';
+import type { Lasting } from '../../auth/lasting.ts';
 import { LogInterrupted } from '../../services/log-relay.ts';
 import { awaitTaskEnd, openTaskLogs } from '../../services/task-logs.ts';
 import { type Endpoint, endpoint, invalidRequest } from '../http/endpoint.ts';
@@ -35,7 +35,7 @@ export function taskLogEndpoints(parts: ApiParts): readonly Endpoint[] {
         path: '/v1/tasks/{id}/logs',
         summary: "Read a task's output",
         description:
-          'As text: standard output and error as they came. As events: `log` with a line and its time as id, then `end` with the state and exit code of the task, or `error` (with `retryAfterSeconds` where a later try may do); resumes from the header Last-Event-ID.',
+          'As text: standard output and error as they came. As events: `log` with a line and its time as id, then `end` with the state and exit code of the task, or `error` (with `retryAfterSeconds` where a later try may do; a whole Problem once the token has ended); resumes from the header Last-Event-ID.',
         params: taskParams,
         query: z.strictObject({
           follow: z.boolean().default(false).describe('Go on until the task ends; wait for one that has not started.'),
@@ -60,18 +60,18 @@ export function taskLogEndpoints(parts: ApiParts): readonly Endpoint[] {
         const { principal, params, query } = request;
         const type = negotiated(request.request.headers.get('accept'), [PLAIN, EVENTS]);
         const window = windowOf(query, request.request.headers.get('last-event-id'), parts.ctx.clock.now());
-        const over = endingWith(request.signal());
-        const read = { task: params.id, follow: query.follow, ...window, signal: over.signal };
         const headers = type === EVENTS ? SSE_HEADERS : PLAIN_HEADERS;
         // A HEAD request is answered as a GET whose body nobody reads: nothing is opened for it.
         if (request.request.method === 'HEAD') return new Response(null, { headers });
-        const lines = await openLines(parts, principal, read, over);
+        const { requestId, lasting } = request;
+        const read = { task: params.id, follow: query.follow, ...window, signal: lasting.signal };
+        const lines = await openTaskLogs(parts.ctx, parts.relay, principal, read);
         const source =
           type === EVENTS
-            ? logEvents(parts, lines, { ...read, requestId: request.requestId })
-            : plainText(lines, query.timestamps);
+            ? logEvents(parts, lines, { ...read, requestId, lasting })
+            : plainText(lines, { timestamps: query.timestamps, lasting });
         const heartbeat = type === EVENTS ? () => ': still here\n\n' : null;
-        return new Response(bodyStream(source, { clock: parts.ctx.clock, over, heartbeat }), { headers });
+        return new Response(bodyStream(source, { clock: parts.ctx.clock, over: lasting.over, heartbeat }), { headers });
       },
     ),
   ];
@@ -85,15 +85,6 @@ interface Reading {
   readonly tail: number | null;
   readonly since: string | null;
   readonly signal: AbortSignal;
-}
-
-async function openLines(parts: ApiParts, principal: Principal, read: Reading, over: AbortController) {
-  try {
-    return await openTaskLogs(parts.ctx, parts.relay, principal, read);
-  } catch (error) {
-    over.abort();
-    throw error;
-  }
 }
 
 /** A client that resumes has its position in the stream; what it asked for at first was counted from then. */
@@ -125,35 +116,45 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 
 async function* plainText(
   batches: AsyncIterable<readonly LogLine[]>,
-  timestamps: boolean,
+  { timestamps, lasting }: { timestamps: boolean; lasting: Lasting },
 ): AsyncGenerator<string, void> {
   for await (const lines of batches) yield lines.map((line) => plainLine(line, timestamps)).join('');
+  if (lasting.tokenOver !== null) yield lastWords(lasting.tokenOver.message);
 }
 
 function plainLine({ at, text, error }: LogLine, timestamps: boolean): string {
   const time = timestamps && at !== '' ? `${at} ` : '';
   const output = error === undefined || text !== '' ? `${time}${text}\n` : '';
-  return error === undefined ? output : `${output}berth: the output ends here: ${error}\n`;
+  return error === undefined ? output : `${output}${lastWords(error)}`;
+}
+
+function lastWords(why: string): string {
+  return `berth: the output ends here: ${why}\n`;
 }
 
 async function* logEvents(
   parts: ApiParts,
   batches: AsyncIterable<readonly LogLine[]>,
-  read: Reading & { readonly requestId: string },
+  read: Reading & { readonly requestId: string; readonly lasting: Lasting },
 ): AsyncGenerator<string, void> {
+  const { lasting, requestId, signal } = read;
   try {
     for await (const lines of batches) {
       yield lines.map(lineEvent).join('');
       if (lines.at(-1)?.error !== undefined) return;
     }
+    if (lasting.tokenOver !== null) throw lasting.tokenOver;
+    yield await lastEvent(parts, read);
   } catch (error) {
+    const { tokenOver } = lasting;
     // What broke off goes on somewhere: the body breaks off too, and the client resumes after the last line it has.
-    if (error instanceof LogInterrupted || read.signal.aborted) throw error;
-    const { code, detail, retryAfterSeconds } = problemOf(error, read.requestId, parts.ctx.log);
-    yield sentEvent({ event: 'error', data: { code, message: detail, retryAfterSeconds } });
-    return;
+    if (tokenOver === null && (error instanceof LogInterrupted || signal.aborted)) throw error;
+    const problem = problemOf(tokenOver ?? error, requestId, parts.ctx.log);
+    const { code, detail: message, retryAfterSeconds } = problem;
+    // Of a token that is no longer good it is a whole problem, as with every other stream: nothing is wrong with the output.
+    const data = { ...(tokenOver !== null && problem), code, message, retryAfterSeconds };
+    yield sentEvent({ event: 'error', data });
   }
-  yield await lastEvent(parts, read);
 }
 
 function lineEvent(line: LogLine): string {
@@ -172,12 +173,4 @@ async function lastEvent({ ctx }: ApiParts, { task, follow, signal }: Reading): 
   }
   if (follow && !isTerminal(end.state)) throw new LogInterrupted(`the output of task "${task}" ended before the task`);
   return sentEvent({ event: 'end', data: end });
-}
-
-/** Aborted with `signal`, or by whoever holds it. */
-function endingWith(signal: AbortSignal): AbortController {
-  const over = new AbortController();
-  if (signal.aborted) over.abort();
-  else signal.addEventListener('abort', () => over.abort(), { once: true, signal: over.signal });
-  return over;
 }

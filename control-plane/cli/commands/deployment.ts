@@ -31,7 +31,9 @@ export function addDeploymentCommands(program: Command, io: Io, finish: (exitCod
 function addReading(deployment: Command, io: Io): void {
   deployment
     .command('list')
-    .description('List deployments: those that are under way, and those that are over and not forgotten yet.')
+    .description(
+      'List deployments, the newest first: those that are under way, and those that are over and not forgotten yet.',
+    )
     .option('--job <job>', 'only of this job')
     .option('--role <path>', 'only of this role and those below it')
     .option('--state <state>', 'only in this state; may be repeated', gathered)
@@ -102,7 +104,7 @@ async function find({ client }: Session, text: string, { role }: Which): Promise
   });
   if (byId !== null) return byId;
   const all = await collect(allPages((page) => client.jobs.deployments(jobKey(text, role), page)));
-  const latest = all.at(-1);
+  const [latest] = all;
   return latest ?? client.deployments.get(text);
 }
 

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { gathered } from '../arguments.ts';
 import type { Io } from '../io.ts';
 import type { GlobalFlags } from '../session.ts';
-import { resolveSettings } from '../settings.ts';
+import { resolveSettings, tokenFileOf } from '../settings.ts';
 import { runProgram } from './processes.ts';
 
 interface Flags extends GlobalFlags {
@@ -44,7 +44,12 @@ export function addDnsCommand(program: Command, io: Io, finish: (exitCode: numbe
       });
       const level = flags.logLevel === undefined ? [] : ['--log-level', flags.logLevel];
       // By the environment: what stands on a command line can be read by everybody on the machine.
-      const variables = { BERTH_TOKEN: token ?? '', BERTH_TOKEN_FILE: '' };
+      const tokenFile = tokenFileOf(flags, io.env);
+      const variables = {
+        BERTH_TOKEN: tokenFile === null ? (token ?? '') : '',
+        // A token that comes from a file is read there again once it has ended.
+        BERTH_TOKEN_FILE: tokenFile ?? '',
+      };
       finish(await runProgram('dns', ['--address', address, ...others, ...own, ...level], variables));
     });
 }

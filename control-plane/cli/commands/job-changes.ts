@@ -207,6 +207,6 @@ function addDifferences(job: Command, io: Io): void {
       const session = await openSession(io, self);
       const key = jobKey(text, flags.role);
       const all = await collect(allPages((page) => session.client.jobs.deployments(key, page)));
-      session.printer.list(all.reverse(), deploymentShape);
+      session.printer.list(all, deploymentShape);
     });
 }

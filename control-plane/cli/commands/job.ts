@@ -287,7 +287,8 @@ function withChanges(
   versions: readonly JobVersionView[],
   deployments: readonly DeploymentView[],
 ): (JobVersionView & { changes: string; rollout: string })[] {
-  const verdicts = new Map(deployments.map(({ toVersion, state }) => [toVersion, state]));
+  // The newest first as well: of a version that was rolled out again, the last verdict counts.
+  const verdicts = new Map(deployments.toReversed().map(({ toVersion, state }) => [toVersion, state]));
   const sorted = [...versions].sort((a, b) => b.version - a.version);
   return sorted.map((version, at) => {
     const before = sorted[at + 1];

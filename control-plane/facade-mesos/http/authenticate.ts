@@ -5,7 +5,7 @@
 import { Refusal } from '../../../shared/domain/errors.ts';
 import { utf8Decode } from '../../../shared/util/codec.ts';
 import type { Principal } from '../../auth/principal.ts';
-import type { Verifier } from '../../auth/verify.ts';
+import { goodUntilMs, type Verifier } from '../../auth/verify.ts';
 import { WireRefusal } from './wire-refusal.ts';
 
 /** What Mesos's master calls its groups of endpoints, in the challenge. */
@@ -17,6 +17,8 @@ export interface Caller {
   readonly userName: string | null;
   /** Whether it was let in without credentials, so that it may call itself what it likes. */
   readonly isAnonymous: boolean;
+  /** When the token ends that it was let in with; null: without one. */
+  readonly goodUntilMs: number | null;
 }
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -31,14 +33,19 @@ export interface Gate {
 /** Throws a 401 with both ways in, a 403 for tokens that aren't for users, and whatever the verifier throws beside. */
 export async function authenticate(request: Request, { verifier, anonymous }: Gate, realm: Realm): Promise<Caller> {
   const header = request.headers.get('authorization');
-  if (anonymous !== null && isWithout(header)) return { principal: anonymous, userName: null, isAnonymous: true };
+  if (anonymous !== null && isWithout(header)) {
+    return { principal: anonymous, userName: null, isAnonymous: true, goodUntilMs: null };
+  }
   const credentials = credentialsOf(header);
   if (credentials === null) throw unauthenticated(realm, 'send a token, as bearer or as the password of HTTP basic');
   const { token, userName } = credentials;
-  const { principal } = await verifier.verify(token).catch((error: unknown) => {
+  const verified = await verifier.verify(token).catch((error: unknown) => {
     throw error instanceof Refusal && error.code === 'unauthenticated' ? unauthenticated(realm, error.message) : error;
   });
-  if (principal.kind === 'user') return { principal, userName, isAnonymous: false };
+  const { principal } = verified;
+  if (principal.kind === 'user') {
+    return { principal, userName, isAnonymous: false, goodUntilMs: goodUntilMs(verified) };
+  }
   throw new WireRefusal(403, `this takes a token of the kind user, not of the kind ${principal.kind}`);
 }
 

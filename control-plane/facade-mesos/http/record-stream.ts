@@ -35,11 +35,11 @@ export function recordStream(
 }
 
 /** These messages and no more: how a subscription is refused. */
-export function closedRecordStream(messages: readonly object[], options: Omit<RecordStreamOptions, 'over'>): Response {
+export function closedRecordStream(messages: readonly object[], options: RecordStreamOptions): Response {
   async function* source(): AsyncGenerator<string, void> {
     for (const message of messages) yield record(message);
   }
-  return streamResponse(source(), { ...options, over: new AbortController() });
+  return streamResponse(source(), options);
 }
 
 function streamResponse(source: AsyncIterable<string>, { clock, over, headers = {} }: RecordStreamOptions): Response {

@@ -1,5 +1,6 @@
 /** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
 import type { Context, Hono } from 'hono';
+import { Lasting } from '../../auth/lasting.ts';
 import type { FacadeParts } from '../parts.ts';
 import { authenticate, type Caller, type Realm } from './authenticate.ts';
 import { refusalResponse, WireRefusal, wireRefusalOf } from './wire-refusal.ts';
@@ -15,8 +16,12 @@ export interface EndpointOptions {
 export interface ServedRequest {
   readonly request: Request;
   readonly url: URL;
-  /** Aborted when the client has gone or the replica goes away. Made only for those who ask. */
-  readonly signal: () => AbortSignal;
+}
+
+export interface ServedByCaller extends ServedRequest {
+  readonly caller: Caller;
+  /** What a stream ends with. */
+  readonly lasting: Lasting;
 }
 
 /** An endpoint for callers with a token. */
@@ -24,13 +29,16 @@ export function serve(
   app: Hono,
   parts: FacadeParts,
   options: EndpointOptions & { readonly realm: Realm },
-  handle: (served: ServedRequest & { readonly caller: Caller }) => Response | Promise<Response>,
+  handle: (served: ServedByCaller) => Response | Promise<Response>,
 ): void {
   const { realm } = options;
   answerAt(app, parts, options.paths, async (c) => {
     const caller = await authenticate(c.req.raw, parts, realm);
     demandMethod(c.req.raw, options.methods);
-    return handle({ ...servedOf(c, parts), caller });
+    const { clock } = parts.ctx;
+    const ends = [c.req.raw.signal, parts.signal];
+    const lasting = new Lasting({ clock, goodUntilMs: caller.goodUntilMs, ends });
+    return lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
   });
 }
 
@@ -43,7 +51,7 @@ export function serveOpen(
 ): void {
   answerAt(app, parts, options.paths, async (c) => {
     demandMethod(c.req.raw, options.methods);
-    return handle(servedOf(c, parts));
+    return handle(servedOf(c));
   });
 }
 
@@ -64,10 +72,9 @@ function answerAt(
   }
 }
 
-function servedOf(c: Context, parts: FacadeParts): ServedRequest {
+function servedOf(c: Context): ServedRequest {
   const request = c.req.raw;
-  const signal = () => AbortSignal.any([request.signal, parts.signal]);
-  return { request, url: new URL(request.url), signal };
+  return { request, url: new URL(request.url) };
 }
 
 /** HEAD is answered like GET, by whoever sends the response. */

@@ -26,11 +26,11 @@ export function operatorRoutes(app: Hono, parts: FacadeParts, turns: Turns): voi
   const reader = new OperatorReader(parts, turns);
   const options = { paths: PATHS, methods: ['POST'], realm: 'mesos-master-readwrite' } as const;
   const streams = new OperatorStreams(parts, reader, turns);
-  serve(app, parts, options, async ({ request, url, signal, caller }) => {
+  serve(app, parts, options, async ({ request, url, lasting, caller }) => {
     const { clock } = parts.ctx;
     const call = validCall(await readCall(request, { clock, schema: operatorCallSchema, names: NAMES }));
     demandJsonAccepted(request.headers.get('accept'));
-    if (call.type === 'SUBSCRIBE') return streams.subscribe(caller.principal, { url, signal: signal() });
+    if (call.type === 'SUBSCRIBE') return streams.subscribe(caller.principal, { url, lasting });
     const answer = reader.answer(call.type, { url, caller });
     if (answer !== null) return answer;
     const status = await carryOut(parts, caller, call);

@@ -1,4 +1,5 @@
 /** SUBSCRIBE: an operator is told the state, and from that moment on everything that becomes different. */
+import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { type InventoryChange, watchInventory } from '../../services/inventory-watch.ts';
 import { jsonPieces, objectPart, type Turns } from '../http/json-pieces.ts';
@@ -16,8 +17,8 @@ export const SUBSCRIBERS_MAX = 100;
 
 export interface SubscribeOptions {
   readonly url: URL;
-  /** Aborted when the client has gone or the replica goes away. */
-  readonly signal: AbortSignal;
+  /** What it ends with. */
+  readonly lasting: Lasting;
 }
 
 export class OperatorStreams {
@@ -33,12 +34,11 @@ export class OperatorStreams {
     this.#turns = turns;
   }
 
-  subscribe(principal: Principal, { url, signal }: SubscribeOptions): Response {
-    const over = new AbortController();
-    const ended = AbortSignal.any([signal, over.signal]);
-    const { inventory, changes } = watchInventory(this.#parts.ctx, principal, { signal: ended });
-    this.#admit(over, ended);
-    const told = tell(this.#reader.sceneOf(inventory, url), { changes, turns: this.#turns, signal: ended });
+  subscribe(principal: Principal, { url, lasting }: SubscribeOptions): Response {
+    const { over, signal } = lasting;
+    const { inventory, changes } = watchInventory(this.#parts.ctx, principal, { signal });
+    this.#admit(over, signal);
+    const told = tell(this.#reader.sceneOf(inventory, url), { changes, turns: this.#turns, signal });
     return recordStream(told, { clock: this.#parts.ctx.clock, over });
   }
 

@@ -31,14 +31,14 @@ const NAMES = { converted: 'Call protobuf', validated: 'scheduler::Call' };
 
 export function schedulerRoutes(app: Hono, parts: FacadeParts): void {
   const options = { paths: PATHS, methods: ['POST'], realm: 'mesos-master-scheduler' } as const;
-  serve(app, parts, options, async ({ request, signal, caller }) => {
+  serve(app, parts, options, async ({ request, lasting, caller }) => {
     const call = await readCall(request, { clock: parts.ctx.clock, schema: callSchema, names: NAMES });
     validateCall(call, caller);
     const { headers } = request;
     const { principal } = caller;
     if (call.type === 'SUBSCRIBE') {
       const wishes = present(call.subscribe, 'what is subscribed');
-      return subscribe(parts, { principal, headers, wishes, wireId: call.framework_id?.value, signal: signal() });
+      return subscribe(parts, { principal, headers, wishes, wireId: call.framework_id?.value, lasting });
     }
     if (call.type === 'RECONCILE_OPERATIONS') demandJsonAccepted(headers.get('accept'));
     const wireId = present(call.framework_id, 'the framework').value;

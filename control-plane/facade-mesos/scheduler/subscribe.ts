@@ -6,6 +6,7 @@ import { Refusal } from '../../../shared/domain/errors.ts';
 import type { FrameworkId } from '../../../shared/domain/ids.ts';
 import { type Subscription, subscriptionSchema } from '../../../shared/protocol/framework.ts';
 import { randomId } from '../../../shared/util/random.ts';
+import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { ServiceContext } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
@@ -29,8 +30,8 @@ export interface SubscribeCall {
   readonly wishes: WireWishes;
   /** Of a framework that comes back; undefined: it is a new one. */
   readonly wireId: string | undefined;
-  /** Aborted when the client has gone or the replica goes away. */
-  readonly signal: AbortSignal;
+  /** What the stream ends with. */
+  readonly lasting: Lasting;
 }
 
 export async function subscribe(parts: FacadeParts, call: SubscribeCall): Promise<Response> {
@@ -39,15 +40,16 @@ export async function subscribe(parts: FacadeParts, call: SubscribeCall): Promis
   if (call.headers.has(STREAM_ID_HEADER)) {
     throw new WireRefusal(400, `Subscribe calls should not include the '${STREAM_ID_HEADER}' header`);
   }
-  const over = new AbortController();
-  const signal = AbortSignal.any([call.signal, over.signal]);
+  const { over, signal } = call.lasting;
   const opened = await orRefused(async () => {
     const { id, session } = await register(ctx, call);
     return { id, session, batches: await frameworkStreams.open(call.principal, { id, session, signal }) };
   });
   // Clients look for the header before they read what they are told.
-  if (!opened.ok)
-    return closedRecordStream([errorEvent(opened.message)], withStreamId(ctx, streamIdOf(randomId(ctx.random), 0)));
+  if (!opened.ok) {
+    const options = { ...withStreamId(ctx, streamIdOf(randomId(ctx.random), 0)), over };
+    return closedRecordStream([errorEvent(opened.message)], options);
+  }
   const { id, session, batches } = opened.value;
   // The first batch is there at once. Once it is taken, an end of the reader is sure to end the stream behind it as well.
   const first = await batches.next();

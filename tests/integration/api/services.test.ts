@@ -7,7 +7,7 @@ import type { Deployment } from '../../../shared/domain/deployment.ts';
 import type { Job } from '../../../shared/domain/job.ts';
 import type { Task } from '../../../shared/domain/task.ts';
 import type { DeploymentView } from '../../../shared/protocol/deployments.ts';
-import type { JobView, PlanView, Problem } from '../../../shared/protocol/views.ts';
+import type { JobView, Page, PlanView, Problem } from '../../../shared/protocol/views.ts';
 import { present } from '../../../shared/util/assert.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
 import { aTask } from '../../support/builders.ts';
@@ -93,9 +93,25 @@ describe('a service', () => {
     expect(problem).toMatchObject({ code: 'conflict', detail: expect.stringMatching(`${uid}-d1.*force=true`) });
     expect(await put({ ...WEB, priority: 60 }, '?force=true')).toMatchObject({ version: 2 });
     expect(await deployments()).toMatchObject([
-      { id: `${uid}-d1`, state: 'cancelled' },
       { id: `${uid}-d2`, state: 'waiting', fromVersion: 1, toVersion: 2 },
+      { id: `${uid}-d1`, state: 'cancelled' },
     ]);
+  });
+
+  it('lists its deployments as all are listed, the newest first, page by page', async () => {
+    const { uid } = await submit();
+    for (let priority = 51; priority <= 60; priority += 1) await put({ ...WEB, priority }, '?force=true');
+    const numbers = Array.from({ length: 11 }, (_, at) => `${uid}-d${11 - at}`);
+    for (const path of ['/v1/jobs/web/deployments', '/v1/deployments']) {
+      const seen: string[] = [];
+      let after = '';
+      do {
+        const page = await call<Page<DeploymentView>>('GET', `${path}?limit=3${after}`);
+        seen.push(...page.items.map(({ id }) => id));
+        after = page.next === null ? '' : `&after=${encodeURIComponent(page.next)}`;
+      } while (after !== '' && seen.length < 20);
+      expect(seen).toEqual(numbers);
+    }
   });
 
   it('of which nothing changes gets no deployment, and no conflict', async () => {
@@ -140,7 +156,7 @@ describe('scaling', () => {
     await submitted();
     expect(await change('scale', { by: -2 })).toMatchObject({ version: 2, spec: { groups: [{ count: 3 }] } });
     expect(jobRecord().templates).toEqual({ main: 1 });
-    expect(await deployments()).toMatchObject([{ cause: 'created' }, { cause: 'scaled' }]);
+    expect(await deployments()).toMatchObject([{ cause: 'scaled' }, { cause: 'created' }]);
     expect(await call('GET', '/v1/jobs/web/versions')).toMatchObject({
       items: [{ change: 'created' }, { version: 2, change: 'scaled' }],
     });
@@ -201,7 +217,7 @@ describe('restart, suspend and resume', () => {
     expect(await call('GET', '/v1/jobs?state=suspended')).toMatchObject({ items: [{ name: 'web' }] });
     expect(await change('resume')).toMatchObject({ suspended: null, version: 1, deployment: { toVersion: 1 } });
     expect(await change('resume')).toMatchObject({ suspended: null });
-    expect(await deployments()).toMatchObject([{ cause: 'created' }, { cause: 'resumed', fromVersion: null }]);
+    expect(await deployments()).toMatchObject([{ cause: 'resumed', fromVersion: null }, { cause: 'created' }]);
   });
 
   it('cancels the deployment under way when it is forced, stopped or deleted', async () => {
@@ -214,7 +230,7 @@ describe('restart, suspend and resume', () => {
     expect((await refused('/restart')).detail).toMatch(/was stopped.*apply it again/);
     await put({ ...WEB, priority: 60 });
     await call('DELETE', '/v1/jobs/web', undefined, 202);
-    expect((await deployments()).at(-1)).toMatchObject({
+    expect((await deployments())[0]).toMatchObject({
       state: 'cancelled',
       message: 'cancelled: the job was deleted',
     });

@@ -133,6 +133,7 @@ describe('what is done to a service', () => {
     expect(out).toMatch(/State +suspended: suspended by tester: night/);
     expect(out).toMatch(/GROUP +HEALTHY +LIVE +OUTDATED\nmain +0\/0/);
     expect((await cli.berth(['job', 'resume', 'svc-b', '--detach'])).code).toBe(0);
+    expect((await cli.berth(['job', 'history', 'svc-b'])).out).toMatch(/^ +1 .*created +(waiting|running)/m);
     expect((await cli.berth(['job', 'retry', 'svc-b'])).err).toMatch(/^job svc-b (pending|running): /);
     expect((await cli.berth(['job', 'list'])).out).toMatch(/svc-b .* 0\/5 healthy/);
   });

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { contextFile, resolveSettings } from '../../../control-plane/cli/settings.ts';
+import { contextFile, freshToken, resolveSettings, tokenFileOf } from '../../../control-plane/cli/settings.ts';
 
 let home = '';
 beforeEach(async () => {
@@ -80,4 +80,33 @@ describe('a context file', () => {
       await expect(resolveSettings({}, { HOME: home })).rejects.toThrow(/isn't a context file/);
     },
   );
+});
+
+describe('a token that has ended', () => {
+  it('is read again where it was read', async () => {
+    const tokenFile = join(home, 'token');
+    await writeFile(tokenFile, 'first');
+    const settings = await resolveSettings({ tokenFile }, { HOME: home });
+    await writeFile(tokenFile, 'second\n');
+    expect(await freshToken(settings, { tokenFile }, { HOME: home })).toBe('second');
+    await rm(tokenFile);
+    expect(await freshToken(settings, { tokenFile }, { HOME: home })).toBeNull();
+  });
+
+  it('gives way to the one that is saved now, unless that is for another address', async () => {
+    await saveContext(SAVED);
+    const settings = await resolveSettings({}, { HOME: home });
+    await saveContext(JSON.stringify({ address: 'http://saved:1', token: 'next' }));
+    expect(await freshToken(settings, {}, { HOME: home })).toBe('next');
+    await saveContext(JSON.stringify({ address: 'http://other:1', token: 'not for saved' }));
+    expect(await freshToken(settings, {}, { HOME: home })).toBeNull();
+  });
+
+  it.each([
+    [{ tokenFile: '/flag' }, { BERTH_TOKEN: 't', BERTH_TOKEN_FILE: '/env' }, '/flag'],
+    [{}, { BERTH_TOKEN_FILE: '/env' }, '/env'],
+    [{}, { BERTH_TOKEN: 't', BERTH_TOKEN_FILE: '/env' }, null],
+    [{ token: 't' }, { BERTH_TOKEN_FILE: '/env' }, null],
+    [{}, { BERTH_TOKEN_FILE: '' }, null],
+  ])('by %j and %j comes from the file %j', (flags, env, file) => expect(tokenFileOf(flags, env)).toBe(file));
 });

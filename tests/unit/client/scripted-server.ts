@@ -1,7 +1,7 @@
 /** A strict stand-in for the network: each request must be the next one that the test expects, and gets what it says. */
 import { expect } from 'vitest';
 import { type BerthClient, createClient } from '../../../shared/client/client.ts';
-import type { RetryNote } from '../../../shared/client/transport.ts';
+import type { ClientOptions, RetryNote } from '../../../shared/client/transport.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
 
 export interface SeenRequest {
@@ -27,7 +27,7 @@ export interface ScriptedServer {
 
 export function scriptedServer(
   replies: readonly Reply[],
-  options: { timeoutMs?: number; otherAddresses?: readonly string[] } = {},
+  options: Partial<Pick<ClientOptions, 'timeoutMs' | 'otherAddresses' | 'freshToken'>> = {},
 ): ScriptedServer {
   const clock = new VirtualClock();
   const requests: SeenRequest[] = [];

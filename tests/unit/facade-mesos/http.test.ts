@@ -136,7 +136,7 @@ describe('who calls', () => {
     [basic(':good'), ''],
     [basic('a b:good').replace('Basic', 'basic'), 'a b'],
   ])('%s is anna', async (authorization, userName) => {
-    expect(await ask(authorization)).toEqual({ principal, userName, isAnonymous: false });
+    expect(await ask(authorization)).toEqual({ principal, userName, isAnonymous: false, goodUntilMs: 30_000 });
   });
 
   it.each([
@@ -163,7 +163,11 @@ describe('who calls', () => {
 
   it.each([null, basic(':')])('%s is whom an operator lets in without a token', async (authorization) => {
     const anonymous = anonymousPrincipal({ roles: ['eng'], actions: ['framework:run'] });
-    expect(await ask(authorization, anonymous)).toEqual({ principal: anonymous, userName: null, isAnonymous: true });
+    expect(await ask(authorization, anonymous)).toMatchObject({
+      principal: anonymous,
+      isAnonymous: true,
+      goodUntilMs: null,
+    });
   });
 
   it('is nobody with a bad token, whoever is let in without one', async () => {

@@ -174,7 +174,8 @@ describe('a stream of records', () => {
   });
 
   it('is these messages and no heartbeat where a subscription is refused', async () => {
-    const response = closedRecordStream([{ type: 'ERROR' }], { clock: new ManualClock() });
+    const over = new AbortController();
+    const response = closedRecordStream([{ type: 'ERROR' }], { clock: new ManualClock(), over });
     expect(await response.text()).toBe('16\n{"type":"ERROR"}');
   });
 });

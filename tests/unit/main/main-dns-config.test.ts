@@ -8,7 +8,7 @@ describe('berth dns', () => {
   it('needs to be told nothing', () => {
     expect(read()).toEqual({
       listen: { host: '127.0.0.1', port: 5353 },
-      ...{ domain: 'berth', ttlSeconds: 5, role: null, token: null, logLevel: 'info' },
+      ...{ domain: 'berth', ttlSeconds: 5, role: null, token: null, tokenFile: null, logLevel: 'info' },
       addresses: ['http://127.0.0.1:7878'],
     });
   });
@@ -18,7 +18,7 @@ describe('berth dns', () => {
     const env = { BERTH_ADDR: 'http://c:3', BERTH_TOKEN_FILE: '/t', BERTH_TOKEN: 'x', BERTH_DNS_TTL: '9' };
     expect(read(args, env)).toMatchObject({
       addresses: ['http://a:1', 'http://b:2'],
-      ...{ role: 'eng/ml', ttlSeconds: 1, token: 'token in /t' },
+      ...{ role: 'eng/ml', ttlSeconds: 1, token: 'token in /t', tokenFile: '/t' },
     });
     expect(read([], { BERTH_ADDR: 'http://c:3,http://d:4', BERTH_TOKEN: 'x' })).toMatchObject({
       addresses: ['http://c:3', 'http://d:4'],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { taskFor } from '../../../../control-plane/reconcile/service/successor.ts';
+import type { BackoffSpec } from '../../../../shared/domain/service.ts';
 import type { Task, TaskState } from '../../../../shared/domain/task.ts';
 import { aGroup, aJob, aTask, clusterOf, T0 } from '../../../support/builders.ts';
 
@@ -20,9 +21,9 @@ function ended(state: TaskState, { ranSeconds = 1, ...change }: Partial<Task> & 
   return aTask(JOB, { state, history, ...change });
 }
 
-function next(last: Task | undefined): Task {
-  const cluster = clusterOf({ jobs: [JOB], tasks: last === undefined ? [] : [last] });
-  return taskFor({ cluster, nowMs: NOW }, JOB, { place: PLACE, last, target: null });
+function next(last: Task | undefined, job = JOB): Task {
+  const cluster = clusterOf({ jobs: [job], tasks: last === undefined ? [] : [last] });
+  return taskFor({ cluster, nowMs: NOW }, job, { place: PLACE, last, target: null });
 }
 
 const STOP = { atMs: NOW, by: 'alice', reason: 'scaled down' };
@@ -61,6 +62,29 @@ describe('the task that fills a slot next', () => {
     ['beside what is to go', aTask(JOB, { state: 'running', failures: 2 }), 2],
   ])('%s, does not wait', (_what, last, failures) => {
     expect(next(last)).toMatchObject({ attempt: 1, failures, notBeforeMs: 0 });
+  });
+
+  test.each<[string, Partial<BackoffSpec>, failures: number, ranSeconds: number, waitMs: number, counted: number]>([
+    ['at once after the first', {}, 0, 0, 0, 1],
+    ['at once after the fifth in a row', {}, 4, 0, 0, 5],
+    ['after a second from the sixth on', {}, 5, 0, 1000, 6],
+    ['after a second for ever', {}, 500, 0.999, 1000, 501],
+    ['at once when it ran for a second', {}, 500, 1, 0, 501],
+    ['after a second also where the longest pause is 0', { maxDelaySeconds: 0 }, 5, 0.5, 1000, 6],
+    ['at once, and anew, where that is 0 and it ran for a second', { maxDelaySeconds: 0 }, 5, 1, 0, 1],
+    ['after a second where the pause asked for is shorter', { delaySeconds: 0.01, factor: 1 }, 5, 0, 1000, 6],
+    ['after the pause asked for where that is longer', { delaySeconds: 3, factor: 1 }, 5, 0, 3000, 6],
+  ])('without a pause, follows a crash %s', (_what, change, failures, ranSeconds, waitMs, counted) => {
+    const backoff = { delaySeconds: 0, factor: 2, maxDelaySeconds: 10, ...change };
+    const prompt = { ...JOB, spec: { ...JOB.spec, groups: [aGroup({ backoff })] } };
+    const after = next(ended('failed', { failures, ranSeconds }), prompt);
+    expect(after).toMatchObject({ failures: counted, notBeforeMs: NOW - 1000 + waitMs });
+  });
+
+  test('that could never be started does not spin either', () => {
+    const prompt = { ...JOB, spec: { ...JOB.spec, groups: [aGroup({ backoff: { ...BACKOFF, delaySeconds: 0 } })] } };
+    const history = ended('error').history.filter(({ state }) => state !== 'running');
+    expect(next(ended('error', { failures: 5, history }), prompt)).toMatchObject({ notBeforeMs: NOW });
   });
 
   test('keeps a pause that a stop has cut short', () => {
