@@ -279,16 +279,16 @@ describe('reverting', () => {
     await put(canary('busybox:2'));
     await record({ deployment: { startedAtMs: 1 } });
     await change('revert?force=true');
-    expect((await deployments()).at(-1)).toMatchObject({ cause: 'reverted', fromVersion: 1, toVersion: 3 });
+    expect((await deployments())[0]).toMatchObject({ cause: 'reverted', fromVersion: 1, toVersion: 3 });
     await rolledOut();
     await change('revert');
     await record({ deployment: { startedAtMs: 1 } });
-    expect((await deployments()).at(-1)).toMatchObject({ toVersion: 4, state: 'awaiting-promotion' });
+    expect((await deployments())[0]).toMatchObject({ toVersion: 4, state: 'awaiting-promotion' });
     await record({ deployment: { promotedAtMs: 1 } });
     await rolledOut();
     await change('revert', { version: 3 });
     await record({ deployment: { startedAtMs: 1 } });
-    expect((await deployments()).at(-1)).toMatchObject({ cause: 'reverted', toVersion: 5, state: 'running' });
+    expect((await deployments())[0]).toMatchObject({ cause: 'reverted', toVersion: 5, state: 'running' });
   });
 
   it('is refused where there is nothing to go back to, and says what there is', async () => {
@@ -409,7 +409,7 @@ describe('a deployment', () => {
   ])('that tries something out is not promoted by %s', async (_what, act) => {
     const id = await triedOut(1);
     await act();
-    const last = (await deployments()).at(-1);
+    const last = (await deployments())[0];
     expect(last).toMatchObject({ id: `${jobRecord().uid}-d3`, fromVersion: 1 });
     await record({ deployment: { startedAtMs: 1 } });
     expect(await call('GET', `/v1/deployments/${last?.id}`)).toMatchObject({ state: 'awaiting-promotion' });
