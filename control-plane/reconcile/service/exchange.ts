@@ -134,8 +134,9 @@ function stopsOf({ nowMs }: JobFacts, { fresh, old, why }: Exchange, going: read
   });
 }
 
-function madeOf(facts: JobFacts, { group, old, free }: Exchange, howMany: number): Task[] {
+function madeOf(facts: JobFacts, exchange: Exchange, howMany: number): Task[] {
   if (howMany === 0) return [];
+  const { group, old, free } = exchange;
   const { job, tasks, cluster } = facts;
   const taken = facts.taken();
   const last = new Map<string, Task>();
@@ -144,7 +145,7 @@ function madeOf(facts: JobFacts, { group, old, free }: Exchange, howMany: number
   }
   const oldSlots = new Set(old.map(({ task }) => slotKey(task)));
   return free(oldSlots)
-    .filter(({ index }) => !taken.has(slotKey({ group: group.name, index })))
+    .filter((slot) => !taken.has(slotKey({ group: group.name, index: slot.index })) && !isBarred(facts, exchange, slot))
     .slice(0, howMany)
     .map(({ index, jobVersion, target }) =>
       taskFor({ cluster, nowMs: facts.nowMs }, job, {
@@ -156,11 +157,28 @@ function madeOf(facts: JobFacts, { group, old, free }: Exchange, howMany: number
 }
 
 /**
+ * Whether a task of the group that is there, whatever it is made from, has the index, and it and one of the version may never be two. One
+ * that was wanted when it was made may be of the other side by now. What nobody reaches is waited for elsewhere.
+ */
+function isBarred(facts: JobFacts, { group, isStopFirst }: Exchange, { index, jobVersion }: FreeSlot): boolean {
+  const { cluster, job, members } = facts;
+  const there = members.filter(
+    ({ task, isReachable }) => task.group === group.name && task.index === index && isReachable,
+  );
+  if (there.length === 0) return false;
+  const spec = cluster.version(job.uid, jobVersion)?.spec;
+  return isStopFirst || (spec !== undefined && isMadeStopFirst(spec, group)) || there.some(isFencedIn(cluster));
+}
+
+function isFencedIn(cluster: JobFacts['cluster']): (member: Member) => boolean {
+  return ({ task }) => task.node !== null && isFenced(cluster, task);
+}
+
+/**
  * Whether an old task has to be gone before its successor can come: they would be in each other's way. One without a place is in nobody's.
  */
 export function isStopFirst({ cluster, job }: JobFacts, group: GroupSpec, old: readonly Member[]): boolean {
-  const isFencedHere = ({ task }: Member) => task.node !== null && isFenced(cluster, task);
-  return isMadeStopFirst(job.spec, group) || old.some(isFencedHere);
+  return isMadeStopFirst(job.spec, group) || old.some(isFencedIn(cluster));
 }
 
 /** The same, as far as the job itself says so. */
