@@ -283,7 +283,9 @@ describe('reverting', () => {
     await rolledOut();
     await change('revert');
     await record({ deployment: { startedAtMs: 1 } });
-    expect((await deployments())[0]).toMatchObject({ toVersion: 4, state: 'awaiting-promotion' });
+    const [trial] = await deployments();
+    expect(trial).toMatchObject({ toVersion: 4, state: 'running', fromVersion: 3 });
+    expect(await call('GET', `/v1/deployments/${trial?.id}`)).toMatchObject({ cause: 'updated' });
     await record({ deployment: { promotedAtMs: 1 } });
     await rolledOut();
     await change('revert', { version: 3 });
@@ -412,7 +414,6 @@ describe('a deployment', () => {
     const last = (await deployments())[0];
     expect(last).toMatchObject({ id: `${jobRecord().uid}-d3`, fromVersion: 1 });
     await record({ deployment: { startedAtMs: 1 } });
-    expect(await call('GET', `/v1/deployments/${last?.id}`)).toMatchObject({ state: 'awaiting-promotion' });
     expect(await steer(last?.id ?? '', 'promote?force=true')).toMatchObject({ promotedBy: 'admin' });
     expect((await no(id, 'promote')).detail).toMatch(/is over/);
   });

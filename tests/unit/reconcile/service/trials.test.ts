@@ -8,6 +8,7 @@ import {
 import type { JobSpec } from '../../../../shared/domain/job.ts';
 import { nextTemplates } from '../../../../shared/domain/job-template.ts';
 import { DEFAULT_UPDATE, type UpdatePolicy } from '../../../../shared/domain/service.ts';
+import { isTerminal } from '../../../../shared/domain/task.ts';
 import { aCheck, aGroup, aJob, aSpec } from '../../../support/builders.ts';
 import { SmallCluster } from './small-cluster.ts';
 
@@ -181,5 +182,29 @@ describe('what is tried out', () => {
     small.steps(8);
     expect(small.deployment(UID).startedAtMs).toBeNull();
     expect(images(small)).toEqual([]);
+  });
+
+  test('has no slot of what is kept up beside it where there must never be two', () => {
+    const never = { ...aService(1, TRIED, { strategy: 'rolling' }), stopAfterDisconnectSeconds: 30 };
+    const small = new SmallCluster(['n1', 'n2']);
+    small.behaviours.set(OLD, 'sick');
+    small.submit(JOB, aService(1, OLD), 'created');
+    small.steps(3);
+    small.submit(small.job(UID), never, 'updated');
+    for (let at = 0; at < 20 && small.live(UID).length > 0; at += 1) small.step();
+    expect(small.live(UID)).toEqual([]);
+    small.onPass = (_before, _plan, after) => {
+      const slots = [...after.tasksOfJob(UID)].filter(({ state }) => !isTerminal(state)).map(({ index }) => index);
+      expect(slots).toEqual([...new Set(slots)]);
+    };
+    small.change(UID, (job, facts) =>
+      changedService(
+        job,
+        { spec: aService(1, OLD), change: 'reverted', templates: { main: 1 }, isUntested: true },
+        facts,
+      ),
+    );
+    small.steps(12);
+    expect(images(small)).toContain(OLD);
   });
 });
