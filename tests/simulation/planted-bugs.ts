@@ -15,6 +15,7 @@ import {
 } from './plants/in-frameworks.ts';
 import {
   answerLater,
+  lateAndUnrelied,
   placeInTwo,
   planAtOnce,
   skipping,
@@ -23,7 +24,6 @@ import {
   withoutEndCompares,
   withoutFence,
   withoutLedgerCompares,
-  withoutRelied,
   withoutStatusCompares,
   withTransact,
 } from './plants/in-store.ts';
@@ -73,11 +73,11 @@ export const PLANTED_BUGS = {
     seedsMax: 25,
     store: (store, { origin }) => (origin.session === null ? withTransact(store, withoutEndCompares) : store),
   },
-  /** A step of a service is committed without comparing that its deployment and what it relies on are as they were seen. */
+  /** A step of a service is committed, late, without comparing that its deployment and what it relies on are as they were seen. */
   'unrelied-step': {
     breaks: [11],
-    seedsMax: 40,
-    store: (store, { origin }) => (origin.framework === undefined ? withTransact(store, withoutRelied) : store),
+    seedsMax: 60,
+    store: (store, place) => (place.origin.framework === undefined ? lateAndUnrelied(store, place) : store),
   },
   /** Passes take whatever runs for healthy, so that old tasks go before new ones work. */
   'believed-health': { breaks: [11], seedsMax: 25, driverMirror: believingInHealth },

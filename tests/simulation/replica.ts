@@ -119,7 +119,7 @@ export class Replica {
       abort: new AbortController(),
       store: (origin) => {
         stores += 1;
-        return this.#store(process, { random: chance.split(`store ${stores}`), origin, memory });
+        return this.#store(process, { random: chance.split(`store ${stores}`), origin, clock: process.clock, memory });
       },
       ctx: null,
       streams: null,

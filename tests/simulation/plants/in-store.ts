@@ -8,6 +8,7 @@ import type {
 } from '../../../control-plane/store/contract.ts';
 import { keys, parseKey, type RecordKind } from '../../../control-plane/store/keys.ts';
 import { decodeRecord, putRecord } from '../../../control-plane/store/records.ts';
+import { sleep } from '../../../shared/util/clock.ts';
 import { changed } from '../../support/changed-store.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { StorePlace } from './plant.ts';
@@ -58,8 +59,23 @@ export function withoutEndCompares(transaction: Transaction): Transaction {
   return withoutCompares(transaction, ({ key, modRevision }) => kindOf(key) === 'tasks' && modRevision > 0);
 }
 
-/** What a pass makes and stops of a service rests neither on its deployment nor on the tasks that are to work meanwhile. */
-export function withoutRelied(transaction: Transaction): Transaction {
+/**
+ * What a pass makes and stops of a service rests neither on its deployment nor on the tasks that are to work meanwhile, and comes late: a
+ * commit that follows at once upon what was seen hardly ever meets a change.
+ */
+export function lateAndUnrelied(store: Store, { clock }: StorePlace): Store {
+  return changed(store, {
+    transact: async (transaction) => {
+      const unrelied = withoutRelied(transaction);
+      if (unrelied.compares.length < transaction.compares.length) await sleep(clock, LATE_MS);
+      return store.transact(unrelied);
+    },
+  });
+}
+
+const LATE_MS = 4000;
+
+function withoutRelied(transaction: Transaction): Transaction {
   const written = new Set(transaction.writes.map(({ key }) => key));
   if (isRound(transaction) || !writesTo(transaction, 'tasks')) return transaction;
   const isRelied = (key: string) => kindOf(key) === 'tasks' || kindOf(key) === 'deployments';

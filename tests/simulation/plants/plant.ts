@@ -5,6 +5,7 @@ import type { NodeSession } from '../../../control-plane/services/session-check.
 import type { Store } from '../../../control-plane/store/contract.ts';
 import type { Mirror } from '../../../control-plane/store/mirror.ts';
 import type { ControlPlane, Fence, Journal, Runtime } from '../../../node-agent/executor/contracts.ts';
+import type { Clock } from '../../../shared/util/clock.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 
@@ -33,6 +34,8 @@ export interface Plant {
 export interface StorePlace {
   readonly random: SeededRandom;
   readonly origin: Origin;
+  /** Of the replica's process. */
+  readonly clock: Clock;
   /** Lasts as long as the replica's process. */
   readonly memory: Map<string, number>;
 }
