@@ -196,7 +196,7 @@ function sectionOf(
       name: `rolling ${REPLICAS} by ${PARALLELISM}, ${network}: ${order}`,
       unit: '×' as const,
       measured: ours / theirs,
-      target: Math.max(RATIO_MAX, (floor * FLOOR_RATIO_MAX) / theirs),
+      target: Math.max(RATIO_MAX, Math.round(((floor * FLOOR_RATIO_MAX) / theirs) * 100) / 100),
       note: `${ours.toFixed(2)} s, against ${theirs.toFixed(2)} s with Docker Swarm; the bare engine ${floor.toFixed(2)} s`,
     };
   });
