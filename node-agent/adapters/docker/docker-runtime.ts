@@ -30,6 +30,7 @@ import { execIn } from './exec.ts';
 import { pullImage } from './image-pull.ts';
 import { readLogs } from './log-stream.ts';
 import { OomKills, readOomKills } from './oom-kills.ts';
+import { Teardowns } from './teardowns.ts';
 
 /** How long an image that was seen is believed to be there. A wrong belief costs one refused create. */
 const IMAGE_SEEN_MS = 60_000;
@@ -58,13 +59,13 @@ export class DockerRuntime implements Runtime {
   readonly #streaming: Docker;
   readonly #oomKills = new OomKills(readOomKills);
   readonly #imagesSeen = new Map<string, number>();
-  /** Containers that have ended and whose network the engine may still be taking down; each resolves when it is done with that. */
-  readonly #teardowns = new Map<string, Promise<unknown>>();
+  readonly #teardowns: Teardowns;
   /** An ended container never changes: it is looked at once. */
   readonly #ended = new Map<string, Container>();
 
   constructor(options: DockerRuntimeOptions) {
     this.#options = options;
+    this.#teardowns = new Teardowns(options.clock);
     // No agent is handed in: Node.js's own keeps connections alive, and this client prints every option that it is given.
     // An empty host, since it would otherwise prefer DOCKER_HOST to the path.
     const engine = { socketPath: options.socketPath, host: '', protocol: 'http' } as const;
@@ -107,18 +108,6 @@ export class DockerRuntime implements Runtime {
     return this.#inspectOnce(id);
   }
 
-  /**
-   * The engine lays and takes down networks of its bridge more slowly at the same time than one after the other, by more than either
-   * takes; so a start waits for those that are being taken down. It answers for an ended container when it is done with it.
-   */
-  #watchTeardown(id: string): void {
-    const done = this.#inspectOnce(id).catch(() => null);
-    this.#teardowns.set(
-      id,
-      done.finally(() => this.#teardowns.delete(id)),
-    );
-  }
-
   /** Not where the engine may have words for it, or where it may have been killed for want of memory. */
   async #isPlainEnd(exitCode: number): Promise<boolean> {
     if (UNUSABLE_EXIT_CODES.includes(exitCode)) return false;
@@ -149,7 +138,7 @@ export class DockerRuntime implements Runtime {
   async run(request: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult> {
     const created = await this.#create(request);
     if (typeof created !== 'string') return created;
-    if (request.assigned.group.network === 'bridge') await Promise.all(this.#teardowns.values());
+    if (request.assigned.group.network === 'bridge') await this.#teardowns.settled();
     await beforeStart(created);
     const refusal = await this.#start(created);
     if (refusal !== null) return refusal;
@@ -193,7 +182,8 @@ export class DockerRuntime implements Runtime {
   watch(listener: RuntimeListener): Subscription {
     const { clock, random, owner } = this.#options;
     const isPlain = (exitCode: number) => this.#isPlainEnd(exitCode);
-    const onDie = (container: string) => this.#watchTeardown(container);
+    // It answers for an ended container when it has cleared away after it.
+    const onDie = (container: string) => this.#teardowns.began(container, this.#inspectOnce(container));
     return watchEvents({ docker: this.#streaming, nodeId: owner.nodeId, isPlain, onDie, clock, random }, listener);
   }
 
