@@ -76,7 +76,7 @@ export const PLANTED_BUGS = {
   /** A step of a service is committed, late, without comparing that its deployment and what it relies on are as they were seen. */
   'unrelied-step': {
     breaks: [11],
-    seedsMax: 60,
+    seedsMax: 40,
     store: (store, place) => (place.origin.framework === undefined ? lateAndUnrelied(store, place) : store),
   },
   /** Passes take whatever runs for healthy, so that old tasks go before new ones work. */
