@@ -66,8 +66,7 @@ export class Client {
     const own = {
       subject,
       tokenId: 'simulated',
-      roles: parts.roles,
-      actions: ['*'],
+      grants: [{ roles: parts.roles, actions: ['*'] }],
       node: null,
       kind: 'user',
     } as const;

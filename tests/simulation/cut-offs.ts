@@ -44,7 +44,7 @@ const JOBS = 4;
 /** Machines whose place was taken stay: what they still run counts. */
 const MACHINES_MAX = 9;
 const CALLER: Call = {
-  principal: { kind: 'user', subject: 'tester', tokenId: 't', roles: ['*'], actions: ['*'], node: null },
+  principal: { kind: 'user', subject: 'tester', tokenId: 't', grants: [{ roles: ['*'], actions: ['*'] }], node: null },
   idempotency: null,
 };
 

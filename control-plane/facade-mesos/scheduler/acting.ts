@@ -1,5 +1,6 @@
 /** For which framework a call is, and whether it counts: in the order in which Mesos's master looks, and in its words. */
 import type { Framework } from '../../../shared/domain/framework.ts';
+import { mayEverything } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { ServiceContext } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
@@ -71,6 +72,6 @@ function faultOf(standing: FrameworkStanding | null, { principal, wireId, stream
 }
 
 /** Its own principal, and whoever may do everything. */
-export function actsFor({ subject, actions, roles }: Principal, framework: Framework): boolean {
-  return subject === framework.principal || (actions.includes('*') && roles.includes('*'));
+export function actsFor(principal: Principal, framework: Framework): boolean {
+  return principal.subject === framework.principal || mayEverything(principal);
 }

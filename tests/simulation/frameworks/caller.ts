@@ -44,8 +44,8 @@ export class Caller {
   constructor(parts: CallerParts, onRefusal: (refusal: Refusal, acting: Acting) => void) {
     this.#parts = parts;
     this.#onRefusal = onRefusal;
-    const actions = ['framework:run', 'framework:read'];
-    this.principal = { kind: 'user', subject: parts.name, tokenId: 'simulated', roles: ['*'], actions, node: null };
+    const grants = [{ roles: ['*'], actions: ['framework:run', 'framework:read'] }];
+    this.principal = { kind: 'user', subject: parts.name, tokenId: 'simulated', grants, node: null };
   }
 
   /** What has no answer yet isn't asked for again. */

@@ -15,7 +15,7 @@ import { ManualClock } from '../../store/manual-clock.ts';
 import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
 
-const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['default'], actions: ['framework:run'] };
+const ALICE: Principal = { ...ADMIN, subject: 'alice', grants: [{ roles: ['default'], actions: ['framework:run'] }] };
 
 let clock: ManualClock;
 let store: Store;
