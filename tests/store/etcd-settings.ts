@@ -246,6 +246,7 @@ export function etcdSettings(connect: (options: SettingsOptions) => Store): void
 
 const password = 'correct horse';
 
+export const ROOT = { username: 'root', password } as const;
 export const USER = { username: 'berth', password };
 
 /** Has the user `berth`, who may read and write below the prefix and nothing else. */
