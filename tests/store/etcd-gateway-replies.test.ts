@@ -5,12 +5,14 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { present } from '../../shared/util/assert.ts';
 import { startEtcd, type TestEtcd } from '../support/etcd.ts';
 import { fileOf, QUESTIONS, type Question, type Replies, readReplies } from '../support/gateway-replies.ts';
 
 const VERSION = 'v3.4';
 const isRecording = process.env['BERTH_RECORD_REPLIES'] === '1';
 const FILLS_MAX = 500;
+const BROKEN = 'stream broken';
 
 let etcd: TestEtcd;
 const answers = new Map<string, Replies['replies'][string]>();
@@ -28,6 +30,7 @@ beforeAll(async () => {
     answers.set(name, answer);
     if (name === 'logged in') token = TOKEN.parse(JSON.parse(answer.body)).token;
   }
+  answers.set(BROKEN, await broken(token));
   if (isRecording) record();
 });
 
@@ -38,7 +41,7 @@ describe(`etcd ${VERSION} still answers as it is on record`, () => {
     expect(STATUS.parse(JSON.parse(answers.get('status')?.body ?? '')).version).toMatch(/^3\.4\./);
   });
 
-  test.for(Object.keys(QUESTIONS))('%s', (name) => {
+  test.for([...Object.keys(QUESTIONS), BROKEN])('%s', (name) => {
     const recorded = readReplies(VERSION).replies[name];
     const answer = answers.get(name);
     expect([answer?.status, comparable(answer?.body ?? '')]).toEqual([
@@ -74,6 +77,14 @@ async function ask({ path, body, lines }: Question, token: string): Promise<Repl
   }
   abort.abort();
   return { status: response.status, body: text };
+}
+
+/** A watch whose etcd is told to end. */
+async function broken(token: string): Promise<Replies['replies'][string]> {
+  const body = JSON.stringify({ create_request: { key: btoa('/a/'), range_end: btoa('/a0') } });
+  const response = await fetch(`${etcd.url}/v3/watch`, { method: 'POST', body, headers: { authorization: token } });
+  process.kill(present(etcd.pid, 'a process'), 'SIGTERM');
+  return { status: response.status, body: await response.text() };
 }
 
 async function fill(question: Question): Promise<void> {
