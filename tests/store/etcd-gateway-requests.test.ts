@@ -107,6 +107,17 @@ describe('tokens of etcd', () => {
     expect([logins(between), between.count('kv/txn')]).toEqual([2, 3]);
   });
 
+  test('may be shared by several stores, which then log in once', async () => {
+    const etcd = await running(startEtcdWithUsers());
+    const [between, tokenCell] = [new Between(), { token: null }];
+    for (let count = 0; count < 3; count++) {
+      const store = storeOf({ hosts: [etcd.url], auth: USER, fetch: between.fetch, tokenCell });
+      await store.get(PREFIX);
+      await store.close();
+    }
+    expect(logins(between)).toBe(1);
+  });
+
   test('that a watch is refused for are replaced, though calls with them go on to be answered', async () => {
     const etcd = await running(startEtcdWithUsers());
     const between = new Between();
@@ -222,6 +233,20 @@ describe('a gateway that passes no more than 4 MiB on', () => {
     expect(result.observed.map((one) => one?.key ?? null)).toEqual([null, ...keys.slice(1)]);
     expect(result.observed.at(-1)?.value).toBe(keys.at(-1)?.repeat(90_000));
     expect((await store.get(`${PREFIX}new`)).keyValue).toBe(null);
+  });
+
+  test('leaves it open whether a transaction that it found too long has lost', async () => {
+    const etcd = await running(startEtcd());
+    const between = new Between();
+    const store = storeOf({ hosts: [etcd.url], fetch: between.fetch });
+    const first = await write(store, put(`${PREFIX}a`, '1'));
+    const message = 'grpc: received message larger than max (1400000 vs. 1000000)';
+    let refusals = 1;
+    between.answer = (path) =>
+      path === 'kv/txn' && refusals-- > 0 ? Response.json({ message, code: 8 }, { status: 429 }) : null;
+    const transaction = { compares: [{ key: `${PREFIX}a`, modRevision: first }], writes: [put(`${PREFIX}a`, '2')] };
+    await expect(store.transact(transaction)).rejects.toThrow(StoreUnavailableError);
+    expect((await store.get(`${PREFIX}a`)).keyValue?.value).toBe('1');
   });
 
   test('is a matter of settings: a client may want less', async () => {
