@@ -20,6 +20,7 @@ import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/header
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
+import { credentialEndpoints } from './routes/credentials.ts';
 import { deploymentEndpoints } from './routes/deployments.ts';
 import { endpointEndpoints } from './routes/endpoints.ts';
 import { eventEndpoints } from './routes/events.ts';
@@ -87,6 +88,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...endpointEndpoints(parts),
     ...eventEndpoints(parts),
     ...clusterEndpoints(parts),
+    ...credentialEndpoints(parts),
     ...agentEndpoints(parts),
   ];
 }
@@ -137,7 +139,8 @@ async function serve(c: Context<Env>, { document, serve: check }: Endpoint, part
   const request = c.req.raw;
   const token = await authenticate(request, parts.verifier, document.admits);
   const ends = [request.signal, parts.signal];
-  const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends });
+  const whenRevoked = (tell: (why: string) => void) => parts.verifier.watch(token, tell);
+  const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), whenRevoked, ends });
   await catchUp(request, parts);
   const requestId = c.get('requestId');
   const params = c.req.param() as Record<string, string>;

@@ -37,8 +37,16 @@ import { ledgerUnit, putTask } from '../store/units.ts';
 import type { ServiceContext } from './context.ts';
 import { admit, answerCall } from './holders.ts';
 import { imagesDraft } from './image-reports.ts';
+import { isJoinShown, joinUnit } from './join-tokens.ts';
 import { nextEpoch } from './node-session.ts';
-import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
+import {
+  catchUp,
+  checkEpoch,
+  currentSession,
+  formerCredential,
+  type NodeSession,
+  staleEpoch,
+} from './session-check.ts';
 
 /** How often a write that lost its compare is drafted again. */
 const TRIES_MAX = 16;
@@ -53,23 +61,29 @@ export interface RegisteredNode {
 
 /**
  * Starts a session: the node's record, total and lease are put, and its epoch rises. A join token may not take over a node
- * that is connected.
+ * that is connected. `credential` is the id that the node's tokens have from now on; absent: it isn't noted.
  */
 export async function registerNode(
   ctx: ServiceContext,
   principal: Principal,
   request: RegisterRequest,
+  credential?: string,
 ): Promise<RegisteredNode> {
   const { id } = request.node;
+  if (!isJoinShown(ctx, principal) || !isCredential(ctx, principal)) await catchUp(ctx, id);
   checkMayRegister(ctx, principal, id);
+  joinUnit(ctx, principal, id, credentialOf(ctx, principal, id, credential));
   // That an agent has seen more than the state holds can only be told by a mirror of the present.
   if (sessionOf(ctx, request).ahead !== undefined) await catchUp(ctx, id);
   const lease = await ctx.store.grantLease(Math.ceil(ctx.config.leaseTtlMs / 1000));
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     checkMayRegister(ctx, principal, id);
+    joinUnit(ctx, principal, id, credentialOf(ctx, principal, id, credential));
     const holder = await admit(ctx, principal, request);
-    const session = { ...sessionOf(ctx, request), ...holder };
-    const result = await ctx.store.transact(registration(ctx, request, session, lease));
+    const noted = credentialOf(ctx, principal, id, credential);
+    const session = { ...sessionOf(ctx, request), ...holder, ...(noted !== undefined && { credential: noted }) };
+    const join = joinUnit(ctx, principal, id, noted);
+    const result = await ctx.store.transact(registration(ctx, request, session, { lease, join }));
     if (result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
       if (session.ahead !== undefined) tellAhead(ctx, id, session.ahead);
@@ -84,8 +98,11 @@ export async function registerNode(
 
 function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId): void {
   if (principal.kind === 'node') {
-    if (principal.node === id) return;
-    throw new Refusal('forbidden', `this token is node "${principal.node}"'s and can't register node "${id}"`);
+    if (principal.node !== id) {
+      throw new Refusal('forbidden', `this token is node "${principal.node}"'s and can't register node "${id}"`);
+    }
+    if (!isCredential(ctx, principal)) throw formerCredential(id);
+    return;
   }
   if (principal.kind !== 'join') {
     throw new Refusal(
@@ -100,6 +117,19 @@ function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId)
       { retryAfterSeconds: Math.ceil(ctx.config.leaseTtlMs / 1000) },
     );
   }
+}
+
+/** False for a token from before the node joined last. */
+function isCredential({ mirror }: ServiceContext, { kind, node, tokenId }: Principal): boolean {
+  const known = kind === 'node' && node !== null ? mirror.snapshot.epochs.get(node)?.credential : undefined;
+  return known === undefined || known.id === tokenId;
+}
+
+/** A node that comes with its own token keeps what it has. */
+function credentialOf(ctx: ServiceContext, principal: Principal, node: NodeId, id: string | undefined) {
+  const before = ctx.mirror.snapshot.epochs.get(node)?.credential;
+  if (id === undefined || (before?.id === id && principal.kind === 'node')) return before;
+  return { id, joinedWith: principal.kind === 'join' ? principal.tokenId : null, atMs: ctx.clock.now() };
 }
 
 function sessionOf({ mirror }: ServiceContext, { node, seen, tasks, ended = [] }: RegisterRequest): Epoch {
@@ -121,7 +151,7 @@ function registration(
   ctx: ServiceContext,
   { node }: RegisterRequest,
   session: Epoch,
-  lease: LeaseId,
+  { lease, join }: { readonly lease: LeaseId; readonly join: { compares: Compare[]; writes: Write[] } },
 ): { compares: Compare[]; writes: Write[] } {
   const { snapshot } = ctx.mirror;
   const nowMs = ctx.clock.now();
@@ -130,8 +160,9 @@ function registration(
   const same = ledger === before;
   const compared = [keys.cluster, keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
   return {
-    compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
+    compares: [...compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })), ...join.compares],
     writes: [
+      ...join.writes,
       putRecord('nodes', keys.node(node.id), { ...node, registeredAtMs: nowMs }),
       putRecord('epochs', keys.epoch(node.id), session),
       putRecord('alive', keys.alive(node.id), { epoch: session.epoch }, lease),

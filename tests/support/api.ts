@@ -4,10 +4,11 @@ import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
+import { MirroredRevocations } from '../../control-plane/auth/revocations.ts';
 import { ownIssuer, TokenMint, type TokenTerms } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
 import { announceReplica } from '../../control-plane/services/cluster.ts';
-import { ensureSigningKey } from '../../control-plane/services/tokens.ts';
+import { ensureSigningKey } from '../../control-plane/services/signing-keys.ts';
 import type { Store } from '../../control-plane/store/contract.ts';
 import { present } from '../../shared/util/assert.ts';
 import type { Clock } from '../../shared/util/clock.ts';
@@ -57,8 +58,10 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const { clock } = ctx;
   const ring = await ensureSigningKey(ctx);
   const issuer = ownIssuer(present(ctx.mirror.snapshot.cluster, 'the cluster').id);
-  const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom() });
-  const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
+  const revocations = new MirroredRevocations(ctx.mirror);
+  const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom(), revocations });
+  const { outside = [] } = options;
+  const verifier = createVerifier({ clock, ring, revocations, issuer, outside, fetch: globalThis.fetch });
   const { mesosAnonymous = null } = options;
   const { signal } = ending;
   const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal, mesosAnonymous });

@@ -37,7 +37,8 @@ export function serve(
     demandMethod(c.req.raw, options.methods);
     const { clock } = parts.ctx;
     const ends = [c.req.raw.signal, parts.signal];
-    const lasting = new Lasting({ clock, goodUntilMs: caller.goodUntilMs, ends });
+    const { goodUntilMs, whenRevoked } = caller;
+    const lasting = new Lasting({ clock, goodUntilMs, whenRevoked, ends });
     return lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
   });
 }

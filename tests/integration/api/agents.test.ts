@@ -54,6 +54,7 @@ describe("an agent's session over HTTP", () => {
       grants: [],
       node: 'edge-1',
       ttlSeconds: 0,
+      id: agent.credential,
     });
     const old = await berth.mint.sign({
       ...claims,
