@@ -2,6 +2,7 @@
 import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
+import { LIFETIMES_MAX } from '../../control-plane/auth/lifetimes.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
 import { MirroredRevocations } from '../../control-plane/auth/revocations.ts';
@@ -90,7 +91,8 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
 export type AskedToken = Partial<Omit<TokenTerms, 'grants'> & Grant>;
 
 function termsOf({ roles = ['*'], actions = ['*'], ...asked }: AskedToken): TokenTerms {
-  return { kind: 'user', subject: 'admin', node: null, ttlSeconds: 3600, ...asked, grants: [{ roles, actions }] };
+  const ttlSeconds = Math.min(3600, LIFETIMES_MAX[asked.kind ?? 'user']);
+  return { kind: 'user', subject: 'admin', node: null, ttlSeconds, ...asked, grants: [{ roles, actions }] };
 }
 
 /** Calls between replicas go to the replica that the host names, and nowhere else. */
