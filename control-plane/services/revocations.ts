@@ -139,9 +139,18 @@ export function listTokenRecords(
 
 /** Those that are good now. */
 export function liveBreakGlass(snapshot: Snapshot, nowMs: number): BreakGlassToken[] {
-  return [...snapshot.tokens.values()].flatMap((record) => {
-    const isLive = record.type === 'break-glass' && record.untilMs > nowMs;
-    return isLive && recordUnder(snapshot, keys.revokedToken(record.id)) === undefined ? [record] : [];
+  return [...snapshot.tokens.values()].filter(
+    (record): record is BreakGlassToken =>
+      record.type === 'break-glass' && record.untilMs > nowMs && !isRevoked(snapshot, record),
+  );
+}
+
+function isRevoked(snapshot: Snapshot, { id, by: subject, atMs }: BreakGlassToken): boolean {
+  if (recordUnder(snapshot, keys.revokedToken(id)) !== undefined) return true;
+  const scopes: RevocationScope[] = [{ of: 'all' }, { of: 'kind', kind: 'user' }, { of: 'subject', subject }];
+  return scopes.some((scope) => {
+    const record = recordUnder(snapshot, keys.revokedBefore(scope));
+    return record?.type === 'revoked-before' && record.beforeMs > atMs;
   });
 }
 

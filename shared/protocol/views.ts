@@ -433,6 +433,10 @@ export const statusViewSchema = z
       quotaBytes: count,
       isTight: z.boolean().describe('So little is left that no new jobs are taken.'),
     }),
+    breakGlass: z
+      .array(z.object({ id: z.string(), by: z.string(), reason: z.string(), until: time }))
+      .default([])
+      .describe("Admin's tokens that were made past all rights and are good now."),
   })
   .meta({ id: 'Status' });
 
