@@ -23,6 +23,7 @@ import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { type CredentialUpkeep, keepCredentials, ROTATE_AFTER_MS_DEFAULT } from './services/credential-upkeep.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
+import type { ClientAddress } from './services/origin.ts';
 import { ensureSigningKey } from './services/signing-keys.ts';
 import { mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
@@ -50,6 +51,8 @@ export interface ReplicaOptions {
   readonly rotateKeysAfterMs?: number;
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
+  /** Where requests come from is for the platform to say. */
+  readonly clientAddress: ClientAddress;
   readonly fetch: typeof fetch;
 }
 
@@ -63,7 +66,7 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null } = options;
+  const { store, clock, random, log, signal, replica, config, fetch, clientAddress, mesosAnonymous = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -85,11 +88,11 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const revocations = new MirroredRevocations(mirror);
   const lifetimes = lifetimesWith({ userTokenDays: options.userTokenDaysMax ?? USER_TOKEN_DAYS.default });
   const mint = new TokenMint({ ...{ issuer, ring, clock, random }, lifetimes, revocations });
-  const { outsideIssuers: outside, fetch } = options;
+  const { outsideIssuers: outside } = options;
   const verifier = createVerifier({ ...{ clock, ring, issuer, outside, fetch }, lifetimes, revocations });
   const upkeep = { lifetimes, rotateAfterMs: options.rotateKeysAfterMs ?? ROTATE_AFTER_MS_DEFAULT };
   return {
-    api: createDoors({ ...{ ctx, verifier, mint, ring, signal, metrics }, fetch: options.fetch, mesosAnonymous }),
+    api: createDoors({ ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress, mesosAnonymous }),
     ctx,
     mint,
     run: () => runLoops(ctx, { driver, upkeep }, signal),

@@ -11,6 +11,7 @@ import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
 import { ChunkedResponse } from './adapters/http/chunked-response.ts';
+import { socketAddress } from './adapters/http/socket-address.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
@@ -65,6 +66,7 @@ async function main(): Promise<number> {
     userTokenDaysMax: config.userTokenDaysMax,
     rotateKeysAfterMs: (config.rotateKeysAfterDays ?? Number.POSITIVE_INFINITY) * DAY_MS,
     mesosAnonymous: config.mesosAnonymous,
+    clientAddress: socketAddress,
     fetch: globalThis.fetch,
   });
   if (config.breakGlass !== null) {
