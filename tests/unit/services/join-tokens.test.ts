@@ -3,9 +3,10 @@
 import { decodeJwt } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
+import { registerNode } from '../../../control-plane/services/agents.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
-import { caughtUp, nodeOf, stampOf } from '../../support/replica.ts';
+import { caughtUp, JOINER, nodeOf, stampOf } from '../../support/replica.ts';
 
 const LEASE_MS = 10_000;
 
@@ -211,6 +212,20 @@ describe("a node's own token", () => {
     expect([(await beat(first.nodeToken, epoch)).status, (await register(first.nodeToken, 'n1')).status]).toEqual([
       401, 401,
     ]);
+  });
+
+  it('of before ids were noted is taken, and is the one from the next registration on', async () => {
+    const mintOlder = async () => {
+      const { ctx } = a.replica;
+      await registerNode(ctx, JOINER, { node: nodeOf('n1'), seen: null, tasks: [] });
+      const terms = { kind: 'node', subject: 'n1', grants: [], node: 'n1', ttlSeconds: 600 } as const;
+      return [(await a.mint.mint(terms)).token, (await a.mint.mint(terms)).token] as const;
+    };
+    const [latest, former] = await mintOlder();
+    expect([(await beat(latest, 1)).status, (await beat(former, 1)).status]).toEqual([200, 200]);
+    const { nodeToken, epoch } = await (await register(latest, 'n1')).json();
+    expect(decodeJwt(nodeToken).jti).toBe(decodeJwt(latest).jti);
+    expect([(await beat(nodeToken, epoch)).status, (await beat(former, epoch)).status]).toEqual([200, 401]);
   });
 
   it('keeps its id when the node registers with it, so that nothing changes for the one before', async () => {
