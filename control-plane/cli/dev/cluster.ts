@@ -130,6 +130,8 @@ async function startControlPlane(
   await rm(tokenFile, { force: true });
   const args = [
     ...['--etcd', etcd.url, '--listen', `127.0.0.1:${options.port}`, '--bootstrap-token-file', tokenFile],
+    // Nobody is there to make themselves another one, and a cluster of one's own may go on for weeks.
+    ...['--bootstrap-token-hours', '2160'],
     ...(typeof options.dns === 'string' ? ['--dns-listen', options.dns] : []),
   ];
   const command = { command: process.execPath, args: [programPath('control-plane'), ...args], env };
