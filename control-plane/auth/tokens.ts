@@ -28,7 +28,14 @@ export const claimsSchema = z.object({
   nbf: z.int(),
   exp: z.int(),
   kind: z.enum(['user', 'join', 'node', 'peer']),
-  grants: z.array(z.object({ roles: z.array(z.string()), actions: z.array(z.string()) })),
+  grants: z.array(
+    z.object({
+      roles: z.array(z.string()),
+      actions: z.array(z.string()),
+      // An empty list of them would name nothing; a token that says so was made by nobody.
+      resources: z.array(z.string()).min(1).optional(),
+    }),
+  ),
   node: z.string().nullable(),
 });
 export type Claims = z.output<typeof claimsSchema>;
@@ -77,7 +84,11 @@ export class TokenMint {
       nbf: nowSeconds,
       exp: nowSeconds + terms.ttlSeconds,
       kind: terms.kind,
-      grants: terms.grants.map(({ roles, actions }) => ({ roles: [...roles], actions: [...actions] })),
+      grants: terms.grants.map(({ roles, actions, resources }) => ({
+        roles: [...roles],
+        actions: [...actions],
+        ...(resources !== undefined && { resources: [...resources] }),
+      })),
       node: terms.node,
     };
   }

@@ -13,11 +13,12 @@ import type { Answer, Call, ServiceContext } from './context.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { knownNode } from './nodes.ts';
 import { withoutOffersInTheWay } from './offer-withdrawal.ts';
-import { roleOf } from './reservation-views.ts';
 import {
   checkLimits,
   demandHolding,
   draftOf,
+  heldReservation,
+  heldVolume,
   ledgerEndingVolume,
   ledgerMakingVolume,
   ledgerReserving,
@@ -108,7 +109,7 @@ function changed(step: Step, change: HoldingChange): Ledger {
     case 'destroy': {
       const volume = ownOf(ledger.volumes, change.volume);
       const none = `there is no volume "${change.volume}" on node "${ledger.node}"`;
-      demandHolding(call.principal, 'volume', volume === undefined ? null : roleOf(ledger, volume), none);
+      demandHolding(call.principal, 'volume', { found: heldVolume(ledger, volume), absent: none });
       if (volume === undefined) throw new Refusal('not-found', none);
       return ledgerEndingVolume(ctx, ledger, change.volume);
     }
@@ -125,7 +126,7 @@ function unreserved(step: Step, id: ReservationId, scalars: Scalars): Ledger {
 function knownReservation({ call, ledger }: Step, id: ReservationId, kind: 'reservation' | 'volume') {
   const reservation = ownOf(ledger.reservations, id);
   const none = `there is no reservation "${id}" on node "${ledger.node}"`;
-  demandHolding(call.principal, kind, reservation?.role ?? null, none);
+  demandHolding(call.principal, kind, { found: heldReservation(reservation), absent: none });
   if (reservation === undefined) throw new Refusal('not-found', none);
   return reservation;
 }

@@ -36,7 +36,7 @@ import { planReserving, type ReservingPlan } from '../scheduler/reserving.ts';
 import { claimRound } from '../store/round-claim.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit } from '../store/units.ts';
-import { demand, demandOf, mayRead } from './access.ts';
+import { demand, demandAny, mayRead } from './access.ts';
 import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
 import { type Draft, type Fence, mutate } from './mutation.ts';
 import { knownNode } from './nodes.ts';
@@ -60,11 +60,13 @@ export function listReservations(
   filter: HoldingFilter,
   page: PageRequest,
 ): Page<ReservationView> {
-  demand(principal, 'reservation:read', null);
+  demandAny(principal, 'reservation:read');
   const all = ledgersOf(ctx, filter.node).flatMap((ledger) =>
     Object.values(ledger.reservations).map((reservation) => ({ ledger, reservation })),
   );
-  const visible = all.filter(({ reservation: { role } }) => isShown(principal, 'reservation:read', role, filter));
+  const visible = all.filter(({ reservation: { role, id } }) =>
+    isShown(principal, { kind: 'reservation', role, id }, filter),
+  );
   return pageThrough(visible, page, {
     keyOf: ({ ledger, reservation }) => `${ledger.node}/${reservation.id}`,
     view: ({ ledger, reservation }) => reservationView(ledger, reservation),
@@ -115,7 +117,7 @@ export function unreserveOnNode(
     const { ledger } = knownNode(ctx, node);
     const reservation = ownOf(ledger.reservations, id);
     const none = `there is no reservation "${id}" on node "${node}"`;
-    demandHolding(call.principal, 'reservation', reservation?.role ?? null, none);
+    demandHolding(call.principal, 'reservation', { found: heldReservation(reservation), absent: none });
     if (reservation === undefined) throw new Refusal('not-found', none);
     checkUnused(`reservation "${id}" on node "${node}"`, tasksOn(ledger, reservation), volumesOn(ledger, reservation));
     const offered = Object.values(ledger.offers).filter(({ reserved }) => Object.hasOwn(reserved, id));
@@ -137,11 +139,13 @@ export function listVolumes(
   filter: HoldingFilter,
   page: PageRequest,
 ): Page<VolumeView> {
-  demand(principal, 'volume:read', null);
+  demandAny(principal, 'volume:read');
   const all = ledgersOf(ctx, filter.node).flatMap((ledger) =>
     Object.values(ledger.volumes).map((volume) => ({ ledger, volume })),
   );
-  const visible = all.filter(({ ledger, volume }) => isShown(principal, 'volume:read', roleOf(ledger, volume), filter));
+  const visible = all.filter(({ ledger, volume }) =>
+    isShown(principal, { kind: 'volume', role: roleOf(ledger, volume), id: volume.id }, filter),
+  );
   return pageThrough(visible, page, {
     keyOf: ({ ledger, volume }) => `${ledger.node}/${volume.id}`,
     view: ({ ledger, volume }) => volumeView(ctx.mirror.snapshot, ledger, volume),
@@ -161,7 +165,7 @@ export async function createVolumeOnNode(
     const { ledger } = knownNode(ctx, node);
     const reservation = ownOf(ledger.reservations, from);
     const none = `there is no reservation "${from}" on node "${node}"; make one with disk first`;
-    demandHolding(call.principal, 'volume', reservation?.role ?? null, none);
+    demandHolding(call.principal, 'volume', { found: heldReservation(reservation), absent: none });
     if (reservation === undefined) throw new Refusal('not-found', none);
     const by = call.principal.subject;
     const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false, labels };
@@ -190,7 +194,7 @@ export function deleteVolumeOnNode(
     const { ledger } = knownNode(ctx, node);
     const volume = ownOf(ledger.volumes, id);
     const none = `there is no volume "${id}" on node "${node}"`;
-    demandHolding(call.principal, 'volume', volume === undefined ? null : roleOf(ledger, volume), none);
+    demandHolding(call.principal, 'volume', { found: heldVolume(ledger, volume), absent: none });
     if (volume === undefined) throw new Refusal('not-found', none);
     const after = ledgerEndingVolume(ctx, ledger, id);
     const body = volumeView(snapshot, after, { ...volume, removing: true });
@@ -209,24 +213,38 @@ function ledgersOf(ctx: ServiceContext, node: NodeId | null): Ledger[] {
   return node === null ? [...ctx.mirror.snapshot.ledgers.values()] : [knownNode(ctx, node).ledger];
 }
 
-function isShown(
-  principal: Principal,
-  action: 'reservation:read' | 'volume:read',
-  role: RolePath,
-  filter: HoldingFilter,
-): boolean {
-  return mayRead(principal, action, role) && (filter.role === null || roleWithin(role, filter.role));
+type HoldingKind = 'reservation' | 'volume';
+
+interface Holding {
+  readonly kind: HoldingKind;
+  readonly role: RolePath;
+  readonly id: ReservationId | VolumeId;
 }
 
-/** `role` is null where there is no such thing: then whoever may change none at all isn't told even that. */
+function isShown(principal: Principal, { kind, role, id }: Holding, filter: HoldingFilter): boolean {
+  if (filter.role !== null && !roleWithin(role, filter.role)) return false;
+  return mayRead(principal, `${kind}:read`, role, { kind, name: id });
+}
+
+/** `found` is null where there is no such thing, which is answered as what the principal may not read. */
 export function demandHolding(
   principal: Principal,
-  kind: 'reservation' | 'volume',
-  role: RolePath | null,
-  absent: string,
+  kind: HoldingKind,
+  { found, absent }: { readonly found: Holding | null; readonly absent: string },
 ): void {
-  if (role === null) demand(principal, `${kind}:write`, null);
-  else demandOf(principal, { read: `${kind}:read`, action: `${kind}:write`, role, absent });
+  const resource = found === null ? null : { kind: found.kind, name: found.id };
+  const isKnown = found !== null && mayRead(principal, `${kind}:read`, found.role, resource);
+  if (!isKnown) throw new Refusal('not-found', absent);
+  demand(principal, `${kind}:write`, found.role, resource);
+}
+
+/** What to hold a reservation's name against; null: there is none. */
+export function heldReservation(reservation: Reservation | undefined): Holding | null {
+  return reservation === undefined ? null : { kind: 'reservation', role: reservation.role, id: reservation.id };
+}
+
+export function heldVolume(ledger: Ledger, volume: Volume | undefined): Holding | null {
+  return volume === undefined ? null : { kind: 'volume', role: roleOf(ledger, volume), id: volume.id };
 }
 
 export function draftOf<T>(

@@ -298,7 +298,7 @@ function alreadySet(path: RolePath): Refusal {
 }
 
 function demandRole(principal: Principal, action: 'role:read' | 'role:write', role: RolePath): void {
-  demandOf(principal, { read: 'role:read', action, role, absent: absent(role) });
+  demandOf(principal, { read: 'role:read', action, role, resource: null, absent: absent(role) });
 }
 
 function absent(path: RolePath): string {

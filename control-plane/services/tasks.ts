@@ -7,7 +7,7 @@ import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { explainTask } from '../scheduler/explain.ts';
 import { stopUnit } from '../store/units.ts';
-import { demandOf, mayRead } from './access.ts';
+import { demandOf, mayRead, taskResource } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { explanationView } from './explanation-view.ts';
 import { mutate } from './mutation.ts';
@@ -43,7 +43,7 @@ export function listTasks(
 ): Page<TaskView> {
   const { snapshot } = ctx.mirror;
   const wanted = [...snapshot.tasks.values()].filter(
-    (task) => matches(task, filter) && mayRead(principal, 'task:read', task.role),
+    (task) => matches(task, filter) && mayRead(principal, 'task:read', task.role, taskResource(task)),
   );
   return pageThrough(wanted, page, { keyOf: (task) => task.id, view: (task) => taskView(snapshot, task) });
 }
@@ -85,6 +85,6 @@ export function allowedTask(ctx: ServiceContext, principal: Principal, id: TaskI
   const absent = `there is no task "${id}"`;
   const task = ctx.mirror.snapshot.tasks.get(id);
   if (task === undefined) throw new Refusal('not-found', absent);
-  demandOf(principal, { read: 'task:read', action, role: task.role, absent });
+  demandOf(principal, { read: 'task:read', action, role: task.role, resource: taskResource(task), absent });
   return task;
 }

@@ -60,17 +60,17 @@ export async function createToken(
   checkRequest(request);
   const verdict = canDelegate(call.principal, request);
   if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
-  const { kind, subject, roles, actions, ttlSeconds } = request;
-  const claims = mint.draft({ kind, subject, grants: [{ roles, actions }], node: null, ttlSeconds });
+  const { kind, subject, roles, actions, resources, ttlSeconds } = request;
+  const claims = mint.draft({ kind, subject, grants: [{ roles, actions, resources }], node: null, ttlSeconds });
   const answer = await answerOnce(ctx, call, { status: 201, body: claims });
   const minted = await mint.sign(answer.body);
   return { ...answer, body: { token: minted.token, id: minted.id, expiresAt: timeView(minted.expiresAtMs) } };
 }
 
-function checkRequest({ kind, roles, actions }: TokenRequest): void {
+function checkRequest({ kind, roles, actions, resources = [] }: TokenRequest): void {
   const faults =
     kind === 'join'
-      ? [...unusedInJoin('roles', roles), ...unusedInJoin('actions', actions)]
+      ? [...unusedInJoin('roles', roles), ...unusedInJoin('actions', actions), ...unusedInJoin('resources', resources)]
       : actions.flatMap((action, index) => unknownAction(action, index));
   if (faults.length > 0) throw new Refusal('invalid-request', 'the token can not be made as asked for', { faults });
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { REFUSAL_CODES } from '../domain/errors.ts';
+import { RESOURCE_PATTERN, RESOURCE_RULE } from '../domain/grant-resource.ts';
 import { DISPLACEMENT_CAUSES, VERSION_CHANGES } from '../domain/job.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { deploymentMarkSchema, groupHealthSchema, healthCountsSchema } from './deployments.ts';
@@ -450,6 +451,14 @@ export const tokenRequestSchema = z
       .default([])
       .describe('Role paths; each covers what lies below it.'),
     actions: z.array(z.string().max(64)).max(100).default([]).describe('Such as `job:read`, `job:*` or `*`.'),
+    resources: z
+      .array(z.string().regex(RESOURCE_PATTERN, `must be ${RESOURCE_RULE}`))
+      .min(1)
+      .max(100)
+      .optional()
+      .describe(
+        'Only these, such as `job/web` or `job/ci-*`, and what belongs to them. Absent: everything in the roles.',
+      ),
     ttlSeconds: z.number().int().min(60).max(31_536_000).default(86_400),
   })
   .meta({ id: 'TokenRequest' });

@@ -1,5 +1,6 @@
 /** From the request's `Authorization` header to a token that has been checked. */
 import { Refusal } from '../../../shared/domain/errors.ts';
+import { admits } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { VerifiedToken, Verifier } from '../../auth/verify.ts';
 import { HttpRefusal } from './problem.ts';
@@ -10,16 +11,14 @@ const BEARER = /^bearer +(\S+) *$/i;
 export async function authenticate(
   request: Request,
   verifier: Verifier,
-  admits: readonly Principal['kind'][],
+  kinds: readonly Principal['kind'][],
 ): Promise<VerifiedToken> {
   const header = request.headers.get('authorization');
   const token = header === null ? undefined : BEARER.exec(header)?.[1];
   if (token === undefined) throw withoutToken(header);
   const verified = await verifier.verify(token);
-  const { kind } = verified.principal;
-  if (!admits.includes(kind)) {
-    throw new Refusal('forbidden', `this takes a token of the kind ${admits.join(' or ')}, not of the kind ${kind}`);
-  }
+  const verdict = admits(kinds, verified.principal);
+  if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
   return verified;
 }
 

@@ -15,6 +15,7 @@ import {
   statusesResponseSchema,
 } from '../../../shared/protocol/agent-schemas.ts';
 import { assignmentBody } from '../../../shared/protocol/assignment.ts';
+import { nodeOf as ownNode } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { commitStatuses, heartbeat, registerNode } from '../../services/agents.ts';
 import { waitForAssignment } from '../../services/assignments.ts';
@@ -183,7 +184,8 @@ function current(revision: number, body: unknown): Reply {
 }
 
 function nodeOf(principal: Principal): NodeId {
-  if (principal.node !== null) return principal.node;
+  const node = ownNode(principal);
+  if (node !== null) return node;
   throw new Refusal('forbidden', "this token isn't any node's");
 }
 

@@ -116,6 +116,7 @@ function eventText(event: EventView, { format, paint }: Printer, incarnation: nu
 interface TokenFlags {
   readonly role?: readonly string[];
   readonly action?: readonly string[];
+  readonly only?: readonly string[];
   readonly ttl?: number;
   readonly join?: boolean;
 }
@@ -123,6 +124,7 @@ interface TokenFlags {
 const TOKEN_EXAMPLES = `
 Examples:
   berth token create ci --role eng/ml --action job:* --action task:* --action logs:read --action event:read --ttl 12h
+  berth token create ci --role eng/ml --action job:* --only 'job/ci-*'
   berth token create rack-7 --join --ttl 1h > join-token
 
 Nobody can make a token that allows more than their own.
@@ -136,17 +138,23 @@ function addToken(program: Command, io: Io): void {
     .argument('<subject>', 'who it is for, as it will stand in records')
     .option('--role <path>', 'a role that it covers, with those below it; * is all (repeatable)', gathered)
     .option('--action <action>', 'what it allows, such as job:read, job:* or * (repeatable)', gathered)
+    .option(
+      '--only <thing>',
+      'narrows it to job/NAME, framework/NAME, reservation/ID or volume/ID; a last * is the rest of any name (repeatable)',
+      gathered,
+    )
     .option('--ttl <duration>', 'how long it holds', durationSeconds, 86_400)
     .option('--join', 'lets an agent register, and nothing else')
     .addHelpText('after', TOKEN_EXAMPLES)
     .action(async (subject: string, flags: TokenFlags, self: Command) => {
       const { client, printer } = await openSession(io, self);
-      const { role = [], action = [], ttl = 86_400, join = false } = flags;
+      const { role = [], action = [], only, ttl = 86_400, join = false } = flags;
       const made = await client.createToken({
         kind: join ? 'join' : 'user',
         subject,
         roles: [...role],
         actions: [...action],
+        ...(only !== undefined && { resources: [...only] }),
         ttlSeconds: Math.round(ttl),
       });
       printer.one(made, { name: made.token, render: () => `${made.token}\n` });
