@@ -17,7 +17,7 @@ import { timeView } from './views.ts';
 const CATCH_UP_MS = 2000;
 
 /** A framework is seen by whoever may read those of one of its roles, and by its own principal. */
-export function maySee(principal: Principal, framework: Framework): boolean {
+export function maySee(principal: Principal, framework: Pick<Framework, 'name' | 'principal' | 'roles'>): boolean {
   return framework.roles.some(
     (role) =>
       authorize(principal, 'framework:read', role, frameworkResource(framework)).allowed ||

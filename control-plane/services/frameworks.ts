@@ -263,7 +263,7 @@ export function tearDown(
 }
 
 export function getFramework(ctx: ServiceContext, principal: Principal, id: FrameworkId): FrameworkView {
-  return viewNow(ctx, visibleFramework(ctx, principal, id));
+  return shownTo(principal, viewNow(ctx, visibleFramework(ctx, principal, id)));
 }
 
 /** Frameworks that the principal may see, by id. */
@@ -279,8 +279,23 @@ export function listFrameworks(
       maySee(principal, framework) && (role === null || framework.roles.some((own) => roleWithin(own, role))),
   );
   const holdings = holdingsOf(snapshot, seen, ctx.clock.now());
-  const view = (framework: Framework) => frameworkView(snapshot, framework, holdings.get(framework.id));
+  const view = (framework: Framework) =>
+    shownTo(principal, frameworkView(snapshot, framework, holdings.get(framework.id)));
   return pageThrough(seen, page, { keyOf: ({ id }) => id, view });
+}
+
+/** Of its roles those that the principal may see it in: a framework of several roles tells none of the others' names. */
+function shownTo(principal: Principal, view: FrameworkView): FrameworkView {
+  const roles = view.roles.filter((role) => maySee(principal, { ...view, roles: [role] }));
+  const ofSeen = <T>(byRole: Readonly<Record<RolePath, T>>) =>
+    Object.fromEntries(Object.entries(byRole).filter(([role]) => roles.includes(role)));
+  return {
+    ...view,
+    roles,
+    suppressed: view.suppressed.filter((role) => roles.includes(role)),
+    minAllocatable: ofSeen(view.minAllocatable),
+    nodeConstraints: ofSeen(view.nodeConstraints),
+  };
 }
 
 function viewNow(ctx: ServiceContext, framework: Framework): FrameworkView {

@@ -67,7 +67,7 @@ export async function changeHoldings(
   if (reserving !== null) demand(call.principal, 'reservation:write', reserving.role);
   const draft = (): Draft<ChangedHoldings> => {
     const { ledger } = knownNode(ctx, node);
-    if (reserving !== null) checkLimits(ctx.mirror.snapshot, reserving.role, reserving.scalars);
+    if (reserving !== null) checkLimits(ctx.mirror.snapshot, { principal: call.principal, ...reserving });
     const after = changes.reduce((so, change) => changed({ ctx, call, ledger: so }, change), ledger);
     return draftOf(ctx, ledger, after, { status: 200, body: { node } });
   };
@@ -97,8 +97,10 @@ function changed(step: Step, change: HoldingChange): Ledger {
   const { ctx, call, ledger } = step;
   const made = { by: call.principal.subject, atMs: ctx.clock.now() };
   switch (change.type) {
-    case 'reserve':
-      return ledgerReserving(ctx, ledger, { ...change.reservation, ...made, source: 'dynamic' });
+    case 'reserve': {
+      const reservation = { ...change.reservation, ...made, source: 'dynamic' } as const;
+      return ledgerReserving(ctx, ledger, { principal: call.principal, reservation });
+    }
     case 'unreserve':
       return unreserved(step, change.reservation, change.scalars);
     case 'create': {

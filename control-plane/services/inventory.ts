@@ -18,7 +18,7 @@ import { present } from '../../shared/util/assert.ts';
 import { byText } from '../../shared/util/order.ts';
 import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
-import { demand, mayRead, taskResource } from './access.ts';
+import { demandAny, mayRead, taskResource } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { maySee } from './framework-access.ts';
 import { maySeeOffer } from './held-offers.ts';
@@ -73,10 +73,19 @@ export function takeInventory(ctx: ServiceContext, principal: Principal): Invent
   return pickUp(ctx.mirror.snapshot, momentOf(ctx), sightOf(principal));
 }
 
-/** All that there is, for whoever may read what it comes to as numbers. */
-export function takeWholeInventory(ctx: ServiceContext, principal: Principal): Inventory {
-  demand(principal, 'metrics:read', null);
-  return pickUp(ctx.mirror.snapshot, momentOf(ctx), EVERYTHING);
+/** For whoever reads what it comes to as numbers: the nodes, and of what is on them what is in roles that the token reaches. */
+export function takeCountedInventory(ctx: ServiceContext, principal: Principal): Inventory {
+  demandAny(principal, 'metrics:read');
+  const counts = byRole((role) => mayRead(principal, 'metrics:read', role));
+  return pickUp(ctx.mirror.snapshot, momentOf(ctx), {
+    ...EVERYTHING,
+    task: (task) => counts(task.role) || mayRead(principal, 'metrics:read', task.role, taskResource(task)),
+    tasksOf: counts,
+    reservationsOf: counts,
+    role: counts,
+    framework: ({ roles }) => roles.some(counts),
+    offer: ({ role }) => counts(role),
+  });
 }
 
 function momentOf({ mirror, clock }: ServiceContext): Moment {

@@ -266,6 +266,7 @@ function waitingView(waits: WaitingTasks): WaitingTasksView {
     tasks: waits.tasks.slice(0, TASKS_NAMED_MAX).map(({ id }) => id),
     notBefore: optionalTime(waits.notBeforeMs),
     displaces: [...waits.displaces],
+    displacesOthers: waits.displacesOthers,
     nodesTotal: funnel.nodesTotal,
     nodesLeft: funnel.nodesLeft,
     funnel: funnel.rows.map((row) => ({ ...row, reasons: [...row.reasons] })),
@@ -282,6 +283,7 @@ function waitsInWords({
   group,
   notBeforeMs,
   displaces,
+  displacesOthers,
   volumesAway,
   funnel,
   feasibility,
@@ -289,7 +291,10 @@ function waitsInWords({
   const wait = `${tasks.length} ${tasks.length === 1 ? 'task of group' : 'tasks of group'} "${group}" ${tasks.length === 1 ? 'waits' : 'wait'}`;
   const nodes = funnel.nodesTotal === 1 ? '1 node' : `${funnel.nodesTotal} nodes`;
   if (notBeforeMs !== null) return `${wait} until ${timeView(notBeforeMs)}, since tasks before have failed.`;
-  if (displaces.length > 0) return `${wait} for ${displaces.join(', ')} to make room.`;
+  const others =
+    displacesOthers === 0 ? [] : [`${displacesOthers} ${displacesOthers === 1 ? 'task' : 'tasks'} of other roles`];
+  const leaving = [...displaces, ...others];
+  if (leaving.length > 0) return `${wait} for ${leaving.join(', ')} to make room.`;
   if (volumesAway.length > 0) return `${wait} for volumes: ${volumesAway.join(' ')}`;
   const { impossible, tooMany } = feasibility;
   if (impossible !== null) {

@@ -43,7 +43,7 @@ import { knownNode } from './nodes.ts';
 import { withdrawOffers, withoutOffersInTheWay } from './offer-withdrawal.ts';
 import { pageThrough } from './paging.ts';
 import { mountedOn, reservationView, roleOf, tasksOn, volumesOn, volumeView } from './reservation-views.ts';
-import { amountsText, NO_USAGE, roleUsages, settledUsage } from './role-usage.ts';
+import { amountsText, NO_USAGE, partsShownTo, roleUsages, settledUsage } from './role-usage.ts';
 
 export interface HoldingFilter {
   /** Null: of all nodes. */
@@ -86,23 +86,27 @@ export async function reserveOnNode(
   const scalars = scalarsOf(amounts);
   const draft = (): Draft<ReservationView> => {
     const { ledger } = knownNode(ctx, node);
-    checkLimits(ctx.mirror.snapshot, role, scalars);
+    checkLimits(ctx.mirror.snapshot, { principal: call.principal, role, scalars });
     const by = call.principal.subject;
     const reservation: Reservation = { id, role, scalars, source: 'dynamic', by, atMs: ctx.clock.now(), labels };
-    const after = ledgerReserving(ctx, ledger, reservation);
+    const after = ledgerReserving(ctx, ledger, { principal: call.principal, reservation });
     return draftOf(ctx, ledger, after, { status: 201, body: reservationView(after, reservation) });
   };
   return mutate(ctx, call, draft, () => roundFor(ctx, node, { role, scalars }));
 }
 
 /** The ledger with the reservation, without offers that stood in the way. What limits say to it is checked before. */
-export function ledgerReserving(ctx: ServiceContext, ledger: Ledger, reservation: Reservation): Ledger {
+export function ledgerReserving(
+  ctx: ServiceContext,
+  ledger: Ledger,
+  { principal, reservation }: { readonly principal: Principal; readonly reservation: Reservation },
+): Ledger {
   const { id, role, scalars } = reservation;
   if (Object.hasOwn(ledger.reservations, id)) throw alreadyThere('reservation', id, ledger.node);
   const freed = withRoomFor(ledger, scalars);
   checkFree(freed, scalars);
   const reserving = { ledger: freed, role, scalars, nowMs: ctx.clock.now() };
-  checkKept(planReserving(ctx.mirror.snapshot, reserving), role, scalars);
+  checkKept(planReserving(ctx.mirror.snapshot, reserving), { principal, role, scalars });
   return orRefuse(reserve(freed, reservation));
 }
 
@@ -286,7 +290,7 @@ function withRoomFor(ledger: Ledger, scalars: Scalars): Ledger {
 }
 
 /** Offers don't count: those that the limit has no room for are taken back first. */
-export function checkLimits(snapshot: Snapshot, role: RolePath, scalars: Scalars): void {
+export function checkLimits(snapshot: Snapshot, { principal, role, scalars }: Reserving): void {
   const usages = roleUsages(snapshot);
   const faults = [role, ...ancestorsOf(role)].flatMap((path): Fault[] => {
     const held = addScalars(settledUsage(usages.get(path) ?? NO_USAGE), scalars);
@@ -295,7 +299,9 @@ export function checkLimits(snapshot: Snapshot, role: RolePath, scalars: Scalars
       .filter((name) => scalarOf(scalars, name) > 0 && scalarOf(held, name) > toMilli(limit[name] ?? 0))
       .map((name) => ({
         path: `/amounts/${name}`,
-        message: `brings what role "${path}" holds to ${scalarOf(held, name)}, beyond its limit of ${limit[name]}`,
+        message: mayRead(principal, 'role:read', path)
+          ? `brings what role "${path}" holds to ${scalarOf(held, name)}, beyond its limit of ${limit[name]}`
+          : `is more than the limits of role "${role}" and of those above it leave`,
       }));
   });
   refuseFor(faults);
@@ -312,13 +318,22 @@ function checkFree(ledger: Ledger, scalars: Scalars): void {
 }
 
 /** What guarantees of other roles are short of stays unallocated, beyond what is guaranteed to the role itself. */
-function checkKept({ kept }: ReservingPlan, role: RolePath, scalars: Scalars): void {
+function checkKept({ kept }: ReservingPlan, { principal, role, scalars }: Reserving): void {
   refuseFor(
-    kept.map(({ name, left, unallocated, short }) => ({
-      path: `/amounts/${name}`,
-      message: `asks for ${scalarOf(scalars, name)}, and ${left} can be reserved for role "${role}": ${unallocated} are unallocated in the cluster, and kept for guarantees that are not met yet are ${amountsText(short)}`,
-    })),
+    kept.map(({ name, left, unallocated, short }) => {
+      const named = partsShownTo(principal, short);
+      const why = `${unallocated} are unallocated in the cluster, and kept for guarantees that are not met yet are ${amountsText(named)}`;
+      const asks = `asks for ${scalarOf(scalars, name)}, and ${left} can be reserved for role "${role}"`;
+      return { path: `/amounts/${name}`, message: `${asks}: ${why}` };
+    }),
   );
+}
+
+/** What somebody asks to be kept for a role, and who asks: of other roles they are told no more than they may read. */
+interface Reserving {
+  readonly principal: Principal;
+  readonly role: RolePath;
+  readonly scalars: Scalars;
 }
 
 function refuseFor(faults: readonly Fault[]): void {

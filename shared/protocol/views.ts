@@ -20,8 +20,15 @@ export const displacerViewSchema = z
     because: z
       .enum(DISPLACEMENT_CAUSES)
       .describe('`guarantee`: the role is below it. `priority`: the task has a higher one in the same role.'),
-    role: roleSchema.describe('Whose guarantee it is; or the role of both tasks.'),
-    task: z.string().nullable().describe('It gets the place; null: what is offered to frameworks of the role.'),
+    role: roleSchema
+      .nullable()
+      .describe('Whose guarantee it is; or the role of both tasks. Null: one that the token may not read.'),
+    task: z
+      .string()
+      .nullable()
+      .describe(
+        'It gets the place; null: what is offered to frameworks of the role, or of a role that the token may not read.',
+      ),
   })
   .meta({ id: 'Displacer' });
 
@@ -267,13 +274,18 @@ export const nodeViewSchema = z
           memoryMiB: z.number().describe('0: it does not say.'),
           driver: z.string(),
           parent: z.string().nullable().describe('The card that it is a MIG instance of; null: it is a card.'),
-          task: z.string().nullable().describe('Who holds it.'),
+          held: z
+            .boolean()
+            // Left out by replicas of the version before, which may still answer.
+            .default(false)
+            .describe('Whether a task holds it.'),
+          task: z.string().nullable().describe('The one that does; null: none, or one that the token may not read.'),
         }),
       )
       .describe('What `total.gpus` counts, one by one; empty where the operator only states a number.'),
     missingGpus: z
-      .array(z.object({ id: z.string(), task: z.string() }))
-      .describe('GPUs that tasks hold and the node no longer has.'),
+      .array(z.object({ id: z.string(), task: z.string().nullable() }))
+      .describe('GPUs that tasks hold and the node no longer has; the task null: one that the token may not read.'),
     agentVersion: z.string(),
     engine: z.string(),
     registeredAt: time,
@@ -286,7 +298,9 @@ export const nodeViewSchema = z
       ),
     keptAside: z
       .array(z.object({ task: z.string(), stop: stopViewSchema.nullable() }))
-      .describe('Tasks that run there from a part of history that is lost, until somebody asks for their end.'),
+      .describe(
+        'Tasks that run there from a part of history that is lost, until somebody asks for their end. Shown to those who may read tasks of all roles: whose they are is not known.',
+      ),
   })
   .meta({ id: 'Node' });
 

@@ -104,7 +104,11 @@ describe('why tasks have no place', () => {
     const ledgers = [aLedger({ node: 'b', reservations: [aReservation({ scalars })], volumes: { data: aVolume() } })];
     const holds = (literal: ClusterLiteral) => explained(mounting, { tasks: [aTask(mounting)], ...literal }).holds;
     expect(holds({})).toEqual([
-      { code: 'volume-away', task: null, message: 'No node has volume "data"; "berth volume create" makes one.' },
+      {
+        code: 'volume-away',
+        task: null,
+        message: 'No node has volume "data" for role "default"; "berth volume create" makes one.',
+      },
     ]);
     expect(holds({ ledgers, dead: ['b'] })).toEqual([
       {
