@@ -39,7 +39,8 @@ const ORDINARY_ACTIONS = [
   'metrics:read',
 ] as const;
 
-const DANGEROUS_ACTIONS = DANGERS.map((danger) => `job:${danger}` as const);
+/** Each is granted by its own name, or by `*`. */
+export const DANGEROUS_ACTIONS = DANGERS.map((danger) => `job:${danger}` as const);
 
 /** What a join token is for. No list of actions grants it: admitting a node is told apart from being one. */
 const JOIN_ACTION = 'node:join';
