@@ -2,9 +2,10 @@
 import type { NodeId, RolePath } from '../../../shared/domain/ids.ts';
 import type { Ledger } from '../../../shared/domain/ledger.ts';
 import { randomId } from '../../../shared/util/random.ts';
+import type { Call } from '../../services/context.ts';
 import { changeHoldings } from '../../services/holding-changes.ts';
 import { takeInventory } from '../../services/inventory.ts';
-import type { Caller } from '../http/authenticate.ts';
+import type { Caller } from '../http/caller.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import type { FacadeParts } from '../parts.ts';
 import { type OperatorOperation, operatorChanges } from '../translate/operator-operations.ts';
@@ -17,10 +18,11 @@ const NO_AGENT = 'No agent found with specified ID';
 /** All of it or nothing. */
 export async function operateOn(
   { ctx }: FacadeParts,
-  { principal, userName }: Caller,
+  { call, userName }: Pick<Caller, 'userName'> & { readonly call: Call },
   node: NodeId,
   operation: OperatorOperation,
 ): Promise<void> {
+  const { principal } = call;
   const { everyNode, maySeeReservationsOf } = takeInventory(ctx, principal);
   const whole = everyNode.get(node)?.ledger;
   if (whole === undefined) throw new WireRefusal(400, NO_AGENT);
@@ -34,7 +36,7 @@ export async function operateOn(
   const changes = inWireWords(() =>
     prefixed(`Invalid ${operation.type} operation: `, () => operatorChanges(operation, context)),
   );
-  await known(NO_AGENT, () => changeHoldings(ctx, { principal, idempotency: null }, node, changes));
+  await known(NO_AGENT, () => changeHoldings(ctx, call, node, changes));
 }
 
 function holdingsSeen(ledger: Ledger, maySee: (role: RolePath) => boolean): Ledger {

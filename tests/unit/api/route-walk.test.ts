@@ -227,7 +227,8 @@ describe('the list of samples', () => {
     const verifier = { verify: () => Promise.reject(new Error('nobody calls')) };
     const { mint } = berth;
     const ring = await ensureSigningKey(ctx);
-    const api = createApi({ ctx, verifier, mint, ring, fetch: nowhere.fetch, signal, frameworkStreams });
+    const clientAddress = () => null;
+    const api = createApi({ ctx, verifier, mint, ring, fetch: nowhere.fetch, signal, frameworkStreams, clientAddress });
     const served = api.routes
       .filter(({ method }) => method !== 'ALL')
       .map(({ method, path }) => `${method} ${path.replace(/:(\w+)(?:\{\.\+\})?/g, '{$1}')}`);
