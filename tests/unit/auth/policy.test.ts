@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -8,6 +9,7 @@ import {
   admits,
   authorize,
   canDelegate,
+  DANGEROUS_ACTIONS,
   holdsAction,
   isCalled,
   isJoining,
@@ -334,5 +336,15 @@ describe('kinds of callers', () => {
     expect(actsFor(user(), 'ci')).toBe(true);
     expect(actsFor(user(), 'else')).toBe(false);
     expect(actsFor(user({ actions: ['*'], roles: ['*'] }), 'else')).toBe(true);
+  });
+});
+
+describe('the README', () => {
+  it('says of every action what it lets its bearer do, and which are dangers', () => {
+    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+    const rows = [...readme.matchAll(/^\| `([a-z]+:[a-z-]+)`( !)? \| \S/gm)];
+    expect(rows.map(([, action]) => action).sort()).toEqual([...ACTIONS].sort());
+    const marked = rows.flatMap(([, action, mark]) => (mark === undefined ? [] : [action]));
+    expect(marked.sort()).toEqual([...DANGEROUS_ACTIONS].sort());
   });
 });
