@@ -171,6 +171,7 @@ export const API_SAMPLES: readonly RouteSample[] = [
   sample('own', 'GET /v1/endpoints'),
   sample('own', 'GET /v1/endpoints/watch'),
   sample('own', 'GET /v1/events'),
+  sample('own', 'GET /v1/audit'),
   sample('cluster', 'GET /v1/status'),
   sample('cluster', 'POST /v1/cluster/recover'),
   sample('cluster', 'POST /v1/tokens', { body: () => ({ subject: 'x', actions: [], roles: [] }) }),

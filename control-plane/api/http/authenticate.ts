@@ -7,19 +7,18 @@ import { HttpRefusal } from './problem.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
 
-/** Throws `unauthenticated` without a valid token, and `forbidden` with one that isn't for calls of this sort. */
-export async function authenticate(
-  request: Request,
-  verifier: Verifier,
-  kinds: readonly Principal['kind'][],
-): Promise<VerifiedToken> {
+/** Throws `unauthenticated` without a valid token. */
+export async function authenticate(request: Request, verifier: Verifier): Promise<VerifiedToken> {
   const header = request.headers.get('authorization');
   const token = header === null ? undefined : BEARER.exec(header)?.[1];
   if (token === undefined) throw withoutToken(header);
-  const verified = await verifier.verify(token);
-  const verdict = admits(kinds, verified.principal);
+  return verifier.verify(token);
+}
+
+/** Throws `forbidden` for a token that isn't for calls of this sort. */
+export function demandKind(principal: Principal, kinds: readonly Principal['kind'][]): void {
+  const verdict = admits(kinds, principal);
   if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
-  return verified;
 }
 
 function withoutToken(header: string | null): Refusal {

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApi } from '../../../control-plane/api/api.ts';
 import type { Grant, Principal } from '../../../control-plane/auth/principal.ts';
+import { RefusalLog } from '../../../control-plane/services/audit-refusals.ts';
 import { FrameworkStreams } from '../../../control-plane/services/framework-streams.ts';
 import { ensureSigningKey } from '../../../control-plane/services/tokens.ts';
 import type { FrameworkView } from '../../../shared/protocol/framework.ts';
@@ -228,7 +229,18 @@ describe('the list of samples', () => {
     const { mint } = berth;
     const ring = await ensureSigningKey(ctx);
     const clientAddress = () => null;
-    const api = createApi({ ctx, verifier, mint, ring, fetch: nowhere.fetch, signal, frameworkStreams, clientAddress });
+    const refusals = new RefusalLog(ctx, signal);
+    const api = createApi({
+      ctx,
+      verifier,
+      mint,
+      ring,
+      fetch: nowhere.fetch,
+      signal,
+      frameworkStreams,
+      clientAddress,
+      refusals,
+    });
     const served = api.routes
       .filter(({ method }) => method !== 'ALL')
       .map(({ method, path }) => `${method} ${path.replace(/:(\w+)(?:\{\.\+\})?/g, '{$1}')}`);
