@@ -142,6 +142,11 @@ export function nodeOf({ kind, node }: Principal): NodeId | null {
   return kind === 'node' ? node : null;
 }
 
+/** Whether it is a part of Berth itself that calls, on nobody's behalf. */
+export function isProgram({ kind }: Principal): boolean {
+  return kind === 'node' || kind === 'peer';
+}
+
 /** Whether the principal comes with a join token: it is not known yet which node it is. */
 export function isJoining({ kind }: Principal): boolean {
   return kind === 'join';

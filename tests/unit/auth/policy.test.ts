@@ -13,6 +13,7 @@ import {
   holdsAction,
   isCalled,
   isJoining,
+  isProgram,
   mayEverything,
   mayRegister,
   nodeOf,
@@ -325,6 +326,7 @@ describe('kinds of callers', () => {
     expect(mayRegister(node, 'b')).toMatchObject({ why: expect.stringContaining(`can't register node "b"`) });
     for (const kind of ['user', 'peer'] as const) expect(mayRegister(of(kind, { node: 'a' }), 'a').allowed).toBe(false);
     expect(kinds.filter((kind) => isJoining(of(kind)))).toEqual(['join']);
+    expect(kinds.filter((kind) => isProgram(of(kind)))).toEqual(['node', 'peer']);
   });
 
   it('only a node is one, whatever else a token says', () => {
