@@ -6,7 +6,10 @@ const HOME = 'control-plane/auth/';
 
 const DECISIONS = [
   { pattern: /\bprincipal\.(?:grants|node)\b|\bprincipal\.kind\s*[!=]==/g, what: "what a principal's token says" },
-  { pattern: /\bprincipal\.subject\s*[!=]==|[!=]==\s*(?:\w+\.)*principal\.subject\b/g, what: "a principal's name by comparison" },
+  {
+    pattern: /\bprincipal\.subject\s*[!=]==|[!=]==\s*(?:\w+\.)*principal\.subject\b/g,
+    what: "a principal's name by comparison",
+  },
   { pattern: /\bmayEverything\(/g, what: 'whether somebody may do everything' },
 ] as const;
 
