@@ -8,9 +8,11 @@ import type { Logger } from '../shared/util/log.ts';
 import { MetricsRegistry } from '../shared/util/metrics.ts';
 import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
+import { secureHeaders } from './api/http/security-headers.ts';
 import type { ApiOptions } from './api/parts.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
+import { RateLimits, type RatePolicy } from './auth/rate-limits.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
@@ -42,6 +44,8 @@ export interface ReplicaOptions {
   readonly outsideIssuers: readonly OutsideIssuer[];
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
+  /** How much one caller may ask of this replica. Absent: as much as it likes. */
+  readonly rates?: RatePolicy | null;
   readonly fetch: typeof fetch;
 }
 
@@ -55,7 +59,7 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null } = options;
+  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null, rates = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -77,7 +81,11 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
   return {
-    api: createDoors({ ...{ ctx, verifier, mint, ring, signal, metrics }, fetch: options.fetch, mesosAnonymous }),
+    api: createDoors({
+      ...{ ctx, verifier, mint, ring, signal, metrics, rates },
+      fetch: options.fetch,
+      mesosAnonymous,
+    }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),
@@ -89,19 +97,25 @@ export interface AnonymousGrant {
   readonly actions: readonly string[];
 }
 
-export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams'> {
+export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams' | 'limits'> {
   readonly mesosAnonymous?: AnonymousGrant | null;
+  readonly rates?: RatePolicy | null;
 }
 
 /** Every door of a replica, on one port: paths tell them apart. Streams end with `signal`. */
-export function createDoors({ mesosAnonymous = null, ...options }: DoorOptions): Hono {
+export function createDoors({ mesosAnonymous = null, rates = null, ...options }: DoorOptions): Hono {
   const { ctx, mint, fetch, signal, metrics = new MetricsRegistry() } = options;
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
-  const parts = { ...options, metrics, frameworkStreams };
+  const limits = new RateLimits({ policy: rates, clock: ctx.clock });
+  const parts = { ...options, metrics, frameworkStreams, limits };
   const api = createApi(parts);
   const anonymous = mesosAnonymous === null ? null : anonymousPrincipal(mesosAnonymous);
   const app = new Hono();
+  app.use('*', async (c, next) => {
+    await next();
+    secureHeaders(c.res.headers, { isOverTls: c.req.url.startsWith('https:') });
+  });
   app.route('/', createMesosFacade({ ...parts, anonymous }));
   app.all('*', (c) => api.fetch(c.req.raw, c.env));
   return app;

@@ -7,7 +7,9 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { clientAddressIn } from '../auth/client-address.ts';
 import { Lasting } from '../auth/lasting.ts';
+import { guarded } from '../auth/rate-limits.ts';
 import { goodUntilMs } from '../auth/verify.ts';
 import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
@@ -108,7 +110,6 @@ function frame(app: Hono<Env>, parts: ApiParts): void {
     const { headers } = c.res;
     headers.set(REQUEST_ID_HEADER, c.get('requestId'));
     if (!headers.has(REVISION_HEADER)) headers.set(REVISION_HEADER, positionText(positionNow(ctx)));
-    headers.set('x-content-type-options', 'nosniff');
     const elapsedMs = ctx.clock.monotonicMs() - startedAtMs;
     observe(seconds, c, elapsedMs / 1000);
     const { method } = c.req;
@@ -135,9 +136,14 @@ function nothingAt(c: Context<Env>): Refusal {
 async function serve(c: Context<Env>, { document, serve: check }: Endpoint, parts: ApiParts): Promise<Response> {
   c.set('route', document.path);
   const request = c.req.raw;
-  const token = await authenticate(request, parts.verifier, document.admits);
+  const { limits } = parts;
+  const address = clientAddressIn(c.env);
+  if (!request.headers.has('authorization')) limits.countStranger(address);
+  const token = await authenticate(request, guarded(parts.verifier, limits, address), document.admits);
+  limits.countRequest(token.principal, address);
   const ends = [request.signal, parts.signal];
-  const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends });
+  const hold = () => limits.holdLasting(token.principal, address);
+  const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends, hold });
   await catchUp(request, parts);
   const requestId = c.get('requestId');
   const params = c.req.param() as Record<string, string>;

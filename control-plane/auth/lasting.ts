@@ -21,6 +21,8 @@ export interface LastingOptions {
   readonly goodUntilMs: number | null;
   /** Of the client and of the replica. */
   readonly ends: readonly AbortSignal[];
+  /** Counts what is open; may refuse it. What it returns is called at the end. Absent: nobody counts. */
+  readonly hold?: () => () => void;
 }
 
 interface Opened {
@@ -77,7 +79,8 @@ export class Lasting {
   }
 }
 
-function opened({ clock, goodUntilMs, ends }: LastingOptions): Opened {
+function opened({ clock, goodUntilMs, ends, hold }: LastingOptions): Opened {
+  const letGo = hold?.();
   const [over, token] = [new AbortController(), new AbortController()];
   const signal = AbortSignal.any([...ends, over.signal, token.signal]);
   let timer: Timer | null = null;
@@ -86,7 +89,12 @@ function opened({ clock, goodUntilMs, ends }: LastingOptions): Opened {
     if (leftMs > 0) timer = clock.setTimer(Math.min(leftMs, LOOK_EVERY_MS), look);
     else token.abort(new TokenOver('the token has expired; go on with another one'));
   };
-  signal.addEventListener('abort', () => timer?.cancel(), { once: true });
+  const ended = () => {
+    timer?.cancel();
+    letGo?.();
+  };
+  if (signal.aborted) ended();
+  else signal.addEventListener('abort', ended, { once: true });
   if (goodUntilMs !== null && !signal.aborted) look();
   return { over, token, signal };
 }

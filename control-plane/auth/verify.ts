@@ -39,9 +39,10 @@ export function goodUntilMs({ expiresAtMs }: Pick<VerifiedToken, 'expiresAtMs'>)
 export interface Verifier {
   /**
    * Who the token stands for. Throws the Refusal `unauthenticated`, which says why in words that help an honest caller
-   * and nobody else; `unavailable` when the keys to check it with can't be had; StoreUnavailableError.
+   * and nobody else; `unavailable` when the keys to check it with can't be had; StoreUnavailableError. `beforeCheck` is called before
+   * a signature is checked, and may throw instead; a token that is known from before needs no check.
    */
-  verify(token: string): Promise<VerifiedToken>;
+  verify(token: string, beforeCheck?: () => void): Promise<VerifiedToken>;
 }
 
 export interface VerifierOptions {
@@ -66,13 +67,14 @@ export function createVerifier({ clock, ring, issuer, outside, fetch }: Verifier
   }
   const cache = new TokenCache<VerifiedToken>();
   return {
-    async verify(token) {
+    async verify(token, beforeCheck) {
       checkShape(token);
       const nowMs = clock.now();
       const known = cache.get(token, nowMs - CLOCK_TOLERANCE_SECONDS * 1000);
       if (known !== null) return known;
       const check = checks.get(claimedIssuer(token));
       if (check === undefined) throw unauthenticated('the token is from an issuer that is not trusted here');
+      beforeCheck?.();
       const verified = await check(token);
       cache.set(token, verified);
       return verified;

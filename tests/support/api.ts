@@ -4,6 +4,7 @@ import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
+import type { RatePolicy } from '../../control-plane/auth/rate-limits.ts';
 import { ownIssuer, TokenMint, type TokenTerms } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
 import { announceReplica } from '../../control-plane/services/cluster.ts';
@@ -46,6 +47,8 @@ export interface TestApiOptions {
   readonly peers?: Map<string, TestApi>;
   /** What clients of Mesos's API may do without a token; absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant;
+  /** How much one caller may ask; absent: as much as it likes. */
+  readonly rates?: RatePolicy;
 }
 
 export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -59,9 +62,18 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const issuer = ownIssuer(present(ctx.mirror.snapshot.cluster, 'the cluster').id);
   const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom() });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
-  const { mesosAnonymous = null } = options;
+  const { mesosAnonymous = null, rates = null } = options;
   const { signal } = ending;
-  const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal, mesosAnonymous });
+  const api = createDoors({
+    ctx,
+    verifier,
+    mint,
+    ring,
+    fetch: peerFetch(options.peers),
+    signal,
+    mesosAnonymous,
+    rates,
+  });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;
   const admin = await token();

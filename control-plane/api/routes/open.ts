@@ -1,6 +1,7 @@
 /** What takes no token: whether the replica is well, its public keys, and the description of the API. */
 import type { Context, Hono } from 'hono';
 import { Refusal } from '../../../shared/domain/errors.ts';
+import { clientAddressIn } from '../../auth/client-address.ts';
 import { unreadiness } from '../../services/gauges.ts';
 import { docsPage } from '../docs-page.ts';
 import type { EndpointDocument } from '../http/endpoint.ts';
@@ -18,6 +19,9 @@ const KEYS_MAX_AGE_SECONDS = 300;
 /** The page has styles of its own and nothing else; nothing in it may ever be run or fetched. */
 const DOCS_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Asked for by what watches over replicas, which must never be told to come later. */
+const PROBES: readonly string[] = ['/healthz', '/readyz'];
 
 type Handler = (c: Context<Env>) => Response | Promise<Response>;
 
@@ -41,6 +45,7 @@ export function openRoutes(app: Hono<Env>, parts: ApiParts, documents: readonly 
   for (const [path, handler] of Object.entries(routes)) {
     app.get(path, (c) => {
       c.set('route', path);
+      if (!PROBES.includes(path)) parts.limits.countStranger(clientAddressIn(c.env));
       return handler(c);
     });
     app.all(path, (c) => {

@@ -1,6 +1,8 @@
 /** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
 import type { Context, Hono } from 'hono';
+import { clientAddressIn } from '../../auth/client-address.ts';
 import { Lasting } from '../../auth/lasting.ts';
+import { guarded } from '../../auth/rate-limits.ts';
 import type { FacadeParts } from '../parts.ts';
 import { authenticate, type Caller, type Realm } from './authenticate.ts';
 import { refusalResponse, WireRefusal, wireRefusalOf } from './wire-refusal.ts';
@@ -33,11 +35,17 @@ export function serve(
 ): void {
   const { realm } = options;
   answerAt(app, parts, options.paths, async (c) => {
-    const caller = await authenticate(c.req.raw, parts, realm);
+    const { limits, anonymous } = parts;
+    const address = clientAddressIn(c.env);
+    if (anonymous === null && !c.req.raw.headers.has('authorization')) limits.countStranger(address);
+    const verifier = guarded(parts.verifier, limits, address);
+    const caller = await authenticate(c.req.raw, { verifier, anonymous }, realm);
+    limits.countRequest(caller.principal, address);
     demandMethod(c.req.raw, options.methods);
     const { clock } = parts.ctx;
     const ends = [c.req.raw.signal, parts.signal];
-    const lasting = new Lasting({ clock, goodUntilMs: caller.goodUntilMs, ends });
+    const hold = () => limits.holdLasting(caller.principal, address);
+    const lasting = new Lasting({ clock, goodUntilMs: caller.goodUntilMs, ends, hold });
     return lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
   });
 }
