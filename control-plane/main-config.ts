@@ -3,8 +3,12 @@ import { parseArgs } from 'node:util';
 import { ROLE_PATTERN, ROLE_RULE } from '../shared/domain/ids.ts';
 import { ACTION_PATTERNS } from './auth/policy.ts';
 import { DOMAIN_DEFAULT, DOMAIN_RULE, dnsDomain, TTL_RULE, TTL_SECONDS_DEFAULT, ttlSeconds } from './dns/options.ts';
+import { ConfigError, wholeSetting } from './main-setting.ts';
+import { TRANSPORT_OPTIONS, TRANSPORT_USAGE, type TransportConfig, transportConfig } from './main-transport-config.ts';
 import { RETENTION_DEFAULTS, type RetentionPolicy } from './reconcile/retention-pass.ts';
 import { QUOTA_DEFAULT_BYTES } from './store/room.ts';
+
+export { ConfigError } from './main-setting.ts';
 
 export interface ReplicaConfig {
   readonly etcd: readonly string[];
@@ -13,6 +17,7 @@ export interface ReplicaConfig {
   readonly listen: { readonly host: string; readonly port: number };
   /** Null: derived from where it listens. */
   readonly advertiseUrl: string | null;
+  readonly transport: TransportConfig;
   readonly bootstrapTokenFile: string | null;
   readonly trustFile: string | null;
   /** What callers of the Mesos door may do without a token; null: nothing. */
@@ -34,11 +39,6 @@ export interface DnsConfig {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A setting that can't be used. The message names it and says what would do. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
-
 export const USAGE = `Usage: berth control-plane [options]
 
 Serves the API and runs rounds and passes. Any number of replicas may share one etcd.
@@ -52,6 +52,7 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --etcd-quota-bytes BYTES     its --quota-backend-bytes                BERTH_ETCD_QUOTA_BYTES  2 GiB
   --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
+${TRANSPORT_USAGE}
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
   --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
   --mesos-anonymous ROLES      what speaks Mesos's API without a token  BERTH_MESOS_ANONYMOUS
@@ -80,6 +81,7 @@ const OPTIONS = {
   'etcd-quota-bytes': { type: 'string' },
   listen: { type: 'string' },
   'advertise-url': { type: 'string' },
+  ...TRANSPORT_OPTIONS,
   'bootstrap-token-file': { type: 'string' },
   trust: { type: 'string' },
   'mesos-anonymous': { type: 'string' },
@@ -122,6 +124,7 @@ export function readConfig(
     etcdTls: { ca: file('etcd-ca'), cert, key },
     listen: listenAddress('--listen', setting('listen') ?? '127.0.0.1:7878'),
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
+    transport: transportConfig(setting, file),
     bootstrapTokenFile: setting('bootstrap-token-file'),
     trustFile: file('trust'),
     mesosAnonymous: mesosAnonymous(setting('mesos-anonymous'), setting('mesos-anonymous-actions')),
@@ -259,13 +262,6 @@ const QUOTAS = { min: 16 * 1024 ** 2, max: 1024 ** 4 } as const;
 
 /** More than that, and neither a replica's memory nor etcd's quota would last. */
 const COUNTS = { min: 0, max: 1_000_000 } as const;
-
-function wholeSetting(name: string, value: string | null, { min, max }: { min: number; max: number }): number | null {
-  if (value === null) return null;
-  const number = Number(value);
-  if (Number.isInteger(number) && number >= min && number <= max) return number;
-  throw new ConfigError(`--${name} "${value}" is not a whole number from ${min} to ${max}`);
-}
 
 export function logLevel(value: string): LogLevel {
   const level = LOG_LEVELS.find((candidate) => candidate === value);

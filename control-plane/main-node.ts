@@ -3,14 +3,11 @@
  * SIGINT: no new requests, long ones answered, leases given back.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
-import { createAdaptorServer } from '@hono/node-server';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
-import { ChunkedResponse } from './adapters/http/chunked-response.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
@@ -18,6 +15,7 @@ import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.t
 import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
 import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-config.ts';
 import { startReplicaDns } from './main-node-dns.ts';
+import { serveApi } from './main-serve.ts';
 import { mintAdminToken } from './services/tokens.ts';
 
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -40,7 +38,7 @@ async function main(): Promise<number> {
   const ending = new AbortController();
   endOnSignal(ending);
   const store = new EtcdStore(etcdOptions(config));
-  const url = config.advertiseUrl ?? `http://${urlHost(config.listen.host)}:${config.listen.port}`;
+  const url = config.advertiseUrl ?? ownUrl(config);
   const replica = await createReplica({
     store,
     clock: new SystemClock(),
@@ -60,10 +58,18 @@ async function main(): Promise<number> {
     },
     outsideIssuers,
     mesosAnonymous: config.mesosAnonymous,
+    rates: config.transport.rates,
     fetch: globalThis.fetch,
   });
   await writeBootstrapToken(config.bootstrapTokenFile, replica);
-  const server = await serve(replica, config);
+  const { listen, transport } = config;
+  const serving = await serveApi({
+    fetch: replica.api.fetch,
+    listen,
+    transport,
+    log,
+    requestId: () => randomId(random),
+  });
   const dns = config.dns === null ? null : await startReplicaDns(replica.ctx, config.dns);
   log.info({ url, replica: replica.ctx.replica.id, etcd: config.etcd }, 'serving');
   try {
@@ -71,7 +77,7 @@ async function main(): Promise<number> {
     return 0;
   } finally {
     ending.abort();
-    await Promise.all([closeServer(server), dns?.close()]);
+    await Promise.all([serving.close(), dns?.close()]);
     await store.close();
   }
 }
@@ -124,22 +130,8 @@ async function writeBootstrapToken(path: string | null, { mint }: Replica): Prom
   }
 }
 
-function serve(replica: Replica, { listen }: ReplicaConfig): Promise<Server> {
-  const serverOptions = { ServerResponse: ChunkedResponse };
-  const server = createAdaptorServer({ fetch: replica.api.fetch, serverOptions }) as Server;
-  // Long requests are ended by the app; these bound clients that send slowly or nothing.
-  server.headersTimeout = 15_000;
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = 65_000;
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, listen)));
-    server.listen(listen.port, listen.host, () => resolve(server));
-  });
-}
-
-function listenError(error: NodeJS.ErrnoException, { host, port }: ReplicaConfig['listen']): Error {
-  if (error.code === 'EADDRINUSE') return new ConfigError(`--listen ${host}:${port} is in use; choose another port`);
-  return new ConfigError(`--listen ${host}:${port} can't be used: ${error.message}`);
+function ownUrl({ listen, transport }: ReplicaConfig): string {
+  return `${transport.tls === null ? 'http' : 'https'}://${urlHost(listen.host)}:${listen.port}`;
 }
 
 function urlHost(host: string): string {
@@ -156,14 +148,6 @@ function endOnSignal(ending: AbortController): void {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-    setTimeout(() => server.closeAllConnections(), 1000).unref();
-  });
 }
 
 main().then(
