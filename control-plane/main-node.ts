@@ -2,20 +2,24 @@
  * One replica as a Node.js process. Reads its configuration, connects to etcd, serves, and ends cleanly on SIGTERM or
  * SIGINT: no new requests, long ones answered, leases given back.
  */
+import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
+import { getCACertificates } from 'node:tls';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
+import type { TlsTexts } from './adapters/http/tls-files.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
 import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.ts';
 import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
+import { trustingFetch } from './https/trusting-fetch.ts';
 import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-config.ts';
 import { startReplicaDns } from './main-node-dns.ts';
-import { serveApi } from './main-serve.ts';
+import { readServedTls, serveApi } from './main-serve.ts';
 import { mintAdminToken } from './services/tokens.ts';
 
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -39,6 +43,7 @@ async function main(): Promise<number> {
   endOnSignal(ending);
   const store = new EtcdStore(etcdOptions(config));
   const url = config.advertiseUrl ?? ownUrl(config);
+  const outgoing = outgoingFetch(config);
   const replica = await createReplica({
     store,
     clock: new SystemClock(),
@@ -59,7 +64,7 @@ async function main(): Promise<number> {
     outsideIssuers,
     mesosAnonymous: config.mesosAnonymous,
     rates: config.transport.rates,
-    fetch: globalThis.fetch,
+    fetch: outgoing.fetch,
   });
   await writeBootstrapToken(config.bootstrapTokenFile, replica);
   const { listen, transport } = config;
@@ -69,6 +74,7 @@ async function main(): Promise<number> {
     transport,
     log,
     requestId: () => randomId(random),
+    onCertificate: outgoing.show,
   });
   const dns = config.dns === null ? null : await startReplicaDns(replica.ctx, config.dns);
   log.info({ url, replica: replica.ctx.replica.id, etcd: config.etcd }, 'serving');
@@ -127,6 +133,31 @@ async function writeBootstrapToken(path: string | null, { mint }: Replica): Prom
     // Another replica on this machine was faster: its token is as good.
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
     throw new ConfigError(`--bootstrap-token-file "${path}" can't be written: ${error}`);
+  }
+}
+
+/**
+ * How peers and outside issuers are called: those that the system trusts, and the operator's authority beside them. Where clients have to
+ * show a certificate, peers have to as well, and a replica shows them the one that it serves with.
+ */
+function outgoingFetch({ transport }: ReplicaConfig) {
+  let own = readServedTls(transport);
+  const ca = transport.ca === null ? null : [...getCACertificates('default'), certificateIn(transport.ca)];
+  const isAsked = transport.tls !== null && transport.tls.clientCaFile !== null;
+  return {
+    fetch: ca === null && !isAsked ? globalThis.fetch : trustingFetch(() => ({ ca, identity: isAsked ? own : null })),
+    show: (texts: TlsTexts) => {
+      own = texts;
+    },
+  };
+}
+
+function certificateIn(pem: string): string {
+  try {
+    new X509Certificate(pem);
+    return pem;
+  } catch (error) {
+    throw new ConfigError(`--ca holds no certificate in PEM: ${error instanceof Error ? error.message : error}`);
   }
 }
 

@@ -42,6 +42,8 @@ export interface ServeOptions {
   readonly transport: TransportConfig;
   readonly log: Logger;
   readonly requestId: () => string;
+  /** Told of each certificate that takes the place of the one before. */
+  readonly onCertificate?: (texts: TlsTexts) => void;
   /** For tests; absent: the bounds of the server. */
   readonly times?: Partial<ServerTimes>;
 }
@@ -49,7 +51,7 @@ export interface ServeOptions {
 /** Resolves once it listens. Throws {@link ConfigError} where it can't. */
 export async function serveApi(options: ServeOptions): Promise<Serving> {
   const { listen, transport, log } = options;
-  const tls = transport.tls === null ? null : usableTls(transport.tls);
+  const tls = readServedTls(transport);
   const server = createApiServer({
     listener: requestListener(options),
     tls,
@@ -65,7 +67,9 @@ export async function serveApi(options: ServeOptions): Promise<Serving> {
   });
   await listening(server, listen);
   const letGo =
-    transport.tls === null || tls === null ? () => {} : keepTls(server as Http2SecureServer, transport.tls, tls, log);
+    transport.tls === null || tls === null
+      ? () => {}
+      : keepTls(server as Http2SecureServer, transport.tls, tls, options);
   const at = server.address();
   return {
     port: typeof at === 'object' && at !== null ? at.port : listen.port,
@@ -125,18 +129,27 @@ function earlyAnswer(trouble: EarlyTrouble, isOverTls: boolean, { log, requestId
   return { status: problem.status, headers: Object.fromEntries(headers), body: JSON.stringify(problem) };
 }
 
-function usableTls(files: TlsFiles): TlsTexts {
+/** What the replica shows; null: it serves plain HTTP. Throws {@link ConfigError}. */
+export function readServedTls({ tls }: TransportConfig): TlsTexts | null {
   try {
-    return readTls(files);
+    return tls === null ? null : readTls(tls);
   } catch (error) {
     throw new ConfigError(error instanceof Error ? error.message : String(error));
   }
 }
 
 /** Renewed certificates are taken into use as they come, and at once on SIGHUP. */
-function keepTls(server: Http2SecureServer, files: TlsFiles, first: TlsTexts, log: Logger): () => void {
+function keepTls(
+  server: Http2SecureServer,
+  files: TlsFiles,
+  first: TlsTexts,
+  { log, onCertificate }: ServeOptions,
+): () => void {
   log.info(describe(first), 'serving with a certificate');
-  const use = (texts: TlsTexts) => server.setSecureContext(secureContextOf(texts));
+  const use = (texts: TlsTexts) => {
+    server.setSecureContext(secureContextOf(texts));
+    onCertificate?.(texts);
+  };
   const watch = watchTls({ files, first, use, log });
   process.on('SIGHUP', watch.look);
   return () => {
