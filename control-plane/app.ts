@@ -22,6 +22,7 @@ import { announceReplica, ensureCluster, whenStoreAnswers } from './services/clu
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
+import type { ClientAddress } from './services/origin.ts';
 import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
@@ -46,6 +47,8 @@ export interface ReplicaOptions {
   readonly mesosAnonymous?: AnonymousGrant | null;
   /** How much one caller may ask of this replica. Absent: as much as it likes. */
   readonly rates?: RatePolicy | null;
+  /** Where requests come from is for the platform to say. */
+  readonly clientAddress: ClientAddress;
   readonly fetch: typeof fetch;
 }
 
@@ -59,7 +62,8 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null, rates = null } = options;
+  const { store, clock, random, log, signal, replica, config, fetch } = options;
+  const { clientAddress, mesosAnonymous = null, rates = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -79,13 +83,9 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const ring = await lasting(() => ensureSigningKey(ctx));
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
-  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
+  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch });
   return {
-    api: createDoors({
-      ...{ ctx, verifier, mint, ring, signal, metrics, rates },
-      fetch: options.fetch,
-      mesosAnonymous,
-    }),
+    api: createDoors({ ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress, mesosAnonymous, rates }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),

@@ -10,6 +10,7 @@ import { getCACertificates } from 'node:tls';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
+import { clientAddress } from './adapters/http/client-address.ts';
 import type { TlsTexts } from './adapters/http/tls-files.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
@@ -64,6 +65,7 @@ async function main(): Promise<number> {
     outsideIssuers,
     mesosAnonymous: config.mesosAnonymous,
     rates: config.transport.rates,
+    clientAddress: clientAddress(config.transport.proxies),
     fetch: outgoing.fetch,
   });
   await writeBootstrapToken(config.bootstrapTokenFile, replica);

@@ -12,7 +12,6 @@ import {
   type EarlyTrouble,
   type ServerTimes,
 } from './adapters/http/api-server.ts';
-import { clientAddressOf } from './adapters/http/client-address.ts';
 import {
   describe,
   readTls,
@@ -23,9 +22,9 @@ import {
 } from './adapters/http/tls-files.ts';
 import { problemOf, problemResponse } from './api/http/problem.ts';
 import { secureHeaders } from './api/http/security-headers.ts';
-import type { ClientEnv } from './auth/client-address.ts';
 import { ConfigError } from './main-setting.ts';
 import type { TransportConfig } from './main-transport-config.ts';
+import { REQUEST_ID_HEADER } from './services/origin.ts';
 
 /** After the end was asked for, what is still open is cut. */
 const CLOSE_GRACE_MS = 1000;
@@ -87,8 +86,7 @@ function requestListener(options: ServeOptions) {
   const isSecure = options.transport.tls !== null;
   const answer = async (request: Request, env: Bindings): Promise<Response> => {
     const { incoming } = env;
-    const client: ClientEnv = { clientAddress: clientAddressOf(incoming, options.transport.proxies) };
-    const response = await options.fetch(request, { ...env, ...client });
+    const response = await options.fetch(request, env);
     // HTTP/2 has frames of its own, and takes no header that is about the connection.
     if (incoming instanceof Http2ServerRequest) response.headers.delete('transfer-encoding');
     return response;
@@ -124,7 +122,7 @@ const EARLY: Readonly<Record<EarlyTrouble, { readonly code: RefusalCode; readonl
 function earlyAnswer(trouble: EarlyTrouble, isOverTls: boolean, { log, requestId }: ServeOptions): EarlyAnswer {
   const { code, message } = EARLY[trouble];
   const problem = problemOf(new Refusal(code, message), requestId(), log);
-  const headers = new Headers({ 'content-type': 'application/problem+json' });
+  const headers = new Headers({ 'content-type': 'application/problem+json', [REQUEST_ID_HEADER]: problem.requestId });
   secureHeaders(headers, { isOverTls });
   return { status: problem.status, headers: Object.fromEntries(headers), body: JSON.stringify(problem) };
 }

@@ -7,18 +7,18 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
-import { clientAddressIn } from '../auth/client-address.ts';
 import { Lasting } from '../auth/lasting.ts';
 import { guarded } from '../auth/rate-limits.ts';
 import { goodUntilMs } from '../auth/verify.ts';
 import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
+import { REQUEST_ID_HEADER } from '../services/origin.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
 import { authenticate } from './http/authenticate.ts';
 import type { Endpoint, EndpointDocument, Method, Outcome } from './http/endpoint.ts';
 import { HttpRefusal, problemResponse } from './http/problem.ts';
-import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/headers.ts';
+import { REVISION_HEADER, seenPosition } from './input/headers.ts';
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
@@ -137,7 +137,7 @@ async function serve(c: Context<Env>, { document, serve: check }: Endpoint, part
   c.set('route', document.path);
   const request = c.req.raw;
   const { limits } = parts;
-  const address = clientAddressIn(c.env);
+  const address = parts.clientAddress(request, c.env);
   if (!request.headers.has('authorization')) limits.countStranger(address);
   const token = await authenticate(request, guarded(parts.verifier, limits, address), document.admits);
   limits.countRequest(token.principal, address);
@@ -145,9 +145,13 @@ async function serve(c: Context<Env>, { document, serve: check }: Endpoint, part
   const hold = () => limits.holdLasting(token.principal, address);
   const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends, hold });
   await catchUp(request, parts);
-  const requestId = c.get('requestId');
+  const origin = {
+    requestId: c.get('requestId'),
+    address,
+    operation: `${document.method.toUpperCase()} ${document.path}`,
+  };
   const params = c.req.param() as Record<string, string>;
-  const act = await check({ request, requestId, clock: parts.ctx.clock, token, params, lasting });
+  const act = await check({ request, origin, clock: parts.ctx.clock, token, params, lasting });
   const outcome = lasting.until(act);
   // Taken before anything is awaited: what a handler read at once, it read at this revision.
   const { revision } = parts.ctx.mirror;

@@ -5,6 +5,7 @@ import type { RateLimits } from '../auth/rate-limits.ts';
 import type { Verifier } from '../auth/verify.ts';
 import type { ServiceContext } from '../services/context.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
+import type { ClientAddress } from '../services/origin.ts';
 
 export interface FacadeParts {
   readonly ctx: ServiceContext;
@@ -15,6 +16,7 @@ export interface FacadeParts {
   readonly metrics: MetricsRegistry;
   /** How much one caller may ask. */
   readonly limits: RateLimits;
+  readonly clientAddress: ClientAddress;
   /** Ends the replica: streams are brought to their end. */
   readonly signal: AbortSignal;
 }

@@ -8,6 +8,7 @@ import type { RatePolicy } from '../../control-plane/auth/rate-limits.ts';
 import { ownIssuer, TokenMint, type TokenTerms } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
 import { announceReplica } from '../../control-plane/services/cluster.ts';
+import type { ClientAddress } from '../../control-plane/services/origin.ts';
 import { ensureSigningKey } from '../../control-plane/services/tokens.ts';
 import type { Store } from '../../control-plane/store/contract.ts';
 import { present } from '../../shared/util/assert.ts';
@@ -49,6 +50,8 @@ export interface TestApiOptions {
   readonly mesosAnonymous?: AnonymousGrant;
   /** How much one caller may ask; absent: as much as it likes. */
   readonly rates?: RatePolicy;
+  /** Absent: nobody knows where from. */
+  readonly clientAddress?: ClientAddress;
 }
 
 export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -62,18 +65,10 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const issuer = ownIssuer(present(ctx.mirror.snapshot.cluster, 'the cluster').id);
   const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom() });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
-  const { mesosAnonymous = null, rates = null } = options;
+  const { mesosAnonymous = null, rates = null, clientAddress = () => null } = options;
   const { signal } = ending;
-  const api = createDoors({
-    ctx,
-    verifier,
-    mint,
-    ring,
-    fetch: peerFetch(options.peers),
-    signal,
-    mesosAnonymous,
-    rates,
-  });
+  const fetch = peerFetch(options.peers);
+  const api = createDoors({ ctx, verifier, mint, ring, fetch, signal, clientAddress, mesosAnonymous, rates });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;
   const admin = await token();

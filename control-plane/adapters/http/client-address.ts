@@ -14,11 +14,19 @@ export interface ProxyTrust {
 /** Hops that are looked through: nobody has as many proxies of his own. */
 const HOPS_MAX = 16;
 
-/** `trust` null: there are no proxies. */
-export function clientAddressOf(
-  { socket, headers }: Pick<IncomingMessage | Http2ServerRequest, 'socket' | 'headers'>,
-  trust: ProxyTrust | null,
-): string {
+/** How the app asks; `env` is what the server hands over beside the request. `trust` null: there are no proxies. */
+export function clientAddress(trust: ProxyTrust | null): (request: Request, env: unknown) => string | null {
+  return (_request, env) => {
+    const { incoming } = env as { readonly incoming: Incoming };
+    const address = clientAddressOf(incoming, trust);
+    return address === '' ? null : address;
+  };
+}
+
+type Incoming = Pick<IncomingMessage | Http2ServerRequest, 'socket' | 'headers'>;
+
+/** Empty: the socket is closed by now. */
+export function clientAddressOf({ socket, headers }: Incoming, trust: ProxyTrust | null): string {
   const peer = plain(socket.remoteAddress ?? '');
   if (trust === null) return peer;
   const header = headers[trust.header];

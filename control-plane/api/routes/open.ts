@@ -1,7 +1,6 @@
 /** What takes no token: whether the replica is well, its public keys, and the description of the API. */
 import type { Context, Hono } from 'hono';
 import { Refusal } from '../../../shared/domain/errors.ts';
-import { clientAddressIn } from '../../auth/client-address.ts';
 import { unreadiness } from '../../services/gauges.ts';
 import { docsPage } from '../docs-page.ts';
 import type { EndpointDocument } from '../http/endpoint.ts';
@@ -45,7 +44,7 @@ export function openRoutes(app: Hono<Env>, parts: ApiParts, documents: readonly 
   for (const [path, handler] of Object.entries(routes)) {
     app.get(path, (c) => {
       c.set('route', path);
-      if (!PROBES.includes(path)) parts.limits.countStranger(clientAddressIn(c.env));
+      if (!PROBES.includes(path)) parts.limits.countStranger(parts.clientAddress(c.req.raw, c.env));
       return handler(c);
     });
     app.all(path, (c) => {

@@ -1,10 +1,12 @@
 /** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
 import type { Context, Hono } from 'hono';
-import { clientAddressIn } from '../../auth/client-address.ts';
+import { randomId } from '../../../shared/util/random.ts';
 import { Lasting } from '../../auth/lasting.ts';
 import { guarded } from '../../auth/rate-limits.ts';
+import { type Origin, REQUEST_ID_HEADER } from '../../services/origin.ts';
 import type { FacadeParts } from '../parts.ts';
-import { authenticate, type Caller, type Realm } from './authenticate.ts';
+import { authenticate, type Realm } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { refusalResponse, WireRefusal, wireRefusalOf } from './wire-refusal.ts';
 
 export interface EndpointOptions {
@@ -34,19 +36,19 @@ export function serve(
   handle: (served: ServedByCaller) => Response | Promise<Response>,
 ): void {
   const { realm } = options;
-  answerAt(app, parts, options.paths, async (c) => {
+  answerAt(app, parts, options.paths, async (c, origin) => {
     const { limits, anonymous } = parts;
-    const address = clientAddressIn(c.env);
+    const { address } = origin;
     if (anonymous === null && !c.req.raw.headers.has('authorization')) limits.countStranger(address);
     const verifier = guarded(parts.verifier, limits, address);
-    const caller = await authenticate(c.req.raw, { verifier, anonymous }, realm);
-    limits.countRequest(caller.principal, address);
+    const identity = await authenticate(c.req.raw, { verifier, anonymous }, realm);
+    limits.countRequest(identity.principal, address);
     demandMethod(c.req.raw, options.methods);
     const { clock } = parts.ctx;
     const ends = [c.req.raw.signal, parts.signal];
-    const hold = () => limits.holdLasting(caller.principal, address);
-    const lasting = new Lasting({ clock, goodUntilMs: caller.goodUntilMs, ends, hold });
-    return lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
+    const hold = () => limits.holdLasting(identity.principal, address);
+    const lasting = new Lasting({ clock, goodUntilMs: identity.goodUntilMs, ends, hold });
+    return lasting.until(() => handle({ ...servedOf(c), caller: { ...identity, origin }, lasting }));
   });
 }
 
@@ -65,17 +67,21 @@ export function serveOpen(
 
 function answerAt(
   app: Hono,
-  { ctx }: FacadeParts,
+  { ctx, clientAddress }: FacadeParts,
   paths: readonly string[],
-  answer: (c: Context) => Promise<Response>,
+  answer: (c: Context, origin: Origin) => Promise<Response>,
 ): void {
   for (const path of paths) {
     app.all(path, async (c) => {
-      try {
-        return await answer(c);
-      } catch (error) {
-        return refusalResponse(wireRefusalOf(error, ctx.log));
-      }
+      const request = c.req.raw;
+      const requestId = randomId(ctx.random);
+      const operation = `${request.method.slice(0, METHOD_LENGTH_MAX)} ${path}`;
+      const origin = { requestId, address: clientAddress(request, c.env), operation };
+      const response = await answer(c, origin).catch((error: unknown) =>
+        refusalResponse(wireRefusalOf(error, ctx.log)),
+      );
+      response.headers.set(REQUEST_ID_HEADER, requestId);
+      return response;
     });
   }
 }
@@ -85,11 +91,14 @@ function servedOf(c: Context): ServedRequest {
   return { request, url: new URL(request.url) };
 }
 
+/** Methods are free text. */
+const METHOD_LENGTH_MAX = 20;
+
 /** HEAD is answered like GET, by whoever sends the response. */
 function demandMethod({ method }: Request, methods: EndpointOptions['methods']): void {
   const known: readonly string[] = methods;
   if (known.includes(method === 'HEAD' ? 'GET' : method)) return;
   const wanted = methods.map((one) => `'${one}'`).join(', ');
-  const text = `Expecting one of { ${wanted} }, but received '${method.slice(0, 20)}'`;
+  const text = `Expecting one of { ${wanted} }, but received '${method.slice(0, METHOD_LENGTH_MAX)}'`;
   throw new WireRefusal(405, text, [['allow', methods.join(', ')]]);
 }

@@ -13,13 +13,15 @@ let clock: ManualClock;
 
 async function start(rates: RatePolicy = RATES): Promise<void> {
   clock = new ManualClock();
-  berth = await startApi({ clock, rates });
+  const clientAddress = (_request: Request, env: unknown) =>
+    (env as { readonly from?: string } | undefined)?.from ?? null;
+  berth = await startApi({ clock, rates, clientAddress });
 }
 afterEach(() => berth.stop());
 
 /** Comes from that address, as a main would have found out. */
 function from(address: string, path: string, headers: Record<string, string> = {}): Promise<Response> {
-  return Promise.resolve(berth.api.fetch(new Request(`http://x${path}`, { headers }), { clientAddress: address }));
+  return Promise.resolve(berth.api.fetch(new Request(`http://x${path}`, { headers }), { from: address }));
 }
 
 async function statuses(times: number, ask: () => Promise<Response>): Promise<number[]> {

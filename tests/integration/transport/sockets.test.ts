@@ -3,12 +3,14 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type ClientHttp2Session, connect as connectHttp2, constants, type IncomingHttpHeaders } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
-import { connect, type Socket } from 'node:net';
+import { BlockList, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ServerTimes } from '../../../control-plane/adapters/http/api-server.ts';
+import { clientAddress } from '../../../control-plane/adapters/http/client-address.ts';
+import { trustingFetch } from '../../../control-plane/https/trusting-fetch.ts';
 import { type Serving, serveApi } from '../../../control-plane/main-serve.ts';
 import type { TransportConfig } from '../../../control-plane/main-transport-config.ts';
 import { type Logger, SILENT_LOGGER } from '../../../shared/util/log.ts';
@@ -287,6 +289,28 @@ describe('over TLS', () => {
       /--tls-cert "\/none" can't be read/,
     );
     await serve();
+  });
+});
+
+describe('where a request comes from', () => {
+  it('is what its socket says, and what a proxy of ours says, over either version', async () => {
+    const addresses = new BlockList();
+    addresses.addAddress('127.0.0.1');
+    for (const proxies of [null, { addresses, header: 'x-forwarded-for' } as const]) {
+      const told = clientAddress(proxies);
+      const fetch = (request: Request, env: object) => new Response(told(request, env));
+      const listen = { host: '127.0.0.1', port: 0 };
+      const transport = { ...PLAIN, ...withTls() };
+      serving = await serveApi({ fetch, listen, transport, log: SILENT_LOGGER, requestId: () => 'none' });
+      const headers = { 'x-forwarded-for': '192.0.2.7' };
+      const address = proxies === null ? '127.0.0.1' : '192.0.2.7';
+      const session = await openHttp2();
+      expect((await overHttp2(session, { ':path': '/', ...headers })).text).toBe(address);
+      session.destroy();
+      const trusting = trustingFetch(() => ({ ca: [authority.cert], identity: null }));
+      expect(await (await trusting(`https://localhost:${serving.port}/`, { headers })).text()).toBe(address);
+      await serving.close();
+    }
   });
 });
 

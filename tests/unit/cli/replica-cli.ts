@@ -57,6 +57,7 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     replica: { id: 'replica-1', url: ADDRESS },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500, version: '0.0.0-test' },
     outsideIssuers: [],
+    clientAddress: () => null,
     fetch: () => Promise.reject(new Error('this replica calls nobody')),
   });
   const running = replica.run();
