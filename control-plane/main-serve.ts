@@ -67,7 +67,7 @@ export async function serveApi(options: ServeOptions): Promise<Serving> {
   await listening(server, listen);
   const letGo =
     transport.tls === null || tls === null
-      ? () => {}
+      ? onHangUp(() => log.info({}, 'there is no certificate to read again'))
       : keepTls(server as Http2SecureServer, transport.tls, tls, options);
   const at = server.address();
   return {
@@ -149,11 +149,17 @@ function keepTls(
     onCertificate?.(texts);
   };
   const watch = watchTls({ files, first, use, log });
-  process.on('SIGHUP', watch.look);
+  const letGo = onHangUp(watch.look);
   return () => {
-    process.off('SIGHUP', watch.look);
+    letGo();
     watch.stop();
   };
+}
+
+/** Without somebody who listens, the signal would end the process. */
+function onHangUp(look: () => void): () => void {
+  process.on('SIGHUP', look);
+  return () => process.off('SIGHUP', look);
 }
 
 function listening(server: ApiServer, listen: ServeOptions['listen']): Promise<void> {

@@ -118,6 +118,15 @@ describe('requests that are none', () => {
   });
 });
 
+describe('a hang-up', () => {
+  it('is heard without a certificate as well, where it would end the process otherwise', async () => {
+    await serve();
+    expect(process.listenerCount('SIGHUP')).toBe(1);
+    process.emit('SIGHUP');
+    expect(await raw('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(/^HTTP\/1\.1 200/);
+  });
+});
+
 describe('a body that comes byte by byte', () => {
   it.each([
     ['/v1/jobs', 'problem+json'],
