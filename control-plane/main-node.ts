@@ -10,6 +10,7 @@ import { getCACertificates } from 'node:tls';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
+import { EtcdGatewayStore } from './adapters/etcd-gateway/etcd-gateway-store.ts';
 import { clientAddress } from './adapters/http/client-address.ts';
 import type { TlsTexts } from './adapters/http/tls-files.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
@@ -22,6 +23,7 @@ import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-confi
 import { startReplicaDns } from './main-node-dns.ts';
 import { readServedTls, serveApi } from './main-serve.ts';
 import { mintAdminToken } from './services/tokens.ts';
+import type { Store } from './store/contract.ts';
 
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -42,7 +44,7 @@ async function main(): Promise<number> {
   const random = new CryptoRandom();
   const ending = new AbortController();
   endOnSignal(ending);
-  const store = new EtcdStore(etcdOptions(config));
+  const store = storeOf(config);
   const url = config.advertiseUrl ?? ownUrl(config);
   const outgoing = outgoingFetch(config);
   const replica = await createReplica({
@@ -93,6 +95,14 @@ async function main(): Promise<number> {
 function print(text: string): number {
   process.stdout.write(text);
   return 0;
+}
+
+function storeOf(config: ReplicaConfig): Store {
+  const { etcd, etcdUser, etcdGateway } = config;
+  if (etcdGateway === null) return new EtcdStore(etcdOptions(config));
+  const auth = etcdUser === null ? {} : { auth: etcdUser };
+  const { headers } = etcdGateway;
+  return new EtcdGatewayStore({ hosts: etcd, headers, fetch: globalThis.fetch, clock: new SystemClock(), ...auth });
 }
 
 function etcdOptions({ etcd, etcdTls, etcdUser }: ReplicaConfig) {
