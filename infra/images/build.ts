@@ -49,7 +49,7 @@ async function main(): Promise<number> {
   try {
     await IMAGES[name](folder);
     const base = values.base === undefined ? [] : ['--build-arg', `BASE=${values.base}`];
-    const file = ['--file', join(import.meta.dirname, `${name}.Dockerfile`)];
+    const file = ['--file', join(import.meta.dirname, `${name}.dockerfile`)];
     return (
       spawnSync('docker', ['build', '--tag', values.tag, ...base, ...file, folder], { stdio: 'inherit' }).status ?? 1
     );
