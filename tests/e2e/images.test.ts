@@ -1,7 +1,7 @@
 /** The image of the control plane, on a base of the machine's own Node.js, as an operator would run it who trusts nothing. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,6 +14,8 @@ import { eventually } from '../support/processes.ts';
 const run = promisify(execFile);
 const suffix = randomId(new CryptoRandom(), 5);
 const [BASE, IMAGE, CONTAINER] = [`berth/base:${suffix}`, `berth/control-plane:${suffix}`, `berth-replica-${suffix}`];
+const AGENT_IMAGE = `berth/agent:${suffix}`;
+const SOCKET = '/var/run/docker.sock';
 const ROOT = join(import.meta.dirname, '../..');
 
 let folder: string;
@@ -44,12 +46,14 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'berth-images-'));
   etcd = await startEtcd();
   await makeBase();
-  const build = ['infra/images/build.ts', 'control-plane', '--tag', IMAGE, '--base', BASE];
-  await run(process.execPath, build, { cwd: ROOT, env: { ...process.env, DOCKER_BUILDKIT: '0' } });
+  for (const [name, tag] of Object.entries({ 'control-plane': IMAGE, agent: AGENT_IMAGE })) {
+    const build = ['infra/images/build.ts', name, '--tag', tag, '--base', BASE];
+    await run(process.execPath, build, { cwd: ROOT, env: { ...process.env, DOCKER_BUILDKIT: '0' } });
+  }
 });
 afterAll(async () => {
   await run('docker', ['rm', '-f', CONTAINER]).catch(() => undefined);
-  await run('docker', ['rmi', '-f', IMAGE, BASE]).catch(() => undefined);
+  await run('docker', ['rmi', '-f', IMAGE, AGENT_IMAGE, BASE]).catch(() => undefined);
   await etcd?.stop();
   await rm(folder, { recursive: true, force: true });
 });
@@ -77,5 +81,28 @@ describe('the image of the control plane', () => {
     await run('docker', ['stop', CONTAINER]);
     const { stdout: code } = await run('docker', ['inspect', '--format', '{{.State.ExitCode}}', CONTAINER]);
     expect(code.trim()).toBe('0');
+  });
+});
+
+describe('the image of the agent', () => {
+  it('reaches the engine as a user without rights, by the group of its socket', async () => {
+    const { gid } = await stat(SOCKET);
+    const { stdout } = await run('docker', [
+      ...[
+        'run',
+        '--rm',
+        '--network',
+        'host',
+        '--read-only',
+        '--cap-drop',
+        'ALL',
+        '--security-opt',
+        'no-new-privileges',
+      ],
+      ...['--group-add', String(gid), '--volume', `${SOCKET}:${SOCKET}`, AGENT_IMAGE, '--describe', '--gpus', 'none'],
+    ]);
+    const { node, faults, warnings } = JSON.parse(stdout);
+    expect(node.engine).toMatch(/^docker \d+\./);
+    expect({ faults, warnings }).toEqual({ faults: [], warnings: [] });
   });
 });
