@@ -54,11 +54,14 @@ interface Place {
   readonly program: Process;
 }
 
-async function startReplica(name: string, { etcdCert = client, tls = true } = {}): Promise<Place> {
+async function startReplica(
+  name: string,
+  { etcdCert = client, etcdCa = authority as TestCertificate, tls = true } = {},
+): Promise<Place> {
   const port = await freePort();
   const program = start(name, [
     'control-plane/main-node.ts',
-    ...['--etcd', etcd.url, '--etcd-ca', authority.certFile],
+    ...['--etcd', etcd.url, '--etcd-ca', etcdCa.certFile],
     ...['--etcd-cert', etcdCert?.certFile ?? '', '--etcd-key', etcdCert?.keyFile ?? ''],
     ...['--listen', `127.0.0.1:${port}`, '--bootstrap-token-file', join(folder, 'admin-token')],
     ...(tls ? ['--tls-cert', server?.certFile ?? '', '--tls-key', server?.keyFile ?? ''] : []),
@@ -80,7 +83,13 @@ const trusted = () => ['--ca', authority.certFile, ...showing(client as TestCert
 describe('etcd that asks for client certificates', () => {
   it('refuses one of another authority, and the log says what was wrong', async () => {
     const { program } = await startReplica('misled', { etcdCert: stranger, tls: false });
-    await eventually('the refusal in the log', async () => /etcd.*certificate/i.test(program.log()));
+    await eventually('the refusal in the log', async () => program.log().includes('see --etcd-cert and --etcd-key'));
+    await program.kill();
+  });
+
+  it('is not trusted where it is of another authority, and the log says which option is wrong', async () => {
+    const { program } = await startReplica('distrusting', { etcdCa: stranger, tls: false });
+    await eventually('the distrust in the log', async () => program.log().includes('--etcd-ca has to name'));
     await program.kill();
   });
 });
