@@ -18,6 +18,7 @@ import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
 import type { HousekeepingOptions } from './controllers/housekeeper.ts';
 import { createMesosFacade } from './facade-mesos/facade.ts';
+import { RefusalLog } from './services/audit-refusals.ts';
 import { announceReplica, ensureCluster, whenStoreAnswers } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
@@ -97,7 +98,7 @@ export interface AnonymousGrant {
   readonly actions: readonly string[];
 }
 
-export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams' | 'limits'> {
+export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams' | 'refusals' | 'limits'> {
   readonly mesosAnonymous?: AnonymousGrant | null;
   readonly rates?: RatePolicy | null;
 }
@@ -107,8 +108,9 @@ export function createDoors({ mesosAnonymous = null, rates = null, ...options }:
   const { ctx, mint, fetch, signal, metrics = new MetricsRegistry() } = options;
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
+  const refusals = new RefusalLog(ctx, signal);
   const limits = new RateLimits({ policy: rates, clock: ctx.clock });
-  const parts = { ...options, metrics, frameworkStreams, limits };
+  const parts = { ...options, metrics, frameworkStreams, refusals, limits };
   const api = createApi(parts);
   const anonymous = mesosAnonymous === null ? null : anonymousPrincipal(mesosAnonymous);
   const app = new Hono();

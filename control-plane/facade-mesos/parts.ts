@@ -3,6 +3,7 @@ import type { MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { RateLimits } from '../auth/rate-limits.ts';
 import type { Verifier } from '../auth/verify.ts';
+import type { RefusalLog } from '../services/audit-refusals.ts';
 import type { ServiceContext } from '../services/context.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
 import type { ClientAddress } from '../services/origin.ts';
@@ -17,6 +18,7 @@ export interface FacadeParts {
   /** How much one caller may ask. */
   readonly limits: RateLimits;
   readonly clientAddress: ClientAddress;
+  readonly refusals: RefusalLog;
   /** Ends the replica: streams are brought to their end. */
   readonly signal: AbortSignal;
 }

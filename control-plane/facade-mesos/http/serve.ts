@@ -1,12 +1,14 @@
 /** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
 import type { Context, Hono } from 'hono';
+import { Refusal } from '../../../shared/domain/errors.ts';
 import { withoutBody } from '../../../shared/util/body-stream.ts';
 import { randomId } from '../../../shared/util/random.ts';
 import { Lasting } from '../../auth/lasting.ts';
 import { guarded } from '../../auth/rate-limits.ts';
+import type { RefusedCall } from '../../services/audit-refusals.ts';
 import { type Origin, REQUEST_ID_HEADER } from '../../services/origin.ts';
 import type { FacadeParts } from '../parts.ts';
-import { authenticate, type Realm } from './authenticate.ts';
+import { authenticate, type Identity, type Realm } from './authenticate.ts';
 import type { Caller } from './caller.ts';
 import { refusalResponse, WireRefusal, wireRefusalOf } from './wire-refusal.ts';
 
@@ -38,19 +40,51 @@ export function serve(
 ): void {
   const { realm } = options;
   answerAt(app, parts, options.paths, async (c, origin) => {
-    const { limits, anonymous } = parts;
-    const { address } = origin;
-    if (anonymous === null && !c.req.raw.headers.has('authorization')) limits.countStranger(address);
-    const verifier = guarded(parts.verifier, limits, address);
-    const identity = await authenticate(c.req.raw, { verifier, anonymous }, realm);
-    limits.countRequest(identity.principal, address);
-    demandMethod(c.req.raw, options.methods);
-    const { clock } = parts.ctx;
-    const ends = [c.req.raw.signal, parts.signal];
-    const hold = () => limits.holdLasting(identity.principal, address);
-    const lasting = new Lasting({ clock, goodUntilMs: identity.goodUntilMs, ends, hold });
-    return lasting.until(() => handle({ ...servedOf(c), caller: { ...identity, origin }, lasting }));
+    let identity: Identity | null = null;
+    try {
+      identity = await admit(c.req.raw, parts, { origin, realm });
+      demandMethod(c.req.raw, options.methods);
+      const { clock } = parts.ctx;
+      const ends = [c.req.raw.signal, parts.signal];
+      const caller = { ...identity, origin };
+      const hold = () => parts.limits.holdLasting(caller.principal, origin.address);
+      const lasting = new Lasting({ clock, goodUntilMs: caller.goodUntilMs, ends, hold });
+      return await lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
+    } catch (error) {
+      noteRefusal(parts, { request: c.req.raw, origin, principal: identity?.principal ?? null }, error);
+      throw error;
+    }
   });
+}
+
+/** Who calls, unless they have called too often. */
+async function admit(
+  request: Request,
+  { limits, verifier, anonymous }: FacadeParts,
+  { origin: { address }, realm }: { readonly origin: Origin; readonly realm: Realm },
+): Promise<Identity> {
+  if (anonymous === null && !request.headers.has('authorization')) limits.countStranger(address);
+  const identity = await authenticate(request, { verifier: guarded(verifier, limits, address), anonymous }, realm);
+  limits.countRequest(identity.principal, address);
+  return identity;
+}
+
+/** Whoever only asks changes nothing that would be on record. */
+function noteRefusal(
+  { refusals }: FacadeParts,
+  { request, ...call }: Pick<RefusedCall, 'origin' | 'principal'> & { readonly request: Request },
+  error: unknown,
+): void {
+  if (request.method === 'GET' || request.method === 'HEAD') return;
+  const refusal = error instanceof WireRefusal ? refusalOfStatus(error) : error;
+  if (!(refusal instanceof Refusal)) return;
+  refusals.note({ ...call, target: new URL(request.url).pathname, role: null }, refusal);
+}
+
+/** What Mesos's words stand for where they are about rights. */
+function refusalOfStatus({ status, message }: WireRefusal): Refusal | null {
+  if (status === 401) return new Refusal('unauthenticated', message);
+  return status === 403 ? new Refusal('forbidden', message) : null;
 }
 
 /** An endpoint for everybody. */
