@@ -26,6 +26,7 @@ describe('secrets are compared in constant time', () => {
     'const a = typeof secret === text;',
     'const a = secrets === others;',
     'const a = tokenId === other.tokenId;',
+    'const a = who?.tokenId === token;',
     'const a = secret.length === 3;',
     'const a = isSameSecret(secret, given);',
     'const a = secret + given;',

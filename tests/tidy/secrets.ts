@@ -21,8 +21,9 @@ function checkFile(file: SourceFile): readonly Finding[] {
   walk(file.tree, (node) => {
     if (node.type !== 'BinaryExpression' || !comparisons.includes(node['operator'])) return undefined;
     const sides = [node['left'], node['right']];
-    const name = sides.map(nameOf).find((each) => each !== null && isSecretName(each, file.path));
-    if (name === undefined || sides.some(isKnownValue)) return undefined;
+    const names = sides.map(nameOf);
+    const name = names.find((each) => each !== null && isSecretName(each, file.path));
+    if (name === undefined || sides.some(isKnownValue) || names.some(isIdName)) return undefined;
     const message = `${name} is compared by ${node['operator']}, which takes longer the more agrees. Use isSameSecret (shared/util/same-secret.ts): who measures that finds a secret out.`;
     findings.push({ path: file.path, line: file.lineAt(node.start), message });
     return undefined;
@@ -32,6 +33,11 @@ function checkFile(file: SourceFile): readonly Finding[] {
 
 function isSecretName(name: string, path: string): boolean {
   return secretName.test(name) || (servers.test(path) && tokenName.test(name));
+}
+
+/** What is the same as an id is one, and ids are shown to everybody. */
+function isIdName(name: string | null): boolean {
+  return name !== null && /(^id|Id)$/.test(name);
 }
 
 /** The last word of `stored.requestDigest`, `call?.token` or `secret`. */
