@@ -8,10 +8,12 @@ import type { Logger } from '../shared/util/log.ts';
 import { MetricsRegistry } from '../shared/util/metrics.ts';
 import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
+import { secureHeaders } from './api/http/security-headers.ts';
 import type { ApiOptions } from './api/parts.ts';
 import { lifetimesWith, USER_TOKEN_DAYS } from './auth/lifetimes.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
+import { RateLimits, type RatePolicy } from './auth/rate-limits.ts';
 import { MirroredRevocations } from './auth/revocations.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
@@ -52,6 +54,8 @@ export interface ReplicaOptions {
   readonly rotateKeysAfterMs?: number;
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
+  /** How much one caller may ask of this replica. Absent: as much as it likes. */
+  readonly rates?: RatePolicy | null;
   /** Where requests come from is for the platform to say. */
   readonly clientAddress: ClientAddress;
   readonly fetch: typeof fetch;
@@ -67,7 +71,8 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, fetch, clientAddress, mesosAnonymous = null } = options;
+  const { store, clock, random, log, signal, replica, config, fetch } = options;
+  const { clientAddress, mesosAnonymous = null, rates = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -93,7 +98,7 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const verifier = createVerifier({ ...{ clock, ring, issuer, outside, fetch }, lifetimes, revocations });
   const upkeep = { lifetimes, rotateAfterMs: options.rotateKeysAfterMs ?? ROTATE_AFTER_MS_DEFAULT };
   return {
-    api: createDoors({ ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress, mesosAnonymous }),
+    api: createDoors({ ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress, mesosAnonymous, rates }),
     ctx,
     mint,
     run: () => runLoops(ctx, { driver, upkeep }, signal),
@@ -105,20 +110,26 @@ export interface AnonymousGrant {
   readonly actions: readonly string[];
 }
 
-export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams' | 'refusals'> {
+export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams' | 'refusals' | 'limits'> {
   readonly mesosAnonymous?: AnonymousGrant | null;
+  readonly rates?: RatePolicy | null;
 }
 
 /** Every door of a replica, on one port: paths tell them apart. Streams end with `signal`. */
-export function createDoors({ mesosAnonymous = null, ...options }: DoorOptions): Hono {
+export function createDoors({ mesosAnonymous = null, rates = null, ...options }: DoorOptions): Hono {
   const { ctx, mint, fetch, signal, metrics = new MetricsRegistry() } = options;
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
   const refusals = new RefusalLog(ctx, signal);
-  const parts = { ...options, metrics, frameworkStreams, refusals };
+  const limits = new RateLimits({ policy: rates, clock: ctx.clock });
+  const parts = { ...options, metrics, frameworkStreams, refusals, limits };
   const api = createApi(parts);
   const anonymous = mesosAnonymous === null ? null : anonymousPrincipal(mesosAnonymous);
   const app = new Hono();
+  app.use('*', async (c, next) => {
+    await next();
+    secureHeaders(c.res.headers, { isOverTls: c.req.url.startsWith('https:') });
+  });
   app.route('/', createMesosFacade({ ...parts, anonymous }));
   app.all('*', (c) => api.fetch(c.req.raw, c.env));
   return app;

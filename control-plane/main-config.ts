@@ -4,9 +4,13 @@ import { ROLE_PATTERN, ROLE_RULE } from '../shared/domain/ids.ts';
 import { USER_TOKEN_DAYS } from './auth/lifetimes.ts';
 import { ACTION_PATTERNS } from './auth/policy.ts';
 import { DOMAIN_DEFAULT, DOMAIN_RULE, dnsDomain, TTL_RULE, TTL_SECONDS_DEFAULT, ttlSeconds } from './dns/options.ts';
+import { ConfigError, wholeSetting } from './main-setting.ts';
+import { TRANSPORT_OPTIONS, TRANSPORT_USAGE, type TransportConfig, transportConfig } from './main-transport-config.ts';
 import { RETENTION_DEFAULTS, type RetentionPolicy } from './reconcile/retention-pass.ts';
 import { BREAK_GLASS_MINUTES } from './services/break-glass.ts';
 import { QUOTA_DEFAULT_BYTES } from './store/room.ts';
+
+export { ConfigError } from './main-setting.ts';
 
 export interface ReplicaConfig {
   readonly etcd: readonly string[];
@@ -17,6 +21,7 @@ export interface ReplicaConfig {
   readonly listen: { readonly host: string; readonly port: number };
   /** Null: derived from where it listens. */
   readonly advertiseUrl: string | null;
+  readonly transport: TransportConfig;
   readonly bootstrapTokenFile: string | null;
   readonly bootstrapTokenHours: number;
   /** Set: it makes an admin's token for that reason, and doesn't serve. */
@@ -49,11 +54,6 @@ export interface DnsConfig {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A setting that can't be used. The message names it and says what would do. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
-
 export const USAGE = `Usage: berth control-plane [options]
 
 Serves the API and runs rounds and passes. Any number of replicas may share one etcd.
@@ -69,6 +69,7 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --etcd-headers-file PATH     "Name: value" lines for each request     BERTH_ETCD_HEADERS_FILE
   --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
+${TRANSPORT_USAGE}
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
   --bootstrap-token-hours N    how long it is good: for setting up      BERTH_BOOTSTRAP_TOKEN_HOURS  24
   --user-token-days DAYS       the longest that a user's token may      BERTH_USER_TOKEN_DAYS   90
@@ -107,6 +108,7 @@ const OPTIONS = {
   'etcd-headers-file': { type: 'string' },
   listen: { type: 'string' },
   'advertise-url': { type: 'string' },
+  ...TRANSPORT_OPTIONS,
   'bootstrap-token-file': { type: 'string' },
   'bootstrap-token-hours': { type: 'string' },
   'user-token-days': { type: 'string' },
@@ -159,6 +161,7 @@ export function readConfig(
     }),
     listen: listenAddress('--listen', setting('listen') ?? '127.0.0.1:7878'),
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
+    transport: transportConfig(setting, file),
     bootstrapTokenFile: setting('bootstrap-token-file'),
     ...credentials(setting),
     breakGlass: breakGlassConfig(values['break-glass'] ?? null, values['break-glass-minutes'] ?? null),
@@ -362,13 +365,6 @@ const QUOTAS = { min: 16 * 1024 ** 2, max: 1024 ** 4 } as const;
 
 /** More than that, and neither a replica's memory nor etcd's quota would last. */
 const COUNTS = { min: 0, max: 1_000_000 } as const;
-
-function wholeSetting(name: string, value: string | null, { min, max }: { min: number; max: number }): number | null {
-  if (value === null) return null;
-  const number = Number(value);
-  if (Number.isInteger(number) && number >= min && number <= max) return number;
-  throw new ConfigError(`--${name} "${value}" is not a whole number from ${min} to ${max}`);
-}
 
 export function logLevel(value: string): LogLevel {
   const level = LOG_LEVELS.find((candidate) => candidate === value);

@@ -1,6 +1,7 @@
 /** What `main-dns.ts` is started with: flags before environment before defaults. */
 import { parseArgs } from 'node:util';
 import { ROLE_PATTERN, ROLE_RULE } from '../shared/domain/ids.ts';
+import type { TrustFiles } from './https/trust-files.ts';
 import {
   ConfigError,
   type DnsConfig,
@@ -19,6 +20,7 @@ export interface DnsProgramConfig extends DnsConfig {
   readonly token: string | null;
   /** Where the token was read, and is read again once it has ended; null: it was told. */
   readonly tokenFile: string | null;
+  readonly trust: TrustFiles;
   /** Only names of this role and those below it; null: of all that the token may see. */
   readonly role: string | null;
   readonly logLevel: LogLevel;
@@ -34,6 +36,9 @@ Answers names of services, from what a control plane tells, and from what it has
   --role PATH              only of this role and those below    BERTH_DNS_ROLE
   --address URL            a replica, may be repeated           BERTH_ADDR        http://127.0.0.1:7878
   --token-file PATH        a token with job:read                BERTH_TOKEN_FILE, or the token itself in BERTH_TOKEN
+  --ca PATH                who signed its certificate         BERTH_CA
+  --client-cert PATH       shown to it, with --client-key     BERTH_CLIENT_CERT
+  --client-key PATH                                           BERTH_CLIENT_KEY
   --log-level LEVEL        ${LOG_LEVELS.join(', ')}    BERTH_LOG_LEVEL   info
   --help
 `;
@@ -45,6 +50,9 @@ const OPTIONS = {
   role: { type: 'string' },
   address: { type: 'string', multiple: true },
   'token-file': { type: 'string' },
+  ca: { type: 'string' },
+  'client-cert': { type: 'string' },
+  'client-key': { type: 'string' },
   'log-level': { type: 'string' },
   help: { type: 'boolean' },
 } as const;
@@ -74,6 +82,11 @@ export function readDnsConfig(
     addresses: addresses(values.address ?? setting(undefined, 'BERTH_ADDR')?.split(',') ?? []),
     token: tokenOf(tokenFile, setting(undefined, 'BERTH_TOKEN'), readFile),
     tokenFile,
+    trust: {
+      caFile: setting(values.ca, 'BERTH_CA'),
+      certFile: setting(values['client-cert'], 'BERTH_CLIENT_CERT'),
+      keyFile: setting(values['client-key'], 'BERTH_CLIENT_KEY'),
+    },
     role,
     logLevel: logLevel(setting(values['log-level'], 'BERTH_LOG_LEVEL') ?? 'info'),
   };

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createClient } from '../shared/client/client.ts';
+import type { Clock } from '../shared/util/clock.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
@@ -9,6 +10,7 @@ import { EndpointBook } from './dns/book.ts';
 import { feedBook, outageNotes } from './dns/feed.ts';
 import { ownAddressesOf } from './dns/options.ts';
 import { startDnsServer } from './dns/server.ts';
+import { fetchTrusting, type TrustFiles } from './https/trust-files.ts';
 import { ConfigError } from './main-config.ts';
 import { DNS_USAGE, type DnsProgramConfig, readDnsConfig } from './main-dns-config.ts';
 import { listenForNames } from './main-node-dns.ts';
@@ -28,6 +30,7 @@ async function serve({
   addresses,
   token,
   tokenFile,
+  trust,
   role,
   logLevel,
 }: DnsProgramConfig): Promise<void> {
@@ -37,7 +40,7 @@ async function serve({
   const [address, ...otherAddresses] = addresses;
   const onRetry = outageNotes({ clock, log });
   const reach = { address, otherAddresses, token, freshToken: () => tokenIn(tokenFile) };
-  const client = createClient({ ...reach, fetch: globalThis.fetch, clock, random, onRetry });
+  const client = createClient({ ...reach, fetch: fetchOver(trust, clock), clock, random, onRetry });
   const book = new EndpointBook();
   const zone = { domain, ttlSeconds, ownAddresses: ownAddressesOf(listen.host) };
   const server = await listenForNames('--listen', listen, () =>
@@ -47,6 +50,14 @@ async function serve({
   const filter = role === null ? {} : { role };
   await feedBook(book, { watch: client.endpoints.watch, filter, clock, random, log, signal: ending.signal });
   await server.close();
+}
+
+function fetchOver(files: TrustFiles, clock: Clock): typeof fetch {
+  try {
+    return fetchTrusting(files, { monotonicMs: () => clock.monotonicMs(), otherwise: globalThis.fetch });
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 async function tokenIn(path: string | null): Promise<string | null> {

@@ -2,24 +2,26 @@
  * One replica as a Node.js process. Reads its configuration, connects to etcd, serves, and ends cleanly on SIGTERM or
  * SIGINT: no new requests, long ones answered, leases given back.
  */
+import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { hostname, userInfo } from 'node:os';
-import { createAdaptorServer } from '@hono/node-server';
+import { getCACertificates } from 'node:tls';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
 import { EtcdGatewayStore } from './adapters/etcd-gateway/etcd-gateway-store.ts';
-import { ChunkedResponse } from './adapters/http/chunked-response.ts';
-import { socketAddress } from './adapters/http/socket-address.ts';
+import { clientAddress } from './adapters/http/client-address.ts';
+import type { TlsTexts } from './adapters/http/tls-files.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
 import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.ts';
 import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
+import { trustingFetch } from './https/trusting-fetch.ts';
 import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-config.ts';
 import { startReplicaDns } from './main-node-dns.ts';
+import { readServedTls, serveApi } from './main-serve.ts';
 import { breakGlass } from './services/break-glass.ts';
 import { mintAdminToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
@@ -46,7 +48,8 @@ async function main(): Promise<number> {
   const ending = new AbortController();
   endOnSignal(ending);
   const store = storeOf(config);
-  const url = config.advertiseUrl ?? `http://${urlHost(config.listen.host)}:${config.listen.port}`;
+  const url = config.advertiseUrl ?? ownUrl(config);
+  const outgoing = outgoingFetch(config);
   const replica = await createReplica({
     store,
     clock: new SystemClock(),
@@ -68,8 +71,9 @@ async function main(): Promise<number> {
     userTokenDaysMax: config.userTokenDaysMax,
     rotateKeysAfterMs: (config.rotateKeysAfterDays ?? Number.POSITIVE_INFINITY) * DAY_MS,
     mesosAnonymous: config.mesosAnonymous,
-    clientAddress: socketAddress,
-    fetch: globalThis.fetch,
+    rates: config.transport.rates,
+    clientAddress: clientAddress(config.transport.proxies),
+    fetch: outgoing.fetch,
   });
   if (config.breakGlass !== null) {
     const made = await printBreakGlass(replica, config.breakGlass);
@@ -78,7 +82,15 @@ async function main(): Promise<number> {
     return made;
   }
   await writeBootstrapToken(config, replica);
-  const server = await serve(replica, config);
+  const { listen, transport } = config;
+  const serving = await serveApi({
+    fetch: replica.api.fetch,
+    listen,
+    transport,
+    log,
+    requestId: () => randomId(random),
+    onCertificate: outgoing.show,
+  });
   const dns = config.dns === null ? null : await startReplicaDns(replica.ctx, config.dns);
   log.info({ url, replica: replica.ctx.replica.id, etcd: config.etcd }, 'serving');
   try {
@@ -86,7 +98,7 @@ async function main(): Promise<number> {
     return 0;
   } finally {
     ending.abort();
-    await Promise.all([closeServer(server), dns?.close()]);
+    await Promise.all([serving.close(), dns?.close()]);
     await store.close();
   }
 }
@@ -167,22 +179,33 @@ async function writeBootstrapToken(
   }
 }
 
-function serve(replica: Replica, { listen }: ReplicaConfig): Promise<Server> {
-  const serverOptions = { ServerResponse: ChunkedResponse };
-  const server = createAdaptorServer({ fetch: replica.api.fetch, serverOptions }) as Server;
-  // Long requests are ended by the app; these bound clients that send slowly or nothing.
-  server.headersTimeout = 15_000;
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = 65_000;
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, listen)));
-    server.listen(listen.port, listen.host, () => resolve(server));
-  });
+/**
+ * How peers and outside issuers are called: those that the system trusts, and the operator's authority beside them. Where clients have to
+ * show a certificate, peers have to as well, and a replica shows them the one that it serves with.
+ */
+function outgoingFetch({ transport }: ReplicaConfig) {
+  let own = readServedTls(transport);
+  const ca = transport.ca === null ? null : [...getCACertificates('default'), certificateIn(transport.ca)];
+  const isAsked = transport.tls !== null && transport.tls.clientCaFile !== null;
+  return {
+    fetch: ca === null && !isAsked ? globalThis.fetch : trustingFetch(() => ({ ca, identity: isAsked ? own : null })),
+    show: (texts: TlsTexts) => {
+      own = texts;
+    },
+  };
 }
 
-function listenError(error: NodeJS.ErrnoException, { host, port }: ReplicaConfig['listen']): Error {
-  if (error.code === 'EADDRINUSE') return new ConfigError(`--listen ${host}:${port} is in use; choose another port`);
-  return new ConfigError(`--listen ${host}:${port} can't be used: ${error.message}`);
+function certificateIn(pem: string): string {
+  try {
+    new X509Certificate(pem);
+    return pem;
+  } catch (error) {
+    throw new ConfigError(`--ca holds no certificate in PEM: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function ownUrl({ listen, transport }: ReplicaConfig): string {
+  return `${transport.tls === null ? 'http' : 'https'}://${urlHost(listen.host)}:${listen.port}`;
 }
 
 function urlHost(host: string): string {
@@ -199,14 +222,6 @@ function endOnSignal(ending: AbortController): void {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-    setTimeout(() => server.closeAllConnections(), 1000).unref();
-  });
 }
 
 main().then(

@@ -9,6 +9,7 @@ import { NO_ENGINE } from '../shared/domain/node.ts';
 import { jitteredBackoffMs } from '../shared/util/backoff.ts';
 import { sleep } from '../shared/util/clock.ts';
 import { HttpControlPlane } from './adapters/control-plane/http-control-plane.ts';
+import { keptTrust, trustFaults } from './adapters/control-plane/trust.ts';
 import { DockerRuntime } from './adapters/docker/docker-runtime.ts';
 import { ExecutorRuntime } from './adapters/executor/executor-runtime.ts';
 import { FileFence } from './adapters/fence/file-fence.ts';
@@ -168,6 +169,7 @@ async function serve(surroundings: Surroundings): Promise<void> {
     },
     userAgent,
     https,
+    trust: keptTrust(options.trust, () => systemClock.monotonicMs()),
     log,
   });
   const system = { clock: systemClock, random: systemRandom, log };
@@ -318,8 +320,9 @@ async function answeringEngine(runtime: DockerRuntime, log: Log, ending: AbortSi
  * Files that settings name. They are read when they are needed; a mistyped path is told at once. A node that has joined may go
  * without its join token, which its operator has thrown away.
  */
-async function unreadableFiles({ joinTokenFile, registryConfig }: AgentOptions, stateDir: StateDir): Promise<string[]> {
-  const faults: string[] = [];
+async function unreadableFiles(options: AgentOptions, stateDir: StateDir): Promise<string[]> {
+  const { joinTokenFile, registryConfig } = options;
+  const faults = [...trustFaults(options.trust)];
   if (joinTokenFile !== null && (await stateDir.readNodeToken()) === null) {
     await readFile(joinTokenFile, 'utf8').catch((cause) => faults.push(unusable('join-token-file', cause)));
   }

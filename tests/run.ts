@@ -13,7 +13,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Count, countTests } from './runner/count.ts';
+import { type Count, countScript, countTests } from './runner/count.ts';
 import { type Part, type Requirement, selectParts } from './runner/parts.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -76,8 +76,7 @@ function ensureSetUp(requirement: Requirement): Promise<boolean> {
 
 async function runScript(script: string): Promise<Count> {
   const { exitCode } = await execute('npm', ['run', '--silent', script], 'inherit');
-  if (exitCode === 0) return { passed: 1, failed: 0, notes: [] };
-  return { passed: 0, failed: 1, notes: [`npm run ${script} (exit code ${exitCode})`] };
+  return countScript(script, exitCode);
 }
 
 async function runProject(project: string): Promise<Count> {
@@ -129,6 +128,7 @@ function summarize(results: readonly PartResult[]): number {
   for (const { part, count, seconds } of results) {
     console.log(`${part.name.padEnd(12)} ${count.passed} passed, ${count.failed} failed, ${seconds} s`);
     for (const note of count.notes) console.log(`    failed: ${note}`);
+    for (const note of count.unchecked ?? []) console.log(`    not checked: ${note}`);
   }
   const passed = results.reduce((sum, { count }) => sum + count.passed, 0);
   const failed = results.reduce((sum, { count }) => sum + count.failed, interrupted ? 1 : 0);

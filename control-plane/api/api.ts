@@ -12,6 +12,7 @@ import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
 import { Lasting } from '../auth/lasting.ts';
 import type { Principal } from '../auth/principal.ts';
+import { guarded } from '../auth/rate-limits.ts';
 import { goodUntilMs } from '../auth/verify.ts';
 import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
@@ -118,7 +119,6 @@ function frame(app: Hono<Env>, parts: ApiParts): void {
     const { headers } = c.res;
     headers.set(REQUEST_ID_HEADER, c.get('requestId'));
     if (!headers.has(REVISION_HEADER)) headers.set(REVISION_HEADER, positionText(positionNow(ctx)));
-    headers.set('x-content-type-options', 'nosniff');
     const elapsedMs = ctx.clock.monotonicMs() - startedAtMs;
     observe(seconds, c, elapsedMs / 1000);
     const { method } = c.req;
@@ -146,15 +146,19 @@ async function serve(c: Context<Env>, one: Endpoint, parts: ApiParts): Promise<R
   const { document } = one;
   c.set('route', document.path);
   const request = c.req.raw;
+  const { limits } = parts;
+  const address = parts.clientAddress(request, c.env);
   const origin = {
     requestId: c.get('requestId'),
-    address: parts.clientAddress(request, c.env),
+    address,
     operation: `${document.method.toUpperCase()} ${document.path}`,
   };
   let principal: Principal | null = null;
   try {
-    const token = await authenticate(request, parts.verifier);
+    if (!request.headers.has('authorization')) limits.countStranger(address);
+    const token = await authenticate(request, guarded(parts.verifier, limits, address));
     principal = token.principal;
+    limits.countRequest(principal, address);
     demandKind(principal, document.admits);
     return await carryOut(one, parts, { request, origin, token, params: c.req.param() as Record<string, string> });
   } catch (error) {
@@ -175,11 +179,12 @@ async function carryOut(
   parts: ApiParts,
   exchange: Omit<Exchange, 'clock' | 'lasting'>,
 ): Promise<Response> {
-  const { request, token } = exchange;
+  const { request, token, origin } = exchange;
   const { clock } = parts.ctx;
   const ends = [request.signal, parts.signal];
   const whenRevoked = (tell: (why: string) => void) => parts.verifier.watch(token, tell);
-  const lasting = new Lasting({ clock, goodUntilMs: goodUntilMs(token), whenRevoked, ends });
+  const hold = () => parts.limits.holdLasting(token.principal, origin.address);
+  const lasting = new Lasting({ clock, goodUntilMs: goodUntilMs(token), whenRevoked, ends, hold });
   await catchUp(request, parts);
   const act = await check({ ...exchange, clock, lasting });
   const outcome = lasting.until(act);

@@ -21,7 +21,9 @@ Every answer carries \`${REVISION_HEADER}\`, the revision of the state that it s
 
 A POST with an \`${IDEMPOTENCY_HEADER}\` is carried out once, however often it is sent; its repetition gets the first answer again, marked \`${REPLAYED_HEADER}: true\`. Answers are remembered for a day, and the newest 20,000 or so of each replica.
 
-Lists come in pages: \`next\` of one is \`after\` of the following.`;
+Lists come in pages: \`next\` of one is \`after\` of the following.
+
+Each replica bounds how many requests one caller sends in a second, and how many streams and waiting calls it has open: beyond that it answers 429 \`limit-exceeded\` with \`Retry-After\`, in seconds. Headers of more than 16 KiB, or more than 100 of them, are answered 431 \`headers-too-large\`.`;
 
 const FRAMEWORKS = `Schedulers of your own: they are made offers of what nodes have free, and decide by themselves what runs on them.
 
@@ -114,6 +116,7 @@ function routeOf(document: EndpointDocument) {
       ...(body !== null && { body }),
     },
     responses: {
+      ...boundAnswers(document),
       ...refusalsOf(document),
       ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, responseOf(answer)])),
       default: problemOf('A problem.'),
@@ -134,6 +137,21 @@ function refusalsOf({ admits, params }: EndpointDocument) {
         'There is no such thing, or it is in a role that the token may not read: both are answered alike.',
       ),
     }),
+  };
+}
+
+/** Of every endpoint, unless it says something else of them itself. */
+function boundAnswers({ body, streamOf }: EndpointDocument) {
+  const ofBodies = {
+    408: problemOf('The body did not arrive in time: `request-timeout`.'),
+    413: problemOf('The body is too large: `payload-too-large`.'),
+  };
+  return {
+    ...(body !== undefined && streamOf === undefined && ofBodies),
+    429: {
+      ...problemOf('Too many requests, or too many streams and waiting calls, of one caller: `limit-exceeded`.'),
+      headers: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'string' as const } } },
+    },
   };
 }
 

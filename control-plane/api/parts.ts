@@ -1,6 +1,7 @@
 /** What the API is made of; a main hands it in. */
 import type { MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { KeyRing } from '../auth/keys.ts';
+import type { RateLimits } from '../auth/rate-limits.ts';
 import type { TokenMint } from '../auth/tokens.ts';
 import type { Verifier } from '../auth/verify.ts';
 import type { RefusalLog } from '../services/audit-refusals.ts';
@@ -24,6 +25,8 @@ export interface ApiOptions {
   readonly refusals: RefusalLog;
   /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */
   readonly metrics?: MetricsRegistry;
+  /** How much one caller may ask. */
+  readonly limits: RateLimits;
 }
 
 /** The same, with what the API adds for its own endpoints. */

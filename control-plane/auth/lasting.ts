@@ -23,6 +23,8 @@ export interface LastingOptions {
   readonly whenRevoked?: ((tell: (why: string) => void) => () => void) | undefined;
   /** Of the client and of the replica. */
   readonly ends: readonly AbortSignal[];
+  /** Counts what is open; may refuse it. What it returns is called at the end. Absent: nobody counts. */
+  readonly hold?: () => () => void;
 }
 
 interface Opened {
@@ -79,7 +81,8 @@ export class Lasting {
   }
 }
 
-function opened({ clock, goodUntilMs, whenRevoked, ends }: LastingOptions): Opened {
+function opened({ clock, goodUntilMs, whenRevoked, ends, hold }: LastingOptions): Opened {
+  const letGo = hold?.();
   const [over, token] = [new AbortController(), new AbortController()];
   const signal = AbortSignal.any([...ends, over.signal, token.signal]);
   let timer: Timer | null = null;
@@ -88,7 +91,12 @@ function opened({ clock, goodUntilMs, whenRevoked, ends }: LastingOptions): Open
     if (leftMs > 0) timer = clock.setTimer(Math.min(leftMs, LOOK_EVERY_MS), look);
     else token.abort(new TokenOver('the token has expired; go on with another one'));
   };
-  signal.addEventListener('abort', () => timer?.cancel(), { once: true });
+  const ended = () => {
+    timer?.cancel();
+    letGo?.();
+  };
+  if (signal.aborted) ended();
+  else signal.addEventListener('abort', ended, { once: true });
   if (goodUntilMs !== null && !signal.aborted) look();
   const forget = signal.aborted ? undefined : whenRevoked?.((why) => token.abort(new TokenOver(why)));
   if (signal.aborted) forget?.();

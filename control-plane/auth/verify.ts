@@ -40,9 +40,10 @@ export function goodUntilMs({ expiresAtMs }: Pick<VerifiedToken, 'expiresAtMs'>)
 export interface Verifier {
   /**
    * Who the token stands for. Throws the Refusal `unauthenticated`, which says why in words that help an honest caller
-   * and nobody else; `unavailable` when the keys to check it with can't be had; StoreUnavailableError.
+   * and nobody else; `unavailable` when the keys to check it with can't be had; StoreUnavailableError. `beforeCheck` is called before
+   * a signature is checked, and may throw instead; a token that is known from before needs no check.
    */
-  verify(token: string): Promise<VerifiedToken>;
+  verify(token: string, beforeCheck?: () => void): Promise<VerifiedToken>;
   /** Tells when a token that has been verified is taken back, once, and at once if it is already. Returns how to end it. */
   watch(token: VerifiedToken, tell: (why: string) => void): () => void;
 }
@@ -72,19 +73,20 @@ export function createVerifier(options: VerifierOptions): Verifier {
     checks.set(one.issuer, (token) => checkOutside(token, { clock, keys, issuer: one }));
   }
   const cache = new TokenCache<VerifiedToken>();
-  const checked = async (token: string): Promise<VerifiedToken> => {
+  const checked = async (token: string, beforeCheck?: () => void): Promise<VerifiedToken> => {
     const known = cache.get(token, clock.now() - CLOCK_TOLERANCE_SECONDS * 1000);
     if (known !== null) return known;
     const check = checks.get(claimedIssuer(token));
     if (check === undefined) throw unauthenticated('the token is from an issuer that is not trusted here');
+    beforeCheck?.();
     const verified = await check(token);
     cache.set(token, verified);
     return verified;
   };
   return {
-    async verify(token) {
+    async verify(token, beforeCheck) {
       checkShape(token);
-      const verified = await checked(token);
+      const verified = await checked(token, beforeCheck);
       // Asked each time: a token that has been seen before may have been taken back since.
       const why = revocations.reasonAgainst(verified);
       if (why !== null) throw unauthenticated(why);

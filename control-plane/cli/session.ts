@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { type BerthClient, createClient } from '../../shared/client/client.ts';
 import { sleep } from '../../shared/util/clock.ts';
+import { fetchTrusting, type TrustFiles } from '../https/trust-files.ts';
 import { CliError, EXIT } from './exit.ts';
 import type { Io } from './io.ts';
 import { createPrinter, FORMATS, type Format, type ListShape, listText, type Printer } from './output/printer.ts';
@@ -12,6 +13,9 @@ export interface GlobalFlags {
   readonly address?: string;
   readonly token?: string;
   readonly tokenFile?: string;
+  readonly ca?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
   readonly output: Format;
   readonly color: boolean;
 }
@@ -31,6 +35,9 @@ export function addGlobalFlags(program: Command): void {
     )
     .option('--token <jwt>', 'who you are (env BERTH_TOKEN)')
     .option('--token-file <path>', 'a file that holds the token (env BERTH_TOKEN_FILE)')
+    .option('--ca <path>', "the authority that signed the control plane's certificate, in PEM (env BERTH_CA)")
+    .option('--client-cert <path>', 'a certificate to show to it, with --client-key (env BERTH_CLIENT_CERT)')
+    .option('--client-key <path>', 'and its key (env BERTH_CLIENT_KEY)')
     .addOption(new Option('-o, --output <format>', 'how results are shown').choices(FORMATS).default('table'))
     .option('--no-color', 'no colours, also not on a terminal (env NO_COLOR)');
 }
@@ -43,7 +50,7 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
     address: settings.address,
     token: settings.token,
     freshToken: () => freshToken(settings, flags, io.env),
-    fetch: io.fetch,
+    fetch: fetchOver(io, settings.trust),
     clock: io.clock,
     random: io.random,
     onRetry: ({ why, waitMs }) => {
@@ -52,6 +59,14 @@ export async function openSession(io: Io, command: Command): Promise<Session> {
     },
   });
   return { io, settings, client, printer };
+}
+
+function fetchOver({ clock, fetch }: Io, files: TrustFiles): typeof fetch {
+  try {
+    return fetchTrusting(files, { monotonicMs: () => clock.monotonicMs(), otherwise: fetch });
+  } catch (error) {
+    throw new CliError(error instanceof Error ? error.message : String(error), { exitCode: EXIT.usage });
+  }
 }
 
 const WATCH_INTERVAL_MS = 1000;

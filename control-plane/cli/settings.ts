@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { TrustFiles } from '../https/trust-files.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export const DEFAULT_ADDRESS = 'http://127.0.0.1:7878';
@@ -11,18 +12,25 @@ export const DEFAULT_ADDRESS = 'http://127.0.0.1:7878';
 export interface Settings {
   readonly address: string;
   readonly token: string | null;
+  /** Whose certificate the control plane shows, and which one we do. */
+  readonly trust: TrustFiles;
 }
 
 export interface SettingFlags {
   readonly address?: string | undefined;
   readonly token?: string | undefined;
   readonly tokenFile?: string | undefined;
+  readonly ca?: string | undefined;
+  readonly clientCert?: string | undefined;
+  readonly clientKey?: string | undefined;
 }
 
 /** What stands in the context file. */
 export interface SavedContext {
   readonly address: string;
   readonly token: string;
+  /** A file with the authority that its certificate is of; absent: one that the system trusts. */
+  readonly ca?: string | undefined;
   /** Set by `berth dev`: the process that the cluster lives and ends with. */
   readonly devProcess?: number | undefined;
 }
@@ -37,8 +45,16 @@ export async function resolveSettings(flags: SettingFlags, env: Env): Promise<Se
   const saved = await readContext(contextFile(env));
   const address = checkedAddress(flags.address ?? nonEmpty(env['BERTH_ADDR']) ?? saved?.address ?? DEFAULT_ADDRESS);
   const given = await givenToken(flags, env);
-  const savedToken = saved !== null && checkedAddress(saved.address) === address ? saved.token : null;
-  return { address, token: given ?? savedToken };
+  const known = saved !== null && checkedAddress(saved.address) === address ? saved : null;
+  return { address, token: given ?? known?.token ?? null, trust: trustFiles(flags, env, known) };
+}
+
+function trustFiles(flags: SettingFlags, env: Env, known: SavedContext | null): TrustFiles {
+  return {
+    caFile: flags.ca ?? nonEmpty(env['BERTH_CA']) ?? known?.ca ?? null,
+    certFile: flags.clientCert ?? nonEmpty(env['BERTH_CLIENT_CERT']) ?? null,
+    keyFile: flags.clientKey ?? nonEmpty(env['BERTH_CLIENT_KEY']) ?? null,
+  };
 }
 
 async function givenToken(flags: SettingFlags, env: Env): Promise<string | null> {
@@ -127,9 +143,13 @@ function parseContext(text: string): SavedContext | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null) return null;
-    const { address, token, devProcess } = value as Record<string, unknown>;
+    const { address, token, ca, devProcess } = value as Record<string, unknown>;
     if (typeof address !== 'string' || typeof token !== 'string') return null;
-    return { address, token, devProcess: typeof devProcess === 'number' ? devProcess : undefined };
+    return {
+      ...{ address, token },
+      ca: typeof ca === 'string' ? ca : undefined,
+      devProcess: typeof devProcess === 'number' ? devProcess : undefined,
+    };
   } catch {
     return null;
   }

@@ -1,6 +1,7 @@
 /** What the door is made of; `app.ts` hands it in. */
 import type { MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { Principal } from '../auth/principal.ts';
+import type { RateLimits } from '../auth/rate-limits.ts';
 import type { Verifier } from '../auth/verify.ts';
 import type { RefusalLog } from '../services/audit-refusals.ts';
 import type { ServiceContext } from '../services/context.ts';
@@ -14,6 +15,8 @@ export interface FacadeParts {
   readonly anonymous: Principal | null;
   readonly frameworkStreams: FrameworkStreams;
   readonly metrics: MetricsRegistry;
+  /** How much one caller may ask. */
+  readonly limits: RateLimits;
   readonly clientAddress: ClientAddress;
   readonly refusals: RefusalLog;
   /** Ends the replica: streams are brought to their end. */

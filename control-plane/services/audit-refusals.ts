@@ -44,6 +44,8 @@ const IS_ON_RECORD: Readonly<Record<RefusalCode, boolean>> = {
   'history-gone': false,
   'history-changed': false,
   'limit-exceeded': true,
+  'request-timeout': false,
+  'headers-too-large': false,
   unavailable: false,
 };
 

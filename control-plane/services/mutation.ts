@@ -8,6 +8,7 @@ import type { AuditedObject } from '../../shared/domain/audit.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import { utf8Encode } from '../../shared/util/codec.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { isSameSecret } from '../../shared/util/same-secret.ts';
 import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { decodeRecord, putRecord, type RecordOf } from '../store/records.ts';
@@ -159,7 +160,7 @@ async function storedAnswer<T>(ctx: ServiceContext, call: Call): Promise<Answer<
   const { keyValue } = await ctx.store.get(key);
   if (keyValue === null) return null;
   const stored = decodeRecord('idempotency', key, keyValue.value);
-  if (stored.requestDigest !== call.idempotency?.requestDigest) {
+  if (!isSameSecret(call.idempotency?.requestDigest ?? '', stored.requestDigest)) {
     throw new Refusal(
       'idempotency-mismatch',
       `the Idempotency-Key "${call.idempotency?.key}" was used for another request; use a new key for a new request`,

@@ -6,6 +6,7 @@
  */
 import { type Epoch, FIRST_INCARNATION } from '../../shared/domain/node.ts';
 import type { AssignmentPosition, Stamp } from '../../shared/protocol/agent.ts';
+import { isSameSecret } from '../../shared/util/same-secret.ts';
 
 export interface Newcomer {
   /** Of the state. */
@@ -58,7 +59,8 @@ function isBlank({ seen, stamp }: Newcomer): boolean {
 
 /** The step after the one that was accepted last, or that one again: the answer to it may have been lost. */
 function isNextOf(accepted: string, stamp: Stamp | undefined): boolean {
-  return stamp !== undefined && (stamp.last === accepted || stamp.next === accepted);
+  if (stamp === undefined) return false;
+  return (stamp.last !== null && isSameSecret(stamp.last, accepted)) || isSameSecret(stamp.next, accepted);
 }
 
 /**

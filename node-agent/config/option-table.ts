@@ -13,6 +13,9 @@ const flag = (help: string): OptionInfo => ({ isFlag: true, isList: false, value
 
 export const OPTIONS = {
   'control-plane': many('URL', "the control plane's address; more than one are tried in turn"),
+  ca: one('PATH', "the authority that signed the control plane's certificate, in PEM\n(default: those of the system)"),
+  'client-cert': one('PATH', 'a certificate to show to it, with --client-key; where it asks for one'),
+  'client-key': one('PATH', 'and its key'),
   'join-token': one('TOKEN', 'lets this node join; better in the environment or in a file'),
   'join-token-file': one('PATH', 'a file that holds the join token; read again at each attempt'),
   'state-dir': one('PATH', "the agent's own folder (default /var/lib/berth-agent)"),

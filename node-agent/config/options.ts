@@ -26,6 +26,7 @@ const HOST_NAME_PATTERN =
 
 export interface AgentOptions {
   readonly controlPlane: readonly string[];
+  readonly trust: TrustSettings;
   readonly joinToken: string | null;
   readonly joinTokenFile: string | null;
   readonly stateDir: string;
@@ -47,6 +48,14 @@ export interface AgentOptions {
   readonly retention: Retention;
   readonly logMaxMiB: number;
   readonly logLevel: (typeof LEVELS)[number];
+}
+
+/** Files in PEM, for a control plane with https. */
+export interface TrustSettings {
+  /** Null: the authorities of the system. */
+  readonly ca: string | null;
+  readonly clientCert: string | null;
+  readonly clientKey: string | null;
 }
 
 /** Of tasks without a container. */
@@ -134,6 +143,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
     checks.fault('join-token', 'and --join-token-file are both set; use one');
   return {
     controlPlane: checks.urls('control-plane'),
+    trust: checks.trust(),
     joinToken,
     joinTokenFile,
     stateDir: checks.text('state-dir') ?? '/var/lib/berth-agent',
@@ -222,6 +232,17 @@ class Checks {
       }
     }
     return values;
+  }
+
+  trust(): TrustSettings {
+    const [ca, clientCert, clientKey] = [this.text('ca'), this.text('client-cert'), this.text('client-key')];
+    if ((clientCert === null) !== (clientKey === null)) {
+      this.fault(
+        clientCert === null ? 'client-cert' : 'client-key',
+        'is missing: a certificate and its key go together',
+      );
+    }
+    return { ca, clientCert, clientKey };
   }
 
   nodeId(name: OptionName): string | null {

@@ -1,6 +1,7 @@
 /** The three ways in which a call can fail: Berth says no, nothing answers, or what answers isn't Berth. */
 import type { Fault, RefusalCode } from '../domain/errors.ts';
 import type { Problem } from '../protocol/views.ts';
+import { tlsAdvice } from '../util/tls-advice.ts';
 
 /** Berth answered with a problem document. The message is its `detail`: a sentence for people. */
 export class ApiError extends Error {
@@ -52,7 +53,9 @@ export function networkReason(error: unknown): string {
   if (!(inner instanceof Error)) return String(inner);
   const code = errorCode(inner);
   const text = inner.message === '' ? (code ?? inner.name) : inner.message;
-  return code !== null && !text.includes(code) ? `${text} (${code})` : text;
+  const advice = tlsAdvice(code);
+  const reason = code !== null && !text.includes(code) ? `${text} (${code})` : text;
+  return advice === null ? reason : `${advice} (${code})`;
 }
 
 /** Whether the failure happened before a byte of the request left: a repetition can't be a second time then. */

@@ -24,6 +24,8 @@ export const REFUSAL_CODES = [
   'history-gone',
   'history-changed',
   'limit-exceeded',
+  'headers-too-large',
+  'request-timeout',
   'unavailable',
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];

@@ -7,7 +7,26 @@
  */
 import { z } from 'zod';
 
-export type Count = { readonly passed: number; readonly failed: number; readonly notes: readonly string[] };
+export type Count = {
+  readonly passed: number;
+  readonly failed: number;
+  /** What failed, each in a line. */
+  readonly notes: readonly string[];
+  /** What could not be looked at, so that it has neither passed nor failed. */
+  readonly unchecked?: readonly string[];
+};
+
+/** By it a script says that it could not look: what it asks is out of reach. */
+const EXIT_UNCHECKED = 75;
+
+/** An npm script counts as one test. `exitCode` is null after a signal. */
+export function countScript(script: string, exitCode: number | null): Count {
+  if (exitCode === 0) return { passed: 1, failed: 0, notes: [] };
+  const name = `npm run ${script}`;
+  if (exitCode === EXIT_UNCHECKED)
+    return { passed: 0, failed: 0, notes: [], unchecked: [`${name} (it says why, above)`] };
+  return { passed: 0, failed: 1, notes: [`${name} (exit code ${exitCode})`] };
+}
 
 const reportSchema = z.object({
   testResults: z.array(

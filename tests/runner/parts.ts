@@ -15,6 +15,7 @@ export type Part = {
 export const parts: readonly Part[] = [
   { name: 'types', what: 'both TypeScript configurations', script: 'check', requires: [] },
   { name: 'lint', what: 'formatter and linter', script: 'lint', requires: [] },
+  { name: 'audit', what: 'known vulnerabilities of packages', script: 'audit', requires: [] },
   { name: 'unit', what: 'tests/unit and tests/tidy', requires: [] },
   { name: 'simulation', what: 'tests/simulation', requires: [] },
   { name: 'store', what: 'tests/store, every adapter', requires: ['etcd'] },

@@ -5,10 +5,12 @@ import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
 import { LIFETIMES_MAX } from '../../control-plane/auth/lifetimes.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
+import type { RatePolicy } from '../../control-plane/auth/rate-limits.ts';
 import { MirroredRevocations } from '../../control-plane/auth/revocations.ts';
 import { ownIssuer, TokenMint, type TokenTerms } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
 import { announceReplica } from '../../control-plane/services/cluster.ts';
+import type { ClientAddress } from '../../control-plane/services/origin.ts';
 import { ensureSigningKey } from '../../control-plane/services/signing-keys.ts';
 import type { Store } from '../../control-plane/store/contract.ts';
 import { present } from '../../shared/util/assert.ts';
@@ -48,6 +50,10 @@ export interface TestApiOptions {
   readonly peers?: Map<string, TestApi>;
   /** What clients of Mesos's API may do without a token; absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant;
+  /** How much one caller may ask; absent: as much as it likes. */
+  readonly rates?: RatePolicy;
+  /** Absent: nobody knows where from. */
+  readonly clientAddress?: ClientAddress;
 }
 
 export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -63,11 +69,10 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom(), revocations });
   const { outside = [] } = options;
   const verifier = createVerifier({ clock, ring, revocations, issuer, outside, fetch: globalThis.fetch });
-  const { mesosAnonymous = null } = options;
+  const { mesosAnonymous = null, rates = null, clientAddress = () => null } = options;
   const { signal } = ending;
   const fetch = peerFetch(options.peers);
-  const clientAddress = () => null;
-  const api = createDoors({ ctx, verifier, mint, ring, fetch, signal, clientAddress, mesosAnonymous });
+  const api = createDoors({ ctx, verifier, mint, ring, fetch, signal, clientAddress, mesosAnonymous, rates });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;
   const admin = await token();

@@ -82,6 +82,12 @@ const rules: readonly PackageRule[] = [
     reason: 'It turns what the endpoint watch tells into answers, and leans on nothing else; see infra/decisions/0021.',
   },
   {
+    holds: /^control-plane\/https\//,
+    packages: [],
+    allowsNode: true,
+    reason: 'It is what a further HTTP client would be installed for.',
+  },
+  {
     holds: /^control-plane\/cli\//,
     packages: ['commander', 'yaml', 'zod', '@noble/hashes'],
     allowsNode: true,

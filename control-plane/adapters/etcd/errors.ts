@@ -24,8 +24,25 @@ export function toStoreError(doing: string, cause: unknown): Error {
   if (cause instanceof GRPCInvalidArgumentError && !message.includes(PASSING)) {
     return new InvariantError(message, { cause });
   }
-  return new StoreUnavailableError(message, { cause });
+  return new StoreUnavailableError(adviceOnTls(message) ?? message, { cause });
 }
+
+/** TLS names the alert that it has got, deep in the library's words; what to do about it stands in nobody's. */
+function adviceOnTls(message: string): string | null {
+  const [, advice] = TLS_TROUBLE.find(([trouble]) => trouble.test(message)) ?? [];
+  return advice === undefined ? null : `${advice} [${message}]`;
+}
+
+const TLS_TROUBLE: readonly (readonly [RegExp, string])[] = [
+  [
+    /alert (bad certificate|unknown ca|certificate required|handshake failure)/i,
+    'etcd does not take the certificate that it is shown, or misses one: see --etcd-cert and --etcd-key',
+  ],
+  [
+    /self.signed certificate|unable to (verify|get)[\w ]*certificate|certificate has expired|does not match certificate/i,
+    'the certificate that etcd shows is not trusted: --etcd-ca has to name the authority that has signed it, and the URL a name in it',
+  ],
+];
 
 /** While users and roles are being changed, requests that were on their way are turned down. */
 const PASSING = 'revision of auth store is old';

@@ -32,6 +32,8 @@ export const PROBLEM_KINDS: Readonly<Record<RefusalCode | 'internal', Kind>> = {
   'unsupported-media-type': { status: 415, title: 'The body is of a type that is not understood' },
   'idempotency-mismatch': { status: 422, title: 'The idempotency key was used for another request' },
   'limit-exceeded': { status: 429, title: 'A limit has been reached' },
+  'request-timeout': { status: 408, title: 'The request took too long to arrive' },
+  'headers-too-large': { status: 431, title: 'The headers are too large' },
   unavailable: { status: 503, title: 'Not possible at the moment' },
   internal: { status: 500, title: 'Something is broken in the control plane' },
 };

@@ -54,7 +54,7 @@ function unreadable(error: BodyError, ifTooLarge: Fault | null): Refusal {
     case 'too-large':
       return tooLarge(ifTooLarge);
     case 'late':
-      return invalid(`did not arrive within ${BODY_ARRIVAL_MS / 1000} s`);
+      return new Refusal('request-timeout', `the body did not arrive within ${BODY_ARRIVAL_MS / 1000} s`);
     case 'not-utf-8':
       return invalid('is not valid UTF-8');
     case 'broken-off':

@@ -17,6 +17,9 @@ interface Env {
 const DOCS_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/** Asked for by what watches over replicas, which must never be told to come later. */
+const PROBES: readonly string[] = ['/healthz', '/readyz'];
+
 type Handler = (c: Context<Env>) => Response | Promise<Response>;
 
 export function openRoutes(app: Hono<Env>, parts: ApiParts, documents: readonly EndpointDocument[]): void {
@@ -39,6 +42,7 @@ export function openRoutes(app: Hono<Env>, parts: ApiParts, documents: readonly 
   for (const [path, handler] of Object.entries(routes)) {
     app.get(path, (c) => {
       c.set('route', path);
+      if (!PROBES.includes(path)) parts.limits.countStranger(parts.clientAddress(c.req.raw, c.env));
       return handler(c);
     });
     app.all(path, (c) => {

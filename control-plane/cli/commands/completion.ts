@@ -108,7 +108,7 @@ _berth() {
   done
   case "$sofar $previous" in
 ${choices.map(([words, patterns]) => `  ${patterns.join('|')}) COMPREPLY=($(compgen -W '${words}' -- "$word")); return 0 ;;`).join('\n')}
-  *' --file'|'run -f'|*' --token-file'|*' --data-dir') COMPREPLY=($(compgen -f -- "$word")); return 0 ;;
+  *' --file'|'run -f'|*' --token-file'|*' --ca'|*' --client-cert'|*' --client-key'|*' --data-dir') COMPREPLY=($(compgen -f -- "$word")); return 0 ;;
   esac
   if [ -n "$skip" ]; then return 0; fi
   case "$sofar" in

@@ -36,7 +36,7 @@ export function addDnsCommand(program: Command, io: Io, finish: (exitCode: numbe
     .addHelpText('after', EXAMPLES)
     .action(async (_flags: Flags, self: Command) => {
       const flags = self.optsWithGlobals<Flags>();
-      const { address, token } = await resolveSettings(flags, io.env);
+      const { address, token, trust } = await resolveSettings(flags, io.env);
       const others = (flags.otherAddress ?? []).flatMap((url) => ['--address', url]);
       const own = (['listen', 'domain', 'ttl', 'role'] as const).flatMap((name) => {
         const value = flags[name];
@@ -49,6 +49,9 @@ export function addDnsCommand(program: Command, io: Io, finish: (exitCode: numbe
         BERTH_TOKEN: tokenFile === null ? (token ?? '') : '',
         // A token that comes from a file is read there again once it has ended.
         BERTH_TOKEN_FILE: tokenFile ?? '',
+        BERTH_CA: trust.caFile ?? '',
+        BERTH_CLIENT_CERT: trust.certFile ?? '',
+        BERTH_CLIENT_KEY: trust.keyFile ?? '',
       };
       finish(await runProgram('dns', ['--address', address, ...others, ...own, ...level], variables));
     });

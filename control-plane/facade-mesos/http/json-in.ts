@@ -74,7 +74,7 @@ function unreadable({ trouble }: BodyError): WireRefusal {
     case 'too-large':
       return new WireRefusal(413, `The body is larger than ${BODY_BYTES_MAX} bytes`);
     case 'late':
-      return notParsed(`it did not arrive within ${BODY_ARRIVAL_MS / 1000} s`);
+      return new WireRefusal(408, `The body did not arrive within ${BODY_ARRIVAL_MS / 1000} s`);
     case 'broken-off':
       return notParsed('it broke off before its end');
     case 'not-utf-8':

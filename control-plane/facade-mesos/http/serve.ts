@@ -4,6 +4,7 @@ import { Refusal } from '../../../shared/domain/errors.ts';
 import { withoutBody } from '../../../shared/util/body-stream.ts';
 import { randomId } from '../../../shared/util/random.ts';
 import { Lasting } from '../../auth/lasting.ts';
+import { guarded } from '../../auth/rate-limits.ts';
 import type { RefusedCall } from '../../services/audit-refusals.ts';
 import { type Origin, REQUEST_ID_HEADER } from '../../services/origin.ts';
 import type { FacadeParts } from '../parts.ts';
@@ -41,19 +42,32 @@ export function serve(
   answerAt(app, parts, options.paths, async (c, origin) => {
     let identity: Identity | null = null;
     try {
-      identity = await authenticate(c.req.raw, parts, realm);
+      identity = await admit(c.req.raw, parts, { origin, realm });
       demandMethod(c.req.raw, options.methods);
       const { clock } = parts.ctx;
       const ends = [c.req.raw.signal, parts.signal];
       const { goodUntilMs, whenRevoked } = identity;
-      const lasting = new Lasting({ clock, goodUntilMs, whenRevoked, ends });
       const caller = { ...identity, origin };
+      const hold = () => parts.limits.holdLasting(caller.principal, origin.address);
+      const lasting = new Lasting({ clock, goodUntilMs, whenRevoked, ends, hold });
       return await lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
     } catch (error) {
       noteRefusal(parts, { request: c.req.raw, origin, principal: identity?.principal ?? null }, error);
       throw error;
     }
   });
+}
+
+/** Who calls, unless they have called too often. */
+async function admit(
+  request: Request,
+  { limits, verifier, anonymous }: FacadeParts,
+  { origin: { address }, realm }: { readonly origin: Origin; readonly realm: Realm },
+): Promise<Identity> {
+  if (anonymous === null && !request.headers.has('authorization')) limits.countStranger(address);
+  const identity = await authenticate(request, { verifier: guarded(verifier, limits, address), anonymous }, realm);
+  limits.countRequest(identity.principal, address);
+  return identity;
 }
 
 /** Whoever only asks changes nothing that would be on record. */

@@ -3,7 +3,7 @@ import { Refusal, type RefusalCode } from '../../../shared/domain/errors.ts';
 import type { Logger } from '../../../shared/util/log.ts';
 import { refusalOfFault } from '../../services/store-faults.ts';
 
-export type RefusalStatus = 400 | 401 | 403 | 404 | 405 | 406 | 409 | 413 | 415 | 429 | 500 | 501 | 503;
+export type RefusalStatus = 400 | 401 | 403 | 404 | 405 | 406 | 408 | 409 | 413 | 415 | 429 | 431 | 500 | 501 | 503;
 
 /** A refusal in Mesos's own words. */
 export class WireRefusal extends Error {
@@ -41,6 +41,8 @@ const STATUSES: Readonly<Record<RefusalCode, RefusalStatus>> = {
   'history-gone': 409,
   'history-changed': 409,
   'limit-exceeded': 429,
+  'request-timeout': 408,
+  'headers-too-large': 431,
   unavailable: 503,
 };
 

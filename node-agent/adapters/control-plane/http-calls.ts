@@ -5,7 +5,9 @@
 import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
 import { Agent, request as httpRequest } from 'node:http';
 import type * as Https from 'node:https';
+import { tlsAdvice } from '../../../shared/util/tls-advice.ts';
 import { ControlPlaneFault } from '../../executor/contracts.ts';
+import type { Trust } from './trust.ts';
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST';
@@ -30,13 +32,15 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 export class HttpCalls {
   readonly #urls: readonly URL[];
   readonly #https: () => typeof Https;
+  readonly #trust: () => Trust;
   readonly #agents = new Map<string, HttpAgent>();
   #current = 0;
 
   /** `https` is loaded only where an address needs it: its library is a large part of the agent's memory. */
-  constructor(urls: readonly string[], https: () => typeof Https) {
+  constructor(urls: readonly string[], https: () => typeof Https, trust: () => Trust = () => ({})) {
     this.#urls = urls.map((url) => new URL(url));
     this.#https = https;
+    this.#trust = trust;
   }
 
   async send(call: HttpCall): Promise<HttpAnswer> {
@@ -61,7 +65,8 @@ export class HttpCalls {
   away(address: number, cause: unknown): ControlPlaneFault {
     const url = this.#urls[address];
     if (this.#current === address) this.#current = (address + 1) % this.#urls.length;
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : null;
+    const words = tlsAdvice(code) ?? (cause instanceof Error ? cause.message : String(cause));
     return new ControlPlaneFault('away', `${url?.origin}: ${words}`, { cause });
   }
 
@@ -72,10 +77,12 @@ export class HttpCalls {
   #request(index: number, call: Omit<HttpCall, 'body' | 'timeoutMs'>): ClientRequest {
     const url = this.#urls[index];
     if (url === undefined) throw new RangeError(`there is no control plane number ${index}`);
-    const send = url.protocol === 'https:' ? this.#https().request : httpRequest;
     const { method, path, headers, signal } = call;
     const target = new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url);
-    return send(target, { method, headers, signal, agent: this.#agent(url.protocol) });
+    const how = { method, headers, signal, agent: this.#agent(url.protocol) };
+    return url.protocol === 'https:'
+      ? this.#https().request(target, { ...how, ...this.#trust() })
+      : httpRequest(target, how);
   }
 
   #agent(protocol: string): HttpAgent {

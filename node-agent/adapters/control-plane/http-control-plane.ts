@@ -23,6 +23,7 @@ import {
   statusesResponse,
 } from './answers.ts';
 import { type HttpAnswer, HttpCalls, readAnswer } from './http-calls.ts';
+import type { Trust } from './trust.ts';
 
 const CALL_TIMEOUT_MS = 15_000;
 /** A heartbeat that hangs has to be noticed while there is time for other addresses before the lease is over. */
@@ -45,6 +46,8 @@ export interface HttpControlPlaneOptions {
   readonly tokens: TokenStore;
   readonly userAgent: string;
   readonly https: () => typeof Https;
+  /** For addresses with https; absent: what the system trusts. */
+  readonly trust?: () => Trust;
   readonly log: Log;
 }
 
@@ -57,7 +60,7 @@ export class HttpControlPlane implements ControlPlane {
 
   constructor(options: HttpControlPlaneOptions) {
     this.#options = options;
-    this.#calls = new HttpCalls(options.urls, options.https);
+    this.#calls = new HttpCalls(options.urls, options.https, options.trust);
   }
 
   async register(request: RegisterRequest, signal: AbortSignal): Promise<RegisterResponse> {

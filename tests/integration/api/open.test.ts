@@ -80,6 +80,18 @@ describe('the description of the API', () => {
     expect(components.schemas['Stop']?.type).toBe('object');
   });
 
+  it('says of every operation that it may be asked too often, and of those that take JSON how a body is refused', async () => {
+    const { paths } = await description();
+    for (const [path, operations] of Object.entries(paths)) {
+      for (const [method, { responses, ...rest }] of Object.entries(operations)) {
+        const codes = Object.keys(responses);
+        expect([path, method, codes]).toEqual([path, method, expect.arrayContaining(['429', 'default'])]);
+        const takesJson = JSON.stringify(rest).includes('"requestBody":{"required":true,"content":{"application/json"');
+        if (takesJson) expect([path, method, codes]).toEqual([path, method, expect.arrayContaining(['408', '413'])]);
+      }
+    }
+  });
+
   it('says of every call of a framework how it is refused in an old session, and after a teardown', async () => {
     const { paths } = await description();
     for (const call of 'accept decline revive suppress kill acknowledge reconcile messages'.split(' ')) {

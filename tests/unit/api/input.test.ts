@@ -197,7 +197,7 @@ describe('a body that does not come', () => {
     const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array([123])) });
     const request = new Request('http://x', { method: 'POST', body, duplex: 'half' } as RequestInit);
     const refused = expect(readJsonBody(request, clock)).rejects.toMatchObject({
-      code: 'invalid-request',
+      code: 'request-timeout',
       message: 'the body did not arrive within 30 s',
     });
     await clock.advance(30_000);

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApi } from '../../../control-plane/api/api.ts';
 import type { Grant, Principal } from '../../../control-plane/auth/principal.ts';
+import { RateLimits } from '../../../control-plane/auth/rate-limits.ts';
 import { RefusalLog } from '../../../control-plane/services/audit-refusals.ts';
 import { FrameworkStreams } from '../../../control-plane/services/framework-streams.ts';
 import { ensureSigningKey } from '../../../control-plane/services/signing-keys.ts';
@@ -128,14 +129,17 @@ function ask(sample: RouteSample, names: Names, token: string | null): Promise<R
 }
 
 /** All of an answer; of a stream that goes on, what comes at once. */
+const BEGIN_MAX_MS = 5000;
+
 async function told(response: Response, isStream = false): Promise<string> {
   if (response.body === null) return '';
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
   let text = '';
-  // What a stream begins with comes in some turns of the event loop; then nothing more happens by itself.
+  // Each stream begins with something; after that, nothing more happens by itself.
   const quiet = async () => {
-    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+    if (text === '') await new Promise((resolve) => setTimeout(resolve, BEGIN_MAX_MS));
+    for (let turns = 0; turns < 200; turns++) await new Promise((resolve) => setImmediate(resolve));
     return null;
   };
   for (;;) {
@@ -230,6 +234,7 @@ describe('the list of samples', () => {
     const ring = await ensureSigningKey(ctx);
     const clientAddress = () => null;
     const refusals = new RefusalLog(ctx, signal);
+    const limits = new RateLimits({ policy: null, clock: ctx.clock });
     const api = createApi({
       ctx,
       verifier,
@@ -240,6 +245,7 @@ describe('the list of samples', () => {
       frameworkStreams,
       clientAddress,
       refusals,
+      limits,
     });
     const served = api.routes
       .filter(({ method }) => method !== 'ALL')

@@ -20,20 +20,23 @@ const SAVED = JSON.stringify({ address: 'http://saved:1', token: 'saved-token' }
 
 describe('where the control plane is', () => {
   it('is the default where nothing says otherwise', async () => {
-    expect(await resolveSettings({}, { HOME: home })).toEqual({ address: 'http://127.0.0.1:7878', token: null });
+    expect(await resolveSettings({}, { HOME: home })).toMatchObject({ address: 'http://127.0.0.1:7878', token: null });
   });
 
   it('is what the context file says, with its token', async () => {
     await saveContext(SAVED);
-    expect(await resolveSettings({}, { HOME: home })).toEqual({ address: 'http://saved:1', token: 'saved-token' });
+    expect(await resolveSettings({}, { HOME: home })).toMatchObject({
+      address: 'http://saved:1',
+      token: 'saved-token',
+    });
   });
 
   it('is what the environment says before that, and the flag before all', async () => {
     await saveContext(SAVED);
     const env = { HOME: home, BERTH_ADDR: 'http://env:1/', BERTH_TOKEN: 'env-token' };
-    expect(await resolveSettings({}, env)).toEqual({ address: 'http://env:1', token: 'env-token' });
+    expect(await resolveSettings({}, env)).toMatchObject({ address: 'http://env:1', token: 'env-token' });
     const flags = { address: 'https://flag:1/prefix/', token: 'flag-token' };
-    expect(await resolveSettings(flags, env)).toEqual({ address: 'https://flag:1/prefix', token: 'flag-token' });
+    expect(await resolveSettings(flags, env)).toMatchObject({ address: 'https://flag:1/prefix', token: 'flag-token' });
   });
 
   it('never gets the token of another address', async () => {
@@ -50,6 +53,24 @@ describe('where the control plane is', () => {
       await expect(resolveSettings({ address }, { HOME: home })).rejects.toMatchObject({ exitCode: 2 });
     },
   );
+});
+
+describe('whose certificate the control plane shows', () => {
+  const system = { caFile: null, certFile: null, keyFile: null };
+
+  it('is up to the system, unless a flag or the environment names an authority', async () => {
+    expect((await resolveSettings({}, { HOME: home })).trust).toEqual(system);
+    const env = { HOME: home, BERTH_CA: '/env.pem', BERTH_CLIENT_CERT: '/cert.pem', BERTH_CLIENT_KEY: '/key.pem' };
+    const named = { caFile: '/env.pem', certFile: '/cert.pem', keyFile: '/key.pem' };
+    expect((await resolveSettings({}, env)).trust).toEqual(named);
+    expect((await resolveSettings({ ca: '/flag.pem' }, env)).trust).toEqual({ ...named, caFile: '/flag.pem' });
+  });
+
+  it('is what stands beside the address in the context file, and says nothing of others', async () => {
+    await saveContext(JSON.stringify({ address: 'https://saved:1', token: 'saved-token', ca: '/saved.pem' }));
+    expect((await resolveSettings({}, { HOME: home })).trust).toEqual({ ...system, caFile: '/saved.pem' });
+    expect((await resolveSettings({ address: 'https://other:1' }, { HOME: home })).trust).toEqual(system);
+  });
 });
 
 describe('a token', () => {

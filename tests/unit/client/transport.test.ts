@@ -123,6 +123,14 @@ describe('repeating', () => {
     expect(server.retries).toEqual([{ why: 'it answered 503', waitMs: 2000 }]);
   });
 
+  it('repeats what was refused for coming too often, whatever it is, after the time that the server asks for', async () => {
+    const busy = () => new Response('{}', { status: 429, headers: { 'Retry-After': '3' } });
+    const server = scriptedServer([busy, json(VIEW)]);
+    await server.settle(server.client.jobs.put(SPEC, { ifVersion: 3 }));
+    expect(server.retries).toEqual([{ why: 'it answered 429', waitMs: 3000 }]);
+    expect(server.requests).toHaveLength(2);
+  });
+
   it('gives up after four attempts, with the last refusal', async () => {
     const server = scriptedServer(Array.from({ length: 4 }, () => problem(503, 'unavailable')));
     await expect(server.settle(server.client.jobs.get(KEY))).rejects.toMatchObject({ code: 'unavailable' });

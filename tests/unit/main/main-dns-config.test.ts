@@ -10,7 +10,14 @@ describe('berth dns', () => {
       listen: { host: '127.0.0.1', port: 5353 },
       ...{ domain: 'berth', ttlSeconds: 5, role: null, token: null, tokenFile: null, logLevel: 'info' },
       addresses: ['http://127.0.0.1:7878'],
+      trust: { caFile: null, certFile: null, keyFile: null },
     });
+  });
+
+  it('trusts whom it is told to', () => {
+    const args = ['--ca', '/ca.pem', '--client-cert', '/cert.pem'];
+    const trust = { caFile: '/ca.pem', certFile: '/cert.pem', keyFile: '/key.pem' };
+    expect(read(args, { BERTH_CLIENT_KEY: '/key.pem', BERTH_CA: '/other.pem' })).toMatchObject({ trust });
   });
 
   it('is told by flags, before the environment', () => {

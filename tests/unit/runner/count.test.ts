@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countTests } from '../../runner/count.ts';
+import { countScript, countTests } from '../../runner/count.ts';
 import { parts, selectParts } from '../../runner/parts.ts';
 
 type Test = { fullName: string; status: string };
@@ -56,6 +56,17 @@ describe('countTests', () => {
   });
 });
 
+describe('an npm script', () => {
+  it.each([
+    [0, { passed: 1, failed: 0, notes: [] }],
+    [1, { passed: 0, failed: 1, notes: ['npm run audit (exit code 1)'] }],
+    [null, { passed: 0, failed: 1, notes: ['npm run audit (exit code null)'] }],
+    [75, { passed: 0, failed: 0, notes: [], unchecked: ['npm run audit (it says why, above)'] }],
+  ])('that ends with %s counts as %j', (exitCode, count) => {
+    expect(countScript('audit', exitCode)).toEqual(count);
+  });
+});
+
 describe('selectParts', () => {
   it('takes all parts when none is named', () => {
     expect(selectParts([])).toEqual(parts);
@@ -66,6 +77,6 @@ describe('selectParts', () => {
   });
 
   it('refuses a name that it does not know, and says which there are', () => {
-    expect(() => selectParts(['units'])).toThrow(/units; there are: types, lint, unit/);
+    expect(() => selectParts(['units'])).toThrow(/units; there are: types, lint, audit, unit/);
   });
 });
