@@ -9,6 +9,7 @@ import { MetricsRegistry } from '../shared/util/metrics.ts';
 import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
 import type { ApiOptions } from './api/parts.ts';
+import type { Envelope } from './auth/envelope.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
@@ -20,6 +21,7 @@ import { announceReplica, ensureCluster, whenStoreAnswers } from './services/clu
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
+import { tellUnopenable } from './services/secrets.ts';
 import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
@@ -40,6 +42,8 @@ export interface ReplicaOptions {
   /** What is forgotten, and when. Absent: the defaults. */
   readonly housekeeping?: HousekeepingOptions;
   readonly outsideIssuers: readonly OutsideIssuer[];
+  /** What is stored in confidence is sealed with it. Absent: no secrets are kept, and signing keys lie in the clear. */
+  readonly envelope?: Envelope | undefined;
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
   readonly fetch: typeof fetch;
@@ -55,7 +59,7 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null } = options;
+  const { store, clock, random, log, signal, replica, config, envelope, mesosAnonymous = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -71,8 +75,10 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const room = new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES });
   await lasting(() => room.read());
   const nudge = () => driver.nudge();
-  const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
+  const base = { store, mirror, clock, random, log, ops, signals, room };
+  const ctx: ServiceContext = { ...base, envelope, replica, config, nudge };
   const ring = await lasting(() => ensureSigningKey(ctx));
+  tellUnopenable(ctx);
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });

@@ -2,7 +2,7 @@
  * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
  * that decides reads it through {@link ClusterView}.
  *
- * The values of `ops`, `idempotency` and `secrets` are never kept here: they are many, large or confidential, nothing is
+ * The values of `ops`, `idempotency`, `secrets` and `sealed` are never kept here: they are many, large or confidential, nothing is
  * decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
  *
  * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
@@ -19,6 +19,7 @@ import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import { type Epoch, FIRST_INCARNATION, type Node } from '../../shared/domain/node.ts';
 import type { OfferFilter } from '../../shared/domain/offer.ts';
 import type { Role } from '../../shared/domain/role.ts';
+import type { SecretKey, SecretNote } from '../../shared/domain/secret.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { invariant, unreachable } from '../../shared/util/assert.ts';
@@ -54,7 +55,7 @@ export interface ChangeOf<K extends MirroredKind> {
 
 export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
 
-type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'streams';
+type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'replicas' | 'streams' | 'vault';
 
 export class Snapshot implements ClusterView {
   readonly touched = new SnapshotTouches();
@@ -80,6 +81,7 @@ export class Snapshot implements ClusterView {
   readonly #streams = new Map<string, StreamRecord>();
   readonly #messages = new Map<string, MessageRecord>();
   readonly #operations = new Grouped<string, FinishedOperation>();
+  readonly #secretNotes = new Map<string, SecretNote>();
   #revision: number;
   #cluster: ClusterRecord | null = null;
   #driver: DriverRecord | null = null;
@@ -145,6 +147,16 @@ export class Snapshot implements ClusterView {
 
   get roles(): ReadonlyMap<RolePath, Role> {
     return this.#roles;
+  }
+
+  /** What is known of every secret without opening it. */
+  secretNotes(): Iterable<SecretNote> {
+    return this.#secretNotes.values();
+  }
+
+  /** Undefined: there is no such secret. */
+  secretNote(key: SecretKey): SecretNote | undefined {
+    return this.#secretNotes.get(keys.secretNote(key));
   }
 
   get settings(): Settings {
@@ -388,14 +400,13 @@ export class Snapshot implements ClusterView {
       case 'settings':
         this.#settings = change.after ?? DEFAULT_SETTINGS;
         return;
-      case 'replicas':
-        setOrDelete(this.#replicas, change.id, change.after);
-        return;
       case 'deployments':
       case 'fetches':
       case 'messages':
       case 'operations':
+      case 'replicas':
       case 'streams':
+      case 'vault':
         this.#indexOther(change);
         return;
       default:
@@ -414,12 +425,14 @@ export class Snapshot implements ClusterView {
     if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
-  /** Rollouts, and what somebody is still to hear of. */
+  /** Rollouts, what somebody is still to hear of, what is kept in confidence, and who serves. */
   #indexOther(change: Change & { readonly kind: OtherKind }): void {
     if (change.kind === 'deployments') this.#indexDeployment(change);
     else if (change.kind === 'fetches') this.#indexFetch(change);
     else if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
     else if (change.kind === 'streams') setOrDelete(this.#streams, change.id, change.after);
+    else if (change.kind === 'replicas') setOrDelete(this.#replicas, change.id, change.after);
+    else if (change.kind === 'vault') setOrDelete(this.#secretNotes, change.key, change.after);
     else this.#indexOperation(change);
   }
 
