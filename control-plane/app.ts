@@ -21,6 +21,7 @@ import { announceReplica, ensureCluster, whenStoreAnswers } from './services/clu
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
+import type { ClientAddress } from './services/origin.ts';
 import { tellUnopenable } from './services/secrets.ts';
 import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
@@ -46,6 +47,8 @@ export interface ReplicaOptions {
   readonly envelope?: Envelope | undefined;
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
+  /** Where requests come from is for the platform to say. */
+  readonly clientAddress: ClientAddress;
   readonly fetch: typeof fetch;
 }
 
@@ -59,7 +62,8 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, envelope, mesosAnonymous = null } = options;
+  const { store, clock, random, log, signal, replica, config, fetch, clientAddress } = options;
+  const { envelope, mesosAnonymous = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -81,9 +85,9 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   tellUnopenable(ctx);
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
-  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
+  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch });
   return {
-    api: createDoors({ ...{ ctx, verifier, mint, ring, signal, metrics }, fetch: options.fetch, mesosAnonymous }),
+    api: createDoors({ ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress, mesosAnonymous }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),

@@ -64,7 +64,9 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
   const { mesosAnonymous = null } = options;
   const { signal } = ending;
-  const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal, mesosAnonymous });
+  const fetch = peerFetch(options.peers);
+  const clientAddress = () => null;
+  const api = createDoors({ ctx, verifier, mint, ring, fetch, signal, clientAddress, mesosAnonymous });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;
   const admin = await token();

@@ -61,6 +61,7 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500, version: '0.0.0-test' },
     outsideIssuers: [],
     envelope: await Envelope.read(newEnvelopeKey('k1', random), random),
+    clientAddress: () => null,
     fetch: () => Promise.reject(new Error('this replica calls nobody')),
   });
   const running = replica.run();
