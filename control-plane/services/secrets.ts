@@ -213,7 +213,7 @@ export function aboutSecret({ mirror }: ServiceContext, { role, name }: SecretKe
 export function demandEnvelope({ envelope, replica }: ServiceContext): Envelope {
   if (envelope !== undefined) return envelope;
   const how = 'make one with `berth secret keygen`, and start every replica with --envelope-key-file';
-  throw new Refusal('unavailable', `replica "${replica.id}" has no envelope key, so it keeps no secrets; ${how}`);
+  throw new Refusal('conflict', `replica "${replica.id}" has no envelope key, so it keeps no secrets; ${how}`);
 }
 
 /** Once, when a replica starts: what it will not be able to hand to anybody. */

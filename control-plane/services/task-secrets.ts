@@ -9,12 +9,12 @@ import { type SecretKey, type SecretNote, secretKeyOf, secretName } from '../../
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
 import type { MissingSecret, OpenedSecret, TaskSecretsResponse } from '../../shared/protocol/agent.ts';
 import { base64Encode } from '../../shared/util/codec.ts';
-import { OpenError } from '../auth/envelope.ts';
+import { OpenError, unknownKey } from '../auth/envelope.ts';
 import { keys } from '../store/keys.ts';
 import type { SealedRecord } from '../store/record-types.ts';
 import { decodeRecord } from '../store/records.ts';
 import type { ServiceContext } from './context.ts';
-import { aboutSecret, demandEnvelope, named } from './secrets.ts';
+import { aboutSecret, named } from './secrets.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession } from './session-check.ts';
 
 /** Looks at a secret that is being set while it is looked at. */
@@ -64,17 +64,22 @@ async function openSecret(ctx: ServiceContext, key: SecretKey): Promise<OpenedSe
   const found = await readSecret(ctx, key);
   if (found === null) return { ...key, why: `${named(key)} is not there any more` };
   const { note, sealed } = found;
+  if (ctx.envelope === undefined) throw closedHere(ctx, `${named(key)}: ${unknownKey(sealed.envelopeKey, [])}`);
   try {
-    const value = await demandEnvelope(ctx).open(sealed, aboutSecret(ctx, key, sealed.version));
+    const value = await ctx.envelope.open(sealed, aboutSecret(ctx, key, sealed.version));
     return { ...key, version: note.version, value: base64Encode(value) };
   } catch (error) {
     if (!(error instanceof OpenError)) throw error;
     const why = `${named(key)} can't be opened: ${error.message}`;
     ctx.log.error({ secret: secretName(key), envelopeKey: sealed.envelopeKey }, why);
     if (error.trouble === 'damaged') return { ...key, why };
-    // Another replica may have the key.
-    throw new Refusal('unavailable', `replica "${ctx.replica.id}": ${why}`, { retryAfterSeconds: 5 });
+    throw closedHere(ctx, why);
   }
+}
+
+/** Another replica may have the key. */
+function closedHere({ replica }: ServiceContext, why: string): Refusal {
+  return new Refusal('unavailable', `replica "${replica.id}": ${why}`, { retryAfterSeconds: 5 });
 }
 
 /**

@@ -15,7 +15,7 @@ import type { Cgroups } from './cgroups.ts';
 import { isFaultOf } from './faults.ts';
 import { STREAMS } from './output-index.ts';
 import { isTreeAlive } from './process-tree.ts';
-import { launchScript, SEGMENTS_KEPT } from './supervisor.ts';
+import { isExported, launchScript, SEGMENTS_KEPT } from './supervisor.ts';
 import {
   containerOf,
   forestall,
@@ -111,9 +111,9 @@ export class TaskFolders {
 
   /** The folder with all that the task needs to be started; nothing of it runs yet. */
   async make(request: ContainerRequest): Promise<({ readonly type: 'made' } & Found) | Refused> {
-    const { assigned, run } = request;
+    const { assigned, run, secrets } = request;
     const folder = join(this.#options.dir, assigned.id);
-    const refusal = this.#refusalOf(assigned);
+    const refusal = this.#refusalOf(assigned) ?? variableRefusal(secrets);
     if (refusal !== null) return refused('refused-by-node', refusal);
     await this.#makeRoom(folder);
     try {
@@ -337,6 +337,13 @@ export class TaskFolders {
     this.#seen.delete(container);
     this.#ended.delete(container);
   }
+}
+
+/** A secret that everybody could read for a moment, among a program's arguments; null: none would be. */
+function variableRefusal(secrets: ContainerRequest['secrets']): string | null {
+  const shown = Object.keys(secrets?.variables ?? {}).find((name) => !isExported(name));
+  if (shown === undefined) return null;
+  return `a secret can't be given to a process in the variable ${shown}, in which shells have a say: choose another one, or a file`;
 }
 
 /** Another process may have got its number meanwhile. */

@@ -144,6 +144,16 @@ describe.runIf(process.getuid?.() === 0)('a task without a container', () => {
     await agent.until('its files to go', () => (existsSync(folderOf(task)) ? null : true));
     expect(await stateOf(agent.stateDir)).not.toContain('battery');
   });
+
+  it('is refused a variable that would show among arguments', async () => {
+    const secrets = [{ name: 'password', env: 'RANDOM' }];
+    const task = assign('shown', { runtime: 'process', image: '', network: 'host', ...sh('sleep 600'), secrets });
+    agent.start(ALLOW);
+    expect(await agent.ended(task)).toMatchObject({
+      ...{ state: 'error', reason: 'refused-by-node' },
+      message: expect.stringContaining('in the variable RANDOM'),
+    });
+  });
 });
 
 describe('files in memory', () => {

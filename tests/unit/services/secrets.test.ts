@@ -109,7 +109,7 @@ describe('a secret', () => {
     const { ctx } = replica;
     const bare = { ...ctx, envelope: undefined };
     await expect(setSecret(bare, callOf(), KEY, text('x'), ANYHOW)).rejects.toMatchObject({
-      code: 'unavailable',
+      code: 'conflict',
       message: expect.stringContaining('berth secret keygen'),
     });
   });
