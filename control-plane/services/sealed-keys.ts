@@ -9,7 +9,8 @@ import { type KeyValue, RANGE_PAGE_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import type { SecretRecord } from '../store/record-types.ts';
 import { decodeRecord, putRecord } from '../store/records.ts';
-import type { ServiceContext } from './context.ts';
+import { auditWrites } from './audit.ts';
+import type { Call, ServiceContext } from './context.ts';
 
 export type KeyContext = Pick<ServiceContext, 'store' | 'clock' | 'mirror' | 'envelope'>;
 
@@ -53,14 +54,14 @@ export interface Resealing {
 }
 
 /** Brings every signing key under the first envelope key. Those that can't be opened stay as they are. */
-export async function resealKeys(ctx: KeyContext, envelope: Envelope): Promise<Resealing> {
+export async function resealKeys(ctx: ServiceContext, call: Call, envelope: Envelope): Promise<Resealing> {
   let [resealed, left] = [0, 0];
   for (const found of await storedKeys(ctx)) {
     const { record } = found;
     if (record.sealed?.envelopeKey === envelope.current) continue;
     const isDone =
       (record.sealed === null || envelope.opens(record.sealed)) &&
-      (await put(ctx, found, await sealWith(ctx, envelope, await openedKey(ctx, record))));
+      (await put(ctx, found, await sealWith(ctx, envelope, await openedKey(ctx, record)), call));
     if (isDone) resealed += 1;
     else left += 1;
   }
@@ -83,11 +84,18 @@ async function sealWith(ctx: KeyContext, envelope: Envelope, record: SecretRecor
   return { ...record, privateJwk: null, sealed };
 }
 
-/** False: somebody else has changed it. */
-async function put({ store }: KeyContext, { keyValue }: StoredKey, record: SecretRecord): Promise<boolean> {
+/** False: somebody else has changed it. `call`: who asked for it; null: nobody, a replica does so when it starts. */
+async function put(
+  ctx: KeyContext,
+  { keyValue }: StoredKey,
+  record: SecretRecord,
+  call: Call | null = null,
+): Promise<boolean> {
   const { key, modRevision } = keyValue;
-  const write = putRecord('secrets', key, record);
-  const { committed } = await store.transact({ compares: [{ key, modRevision }], writes: [write] });
+  const compares = [{ key, modRevision }];
+  const writes = [putRecord('secrets', key, record)];
+  const audit = call === null ? [] : auditWrites(ctx, call, { compares, writes }, `${key}@${modRevision}`);
+  const { committed } = await ctx.store.transact({ compares, writes: [...writes, ...audit] });
   return committed;
 }
 

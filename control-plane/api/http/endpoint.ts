@@ -29,6 +29,7 @@ export type Tag =
   | 'Reservations'
   | 'Frameworks'
   | 'Events'
+  | 'Audit'
   | 'Cluster'
   | 'Agents'
   | 'Replicas';

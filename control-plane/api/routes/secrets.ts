@@ -117,8 +117,8 @@ function resealEndpoint({ ctx }: ApiParts): Endpoint {
       bodyOptional: true,
       answers: { 200: { description: 'What was done, and what is left.', schema: resealViewSchema } },
     },
-    async ({ principal }) => {
-      const { revision, ...body } = await reseal(ctx, principal);
+    async ({ call }) => {
+      const { revision, ...body } = await reseal(ctx, call);
       return { status: 200, body, revision };
     },
   );

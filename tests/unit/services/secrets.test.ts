@@ -130,6 +130,29 @@ describe('a secret', () => {
   });
 });
 
+test('who set, resealed and removed one is on record, without what it says', async () => {
+  await set();
+  await set(KEY, 'another-value');
+  const after = { ...replica.ctx, envelope: await envelopeOf(K2, K1) };
+  await reseal(after, callOf());
+  await caughtUp(replica.ctx);
+  await deleteSecret(replica.ctx, callOf(), KEY, { ifVersion: null, force: false });
+  const { keyValues } = await replica.ctx.store.range({ prefix: `${PREFIX}audit/` });
+  const records = keyValues.map(({ key, value }) => decodeRecord('audit', key, value));
+  const told = records.flatMap(({ who, objects }) =>
+    objects.map(({ kind, id, role, change, fields, version }) => ({
+      line: `${who?.subject} ${change} ${kind} ${role}:${id} v${version} ${fields}`,
+    })),
+  );
+  expect(told.map(({ line }) => line).sort()).toEqual([
+    'admin changed secret eng:db-password v2 /envelopeKey',
+    'admin changed secret eng:db-password v2 /value',
+    'admin created secret eng:db-password v1 ',
+    'admin removed secret eng:db-password v2 ',
+  ]);
+  expect(JSON.stringify(keyValues)).not.toMatch(/another-value|correct-horse/);
+});
+
 describe('a job that names secrets', () => {
   it('is taken when they are there, of its own role or one above', async () => {
     await set();
@@ -282,17 +305,17 @@ describe('what the agent is told', () => {
     const sealing = { ...ctx, envelope: await envelopeOf(K2, K1) };
     const after = { ...ctx, envelope: await envelopeOf(K2) };
     await ensureSigningKey(ctx);
-    expect(await reseal(sealing, ADMIN)).toMatchObject({ resealed: 2, left: 0, unopenable: 0 });
+    expect(await reseal(sealing, callOf())).toMatchObject({ resealed: 2, left: 0, unopenable: 0 });
     await caughtUp(ctx);
     for (const context of [opening, sealing, after]) {
       expect(await told(context)).toBe(value);
       await ensureSigningKey(context);
     }
-    expect(await reseal(after, ADMIN)).toMatchObject({ resealed: 0, left: 0 });
-    expect(await reseal(ctx, ADMIN)).toMatchObject({ resealed: 0, left: 2, unopenable: 2 });
+    expect(await reseal(after, callOf())).toMatchObject({ resealed: 0, left: 0 });
+    expect(await reseal(ctx, callOf())).toMatchObject({ resealed: 0, left: 2, unopenable: 2 });
     expect(getSecret(ctx, ADMIN, KEY)).toMatchObject({ version: 1, envelopeKey: after.envelope.current });
     await expect(told(ctx)).rejects.toMatchObject({ code: 'unavailable' });
-    await expect(reseal(after, granted(ADMIN, { actions: ['secret:write'] }))).rejects.toMatchObject({
+    await expect(reseal(after, callOf(granted(ADMIN, { actions: ['secret:write'] })))).rejects.toMatchObject({
       code: 'forbidden',
     });
   });
