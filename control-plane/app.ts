@@ -10,6 +10,7 @@ import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
 import { secureHeaders } from './api/http/security-headers.ts';
 import type { ApiOptions } from './api/parts.ts';
+import type { Envelope } from './auth/envelope.ts';
 import { lifetimesWith, USER_TOKEN_DAYS } from './auth/lifetimes.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
@@ -27,6 +28,7 @@ import { type CredentialUpkeep, keepCredentials, ROTATE_AFTER_MS_DEFAULT } from 
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
 import type { ClientAddress } from './services/origin.ts';
+import { tellUnopenable } from './services/secrets.ts';
 import { ensureSigningKey } from './services/signing-keys.ts';
 import { mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
@@ -52,6 +54,8 @@ export interface ReplicaOptions {
   readonly userTokenDaysMax?: number;
   /** How long a key signs before the next one is made by itself; infinite: for ever. Absent: 90 days. */
   readonly rotateKeysAfterMs?: number;
+  /** What is stored in confidence is sealed with it. Absent: no secrets are kept, and signing keys lie in the clear. */
+  readonly envelope?: Envelope | undefined;
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
   /** How much one caller may ask of this replica. Absent: as much as it likes. */
@@ -72,7 +76,7 @@ export interface Replica {
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const { store, clock, random, log, signal, replica, config, fetch } = options;
-  const { clientAddress, mesosAnonymous = null, rates = null } = options;
+  const { envelope, clientAddress, mesosAnonymous = null, rates = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -88,8 +92,10 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const room = new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES });
   await lasting(() => room.read());
   const nudge = () => driver.nudge();
-  const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
+  const base = { store, mirror, clock, random, log, ops, signals, room };
+  const ctx: ServiceContext = { ...base, envelope, replica, config, nudge };
   const ring = await lasting(() => ensureSigningKey(ctx));
+  tellUnopenable(ctx);
   const issuer = ownIssuer(cluster.id);
   const revocations = new MirroredRevocations(mirror);
   const lifetimes = lifetimesWith({ userTokenDays: options.userTokenDaysMax ?? USER_TOKEN_DAYS.default });

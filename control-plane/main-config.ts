@@ -30,6 +30,8 @@ export interface ReplicaConfig {
   /** Null: keys are rotated only when somebody asks for it. */
   readonly rotateKeysAfterDays: number | null;
   readonly trustFile: string | null;
+  /** The text of the file with envelope keys; null: there is none. */
+  readonly envelopeKeys: string | null;
   /** What callers of the Mesos door may do without a token; null: nothing. */
   readonly mesosAnonymous: { readonly roles: readonly string[]; readonly actions: readonly string[] } | null;
   /** Where names of services are answered; null: nowhere. */
@@ -80,6 +82,8 @@ ${TRANSPORT_USAGE}
                                was made past all rights, and note it
   --break-glass-minutes N      how long that is good, at most 60                              15
   --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
+  --envelope-key-file PATH     what secrets are sealed with, as          BERTH_ENVELOPE_KEY_FILE
+                               \`berth secret keygen\` makes it
   --mesos-anonymous ROLES      what speaks Mesos's API without a token  BERTH_MESOS_ANONYMOUS
                                acts in these roles, such as a,b/c
   --mesos-anonymous-actions A  and may do this, in place of what        BERTH_MESOS_ANONYMOUS_ACTIONS
@@ -116,6 +120,7 @@ const OPTIONS = {
   'break-glass': { type: 'string' },
   'break-glass-minutes': { type: 'string' },
   trust: { type: 'string' },
+  'envelope-key-file': { type: 'string' },
   'mesos-anonymous': { type: 'string' },
   'mesos-anonymous-actions': { type: 'string' },
   'dns-listen': { type: 'string' },
@@ -166,6 +171,7 @@ export function readConfig(
     ...credentials(setting),
     breakGlass: breakGlassConfig(values['break-glass'] ?? null, values['break-glass-minutes'] ?? null),
     trustFile: file('trust'),
+    envelopeKeys: file('envelope-key-file'),
     mesosAnonymous: mesosAnonymous(setting('mesos-anonymous'), setting('mesos-anonymous-actions')),
     dns: dnsConfig({
       listen: setting('dns-listen'),

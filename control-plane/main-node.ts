@@ -7,7 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { hostname, userInfo } from 'node:os';
 import { getCACertificates } from 'node:tls';
-import { randomId } from '../shared/util/random.ts';
+import { type Random, randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
 import { EtcdGatewayStore } from './adapters/etcd-gateway/etcd-gateway-store.ts';
@@ -16,6 +16,7 @@ import type { TlsTexts } from './adapters/http/tls-files.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
+import { Envelope, EnvelopeKeysError } from './auth/envelope.ts';
 import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.ts';
 import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
 import { trustingFetch } from './https/trusting-fetch.ts';
@@ -23,6 +24,7 @@ import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-confi
 import { startReplicaDns } from './main-node-dns.ts';
 import { readServedTls, serveApi } from './main-serve.ts';
 import { breakGlass } from './services/break-glass.ts';
+import { SealedKeyError } from './services/sealed-keys.ts';
 import { mintAdminToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 
@@ -45,6 +47,7 @@ async function main(): Promise<number> {
   const log = createPinoLogger({ level: config.logLevel, name: 'berth-control-plane', destination: process.stderr });
   const outsideIssuers = readTrust(config.trustFile);
   const random = new CryptoRandom();
+  const envelope = await readEnvelope(config.envelopeKeys, random);
   const ending = new AbortController();
   endOnSignal(ending);
   const store = storeOf(config);
@@ -70,6 +73,7 @@ async function main(): Promise<number> {
     outsideIssuers,
     userTokenDaysMax: config.userTokenDaysMax,
     rotateKeysAfterMs: (config.rotateKeysAfterDays ?? Number.POSITIVE_INFINITY) * DAY_MS,
+    envelope,
     mesosAnonymous: config.mesosAnonymous,
     rates: config.transport.rates,
     clientAddress: clientAddress(config.transport.proxies),
@@ -133,6 +137,17 @@ function readTrust(text: string | null): OutsideIssuer[] {
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `at /${issue.path.join('/')}: ${issue.message}`);
   throw new ConfigError(`--trust must hold a JSON list of issuers, but ${faults.join('; ')}`);
+}
+
+/** Throws {@link ConfigError}, which never shows a key. */
+async function readEnvelope(text: string | null, random: Random): Promise<Envelope | undefined> {
+  if (text === null) return undefined;
+  try {
+    return await Envelope.read(text, random);
+  } catch (error) {
+    if (error instanceof EnvelopeKeysError) throw new ConfigError(`--envelope-key-file: ${error.message}`);
+    throw error;
+  }
 }
 
 function parseJson(text: string): unknown {
@@ -229,7 +244,7 @@ main().then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    const known = error instanceof ConfigError;
+    const known = error instanceof ConfigError || error instanceof SealedKeyError;
     process.stderr.write(
       known ? `berth control-plane: ${error.message}\n` : `berth control-plane: ${describe(error)}\n`,
     );

@@ -41,6 +41,7 @@ import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
 import { reservationEndpoints } from './routes/reservations.ts';
 import { roleEndpoints } from './routes/roles.ts';
+import { secretEndpoints } from './routes/secrets.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
 import { taskEndpoints } from './routes/tasks.ts';
 
@@ -89,6 +90,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...nodeEndpoints(parts),
     ...maintenanceEndpoints(parts),
     ...roleEndpoints(parts),
+    ...secretEndpoints(parts),
     ...reservationEndpoints(parts),
     ...frameworkEndpoints(parts),
     ...offerEndpoints(parts),

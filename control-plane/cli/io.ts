@@ -18,6 +18,8 @@ export interface Io {
   readonly fetch: typeof globalThis.fetch;
   readonly clock: Clock;
   readonly random: Random;
+  /** Asks for a line on the terminal and doesn't show what is typed. Null: standard input is no terminal. */
+  readHidden(prompt: string): Promise<string | null>;
   /** All of standard input, as text. */
   readStdin(): Promise<string>;
   /**

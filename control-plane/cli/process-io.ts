@@ -23,6 +23,7 @@ export function processIo(): Io {
       next: () => randomInt(2 ** 32) / 2 ** 32,
       bytes: (length) => randomBytes(length),
     },
+    readHidden,
     readStdin,
     onInterruption: interruptions(),
     exitNow: (code) => process.exit(code),
@@ -55,6 +56,38 @@ async function readStdin(): Promise<string> {
     if (size > STDIN_BYTES_MAX) throw new RangeError('standard input holds more than 16 MiB');
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Letter by letter, since only so the terminal leaves it to us what is shown. */
+function readHidden(prompt: string): Promise<string | null> {
+  const { stdin, stderr } = process;
+  if (!stdin.isTTY) return Promise.resolve(null);
+  stderr.write(prompt);
+  stdin.setRawMode(true).setEncoding('utf8').resume();
+  return new Promise((resolve) => {
+    let typed = '';
+    const done = () => {
+      stdin.off('data', onData).setRawMode(false).pause();
+      stderr.write('\n');
+    };
+    const onData = (letters: Buffer | string) => {
+      for (const letter of String(letters)) {
+        if (letter === '\u0003') {
+          done();
+          // What the terminal does by itself otherwise.
+          process.kill(process.pid, 'SIGINT');
+          return;
+        }
+        if (letter === '\r' || letter === '\n' || letter === '\u0004') {
+          done();
+          resolve(typed);
+          return;
+        }
+        typed = letter === '\u007f' || letter === '\b' ? [...typed].slice(0, -1).join('') : typed + letter;
+      }
+    };
+    stdin.on('data', onData);
+  });
 }
 
 /** A process-wide handler is only set while somebody wants it: without one, a signal ends the process as it should. */

@@ -16,6 +16,7 @@ import { addProcessCommands } from './commands/processes.ts';
 import { addVolumeCommands } from './commands/reservation.ts';
 import { addRoleCommands } from './commands/role.ts';
 import { addRunCommand } from './commands/run.ts';
+import { addSecretCommands } from './commands/secret.ts';
 import { addSettingsCommands } from './commands/settings.ts';
 import { addTaskCommands } from './commands/task.ts';
 import { describeFailure, EXIT } from './exit.ts';
@@ -73,6 +74,7 @@ export function createProgram(io: Io, version: string, finish: (exitCode: number
   addNodeCommands(program, io, finish);
   addVolumeCommands(program, io);
   addRoleCommands(program, io);
+  addSecretCommands(program, io);
   addFrameworkCommands(program, io);
   addOfferCommands(program, io);
   addClusterCommands(program, io);

@@ -3,6 +3,7 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import type { GrantResource } from '../../shared/domain/grant-resource.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import { dangersOf, type JobSpec } from '../../shared/domain/job.ts';
+import { secretsOf } from '../../shared/domain/secret.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { type Action, authorize, holdsAction } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -59,13 +60,17 @@ export function mayInAll(principal: Principal, action: Action): boolean {
   return authorize(principal, action, '*').allowed;
 }
 
-/** To run a job takes the right to write it, and a right of its own for each dangerous field. */
+/**
+ * To run a job takes the right to write it, a right of its own for each dangerous field, and the right to use the secrets that it names:
+ * whoever says what a task runs can have it print what it was given.
+ */
 export function demandToRun(principal: Principal, spec: JobSpec): void {
   const resource = jobResource(spec.name);
   demand(principal, 'job:write', spec.role, resource);
   for (const group of spec.groups) {
     for (const danger of dangersOf(group)) demand(principal, `job:${danger}`, spec.role, resource);
   }
+  for (const { role } of secretsOf(spec)) demand(principal, 'secret:use', role);
 }
 
 export function jobResource(name: string): GrantResource {

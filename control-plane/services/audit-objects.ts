@@ -52,6 +52,7 @@ const TOLD: { readonly [K in RecordKind]: Told<K> | null } = {
   secrets: (facts) => secretObjects(facts),
   keys: (facts) => told(facts, { kind: 'signing-key', id: facts.path, role: null }),
   tokens: (facts) => tokenObjects(facts),
+  vault: (facts) => noteObjects(facts),
   driver: null,
   rounds: null,
   alive: null,
@@ -64,6 +65,7 @@ const TOLD: { readonly [K in RecordKind]: Told<K> | null } = {
   operations: null,
   ops: null,
   idempotency: null,
+  sealed: null,
   audit: null,
 };
 
@@ -225,6 +227,15 @@ function epochObjects({ before, after, path }: Facts<'epochs'>): AuditedObject[]
 const SIGNING = 'signing/';
 
 /** By name alone: what it is made of is not even looked at. */
+/** A secret that was set anew says something else, though its note may look the same. */
+function noteObjects({ before, after, change }: Facts<'vault'>): AuditedObject[] {
+  const note = after ?? before;
+  if (note === null) return [];
+  const isSet = after !== null && before !== null && after.version !== before.version;
+  const fields = change === 'changed' ? [...(isSet ? ['/value'] : []), ...fieldsOf(before, after, IGNORED)] : [];
+  return [{ kind: 'secret', id: note.name, role: note.role, change, fields, version: note.version, grants: [] }];
+}
+
 function secretObjects({ path, change }: Facts<'secrets'>): AuditedObject[] {
   const isKey = path.startsWith(SIGNING);
   const about = isKey

@@ -17,6 +17,7 @@ import { decodeRecord, putRecord } from '../store/records.ts';
 import { demand } from './access.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { type Draft, mutate } from './mutation.ts';
+import { openedKey, sealClearKeys, sealedKey } from './sealed-keys.ts';
 import { timeView } from './times.ts';
 
 /** The name of the key that a cluster starts with. Replicas that start at once agree on it by this name alone. */
@@ -34,14 +35,15 @@ const SPENT_SLACK_MS = 3_600_000;
 const KID_LENGTH = 10;
 const CATCH_UP_MS = 2000;
 
-type KeyContext = Pick<ServiceContext, 'store' | 'clock' | 'mirror' | 'log'>;
+type KeyContext = Pick<ServiceContext, 'store' | 'clock' | 'mirror' | 'log' | 'envelope'>;
 
 /**
  * The cluster's keys, kept up to date from the mirror; the first one is made by whichever replica comes first. Throws
- * StoreUnavailableError.
+ * StoreUnavailableError, and SealedKeyError where one of them can't be opened here.
  */
 export async function ensureSigningKey(ctx: KeyContext): Promise<KeyRing> {
   if ((await readSigningKeys(ctx)).length === 0) await createFirstKey(ctx);
+  await sealClearKeys(ctx);
   await adoptKeys(ctx);
   const states = () => ctx.mirror.snapshot.keyStates;
   const ring = new KeyRing({ load: () => readSigningKeys(ctx), states, clock: ctx.clock });
@@ -54,11 +56,11 @@ export async function ensureSigningKey(ctx: KeyContext): Promise<KeyRing> {
   return ring;
 }
 
-async function createFirstKey({ store, clock }: KeyContext): Promise<void> {
+async function createFirstKey(ctx: KeyContext): Promise<void> {
   const key = keys.signingKey(FIRST_KID);
-  const record = await generateSigningKey(FIRST_KID, clock.now());
+  const record = await sealedKey(ctx, await generateSigningKey(FIRST_KID, ctx.clock.now()));
   // Whether this one or another replica's was put doesn't matter: the one that stands is read.
-  await store.transact({ compares: [{ key, modRevision: 0 }], writes: [putRecord('secrets', key, record)] });
+  await ctx.store.transact({ compares: [{ key, modRevision: 0 }], writes: [putRecord('secrets', key, record)] });
 }
 
 /** Notes where those stand that have just been made, or that an earlier version made. */
@@ -76,9 +78,10 @@ async function adoptKeys(ctx: KeyContext): Promise<void> {
   }
 }
 
-async function readSigningKeys({ store }: Pick<KeyContext, 'store'>): Promise<SecretRecord[]> {
-  const { keyValues } = await store.range({ prefix: keys.signingKey(''), limit: RANGE_PAGE_MAX });
-  return keyValues.map(({ key, value }) => decodeRecord('secrets', key, value));
+/** With their private parts opened. Throws a SealedKeyError where one can't be. */
+async function readSigningKeys(ctx: KeyContext): Promise<SecretRecord[]> {
+  const { keyValues } = await ctx.store.range({ prefix: keys.signingKey(''), limit: RANGE_PAGE_MAX });
+  return Promise.all(keyValues.map(({ key, value }) => openedKey(ctx, decodeRecord('secrets', key, value))));
 }
 
 export function listKeys(ctx: ServiceContext, principal: Principal): KeyView[] {
@@ -196,8 +199,8 @@ function keyUnit(
   };
 }
 
-function newSecret({ random, clock }: ServiceContext): Promise<SecretRecord> {
-  return generateSigningKey(randomId(random, KID_LENGTH), clock.now());
+async function newSecret(ctx: ServiceContext): Promise<SecretRecord> {
+  return sealedKey(ctx, await generateSigningKey(randomId(ctx.random, KID_LENGTH), ctx.clock.now()));
 }
 
 function stateOf(

@@ -6,6 +6,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { DeploymentId } from '../../shared/domain/deployment.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
+import type { SecretKey } from '../../shared/domain/secret.ts';
 import type { RevocationScope } from '../../shared/domain/token-record.ts';
 import { canonicalJson, hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 
@@ -50,6 +51,10 @@ export const keys = {
   idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
   /** The private half of {@link keyState}. */
   signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
+  /** That there is a secret, and which version of it. */
+  secretNote: (secret: SecretKey) => `${PREFIX}vault/${escapeRole(secret.role)}/${secret.name}`,
+  /** What it says, sealed. */
+  sealed: (secret: SecretKey) => `${PREFIX}sealed/${escapeRole(secret.role)}/${secret.name}`,
   /** In the order of their times. */
   audit: (id: string) => `${PREFIX}audit/${id}`,
   keyState: (kid: string) => `${PREFIX}keys/${kid}`,
@@ -98,6 +103,8 @@ export const RECORD_KINDS = [
   'ops',
   'idempotency',
   'secrets',
+  'vault',
+  'sealed',
   'audit',
   'keys',
   'tokens',

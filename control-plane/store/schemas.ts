@@ -109,6 +109,15 @@ const update = z.object({
   autoRevert: z.boolean(),
 });
 
+const secretUse = z.object({
+  name: z.string(),
+  role: z.string().optional(),
+  env: z.string().optional(),
+  file: z.string().optional(),
+  mode: z.string().optional(),
+  uid: count.optional(),
+});
+
 const group = z.object({
   name: z.string(),
   count,
@@ -158,6 +167,7 @@ const group = z.object({
   backoff: z.object(backoff).optional(),
   prefer: z.array(constraint.extend({ weight: z.number() })).optional(),
   spread: z.array(spread).optional(),
+  secrets: z.array(secretUse).optional(),
 });
 
 /** What a framework launches, which may have to do with an executor. */
@@ -462,6 +472,20 @@ const jobVersion = z.object({
   templates: templateVersions.default({}),
 });
 
+const sealedBox = { envelopeKey: z.string(), wrappedKey: z.string(), box: z.string() };
+
+const secretNote = z.object({
+  name: z.string(),
+  role: z.string(),
+  version: count,
+  isText: z.boolean(),
+  envelopeKey: z.string(),
+  createdAtMs: timeMs,
+  createdBy: z.string(),
+  updatedAtMs: timeMs,
+  updatedBy: z.string(),
+});
+
 const stream = z.object({
   id: z.string(),
   node: z.string(),
@@ -557,9 +581,12 @@ export const RECORD_SCHEMAS = {
   secrets: z.object({
     kid: z.string(),
     algorithm: z.literal('EdDSA'),
-    privateJwk: z.string(),
+    privateJwk: z.string().nullable(),
+    sealed: z.object(sealedBox).nullable().default(null),
     createdAtMs: timeMs,
   }),
+  vault: secretNote,
+  sealed: z.object({ ...sealedBox, version: count }),
   audit: auditRecord,
   keys: z.object({
     kid: z.string(),
@@ -605,6 +632,8 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   ops: true,
   idempotency: true,
   secrets: true,
+  vault: true,
+  sealed: true,
   audit: true,
   keys: true,
   tokens: true,

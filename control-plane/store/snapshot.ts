@@ -2,8 +2,8 @@
  * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
  * that decides reads it through {@link ClusterView}.
  *
- * The values of `ops`, `idempotency`, `secrets` and `audit` are never kept here: they are many, large or confidential, nothing is
- * decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
+ * The values of `ops`, `idempotency`, `secrets`, `sealed` and `audit` are never kept here: they are many, large or confidential, nothing
+ * is decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
  *
  * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
  * orders. Code whose outcome depends on order sorts.
@@ -19,6 +19,7 @@ import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import { type Epoch, FIRST_INCARNATION, type Node } from '../../shared/domain/node.ts';
 import type { OfferFilter } from '../../shared/domain/offer.ts';
 import type { Role } from '../../shared/domain/role.ts';
+import type { SecretKey, SecretNote } from '../../shared/domain/secret.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { TokenRecord } from '../../shared/domain/token-record.ts';
@@ -56,7 +57,17 @@ export interface ChangeOf<K extends MirroredKind> {
 
 export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
 
-type OtherKind = 'deployments' | 'fetches' | 'keys' | 'messages' | 'operations' | 'replicas' | 'streams' | 'tokens';
+type OtherKind =
+  | 'deployments'
+  | 'fetches'
+  | 'keys'
+  | 'messages'
+  | 'operations'
+  | 'replicas'
+  | 'roles'
+  | 'streams'
+  | 'tokens'
+  | 'vault';
 
 export class Snapshot implements ClusterView {
   readonly touched = new SnapshotTouches();
@@ -84,6 +95,7 @@ export class Snapshot implements ClusterView {
   readonly #operations = new Grouped<string, FinishedOperation>();
   readonly #keyStates = new Map<string, KeyStateRecord>();
   readonly #tokens = new Map<string, TokenRecord>();
+  readonly #secretNotes = new Map<string, SecretNote>();
   #revision: number;
   #cluster: ClusterRecord | null = null;
   #driver: DriverRecord | null = null;
@@ -149,6 +161,16 @@ export class Snapshot implements ClusterView {
 
   get roles(): ReadonlyMap<RolePath, Role> {
     return this.#roles;
+  }
+
+  /** What is known of every secret without opening it. */
+  secretNotes(): Iterable<SecretNote> {
+    return this.#secretNotes.values();
+  }
+
+  /** Undefined: there is no such secret. */
+  secretNote(key: SecretKey): SecretNote | undefined {
+    return this.#secretNotes.get(keys.secretNote(key));
   }
 
   get settings(): Settings {
@@ -403,20 +425,19 @@ export class Snapshot implements ClusterView {
       case 'connections':
         setOrDelete(this.#connections, change.id, change.after);
         return;
-      case 'roles':
-        setOrDelete(this.#roles, change.id, change.after);
-        return;
       case 'settings':
         this.#settings = change.after ?? DEFAULT_SETTINGS;
         return;
-      case 'replicas':
       case 'deployments':
       case 'fetches':
       case 'keys':
       case 'messages':
       case 'operations':
+      case 'replicas':
+      case 'roles':
       case 'streams':
       case 'tokens':
+      case 'vault':
         this.#indexOther(change);
         return;
       default:
@@ -435,7 +456,7 @@ export class Snapshot implements ClusterView {
     if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
-  /** Rollouts, what somebody is still to hear of, and what is about the control plane itself. */
+  /** Terms of roles, rollouts, what somebody is still to hear of, what is kept in confidence, and what is about the control plane itself. */
   #indexOther(change: Change & { readonly kind: OtherKind }): void {
     if (change.kind === 'deployments') this.#indexDeployment(change);
     else if (change.kind === 'fetches') this.#indexFetch(change);
@@ -444,6 +465,8 @@ export class Snapshot implements ClusterView {
     else if (change.kind === 'replicas') setOrDelete(this.#replicas, change.id, change.after);
     else if (change.kind === 'keys') setOrDelete(this.#keyStates, change.id, change.after);
     else if (change.kind === 'tokens') setOrDelete(this.#tokens, change.id, change.after);
+    else if (change.kind === 'roles') setOrDelete(this.#roles, change.id, change.after);
+    else if (change.kind === 'vault') setOrDelete(this.#secretNotes, change.key, change.after);
     else this.#indexOperation(change);
   }
 

@@ -33,6 +33,7 @@ import { type MaintenanceCalls, maintenanceCalls } from './maintenance.ts';
 import { type OfferCalls, offerCalls } from './offers.ts';
 import { type ReservationCalls, reservationCalls, type VolumeCalls, volumeCalls } from './reservations.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
+import { type SecretCalls, secretCalls } from './secrets.ts';
 import { type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
 
 export type { ChangeOptions, DeploymentQuery, JobQuery, PageQuery, Precondition } from './jobs.ts';
@@ -74,6 +75,7 @@ export interface BerthClient {
   readonly offers: OfferCalls;
   readonly frameworks: FrameworkCalls;
   readonly roles: RoleCalls;
+  readonly secrets: SecretCalls;
   readonly reservations: ReservationCalls;
   readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
@@ -107,6 +109,7 @@ export function createClient(options: ClientOptions): BerthClient {
     offers: offerCalls(transport),
     frameworks: frameworkCalls(transport),
     roles: roleCalls(transport),
+    secrets: secretCalls(transport),
     reservations: reservationCalls(transport),
     volumes: volumeCalls(transport),
     settings: settingsCalls(transport),

@@ -46,7 +46,7 @@ const CONTROL_PATTERN = /[\p{Cc}\p{Bidi_Control}]/u;
 const amount = z.number().min(0).max(1e12);
 const whole = z.number().int().min(0);
 const timeMs = z.number().min(0).max(8_640_000_000_000_000);
-const taskIdSchema = z.string().regex(TASK_ID_PATTERN, 'must be the id of a task');
+export const taskIdSchema = z.string().regex(TASK_ID_PATTERN, 'must be the id of a task');
 export const nodeIdSchema = z
   .string()
   .regex(NODE_ID_PATTERN, 'must be lower-case letters, digits and inner hyphens, 1 to 63 characters');
@@ -234,6 +234,22 @@ export const messagesResponseSchema = z
       .describe('For each that was said. `crowded`: too many wait for the framework; it was thrown away.'),
   })
   .meta({ id: 'MessagesResponse' });
+
+export const taskSecretsResponseSchema = z
+  .object({
+    secrets: z.array(
+      z.object({
+        name: z.string(),
+        role: z.string(),
+        version: z.number().int(),
+        value: z.string().describe('Its bytes, in base64.'),
+      }),
+    ),
+    missing: z
+      .array(z.object({ name: z.string(), role: z.string(), why: z.string() }))
+      .describe('Those that can not be had: the task can not be started.'),
+  })
+  .meta({ id: 'TaskSecrets' });
 
 /** One line of a stream's body. */
 export const logLineSchema = z

@@ -72,6 +72,7 @@ export const HOLD_CODES = [
   'not-ready',
   'unreachable',
   'image-unavailable',
+  'secret-unavailable',
   'task-failed',
 ] as const;
 

@@ -28,6 +28,7 @@ import { STOP_SIGNAL_PATTERN } from '../domain/stop-signal.ts';
 import { readPattern } from '../domain/text-pattern.ts';
 import { faultsOfKind, withDefaultsOfKind } from './job-kinds.ts';
 import { mountFaults } from './mounts.ts';
+import { secretFaultsOfGroup, secretFaultsOfJob, secretUseSchema } from './secrets.ts';
 import { backoffSchema, checkSchema, inPlaceSchema, publishSchema, spreadSchema, updateSchema } from './service.ts';
 
 export const GROUPS_MAX = 50;
@@ -271,6 +272,7 @@ export const groupSchema = z
     backoff: backoffSchema.optional().describe('Between the end of a task and its replacement.'),
     prefer: z.array(preferenceSchema).max(50).optional(),
     spread: z.array(spreadSchema).max(10).optional(),
+    secrets: z.array(secretUseSchema).max(100).optional().describe('What its tasks are given in confidence.'),
   })
   .superRefine((group, context) => {
     for (const [index, port] of group.ports.entries()) {
@@ -292,6 +294,9 @@ export const groupSchema = z
       if (targets.indexOf(target) < index) {
         context.addIssue({ code: 'custom', path: ['mounts', index, 'target'], message: `"${target}" is used twice` });
       }
+    }
+    for (const { path, message } of secretFaultsOfGroup(group)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
     }
     for (const { field, message } of runtimeFaults(group)) context.addIssue({ code: 'custom', path: [field], message });
   })
@@ -382,6 +387,8 @@ export const jobSpecSchema = z
     groups: z.array(groupSchema).min(1).max(GROUPS_MAX),
   })
   .superRefine((job, context) => {
+    for (const { path, message } of secretFaultsOfJob(job))
+      context.addIssue({ code: 'custom', path: [...path], message });
     for (const { path, message } of faultsOfKind(job)) context.addIssue({ code: 'custom', path: [...path], message });
     const names = job.groups.map((group) => group.name);
     for (const [index, name] of names.entries()) {

@@ -6,7 +6,7 @@ import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.
 import { createReplica } from '../../control-plane/app.ts';
 import type { TokenTerms } from '../../control-plane/auth/tokens.ts';
 import type { Logger } from '../../shared/util/log.ts';
-import { nodeOf } from '../support/replica.ts';
+import { envelopeKey, envelopeOf, nodeOf } from '../support/replica.ts';
 
 export type TokenKind = 'admin' | 'narrow' | 'node' | 'join' | 'peer';
 
@@ -42,6 +42,7 @@ export async function startWorld(log: Logger): Promise<World> {
     replica: { id: 'replica-1', url: 'http://berth.test' },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500, version: '0.0.0-test' },
     outsideIssuers: [],
+    envelope: await envelopeOf(envelopeKey('k1')),
     clientAddress: () => '10.0.0.1',
     fetch: () => Promise.reject(new TypeError('this replica calls nobody')),
   });
@@ -69,6 +70,7 @@ export async function startWorld(log: Logger): Promise<World> {
   for (const name of JOBS.slice(0, 3)) {
     await call('POST', '/v1/jobs', tokens.admin, { name, groups: [{ image: 'busybox' }] });
   }
+  await call('PUT', '/v1/secrets/fuzz-secret', tokens.admin, { value: 'something' });
   await call('POST', '/v1/jobs', tokens.admin, {
     name: 'fuzz-service',
     kind: 'service',
@@ -99,7 +101,7 @@ function caller(api: Hono): Caller {
   };
 }
 
-const LISTED = ['jobs', 'tasks', 'nodes', 'frameworks', 'offers', 'deployments', 'reservations', 'volumes'];
+const LISTED = ['jobs', 'tasks', 'nodes', 'frameworks', 'offers', 'deployments', 'reservations', 'volumes', 'secrets'];
 
 async function namesIn(call: Caller, admin: string): Promise<Names> {
   const names: Record<string, string[]> = {
@@ -108,6 +110,7 @@ async function namesIn(call: Caller, admin: string): Promise<Names> {
     roles: [...ROLES],
     groups: ['main', 'web'],
     images: ['busybox', 'berth/busybox:local'],
+    secrets: ['fuzz-0', 'fuzz-1'],
   };
   for (const kind of LISTED) {
     const { items } = (await call('GET', `/v1/${kind}?limit=50`, admin)) as { items: { id?: string; name?: string }[] };

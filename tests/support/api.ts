@@ -2,6 +2,7 @@
 import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
+import type { Envelope } from '../../control-plane/auth/envelope.ts';
 import { LIFETIMES_MAX } from '../../control-plane/auth/lifetimes.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
@@ -45,6 +46,8 @@ export interface TestApiOptions {
   readonly clock?: Clock;
   readonly id?: string;
   readonly quotaBytes?: number;
+  /** What is kept in confidence is sealed with it. Absent: nothing is kept so. */
+  readonly envelope?: Envelope;
   readonly outside?: readonly OutsideIssuer[];
   /** Replicas that reach each other, by their ids, once they have started. */
   readonly peers?: Map<string, TestApi>;

@@ -7,6 +7,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type BerthClient, createClient } from '../../../shared/client/client.ts';
 import { sleep } from '../../../shared/util/clock.ts';
+import { base64Encode } from '../../../shared/util/codec.ts';
 import { programPath } from '../commands/processes.ts';
 import { CliError } from '../exit.ts';
 import type { Io } from '../io.ts';
@@ -57,6 +58,7 @@ const AGENT_GRACE_MS = 10_000;
 const REPLICA_GRACE_MS = 10_000;
 const ETCD_GRACE_MS = 5000;
 const TAIL_LINES = 15;
+const ENVELOPE_KEY_BYTES = 32;
 
 export async function startCluster(io: Io, options: ClusterOptions): Promise<Cluster> {
   const engine = createEngine(io.env);
@@ -128,7 +130,9 @@ async function startControlPlane(
   const tokenFile = join(dataDir.path, 'admin-token');
   // A file that is there is left alone; a fresh start has a fresh token.
   await rm(tokenFile, { force: true });
+  const envelopeFile = await envelopeKeysOf(io, dataDir.path);
   const args = [
+    ...['--envelope-key-file', envelopeFile],
     ...['--etcd', etcd.url, '--listen', `127.0.0.1:${options.port}`, '--bootstrap-token-file', tokenFile],
     // Nobody is there to make themselves another one, and a cluster of one's own may go on for weeks.
     ...['--bootstrap-token-hours', '2160'],
@@ -138,6 +142,16 @@ async function startControlPlane(
   await crew.start({ name: 'control-plane', ...command, logFile: logFile('control-plane') });
   await crew.until('the control plane to be ready', () => answersOk(io, `${address}/readyz`));
   return { address, token: (await readFile(tokenFile, 'utf8')).trim() };
+}
+
+/** Kept beside the state that is sealed with it: what is started again in the folder has to open that. */
+async function envelopeKeysOf(io: Io, dataDir: string): Promise<string> {
+  const file = join(dataDir, 'envelope-keys');
+  const key = `dev ${base64Encode(io.random.bytes(ENVELOPE_KEY_BYTES))}\n`;
+  await writeFile(file, key, { mode: 0o600, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return file;
 }
 
 async function answersOk(io: Io, url: string): Promise<boolean> {

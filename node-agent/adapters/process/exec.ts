@@ -43,11 +43,16 @@ export async function execBeside(
     env: { PATH: path },
   });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      if (output.length < EXEC_OUTPUT_LENGTH_MAX) output += text;
-    });
-  }
+  const keep = (text: string) => {
+    if (output.length < EXEC_OUTPUT_LENGTH_MAX) output += text;
+  };
+  child.stdout.setEncoding('utf8').on('data', keep);
+  // It comes first on its own stream, though not always before what the other one brings.
+  const complaints = child.stderr.setEncoding('utf8');
+  complaints.once('data', (text: string) => {
+    keep(text.replace(PREAMBLE, ''));
+    complaints.on('data', keep);
+  });
   const end = () => {
     endSession(child.pid);
     // What has left the session may hold them open.
@@ -57,7 +62,7 @@ export async function execBeside(
   if (signal.aborted) end();
   try {
     const [exitCode]: (number | null)[] = await once(child, 'close');
-    return { exitCode: exitCode ?? null, output: output.replace(PREAMBLE, '').slice(0, EXEC_OUTPUT_LENGTH_MAX) };
+    return { exitCode: exitCode ?? null, output: output.slice(0, EXEC_OUTPUT_LENGTH_MAX) };
   } finally {
     signal.removeEventListener('abort', end);
   }

@@ -250,7 +250,8 @@ exec ${words}
 `;
 }
 
-function isExported(name: string): boolean {
+/** Whether a shell hands it on, so that it never stands in arguments. */
+export function isExported(name: string): boolean {
   return SHELL_NAME.test(name) && !SHELL_OWN.test(name);
 }
 

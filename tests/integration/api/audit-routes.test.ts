@@ -8,12 +8,12 @@ import { startApi, type TestApi } from '../../support/api.ts';
 import { ApiAgent, placeTask } from '../../support/api-agent.ts';
 import { anOffer, aTask } from '../../support/builders.ts';
 import { Hand } from '../../support/frameworks.ts';
-import { caughtUp, nodeOf } from '../../support/replica.ts';
+import { caughtUp, envelopeKey, envelopeOf, nodeOf } from '../../support/replica.ts';
 
 let berth: TestApi;
 
 beforeEach(async () => {
-  berth = await startApi();
+  berth = await startApi({ envelope: await envelopeOf(envelopeKey('k1')) });
 });
 afterEach(() => berth.stop());
 
@@ -259,6 +259,14 @@ const SAMPLES: Readonly<Record<string, readonly [string, () => Promise<Sample>]>
     },
   ],
   'POST /v1/cluster/recover': ['changed cluster/cluster', async () => ({ path: '/v1/cluster/recover', json: {} })],
+  'PUT /v1/secrets/{name}': [
+    'created secret/db',
+    async () => ({ path: '/v1/secrets/db?role=eng', json: { value: SECRET } }),
+  ],
+  'DELETE /v1/secrets/{name}': [
+    'removed secret/db',
+    () => after(done('PUT', '/v1/secrets/db?role=eng', { value: SECRET }), { path: '/v1/secrets/db?role=eng' }),
+  ],
   'POST /v1/tokens/revoke': [
     'created token/',
     async () => ({ path: '/v1/tokens/revoke', json: { subject: 'mallory', before: '2020-01-01T00:00:00Z' } }),
@@ -295,6 +303,9 @@ const SAMPLES: Readonly<Record<string, readonly [string, () => Promise<Sample>]>
 /** What changes nothing, what agents and replicas say, and what frameworks say all day long. */
 const NOT_ON_RECORD: readonly string[] = [
   'POST /v1/plan',
+  // What it has sealed anew is on record, one by one.
+  'POST /v1/cluster/reseal',
+  'POST /v1/agent/tasks/{id}/secrets',
   'POST /v1/frameworks/{id}/maintenance',
   'POST /v1/frameworks/{id}/acknowledge',
   'POST /v1/frameworks/{id}/messages',
@@ -352,7 +363,8 @@ describe('an endpoint that changes something', () => {
       requestId: response.headers.get('berth-request-id'),
     });
     expect(JSON.stringify(await records())).not.toContain(SECRET);
-    if (operation === 'POST /v1/agent/register') return;
+    // Each time something begins anew, or nothing may be remembered of what was sent.
+    if (['POST /v1/agent/register', 'PUT /v1/secrets/{name}'].includes(operation)) return;
     await ask();
     // Where there is no key, a repetition may be refused, and changes nothing either.
     expect((await records()).filter(({ outcome }) => outcome === 'done')).toHaveLength(before.length + 1);

@@ -14,7 +14,7 @@ import { present } from '../../../shared/util/assert.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
 import { ApiAgent } from '../../support/api-agent.ts';
 import { Hand } from '../../support/frameworks.ts';
-import { caughtUp } from '../../support/replica.ts';
+import { caughtUp, envelopeKey, envelopeOf } from '../../support/replica.ts';
 import {
   API_SAMPLES,
   DOOR_SAMPLES,
@@ -45,7 +45,7 @@ let other: string;
 let before: Map<string, string>;
 
 beforeAll(async () => {
-  berth = await startApi();
+  berth = await startApi({ envelope: await envelopeOf(envelopeKey('k1')) });
   await ApiAgent.register(berth, NODE);
   other = await berth.token({ subject: 'other', roles: ['other'], actions: ['*'] });
   expect(
@@ -75,6 +75,7 @@ async function fill(): Promise<Names> {
     return body;
   };
   await put('PUT', `/v1/roles/${role}`, { weight: 2, limit: { cpus: 3 }, guarantee: { cpus: 1 } }, 200);
+  await put('PUT', `/v1/secrets/${SECRET}-web?role=${role}`, { value: 'x' }, 201);
   await put(
     'POST',
     `/v1/nodes/${NODE}/reservations`,

@@ -4,6 +4,7 @@ import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-random.ts';
 import { createReplica } from '../../../control-plane/app.ts';
+import { Envelope, newEnvelopeKey } from '../../../control-plane/auth/envelope.ts';
 import type { Interruption, Io } from '../../../control-plane/cli/io.ts';
 import { runCommandLine } from '../../../control-plane/cli/program.ts';
 import type { ServiceContext } from '../../../control-plane/services/context.ts';
@@ -37,6 +38,8 @@ export interface CliUnderTest {
 
 export interface World {
   readonly stdin?: string;
+  /** Set: standard input is a terminal, and this is typed there. */
+  readonly typed?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Set: stdout is a terminal of this width. */
   readonly columns?: number;
@@ -57,6 +60,7 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     replica: { id: 'replica-1', url: ADDRESS },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500, version: '0.0.0-test' },
     outsideIssuers: [],
+    envelope: await Envelope.read(newEnvelopeKey('k1', random), random),
     clientAddress: () => null,
     fetch: () => Promise.reject(new Error('this replica calls nobody')),
   });
@@ -118,6 +122,11 @@ function startCommand(
       columns: null,
     },
     env: { HOME: '/nowhere', BERTH_ADDR: ADDRESS, BERTH_TOKEN: token, ...world.env },
+    readHidden: async (prompt) => {
+      if (world.typed === undefined) return null;
+      err += `${prompt}\n`;
+      return world.typed;
+    },
     readStdin: async () => world.stdin ?? '',
     onInterruption: (given) => {
       handler = given;

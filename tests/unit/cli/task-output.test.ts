@@ -32,6 +32,7 @@ async function logs(args: readonly string[], replies: readonly Reply[]) {
     fetch: server.fetch,
     clock: server.clock,
     random: { next: () => 0.5, bytes: (length) => new Uint8Array(length) },
+    readHidden: async () => null,
     readStdin: async () => '',
     onInterruption: () => () => undefined,
     exitNow: () => undefined,

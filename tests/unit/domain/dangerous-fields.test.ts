@@ -35,6 +35,7 @@ const GROUP: Readonly<Record<string, Verdict>> = {
   command: 'inside the container',
   args: 'inside the container',
   env: 'inside the container',
+  secrets: 'inside the container',
   user: 'inside the container',
   workingDir: 'inside the container',
   resources: 'limits',

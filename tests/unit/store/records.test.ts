@@ -14,6 +14,7 @@ const LATER: Partial<Record<RecordKind, readonly string[]>> = {
   ledger: ['offers', 'filters', 'reservations', 'volumes'],
   tasks: ['health', 'target', 'failures', 'framework', 'template'],
   frameworks: ['nodeConstraints', 'annotations'],
+  secrets: ['sealed'],
   settings: ['auditKeepDays'],
 };
 
