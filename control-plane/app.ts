@@ -3,6 +3,7 @@
  * in tests and in the simulator.
  */
 import { Hono } from 'hono';
+import { present } from '../shared/util/assert.ts';
 import type { Clock } from '../shared/util/clock.ts';
 import type { Logger } from '../shared/util/log.ts';
 import { MetricsRegistry } from '../shared/util/metrics.ts';
@@ -20,6 +21,7 @@ import { announceReplica, ensureCluster, whenStoreAnswers } from './services/clu
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
+import type { StreamMeeting } from './services/stream-meeting.ts';
 import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
@@ -43,22 +45,42 @@ export interface ReplicaOptions {
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
   readonly fetch: typeof fetch;
+  /** Where streams meet that no process serves from end to end. Absent: on the replica where they are read. */
+  readonly meeting?: StreamMeeting;
+  /** Told when something may have to be done. Absent: the replica drives by itself. */
+  readonly nudge?: () => void;
 }
 
 export interface Replica {
   readonly api: Hono;
   readonly ctx: ServiceContext;
   readonly mint: TokenMint;
-  /** Runs rounds, passes and the announcement until the signal is aborted. Rejects when the replica can't go on. */
-  run(): Promise<void>;
+  readonly driver: Driver;
+  /**
+   * Runs rounds, passes and the announcement until the replica's signal, or the one that is given, is aborted. Rejects when the
+   * replica can't go on.
+   */
+  run(until?: AbortSignal): Promise<void>;
 }
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null } = options;
-  const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
-  const cluster = await lasting(() => ensureCluster(store, random));
-  const mirror = await Mirror.start({ store, clock, signal, log });
+  const { store, clock, random, log, signal } = options;
+  await lasting(options, () => ensureCluster(store, random));
+  return assembleReplica(options, await Mirror.start({ store, clock, signal, log }));
+}
+
+/**
+ * Puts a replica together over a mirror, which stands at the present state of a cluster that has been set up. Waits for the store until
+ * `starting` is aborted.
+ */
+export async function assembleReplica(
+  options: ReplicaOptions,
+  mirror: Mirror,
+  starting = options.signal,
+): Promise<Replica> {
+  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null, meeting } = options;
+  const cluster = present(mirror.snapshot.cluster, 'the cluster record');
   const signals = new NodeSignals();
   mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
   const metrics = new MetricsRegistry();
@@ -69,19 +91,25 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   );
   const ops = new OpLeases({ store, clock });
   const room = new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES });
-  await lasting(() => room.read());
-  const nudge = () => driver.nudge();
+  await lasting(options, () => room.read(), starting);
+  const nudge = options.nudge ?? (() => driver.nudge());
   const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
-  const ring = await lasting(() => ensureSigningKey(ctx));
+  const ring = await lasting(options, () => ensureSigningKey(ctx), starting);
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
+  const parts = { ctx, verifier, mint, ring, signal, metrics, ...(meeting !== undefined && { meeting }) };
   return {
-    api: createDoors({ ...{ ctx, verifier, mint, ring, signal, metrics }, fetch: options.fetch, mesosAnonymous }),
+    api: createDoors({ ...parts, fetch: options.fetch, mesosAnonymous }),
     ctx,
     mint,
-    run: () => runLoops(ctx, driver, signal),
+    driver,
+    run: (until = signal) => runLoops(ctx, driver, until),
   };
+}
+
+function lasting<T>(options: ReplicaOptions, step: () => Promise<T>, signal = options.signal): Promise<T> {
+  return whenStoreAnswers(options, signal, step);
 }
 
 export interface AnonymousGrant {
