@@ -20,8 +20,9 @@ import {
   type WatchEvent,
   type WatchRequest,
 } from '../../store/contract.ts';
-import { StoreRefusedError, toStoreError } from './errors.ts';
-import type { ClusterHistory } from './history.ts';
+import type { ClusterHistory } from '../etcd-api/history.ts';
+import { StoreRefusedError } from '../etcd-api/refusals.ts';
+import { toStoreError } from './errors.ts';
 import { AnswerQueue, hangUp } from './streams.ts';
 import { fromEvent, modRevisionOf, spanOf } from './wire.ts';
 
