@@ -1,0 +1,156 @@
+/**
+ * Replicas at which one request at a time is served. On Workers nothing runs between two requests, and what one of them has opened
+ * another may not touch; plain data stays in the isolate, though, for as long as the platform keeps it. So the isolate keeps the state
+ * as it was known last, and some replicas that are put together over it: a request takes one that is free, has its mirror come to the
+ * present, and gives it back when all that it has opened has ended.
+ */
+import { type Clock, sleep } from '../shared/util/clock.ts';
+import type { Logger } from '../shared/util/log.ts';
+import { type Random, randomId } from '../shared/util/random.ts';
+import { assembleReplica, type Replica, type ReplicaOptions } from './app.ts';
+import { ensureCluster } from './services/cluster.ts';
+import { type RangePage, type RangeRequest, type Store, StoreUnavailableError } from './store/contract.ts';
+import { KnownState } from './store/known-state.ts';
+import { Mirror } from './store/mirror.ts';
+import { Snapshot } from './store/snapshot.ts';
+
+/** Each takes about 0.6 MB, and an isolate has 128 MB for everything. */
+export const DESKS_MAX = 60;
+
+/** Changes that are remembered, for those who resume: as many as a restart of a replica remembers. */
+const HISTORY_MAX = 2000;
+
+/** Characters of a state that an isolate has room for, beside itself and its requests: decoded it takes about twice that. */
+export const STATE_LENGTH_MAX = 24 * 1024 ** 2;
+
+/** After this time a desk is put together anew, so that keys and the like are read again. */
+const DESK_AGE_MAX_MS = 600_000;
+
+/** Changes that a desk which is not in use may keep waiting: the past takes room. */
+const DESK_BEHIND_MAX = 500;
+
+/** A request that is listing the state keeps others from doing the same for so long. */
+const LISTING_MAX_MS = 10_000;
+const LISTING_LOOK_MS = 10;
+
+export interface DesksOptions extends Omit<ReplicaOptions, 'replica' | 'store' | 'nudge' | 'signal'> {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly url: string;
+  readonly openStore: () => Store;
+}
+
+export interface Desk {
+  readonly replica: Replica;
+  readonly mirror: Mirror;
+  /** What is called when something may have to be done; set by whoever sits there. */
+  onNudge: () => void;
+  readonly madeAtMs: number;
+}
+
+/** All desks are taken. */
+export class NoDeskError extends Error {
+  override readonly name = 'NoDeskError';
+}
+
+export class Desks {
+  readonly #options: DesksOptions;
+  readonly #store: Store;
+  /** Ends nothing: desks go with their isolate. */
+  readonly #isolate = new AbortController().signal;
+  #known: KnownState | null = null;
+  #listingUntilMs = 0;
+  #free: Desk[] = [];
+  #taken = 0;
+
+  constructor(options: DesksOptions) {
+    this.#options = options;
+    this.#store = options.openStore();
+  }
+
+  /**
+   * A desk whose mirror stands at the store's present state, and may follow until the signal is aborted. Throws {@link NoDeskError},
+   * StoreUnavailableError and what reading the state throws.
+   */
+  async take(signal: AbortSignal): Promise<Desk> {
+    if (this.#taken >= DESKS_MAX) throw new NoDeskError(`${DESKS_MAX} requests are served here at the moment`);
+    this.#taken += 1;
+    try {
+      const known = await this.#knownState(signal);
+      const free = this.#free.pop();
+      if (free === undefined) return await this.#make(known, signal);
+      await free.mirror.resume(signal);
+      return free;
+    } catch (error) {
+      this.#taken -= 1;
+      throw error;
+    }
+  }
+
+  /** Once nothing that was opened at the desk is open any more. One that was left in a hurry isn't used again. */
+  giveBack(desk: Desk, isTidy: boolean): void {
+    this.#taken -= 1;
+    desk.onNudge = () => undefined;
+    this.#free = [...this.#free, ...(isTidy ? [desk] : [])].filter((one) => this.#isOfUse(one));
+    if (!this.#free.includes(desk)) desk.mirror.close();
+  }
+
+  #isOfUse({ madeAtMs, mirror }: Desk): boolean {
+    const isOfUse = this.#options.clock.now() - madeAtMs < DESK_AGE_MAX_MS && mirror.behind <= DESK_BEHIND_MAX;
+    if (!isOfUse) mirror.close();
+    return isOfUse;
+  }
+
+  async #make(known: KnownState, signal: AbortSignal): Promise<Desk> {
+    const { clock, log, random, url } = this.#options;
+    const mirror = Mirror.of(known, { store: this.#store, clock, log });
+    await mirror.resume(signal);
+    const nudge = () => desk.onNudge();
+    const options: ReplicaOptions = {
+      ...this.#options,
+      ...{ store: this.#store, nudge, signal: this.#isolate },
+      // One of its own, since what it puts on record goes with its requests.
+      replica: { id: `edge-${randomId(random, 6)}`, url },
+    };
+    const replica = await assembleReplica(options, mirror, signal);
+    const desk: Desk = { replica, mirror, onNudge: () => undefined, madeAtMs: clock.now() };
+    return desk;
+  }
+
+  /** Of those who come to an isolate that knows nothing yet, one lists the state and the others wait for it. */
+  async #knownState(signal: AbortSignal): Promise<KnownState> {
+    const { clock, random } = this.#options;
+    while (this.#known === null && clock.now() < this.#listingUntilMs) await sleep(clock, LISTING_LOOK_MS, signal);
+    if (this.#known !== null) return this.#known;
+    signal.throwIfAborted();
+    this.#listingUntilMs = clock.now() + LISTING_MAX_MS;
+    try {
+      await ensureCluster(this.#store, random);
+      const known = new KnownState(await Snapshot.load(new BoundedReads(this.#store)), HISTORY_MAX);
+      this.#known ??= known;
+    } finally {
+      this.#listingUntilMs = 0;
+    }
+    return this.#known;
+  }
+}
+
+/** Refuses to read more of a state than an isolate has room for. */
+class BoundedReads implements Pick<Store, 'range'> {
+  readonly #store: Store;
+  #length = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async range(request: RangeRequest): Promise<RangePage> {
+    const page = await this.#store.range(request);
+    for (const { value } of page.keyValues) this.#length += value.length;
+    if (this.#length <= STATE_LENGTH_MAX) return page;
+    throw new StoreUnavailableError(
+      `the state is larger than the ${STATE_LENGTH_MAX / 1024 ** 2} MiB that a Worker has room for; use the Node.js replicas, or keep fewer ended jobs and tasks`,
+    );
+  }
+}
