@@ -17,6 +17,8 @@ export interface WorkerConfig {
   readonly url: string;
   readonly outsideIssuers: readonly OutsideIssuer[];
   readonly leaseTtlSeconds: number;
+  /** A stream or a long wait is ended after this time, and taken up again in another request. */
+  readonly streamSeconds: number;
   readonly logLevel: LogLevel;
 }
 
@@ -44,6 +46,7 @@ const variables = z.object({
   BERTH_ADVERTISE_URL: url.optional(),
   BERTH_TRUST: z.string().optional(),
   BERTH_LEASE_TTL: z.coerce.number().int().min(5).max(600).default(10),
+  BERTH_STREAM_SECONDS: z.coerce.number().int().min(1).max(3600).default(300),
   BERTH_LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
 });
 
@@ -60,6 +63,7 @@ export function readWorkerConfig(env: Readonly<Record<string, unknown>>, seenUrl
     url: set.BERTH_ADVERTISE_URL ?? new URL(seenUrl).origin,
     outsideIssuers: trust(set.BERTH_TRUST),
     leaseTtlSeconds: set.BERTH_LEASE_TTL,
+    streamSeconds: set.BERTH_STREAM_SECONDS,
     logLevel: set.BERTH_LOG_LEVEL,
   };
 }

@@ -8,6 +8,7 @@ import { type Clock, sleep } from '../shared/util/clock.ts';
 import type { Logger } from '../shared/util/log.ts';
 import { type Random, randomId } from '../shared/util/random.ts';
 import { assembleReplica, type Replica, type ReplicaOptions } from './app.ts';
+import { CountedStore } from './main-worker-store.ts';
 import { ensureCluster } from './services/cluster.ts';
 import { type RangePage, type RangeRequest, type Store, StoreUnavailableError } from './store/contract.ts';
 import { KnownState } from './store/known-state.ts';
@@ -33,25 +34,38 @@ const DESK_BEHIND_MAX = 500;
 const LISTING_MAX_MS = 10_000;
 const LISTING_LOOK_MS = 10;
 
+/** A request that hasn't come back after its own bound and this much more was ended by the platform, without a word. */
+const LEFT_MS = 60_000;
+
 export interface DesksOptions extends Omit<ReplicaOptions, 'replica' | 'store' | 'nudge' | 'signal'> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Where peers reach the Worker. */
   readonly url: string;
   readonly openStore: () => Store;
+  /** The longest that a request may last. */
+  readonly requestMsMax: number;
 }
 
 export interface Desk {
   readonly replica: Replica;
   readonly mirror: Mirror;
+  readonly store: CountedStore;
+  readonly madeAtMs: number;
   /** What is called when something may have to be done; set by whoever sits there. */
   onNudge: () => void;
-  readonly madeAtMs: number;
 }
 
 /** All desks are taken. */
 export class NoDeskError extends Error {
   override readonly name = 'NoDeskError';
+}
+
+/** What is being put together for a request, or taken by it. */
+interface Place {
+  desk: Desk | null;
+  readonly countsUntilMs: number;
 }
 
 export class Desks {
@@ -62,38 +76,68 @@ export class Desks {
   #known: KnownState | null = null;
   #listingUntilMs = 0;
   #free: Desk[] = [];
-  #taken = 0;
+  #taken: Place[] = [];
 
   constructor(options: DesksOptions) {
     this.#options = options;
     this.#store = options.openStore();
   }
 
+  /** How many requests are served. */
+  get taken(): number {
+    return this.#taken.length;
+  }
+
   /**
-   * A desk whose mirror stands at the store's present state, and may follow until the signal is aborted. Throws {@link NoDeskError},
-   * StoreUnavailableError and what reading the state throws.
+   * A desk whose mirror stands at the store's present state, and may follow until the signal is aborted; `usual`, if that is free and still
+   * of use. Throws {@link NoDeskError}, StoreUnavailableError and what reading the state throws.
    */
-  async take(signal: AbortSignal): Promise<Desk> {
-    if (this.#taken >= DESKS_MAX) throw new NoDeskError(`${DESKS_MAX} requests are served here at the moment`);
-    this.#taken += 1;
+  async take(signal: AbortSignal, usual: Desk | null = null): Promise<Desk> {
+    const place = this.#takePlace();
     try {
       const known = await this.#knownState(signal);
-      const free = this.#free.pop();
-      if (free === undefined) return await this.#make(known, signal);
-      await free.mirror.resume(signal);
-      return free;
+      const free = this.#takeFree(usual);
+      place.desk = free;
+      const desk = free ?? (await this.#make(known, signal));
+      place.desk = desk;
+      if (free !== null) await free.mirror.resume(signal);
+      return desk;
     } catch (error) {
-      this.#taken -= 1;
+      this.#taken = this.#taken.filter((one) => one !== place);
+      place.desk?.mirror.close();
       throw error;
     }
   }
 
-  /** Once nothing that was opened at the desk is open any more. One that was left in a hurry isn't used again. */
-  giveBack(desk: Desk, isTidy: boolean): void {
-    this.#taken -= 1;
+  /** Once nothing that was opened at the desk is open any more. */
+  giveBack(desk: Desk): void {
     desk.onNudge = () => undefined;
-    this.#free = [...this.#free, ...(isTidy ? [desk] : [])].filter((one) => this.#isOfUse(one));
-    if (!this.#free.includes(desk)) desk.mirror.close();
+    const place = this.#taken.find((one) => one.desk === desk);
+    this.#taken = this.#taken.filter((one) => one !== place);
+    if (place !== undefined) this.#free.push(desk);
+    this.#free = this.#free.filter((one) => this.#isOfUse(one));
+  }
+
+  #takePlace(): Place {
+    const { clock, requestMsMax } = this.#options;
+    const nowMs = clock.now();
+    const [left, taken] = [this.#taken.filter(hasLeft), this.#taken.filter((one) => !hasLeft(one))];
+    for (const { desk } of left) desk?.mirror.close();
+    this.#taken = taken;
+    function hasLeft({ countsUntilMs }: Place): boolean {
+      return countsUntilMs <= nowMs;
+    }
+    if (taken.length >= DESKS_MAX) throw new NoDeskError(`${DESKS_MAX} requests are served here at the moment`);
+    const place: Place = { desk: null, countsUntilMs: nowMs + requestMsMax + LEFT_MS };
+    taken.push(place);
+    return place;
+  }
+
+  #takeFree(usual: Desk | null): Desk | null {
+    this.#free = this.#free.filter((one) => this.#isOfUse(one));
+    const desk = this.#free.find((one) => one === usual) ?? this.#free.at(-1) ?? null;
+    this.#free = this.#free.filter((one) => one !== desk);
+    return desk;
   }
 
   #isOfUse({ madeAtMs, mirror }: Desk): boolean {
@@ -104,18 +148,19 @@ export class Desks {
 
   async #make(known: KnownState, signal: AbortSignal): Promise<Desk> {
     const { clock, log, random, url } = this.#options;
-    const mirror = Mirror.of(known, { store: this.#store, clock, log });
+    const store = new CountedStore(this.#store);
+    const mirror = Mirror.of(known, { store, clock, log });
     await mirror.resume(signal);
-    const nudge = () => desk.onNudge();
+    let sitter: Desk | null = null;
     const options: ReplicaOptions = {
       ...this.#options,
-      ...{ store: this.#store, nudge, signal: this.#isolate },
+      ...{ store, nudge: () => sitter?.onNudge(), signal: this.#isolate },
       // One of its own, since what it puts on record goes with its requests.
       replica: { id: `edge-${randomId(random, 6)}`, url },
     };
     const replica = await assembleReplica(options, mirror, signal);
-    const desk: Desk = { replica, mirror, onNudge: () => undefined, madeAtMs: clock.now() };
-    return desk;
+    sitter = { replica, mirror, store, madeAtMs: clock.now(), onNudge: () => undefined };
+    return sitter;
   }
 
   /** Of those who come to an isolate that knows nothing yet, one lists the state and the others wait for it. */

@@ -7,7 +7,7 @@
  */
 import packageJson from '../package.json' with { type: 'json' };
 import { Refusal } from '../shared/domain/errors.ts';
-import { sleep } from '../shared/util/clock.ts';
+import type { Logger } from '../shared/util/log.ts';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdGatewayStore } from './adapters/etcd-gateway/etcd-gateway-store.ts';
@@ -18,20 +18,15 @@ import { readWorkerConfig, type WorkerConfig, WorkerConfigError } from './main-w
 import { type Desk, Desks, NoDeskError } from './main-worker-desks.ts';
 import { meetingsIn } from './main-worker-meeting.ts';
 import type { ExecutionContext, ScheduledController, WorkerEnv } from './main-worker-platform.ts';
+import { Visit } from './main-worker-visit.ts';
 
 export { StreamMeetingPlace } from './main-worker-meeting.ts';
 
-/** A stream or a long wait is ended after this time, and taken up again in another request. */
-const REQUEST_MS_MAX = 300_000;
-
-/** A request that hasn't been answered by then is one that waits, and follows the state from then on. */
-const WAITS_AFTER_MS = 20;
-
-/** How long a request drives after its answer; the platform allows 30 s. */
-const DRIVE_MS_MAX = 20_000;
-
 /** How long a turn of the cron trigger drives. The next one comes a minute after it, and the platform would allow 15. */
 const TURN_MS_MAX = 55_000;
+
+/** That nobody reads a stream any more shows when something is written to it, and only then is what it holds open let go of. */
+const STREAM_HEARTBEAT_MS = 2000;
 
 /** An agent that has been heard of this often per lease survives a lost heartbeat or two. */
 const HEARTBEATS_PER_LEASE = 4;
@@ -40,8 +35,9 @@ const HEARTBEATS_PER_LEASE = 4;
 interface Isolate {
   readonly desks: Desks;
   readonly clock: SystemClock;
-  readonly random: CryptoRandom;
-  readonly log: ReturnType<typeof createConsoleLogger>;
+  readonly log: Logger;
+  readonly requestMsMax: number;
+  turnDesk: Desk | null;
 }
 
 let isolate: Isolate | null = null;
@@ -55,19 +51,29 @@ function openIsolate(env: WorkerEnv, config: WorkerConfig): Isolate {
   const clock = new SystemClock();
   const random = new CryptoRandom();
   const log = createConsoleLogger({ level: config.logLevel, name: 'berth-edge' });
+  const requestMsMax = config.streamSeconds * 1000;
   const leaseTtlMs = config.leaseTtlSeconds * 1000;
   const fetch: typeof globalThis.fetch = (input, init) => globalThis.fetch(input, init);
   const desks = new Desks({
     ...{ clock, random, log, fetch },
     url: config.url,
     openStore: () => openStore(config, { clock, fetch }),
-    config: { leaseTtlMs, heartbeatIntervalMs: leaseTtlMs / HEARTBEATS_PER_LEASE, version: packageJson.version },
+    config: {
+      leaseTtlMs,
+      heartbeatIntervalMs: leaseTtlMs / HEARTBEATS_PER_LEASE,
+      streamHeartbeatMs: STREAM_HEARTBEAT_MS,
+      version: packageJson.version,
+    },
+    requestMsMax,
     quotaBytes: config.etcdQuotaBytes,
     outsideIssuers: config.outsideIssuers,
     meeting: meetingsIn(env.STREAMS),
   });
-  return { desks, clock, random, log };
+  return { desks, clock, log, requestMsMax, turnDesk: null };
 }
+
+/** Of a Worker that was first woken by its trigger, and isn't told its own. */
+const NO_URL = 'https://edge.invalid';
 
 /** The header that the tunnel before etcd asks for; see infra/edge. */
 const TUNNEL_HEADER = 'berth-tunnel-secret';
@@ -84,115 +90,8 @@ function openStore(
   });
 }
 
-/** One request, from its desk to the end of all that it has opened. */
-class Visit {
-  readonly #isolate: Isolate;
-  readonly #over = new AbortController();
-  readonly #desk: Desk;
-  #driving: Promise<void> | null = null;
-  #isNudged = false;
-
-  private constructor(place: Isolate, desk: Desk, over: AbortController) {
-    this.#isolate = place;
-    this.#desk = desk;
-    this.#over = over;
-    desk.onNudge = () => this.#nudged();
-  }
-
-  static async begin(place: Isolate): Promise<Visit> {
-    const over = new AbortController();
-    return new Visit(place, await place.desks.take(over.signal), over);
-  }
-
-  /** The answer. `ended` is called when its body has been read, or when nobody reads it any more. */
-  async answer(request: Request, ended: () => void): Promise<Response> {
-    const { clock } = this.#isolate;
-    const follow = clock.setTimer(WAITS_AFTER_MS, () => this.#desk.mirror.follow());
-    const bound = clock.setTimer(REQUEST_MS_MAX, () => this.#over.abort());
-    const end = () => {
-      follow.cancel();
-      bound.cancel();
-      ended();
-    };
-    try {
-      const signal = AbortSignal.any([request.signal, this.#over.signal]);
-      const response = await this.#desk.replica.api.fetch(new Request(request, { signal }));
-      return whenRead(response, end);
-    } catch (error) {
-      end();
-      throw error;
-    }
-  }
-
-  /** To be awaited after the answer has been read: the rest of what there is to do, and the end. */
-  async end(): Promise<void> {
-    const { desks, clock, log } = this.#isolate;
-    const bound = clock.setTimer(DRIVE_MS_MAX, () => this.#over.abort());
-    try {
-      while (this.#driving !== null) await this.#driving;
-    } catch (error) {
-      log.warn({ error }, 'rounds and passes were left to whoever comes next');
-    } finally {
-      bound.cancel();
-      this.#over.abort();
-      desks.giveBack(this.#desk, true);
-    }
-  }
-
-  #nudged(): void {
-    this.#isNudged = true;
-    this.#driving ??= this.#drive().finally(() => {
-      this.#driving = null;
-    });
-    // Whoever waits for the end hears of it; before that nobody listens.
-    this.#driving.catch(() => undefined);
-  }
-
-  async #drive(): Promise<void> {
-    // The answer comes first.
-    await sleep(this.#isolate.clock, 0);
-    while (this.#isNudged && !this.#over.signal.aborted) {
-      this.#isNudged = false;
-      this.#desk.mirror.follow();
-      await this.#desk.replica.driver.driveOnce(this.#over.signal);
-    }
-  }
-}
-
-/** The response, with an end that somebody hears of. */
-function whenRead(response: Response, ended: () => void): Response {
-  const { body } = response;
-  if (body === null) {
-    ended();
-    return response;
-  }
-  const reader = body.getReader();
-  const tracked = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read();
-          if (!done) return controller.enqueue(value);
-          controller.close();
-          ended();
-        } catch (error) {
-          controller.error(error);
-          ended();
-        }
-      },
-      async cancel(reason) {
-        ended();
-        await reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  return new Response(tracked, response);
-}
-
 async function serve(request: Request, env: WorkerEnv, ctx: ExecutionContext): Promise<Response> {
-  const place = isolateOf(env, request.url);
-  const visit = await Visit.begin(place);
+  const visit = await Visit.begin(isolateOf(env, request.url));
   let read = () => {};
   const isRead = new Promise<void>((resolve) => {
     read = resolve;
@@ -202,11 +101,13 @@ async function serve(request: Request, env: WorkerEnv, ctx: ExecutionContext): P
 }
 
 /** Drives as a replica does that lives on, for as long as one turn of the trigger may take. */
-async function takeTurn(env: WorkerEnv): Promise<void> {
-  const { desks, clock, log } = isolateOf(env, 'https://edge.invalid');
+async function takeTurn(place: Isolate): Promise<void> {
+  const { desks, clock, log } = place;
   const over = new AbortController();
-  const desk = await desks.take(over.signal);
   const bound = clock.setTimer(TURN_MS_MAX, () => over.abort());
+  // The same each time, if it can be: its driver knows for how long it has seen what.
+  const desk = await desks.take(over.signal, place.turnDesk);
+  place.turnDesk = desk;
   try {
     desk.mirror.follow();
     await desk.replica.run(over.signal);
@@ -215,7 +116,8 @@ async function takeTurn(env: WorkerEnv): Promise<void> {
   } finally {
     bound.cancel();
     over.abort();
-    desks.giveBack(desk, true);
+    await desk.store.idle();
+    desks.giveBack(desk);
   }
 }
 
@@ -237,6 +139,6 @@ export default {
   },
 
   scheduled(_turn: ScheduledController, env: WorkerEnv, ctx: ExecutionContext): void {
-    ctx.waitUntil(takeTurn(env));
+    ctx.waitUntil(takeTurn(isolateOf(env, NO_URL)));
   },
 };
