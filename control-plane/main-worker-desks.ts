@@ -53,8 +53,8 @@ export interface Desk {
   readonly mirror: Mirror;
   readonly store: CountedStore;
   readonly madeAtMs: number;
-  /** What is called when something may have to be done; set by whoever sits there. */
-  onNudge: () => void;
+  /** What is called when something may have to be done, since it has been written from here; set by whoever sits there. */
+  onChange: () => void;
 }
 
 /** All desks are taken. */
@@ -111,7 +111,7 @@ export class Desks {
 
   /** Once nothing that was opened at the desk is open any more. */
   giveBack(desk: Desk): void {
-    desk.onNudge = () => undefined;
+    desk.onChange = () => undefined;
     const place = this.#taken.find((one) => one.desk === desk);
     this.#taken = this.#taken.filter((one) => one !== place);
     if (place !== undefined) this.#free.push(desk);
@@ -148,18 +148,19 @@ export class Desks {
 
   async #make(known: KnownState, signal: AbortSignal): Promise<Desk> {
     const { clock, log, random, url } = this.#options;
-    const store = new CountedStore(this.#store);
+    let sitter: Desk | null = null;
+    const changed = () => sitter?.onChange();
+    const store = new CountedStore(this.#store, changed);
     const mirror = Mirror.of(known, { store, clock, log });
     await mirror.resume(signal);
-    let sitter: Desk | null = null;
     const options: ReplicaOptions = {
       ...this.#options,
-      ...{ store, nudge: () => sitter?.onNudge(), signal: this.#isolate },
+      ...{ store, nudge: changed, signal: this.#isolate },
       // One of its own, since what it puts on record goes with its requests.
       replica: { id: `edge-${randomId(random, 6)}`, url },
     };
     const replica = await assembleReplica(options, mirror, signal);
-    sitter = { replica, mirror, store, madeAtMs: clock.now(), onNudge: () => undefined };
+    sitter = { replica, mirror, store, madeAtMs: clock.now(), onChange: () => undefined };
     return sitter;
   }
 

@@ -26,13 +26,12 @@ export class Visit {
   readonly #over: AbortController;
   readonly #desk: Desk;
   #driving: Promise<void> | null = null;
-  #isNudged = false;
 
   private constructor(options: VisitOptions, desk: Desk, over: AbortController) {
     this.#options = options;
     this.#desk = desk;
     this.#over = over;
-    desk.onNudge = () => this.#nudged();
+    desk.onChange = () => this.#changed();
   }
 
   /** Throws what {@link Desks.take} throws. */
@@ -78,9 +77,10 @@ export class Visit {
   }
 
   /** Whoever changes something drives for a moment, unless somebody else does. */
-  #nudged(): void {
-    this.#isNudged = true;
-    this.#driving ??= this.#drive().finally(() => {
+  #changed(): void {
+    // While it drives, the changes are its driver's own, or are looked at by that before it leaves.
+    if (this.#driving !== null) return;
+    this.#driving = this.#drive().finally(() => {
       this.#driving = null;
     });
     // Whoever waits for the end hears of it; before that nobody listens.
@@ -90,11 +90,8 @@ export class Visit {
   async #drive(): Promise<void> {
     // The answer comes first.
     await sleep(this.#options.clock, 0);
-    while (this.#isNudged && !this.#over.signal.aborted) {
-      this.#isNudged = false;
-      this.#desk.mirror.follow();
-      await this.#desk.replica.driver.driveOnce(this.#over.signal);
-    }
+    this.#desk.mirror.follow();
+    await this.#desk.replica.driver.driveOnce(this.#over.signal);
   }
 }
 
