@@ -21,6 +21,7 @@ import { announceReplica, ensureCluster, whenStoreAnswers } from './services/clu
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
+import type { ClientAddress } from './services/origin.ts';
 import type { StreamMeeting } from './services/stream-meeting.ts';
 import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
@@ -44,6 +45,8 @@ export interface ReplicaOptions {
   readonly outsideIssuers: readonly OutsideIssuer[];
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
+  /** Where requests come from is for the platform to say. */
+  readonly clientAddress: ClientAddress;
   readonly fetch: typeof fetch;
   /** Where streams meet that no process serves from end to end. Absent: on the replica where they are read. */
   readonly meeting?: StreamMeeting;
@@ -79,7 +82,19 @@ export async function assembleReplica(
   mirror: Mirror,
   starting = options.signal,
 ): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null, meeting } = options;
+  const {
+    store,
+    clock,
+    random,
+    log,
+    signal,
+    replica,
+    config,
+    fetch,
+    clientAddress,
+    mesosAnonymous = null,
+    meeting,
+  } = options;
   const cluster = present(mirror.snapshot.cluster, 'the cluster record');
   const signals = new NodeSignals();
   mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
@@ -97,10 +112,10 @@ export async function assembleReplica(
   const ring = await lasting(options, () => ensureSigningKey(ctx), starting);
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
-  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
-  const parts = { ctx, verifier, mint, ring, signal, metrics, ...(meeting !== undefined && { meeting }) };
+  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch });
+  const parts = { ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress };
   return {
-    api: createDoors({ ...parts, fetch: options.fetch, mesosAnonymous }),
+    api: createDoors({ ...parts, ...(meeting !== undefined && { meeting }), mesosAnonymous }),
     ctx,
     mint,
     driver,

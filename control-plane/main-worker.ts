@@ -67,9 +67,15 @@ function openIsolate(env: WorkerEnv, config: WorkerConfig): Isolate {
     requestMsMax,
     quotaBytes: config.etcdQuotaBytes,
     outsideIssuers: config.outsideIssuers,
+    clientAddress: connectingAddress,
     meeting: meetingsIn(env.STREAMS),
   });
   return { desks, clock, log, requestMsMax, turnDesk: null };
+}
+
+/** Cloudflare sets it, whatever the client may have sent under this name. */
+function connectingAddress(request: Request): string | null {
+  return request.headers.get('cf-connecting-ip');
 }
 
 /** Of a Worker that was first woken by its trigger, and isn't told its own. */

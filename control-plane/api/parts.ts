@@ -7,6 +7,7 @@ import type { ServiceContext } from '../services/context.ts';
 import type { EndpointTable } from '../services/endpoint-table.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
 import type { LogRelay } from '../services/log-relay.ts';
+import type { ClientAddress } from '../services/origin.ts';
 import type { StreamMeeting } from '../services/stream-meeting.ts';
 
 export interface ApiOptions {
@@ -19,6 +20,7 @@ export interface ApiOptions {
   /** Ends the replica: streams and long requests are brought to their end. */
   readonly signal: AbortSignal;
   readonly frameworkStreams: FrameworkStreams;
+  readonly clientAddress: ClientAddress;
   /** Where streams meet that no process serves from end to end. Absent: on the replica where they are read. */
   readonly meeting?: StreamMeeting;
   /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */

@@ -64,21 +64,22 @@ export function outsidePrincipal(issuer: OutsideIssuer, payload: JWTPayload): Pr
   const { sub, jti } = payload;
   if (typeof sub !== 'string' || sub === '' || sub.length > SUBJECT_MAX) return null;
   const rules = issuer.rules.filter((rule) => matchesAll(rule.claims, payload));
+  const roles = unique([
+    ...issuer.roles,
+    ...rules.flatMap((rule) => rule.roles),
+    ...listClaim(payload, issuer.rolesClaim).filter((value) => value === '*' || ROLE_PATTERN.test(value)),
+  ]);
+  const actions = unique([
+    ...issuer.actions,
+    ...rules.flatMap((rule) => rule.actions),
+    ...listClaim(payload, issuer.actionsClaim).filter(isActionPattern),
+  ]);
   return {
     kind: 'user',
     // "#" can't stand in a subject of our own, so nobody outside can pass for somebody inside.
     subject: `${issuer.issuer}#${sub}`,
     tokenId: typeof jti === 'string' ? jti : '',
-    roles: unique([
-      ...issuer.roles,
-      ...rules.flatMap((rule) => rule.roles),
-      ...listClaim(payload, issuer.rolesClaim).filter((value) => value === '*' || ROLE_PATTERN.test(value)),
-    ]),
-    actions: unique([
-      ...issuer.actions,
-      ...rules.flatMap((rule) => rule.actions),
-      ...listClaim(payload, issuer.actionsClaim).filter(isActionPattern),
-    ]),
+    grants: [{ roles, actions }],
     node: null,
   };
 }

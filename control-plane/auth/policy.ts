@@ -1,5 +1,5 @@
 /**
- * Who may do what. A token grants actions in roles: both must cover what is asked for. Actions come in families
+ * Who may do what. A token grants actions in roles: one of its grants must cover both of what is asked for. Actions come in families
  * (`job:read` belongs to `job`), and `job:*` stands for a family, except for its dangers: what reaches past a container's
  * walls is granted by its own name, or by `*`, and never comes along with something milder.
  */
@@ -7,7 +7,7 @@ import { type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { DANGERS } from '../../shared/domain/job.ts';
 import type { TokenRequest } from '../../shared/protocol/views.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import type { Principal } from './principal.ts';
+import type { Grant, Principal } from './principal.ts';
 
 const ORDINARY_ACTIONS = [
   'job:read',
@@ -62,15 +62,21 @@ export function authorize(principal: Principal, action: Action, role: RolePath |
   if (principal.kind === 'join' && action === JOIN_ACTION) return ALLOWED;
   if (principal.kind !== 'user') return refuse(limitOfKind(principal.kind));
   if (action === JOIN_ACTION) return refuse('a node registers with a join token; make one with `kind: join`');
-  if (!principal.actions.some((granted) => covers(granted, action))) {
+  const allowing = principal.grants.filter(({ actions }) => actions.some((granted) => covers(granted, action)));
+  if (allowing.length === 0) {
     return refuse(
       `the token of "${principal.subject}" doesn't allow ${action}; ask for one with the action "${action}"`,
     );
   }
-  if (role !== null && !principal.roles.some((granted) => roleWithin(role, granted))) {
-    return refuse(`the token of "${principal.subject}" doesn't reach the role "${role}"; ${describeRoles(principal)}`);
+  if (role !== null && !allowing.some(({ roles }) => roles.some((granted) => roleWithin(role, granted)))) {
+    return refuse(`the token of "${principal.subject}" doesn't reach the role "${role}"; ${describeRoles(allowing)}`);
   }
   return ALLOWED;
+}
+
+/** Whether the principal may do everything everywhere, whoever began it. */
+export function mayEverything({ kind, grants }: Principal): boolean {
+  return kind === 'user' && grants.some(({ roles, actions }) => roles.includes('*') && actions.includes('*'));
 }
 
 /** Whether the principal may have this token made. Nobody hands out more than they hold. */
@@ -78,12 +84,20 @@ export function canDelegate(principal: Principal, request: Pick<TokenRequest, 'k
   const mayCreate = authorize(principal, 'token:create', null);
   if (!mayCreate.allowed) return mayCreate;
   if (request.kind === 'join') return authorize(principal, 'node:admit', null);
-  const action = request.actions.find((wanted) => !principal.actions.some((granted) => covers(granted, wanted)));
-  if (action !== undefined) {
-    return refuse(`"${principal.subject}" doesn't hold the action "${action}" and can't pass it on`);
+  const holdsAction = ({ actions }: Grant, wanted: string) => actions.some((granted) => covers(granted, wanted));
+  const holdsRole = ({ roles }: Grant, wanted: string) => roles.some((granted) => roleWithin(wanted, granted));
+  const { subject, grants } = principal;
+  const action = request.actions.find((wanted) => !grants.some((grant) => holdsAction(grant, wanted)));
+  if (action !== undefined) return refuse(`"${subject}" doesn't hold the action "${action}" and can't pass it on`);
+  const role = request.roles.find((wanted) => !grants.some((grant) => holdsRole(grant, wanted)));
+  if (role !== undefined) return refuse(`"${subject}" doesn't hold the role "${role}" and can't pass it on`);
+  for (const wanted of request.actions) {
+    const missing = request.roles.find(
+      (within) => !grants.some((grant) => holdsAction(grant, wanted) && holdsRole(grant, within)),
+    );
+    if (missing === undefined) continue;
+    return refuse(`"${subject}" doesn't hold the action "${wanted}" in the role "${missing}" and can't pass it on`);
   }
-  const role = request.roles.find((wanted) => !principal.roles.some((granted) => roleWithin(wanted, granted)));
-  if (role !== undefined) return refuse(`"${principal.subject}" doesn't hold the role "${role}" and can't pass it on`);
   return ALLOWED;
 }
 
@@ -110,8 +124,9 @@ function limitOfKind(kind: Exclude<Principal['kind'], 'user'>): string {
   }
 }
 
-function describeRoles(principal: Principal): string {
-  return principal.roles.length === 0 ? 'it reaches none' : `it reaches ${principal.roles.join(', ')}`;
+function describeRoles(grants: readonly Grant[]): string {
+  const roles = [...new Set(grants.flatMap((grant) => grant.roles))];
+  return roles.length === 0 ? 'it reaches none' : `it reaches ${roles.join(', ')}`;
 }
 
 function refuse(why: string): Verdict {

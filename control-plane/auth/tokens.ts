@@ -5,7 +5,7 @@ import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { type Random, randomId } from '../../shared/util/random.ts';
 import { type KeyRing, OWN_ALGORITHM } from './keys.ts';
-import type { Principal } from './principal.ts';
+import type { Grant, Principal } from './principal.ts';
 
 /** The audience of our own tokens, and the one that outside issuers are asked for unless another is configured. */
 export const OWN_AUDIENCE = 'berth';
@@ -28,18 +28,16 @@ export const claimsSchema = z.object({
   nbf: z.int(),
   exp: z.int(),
   kind: z.enum(['user', 'join', 'node', 'peer']),
-  roles: z.array(z.string()),
-  actions: z.array(z.string()),
+  grants: z.array(z.object({ roles: z.array(z.string()), actions: z.array(z.string()) })),
   node: z.string().nullable(),
 });
 export type Claims = z.output<typeof claimsSchema>;
 
 /** What a new token is to allow, to whom and for how long. */
-export interface Grant {
+export interface TokenTerms {
   readonly kind: Principal['kind'];
   readonly subject: string;
-  readonly roles: readonly string[];
-  readonly actions: readonly string[];
+  readonly grants: readonly Grant[];
   readonly node: NodeId | null;
   readonly ttlSeconds: number;
 }
@@ -68,20 +66,19 @@ export class TokenMint {
   }
 
   /** What the token will say. Nothing is signed yet. */
-  draft(grant: Grant): Claims {
+  draft(terms: TokenTerms): Claims {
     const nowSeconds = Math.floor(this.#options.clock.now() / 1000);
     return {
       iss: this.#options.issuer,
       aud: OWN_AUDIENCE,
-      sub: grant.subject,
+      sub: terms.subject,
       jti: randomId(this.#options.random, TOKEN_ID_LENGTH),
       iat: nowSeconds,
       nbf: nowSeconds,
-      exp: nowSeconds + grant.ttlSeconds,
-      kind: grant.kind,
-      roles: [...grant.roles],
-      actions: [...grant.actions],
-      node: grant.node,
+      exp: nowSeconds + terms.ttlSeconds,
+      kind: terms.kind,
+      grants: terms.grants.map(({ roles, actions }) => ({ roles: [...roles], actions: [...actions] })),
+      node: terms.node,
     };
   }
 
@@ -94,7 +91,7 @@ export class TokenMint {
     return { token, id: claims.jti, expiresAtMs: claims.exp * 1000 };
   }
 
-  mint(grant: Grant): Promise<MintedToken> {
-    return this.sign(this.draft(grant));
+  mint(terms: TokenTerms): Promise<MintedToken> {
+    return this.sign(this.draft(terms));
   }
 }

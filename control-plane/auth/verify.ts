@@ -109,8 +109,8 @@ async function checkOwn(
   );
   const claims = claimsSchema.safeParse(payload);
   if (!claims.success) throw unauthenticated('the token lacks a claim, or one is not what it should be');
-  const { sub, jti, kind, roles, actions, node, iat, exp } = claims.data;
-  const principal: Principal = { kind, subject: sub, tokenId: jti, roles, actions, node };
+  const { sub, jti, kind, grants, node, iat, exp } = claims.data;
+  const principal: Principal = { kind, subject: sub, tokenId: jti, grants, node };
   return { principal, issuedAtMs: iat * 1000, expiresAtMs: exp * 1000 };
 }
 

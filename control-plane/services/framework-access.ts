@@ -5,7 +5,7 @@
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId } from '../../shared/domain/ids.ts';
-import { authorize } from '../auth/policy.ts';
+import { authorize, mayEverything } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Compare } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
@@ -101,6 +101,5 @@ export async function reachPresent(ctx: ServiceContext, id: FrameworkId): Promis
 }
 
 function isOwn(principal: Principal, framework: Framework): boolean {
-  const mayAll = principal.actions.includes('*') && principal.roles.includes('*');
-  return mayAll || principal.subject === framework.principal;
+  return mayEverything(principal) || principal.subject === framework.principal;
 }

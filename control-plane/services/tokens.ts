@@ -61,7 +61,7 @@ export async function createToken(
   const verdict = canDelegate(call.principal, request);
   if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
   const { kind, subject, roles, actions, ttlSeconds } = request;
-  const claims = mint.draft({ kind, subject, roles, actions, node: null, ttlSeconds });
+  const claims = mint.draft({ kind, subject, grants: [{ roles, actions }], node: null, ttlSeconds });
   const answer = await answerOnce(ctx, call, { status: 201, body: claims });
   const minted = await mint.sign(answer.body);
   return { ...answer, body: { token: minted.token, id: minted.id, expiresAt: timeView(minted.expiresAtMs) } };
@@ -92,12 +92,12 @@ export function mintAdminToken(
   mint: TokenMint,
   { subject, ttlSeconds }: { subject: string; ttlSeconds: number },
 ): Promise<MintedToken> {
-  return mint.mint({ kind: 'user', subject, roles: ['*'], actions: ['*'], node: null, ttlSeconds });
+  return mint.mint({ kind: 'user', subject, grants: [{ roles: ['*'], actions: ['*'] }], node: null, ttlSeconds });
 }
 
 /** For the agent of a node that has registered. */
 export function mintNodeToken(mint: TokenMint, node: NodeId): Promise<MintedToken> {
-  return mint.mint({ kind: 'node', subject: node, roles: [], actions: [], node, ttlSeconds: NODE_TOKEN_TTL_SECONDS });
+  return mint.mint({ kind: 'node', subject: node, grants: [], node, ttlSeconds: NODE_TOKEN_TTL_SECONDS });
 }
 
 /** A new token for a node whose present one has less than half of its life left; null while it has more. */
@@ -114,8 +114,7 @@ export function mintPeerToken(mint: TokenMint, replica: string): Promise<MintedT
   return mint.mint({
     kind: 'peer',
     subject: replica,
-    roles: [],
-    actions: [],
+    grants: [],
     node: null,
     ttlSeconds: PEER_TOKEN_TTL_SECONDS,
   });

@@ -159,7 +159,7 @@ function kindOf({ code }: Refusal): ControlPlaneFaultKind {
   return code === 'unavailable' ? 'away' : 'refused';
 }
 
-const ANYBODY = { tokenId: 'simulated', roles: [], actions: [] } as const;
+const ANYBODY = { tokenId: 'simulated', grants: [] } as const;
 const JOINER: Principal = { ...ANYBODY, kind: 'join', subject: 'joiner', node: null };
 
 function nodePrincipal(node: string): Principal {

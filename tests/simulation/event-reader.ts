@@ -44,7 +44,13 @@ export class EventReader {
   constructor(parts: EventReaderParts) {
     this.#parts = parts;
     const subject = parts.process.name;
-    this.#principal = { kind: 'user', subject, tokenId: 'simulated', roles: ['*'], actions: ['*'], node: null };
+    this.#principal = {
+      kind: 'user',
+      subject,
+      tokenId: 'simulated',
+      grants: [{ roles: ['*'], actions: ['*'] }],
+      node: null,
+    };
   }
 
   stop(): void {

@@ -122,7 +122,11 @@ export const PLANTED_BUGS = {
   /** A stream of events is taken up again one revision too late. */
   'event-gap': { breaks: [8], seedsMax: 25, resumeEvents: (after) => after + 1 },
   /** Nobody asks for which roles a token is. */
-  'open-roles': { breaks: [9], seedsMax: 25, principal: (principal) => ({ ...principal, roles: ['*'] }) },
+  'open-roles': {
+    breaks: [9],
+    seedsMax: 25,
+    principal: (own) => ({ ...own, grants: [{ roles: ['*'], actions: ['*'] }] }),
+  },
   /** An agent that comes back starts what it finds assigned, whether it has ended or not. */
   'end-started-again': { breaks: [4], seedsMax: 25, agent: startingAnew },
   /** An agent gives a place back while what held it still runs. */

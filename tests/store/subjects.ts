@@ -20,7 +20,9 @@ export const openEtcd: Open = () => openOver((url) => new EtcdStore({ hosts: [ur
 export const openEtcdGateway: Open = () => openOver((url) => gatewayStore({ hosts: [url] }));
 
 /** The platform's own `fetch` and clock, as Node.js has them. */
-export function gatewayStore(options: Omit<GatewayOptions, 'fetch' | 'clock'>): EtcdGatewayStore {
+export function gatewayStore(
+  options: Omit<GatewayOptions, 'fetch' | 'clock'> & Partial<GatewayOptions>,
+): EtcdGatewayStore {
   return new EtcdGatewayStore({ fetch: globalThis.fetch, clock: new SystemClock(), ...options });
 }
 

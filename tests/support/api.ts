@@ -3,13 +3,15 @@ import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
-import { type Grant, ownIssuer, TokenMint } from '../../control-plane/auth/tokens.ts';
+import type { Grant } from '../../control-plane/auth/principal.ts';
+import { ownIssuer, TokenMint, type TokenTerms } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
 import { announceReplica } from '../../control-plane/services/cluster.ts';
 import { ensureSigningKey } from '../../control-plane/services/tokens.ts';
 import type { Store } from '../../control-plane/store/contract.ts';
 import { present } from '../../shared/util/assert.ts';
 import type { Clock } from '../../shared/util/clock.ts';
+import { heldRequest } from './held-request.ts';
 import { startReplica, type TestReplica } from './replica.ts';
 
 export interface TestApi {
@@ -19,7 +21,7 @@ export interface TestApi {
   /** A token that may do everything. */
   readonly admin: string;
   /** A token for a user, with these rights and no others. */
-  token(grant?: Partial<Grant>): Promise<string>;
+  token(asked?: AskedToken): Promise<string>;
   /** Sends a request with the admin's token unless the headers say otherwise. */
   send(method: string, path: string, options?: SendOptions): Promise<Response>;
   stop(): void;
@@ -59,9 +61,11 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
   const { mesosAnonymous = null } = options;
   const { signal } = ending;
-  const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal, mesosAnonymous });
+  const fetch = peerFetch(options.peers);
+  const clientAddress = () => null;
+  const api = createDoors({ ctx, verifier, mint, ring, fetch, signal, clientAddress, mesosAnonymous });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
-  const token = async (grant: Partial<Grant> = {}) => (await mint.mint({ ...EVERYTHING, ...grant })).token;
+  const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;
   const admin = await token();
   const made: TestApi = {
     api,
@@ -69,7 +73,8 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
     mint,
     admin,
     token,
-    send: async (method, path, sent = {}) => api.request(path, { method, ...initOf(sent, admin) }),
+    send: async (method, path, sent = {}) =>
+      api.request(heldRequest(`http://localhost${path}`, { method, ...initOf(sent, admin) })),
     stop() {
       ending.abort();
       announced?.catch(() => undefined);
@@ -80,14 +85,12 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   return made;
 }
 
-const EVERYTHING: Grant = {
-  kind: 'user',
-  subject: 'admin',
-  roles: ['*'],
-  actions: ['*'],
-  node: null,
-  ttlSeconds: 3600,
-};
+/** What differs from the token of an admin. */
+export type AskedToken = Partial<Omit<TokenTerms, 'grants'> & Grant>;
+
+function termsOf({ roles = ['*'], actions = ['*'], ...asked }: AskedToken): TokenTerms {
+  return { kind: 'user', subject: 'admin', node: null, ttlSeconds: 3600, ...asked, grants: [{ roles, actions }] };
+}
 
 /** Calls between replicas go to the replica that the host names, and nowhere else. */
 function peerFetch(peers: Map<string, TestApi> | undefined): typeof fetch {
@@ -95,7 +98,7 @@ function peerFetch(peers: Map<string, TestApi> | undefined): typeof fetch {
     const url = new URL(String(input));
     const peer = peers?.get(url.hostname.replace(/\.test$/, ''));
     if (peer === undefined) throw new TypeError(`nothing answers at ${url.host}`);
-    return peer.api.request(url.pathname, init);
+    return peer.api.request(heldRequest(url, init));
   };
 }
 

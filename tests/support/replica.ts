@@ -3,7 +3,7 @@
 import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
-import type { Principal } from '../../control-plane/auth/principal.ts';
+import type { Grant, Principal } from '../../control-plane/auth/principal.ts';
 import { runPasses } from '../../control-plane/controllers/pass.ts';
 import { doneBy, runRound } from '../../control-plane/controllers/round.ts';
 import type { PassFacts } from '../../control-plane/reconcile/actions.ts';
@@ -20,6 +20,7 @@ import type { Stamp } from '../../shared/protocol/agent.ts';
 import { type JobSpecInput, jobSpecSchema } from '../../shared/protocol/job.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { SILENT_LOGGER } from '../../shared/util/log.ts';
+import { NOWHERE } from './nowhere.ts';
 
 export interface TestReplica {
   readonly ctx: ServiceContext;
@@ -77,19 +78,24 @@ export const ADMIN: Principal = {
   kind: 'user',
   subject: 'admin',
   tokenId: 'token-admin',
-  roles: ['*'],
-  actions: ['*'],
+  grants: [{ roles: ['*'], actions: ['*'] }],
   node: null,
 };
 
-export const JOINER: Principal = { ...ADMIN, kind: 'join', subject: 'joiner', roles: [], actions: [] };
+/** The principal with its only grant changed. */
+export function granted(principal: Principal, change: Partial<Grant>): Principal {
+  const [own = { roles: [], actions: [] }] = principal.grants;
+  return { ...principal, grants: [{ ...own, ...change }] };
+}
+
+export const JOINER: Principal = { ...ADMIN, kind: 'join', subject: 'joiner', grants: [] };
 
 export function nodePrincipal(node: string): Principal {
-  return { ...ADMIN, kind: 'node', subject: node, roles: [], actions: [], node };
+  return { ...ADMIN, kind: 'node', subject: node, grants: [], node };
 }
 
 export function callOf(principal: Principal = ADMIN, idempotency: Call['idempotency'] = null): Call {
-  return { principal, idempotency };
+  return { principal, origin: NOWHERE, idempotency };
 }
 
 export function specOf(input: Partial<JobSpecInput> = {}): JobSpec {

@@ -80,6 +80,16 @@ export function isStaleToken(error: unknown): boolean {
   return error.code === CODES.unauthenticated || error.message.includes(OLD_REVISION) || error.message.includes(NOBODY);
 }
 
+/**
+ * Whether a watch was ended because of the token that it was asked for with. Old versions say that the permission is denied,
+ * whatever is wrong with a token.
+ */
+export function blamesToken(cancelReason: string): boolean {
+  return ['permission denied', 'invalid auth token', OLD_REVISION, NOBODY].some((words) =>
+    cancelReason.includes(words),
+  );
+}
+
 /** Whether it speaks against a member that this came of a call to it. */
 export function speaksAgainstHost(error: unknown): boolean {
   if (error instanceof UnreachableError || error instanceof MalformedReplyError) return true;

@@ -21,7 +21,7 @@ import {
   WatchBatches,
   WatchCanceledError,
 } from '../etcd-api/watch-batches.ts';
-import { toStoreError } from './faults.ts';
+import { blamesToken, toStoreError } from './faults.ts';
 import type { Gateway } from './gateway.ts';
 import type { Message } from './message.ts';
 import type { MessageStream } from './message-stream.ts';
@@ -74,12 +74,13 @@ export class Watches {
   /** Reads one stream until it breaks, which throws, or until the watch is over. */
   async *#stream(watching: Watching): AsyncGenerator<WatchBatch, void, void> {
     const { prefix, position, over } = watching;
+    const { gateway } = this.#options;
     await this.#checkHistory(watching);
-    const host = this.#options.gateway.hosts.pick();
+    const host = gateway.hosts.pick();
     const batches = new WatchBatches(position, await this.#reportsInOrder(host, over));
     const body = toWatchRequest(prefix, startRevisionOf(position));
     const doing = `watching ${prefix}`;
-    const stream = await this.#options.gateway.open({ doing, path: 'watch', body, host, signal: over });
+    const stream = await gateway.open({ doing, path: 'watch', body, host, signal: over });
     try {
       for (;;) {
         const message = await this.#next(stream, watching);
@@ -88,10 +89,8 @@ export class Watches {
         if (batch !== null) yield batch;
       }
     } catch (error) {
-      // Since the range before was allowed, it is the token that no longer holds: etcd doesn't tell the two apart here.
-      if (error instanceof WatchCanceledError && error.message.includes('denied')) {
-        this.#options.gateway.forget(stream.token);
-      }
+      // The read before was allowed, but perhaps by another member: each forgets tokens that aren't used with it.
+      if (error instanceof WatchCanceledError && blamesToken(error.message)) gateway.forget(stream.token);
       throw error;
     } finally {
       stream.close();

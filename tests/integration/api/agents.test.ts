@@ -51,8 +51,7 @@ describe("an agent's session over HTTP", () => {
     const claims = berth.mint.draft({
       kind: 'node',
       subject: 'edge-1',
-      roles: [],
-      actions: [],
+      grants: [],
       node: 'edge-1',
       ttlSeconds: 0,
     });

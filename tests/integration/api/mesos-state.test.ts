@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Grant } from '../../../control-plane/auth/tokens.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
-import { startApi, type TestApi } from '../../support/api.ts';
+import { type AskedToken, startApi, type TestApi } from '../../support/api.ts';
 import { ApiAgent } from '../../support/api-agent.ts';
 import { aJob, aRole, aTask } from '../../support/builders.ts';
 import { Hand } from '../../support/frameworks.ts';
@@ -24,7 +23,7 @@ async function read(path: string, options: Parameters<TestApi['send']>[2] = {}, 
   return { status: response.status, type: response.headers.get('content-type'), text: await response.text() };
 }
 
-async function json(path: string, grant: Partial<Grant> = {}) {
+async function json(path: string, grant: AskedToken = {}) {
   const { status, text } = await read(path, { token: await berth.token(grant) });
   expect([path, status]).toEqual([path, 200]);
   return JSON.parse(text) as Record<string, Record<string, unknown>[]>;

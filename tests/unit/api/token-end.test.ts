@@ -170,7 +170,7 @@ describe('a long wait ends with its token', () => {
     const task = await placeTask(berth);
     const { position, streamsVersion } = await agent.assignment(({ tasks }) => tasks.length > 0);
     const { token: short } = await berth.mint.mint({
-      ...{ kind: 'node', subject: agent.node, roles: [], actions: [], node: agent.node },
+      ...{ kind: 'node', subject: agent.node, grants: [], node: agent.node },
       ttlSeconds: LEFT_SECONDS - TOLERANCE_SECONDS,
     });
     // Known from here on, so that the next request with it waits at once.
@@ -220,7 +220,7 @@ describe("a task's output that an agent brings", () => {
     const asked = get(`/v1/tasks/${task}/logs?follow=true`, EVENTS);
     const { streams } = await agent.assignment((assignment) => assignment.streams.length > 0);
     const { token: short } = await berth.mint.mint({
-      ...{ kind: 'node', subject: agent.node, roles: [], actions: [], node: agent.node },
+      ...{ kind: 'node', subject: agent.node, grants: [], node: agent.node },
       ttlSeconds: LEFT_SECONDS - TOLERANCE_SECONDS,
     });
     const cut = `${ndjson(line(1, 'whole'))}{"at":"2030-01-01T00:00:02Z","str`;

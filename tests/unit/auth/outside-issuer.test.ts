@@ -75,8 +75,7 @@ describe('a token of an outside issuer', () => {
     expect(principal).toMatchObject({
       kind: 'user',
       subject: `${ISSUER}#repo:acme/app`,
-      roles: ['ci'],
-      actions: ['job:*'],
+      grants: [{ roles: ['ci'], actions: ['job:*'] }],
       node: null,
     });
   });
@@ -85,7 +84,7 @@ describe('a token of an outside issuer', () => {
     const { principal } = await verifierOf().verify(
       await token({ kind: 'node', node: 'edge-1', roles: ['*'], actions: ['*'] }),
     );
-    expect(principal).toMatchObject({ kind: 'user', node: null, roles: ['ci'], actions: [] });
+    expect(principal).toMatchObject({ kind: 'user', node: null, grants: [{ roles: ['ci'], actions: [] }] });
   });
 
   it('brings roles and actions in the claims that are named, and nothing that we do not know', async () => {
@@ -93,8 +92,7 @@ describe('a token of an outside issuer', () => {
     const { principal } = await verifier.verify(
       await token({ groups: ['eng/ml', 'Not A Role', 7, '../x'], scope: 'openid job:read launch:missiles' }),
     );
-    expect(principal.roles).toEqual(['ci', 'eng/ml']);
-    expect(principal.actions).toEqual(['job:read']);
+    expect(principal.grants).toEqual([{ roles: ['ci', 'eng/ml'], actions: ['job:read'] }]);
   });
 
   it.each([
@@ -111,7 +109,7 @@ describe('a token of an outside issuer', () => {
         { claims: { repository: 'acme/app', ref: 'refs/heads/main' }, actions: ['job:write'] },
       ],
     });
-    expect((await verifier.verify(await token(claims))).principal.actions).toEqual(actions);
+    expect((await verifier.verify(await token(claims))).principal.grants).toEqual([{ roles: ['ci'], actions }]);
   });
 
   it.each<[string, () => Promise<string>, string]>([

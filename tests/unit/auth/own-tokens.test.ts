@@ -2,16 +2,15 @@ import { exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-random.ts';
 import { generateSigningKey, importSigningKey, KeyRing, type SigningKey } from '../../../control-plane/auth/keys.ts';
-import { type Claims, type Grant, OWN_TYPE, ownIssuer, TokenMint } from '../../../control-plane/auth/tokens.ts';
+import { type Claims, OWN_TYPE, ownIssuer, TokenMint, type TokenTerms } from '../../../control-plane/auth/tokens.ts';
 import { createVerifier, type Verifier } from '../../../control-plane/auth/verify.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 
 const ISSUER = ownIssuer('here');
-const GRANT: Grant = {
+const TERMS: TokenTerms = {
   kind: 'user',
   subject: 'ci',
-  roles: ['eng'],
-  actions: ['job:read'],
+  grants: [{ roles: ['eng'], actions: ['job:read'] }],
   node: null,
   ttlSeconds: 600,
 };
@@ -55,14 +54,14 @@ interface Forgery {
 /** Our own token, but for what the forger changes. */
 function forge({ claims = {}, header = {}, signer = key.privateKey }: Forgery): Promise<string> {
   const payload = Object.fromEntries(
-    Object.entries({ ...mint.draft(GRANT), ...claims }).filter(([, v]) => v !== undefined),
+    Object.entries({ ...mint.draft(TERMS), ...claims }).filter(([, v]) => v !== undefined),
   );
   return new SignJWT(payload).setProtectedHeader({ alg: 'EdDSA', typ: OWN_TYPE, kid: key.kid, ...header }).sign(signer);
 }
 
 /** With a header that no library would write. */
 async function signedByHand(header: Record<string, unknown>): Promise<string> {
-  const input = `${base64url({ alg: 'EdDSA', typ: OWN_TYPE, kid: key.kid, ...header })}.${base64url(mint.draft(GRANT))}`;
+  const input = `${base64url({ alg: 'EdDSA', typ: OWN_TYPE, kid: key.kid, ...header })}.${base64url(mint.draft(TERMS))}`;
   const signature = await crypto.subtle.sign('Ed25519', key.privateKey, new TextEncoder().encode(input));
   return `${input}.${Buffer.from(signature).toString('base64url')}`;
 }
@@ -73,14 +72,13 @@ function base64url(value: unknown): string {
 
 describe('a token of ours', () => {
   it('stands for whom it was made for', async () => {
-    const { token, id, expiresAtMs } = await mint.mint({ ...GRANT, kind: 'node', node: 'edge-1' });
+    const { token, id, expiresAtMs } = await mint.mint({ ...TERMS, kind: 'node', node: 'edge-1' });
     const verified = await verifier.verify(token);
     expect(verified.principal).toEqual({
       kind: 'node',
       subject: 'ci',
       tokenId: id,
-      roles: ['eng'],
-      actions: ['job:read'],
+      grants: [{ roles: ['eng'], actions: ['job:read'] }],
       node: 'edge-1',
     });
     expect(verified.expiresAtMs).toBe(expiresAtMs);
@@ -88,12 +86,12 @@ describe('a token of ours', () => {
   });
 
   it('is the same to the letter when it is signed again', async () => {
-    const claims = mint.draft(GRANT);
+    const claims = mint.draft(TERMS);
     expect((await mint.sign(claims)).token).toBe((await mint.sign(claims)).token);
   });
 
   it('ends with its time, give or take the tolerance, also when it has been seen before', async () => {
-    const { token } = await mint.mint(GRANT);
+    const { token } = await mint.mint(TERMS);
     await verifier.verify(token);
     await clock.advance(600_000 + 29_000);
     await expect(verifier.verify(token)).resolves.toBeDefined();
@@ -102,7 +100,7 @@ describe('a token of ours', () => {
   });
 
   it('is verified once and remembered', async () => {
-    const { token } = await mint.mint(GRANT);
+    const { token } = await mint.mint(TERMS);
     expect(await verifier.verify(token)).toBe(await verifier.verify(token));
   });
 
@@ -142,10 +140,10 @@ describe('the keys that are published', () => {
 });
 
 const ATTACKS: readonly [string, () => string | Promise<string>, string][] = [
-  ['of the algorithm none', () => `${base64url({ alg: 'none' })}.${base64url(mint.draft(GRANT))}.`, 'not a signed JWT'],
+  ['of the algorithm none', () => `${base64url({ alg: 'none' })}.${base64url(mint.draft(TERMS))}.`, 'not a signed JWT'],
   [
     'of the algorithm none with a signature',
-    () => `${base64url({ alg: 'none', typ: OWN_TYPE, kid: '1' })}.${base64url(mint.draft(GRANT))}.AAAA`,
+    () => `${base64url({ alg: 'none', typ: OWN_TYPE, kid: '1' })}.${base64url(mint.draft(TERMS))}.AAAA`,
     'a way that is not accepted',
   ],
   [
@@ -191,8 +189,13 @@ const ATTACKS: readonly [string, () => string | Promise<string>, string][] = [
   ],
   ['without a kind', () => forge({ claims: { kind: undefined } }), 'lacks a claim'],
   ['of an unknown kind', () => forge({ claims: { kind: 'root' } }), 'lacks a claim'],
-  ['with roles that are no list', () => forge({ claims: { roles: '*' } }), 'lacks a claim'],
-  ['with actions that are no text', () => forge({ claims: { actions: [{}] } }), 'lacks a claim'],
+  ['with grants that are no list', () => forge({ claims: { grants: '*' } }), 'lacks a claim'],
+  ['with roles that are no list', () => forge({ claims: { grants: [{ roles: '*', actions: [] }] } }), 'lacks a claim'],
+  [
+    'with actions that are no text',
+    () => forge({ claims: { grants: [{ roles: [], actions: [{}] }] } }),
+    'lacks a claim',
+  ],
   ['without a subject', () => forge({ claims: { sub: undefined } }), 'lacks a claim'],
   ['with its signature cut off', async () => (await forge({})).replace(/[^.]+$/, ''), 'not a signed JWT'],
   ['with its signature left out', async () => (await forge({})).split('.').slice(0, 2).join('.'), 'not a signed JWT'],
@@ -200,7 +203,7 @@ const ATTACKS: readonly [string, () => string | Promise<string>, string][] = [
     'with its claims exchanged',
     async () => {
       const [head, , tail] = (await forge({})).split('.');
-      return `${head}.${base64url({ ...mint.draft(GRANT), roles: ['*'] })}.${tail}`;
+      return `${head}.${base64url({ ...mint.draft(TERMS), grants: [{ roles: ['*'], actions: ['*'] }] })}.${tail}`;
     },
     'signature is not valid',
   ],

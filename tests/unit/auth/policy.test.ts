@@ -1,14 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ACTION_PATTERNS, ACTIONS, type Action, authorize, canDelegate } from '../../../control-plane/auth/policy.ts';
-import type { Principal } from '../../../control-plane/auth/principal.ts';
+import type { Grant, Principal } from '../../../control-plane/auth/principal.ts';
 
-function user(change: Partial<Principal> = {}): Principal {
-  return { kind: 'user', subject: 'ci', tokenId: 't', roles: ['eng'], actions: ['job:*'], node: null, ...change };
+type Change = Partial<Pick<Principal, 'kind' | 'node'> & Grant>;
+
+function user({ roles = ['eng'], actions = ['job:*'], ...change }: Change = {}): Principal {
+  return { kind: 'user', subject: 'ci', tokenId: 't', grants: [{ roles, actions }], node: null, ...change };
 }
 
 describe('a principal may', () => {
-  it.each<[string, Partial<Principal>, Action, string | null]>([
+  it.each<[string, Change, Action, string | null]>([
     ['what is named, in the role', { actions: ['job:read'] }, 'job:read', 'eng'],
     ['the same below the role', { actions: ['job:read'] }, 'job:read', 'eng/ml/vision'],
     ['all of a family', { actions: ['job:*'] }, 'job:write', 'eng'],
@@ -23,7 +25,7 @@ describe('a principal may', () => {
 });
 
 describe('a principal may not', () => {
-  it.each<[string, Partial<Principal>, Action, string | null, string]>([
+  it.each<[string, Change, Action, string | null, string]>([
     ['what is not named', { actions: ['job:read'] }, 'job:write', 'eng', "doesn't allow job:write"],
     ['the same in another role', {}, 'job:read', 'ops', 'it reaches eng'],
     ['the same above the role', { roles: ['eng/ml'] }, 'job:read', 'eng', "doesn't reach"],
@@ -71,6 +73,26 @@ describe('passing rights on', () => {
     expect(canDelegate(lead, { kind: 'join', actions: [], roles: [] }).allowed).toBe(false);
     const admitting = user({ actions: ['token:create', 'node:admit'] });
     expect(canDelegate(admitting, { kind: 'join', actions: [], roles: [] }).allowed).toBe(true);
+  });
+
+  it("holds for each action in each role: grants don't add up", () => {
+    const apart: Principal = {
+      ...lead,
+      grants: [
+        { roles: ['eng'], actions: ['token:create', 'job:write'] },
+        { roles: ['ops'], actions: ['job:read'] },
+      ],
+    };
+    const pass = (roles: string[], actions: string[]) => canDelegate(apart, { kind: 'user', roles, actions });
+    expect(pass(['eng'], ['job:write'])).toEqual({ allowed: true });
+    expect(pass(['ops'], ['job:read'])).toEqual({ allowed: true });
+    expect(pass(['ops'], ['job:write'])).toEqual({
+      allowed: false,
+      why: '"ci" doesn\'t hold the action "job:write" in the role "ops" and can\'t pass it on',
+    });
+    expect(authorize(apart, 'job:read', 'eng')).toMatchObject({ allowed: false });
+    expect(authorize(apart, 'job:read', 'ops')).toEqual({ allowed: true });
+    expect(authorize(apart, 'job:write', 'ops')).toMatchObject({ why: expect.stringContaining('it reaches eng') });
   });
 
   it('never widens: whatever a delegate may do, the one who delegated may do', () => {

@@ -9,6 +9,7 @@ import { runCommandLine } from '../../../control-plane/cli/program.ts';
 import type { ServiceContext } from '../../../control-plane/services/context.ts';
 import { mintAdminToken } from '../../../control-plane/services/tokens.ts';
 import { SILENT_LOGGER } from '../../../shared/util/log.ts';
+import { heldRequest } from '../../support/held-request.ts';
 
 export interface Ran {
   readonly code: number;
@@ -56,12 +57,13 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     replica: { id: 'replica-1', url: ADDRESS },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500, version: '0.0.0-test' },
     outsideIssuers: [],
+    clientAddress: () => null,
     fetch: () => Promise.reject(new Error('this replica calls nobody')),
   });
   const running = replica.run();
   const { token } = await mintAdminToken(replica.mint, { subject: 'tester', ttlSeconds: 3600 });
   const fetch: typeof globalThis.fetch = async (input, init) => {
-    const request = new Request(input, init);
+    const request = heldRequest(input, init);
     if (new URL(request.url).origin !== ADDRESS) throw new TypeError('fetch failed', { cause: refused() });
     return replica.api.fetch(request);
   };

@@ -111,7 +111,7 @@ describe('what a client accepts', () => {
 });
 
 describe('who calls', () => {
-  const principal = { kind: 'user', subject: 'anna', tokenId: 't', roles: [], actions: [], node: null } as const;
+  const principal = { kind: 'user', subject: 'anna', tokenId: 't', grants: [], node: null } as const;
   const verifier = {
     async verify(token: string) {
       if (token === 'good') return { principal, issuedAtMs: 0, expiresAtMs: 0 };

@@ -207,7 +207,7 @@ describe('the state over v1', () => {
   });
 
   it('leaves out what a reader may not see', () => {
-    const reader = { ...ADMIN, roles: ['ops'], actions: ['node:read', 'task:read', 'framework:read'] };
+    const reader = { ...ADMIN, grants: [{ roles: ['ops'], actions: ['node:read', 'task:read', 'framework:read'] }] };
     const state = told(small, reader);
     expect(state.get_tasks.tasks).toEqual([]);
     const [agent] = state.get_agents.agents;

@@ -490,7 +490,7 @@ describe('who may see what', () => {
     frameworks: [aFramework(), framework],
   };
   const seenBy = (actions: string[], roles = ['default']) =>
-    stateOf(cluster, { ...ADMIN, subject: 'bob', actions, roles });
+    stateOf(cluster, { ...ADMIN, subject: 'bob', grants: [{ roles, actions }] });
 
   it('tasks, frameworks and reservations of roles that the token reaches, and no others', () => {
     const state = seenBy(['task:read', 'framework:read', 'node:read', 'reservation:read']);

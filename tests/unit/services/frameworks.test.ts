@@ -22,9 +22,9 @@ import { aFramework } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { FrameworkReader, overtaken, type Side, startSide, subscriptionOf } from '../../support/frameworks.ts';
 import { eventually } from '../../support/processes.ts';
-import { ADMIN, callOf, caughtUp, JOINER, nodeOf } from '../../support/replica.ts';
+import { ADMIN, callOf, caughtUp, granted, JOINER, nodeOf } from '../../support/replica.ts';
 
-const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['eng'], actions: ['framework:run'] };
+const ALICE: Principal = { ...ADMIN, subject: 'alice', grants: [{ roles: ['eng'], actions: ['framework:run'] }] };
 
 let store: Store;
 let a: Side;
@@ -205,7 +205,7 @@ describe('a subscription', () => {
     const { body } = await subscribe(ctx, callOf(ALICE), subscriptionOf({ roles: ['eng/ml'] }));
     await caughtUp(ctx);
     const bob = { ...ALICE, subject: 'bob' };
-    const reader = { ...bob, actions: ['framework:*'] };
+    const reader = granted(bob, { actions: ['framework:*'] });
     await expect(subscribe(ctx, callOf(bob), subscriptionOf({ id: body.id, roles: ['eng'] }))).rejects.toMatchObject({
       code: 'not-found',
     });
@@ -213,9 +213,9 @@ describe('a subscription', () => {
     await expect(FrameworkReader.open(a, body.id, 1, reader)).rejects.toMatchObject({ code: 'forbidden' });
     const page = { limit: 10, after: null };
     const listed = (principal: Principal) => listFrameworks(ctx, principal, { role: null }, page).items.length;
-    expect([ADMIN, ALICE, reader, bob, { ...reader, roles: ['ops'] }].map(listed)).toEqual([1, 1, 1, 0, 0]);
-    expect(() => getFramework(ctx, { ...reader, roles: ['ops'] }, body.id)).toThrow('there is no framework');
-    const narrower = { ...ALICE, roles: ['eng/other'] };
+    expect([ADMIN, ALICE, reader, bob, granted(reader, { roles: ['ops'] })].map(listed)).toEqual([1, 1, 1, 0, 0]);
+    expect(() => getFramework(ctx, granted(reader, { roles: ['ops'] }), body.id)).toThrow('there is no framework');
+    const narrower = granted(ALICE, { roles: ['eng/other'] });
     await expect(tearDown(ctx, callOf(narrower), body.id, { reason: '' })).rejects.toMatchObject({ code: 'not-found' });
     expect(await tearDown(ctx, callOf(ALICE), body.id, { reason: 'done' })).toMatchObject({
       body: { state: 'ended' },
@@ -286,7 +286,7 @@ describe('a framework that changes what it wants', () => {
         () => 'done',
         ({ code }) => code,
       );
-    const narrow = callOf({ ...ADMIN, actions: ['framework:*'], roles: ['default'] });
+    const narrow = callOf({ ...ADMIN, grants: [{ roles: ['default'], actions: ['framework:*'] }] });
     expect(await refusal(narrow)).toBe('done');
     await caughtUp(ctx);
     expect(await refusal(narrow, ['default', 'eng'])).toBe('forbidden');

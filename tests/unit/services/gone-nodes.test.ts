@@ -8,6 +8,7 @@ import {
   ADMIN,
   callOf,
   caughtUp,
+  granted,
   JOINER,
   nodeOf,
   nodePrincipal,
@@ -109,7 +110,7 @@ describe('a node that is declared gone', () => {
       message: expect.stringContaining('stop its agent'),
     });
     await expect(declareGone(replica.ctx, callOf(), 'edge-9')).rejects.toMatchObject({ code: 'not-found' });
-    const reader = { ...ADMIN, actions: ['node:write'] };
+    const reader = granted(ADMIN, { actions: ['node:write'] });
     await expect(declareGone(replica.ctx, callOf(reader), NODE)).rejects.toMatchObject({ code: 'forbidden' });
   });
 

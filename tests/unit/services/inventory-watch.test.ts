@@ -9,7 +9,7 @@ import { ApiAgent } from '../../support/api-agent.ts';
 import { aJob, aTask, T0 } from '../../support/builders.ts';
 import { Hand, launchedTask } from '../../support/frameworks.ts';
 import { MesosClient } from '../../support/mesos-client.ts';
-import { ADMIN, caughtUp } from '../../support/replica.ts';
+import { ADMIN, caughtUp, granted } from '../../support/replica.ts';
 
 let berth: TestApi;
 let hand: Hand;
@@ -98,7 +98,7 @@ describe('what there is and what becomes different', () => {
 
   it('tells nothing of tasks whose framework is not to be seen', async () => {
     const framework = await MesosClient.subscribe(berth, { role: 'eng' });
-    const narrow = { ...ADMIN, actions: ['task:read', 'node:read'] };
+    const narrow = granted(ADMIN, { actions: ['task:read', 'node:read'] });
     const { changes } = watchInventory(berth.replica.ctx, narrow, { signal: over.signal });
     await hand.put(launchedTask(framework.id, 'brush'));
     await ApiAgent.register(berth, 'edge-2');

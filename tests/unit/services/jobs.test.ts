@@ -8,6 +8,7 @@ import {
   ADMIN,
   callOf,
   caughtUp,
+  granted,
   JOINER,
   nodeOf,
   specOf,
@@ -86,7 +87,7 @@ describe('submitting a job', () => {
   });
 
   it('refuses a role and a danger that the token does not grant, by name', async () => {
-    const narrow: Principal = { ...ADMIN, roles: ['eng'], actions: ['job:*'] };
+    const narrow: Principal = { ...ADMIN, grants: [{ roles: ['eng'], actions: ['job:*'] }] };
     await expect(submitJob(replica.ctx, callOf(narrow), specOf())).rejects.toMatchObject({ code: 'forbidden' });
     const host = specOf({ role: 'eng/ml', groups: [{ image: 'x', network: 'host' }] });
     await expect(submitJob(replica.ctx, callOf(narrow), host)).rejects.toThrow(/job:host-network/);
@@ -171,7 +172,7 @@ describe('a job from submission to its place', () => {
 describe('what others may see', () => {
   it('answers for a job of a foreign role as if it were not there', async () => {
     await submitJob(replica.ctx, callOf(), specOf());
-    const foreign: Principal = { ...ADMIN, roles: ['eng'] };
+    const foreign: Principal = granted(ADMIN, { roles: ['eng'] });
     expect(() => getJob(replica.ctx, foreign, HELLO)).toThrow(/there is no job/);
     await expect(stopJob(replica.ctx, callOf(foreign), HELLO, { reason: '', ifVersion: null })).rejects.toMatchObject({
       code: 'not-found',

@@ -29,6 +29,7 @@ import {
   ADMIN,
   callOf,
   caughtUp,
+  granted,
   JOINER,
   NO_OUTAGE,
   nodeOf,
@@ -285,8 +286,8 @@ describe('a window is refused', () => {
   });
 
   it('to those who may not change nodes, who may not read them either', async () => {
-    const reader = { ...ADMIN, actions: ['node:read'] };
-    const nobody = { ...ADMIN, actions: ['job:*'] };
+    const reader = granted(ADMIN, { actions: ['node:read'] });
+    const nobody = granted(ADMIN, { actions: ['job:*'] });
     const { ctx } = replica;
     const call = callOf(reader);
     for (const refused of [

@@ -21,9 +21,18 @@ import { present } from '../../../shared/util/assert.ts';
 import { anOffer, aReservation, aVolume } from '../../support/builders.ts';
 import { changed } from '../../support/changed-store.ts';
 import { Hand, overtaken, subscriptionOf } from '../../support/frameworks.ts';
-import { ADMIN, callOf, caughtUp, JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
+import {
+  ADMIN,
+  callOf,
+  caughtUp,
+  granted,
+  JOINER,
+  nodeOf,
+  startReplica,
+  type TestReplica,
+} from '../../support/replica.ts';
 
-const ALICE: Principal = { ...ADMIN, subject: 'alice', roles: ['eng'], actions: ['framework:run'] };
+const ALICE: Principal = { ...ADMIN, subject: 'alice', grants: [{ roles: ['eng'], actions: ['framework:run'] }] };
 const PAGE = { limit: 100, after: null };
 const ALL: HeldOfferFilter = { framework: null, node: null, role: null };
 
@@ -271,7 +280,7 @@ describe('accepting offers', () => {
     await offered('0-0-0');
     const operations = [{ type: 'launch' as const, tasks: [{ ...described('web'), network: 'host' as const }] }];
     await expect(accept({ operations })).rejects.toMatchObject({ code: 'forbidden' });
-    const bold = { ...ALICE, actions: ['framework:run', 'job:host-network'] };
+    const bold = granted(ALICE, { actions: ['framework:run', 'job:host-network'] });
     const { body } = await accept({ operations }, { call: callOf(bold) });
     expect(body.tasks).toMatchObject([
       { state: 'error', message: expect.stringContaining("doesn't allow: the host's network") },
@@ -328,7 +337,7 @@ describe('accepting offers', () => {
       });
       await bothCaughtUp();
       expect(ledgerOf()).toBe(before);
-      const trusted = { ...ALICE, actions: ['framework:run', action] };
+      const trusted = granted(ALICE, { actions: ['framework:run', action] });
       await accept({ operations: [wanted] }, { call: callOf(trusted) });
     });
   });
@@ -633,8 +642,8 @@ describe('the list of offers', () => {
     const seenBy = (principal: Principal) => listOffers(a.ctx, principal, ALL, PAGE).items.length;
     expect(seenBy(ALICE)).toBe(1);
     expect(seenBy({ ...ALICE, subject: 'bob' })).toBe(0);
-    expect(seenBy({ ...ALICE, subject: 'bob', actions: ['framework:read'] })).toBe(1);
-    expect(seenBy({ ...ALICE, subject: 'bob', roles: ['ops'], actions: ['framework:read'] })).toBe(0);
+    expect(seenBy(granted({ ...ALICE, subject: 'bob' }, { actions: ['framework:read'] }))).toBe(1);
+    expect(seenBy({ ...ALICE, subject: 'bob', grants: [{ roles: ['ops'], actions: ['framework:read'] }] })).toBe(0);
   });
 });
 
@@ -673,7 +682,7 @@ describe('describing what an executor runs', () => {
       { type: 'launch', tasks: [{ ...described('runner'), isExecutor: true }, task] },
     ];
     await expect(accept({ operations })).rejects.toMatchObject({ code: 'forbidden' });
-    const bold = { ...ALICE, actions: ['framework:run', 'job:executor'] };
+    const bold = granted(ALICE, { actions: ['framework:run', 'job:executor'] });
     const { body } = await accept({ operations }, { call: callOf(bold) });
     expect(body.tasks).toMatchObject([
       { state: 'error', message: expect.stringContaining('executors of frameworks') },

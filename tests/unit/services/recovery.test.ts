@@ -17,6 +17,7 @@ import {
   ADMIN,
   callOf,
   caughtUp,
+  granted,
   JOINER,
   NO_OUTAGE,
   nodeOf,
@@ -116,7 +117,7 @@ describe('before the recovery', () => {
 describe('the recovery', () => {
   it('takes a right of its own', async () => {
     const { replica } = await restored();
-    const other = { ...ADMIN, actions: ['node:*', 'status:*', 'job:*', 'token:*'] };
+    const other = granted(ADMIN, { actions: ['node:*', 'status:*', 'job:*', 'token:*'] });
     await expect(recoverCluster(replica.ctx, callOf(other))).rejects.toMatchObject({ code: 'forbidden' });
   });
 

@@ -24,6 +24,7 @@ import {
   ADMIN,
   callOf,
   caughtUp,
+  granted,
   JOINER,
   nodeOf,
   specOf,
@@ -234,13 +235,13 @@ describe('a reservation', () => {
   it('is seen and changed as far as the token reaches', async () => {
     await reserve('eng/ml', { cpus: 1 });
     await reserve('ops', { cpus: 1 }, 'r2');
-    const reader: Principal = { ...ADMIN, roles: ['eng'], actions: ['reservation:read'] };
+    const reader: Principal = { ...ADMIN, grants: [{ roles: ['eng'], actions: ['reservation:read'] }] };
     expect(listReservations(replica.ctx, reader, EVERYWHERE, ALL).items.map(({ id }) => id)).toEqual(['r1']);
     await expect(reserve('eng', { cpus: 1 }, 'r3', reader)).rejects.toMatchObject({ code: 'forbidden' });
     const unreserve = (id: string, principal: Principal) => unreserveOnNode(replica.ctx, callOf(principal), NODE, id);
     await expect(unreserve('r1', reader)).rejects.toMatchObject({ code: 'forbidden' });
     await expect(unreserve('r2', reader)).rejects.toMatchObject({ code: 'not-found' });
-    const writer: Principal = { ...reader, actions: ['reservation:*'] };
+    const writer: Principal = granted(reader, { actions: ['reservation:*'] });
     expect((await unreserve('r1', writer)).status).toBe(200);
     await expect(unreserve('r2', writer)).rejects.toMatchObject({ code: 'not-found' });
   });
@@ -350,11 +351,11 @@ describe('a persistent volume', () => {
 
   it('is seen and changed as far as the token reaches', async () => {
     await ledgerWith({ reservations: { r1: aReservation({ role: 'eng', scalars: { ...NO_SCALARS, diskMiB: 500 } }) } });
-    const other: Principal = { ...ADMIN, roles: ['ops'], actions: ['volume:*'] };
+    const other: Principal = { ...ADMIN, grants: [{ roles: ['ops'], actions: ['volume:*'] }] };
     await expect(createVolume(100, 'data', other)).rejects.toMatchObject({ code: 'not-found' });
     await createVolume(100);
     expect(listVolumes(replica.ctx, other, EVERYWHERE, ALL).items).toEqual([]);
-    const reader: Principal = { ...ADMIN, roles: ['eng'], actions: ['volume:read'] };
+    const reader: Principal = { ...ADMIN, grants: [{ roles: ['eng'], actions: ['volume:read'] }] };
     expect(listVolumes(replica.ctx, reader, EVERYWHERE, ALL).items).toHaveLength(1);
     await expect(deleteVolumeOnNode(replica.ctx, callOf(reader), NODE, 'data')).rejects.toMatchObject({
       code: 'forbidden',

@@ -34,6 +34,7 @@ import {
   ADMIN,
   callOf,
   caughtUp,
+  granted,
   JOINER,
   nodeOf,
   specOf,
@@ -111,7 +112,7 @@ describe('roles', () => {
     await set('eng/ml', {});
     await set('ops', {});
     await caughtUp(replica.ctx);
-    const reader: Principal = { ...ADMIN, roles: ['eng'], actions: ['role:read'] };
+    const reader: Principal = { ...ADMIN, grants: [{ roles: ['eng'], actions: ['role:read'] }] };
     expect(listRoles(replica.ctx, reader, { below: null }, ALL).items.map(({ path }) => path)).toEqual([
       'eng',
       'eng/ml',
@@ -119,7 +120,7 @@ describe('roles', () => {
     expect(() => getRole(replica.ctx, reader, 'ops')).toThrow('there is no role "ops"');
     await expect(set('eng/ml', { weight: 2 }, ALWAYS, reader)).rejects.toMatchObject({ code: 'forbidden' });
     await expect(set('ops', { weight: 2 }, ALWAYS, reader)).rejects.toMatchObject({ code: 'not-found' });
-    const writer: Principal = { ...reader, actions: ['role:*'] };
+    const writer: Principal = granted(reader, { actions: ['role:*'] });
     expect((await set('eng/ml', { weight: 2 }, ALWAYS, writer)).body).toMatchObject({ weight: 2, updatedBy: 'admin' });
     await expect(unsetRole(replica.ctx, callOf(reader), 'eng/ml', ALWAYS)).rejects.toMatchObject({ code: 'forbidden' });
   });

@@ -12,6 +12,7 @@ import {
   ADMIN,
   callOf,
   caughtUp,
+  granted,
   JOINER,
   NO_OUTAGE,
   nodeOf,
@@ -79,11 +80,11 @@ describe('settings', () => {
   });
 
   it('take rights of their own', async () => {
-    const reader = { ...ADMIN, actions: ['settings:read'] };
+    const reader = granted(ADMIN, { actions: ['settings:read'] });
     expect(getSettings(replica.ctx, reader).gpuNodes).toBe('restricted');
     await expect(setSettings(replica.ctx, callOf(reader), CHANGED, { ifVersion: null })).rejects.toMatchObject({
       code: 'forbidden',
     });
-    expect(() => getSettings(replica.ctx, { ...ADMIN, actions: ['role:read'] })).toThrow('settings:read');
+    expect(() => getSettings(replica.ctx, granted(ADMIN, { actions: ['role:read'] }))).toThrow('settings:read');
   });
 });
