@@ -44,12 +44,19 @@ export class Visit {
   async answer(request: Request, read: () => void): Promise<Response> {
     const { clock, requestMsMax } = this.#options;
     const follow = clock.setTimer(WAITS_AFTER_MS, () => this.#desk.mirror.follow());
-    const bound = clock.setTimer(requestMsMax, () => this.#over.abort());
+    let isOver = false;
     const end = () => {
+      if (isOver) return;
+      isOver = true;
       follow.cancel();
       bound.cancel();
       read();
     };
+    // Also where nobody reads the answer, and nobody says that they have gone.
+    const bound = clock.setTimer(requestMsMax, () => {
+      this.#over.abort();
+      end();
+    });
     request.signal.addEventListener('abort', end, { once: true });
     try {
       const signal = AbortSignal.any([request.signal, this.#over.signal]);

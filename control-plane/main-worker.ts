@@ -18,12 +18,10 @@ import { readWorkerConfig, type WorkerConfig, WorkerConfigError } from './main-w
 import { type Desk, Desks, NoDeskError } from './main-worker-desks.ts';
 import { meetingsIn } from './main-worker-meeting.ts';
 import type { ExecutionContext, ScheduledController, WorkerEnv } from './main-worker-platform.ts';
+import { takeTurn } from './main-worker-turn.ts';
 import { Visit } from './main-worker-visit.ts';
 
 export { StreamMeetingPlace } from './main-worker-meeting.ts';
-
-/** How long a turn of the cron trigger drives. The next one comes a minute after it, and the platform would allow 15. */
-const TURN_MS_MAX = 55_000;
 
 /** That nobody reads a stream any more shows when something is written to it, and only then is what it holds open let go of. */
 const STREAM_HEARTBEAT_MS = 2000;
@@ -106,27 +104,6 @@ async function serve(request: Request, env: WorkerEnv, ctx: ExecutionContext): P
   return visit.answer(request, read);
 }
 
-/** Drives as a replica does that lives on, for as long as one turn of the trigger may take. */
-async function takeTurn(place: Isolate): Promise<void> {
-  const { desks, clock, log } = place;
-  const over = new AbortController();
-  const bound = clock.setTimer(TURN_MS_MAX, () => over.abort());
-  // The same each time, if it can be: its driver knows for how long it has seen what.
-  const desk = await desks.take(over.signal, place.turnDesk);
-  place.turnDesk = desk;
-  try {
-    desk.mirror.follow();
-    await desk.replica.run(over.signal);
-  } catch (error) {
-    log.error({ error }, 'a turn of the cron trigger ended early');
-  } finally {
-    bound.cancel();
-    over.abort();
-    await desk.store.idle();
-    desks.giveBack(desk);
-  }
-}
-
 /** What keeps a request from being served at all. */
 function refusalOf(error: unknown): unknown {
   if (error instanceof NoDeskError) return new Refusal('unavailable', error.message, { retryAfterSeconds: 1 });
@@ -145,6 +122,12 @@ export default {
   },
 
   scheduled(_turn: ScheduledController, env: WorkerEnv, ctx: ExecutionContext): void {
-    ctx.waitUntil(takeTurn(isolateOf(env, NO_URL)));
+    const place = isolateOf(env, NO_URL);
+    const turn = takeTurn({ ...place, usual: place.turnDesk }).then((desk) => {
+      place.turnDesk = desk;
+    });
+    ctx.waitUntil(
+      turn.catch((error: unknown) => place.log.error({ error }, 'a turn of the cron trigger was not taken')),
+    );
   },
 };

@@ -5,6 +5,7 @@ import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store
 import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-random.ts';
 import { Driver } from '../../../control-plane/controllers/driver.ts';
 import { DESKS_MAX, Desks, type DesksOptions, NoDeskError } from '../../../control-plane/main-worker-desks.ts';
+import { takeTurn } from '../../../control-plane/main-worker-turn.ts';
 import { Visit } from '../../../control-plane/main-worker-visit.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
 import { mintAdminToken } from '../../../control-plane/services/tokens.ts';
@@ -243,5 +244,28 @@ describe('a visit', () => {
       expect(desks.taken).toBe(0);
       await eventually('its watch to end', async () => watches === 0);
     }
+  });
+});
+
+describe('a turn of the trigger', () => {
+  const clock = new SystemClock();
+  const config = { leaseTtlMs: 200, heartbeatIntervalMs: 100, version: '0.0.0-test' };
+
+  it('drives for its time, marks nodes that have gone silent, and leaves the seat; the next one is taken at the same desk', async () => {
+    const { ctx, stop } = await startReplica({ store: memory });
+    onTestFinished(stop);
+    await registerNode(ctx, JOINER, { node: nodeOf('edge-1'), seen: null, tasks: [] });
+    const { keyValue } = await memory.get('/berth/alive/edge-1');
+    await memory.revokeLease(keyValue?.lease ?? '');
+    const desks = desksOver({ config });
+    const turn = takeTurn({ desks, clock, log: SILENT_LOGGER, usual: null, turnMsMax: 1500 });
+    await eventually('somebody to drive', async () => ctx.mirror.snapshot.driver !== null);
+    const isMarked = () => (ctx.mirror.snapshot.epochs.get('edge-1')?.unreachableSinceMs ?? null) !== null;
+    await eventually('the silent node to be marked', async () => isMarked(), 5000);
+    const usual = await turn;
+    expect((await Snapshot.load(memory)).driver).toBe(null);
+    expect(desks.taken).toBe(0);
+    await eventually('its watch to end', async () => watches === 0);
+    expect(await takeTurn({ desks, clock, log: SILENT_LOGGER, usual, turnMsMax: 50 })).toBe(usual);
   });
 });
