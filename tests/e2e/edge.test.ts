@@ -10,7 +10,7 @@ import { eventually, type RealAgent, type RealCluster, startRealCluster } from '
 import { berth, IMAGE } from './cli-process.ts';
 
 /** Short, so that a test sees a stream being taken up again. */
-const STREAM_SECONDS = 3;
+const STREAM_SECONDS = 2;
 
 interface Door {
   readonly url: string;
@@ -76,9 +76,9 @@ describe('where no other control plane is there', () => {
   });
 
   it('follows output over streams that end again and again, and exits as the container does', async () => {
-    const script = 'for i in $(seq 14); do echo "line $i"; sleep 0.5; done; exit 4';
+    const script = 'for i in $(seq 12); do echo "line $i"; sleep 0.35; done; exit 4';
     const ran = await berth(['run', '--name', 'talks', IMAGE, '--', 'sh', '-c', script], envOf(door));
-    expect(ran.out.trimEnd().split('\n')).toEqual(Array.from({ length: 14 }, (_, at) => `line ${at + 1}`));
+    expect(ran.out.trimEnd().split('\n')).toEqual(Array.from({ length: 12 }, (_, at) => `line ${at + 1}`));
     expect(ran.code, ran.err).toBe(4);
     expect(cluster.edge.log().match(/GET \/v1\/tasks\/talks[^ ]*\/logs 200/g)?.length).toBeGreaterThan(1);
   });
