@@ -1,4 +1,5 @@
 /** Mirrors that stand still between requests, over one state that they share. */
+import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
@@ -239,4 +240,51 @@ test('a request that ends while the store is away lets go of it', async () => {
   await clock.advance(5000);
   await resuming;
   await expectSameAsStore((await request(mirror)).mirror);
+});
+
+test('whatever happens between requests, and in whichever order, a mirror equals what is read at its revision', async () => {
+  const node = fc.constantFrom('n1', 'n2', 'n3');
+  const step = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({ what: fc.constant('put' as const), node, epoch: fc.integer({ min: 1, max: 9 }) }),
+    },
+    { weight: 2, arbitrary: fc.record({ what: fc.constant('delete' as const), node }) },
+    { weight: 1, arbitrary: fc.record({ what: fc.constant('compact' as const) }) },
+    { weight: 1, arbitrary: fc.record({ what: fc.constant('recover' as const) }) },
+    { weight: 4, arbitrary: fc.record({ what: fc.constant('begin' as const), at: fc.nat({ max: 2 }) }) },
+    { weight: 2, arbitrary: fc.record({ what: fc.constant('end' as const), at: fc.nat({ max: 2 }) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      memory = new MemoryStore({ clock });
+      store = new UnreliableStore(memory);
+      await begin(1);
+      known = new KnownState(await Snapshot.load(memory), 1000);
+      const mirrors = [mirrorOf(), mirrorOf(), mirrorOf()];
+      const ends = new Map<number, () => void>();
+      let incarnation = 1;
+      for (const one of steps) {
+        if (one.what === 'put') await raise(one.epoch, one.node);
+        else if (one.what === 'delete') {
+          await memory.transact({ compares: [], writes: [{ type: 'delete', key: keys.epoch(one.node) }] });
+        } else if (one.what === 'compact') await memory.compact((await memory.status()).revision);
+        else if (one.what === 'recover') await begin(++incarnation);
+        else if (one.what === 'end') {
+          ends.get(one.at)?.();
+          ends.delete(one.at);
+          await settle();
+        } else if (!ends.has(one.at)) {
+          const { revision } = await memory.status();
+          const { mirror, end } = await request(mirrors[one.at]);
+          ends.set(one.at, end);
+          expect(mirror.revision).toBeGreaterThanOrEqual(revision);
+          expect(mirror.snapshot.differences(await Snapshot.load(memory, mirror.revision))).toEqual([]);
+        }
+      }
+      for (const end of ends.values()) end();
+      await settle();
+    }),
+    { numRuns: 150 },
+  );
 });
