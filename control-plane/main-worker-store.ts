@@ -7,7 +7,7 @@ import { parseKey, type RecordKind } from './store/keys.ts';
 
 /** What is written under them leaves rounds and passes nothing to do. */
 const OF_NO_CONSEQUENCE: ReadonlySet<RecordKind> = new Set([
-  ...(['driver', 'rounds', 'replicas', 'streams', 'ops', 'idempotency', 'secrets'] as const),
+  ...(['driver', 'rounds', 'replicas', 'streams', 'ops', 'idempotency', 'secrets', 'audit'] as const),
 ]);
 
 export class CountedStore implements Store {

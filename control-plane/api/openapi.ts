@@ -70,6 +70,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Reservations', description: 'What of nodes is kept for roles, and the volumes that outlive tasks.' },
       { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },
+      { name: 'Audit', description: 'Who did what.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
       { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },
       { name: 'Replicas', description: 'What replicas of the control plane say to each other.' },

@@ -3,6 +3,7 @@ import type { MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { KeyRing } from '../auth/keys.ts';
 import type { TokenMint } from '../auth/tokens.ts';
 import type { Verifier } from '../auth/verify.ts';
+import type { RefusalLog } from '../services/audit-refusals.ts';
 import type { ServiceContext } from '../services/context.ts';
 import type { EndpointTable } from '../services/endpoint-table.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
@@ -21,6 +22,7 @@ export interface ApiOptions {
   readonly signal: AbortSignal;
   readonly frameworkStreams: FrameworkStreams;
   readonly clientAddress: ClientAddress;
+  readonly refusals: RefusalLog;
   /** Where streams meet that no process serves from end to end. Absent: on the replica where they are read. */
   readonly meeting?: StreamMeeting;
   /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */

@@ -30,6 +30,7 @@ const ORDINARY_ACTIONS = [
   'framework:read',
   'framework:run',
   'event:read',
+  'audit:read',
   'status:read',
   'cluster:recover',
   'token:create',

@@ -27,6 +27,13 @@ export function mayRead(principal: Principal, action: Action, role: RolePath): b
   return authorize(principal, action, role).allowed;
 }
 
+/** Whether the principal may read what belongs to no role in particular and is for few: that takes a grant over all of them. */
+export function mayReadAll(principal: Principal, action: Action): boolean {
+  return principal.grants.some(
+    (grant) => grant.roles.includes('*') && authorize({ ...principal, grants: [grant] }, action, null).allowed,
+  );
+}
+
 /** To run a job takes the right to write jobs of its role, and a right of its own for each dangerous field. */
 export function demandToRun(principal: Principal, spec: JobSpec): void {
   demand(principal, 'job:write', spec.role);

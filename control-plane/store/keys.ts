@@ -48,6 +48,8 @@ export const keys = {
   op: (id: string) => `${PREFIX}ops/${id}`,
   idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
   signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
+  /** In the order of their times. */
+  audit: (id: string) => `${PREFIX}audit/${id}`,
 } as const;
 
 const NAME_DIGEST_LENGTH = 32;
@@ -87,6 +89,7 @@ export const RECORD_KINDS = [
   'ops',
   'idempotency',
   'secrets',
+  'audit',
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 

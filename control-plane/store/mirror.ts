@@ -14,13 +14,17 @@ import { invariant } from '../../shared/util/assert.ts';
 import { type BackoffPolicy, backoffMs } from '../../shared/util/backoff.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
-import { HistoryGoneError, type Store, StoreUnavailableError } from './contract.ts';
-import { keys, PREFIX } from './keys.ts';
+import { HistoryGoneError, type KeyValue, type Store, StoreUnavailableError, type WatchBatch } from './contract.ts';
+import type { UnkeptKind } from './kept.ts';
+import { keys, PREFIX, parseKey } from './keys.ts';
 import { KnownState, type StateFeed } from './known-state.ts';
 import { type Change, Snapshot } from './snapshot.ts';
 
 /** Hears of changes, in order. `reset`: history was lost, and `changes` is the difference between two states. */
 export type ChangeListener = (changes: readonly Change[], revision: number, reset: boolean) => void;
+
+/** Hears of one record that a snapshot doesn't keep, as it is put. Null: history was lost, and some may have been missed. */
+export type PassingListener = (keyValue: KeyValue | null) => void;
 
 export interface MirrorOptions {
   readonly store: Store;
@@ -42,6 +46,12 @@ const RETRY_BACKOFF: BackoffPolicy = { baseMs: 50, factor: 2, maxMs: 2000 };
 /** How long a mirror that starts is waited for before it is compared with a listing. */
 const CATCH_UP_BACKOFF: BackoffPolicy = { baseMs: 1000, factor: 2, maxMs: 15_000 };
 
+/** Records of a kind, from the revision after this one. */
+interface Wanted {
+  readonly kind: UnkeptKind;
+  readonly after: number;
+}
+
 interface Waiter {
   readonly revision: number;
   readonly wake: (reached: boolean) => void;
@@ -52,6 +62,7 @@ export class Mirror {
   readonly #known: KnownState;
   readonly #feed: StateFeed;
   readonly #listeners = new Set<ChangeListener>();
+  readonly #passing = new Map<PassingListener, Wanted>();
   readonly #waiters = new Set<Waiter>();
   #signal: AbortSignal;
   #stopped: Promise<Error | null> | null = null;
@@ -161,6 +172,13 @@ export class Mirror {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls `listener` with every record of the kind from now on, which nothing here keeps. Returns how to end it. */
+  hear(kind: UnkeptKind, listener: PassingListener): () => void {
+    this.#passing.set(listener, { kind, after: this.revision });
+    this.follow();
+    return () => this.#passing.delete(listener);
+  }
+
   /** Every change after `revision`, in order; null when they are no longer all known: list again. */
   changesSince(revision: number): readonly Change[] | null {
     return this.#known.history.since(revision);
@@ -235,24 +253,46 @@ export class Mirror {
   async #follow(signal: AbortSignal): Promise<void> {
     const { store, clock, log } = this.#options;
     let failures = 0;
+    // How far its own watch has come; others may have moved the state further.
+    let seen = this.revision;
     while (!signal.aborted) {
-      const from = this.revision;
       try {
-        for await (const batch of store.watch({ prefix: PREFIX, fromRevision: from + 1, signal })) {
+        for await (const batch of store.watch({ prefix: PREFIX, fromRevision: seen + 1, signal })) {
           failures = 0;
           this.#known.apply(batch);
+          seen = batch.revision;
           this.#takeIn();
+          this.#passOn(batch);
           invariant(!this.#feed.isLost, 'a mirror that follows takes in what it hears');
         }
       } catch (error) {
         if (signal.aborted) return;
         log.warn({ error, revision: this.revision }, 'the watch over the state broke off');
-        if (error instanceof HistoryGoneError) await this.#listAgain(from);
+        if (error instanceof HistoryGoneError) seen = await this.#loseHistory(seen);
         else if (!(error instanceof StoreUnavailableError)) throw error;
       }
       await sleep(clock, backoffMs(RETRY_BACKOFF, failures), signal);
       failures += 1;
     }
+  }
+
+  /** What its own watch brings, and nobody else's: each record once, and none from before somebody wanted to hear of it. */
+  #passOn({ events }: WatchBatch): void {
+    if (this.#passing.size === 0) return;
+    for (const event of events) {
+      const kind = event.type === 'put' ? parseKey(event.keyValue.key)?.[0] : undefined;
+      if (event.type !== 'put' || kind === undefined) continue;
+      for (const [listener, wanted] of [...this.#passing]) {
+        if (wanted.kind === kind && event.keyValue.modRevision > wanted.after) listener(event.keyValue);
+      }
+    }
+  }
+
+  /** The revision to go on after. */
+  async #loseHistory(seen: number): Promise<number> {
+    await this.#listAgain(seen);
+    for (const listener of [...this.#passing.keys()]) listener(null);
+    return this.revision;
   }
 
   /** Unless somebody else has moved the state on from `lost`, which is where the history ends that is known here. */

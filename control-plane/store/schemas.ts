@@ -27,8 +27,9 @@ import {
   KILL_SELECTIONS,
   UPDATE_STRATEGIES,
 } from '../../shared/domain/service.ts';
-import { GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
+import { DEFAULT_SETTINGS, GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
 import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
+import { auditRecord } from './audit-schema.ts';
 import type { RecordKind } from './keys.ts';
 import { FORMAT_VERSION, type RecordOf } from './record-types.ts';
 
@@ -429,6 +430,7 @@ const settings = z.object({
   offerTimeoutSeconds: z.number(),
   minAllocatable: z.array(numberByName),
   excludedFromShares: texts,
+  auditKeepDays: z.number().default(DEFAULT_SETTINGS.auditKeepDays),
 });
 
 const job = z.object({
@@ -526,6 +528,7 @@ export const RECORD_SCHEMAS = {
     privateJwk: z.string(),
     createdAtMs: timeMs,
   }),
+  audit: auditRecord,
 } satisfies { [K in RecordKind]: z.ZodType<RecordOf[K]> };
 
 /**
@@ -560,5 +563,6 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   ops: true,
   idempotency: true,
   secrets: true,
+  audit: true,
 };
 void _schemasAreExact;

@@ -2,7 +2,7 @@
  * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
  * that decides reads it through {@link ClusterView}.
  *
- * The values of `ops`, `idempotency` and `secrets` are never kept here: they are many, large or confidential, nothing is
+ * The values of `ops`, `idempotency`, `secrets` and `audit` are never kept here: they are many, large or confidential, nothing is
  * decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
  *
  * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
@@ -267,6 +267,13 @@ export class Snapshot implements ClusterView {
     const kind = parseKey(key)?.[0];
     invariant(kind !== undefined && isMirrored(kind), `key ${key} is not kept in a snapshot; read it from the store`);
     return this.#kept.get(key)?.modRevision ?? 0;
+  }
+
+  /** The record under the key; null when there is none. */
+  record<K extends MirroredKind>(kind: K, key: string): RecordOf[K] | null {
+    const kept = this.#kept.get(key);
+    // A key's kind is told by its spelling, so what is kept under it was decoded as that.
+    return kept?.kind === kind ? (kept.value as RecordOf[K]) : null;
   }
 
   /** The lease that the key is bound to; null when there is none, or no such key. */

@@ -22,6 +22,7 @@ import {
   type tokenRequestSchema,
   tokenViewSchema,
 } from '../protocol/views.ts';
+import { type AuditCalls, auditCalls } from './audit.ts';
 import { type EndpointCalls, endpointCalls } from './endpoints.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
@@ -75,6 +76,7 @@ export interface BerthClient {
   readonly reservations: ReservationCalls;
   readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
+  readonly audit: AuditCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
   /** What is remembered of what happened after a revision, and no more. Throws as `events` does. */
@@ -105,6 +107,7 @@ export function createClient(options: ClientOptions): BerthClient {
     reservations: reservationCalls(transport),
     volumes: volumeCalls(transport),
     settings: settingsCalls(transport),
+    audit: auditCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),
     status: async () => (await transport.call(get('/v1/status'), statusViewSchema)).body,

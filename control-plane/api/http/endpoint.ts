@@ -28,6 +28,7 @@ export type Tag =
   | 'Reservations'
   | 'Frameworks'
   | 'Events'
+  | 'Audit'
   | 'Cluster'
   | 'Agents'
   | 'Replicas';

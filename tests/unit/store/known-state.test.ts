@@ -148,6 +148,35 @@ test('of two requests each hears of every change once, by its own watch, whoever
   await expectSameAsStore(slow);
 });
 
+test('whoever hears of records that are not kept hears of each once, by its own watch, and of none from before', async () => {
+  const note = async (id: string) => {
+    const write = { type: 'put', key: keys.audit(id), value: '{"v":1}' } as const;
+    return (await memory.transact({ compares: [], writes: [write] })).revision;
+  };
+  await note('early');
+  const heard: Record<string, string[]> = { first: [], second: [] };
+  const mirrors = { first: (await request()).mirror, second: (await request()).mirror };
+  const seen = await note('before');
+  await mirrors.first.waitFor(seen, { timeoutMs: 1000 });
+  for (const [name, mirror] of Object.entries(mirrors)) {
+    mirror.hear('audit', (keyValue) => heard[name]?.push(keyValue?.key.split('/').at(-1) ?? 'lost'));
+  }
+  await note('a');
+  await mirrors.second.waitFor(await note('b'), { timeoutMs: 1000 });
+  await settle();
+  expect(heard).toEqual({ first: ['a', 'b'], second: ['a', 'b'] });
+  await memory.compact(await raise(1));
+  store.away = true;
+  store.breakWatches();
+  await note('missed');
+  await memory.compact(await raise(2));
+  store.away = false;
+  await clock.advance(5000);
+  await note('c');
+  await clock.advance(5000);
+  expect(heard).toEqual({ first: ['a', 'b', 'lost', 'c'], second: ['a', 'b', 'lost', 'c'] });
+});
+
 test('a listener is told nothing that it could read when it began to listen', async () => {
   const idle = mirrorOf();
   const { mirror } = await request();
