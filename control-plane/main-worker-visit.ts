@@ -3,12 +3,18 @@
  * after the answer. Whoever reads the answer may go at any time, and the platform tells of that only sometimes; so whatever lasts is ended
  * by a bound of its own.
  */
-import { type Clock, sleep } from '../shared/util/clock.ts';
+import { type Clock, sleep, type Timer } from '../shared/util/clock.ts';
 import type { Logger } from '../shared/util/log.ts';
 import type { Desk, Desks } from './main-worker-desks.ts';
 
 /** A request that hasn't been answered by then is one that waits, and follows the state from then on. */
 const WAITS_AFTER_MS = 20;
+
+/** How often a request looks whether its time is over. */
+const LOOK_MS = 1000;
+
+/** How long a request may wait while desks are short. */
+const CROWDED_MS_MAX = 2000;
 
 /** How long a request drives after its answer; the platform allows 30 s. */
 export const DRIVE_MS_MAX = 20_000;
@@ -42,28 +48,20 @@ export class Visit {
 
   /** The answer; `read` is called once, when all of it has been read or nobody reads it any more. Then the visit is to be ended. */
   async answer(request: Request, read: () => void): Promise<Response> {
-    const { clock, requestMsMax } = this.#options;
-    const follow = clock.setTimer(WAITS_AFTER_MS, () => this.#desk.mirror.follow());
-    let isOver = false;
-    const end = () => {
-      if (isOver) return;
-      isOver = true;
+    const follow = this.#options.clock.setTimer(WAITS_AFTER_MS, () => this.#desk.mirror.follow());
+    const ended = () => {
       follow.cancel();
-      bound.cancel();
       read();
     };
-    // Also where nobody reads the answer, and nobody says that they have gone.
-    const bound = clock.setTimer(requestMsMax, () => {
-      this.#over.abort();
-      end();
-    });
-    request.signal.addEventListener('abort', end, { once: true });
+    const span = new Span(this.#options, { over: this.#over, ended });
+    request.signal.addEventListener('abort', () => span.leave(), { once: true });
     try {
       const signal = AbortSignal.any([request.signal, this.#over.signal]);
       const response = await this.#desk.replica.api.fetch(new Request(request, { signal }));
-      return whenRead(response, end);
+      span.answered();
+      return whenRead(response, () => span.end());
     } catch (error) {
-      end();
+      span.end();
       throw error;
     }
   }
@@ -99,6 +97,60 @@ export class Visit {
     await sleep(this.#options.clock, 0);
     this.#desk.mirror.follow();
     await this.#desk.replica.driver.driveOnce(this.#over.signal);
+  }
+}
+
+/** How long a request lasts: until its answer was read, its reader has gone, or its time is over. But never before it was answered. */
+class Span {
+  readonly #options: VisitOptions;
+  readonly #over: AbortController;
+  readonly #ended: () => void;
+  readonly #beganAtMs: number;
+  #timer: Timer;
+  #isAnswered = false;
+  #hasLeft = false;
+  #isOver = false;
+
+  constructor(options: VisitOptions, { over, ended }: { over: AbortController; ended: () => void }) {
+    this.#options = options;
+    this.#over = over;
+    this.#ended = ended;
+    this.#beganAtMs = options.clock.monotonicMs();
+    this.#timer = this.#set();
+  }
+
+  answered(): void {
+    this.#isAnswered = true;
+    if (this.#hasLeft) this.end();
+  }
+
+  /** Nobody waits for the answer, or for the rest of it. */
+  leave(): void {
+    this.#hasLeft = true;
+    if (this.#isAnswered) this.end();
+  }
+
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#timer.cancel();
+    this.#ended();
+  }
+
+  #set(): Timer {
+    const { clock, requestMsMax } = this.#options;
+    return clock.setTimer(Math.min(LOOK_MS, requestMsMax), () => this.#look());
+  }
+
+  /** Where desks are short, those who wait make room for those who don't: they come back, and a heartbeat mustn't be turned away. */
+  #look(): void {
+    const { clock, desks, requestMsMax } = this.#options;
+    const msMax = desks.isCrowded ? Math.min(requestMsMax, CROWDED_MS_MAX) : requestMsMax;
+    if (clock.monotonicMs() - this.#beganAtMs >= msMax) {
+      this.#over.abort();
+      this.leave();
+    }
+    if (!this.#isOver) this.#timer = this.#set();
   }
 }
 

@@ -124,7 +124,7 @@ describe('desks', () => {
       range: async (request) => ({ ...(await memory.range(request)), keyValues: [keyValue] }),
     });
     const desks = desksOver({ openStore: () => large });
-    await expect(desks.take(never)).rejects.toThrow(/larger than the 24 MiB that a Worker has room for/);
+    await expect(desks.take(never)).rejects.toThrow(/larger than the 16 MiB that a Worker has room for/);
     expect(desks.taken).toBe(0);
   });
 });
@@ -226,6 +226,53 @@ describe('a visit', () => {
     await visit.end();
     expect(desks.taken).toBe(0);
     await eventually('its watch to end', async () => watches === 0);
+  });
+
+  it('that waits makes room where desks are short, and is not ended before it was answered', async () => {
+    const desks = desksOver();
+    const token = await tokenOf(desks);
+    const over = new AbortController();
+    const others = await Promise.all(Array.from({ length: DESKS_MAX - 5 }, () => desks.take(over.signal)));
+    expect(desks.isCrowded).toBe(true);
+    const { visit, read, reads } = await begun(desks);
+    const startedMs = performance.now();
+    const answer = await visit.answer(call(token, '/v1/events?waitMs=30000'), read);
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    // Its time was over before it was answered, and so nobody waits for its being read.
+    expect([answer.status, reads()]).toEqual([200, 1]);
+    expect(await answer.json()).toMatchObject({ items: [] });
+    await visit.end();
+    over.abort();
+    for (const desk of others) desks.giveBack(desk);
+    expect([desks.taken, desks.isCrowded]).toEqual([0, false]);
+  });
+
+  it('whose client has gone keeps its desk until what it began is done', async () => {
+    const desks = desksOver({
+      openStore: () =>
+        changed(counted(), {
+          transact: async (transaction) => {
+            await held.promise;
+            return memory.transact(transaction);
+          },
+        }),
+    });
+    const held = Promise.withResolvers<void>();
+    held.resolve();
+    const token = await tokenOf(desks);
+    const { visit, read, reads } = await begun(desks);
+    const slow = Promise.withResolvers<void>();
+    held.promise = slow.promise;
+    const gone = new AbortController();
+    const answering = visit.answer(call(token, '/v1/jobs', { method: 'POST', body: job, signal: gone.signal }), read);
+    gone.abort();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([reads(), desks.taken]).toEqual([0, 1]);
+    slow.resolve();
+    await answering;
+    expect(reads()).toBe(1);
+    await visit.end();
+    expect(desks.taken).toBe(0);
   });
 
   it('ends with its reader, whether that tells or not', async () => {
