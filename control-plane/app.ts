@@ -10,8 +10,10 @@ import { MetricsRegistry } from '../shared/util/metrics.ts';
 import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
 import type { ApiOptions } from './api/parts.ts';
+import { lifetimesWith, USER_TOKEN_DAYS } from './auth/lifetimes.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
+import { MirroredRevocations } from './auth/revocations.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
@@ -20,11 +22,13 @@ import { createMesosFacade } from './facade-mesos/facade.ts';
 import { RefusalLog } from './services/audit-refusals.ts';
 import { announceReplica, ensureCluster, whenStoreAnswers } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
+import { type CredentialUpkeep, keepCredentials, ROTATE_AFTER_MS_DEFAULT } from './services/credential-upkeep.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
 import type { ClientAddress } from './services/origin.ts';
+import { ensureSigningKey } from './services/signing-keys.ts';
 import type { StreamMeeting } from './services/stream-meeting.ts';
-import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
+import { mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
 import { QUOTA_DEFAULT_BYTES, StoreRoom } from './store/room.ts';
@@ -44,6 +48,10 @@ export interface ReplicaOptions {
   /** What is forgotten, and when. Absent: the defaults. */
   readonly housekeeping?: HousekeepingOptions;
   readonly outsideIssuers: readonly OutsideIssuer[];
+  /** For how many days a user's token may live at most; the same for all replicas. Absent: 90. */
+  readonly userTokenDaysMax?: number;
+  /** How long a key signs before the next one is made by itself; infinite: for ever. Absent: 90 days. */
+  readonly rotateKeysAfterMs?: number;
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
   /** Where requests come from is for the platform to say. */
@@ -112,15 +120,19 @@ export async function assembleReplica(
   const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
   const ring = await lasting(options, () => ensureSigningKey(ctx), starting);
   const issuer = ownIssuer(cluster.id);
-  const mint = new TokenMint({ issuer, ring, clock, random });
-  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch });
+  const revocations = new MirroredRevocations(mirror);
+  const lifetimes = lifetimesWith({ userTokenDays: options.userTokenDaysMax ?? USER_TOKEN_DAYS.default });
+  const mint = new TokenMint({ ...{ issuer, ring, clock, random }, lifetimes, revocations });
+  const { outsideIssuers: outside } = options;
+  const verifier = createVerifier({ ...{ clock, ring, issuer, outside, fetch }, lifetimes, revocations });
+  const upkeep = { lifetimes, rotateAfterMs: options.rotateKeysAfterMs ?? ROTATE_AFTER_MS_DEFAULT };
   const parts = { ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress };
   return {
     api: createDoors({ ...parts, ...(meeting !== undefined && { meeting }), mesosAnonymous }),
     ctx,
     mint,
     driver,
-    run: (until = signal) => runLoops(ctx, driver, until),
+    run: (until = signal) => runLoops(ctx, { driver, upkeep }, until),
   };
 }
 
@@ -153,9 +165,14 @@ export function createDoors({ mesosAnonymous = null, ...options }: DoorOptions):
 }
 
 /** Ends when all have ended; the first that fails is the reason that the others don't matter any more. */
-async function runLoops(ctx: ServiceContext, driver: Driver, signal: AbortSignal): Promise<void> {
+async function runLoops(
+  ctx: ServiceContext,
+  { driver, upkeep }: { readonly driver: Driver; readonly upkeep: CredentialUpkeep },
+  signal: AbortSignal,
+): Promise<void> {
   const mirror = ctx.mirror.stopped.then((error) => {
     if (error !== null) throw error;
   });
-  await Promise.all([driver.run(signal), announceReplica(ctx, signal), ctx.room.keep(signal), mirror]);
+  const loops = [announceReplica(ctx, signal), ctx.room.keep(signal), keepCredentials(ctx, upkeep, signal)];
+  await Promise.all([driver.run(signal), ...loops, mirror]);
 }

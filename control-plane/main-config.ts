@@ -1,9 +1,11 @@
 /** What `main-node.ts` is started with: flags before environment before defaults. Anything half-wrong is refused by name. */
 import { parseArgs } from 'node:util';
 import { ROLE_PATTERN, ROLE_RULE } from '../shared/domain/ids.ts';
+import { USER_TOKEN_DAYS } from './auth/lifetimes.ts';
 import { ACTION_PATTERNS } from './auth/policy.ts';
 import { DOMAIN_DEFAULT, DOMAIN_RULE, dnsDomain, TTL_RULE, TTL_SECONDS_DEFAULT, ttlSeconds } from './dns/options.ts';
 import { RETENTION_DEFAULTS, type RetentionPolicy } from './reconcile/retention-pass.ts';
+import { BREAK_GLASS_MINUTES } from './services/break-glass.ts';
 import { QUOTA_DEFAULT_BYTES } from './store/room.ts';
 
 export interface ReplicaConfig {
@@ -16,6 +18,12 @@ export interface ReplicaConfig {
   /** Null: derived from where it listens. */
   readonly advertiseUrl: string | null;
   readonly bootstrapTokenFile: string | null;
+  readonly bootstrapTokenHours: number;
+  /** Set: it makes an admin's token for that reason, and doesn't serve. */
+  readonly breakGlass: { readonly reason: string; readonly minutes: number } | null;
+  readonly userTokenDaysMax: number;
+  /** Null: keys are rotated only when somebody asks for it. */
+  readonly rotateKeysAfterDays: number | null;
   readonly trustFile: string | null;
   /** What callers of the Mesos door may do without a token; null: nothing. */
   readonly mesosAnonymous: { readonly roles: readonly string[]; readonly actions: readonly string[] } | null;
@@ -62,6 +70,14 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
+  --bootstrap-token-hours N    how long it is good: for setting up      BERTH_BOOTSTRAP_TOKEN_HOURS  24
+  --user-token-days DAYS       the longest that a user's token may      BERTH_USER_TOKEN_DAYS   90
+                               live; the same for all replicas
+  --rotate-keys-after DAYS     after which the next signing key is      BERTH_ROTATE_KEYS_AFTER 90
+                               made; 0: never by itself
+  --break-glass REASON         don't serve: print an admin token that
+                               was made past all rights, and note it
+  --break-glass-minutes N      how long that is good, at most 60                              15
   --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
   --mesos-anonymous ROLES      what speaks Mesos's API without a token  BERTH_MESOS_ANONYMOUS
                                acts in these roles, such as a,b/c
@@ -92,6 +108,11 @@ const OPTIONS = {
   listen: { type: 'string' },
   'advertise-url': { type: 'string' },
   'bootstrap-token-file': { type: 'string' },
+  'bootstrap-token-hours': { type: 'string' },
+  'user-token-days': { type: 'string' },
+  'rotate-keys-after': { type: 'string' },
+  'break-glass': { type: 'string' },
+  'break-glass-minutes': { type: 'string' },
   trust: { type: 'string' },
   'mesos-anonymous': { type: 'string' },
   'mesos-anonymous-actions': { type: 'string' },
@@ -139,6 +160,8 @@ export function readConfig(
     listen: listenAddress('--listen', setting('listen') ?? '127.0.0.1:7878'),
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
     bootstrapTokenFile: setting('bootstrap-token-file'),
+    ...credentials(setting),
+    breakGlass: breakGlassConfig(values['break-glass'] ?? null, values['break-glass-minutes'] ?? null),
     trustFile: file('trust'),
     mesosAnonymous: mesosAnonymous(setting('mesos-anonymous'), setting('mesos-anonymous-actions')),
     dns: dnsConfig({
@@ -221,6 +244,31 @@ function etcdUser(username: string | null, password: string | null): ReplicaConf
     throw new ConfigError('--etcd-username and --etcd-password-file belong together: give both');
   }
   return { username, password: password.trim() };
+}
+
+function credentials(
+  setting: (name: SettingName) => string | null,
+): Pick<ReplicaConfig, 'bootstrapTokenHours' | 'userTokenDaysMax' | 'rotateKeysAfterDays'> {
+  const number = (name: SettingName, bounds: { min: number; max: number }) => wholeSetting(name, setting(name), bounds);
+  const userTokenDaysMax = number('user-token-days', USER_TOKEN_DAYS) ?? USER_TOKEN_DAYS.default;
+  const hours = number('bootstrap-token-hours', { min: 1, max: userTokenDaysMax * 24 });
+  const rotateAfter = number('rotate-keys-after', { min: 0, max: 3650 }) ?? ROTATE_KEYS_AFTER_DAYS;
+  return {
+    userTokenDaysMax,
+    bootstrapTokenHours: hours ?? 24,
+    rotateKeysAfterDays: rotateAfter === 0 ? null : rotateAfter,
+  };
+}
+
+/** Only on the command line: what stands in the environment would be done each time. */
+function breakGlassConfig(reason: string | null, minutes: string | null): ReplicaConfig['breakGlass'] {
+  const number = wholeSetting('break-glass-minutes', minutes, BREAK_GLASS_MINUTES);
+  if (reason === null) {
+    if (minutes === null) return null;
+    throw new ConfigError('--break-glass-minutes says how long; --break-glass has to say why');
+  }
+  if (reason.trim() === '') throw new ConfigError('--break-glass has to say why: it will stand in the records');
+  return { reason, minutes: number ?? BREAK_GLASS_MINUTES.default };
 }
 
 /** Absent, or what a file says that every request to etcd's gateway carries besides. */
@@ -306,6 +354,8 @@ function retention(setting: (name: SettingName) => string | null): RetentionPoli
 }
 
 const HOUR_MS = 3_600_000;
+
+const ROTATE_KEYS_AFTER_DAYS = 90;
 
 /** Below that, an empty cluster is nearly full; etcd doesn't advise more than 8 GiB. */
 const QUOTAS = { min: 16 * 1024 ** 2, max: 1024 ** 4 } as const;

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
-import { hostname } from 'node:os';
+import { hostname, userInfo } from 'node:os';
 import { createAdaptorServer } from '@hono/node-server';
 import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
@@ -20,6 +20,7 @@ import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.t
 import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
 import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-config.ts';
 import { startReplicaDns } from './main-node-dns.ts';
+import { breakGlass } from './services/break-glass.ts';
 import { mintAdminToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 
@@ -32,6 +33,8 @@ const SHUTDOWN_GRACE_MS = 8000;
 const HEARTBEATS_PER_LEASE = 4;
 
 const EXIT_CONFIG = 78;
+
+const DAY_MS = 24 * 3_600_000;
 
 async function main(): Promise<number> {
   const config = readConfig(process.argv.slice(2), process.env, (path) => readFileSync(path, 'utf8'));
@@ -62,11 +65,19 @@ async function main(): Promise<number> {
       defragmentation: { ...DEFRAGMENTATION_DEFAULTS, quotaBytes: config.etcdQuotaBytes },
     },
     outsideIssuers,
+    userTokenDaysMax: config.userTokenDaysMax,
+    rotateKeysAfterMs: (config.rotateKeysAfterDays ?? Number.POSITIVE_INFINITY) * DAY_MS,
     mesosAnonymous: config.mesosAnonymous,
     clientAddress: socketAddress,
     fetch: globalThis.fetch,
   });
-  await writeBootstrapToken(config.bootstrapTokenFile, replica);
+  if (config.breakGlass !== null) {
+    const made = await printBreakGlass(replica, config.breakGlass);
+    ending.abort();
+    await store.close();
+    return made;
+  }
+  await writeBootstrapToken(config, replica);
   const server = await serve(replica, config);
   const dns = config.dns === null ? null : await startReplicaDns(replica.ctx, config.dns);
   log.info({ url, replica: replica.ctx.replica.id, etcd: config.etcd }, 'serving');
@@ -120,13 +131,33 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** The token alone goes to stdout. Who has made it is what this machine calls them; whoever may do this may say what they like. */
+async function printBreakGlass(
+  { ctx, mint }: Replica,
+  { reason, minutes }: NonNullable<ReplicaConfig['breakGlass']>,
+): Promise<number> {
+  const by = `${userInfo().username}@${hostname()}`;
+  const { token, id, expiresAtMs } = await breakGlass(ctx, mint, { by, reason, minutes });
+  process.stderr.write(`token ${id} for an admin, until ${new Date(expiresAtMs).toISOString()}; it is on record\n`);
+  return print(`${token}\n`);
+}
+
 /**
- * The first token comes from here and from nowhere else: whoever can start a replica with access to etcd may have one. A file
- * that is there is left alone.
+ * The first token comes from here: whoever can start a replica with access to etcd may have one, to set the cluster up. A file
+ * that is there is left alone, also when its token has ended: from then on there are tokens that somebody has made, or that a trusted
+ * issuer does.
  */
-async function writeBootstrapToken(path: string | null, { mint }: Replica): Promise<void> {
+async function writeBootstrapToken(
+  { bootstrapTokenFile: path, bootstrapTokenHours }: ReplicaConfig,
+  { ctx, mint }: Replica,
+): Promise<void> {
   if (path === null || existsSync(path)) return;
-  const { token } = await mintAdminToken(mint, { subject: 'bootstrap', ttlSeconds: 365 * 24 * 3600 });
+  const ttlSeconds = bootstrapTokenHours * 3600;
+  const { token, id } = await mintAdminToken(mint, { subject: 'bootstrap', ttlSeconds });
+  ctx.log.warn(
+    { path, tokenId: id, hours: bootstrapTokenHours },
+    "a first admin's token is written, to set up the cluster",
+  );
   try {
     writeFileSync(path, `${token}\n`, { mode: 0o600, flag: 'wx' });
   } catch (error) {

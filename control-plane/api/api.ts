@@ -26,6 +26,7 @@ import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { auditEndpoints } from './routes/audit.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
+import { credentialEndpoints } from './routes/credentials.ts';
 import { deploymentEndpoints } from './routes/deployments.ts';
 import { endpointEndpoints } from './routes/endpoints.ts';
 import { eventEndpoints } from './routes/events.ts';
@@ -94,6 +95,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...eventEndpoints(parts),
     ...auditEndpoints(parts),
     ...clusterEndpoints(parts),
+    ...credentialEndpoints(parts),
     ...agentEndpoints(parts),
   ];
 }
@@ -176,7 +178,8 @@ async function carryOut(
   const { request, token } = exchange;
   const { clock } = parts.ctx;
   const ends = [request.signal, parts.signal];
-  const lasting = new Lasting({ clock, goodUntilMs: goodUntilMs(token), ends });
+  const whenRevoked = (tell: (why: string) => void) => parts.verifier.watch(token, tell);
+  const lasting = new Lasting({ clock, goodUntilMs: goodUntilMs(token), whenRevoked, ends });
   await catchUp(request, parts);
   const act = await check({ ...exchange, clock, lasting });
   const outcome = lasting.until(act);

@@ -1,15 +1,19 @@
 /**
  * The control plane's own keys. A private key is made once, lives in the store and in the memory of replicas, and goes
- * nowhere else: what is published is derived from it, field by field. There may be several, so that keys can be rotated:
- * the newest signs, all of them verify.
+ * nowhere else: what is published is derived from it, field by field. There are several while keys are rotated: where each
+ * stands is in the state that every replica mirrors (`key-standing.ts`), one signs, all but those that were retired verify.
  */
 import { type CryptoKey, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { invariant, present } from '../../shared/util/assert.ts';
 import type { Clock } from '../../shared/util/clock.ts';
-import type { SecretRecord } from '../store/record-types.ts';
+import type { KeyStateRecord, SecretRecord } from '../store/record-types.ts';
+import { type KeyStates, keyTimesOf, signingKid } from './key-standing.ts';
 
 /** The only algorithm of our own tokens: Ed25519 (RFC 8037). */
 export const OWN_ALGORITHM = 'EdDSA';
+
+/** How long whoever verifies our tokens may keep what is published. */
+export const KEYS_MAX_AGE_SECONDS = 300;
 
 /** A key that isn't known is looked for in the store at most this often, whatever tokens claim to be signed with. */
 const RELOAD_INTERVAL_MS = 10_000;
@@ -65,8 +69,12 @@ async function importAsymmetric(jwk: JWK): Promise<CryptoKey> {
 export interface KeyRingOptions {
   /** Reads every key from the store. Throws StoreUnavailableError. */
   readonly load: () => Promise<readonly SecretRecord[]>;
+  /** Where keys stand by now. Absent: each signs from when it was made, until the next. */
+  readonly states?: () => KeyStates;
   readonly clock: Clock;
 }
+
+const NO_STATES: KeyStates = new Map<string, KeyStateRecord>();
 
 /** The keys that this replica knows. */
 export class KeyRing {
@@ -87,24 +95,55 @@ export class KeyRing {
     return this.#loading;
   }
 
-  /** The key that new tokens are signed with. */
-  get current(): SigningKey {
-    const [newest] = [...this.#keys.values()].sort((a, b) => b.createdAtMs - a.createdAtMs || (a.kid < b.kid ? 1 : -1));
-    return present(newest, 'a signing key');
+  /** Reads the keys unless all are here that the state names. A read that had begun before one was written may lack it. */
+  async complete(): Promise<void> {
+    for (let reads = 0; reads < 2 && this.#isIncomplete(); reads++) await this.load();
   }
 
-  /** What is published for whoever verifies our tokens. */
+  /** The key that new tokens are signed with, of those that are here. */
+  get current(): SigningKey {
+    const kid = signingKid(this.#times(this.#keys.keys()), this.#options.clock.now());
+    return present(kid === null ? undefined : this.#keys.get(kid), 'a signing key');
+  }
+
+  /** The key that new tokens are signed with, read from the store if it is news here. Throws StoreUnavailableError. */
+  async signer(): Promise<SigningKey> {
+    const kids = new Set([...this.#keys.keys(), ...this.#states.keys()]);
+    const kid = signingKid(this.#times(kids), this.#options.clock.now());
+    if (kid !== null && !this.#keys.has(kid)) await this.complete();
+    return this.current;
+  }
+
+  /** What is published for whoever verifies our tokens, before anything is signed with it. */
   get publicKeys(): JsonWebKeySet {
-    return { keys: [...this.#keys.values()].map((key) => key.publicJwk) };
+    return { keys: [...this.#keys.values()].filter(({ kid }) => !this.#isRevoked(kid)).map((key) => key.publicJwk) };
   }
 
   /** The public key of this name, or null. One that another replica has made lately is found too. */
   async find(kid: string): Promise<CryptoKey | null> {
     const known = this.#keys.get(kid);
-    if (known !== undefined) return known.publicKey;
+    if (known !== undefined) return this.#isRevoked(kid) ? null : known.publicKey;
     if (this.#options.clock.monotonicMs() - this.#loadedAtMs < RELOAD_INTERVAL_MS) return null;
     await this.load();
-    return this.#keys.get(kid)?.publicKey ?? null;
+    return this.#isRevoked(kid) ? null : (this.#keys.get(kid)?.publicKey ?? null);
+  }
+
+  get #states(): KeyStates {
+    return this.#options.states?.() ?? NO_STATES;
+  }
+
+  #times(kids: Iterable<string>) {
+    return [...kids].map((kid) => keyTimesOf(kid, this.#states.get(kid), this.#keys.get(kid)?.createdAtMs));
+  }
+
+  #isRevoked(kid: string): boolean {
+    const state = this.#states.get(kid);
+    return state !== undefined && state.revoked !== null;
+  }
+
+  /** Of one that was retired at once the private half is gone. */
+  #isIncomplete(): boolean {
+    return [...this.#states.values()].some(({ kid, revoked }) => revoked === null && !this.#keys.has(kid));
   }
 
   async #read(): Promise<void> {

@@ -19,6 +19,8 @@ export interface LastingOptions {
   readonly clock: Clock;
   /** From then on the token is refused; null: nobody needed one. */
   readonly goodUntilMs: number | null;
+  /** Tells when the token is taken back, at once if it is already; returns how to end that. Absent: nobody does. */
+  readonly whenRevoked?: ((tell: (why: string) => void) => () => void) | undefined;
   /** Of the client and of the replica. */
   readonly ends: readonly AbortSignal[];
 }
@@ -77,7 +79,7 @@ export class Lasting {
   }
 }
 
-function opened({ clock, goodUntilMs, ends }: LastingOptions): Opened {
+function opened({ clock, goodUntilMs, whenRevoked, ends }: LastingOptions): Opened {
   const [over, token] = [new AbortController(), new AbortController()];
   const signal = AbortSignal.any([...ends, over.signal, token.signal]);
   let timer: Timer | null = null;
@@ -88,5 +90,8 @@ function opened({ clock, goodUntilMs, ends }: LastingOptions): Opened {
   };
   signal.addEventListener('abort', () => timer?.cancel(), { once: true });
   if (goodUntilMs !== null && !signal.aborted) look();
+  const forget = signal.aborted ? undefined : whenRevoked?.((why) => token.abort(new TokenOver(why)));
+  if (signal.aborted) forget?.();
+  else if (forget !== undefined) signal.addEventListener('abort', forget, { once: true });
   return { over, token, signal };
 }

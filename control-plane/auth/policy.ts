@@ -34,6 +34,10 @@ const ORDINARY_ACTIONS = [
   'status:read',
   'cluster:recover',
   'token:create',
+  'token:read',
+  'token:revoke',
+  'key:read',
+  'key:rotate',
   'metrics:read',
 ] as const;
 

@@ -17,8 +17,10 @@ export interface Principal {
   readonly tokenId: string;
   /** Each stands for itself: what one lets do and where another lets do something don't add up. */
   readonly grants: readonly Grant[];
-  /** Of a node's token only. */
+  /** Of a node's token, and of a join token that is for one node alone. */
   readonly node: NodeId | null;
+  /** Of a join token: the state has a record of it, without which it is good for nothing. Absent: an earlier version made it. */
+  readonly isRecorded?: true | undefined;
 }
 
 /** Whoever calls without a token, where an operator allows it. */

@@ -7,14 +7,13 @@ import { decodeJwt, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } 
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { type KeyRing, OWN_ALGORITHM } from './keys.ts';
+import { LIFETIMES_MAX, type Lifetimes, overlong } from './lifetimes.ts';
 import { type OutsideIssuer, outsidePrincipal } from './outside-issuer.ts';
 import { OutsideKeys } from './outside-keys.ts';
 import type { Principal } from './principal.ts';
+import type { Revocations } from './revocations.ts';
 import { TokenCache } from './token-cache.ts';
-import { claimsSchema, OWN_AUDIENCE, OWN_TYPE } from './tokens.ts';
-
-/** How far the clocks of those who make tokens may be from ours. */
-const CLOCK_TOLERANCE_SECONDS = 30;
+import { CLOCK_TOLERANCE_SECONDS, OWN_AUDIENCE, OWN_TYPE, readClaims } from './tokens.ts';
 
 /** Longer ones aren't looked at. */
 export const TOKEN_LENGTH_MAX = 8192;
@@ -29,6 +28,8 @@ export interface VerifiedToken {
   readonly principal: Principal;
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
+  /** The name of our own key that it is signed with; null: another issuer's. */
+  readonly kid: string | null;
 }
 
 /** From then on no replica takes the token. */
@@ -42,41 +43,54 @@ export interface Verifier {
    * and nobody else; `unavailable` when the keys to check it with can't be had; StoreUnavailableError.
    */
   verify(token: string): Promise<VerifiedToken>;
+  /** Tells when a token that has been verified is taken back, once, and at once if it is already. Returns how to end it. */
+  watch(token: VerifiedToken, tell: (why: string) => void): () => void;
 }
 
 export interface VerifierOptions {
   readonly clock: Clock;
   readonly ring: KeyRing;
+  readonly revocations: Revocations;
   /** The name under which our own tokens are signed. */
   readonly issuer: string;
   /** Throws if two of them, or one and ourselves, have the same name. */
   readonly outside: readonly OutsideIssuer[];
   readonly fetch: typeof fetch;
+  /** Of our own tokens. Absent: {@link LIFETIMES_MAX}. */
+  readonly lifetimes?: Lifetimes;
 }
 
 /** Checks a token by the rules of one issuer. */
 type Check = (token: string) => Promise<VerifiedToken>;
 
-export function createVerifier({ clock, ring, issuer, outside, fetch }: VerifierOptions): Verifier {
-  const checks = new Map<string, Check>([[issuer, (token) => checkOwn(token, { clock, ring, issuer })]]);
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { clock, ring, revocations, issuer, outside, fetch, lifetimes = LIFETIMES_MAX } = options;
+  const checks = new Map<string, Check>([[issuer, (token) => checkOwn(token, { clock, ring, issuer, lifetimes })]]);
   for (const one of outside) {
     if (checks.has(one.issuer)) throw new Error(`the issuer "${one.issuer}" is configured twice`);
     const keys = new OutsideKeys({ issuer: one, clock, fetch });
     checks.set(one.issuer, (token) => checkOutside(token, { clock, keys, issuer: one }));
   }
   const cache = new TokenCache<VerifiedToken>();
+  const checked = async (token: string): Promise<VerifiedToken> => {
+    const known = cache.get(token, clock.now() - CLOCK_TOLERANCE_SECONDS * 1000);
+    if (known !== null) return known;
+    const check = checks.get(claimedIssuer(token));
+    if (check === undefined) throw unauthenticated('the token is from an issuer that is not trusted here');
+    const verified = await check(token);
+    cache.set(token, verified);
+    return verified;
+  };
   return {
     async verify(token) {
       checkShape(token);
-      const nowMs = clock.now();
-      const known = cache.get(token, nowMs - CLOCK_TOLERANCE_SECONDS * 1000);
-      if (known !== null) return known;
-      const check = checks.get(claimedIssuer(token));
-      if (check === undefined) throw unauthenticated('the token is from an issuer that is not trusted here');
-      const verified = await check(token);
-      cache.set(token, verified);
+      const verified = await checked(token);
+      // Asked each time: a token that has been seen before may have been taken back since.
+      const why = revocations.reasonAgainst(verified);
+      if (why !== null) throw unauthenticated(why);
       return verified;
     },
+    watch: (token, tell) => revocations.watch(token, tell),
   };
 }
 
@@ -96,9 +110,9 @@ function claimedIssuer(token: string): string {
 
 async function checkOwn(
   token: string,
-  { clock, ring, issuer }: { clock: Clock; ring: KeyRing; issuer: string },
+  { clock, ring, issuer, lifetimes }: { clock: Clock; ring: KeyRing; issuer: string; lifetimes: Lifetimes },
 ): Promise<VerifiedToken> {
-  const { payload } = await verifySignature(
+  const { payload, protectedHeader } = await verifySignature(
     token,
     async ({ kid }) => {
       const key = kid === undefined ? null : await ring.find(kid);
@@ -107,11 +121,14 @@ async function checkOwn(
     },
     { ...commonOptions(clock), algorithms: [OWN_ALGORITHM], issuer, audience: OWN_AUDIENCE, typ: OWN_TYPE },
   );
-  const claims = claimsSchema.safeParse(payload);
-  if (!claims.success) throw unauthenticated('the token lacks a claim, or one is not what it should be');
-  const { sub, jti, kind, grants, node, iat, exp } = claims.data;
-  const principal: Principal = { kind, subject: sub, tokenId: jti, grants, node };
-  return { principal, issuedAtMs: iat * 1000, expiresAtMs: exp * 1000 };
+  const read = readClaims(payload);
+  if (read === null) throw unauthenticated('the token lacks a claim, or one is not what it should be');
+  const { sub, jti, kind, grants, node, iat, exp, recorded } = read.claims;
+  const tooLong = overlong(lifetimes, { kind, seconds: exp - iat, isOlder: read.isOlder });
+  if (tooLong !== null) throw unauthenticated(`the token's claims "iat" and "exp" are too far apart: ${tooLong}`);
+  const isRecorded = recorded === true ? { isRecorded: recorded } : {};
+  const principal: Principal = { kind, subject: sub, tokenId: jti, grants, node, ...isRecorded };
+  return { principal, issuedAtMs: iat * 1000, expiresAtMs: exp * 1000, kid: protectedHeader.kid ?? null };
 }
 
 async function checkOutside(
@@ -135,7 +152,7 @@ async function checkOutside(
   const principal = outsidePrincipal(issuer, payload);
   if (principal === null) throw unauthenticated('the token has no usable subject');
   const expiresAtMs = (payload.exp ?? 0) * 1000;
-  return { principal, issuedAtMs: (payload.iat ?? payload.nbf ?? 0) * 1000, expiresAtMs };
+  return { principal, issuedAtMs: (payload.iat ?? payload.nbf ?? 0) * 1000, expiresAtMs, kid: null };
 }
 
 function commonOptions(clock: Clock): JWTVerifyOptions {
@@ -148,7 +165,7 @@ async function verifySignature(
   token: string,
   lookup: Lookup,
   options: JWTVerifyOptions,
-): Promise<{ payload: JWTPayload; protectedHeader: { typ?: string } }> {
+): Promise<{ payload: JWTPayload; protectedHeader: { typ?: string; kid?: string } }> {
   try {
     return await jwtVerify(token, lookup, options);
   } catch (error) {

@@ -38,9 +38,17 @@ import { auditWrites } from './audit.ts';
 import type { ServiceContext } from './context.ts';
 import { admit, answerCall } from './holders.ts';
 import { imagesDraft } from './image-reports.ts';
+import { isJoinShown, joinUnit } from './join-tokens.ts';
 import { nextEpoch } from './node-session.ts';
 import type { Origin } from './origin.ts';
-import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
+import {
+  catchUp,
+  checkEpoch,
+  currentSession,
+  formerCredential,
+  type NodeSession,
+  staleEpoch,
+} from './session-check.ts';
 
 /** How often a write that lost its compare is drafted again. */
 const TRIES_MAX = 16;
@@ -53,26 +61,38 @@ export interface RegisteredNode {
   readonly leaseTtlMs: number;
 }
 
+export interface RegistrationNote {
+  /** Where the request came from, for the record; null: nobody has asked. */
+  readonly origin?: Origin | null;
+  /** The id that the node's tokens have from now on; absent: it isn't noted. */
+  readonly credential?: string;
+}
+
 /**
  * Starts a session: the node's record, total and lease are put, and its epoch rises. A join token may not take over a node
- * that is connected. `origin`: where the request came from, for the record; null: nobody has asked.
+ * that is connected.
  */
 export async function registerNode(
   ctx: ServiceContext,
   principal: Principal,
   request: RegisterRequest,
-  origin: Origin | null = null,
+  { origin = null, credential }: RegistrationNote = {},
 ): Promise<RegisteredNode> {
   const { id } = request.node;
+  if (!isJoinShown(ctx, principal) || !isCredential(ctx, principal)) await catchUp(ctx, id);
   checkMayRegister(ctx, principal, id);
+  joinUnit(ctx, principal, id, credentialOf(ctx, principal, id, credential));
   // That an agent has seen more than the state holds can only be told by a mirror of the present.
   if (sessionOf(ctx, request).ahead !== undefined) await catchUp(ctx, id);
   const lease = await ctx.store.grantLease(Math.ceil(ctx.config.leaseTtlMs / 1000));
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     checkMayRegister(ctx, principal, id);
+    joinUnit(ctx, principal, id, credentialOf(ctx, principal, id, credential));
     const holder = await admit(ctx, principal, request);
-    const session = { ...sessionOf(ctx, request), ...holder };
-    const change = registration(ctx, request, session, lease);
+    const noted = credentialOf(ctx, principal, id, credential);
+    const session = { ...sessionOf(ctx, request), ...holder, ...(noted !== undefined && { credential: noted }) };
+    const join = joinUnit(ctx, principal, id, noted);
+    const change = registration(ctx, request, session, { lease, join });
     const audit = origin === null ? [] : auditWrites(ctx, { principal, origin }, change, `${id} ${session.epoch}`);
     const result = await ctx.store.transact({ ...change, writes: [...change.writes, ...audit] });
     if (result.committed) {
@@ -89,8 +109,11 @@ export async function registerNode(
 
 function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId): void {
   if (principal.kind === 'node') {
-    if (principal.node === id) return;
-    throw new Refusal('forbidden', `this token is node "${principal.node}"'s and can't register node "${id}"`);
+    if (principal.node !== id) {
+      throw new Refusal('forbidden', `this token is node "${principal.node}"'s and can't register node "${id}"`);
+    }
+    if (!isCredential(ctx, principal)) throw formerCredential(id);
+    return;
   }
   if (principal.kind !== 'join') {
     throw new Refusal(
@@ -105,6 +128,19 @@ function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId)
       { retryAfterSeconds: Math.ceil(ctx.config.leaseTtlMs / 1000) },
     );
   }
+}
+
+/** False for a token from before the node joined last. */
+function isCredential({ mirror }: ServiceContext, { kind, node, tokenId }: Principal): boolean {
+  const known = kind === 'node' && node !== null ? mirror.snapshot.epochs.get(node)?.credential : undefined;
+  return known === undefined || known.id === tokenId;
+}
+
+/** A node that comes with its own token keeps what it has. */
+function credentialOf(ctx: ServiceContext, principal: Principal, node: NodeId, id: string | undefined) {
+  const before = ctx.mirror.snapshot.epochs.get(node)?.credential;
+  if (id === undefined || (before?.id === id && principal.kind === 'node')) return before;
+  return { id, joinedWith: principal.kind === 'join' ? principal.tokenId : null, atMs: ctx.clock.now() };
 }
 
 function sessionOf({ mirror }: ServiceContext, { node, seen, tasks, ended = [] }: RegisterRequest): Epoch {
@@ -126,7 +162,7 @@ function registration(
   ctx: ServiceContext,
   { node }: RegisterRequest,
   session: Epoch,
-  lease: LeaseId,
+  { lease, join }: { readonly lease: LeaseId; readonly join: { compares: Compare[]; writes: Write[] } },
 ): { compares: Compare[]; writes: Write[] } {
   const { snapshot } = ctx.mirror;
   const nowMs = ctx.clock.now();
@@ -135,8 +171,9 @@ function registration(
   const same = ledger === before;
   const compared = [keys.cluster, keys.epoch(node.id), ...(same ? [] : [keys.ledger(node.id)])];
   return {
-    compares: compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })),
+    compares: [...compared.map((key) => ({ key, modRevision: snapshot.modRevision(key) })), ...join.compares],
     writes: [
+      ...join.writes,
       putRecord('nodes', keys.node(node.id), { ...node, registeredAtMs: nowMs }),
       putRecord('epochs', keys.epoch(node.id), session),
       putRecord('alive', keys.alive(node.id), { epoch: session.epoch }, lease),

@@ -5,6 +5,8 @@
 import type { AuditedChange, AuditedKind, AuditedObject } from '../../shared/domain/audit.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
+import type { TokenRecord } from '../../shared/domain/token-record.ts';
+import { unreachable } from '../../shared/util/assert.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import { differingPointers } from '../../shared/util/json-difference.ts';
 import type { Compare, Write } from '../store/contract.ts';
@@ -12,6 +14,7 @@ import { isMirrored } from '../store/kept.ts';
 import { parseKey, type RecordKind } from '../store/keys.ts';
 import type { RecordOf } from '../store/record-types.ts';
 import type { Snapshot } from '../store/snapshot.ts';
+import { timeView } from './times.ts';
 
 export interface Changed {
   readonly compares: readonly Compare[];
@@ -47,6 +50,8 @@ const TOLD: { readonly [K in RecordKind]: Told<K> | null } = {
   },
   settings: (facts) => told(facts, { kind: 'settings', id: 'cluster', role: null }),
   secrets: (facts) => secretObjects(facts),
+  keys: (facts) => told(facts, { kind: 'signing-key', id: facts.path, role: null }),
+  tokens: (facts) => tokenObjects(facts),
   driver: null,
   rounds: null,
   alive: null,
@@ -135,6 +140,29 @@ function jobObjects({ before, after, ...facts }: Facts<'jobs'>): AuditedObject[]
   const change = isAnother ? 'created' : facts.change;
   const about = { kind: 'job', id: job.spec.name, role: job.spec.role, version: job.version } as const;
   return told({ before, after, path: facts.path, change }, about);
+}
+
+/** Tokens that are taken back by what they have in common have no id but that of the record. */
+function tokenObjects(facts: Facts<'tokens'>): AuditedObject[] {
+  const record = facts.after ?? facts.before;
+  if (record === null) return [];
+  const id = 'id' in record ? record.id : facts.path;
+  return told(facts, { kind: 'token', id, role: null }).map((object) => ({ ...object, grants: [tokenText(record)] }));
+}
+
+function tokenText(record: TokenRecord): string {
+  switch (record.type) {
+    case 'join':
+      return `join token for "${record.subject}"`;
+    case 'revoked':
+      return 'revoked';
+    case 'revoked-before':
+      return `revoked: ${Object.values(record.scope).join(' ')}, issued before ${timeView(record.beforeMs)}`;
+    case 'break-glass':
+      return `admin's token made past all rights: ${record.reason}`;
+    default:
+      return unreachable(record);
+  }
 }
 
 /** What it wants to be offered is its daily business; who it is and what it may be offered isn't. */

@@ -10,6 +10,7 @@ import { checksText } from '../../shared/domain/task-health.ts';
 import type { EventType, EventView } from '../../shared/protocol/views.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import type { Change, ChangeOf } from '../store/snapshot.ts';
+import { contestEvents, keyEvents, tokenEvents } from './credential-events.ts';
 import { timeView } from './views.ts';
 
 /** The events that a change amounts to; most changes of bookkeeping amount to none. */
@@ -24,7 +25,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'nodes':
       return nodeEvents(change);
     case 'epochs':
-      return epochEvents(change);
+      return [...epochEvents(change), ...contested(change)];
     case 'cluster':
       return clusterEvents(change);
     case 'frameworks':
@@ -37,6 +38,10 @@ export function eventsOf(change: Change): EventView[] {
       return maintenanceEvents(change);
     case 'deployments':
       return deploymentEvents(change);
+    case 'tokens':
+      return tokenEvents(change).map((parts) => event({ revision: change.revision, ...parts }));
+    case 'keys':
+      return keyEvents(change).map((parts) => event({ revision: change.revision, ...parts }));
     case 'driver':
     case 'rounds':
     case 'alive':
@@ -256,6 +261,10 @@ function epochEvents({ before, after, revision, id }: ChangeOf<'epochs'>): Event
     return [event({ revision, type: 'node.reachable', message: 'is heard of again', node: id, atMs: null })];
   }
   return [];
+}
+
+function contested({ before, after, revision, id }: ChangeOf<'epochs'>): EventView[] {
+  return contestEvents(before, after).map((parts) => event({ revision, node: id, ...parts }));
 }
 
 /** What a takeover and a first subscription have in common is that the session is a new one. */

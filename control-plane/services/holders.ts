@@ -20,6 +20,8 @@ import { catchUp, checkEpoch, type NodeSession } from './session-check.ts';
 /** How long the holder of a session has to be heard of once it is called. Much less than a lease, which must outlast it. */
 const CALL_MAX_MS = 2000;
 const CALLS_MAX = 4;
+/** That somebody else comes under a node's name is noted at most so often. */
+const NOTE_EVERY_MS = 600_000;
 const MIRROR_WAIT_MS = 2000;
 
 /**
@@ -48,7 +50,10 @@ export async function admit(
       // A mirror that is behind shows an older stamp.
       await catchUp(ctx, id);
       isCaughtUp = true;
-    } else throw refusalOf(ctx, id, admission);
+    } else {
+      if (admission === 'mismatch') await noteOtherMachine(ctx, id);
+      throw refusalOf(ctx, id, admission);
+    }
   }
   throw new Refusal('conflict', `several agents want to be node "${id}"; try again`, { retryAfterSeconds: 5 });
 }
@@ -74,6 +79,20 @@ function admissionNow({ mirror }: ServiceContext, principal: Principal, request:
     isAhead: aheadOf({ incarnation, revision, before, ledger }, seen) !== undefined,
     stamp,
   });
+}
+
+/** Once in a while: who keeps knocking must not make a write each time. Lost to another change, it is noted with the next knock. */
+async function noteOtherMachine(ctx: ServiceContext, node: NodeId): Promise<void> {
+  const { snapshot } = ctx.mirror;
+  const key = keys.epoch(node);
+  const before = snapshot.epochs.get(node);
+  const atMs = ctx.clock.now();
+  if (before === undefined || atMs - (before.otherMachine?.atMs ?? 0) < NOTE_EVERY_MS) return;
+  const { revision } = await ctx.store.transact({
+    compares: [{ key, modRevision: snapshot.modRevision(key) }],
+    writes: [putRecord('epochs', key, { ...before, otherMachine: { atMs, how: 'other-memory' } })],
+  });
+  await ctx.mirror.waitFor(revision, { timeoutMs: MIRROR_WAIT_MS });
 }
 
 /** Resolves with the revision of the call once there was time enough to answer it, or the node's record has changed. */
@@ -145,10 +164,11 @@ async function holderLives(ctx: ServiceContext, node: NodeId): Promise<void> {
   const before = snapshot.epochs.get(node);
   if (before?.holder?.contender === undefined) return;
   const { contender, ...holder } = before.holder;
+  const otherMachine = { atMs: ctx.clock.now(), how: 'same-memory' } as const;
   const key = keys.epoch(node);
   const result = await ctx.store.transact({
     compares: [{ key, modRevision: snapshot.modRevision(key) }],
-    writes: [putRecord('epochs', key, { ...before, epoch: before.epoch + 1, holder })],
+    writes: [putRecord('epochs', key, { ...before, epoch: before.epoch + 1, holder, otherMachine })],
   });
   await ctx.mirror.waitFor(result.revision, { timeoutMs: MIRROR_WAIT_MS });
   if (!result.committed) return;

@@ -9,6 +9,8 @@ const CATCH_UP_MS = 2000;
 export interface NodeSession {
   readonly node: NodeId;
   readonly epoch: number;
+  /** The id of the token that the call came with; absent: it isn't looked at. */
+  readonly credential?: string;
 }
 
 /** This replica's mirror may be behind the one that the session was made on: it gets the time to catch up. */
@@ -39,6 +41,21 @@ export function checkEpoch(ctx: ServiceContext, session: NodeSession): void {
   const current = snapshot.epochOf(session.node);
   if (current !== session.epoch) throw staleEpoch(session, `it is at epoch ${current} now`);
   if (!snapshot.isOfPresent(session.node)) throw staleEpoch(session, 'the cluster was recovered since');
+  checkCredential(ctx, session);
+}
+
+export function checkCredential({ mirror }: ServiceContext, { node, credential }: NodeSession): void {
+  const known = mirror.snapshot.epochs.get(node)?.credential;
+  if (known === undefined || credential === undefined || known.id === credential) return;
+  throw formerCredential(node);
+}
+
+/** Of a machine that was declared gone, of a copy of its disk, or of the same one before it had to join again. */
+export function formerCredential(node: NodeId): Refusal {
+  return new Refusal(
+    'unauthenticated',
+    `node "${node}" has joined anew since this token was made, and only its tokens from then on count; register with a join token`,
+  );
 }
 
 export function staleEpoch({ node, epoch }: NodeSession, why: string): Refusal {

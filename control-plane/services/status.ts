@@ -7,6 +7,7 @@ import { present } from '../../shared/util/assert.ts';
 import type { Principal } from '../auth/principal.ts';
 import { demand } from './access.ts';
 import type { ServiceContext } from './context.ts';
+import { liveBreakGlass } from './revocations.ts';
 import { countTasks, nodeState, timeView } from './views.ts';
 
 export async function getStatus(ctx: ServiceContext, principal: Principal): Promise<StatusView> {
@@ -47,6 +48,10 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
       total: scalars(ledgers.map((ledger) => ledger.total).reduce(addScalars, NO_SCALARS)),
       used: scalars(ledgers.map(usedResources).reduce(addScalars, NO_SCALARS)),
     },
+    breakGlass: liveBreakGlass(snapshot, ctx.clock.now()).map(({ id, by, reason, untilMs }) => ({
+      ...{ id, by, reason },
+      until: timeView(untilMs),
+    })),
     database: { sizeBytes, inUseBytes, quotaBytes: ctx.room.quotaBytes, isTight: ctx.room.isTight },
   };
 }

@@ -1,56 +1,22 @@
-/** The cluster's signing keys, and the tokens that are handed out with them. */
+/** The tokens that are handed out. */
 import type { AuditedObject } from '../../shared/domain/audit.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { TokenRequest, TokenView } from '../../shared/protocol/views.ts';
-import { generateSigningKey, KeyRing } from '../auth/keys.ts';
+import { LIFETIME_DEFAULTS, type Lifetimes, overlong } from '../auth/lifetimes.ts';
 import { ACTION_PATTERNS, canDelegate } from '../auth/policy.ts';
 import type { Claims, MintedToken, TokenMint } from '../auth/tokens.ts';
 import type { VerifiedToken } from '../auth/verify.ts';
-import { RANGE_PAGE_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
-import type { SecretRecord } from '../store/record-types.ts';
-import { decodeRecord, putRecord } from '../store/records.ts';
+import { putRecord } from '../store/records.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
-import { answerOnce } from './mutation.ts';
+import { joinTokenFaults, joinTokenRecord } from './join-tokens.ts';
+import { answerOnce, mutate } from './mutation.ts';
 import { timeView } from './views.ts';
-
-/** The name of the key that a cluster starts with. Replicas that start at once agree on it by this name alone. */
-const FIRST_KID = '1';
-
-/**
- * A connected node gets a new one at half of this time. It is also how long a node may be away and still come back by itself:
- * edge machines lose their uplink for a weekend, and nobody is there to hand them a join token.
- */
-const NODE_TOKEN_TTL_SECONDS = 14 * 24 * 3600;
-/** A peer's token is made for one call. */
-const PEER_TOKEN_TTL_SECONDS = 60;
-
-type KeyContext = Pick<ServiceContext, 'store' | 'clock'>;
-
-/** The cluster's keys; the first one is made by whichever replica comes first. Throws StoreUnavailableError. */
-export async function ensureSigningKey(ctx: KeyContext): Promise<KeyRing> {
-  if ((await readSigningKeys(ctx)).length === 0) await createFirstKey(ctx);
-  const ring = new KeyRing({ load: () => readSigningKeys(ctx), clock: ctx.clock });
-  await ring.load();
-  return ring;
-}
-
-async function createFirstKey(ctx: KeyContext): Promise<void> {
-  const key = keys.signingKey(FIRST_KID);
-  const record = await generateSigningKey(FIRST_KID, ctx.clock.now());
-  // Whether this one or another replica's was put doesn't matter: the one that stands is read.
-  await ctx.store.transact({ compares: [{ key, modRevision: 0 }], writes: [putRecord('secrets', key, record)] });
-}
-
-async function readSigningKeys(ctx: KeyContext): Promise<SecretRecord[]> {
-  const { keyValues } = await ctx.store.range({ prefix: keys.signingKey(''), limit: RANGE_PAGE_MAX });
-  return keyValues.map(({ key, value }) => decodeRecord('secrets', key, value));
-}
 
 /**
  * Makes a token for somebody else. Throws `forbidden` when it would allow what the caller may not do. What is remembered
- * under an idempotency key is what the token says, not the token: it is signed again, to the same letters.
+ * under an idempotency key is what the token says, not the token: it is signed again, to the same letters as long as the same key signs.
  */
 export async function createToken(
   ctx: ServiceContext,
@@ -58,12 +24,14 @@ export async function createToken(
   call: Call,
   request: TokenRequest,
 ): Promise<Answer<TokenView>> {
-  checkRequest(request);
+  const { kind, ttlSeconds = LIFETIME_DEFAULTS[kind] } = request;
+  checkRequest(request, { lifetimes: mint.lifetimes, ttlSeconds });
   const verdict = canDelegate(call.principal, request);
   if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
-  const { kind, subject, roles, actions, ttlSeconds } = request;
-  const claims = mint.draft({ kind, subject, grants: [{ roles, actions }], node: null, ttlSeconds });
-  const answer = await answerOnce(ctx, call, { status: 201, body: claims, noted: [issuedToken(claims)] });
+  const answer = await (kind === 'join' ? createJoinToken : createUserToken)(ctx, mint, call, {
+    ...request,
+    ttlSeconds,
+  });
   const minted = await mint.sign(answer.body);
   return { ...answer, body: { token: minted.token, id: minted.id, expiresAt: timeView(minted.expiresAtMs) } };
 }
@@ -79,11 +47,46 @@ export function issuedToken({ jti, sub, kind, grants, exp }: Claims): AuditedObj
   };
 }
 
-function checkRequest({ kind, roles, actions }: TokenRequest): void {
-  const faults =
-    kind === 'join'
+type TimedRequest = TokenRequest & { readonly ttlSeconds: number };
+
+function createUserToken(
+  ctx: ServiceContext,
+  mint: TokenMint,
+  call: Call,
+  request: TimedRequest,
+): Promise<Answer<Claims>> {
+  const { subject, roles, actions, ttlSeconds } = request;
+  const body = mint.draft({ kind: 'user', subject, grants: [{ roles, actions }], node: null, ttlSeconds });
+  return answerOnce(ctx, call, { status: 201, body, noted: [issuedToken(body)] });
+}
+
+function createJoinToken(
+  ctx: ServiceContext,
+  mint: TokenMint,
+  call: Call,
+  request: TimedRequest,
+): Promise<Answer<Claims>> {
+  const { subject, ttlSeconds, node = null } = request;
+  const claims = mint.draft({ kind: 'join', subject, grants: [], node, ttlSeconds, isRecorded: true });
+  const key = keys.joinToken(claims.jti);
+  const record = joinTokenRecord(request, claims, call.principal.subject);
+  const unit = { compares: [{ key, modRevision: 0 }], writes: [putRecord('tokens', key, record)] };
+  return mutate(ctx, call, () => ({ status: 201, body: claims, ...unit }));
+}
+
+function checkRequest(
+  request: TokenRequest,
+  { lifetimes, ttlSeconds }: { lifetimes: Lifetimes; ttlSeconds: number },
+): void {
+  const { kind, roles, actions } = request;
+  const tooLong = overlong(lifetimes, { kind, seconds: ttlSeconds });
+  const faults = [
+    ...(kind === 'join'
       ? [...unusedInJoin('roles', roles), ...unusedInJoin('actions', actions)]
-      : actions.flatMap((action, index) => unknownAction(action, index));
+      : actions.flatMap((action, index) => unknownAction(action, index))),
+    ...joinTokenFaults(request),
+    ...(tooLong === null ? [] : [{ path: '/ttlSeconds', message: `is too long: ${tooLong}` }]),
+  ];
   if (faults.length > 0) throw new Refusal('invalid-request', 'the token can not be made as asked for', { faults });
 }
 
@@ -107,18 +110,21 @@ export function mintAdminToken(
   return mint.mint({ kind: 'user', subject, grants: [{ roles: ['*'], actions: ['*'] }], node: null, ttlSeconds });
 }
 
-/** For the agent of a node that has registered. */
-export function mintNodeToken(mint: TokenMint, node: NodeId): Promise<MintedToken> {
-  return mint.mint({ kind: 'node', subject: node, grants: [], node, ttlSeconds: NODE_TOKEN_TTL_SECONDS });
+/** For the agent of a node that has registered; `id` is that of the node's credential. */
+export function mintNodeToken(mint: TokenMint, node: NodeId, id: string): Promise<MintedToken> {
+  return mint.mint({ kind: 'node', subject: node, grants: [], node, ttlSeconds: mint.lifetimes.node, id });
 }
 
-/** A new token for a node whose present one has less than half of its life left; null while it has more. */
+/**
+ * A new token for a node whose present one has less than half of its life left; null while it has more. It keeps the id, so that
+ * revoking the one revokes the other.
+ */
 export async function renewNodeToken(
   mint: TokenMint,
   { node, token, nowMs }: { node: NodeId; token: VerifiedToken; nowMs: number },
 ): Promise<MintedToken | null> {
   const halfMs = (token.expiresAtMs - token.issuedAtMs) / 2;
-  return token.expiresAtMs - nowMs < halfMs ? mintNodeToken(mint, node) : null;
+  return token.expiresAtMs - nowMs < halfMs ? mintNodeToken(mint, node, token.principal.tokenId) : null;
 }
 
 /** For one call of this replica to another. */
@@ -128,6 +134,6 @@ export function mintPeerToken(mint: TokenMint, replica: string): Promise<MintedT
     subject: replica,
     grants: [],
     node: null,
-    ttlSeconds: PEER_TOKEN_TTL_SECONDS,
+    ttlSeconds: mint.lifetimes.peer,
   });
 }

@@ -6,7 +6,8 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { DeploymentId } from '../../shared/domain/deployment.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
-import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
+import type { RevocationScope } from '../../shared/domain/token-record.ts';
+import { canonicalJson, hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 
 export const PREFIX = '/berth/';
 
@@ -47,9 +48,17 @@ export const keys = {
   operation: (framework: FrameworkId, name: string) => `${PREFIX}operations/${framework}/${digestOf(name)}`,
   op: (id: string) => `${PREFIX}ops/${id}`,
   idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
+  /** The private half of {@link keyState}. */
   signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
   /** In the order of their times. */
   audit: (id: string) => `${PREFIX}audit/${id}`,
+  keyState: (kid: string) => `${PREFIX}keys/${kid}`,
+  tokens: `${PREFIX}tokens/`,
+  /** An outside issuer's ids may hold what no key may. */
+  revokedToken: (id: string) => `${PREFIX}tokens/revoked/${digestOf(id)}`,
+  revokedBefore: (scope: RevocationScope) => `${PREFIX}tokens/before/${digestOf(canonicalJson(scope))}`,
+  joinToken: (id: string) => `${PREFIX}tokens/join/${id}`,
+  breakGlassToken: (id: string) => `${PREFIX}tokens/break-glass/${id}`,
 } as const;
 
 const NAME_DIGEST_LENGTH = 32;
@@ -90,6 +99,8 @@ export const RECORD_KINDS = [
   'idempotency',
   'secrets',
   'audit',
+  'keys',
+  'tokens',
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 

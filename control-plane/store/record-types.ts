@@ -11,6 +11,7 @@ import type { Epoch, Node } from '../../shared/domain/node.ts';
 import type { Role } from '../../shared/domain/role.ts';
 import type { Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
+import type { TokenRecord } from '../../shared/domain/token-record.ts';
 import type { StreamRequest } from '../../shared/protocol/agent.ts';
 
 /** The version of the layout of keys and values; a store with another one is refused. */
@@ -103,6 +104,24 @@ export interface SecretRecord {
   readonly createdAtMs: number;
 }
 
+/**
+ * Where a signing key stands, for every replica to see: the key itself isn't copied into their views of the state. A key that has none was
+ * made by an earlier version, and signs from its beginning on.
+ */
+export interface KeyStateRecord {
+  readonly kid: string;
+  readonly createdAtMs: number;
+  readonly createdBy: string;
+  /** By then it has been published for so long that whoever verifies tokens knows it. */
+  readonly signsFromMs: number;
+  /** By then nothing lives that it has signed, and it goes; null: no other one takes its place yet. */
+  readonly verifiesUntilMs: number | null;
+  /** How long tokens may live that it signs. */
+  readonly longestSeconds: number;
+  /** It is in the wrong hands: nothing that it has signed counts. Null: it isn't. */
+  readonly revoked: { readonly atMs: number; readonly by: string; readonly reason: string } | null;
+}
+
 /** The value of each kind of record. */
 export type RecordOf = {
   cluster: ClusterRecord;
@@ -130,4 +149,6 @@ export type RecordOf = {
   idempotency: IdempotencyRecord;
   secrets: SecretRecord;
   audit: AuditRecord;
+  keys: KeyStateRecord;
+  tokens: TokenRecord;
 };

@@ -29,6 +29,7 @@ import {
 } from '../../shared/domain/service.ts';
 import { DEFAULT_SETTINGS, GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
 import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
+import { TOKEN_KINDS } from '../../shared/domain/token-record.ts';
 import { auditRecord } from './audit-schema.ts';
 import type { RecordKind } from './keys.ts';
 import { FORMAT_VERSION, type RecordOf } from './record-types.ts';
@@ -472,6 +473,35 @@ const stream = z.object({
   requestedAtMs: timeMs,
 });
 
+const noted = { atMs: timeMs, by: z.string(), untilMs: timeMs };
+
+const tokenRecord = z.discriminatedUnion('type', [
+  z.object({ ...noted, type: z.literal('revoked'), id: z.string(), reason: z.string() }),
+  z.object({
+    ...noted,
+    type: z.literal('revoked-before'),
+    scope: z.discriminatedUnion('of', [
+      z.object({ of: z.literal('all') }),
+      z.object({ of: z.literal('kind'), kind: z.enum(TOKEN_KINDS) }),
+      z.object({ of: z.literal('subject'), subject: z.string() }),
+      z.object({ of: z.literal('node'), node: z.string() }),
+    ]),
+    beforeMs: timeMs,
+    reason: z.string(),
+  }),
+  z.object({
+    ...noted,
+    type: z.literal('join'),
+    id: z.string(),
+    subject: z.string(),
+    node: z.string().nullable(),
+    nodePattern: z.string().nullable(),
+    usesMax: count.nullable(),
+    uses: z.array(z.object({ node: z.string(), credential: z.string(), atMs: timeMs })),
+  }),
+  z.object({ ...noted, type: z.literal('break-glass'), id: z.string(), reason: z.string() }),
+]);
+
 /** The schema of each kind's value. */
 export const RECORD_SCHEMAS = {
   cluster: z.object({
@@ -496,6 +526,8 @@ export const RECORD_SCHEMAS = {
     holder: z.object({ stamp: z.string(), instance: z.string(), contender: z.string().optional() }).optional(),
     gone: z.object({ atMs: timeMs, by: z.string(), stamp: z.string().optional() }).optional(),
     scrapped: z.string().optional(),
+    credential: z.object({ id: z.string(), joinedWith: z.string().nullable(), atMs: timeMs }).optional(),
+    otherMachine: z.object({ atMs: timeMs, how: z.enum(['same-memory', 'other-memory']) }).optional(),
   }),
   ledger,
   jobs: job,
@@ -529,6 +561,16 @@ export const RECORD_SCHEMAS = {
     createdAtMs: timeMs,
   }),
   audit: auditRecord,
+  keys: z.object({
+    kid: z.string(),
+    createdAtMs: timeMs,
+    createdBy: z.string(),
+    signsFromMs: timeMs,
+    verifiesUntilMs: timeMs.nullable(),
+    longestSeconds: z.number(),
+    revoked: z.object({ atMs: timeMs, by: z.string(), reason: z.string() }).nullable(),
+  }),
+  tokens: tokenRecord,
 } satisfies { [K in RecordKind]: z.ZodType<RecordOf[K]> };
 
 /**
@@ -564,5 +606,7 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   idempotency: true,
   secrets: true,
   audit: true,
+  keys: true,
+  tokens: true,
 };
 void _schemasAreExact;

@@ -21,6 +21,7 @@ import type { OfferFilter } from '../../shared/domain/offer.ts';
 import type { Role } from '../../shared/domain/role.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
+import type { TokenRecord } from '../../shared/domain/token-record.ts';
 import { invariant, unreachable } from '../../shared/util/assert.ts';
 import type { KeyValue, LeaseId, Store, WatchBatch } from './contract.ts';
 import { Grouped, setOrDelete } from './grouped.ts';
@@ -32,6 +33,7 @@ import type {
   ClusterRecord,
   ConnectionRecord,
   DriverRecord,
+  KeyStateRecord,
   MessageRecord,
   RecordOf,
   ReplicaRecord,
@@ -54,7 +56,7 @@ export interface ChangeOf<K extends MirroredKind> {
 
 export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
 
-type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'streams';
+type OtherKind = 'deployments' | 'fetches' | 'keys' | 'messages' | 'operations' | 'replicas' | 'streams' | 'tokens';
 
 export class Snapshot implements ClusterView {
   readonly touched = new SnapshotTouches();
@@ -80,6 +82,8 @@ export class Snapshot implements ClusterView {
   readonly #streams = new Map<string, StreamRecord>();
   readonly #messages = new Map<string, MessageRecord>();
   readonly #operations = new Grouped<string, FinishedOperation>();
+  readonly #keyStates = new Map<string, KeyStateRecord>();
+  readonly #tokens = new Map<string, TokenRecord>();
   #revision: number;
   #cluster: ClusterRecord | null = null;
   #driver: DriverRecord | null = null;
@@ -158,6 +162,16 @@ export class Snapshot implements ClusterView {
   /** By what follows `messages/` in their keys. */
   get messages(): ReadonlyMap<string, MessageRecord> {
     return this.#messages;
+  }
+
+  /** Of signing keys, by their names. */
+  get keyStates(): ReadonlyMap<string, KeyStateRecord> {
+    return this.#keyStates;
+  }
+
+  /** By what follows `tokens/` in their keys. */
+  get tokens(): ReadonlyMap<string, TokenRecord> {
+    return this.#tokens;
   }
 
   /** By the stream's own id. */
@@ -396,13 +410,13 @@ export class Snapshot implements ClusterView {
         this.#settings = change.after ?? DEFAULT_SETTINGS;
         return;
       case 'replicas':
-        setOrDelete(this.#replicas, change.id, change.after);
-        return;
       case 'deployments':
       case 'fetches':
+      case 'keys':
       case 'messages':
       case 'operations':
       case 'streams':
+      case 'tokens':
         this.#indexOther(change);
         return;
       default:
@@ -421,12 +435,15 @@ export class Snapshot implements ClusterView {
     if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
-  /** Rollouts, and what somebody is still to hear of. */
+  /** Rollouts, what somebody is still to hear of, and what is about the control plane itself. */
   #indexOther(change: Change & { readonly kind: OtherKind }): void {
     if (change.kind === 'deployments') this.#indexDeployment(change);
     else if (change.kind === 'fetches') this.#indexFetch(change);
     else if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
     else if (change.kind === 'streams') setOrDelete(this.#streams, change.id, change.after);
+    else if (change.kind === 'replicas') setOrDelete(this.#replicas, change.id, change.after);
+    else if (change.kind === 'keys') setOrDelete(this.#keyStates, change.id, change.after);
+    else if (change.kind === 'tokens') setOrDelete(this.#tokens, change.id, change.after);
     else this.#indexOperation(change);
   }
 

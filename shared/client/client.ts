@@ -23,6 +23,7 @@ import {
   tokenViewSchema,
 } from '../protocol/views.ts';
 import { type AuditCalls, auditCalls } from './audit.ts';
+import { type KeyCalls, keyCalls, type TokenCalls, tokenCalls } from './credentials.ts';
 import { type EndpointCalls, endpointCalls } from './endpoints.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
@@ -77,6 +78,8 @@ export interface BerthClient {
   readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
   readonly audit: AuditCalls;
+  readonly tokens: TokenCalls;
+  readonly keys: KeyCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
   /** What is remembered of what happened after a revision, and no more. Throws as `events` does. */
@@ -108,6 +111,8 @@ export function createClient(options: ClientOptions): BerthClient {
     volumes: volumeCalls(transport),
     settings: settingsCalls(transport),
     audit: auditCalls(transport),
+    tokens: tokenCalls(transport),
+    keys: keyCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),
     status: async () => (await transport.call(get('/v1/status'), statusViewSchema)).body,

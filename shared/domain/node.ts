@@ -95,6 +95,24 @@ export interface Epoch {
   readonly gone?: Gone | undefined;
   /** The stamp of the machine that was declared gone before the present one joined: what it still runs has been replaced. */
   readonly scrapped?: string | undefined;
+  /** What its agent shows that it is this node's; absent for one that has not been here since that is noted. */
+  readonly credential?: Credential | undefined;
+  /** Somebody else came under this node's name lately and was refused. */
+  readonly otherMachine?: OtherMachine | undefined;
+}
+
+/** All tokens of a node from its join on have one id; with the next join the ones before are good for nothing. */
+export interface Credential {
+  readonly id: string;
+  /** The id of the join token; null where that isn't known. */
+  readonly joinedWith: string | null;
+  readonly atMs: number;
+}
+
+/** With a copy of the memory that the node's agent has, or with another one, or none. */
+export interface OtherMachine {
+  readonly atMs: number;
+  readonly how: 'same-memory' | 'other-memory';
 }
 
 /** An agent, told by what it alone can know: the stamp of its last registration, and its process. */

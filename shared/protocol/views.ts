@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { REFUSAL_CODES } from '../domain/errors.ts';
 import { DISPLACEMENT_CAUSES, VERSION_CHANGES } from '../domain/job.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
+import { JOIN_USES_MAX, NODE_PATTERN_LENGTH_MAX } from '../domain/token-record.ts';
+import { nodeIdSchema } from './agent-schemas.ts';
 import { deploymentMarkSchema, groupHealthSchema, healthCountsSchema } from './deployments.ts';
 import { jobSpecSchema, nameSchema, roleSchema } from './job.ts';
 import { groupPlanSchema } from './job-changes.ts';
@@ -332,6 +334,7 @@ export const EVENT_TYPES = [
   'node.ineligible',
   'node.gone',
   'node.ahead',
+  'node.contested',
   'node.maintenance',
   'node.maintenance-begun',
   'node.maintenance-over',
@@ -342,6 +345,10 @@ export const EVENT_TYPES = [
   'role.unset',
   'settings.set',
   'cluster.recovered',
+  'token.revoked',
+  'token.break-glass',
+  'key.created',
+  'key.retired',
 ] as const;
 
 export const goneNodeViewSchema = z
@@ -426,6 +433,10 @@ export const statusViewSchema = z
       quotaBytes: count,
       isTight: z.boolean().describe('So little is left that no new jobs are taken.'),
     }),
+    breakGlass: z
+      .array(z.object({ id: z.string(), by: z.string(), reason: z.string(), until: time }))
+      .default([])
+      .describe("Admin's tokens that were made past all rights and are good now."),
   })
   .meta({ id: 'Status' });
 
@@ -450,7 +461,28 @@ export const tokenRequestSchema = z
       .default([])
       .describe('Role paths; each covers what lies below it.'),
     actions: z.array(z.string().max(64)).max(100).default([]).describe('Such as `job:read`, `job:*` or `*`.'),
-    ttlSeconds: z.number().int().min(60).max(31_536_000).default(86_400),
+    ttlSeconds: z
+      .number()
+      .int()
+      .min(60)
+      .max(31_536_000)
+      .optional()
+      .describe(
+        'Absent: a day; to join, an hour. At most 90 days, unless the control plane is set otherwise; to join, 7 days.',
+      ),
+    usesMax: z
+      .number()
+      .int()
+      .min(1)
+      .max(JOIN_USES_MAX)
+      .optional()
+      .describe('To join: how many nodes may. Absent: any number, until it expires.'),
+    node: nodeIdSchema.optional().describe('To join: the only node that may.'),
+    nodePattern: z
+      .string()
+      .max(NODE_PATTERN_LENGTH_MAX)
+      .optional()
+      .describe('To join: a regular expression (RE2) that the id of the node has to match as a whole.'),
   })
   .meta({ id: 'TokenRequest' });
 

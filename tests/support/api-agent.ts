@@ -1,4 +1,5 @@
 /** What an agent does, as single calls that a test makes. */
+import { decodeJwt } from 'jose';
 import { expect } from 'vitest';
 import type { Node } from '../../shared/domain/node.ts';
 import type {
@@ -30,6 +31,11 @@ export class ApiAgent {
     const response = await berth.send('POST', '/v1/agent/register', { token, json });
     expect(response.status).toBe(200);
     return new ApiAgent(berth, node, (await response.json()) as RegisterResponse);
+  }
+
+  /** The id that all tokens of the node have since it joined. */
+  get credential(): string {
+    return decodeJwt(this.session.nodeToken).jti ?? '';
   }
 
   send(method: string, path: string, options: Parameters<TestApi['send']>[2] = {}): Promise<Response> {

@@ -2,12 +2,14 @@
 import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
+import { LIFETIMES_MAX } from '../../control-plane/auth/lifetimes.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
+import { MirroredRevocations } from '../../control-plane/auth/revocations.ts';
 import { ownIssuer, TokenMint, type TokenTerms } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
 import { announceReplica } from '../../control-plane/services/cluster.ts';
-import { ensureSigningKey } from '../../control-plane/services/tokens.ts';
+import { ensureSigningKey } from '../../control-plane/services/signing-keys.ts';
 import type { Store } from '../../control-plane/store/contract.ts';
 import { present } from '../../shared/util/assert.ts';
 import type { Clock } from '../../shared/util/clock.ts';
@@ -57,8 +59,10 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const { clock } = ctx;
   const ring = await ensureSigningKey(ctx);
   const issuer = ownIssuer(present(ctx.mirror.snapshot.cluster, 'the cluster').id);
-  const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom() });
-  const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
+  const revocations = new MirroredRevocations(ctx.mirror);
+  const mint = new TokenMint({ issuer, ring, clock, random: new CryptoRandom(), revocations });
+  const { outside = [] } = options;
+  const verifier = createVerifier({ clock, ring, revocations, issuer, outside, fetch: globalThis.fetch });
   const { mesosAnonymous = null } = options;
   const { signal } = ending;
   const fetch = peerFetch(options.peers);
@@ -89,7 +93,8 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
 export type AskedToken = Partial<Omit<TokenTerms, 'grants'> & Grant>;
 
 function termsOf({ roles = ['*'], actions = ['*'], ...asked }: AskedToken): TokenTerms {
-  return { kind: 'user', subject: 'admin', node: null, ttlSeconds: 3600, ...asked, grants: [{ roles, actions }] };
+  const ttlSeconds = Math.min(3600, LIFETIMES_MAX[asked.kind ?? 'user']);
+  return { kind: 'user', subject: 'admin', node: null, ttlSeconds, ...asked, grants: [{ roles, actions }] };
 }
 
 /** Calls between replicas go to the replica that the host names, and nowhere else. */

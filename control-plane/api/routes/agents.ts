@@ -19,6 +19,7 @@ import type { Principal } from '../../auth/principal.ts';
 import { commitStatuses, heartbeat, registerNode } from '../../services/agents.ts';
 import { waitForAssignment } from '../../services/assignments.ts';
 import { takeMessages } from '../../services/messages.ts';
+import { checkCredential, type NodeSession } from '../../services/session-check.ts';
 import { mintNodeToken, renewNodeToken } from '../../services/tokens.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
@@ -56,8 +57,9 @@ function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
         answers: { 200: { description: 'The session.', schema: registerResponseSchema } },
       },
       async ({ principal, origin, body }) => {
-        const session = await registerNode(ctx, principal, body, origin);
-        const { token } = await mintNodeToken(mint, body.node.id);
+        const credential = principal.kind === 'node' ? principal.tokenId : mint.newId();
+        const session = await registerNode(ctx, principal, body, { origin, credential });
+        const { token } = await mintNodeToken(mint, body.node.id, credential);
         return current(ctx.mirror.revision, { nodeToken: token, ...session });
       },
     ),
@@ -71,9 +73,9 @@ function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
         answers: { 200: { description: 'The session goes on.', schema: heartbeatResponseSchema } },
       },
       async ({ principal, epoch, token }) => {
-        const node = nodeOf(principal);
-        await heartbeat(ctx, { node, epoch });
-        const renewed = await renewNodeToken(mint, { node, token, nowMs: ctx.clock.now() });
+        const session = sessionOf(principal, epoch);
+        await heartbeat(ctx, session);
+        const renewed = await renewNodeToken(mint, { node: session.node, token, nowMs: ctx.clock.now() });
         return current(ctx.mirror.revision, { nodeToken: renewed?.token ?? null });
       },
     ),
@@ -95,7 +97,7 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         },
       },
       async ({ principal, epoch, query, lasting }) => {
-        const session = { node: nodeOf(principal), epoch };
+        const session = sessionOf(principal, epoch);
         const { streams: streamsVersion, waitMs } = query;
         const assignment = await waitForAssignment(ctx, session, {
           position: positionOf(query),
@@ -117,7 +119,7 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         answers: { 200: { description: 'What became of each report.', schema: statusesResponseSchema } },
       },
       async ({ principal, epoch, body }) => {
-        const response = await commitStatuses(ctx, { node: nodeOf(principal), epoch }, body);
+        const response = await commitStatuses(ctx, sessionOf(principal, epoch), body);
         return current(ctx.mirror.revision, response);
       },
     ),
@@ -131,14 +133,14 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
         answers: { 200: { description: 'What became of each that was said.', schema: messagesResponseSchema } },
       },
       async ({ principal, epoch, body }) => {
-        const response = await takeMessages(ctx, { node: nodeOf(principal), epoch }, body);
+        const response = await takeMessages(ctx, sessionOf(principal, epoch), body);
         return current(ctx.mirror.revision, response);
       },
     ),
   ];
 }
 
-function streamEndpoints({ relay }: ApiParts): readonly Endpoint[] {
+function streamEndpoints({ ctx, relay }: ApiParts): readonly Endpoint[] {
   const taken = { 204: { description: 'All of it was taken, or nobody wants it any more.' } };
   return [
     endpoint(
@@ -151,8 +153,9 @@ function streamEndpoints({ relay }: ApiParts): readonly Endpoint[] {
         streamOf: logLineSchema,
         answers: taken,
       },
-      async ({ principal, params, request, lasting }) => {
+      async ({ principal, epoch, params, request, lasting }) => {
         checkStreamType(request);
+        checkCredential(ctx, sessionOf(principal, epoch));
         await relay.deliver(nodeOf(principal), params.id, bodyOf(request), lasting.tokenSignal);
         return new Response(null, { status: 204 });
       },
@@ -180,6 +183,10 @@ function streamEndpoints({ relay }: ApiParts): readonly Endpoint[] {
 
 function current(revision: number, body: unknown): Reply {
   return { status: 200, body, revision };
+}
+
+function sessionOf(principal: Principal, epoch: number): NodeSession {
+  return { node: nodeOf(principal), epoch, credential: principal.tokenId };
 }
 
 function nodeOf(principal: Principal): NodeId {

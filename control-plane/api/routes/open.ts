@@ -1,6 +1,7 @@
 /** What takes no token: whether the replica is well, its public keys, and the description of the API. */
 import type { Context, Hono } from 'hono';
 import { Refusal } from '../../../shared/domain/errors.ts';
+import { KEYS_MAX_AGE_SECONDS } from '../../auth/keys.ts';
 import { unreadiness } from '../../services/gauges.ts';
 import { docsPage } from '../docs-page.ts';
 import type { EndpointDocument } from '../http/endpoint.ts';
@@ -11,9 +12,6 @@ import type { ApiParts } from '../parts.ts';
 interface Env {
   Variables: { requestId: string; route: string };
 }
-
-/** Keys are added long before they are used, and withdrawn by expiry of what they signed. */
-const KEYS_MAX_AGE_SECONDS = 300;
 
 /** The page has styles of its own and nothing else; nothing in it may ever be run or fetched. */
 const DOCS_POLICY =

@@ -1,15 +1,16 @@
-/** `berth status`, `berth events`, `berth cluster` and `berth token`: the cluster as a whole. */
+/** `berth status`, `berth events`, `berth cluster`, `berth token` and `berth key`: the cluster as a whole. */
 import type { Command } from 'commander';
 import { ApiError } from '../../../shared/client/errors.ts';
 import { FIRST_INCARNATION } from '../../../shared/domain/node.ts';
 import { positionText, type StatePosition } from '../../../shared/protocol/position.ts';
 import type { EventView } from '../../../shared/protocol/views.ts';
-import { durationSeconds, gathered, statePosition } from '../arguments.ts';
+import { statePosition } from '../arguments.ts';
 import type { Io } from '../io.ts';
 import type { Printer } from '../output/printer.ts';
 import { eventLine, renderStatus } from '../output/shapes.ts';
 import { openSession, type Session } from '../session.ts';
 import { addRecovery } from './recovery.ts';
+import { addTokenCommands } from './token.ts';
 
 export function addClusterCommands(program: Command, io: Io): void {
   program
@@ -27,7 +28,7 @@ export function addClusterCommands(program: Command, io: Io): void {
     });
   addEvents(program, io);
   addRecovery(program, io);
-  addToken(program, io);
+  addTokenCommands(program, io);
 }
 
 interface EventFlags {
@@ -111,45 +112,4 @@ function eventText(event: EventView, { format, paint }: Printer, incarnation: nu
     case 'yaml':
       return JSON.stringify(event);
   }
-}
-
-interface TokenFlags {
-  readonly role?: readonly string[];
-  readonly action?: readonly string[];
-  readonly ttl?: number;
-  readonly join?: boolean;
-}
-
-const TOKEN_EXAMPLES = `
-Examples:
-  berth token create ci --role eng/ml --action job:* --action task:* --action logs:read --action event:read --ttl 12h
-  berth token create rack-7 --join --ttl 1h > join-token
-
-Nobody can make a token that allows more than their own.
-`;
-
-function addToken(program: Command, io: Io): void {
-  const token = program.command('token').summary('make tokens').description('Tokens: who may do what.');
-  token
-    .command('create')
-    .description('Make a token. It alone goes to stdout.')
-    .argument('<subject>', 'who it is for, as it will stand in records')
-    .option('--role <path>', 'a role that it covers, with those below it; * is all (repeatable)', gathered)
-    .option('--action <action>', 'what it allows, such as job:read, job:* or * (repeatable)', gathered)
-    .option('--ttl <duration>', 'how long it holds', durationSeconds, 86_400)
-    .option('--join', 'lets an agent register, and nothing else')
-    .addHelpText('after', TOKEN_EXAMPLES)
-    .action(async (subject: string, flags: TokenFlags, self: Command) => {
-      const { client, printer } = await openSession(io, self);
-      const { role = [], action = [], ttl = 86_400, join = false } = flags;
-      const made = await client.createToken({
-        kind: join ? 'join' : 'user',
-        subject,
-        roles: [...role],
-        actions: [...action],
-        ttlSeconds: Math.round(ttl),
-      });
-      printer.one(made, { name: made.token, render: () => `${made.token}\n` });
-      printer.note(`token ${made.id} for ${subject}, until ${made.expiresAt}`);
-    });
 }

@@ -160,6 +160,8 @@ function replicaWith({ dns }: ClusterOptions): StartControlPlane {
     await rm(tokenFile, { force: true });
     const args = [
       ...['--etcd', etcd, '--listen', `127.0.0.1:${port}`, '--bootstrap-token-file', tokenFile],
+      // Nobody is there to make themselves another one, and a cluster of one's own may go on for weeks.
+      ...['--bootstrap-token-hours', '2160'],
       ...(typeof dns === 'string' ? ['--dns-listen', dns] : []),
     ];
     const command = { command: process.execPath, args: [programPath('control-plane'), ...args], env };

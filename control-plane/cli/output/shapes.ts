@@ -406,6 +406,10 @@ export function renderStatus(status: StatusView, address: string, { paint, nowMs
       ['GPUs', `${resources.used.gpus} of ${resources.total.gpus} held`],
       ['Rounds', String(status.round)],
       ['Database', databaseText(status.database, paint)],
+      ...status.breakGlass.map(({ by, reason, until }) => {
+        const text = `${printable(by)} has an admin's token until ${until}: ${printable(reason)}`;
+        return ['Break-glass', paint('red', text)] as const;
+      }),
     ],
     paint,
   );

@@ -4,6 +4,7 @@
  */
 import { Refusal } from '../../../shared/domain/errors.ts';
 import { utf8Decode } from '../../../shared/util/codec.ts';
+import type { LastingOptions } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { goodUntilMs, type Verifier } from '../../auth/verify.ts';
 import { WireRefusal } from './wire-refusal.ts';
@@ -19,6 +20,8 @@ export interface Identity {
   readonly isAnonymous: boolean;
   /** When the token ends that it was let in with; null: without one. */
   readonly goodUntilMs: number | null;
+  /** Tells when that token is taken back; absent: it was let in without one. */
+  readonly whenRevoked?: LastingOptions['whenRevoked'];
 }
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -44,7 +47,8 @@ export async function authenticate(request: Request, { verifier, anonymous }: Ga
   });
   const { principal } = verified;
   if (principal.kind === 'user') {
-    return { principal, userName, isAnonymous: false, goodUntilMs: goodUntilMs(verified) };
+    const whenRevoked = (tell: (why: string) => void) => verifier.watch(verified, tell);
+    return { principal, userName, isAnonymous: false, goodUntilMs: goodUntilMs(verified), whenRevoked };
   }
   throw new WireRefusal(403, `this takes a token of the kind user, not of the kind ${principal.kind}`);
 }

@@ -45,7 +45,8 @@ export function serve(
       demandMethod(c.req.raw, options.methods);
       const { clock } = parts.ctx;
       const ends = [c.req.raw.signal, parts.signal];
-      const lasting = new Lasting({ clock, goodUntilMs: identity.goodUntilMs, ends });
+      const { goodUntilMs, whenRevoked } = identity;
+      const lasting = new Lasting({ clock, goodUntilMs, whenRevoked, ends });
       const caller = { ...identity, origin };
       return await lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
     } catch (error) {

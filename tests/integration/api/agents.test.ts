@@ -54,6 +54,7 @@ describe("an agent's session over HTTP", () => {
       grants: [],
       node: 'edge-1',
       ttlSeconds: 0,
+      id: agent.credential,
     });
     const old = await berth.mint.sign({
       ...claims,
@@ -131,11 +132,10 @@ describe('tokens of one kind', () => {
     const agent = await ApiAgent.register(berth, 'edge-1');
     const json = { node: nodeOf('edge-2'), seen: null, tasks: [] };
     expect((await agent.send('POST', '/v1/agent/register', { json })).status).toBe(403);
-    await ApiAgent.register(berth, 'edge-2');
+    const second = await ApiAgent.register(berth, 'edge-2');
     const task = await placeTask(berth);
     const owner = (await (await berth.send('GET', `/v1/tasks/${task}`)).json()) as { node: string };
-    const other = owner.node === 'edge-1' ? 'edge-2' : 'edge-1';
-    const token = await berth.token({ kind: 'node', node: other });
+    const token = (owner.node === 'edge-1' ? second : agent).session.nodeToken;
     const status = { task, state: 'finished', atMs: 1, reason: 'exited', message: '', exitCode: 0 };
     const response = await agent.send('POST', '/v1/agent/statuses', {
       token,

@@ -259,6 +259,22 @@ const SAMPLES: Readonly<Record<string, readonly [string, () => Promise<Sample>]>
     },
   ],
   'POST /v1/cluster/recover': ['changed cluster/cluster', async () => ({ path: '/v1/cluster/recover', json: {} })],
+  'POST /v1/tokens/revoke': [
+    'created token/',
+    async () => ({ path: '/v1/tokens/revoke', json: { subject: 'mallory', before: '2020-01-01T00:00:00Z' } }),
+  ],
+  'POST /v1/tokens/{id}/revoke': [
+    'created token/lost',
+    async () => ({ path: '/v1/tokens/lost/revoke', json: { reason: 'lost' } }),
+  ],
+  'POST /v1/keys/rotate': ['created signing-key/', async () => ({ path: '/v1/keys/rotate', json: {} })],
+  'POST /v1/keys/{kid}/retire': [
+    'changed signing-key/',
+    async () => {
+      const { kid } = await done<{ kid: string }>('POST', '/v1/keys/rotate', {});
+      return { path: `/v1/keys/${kid}/retire`, json: { reason: 'leaked' } };
+    },
+  ],
   'POST /v1/tokens': [
     'issued token/',
     async () => ({

@@ -171,7 +171,7 @@ describe('a long wait ends with its token', () => {
     const { position, streamsVersion } = await agent.assignment(({ tasks }) => tasks.length > 0);
     const { token: short } = await berth.mint.mint({
       ...{ kind: 'node', subject: agent.node, grants: [], node: agent.node },
-      ttlSeconds: LEFT_SECONDS - TOLERANCE_SECONDS,
+      ...{ ttlSeconds: LEFT_SECONDS - TOLERANCE_SECONDS, id: agent.credential },
     });
     // Known from here on, so that the next request with it waits at once.
     await agent.send('POST', '/v1/agent/heartbeat', { token: short, json: { sentAtMs: 0 } });
@@ -221,7 +221,7 @@ describe("a task's output that an agent brings", () => {
     const { streams } = await agent.assignment((assignment) => assignment.streams.length > 0);
     const { token: short } = await berth.mint.mint({
       ...{ kind: 'node', subject: agent.node, grants: [], node: agent.node },
-      ttlSeconds: LEFT_SECONDS - TOLERANCE_SECONDS,
+      ...{ ttlSeconds: LEFT_SECONDS - TOLERANCE_SECONDS, id: agent.credential },
     });
     const cut = `${ndjson(line(1, 'whole'))}{"at":"2030-01-01T00:00:02Z","str`;
     const delivered = agent.send('POST', `/v1/agent/streams/${streams[0]?.id}`, {

@@ -4,6 +4,7 @@ import { setupServer } from 'msw/node';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KeyRing } from '../../../control-plane/auth/keys.ts';
 import { outsideIssuerSchema } from '../../../control-plane/auth/outside-issuer.ts';
+import { NOTHING_REVOKED } from '../../../control-plane/auth/revocations.ts';
 import { createVerifier, type Verifier } from '../../../control-plane/auth/verify.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 
@@ -53,7 +54,14 @@ function verifierOf(config: object = {}): Verifier {
     ...config,
   });
   const ring = new KeyRing({ clock, load: async () => [] });
-  return createVerifier({ clock, ring, issuer: 'berth:here', outside: [outside], fetch: globalThis.fetch });
+  return createVerifier({
+    clock,
+    ring,
+    revocations: NOTHING_REVOKED,
+    issuer: 'berth:here',
+    outside: [outside],
+    fetch: globalThis.fetch,
+  });
 }
 
 function token(claims: object = {}, { kid = 'a', signer = pair, header = {} } = {}): Promise<string> {
@@ -236,7 +244,7 @@ describe('the configuration of an outside issuer', () => {
     const one = outsideIssuerSchema.parse({ issuer: 'x', jwksUri: JWKS });
     const ring = new KeyRing({ clock, load: async () => [] });
     const make = (issuer: string, outside: (typeof one)[]) => () =>
-      createVerifier({ clock, ring, issuer, outside, fetch });
+      createVerifier({ clock, ring, revocations: NOTHING_REVOKED, issuer, outside, fetch });
     expect(make('berth:here', [one, one])).toThrow('"x" is configured twice');
     expect(make('x', [one])).toThrow('"x" is configured twice');
   });

@@ -1,9 +1,11 @@
-import { exportSPKI, generateKeyPair, SignJWT } from 'jose';
+import { decodeProtectedHeader, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CryptoRandom } from '../../../control-plane/adapters/random/crypto-random.ts';
 import { generateSigningKey, importSigningKey, KeyRing, type SigningKey } from '../../../control-plane/auth/keys.ts';
+import { NOTHING_REVOKED } from '../../../control-plane/auth/revocations.ts';
 import { type Claims, OWN_TYPE, ownIssuer, TokenMint, type TokenTerms } from '../../../control-plane/auth/tokens.ts';
 import { createVerifier, type Verifier } from '../../../control-plane/auth/verify.ts';
+import type { KeyStateRecord } from '../../../control-plane/store/record-types.ts';
 import { ManualClock } from '../../store/manual-clock.ts';
 
 const ISSUER = ownIssuer('here');
@@ -42,7 +44,7 @@ beforeEach(async () => {
 
 function verifierOf(keys: KeyRing): Verifier {
   const fetch = () => Promise.reject(new Error('nothing is fetched for our own tokens'));
-  return createVerifier({ clock, ring: keys, issuer: ISSUER, outside: [], fetch });
+  return createVerifier({ clock, ring: keys, revocations: NOTHING_REVOKED, issuer: ISSUER, outside: [], fetch });
 }
 
 interface Forgery {
@@ -112,6 +114,96 @@ describe('a token of ours', () => {
     expect((await verifier.verify(token)).principal.subject).toBe('ci');
     expect(loads).toBe(2);
     expect(ring.current.kid).toBe('2');
+  });
+});
+
+describe('a token of an earlier version', () => {
+  const { grants: _, ...TERMS_BEFORE } = TERMS;
+  const older = (claims: Record<string, unknown> = {}) => {
+    const { grants: _grants, ...draft } = mint.draft({ ...TERMS_BEFORE, grants: [] });
+    return new SignJWT({ ...draft, roles: ['eng'], actions: ['job:read'], ...claims })
+      .setProtectedHeader({ alg: 'EdDSA', typ: OWN_TYPE, kid: key.kid })
+      .sign(key.privateKey);
+  };
+  const expAfter = (days: number) => Math.floor(clock.now() / 1000) + days * 86_400;
+
+  it('spells its only grant as two claims, and is taken', async () => {
+    const { principal } = await verifier.verify(await older());
+    expect(principal.grants).toEqual([{ roles: ['eng'], actions: ['job:read'] }]);
+    expect(principal.isRecorded).toBeUndefined();
+  });
+
+  it('may live for a year, which no other may', async () => {
+    await expect(verifier.verify(await older({ exp: expAfter(365) }))).resolves.toBeDefined();
+    await expect(verifier.verify(await older({ exp: expAfter(366) }))).rejects.toMatchObject({
+      code: 'unauthenticated',
+    });
+    await expect(verifier.verify(await forge({ claims: { exp: expAfter(91) } }))).rejects.toMatchObject({
+      message:
+        'the token\'s claims "iat" and "exp" are too far apart: a token of the kind user may live for at most 90 days, not for 91 days',
+    });
+  });
+
+  it('says both, or is none', async () => {
+    await expect(verifier.verify(await older({ actions: undefined }))).rejects.toMatchObject({
+      message: 'the token lacks a claim, or one is not what it should be',
+    });
+  });
+});
+
+describe('keys that are rotated', () => {
+  const stateOf = (kid: string, signsFromMs: number, change: Partial<KeyStateRecord> = {}): KeyStateRecord => ({
+    ...{ kid, createdAtMs: 0, createdBy: 'alice', signsFromMs, verifiesUntilMs: null, longestSeconds: 60 },
+    ...{ revoked: null, ...change },
+  });
+  let states: Map<string, KeyStateRecord>;
+  let rotated: KeyRing;
+  beforeEach(async () => {
+    states = new Map([['1', stateOf('1', clock.now())]]);
+    const load = async () => {
+      loads += 1;
+      return records;
+    };
+    rotated = new KeyRing({ clock, states: () => states, load });
+    await rotated.load();
+    loads = 0;
+    mint = new TokenMint({ issuer: ISSUER, ring: rotated, clock, random: new CryptoRandom() });
+    verifier = verifierOf(rotated);
+  });
+  const kidOf = (token: string) => decodeProtectedHeader(token).kid;
+  const publishNext = async () => {
+    records = [...records, await generateSigningKey('2', clock.now())];
+    states.set('2', stateOf('2', clock.now() + 1000));
+  };
+
+  it('sign only from their time on, and are published before', async () => {
+    await publishNext();
+    await rotated.complete();
+    expect(rotated.publicKeys.keys.map(({ kid }) => kid)).toEqual(['1', '2']);
+    const before = (await mint.mint(TERMS)).token;
+    await clock.advance(1000);
+    const after = (await mint.mint(TERMS)).token;
+    expect([kidOf(before), kidOf(after)]).toEqual(['1', '2']);
+    for (const token of [before, after]) await expect(verifier.verify(token)).resolves.toBeDefined();
+  });
+
+  it('sign also where they are not read yet, and are read once', async () => {
+    await publishNext();
+    await clock.advance(1000);
+    expect(kidOf((await mint.mint(TERMS)).token)).toBe('2');
+    await mint.mint(TERMS);
+    expect(loads).toBe(1);
+  });
+
+  it('verify and are published no more once they were retired at once', async () => {
+    const { token } = await mint.mint(TERMS);
+    await publishNext();
+    await rotated.complete();
+    await clock.advance(1000);
+    states.set('1', stateOf('1', 0, { revoked: { atMs: clock.now(), by: 'alice', reason: 'leaked' } }));
+    expect(rotated.publicKeys.keys.map(({ kid }) => kid)).toEqual(['2']);
+    await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'unauthenticated' });
+    expect(await rotated.find('1')).toBeNull();
   });
 });
 

@@ -19,6 +19,42 @@ describe("etcd's quota", () => {
   });
 });
 
+describe('tokens and keys', () => {
+  it('have bounds by default', () => {
+    expect(config()).toMatchObject({
+      ...{ userTokenDaysMax: 90, bootstrapTokenHours: 24, rotateKeysAfterDays: 90, breakGlass: null },
+    });
+  });
+
+  it('have others by flags, before the environment', () => {
+    const args = ['--user-token-days', '7', '--bootstrap-token-hours', '168', '--rotate-keys-after', '0'];
+    const env = { BERTH_USER_TOKEN_DAYS: '30', BERTH_ROTATE_KEYS_AFTER: '10' };
+    const set = { userTokenDaysMax: 7, bootstrapTokenHours: 168 };
+    expect(config(args, env)).toMatchObject({ ...set, rotateKeysAfterDays: null });
+    expect(config([], env)).toMatchObject({ userTokenDaysMax: 30, rotateKeysAfterDays: 10 });
+  });
+
+  it('are made past all rights for a reason, for minutes, and never by the environment', () => {
+    expect(config(['--break-glass', 'lost all'])).toMatchObject({ breakGlass: { reason: 'lost all', minutes: 15 } });
+    const args = ['--break-glass', 'lost all', '--break-glass-minutes', '60'];
+    expect(config(args)).toMatchObject({ breakGlass: { minutes: 60 } });
+    expect(config([], { BERTH_BREAK_GLASS: 'always', BERTH_BREAK_GLASS_MINUTES: '5' }).breakGlass).toBeNull();
+  });
+
+  it.each([
+    [['--user-token-days', '0'], '--user-token-days'],
+    [['--user-token-days', '366'], '--user-token-days'],
+    [['--user-token-days', '1', '--bootstrap-token-hours', '25'], '--bootstrap-token-hours'],
+    [['--rotate-keys-after', '-1'], '--rotate-keys-after'],
+    [['--break-glass', ' '], '--break-glass has to say why'],
+    [['--break-glass-minutes', '5'], '--break-glass has to say why'],
+    [['--break-glass', 'x', '--break-glass-minutes', '61'], '--break-glass-minutes'],
+  ])('are not set by %j', (args, message) => {
+    expect(() => config(args)).toThrow(ConfigError);
+    expect(() => config(args)).toThrow(message);
+  });
+});
+
 describe("etcd's JSON gateway", () => {
   const headersOf = (text: string) => {
     const read = readConfig(['--etcd-gateway', '--etcd-headers-file', 'h'], {}, () => text);

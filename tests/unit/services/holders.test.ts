@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { heartbeat, registerNode } from '../../../control-plane/services/agents.ts';
 import { waitForAssignment } from '../../../control-plane/services/assignments.ts';
+import { readEvents } from '../../../control-plane/services/events.ts';
 import type { Stamp } from '../../../shared/protocol/agent.ts';
 import {
+  ADMIN,
   caughtUp,
   JOINER,
   nodeOf,
@@ -41,6 +43,13 @@ function poll(epoch: number) {
   return waitForAssignment(replica.ctx, { node: NODE, epoch }, { ...query, signal: new AbortController().signal });
 }
 
+function eventsOf(type: string): string[] {
+  const { items } = readEvents(replica.ctx, ADMIN, { after: 1, filter: EVERYTHING, limit: 1000 });
+  return items.filter((event) => event.type === type && event.node === NODE).map(({ message }) => message);
+}
+
+const EVERYTHING = { types: null, role: null, job: null, task: null, node: null };
+
 /** Resolves or rejects as the promise does, while time passes. */
 async function inTime<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
@@ -61,6 +70,29 @@ describe('an agent with the memory of the one that holds the session', () => {
     const next = await register(stampOf('a', { ...memory, next: 'stamp-2a' }));
     await expect(inTime(clone)).rejects.toMatchObject({ code: 'identity-mismatch' });
     await expect(heartbeat(replica.ctx, { node: NODE, epoch: next.epoch })).resolves.toBeUndefined();
+  });
+
+  it('is told to whoever follows events, and so is one with another memory, once in a while', async () => {
+    const { epoch, memory } = await joined();
+    const contested = () => eventsOf('node.contested');
+    const clone = register(stampOf('b', { ...memory, next: 'stamp-2b' }));
+    clone.catch(() => undefined);
+    await clock.advance(10);
+    await expect(heartbeat(replica.ctx, { node: NODE, epoch })).rejects.toMatchObject({ code: 'stale-epoch' });
+    await caughtUp(replica.ctx);
+    expect(contested()).toEqual([expect.stringContaining('two agents run with the same memory')]);
+    await register(stampOf('a', { ...memory, next: 'stamp-2a' }));
+    await expect(inTime(clone)).rejects.toMatchObject({ code: 'identity-mismatch' });
+    const stranger = () => register(stampOf('c', { next: 'stamp-9' }));
+    await expect(stranger()).rejects.toMatchObject({ code: 'identity-mismatch' });
+    const seen = contested();
+    expect(seen.at(-1)).toContain("without the memory of this node's own");
+    await clock.advance(599_000 - PATIENCE_MS);
+    await expect(stranger()).rejects.toMatchObject({ code: 'identity-mismatch' });
+    expect(contested()).toEqual(seen);
+    await clock.advance(PATIENCE_MS);
+    await expect(stranger()).rejects.toMatchObject({ code: 'identity-mismatch' });
+    expect(contested().length).toBe(seen.length + 1);
   });
 
   it('is told from it by a heartbeat too', async () => {
@@ -105,16 +137,20 @@ describe('an agent without the memory', () => {
     ['an empty disk', stampOf('b', {}), JOINER],
     ['an older backup', stampOf('b', { last: 'stamp-0', next: 'stamp-0b' }), nodePrincipal(NODE)],
     ['an older agent', undefined, nodePrincipal(NODE)],
-  ] as const)('is refused and changes nothing: %s', async (_what, stamp, principal) => {
+  ] as const)('is refused and changes nothing but a note: %s', async (_what, stamp, principal) => {
     await joined();
     await clock.advance(11_000);
     await caughtUp(replica.ctx);
-    const before = replica.ctx.mirror.revision;
+    const { snapshot } = replica.ctx.mirror;
+    const before = snapshot.epochs.get(NODE);
+    const revision = replica.ctx.mirror.revision;
     await expect(register(stamp, principal)).rejects.toMatchObject({
       code: 'identity-mismatch',
       message: expect.stringContaining(`berth node gone ${NODE}`),
     });
-    expect(replica.ctx.mirror.revision).toBe(before);
+    const otherMachine = { atMs: clock.now(), how: 'other-memory' };
+    expect(snapshot.epochs.get(NODE)).toEqual({ ...before, otherMachine });
+    expect(replica.ctx.mirror.revision).toBe(revision + 1);
   });
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseKey, RECORD_KINDS, type RecordKind } from '../../../control-plane/store/keys.ts';
 import { decodeRecord, encodeRecord, putRecord, RecordError } from '../../../control-plane/store/records.ts';
+import type { TokenRecord } from '../../../shared/domain/token-record.ts';
 import { aJob, aTask } from '../../support/builders.ts';
 import { SAMPLES } from './samples.ts';
 
@@ -48,6 +49,8 @@ describe.each(RECORD_KINDS)('a record of the kind %s', (kind) => {
   });
 });
 
+const NOTED = { atMs: 1, by: 'alice', untilMs: 9 };
+
 describe('what is not a record', () => {
   const key = SAMPLES.alive.key;
 
@@ -77,6 +80,15 @@ describe('what is not a record', () => {
       }),
     );
   });
+});
+
+test.each<TokenRecord>([
+  { type: 'revoked', id: 't1', reason: 'lost', ...NOTED },
+  { type: 'revoked-before', scope: { of: 'all' }, beforeMs: 5, reason: 'lost', ...NOTED },
+  { type: 'revoked-before', scope: { of: 'node', node: 'edge-1' }, beforeMs: 5, reason: 'lost', ...NOTED },
+  { type: 'break-glass', id: 't1', reason: 'lost', ...NOTED },
+])('of a token comes back as it was written: %j', (value) => {
+  expect(decodeRecord('tokens', '/berth/tokens/x', encodeRecord('tokens', value))).toEqual(value);
 });
 
 test('a value that could not be read again is not written', () => {

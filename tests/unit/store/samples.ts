@@ -138,6 +138,21 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
     value: { kid: 'k1', algorithm: 'EdDSA', privateJwk: '{"kty":"OKP"}', createdAtMs: T0 },
   },
   audit: { key: keys.audit(anAuditRecord().id), value: anAuditRecord() },
+  keys: {
+    key: keys.keyState('k1'),
+    value: {
+      ...{ kid: 'k1', createdAtMs: T0, createdBy: 'alice', signsFromMs: T0, verifiesUntilMs: T0, longestSeconds: 60 },
+      revoked: { atMs: T0, by: 'alice', reason: 'leaked' },
+    },
+  },
+  tokens: {
+    key: keys.joinToken('j1'),
+    value: {
+      ...{ type: 'join', id: 'j1', subject: 'rack-7', node: 'edge-1', nodePattern: 'edge-.*', usesMax: 2 },
+      uses: [{ node: 'edge-1', credential: 'c1', atMs: T0 }],
+      ...{ atMs: T0, by: 'alice', untilMs: T0 },
+    },
+  },
 };
 
 export function anAuditRecord(change: Partial<AuditRecord> = {}): AuditRecord {
