@@ -124,6 +124,9 @@ export class Mirror {
 
   /** Follows from now on, if it may and doesn't yet. */
   follow(): void {
+    if (this.#stopped !== null) return;
+    // Its own watch begins after what others have seen by now, and won't tell of that.
+    this.#takeIn();
     this.#stopped ??= this.#run();
   }
 
@@ -291,6 +294,7 @@ export class Mirror {
   /** The revision to go on after. */
   async #loseHistory(seen: number): Promise<number> {
     await this.#listAgain(seen);
+    this.#takeIn();
     for (const listener of [...this.#passing.keys()]) listener(null);
     return this.revision;
   }

@@ -187,6 +187,18 @@ test('a listener is told nothing that it could read when it began to listen', as
   expect([idle.behind, heard]).toEqual([0, []]);
 });
 
+test('a request that begins to follow hears at once of what others have seen since it began', async () => {
+  const { mirror } = await request();
+  const heard: string[] = [];
+  mirror.subscribe((changes) => heard.push(...changes.map(({ id }) => id)));
+  const other = (await request()).mirror;
+  await other.waitFor(await raise(1), { timeoutMs: 1000 });
+  expect([mirror.revision, heard]).toEqual([other.revision, []]);
+  mirror.follow();
+  await settle();
+  expect(heard).toEqual(['n1']);
+});
+
 test('one that stands still for too long is of no use any more, and keeps nothing', async () => {
   const idle = mirrorOf();
   const { mirror } = await request();
