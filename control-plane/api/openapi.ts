@@ -114,13 +114,31 @@ function routeOf(document: EndpointDocument) {
       ...(body !== null && { body }),
     },
     responses: {
+      ...refusalsOf(document),
       ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, responseOf(answer)])),
-      default: {
-        description: 'A problem.',
-        content: { 'application/problem+json': { schema: problemSchema } },
-      },
+      default: problemOf('A problem.'),
     },
   });
+}
+
+/** How the policy says no, at every endpoint alike. What an endpoint says of the same status itself comes in the place of it. */
+function refusalsOf({ admits, params }: EndpointDocument) {
+  const kinds = admits.join(' or ');
+  return {
+    401: problemOf('There is no token, or it is not valid (any more).'),
+    403: problemOf(
+      `The token is not of the kind ${kinds}, or does not allow this where its bearer may know of what is there.`,
+    ),
+    ...(params !== undefined && {
+      404: problemOf(
+        'There is no such thing, or it is in a role that the token may not read: both are answered alike.',
+      ),
+    }),
+  };
+}
+
+function problemOf(description: string) {
+  return { description, content: { 'application/problem+json': { schema: problemSchema } } };
 }
 
 /** `get /v1/jobs/{name}/versions` is `getV1JobsByNameVersions`. */

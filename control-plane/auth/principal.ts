@@ -7,6 +7,8 @@ export interface Grant {
   readonly roles: readonly (RolePath | '*')[];
   /** Such as `job:read`; `job:*` and `*` stand for many. */
   readonly actions: readonly string[];
+  /** Only what one of these names, such as `job/web` or `job/ci-*`, and what belongs to it. Absent: everything in the roles. */
+  readonly resources?: readonly string[] | undefined;
 }
 
 export interface Principal {

@@ -39,7 +39,14 @@ const commonClaims = {
 /** What a token of ours says. Times are whole seconds since the Unix epoch, as JWT has them. */
 export const claimsSchema = z.object({
   ...commonClaims,
-  grants: z.array(z.object({ roles: z.array(z.string()), actions: z.array(z.string()) })),
+  grants: z.array(
+    z.object({
+      roles: z.array(z.string()),
+      actions: z.array(z.string()),
+      // An empty list of them would name nothing; a token that says so was made by nobody.
+      resources: z.array(z.string()).min(1).optional(),
+    }),
+  ),
   /** {@link Principal.isRecorded} */
   recorded: z.literal(true).optional(),
 });
@@ -123,7 +130,11 @@ export class TokenMint {
       nbf: issuedSeconds,
       exp: issuedSeconds + terms.ttlSeconds,
       kind: terms.kind,
-      grants: terms.grants.map(({ roles, actions }) => ({ roles: [...roles], actions: [...actions] })),
+      grants: terms.grants.map(({ roles, actions, resources }) => ({
+        roles: [...roles],
+        actions: [...actions],
+        ...(resources !== undefined && { resources: [...resources] }),
+      })),
       node: terms.node,
       ...(terms.isRecorded && { recorded: true }),
     };

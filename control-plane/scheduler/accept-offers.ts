@@ -5,7 +5,7 @@
  */
 import type { Fault } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
-import type { VolumeId } from '../../shared/domain/ids.ts';
+import { type ReservationId, type RolePath, roleWithin, type VolumeId } from '../../shared/domain/ids.ts';
 import { volumesOf } from '../../shared/domain/job.ts';
 import { addEntries, endOffers, freeReserved, type Ledger } from '../../shared/domain/ledger.ts';
 import {
@@ -13,6 +13,8 @@ import {
   createVolume,
   destroyVolume,
   type LedgerChange,
+  noReservation,
+  noVolume,
   unreserve,
 } from '../../shared/domain/ledger-reservations.ts';
 import type { Node } from '../../shared/domain/node.ts';
@@ -183,34 +185,44 @@ function reserveFromOffer(
   return changedBy(change, '/reservation', { tasks, balance: withReserved({ ...balance, unreserved }, id, scalars) });
 }
 
+/** One for the role or for one above it; any other is none to a framework of the role. */
+function knownReservation({ reservations }: Ledger, id: ReservationId, role: RolePath): Reservation | undefined {
+  const reservation = Object.hasOwn(reservations, id) ? reservations[id] : undefined;
+  return reservation !== undefined && roleWithin(role, reservation.role) ? reservation : undefined;
+}
+
 /** Only what the offer's own role has: what is kept for a role above it would be charged to another one afterwards. */
 function unreserveInOffer(
   { offers: [{ role }] }: Acceptance,
   { ledger, balance, tasks }: Progress,
   { reservation: id, scalars }: Extract<OfferOperation, { type: 'unreserve' }>,
 ): Progress | Fault {
-  const reservation = Object.hasOwn(ledger.reservations, id) ? ledger.reservations[id] : undefined;
-  if (reservation !== undefined && reservation.role !== role) {
+  const reservation = knownReservation(ledger, id, role);
+  if (reservation === undefined) return { path: '/reservation', message: noReservation(ledger, id) };
+  if (reservation.role !== role) {
     const message = `"${id}" is for the role "${reservation.role}", and the offer for "${role}": only an offer of the same role can end it`;
     return { path: '/reservation', message };
   }
   const held = reservedOf(balance.reserved, id);
-  const given = scalars ?? reservation?.scalars ?? NO_SCALARS;
+  const given = scalars ?? reservation.scalars;
   const missing = missingScalars(given, held);
-  if (reservation !== undefined && missing.length > 0) return tooLittle('/reservation', given, held, missing);
+  if (missing.length > 0) return tooLittle('/reservation', given, held, missing);
   const unreserved = { ...addScalars(balance.unreserved, given), ports: balance.unreserved.ports };
   const left = withReserved({ ...balance, unreserved }, id, subtractScalars(NO_SCALARS, given));
   return changedBy(unreserve(ledger, id, scalars), '/reservation', { tasks, balance: left });
 }
 
 function createInOffer(
-  { by, nowMs }: Acceptance,
+  { by, nowMs, offers: [{ role }] }: Acceptance,
   { ledger, balance, tasks }: Progress,
   volume: Extract<OfferOperation, { type: 'create' }>['volume'],
 ): Progress | Fault {
   const { reservation, sizeMiB } = volume;
+  if (knownReservation(ledger, reservation, role) === undefined) {
+    return { path: '/volume', message: noReservation(ledger, reservation) };
+  }
   const held = reservedOf(balance.reserved, reservation);
-  if (Object.hasOwn(ledger.reservations, reservation) && sizeMiB > held.diskMiB) {
+  if (sizeMiB > held.diskMiB) {
     const message = `takes ${sizeMiB} MiB of disk, and the offer holds ${held.diskMiB} of reservation "${reservation}"`;
     return { path: '/volume/sizeMiB', message };
   }
@@ -231,6 +243,9 @@ function destroyInOffer(
   const [{ role }] = offers;
   const reservation = Object.hasOwn(ledger.volumes, id) ? ledger.volumes[id]?.reservation : undefined;
   const owner = reservation === undefined ? undefined : ledger.reservations[reservation]?.role;
+  if (owner !== undefined && !roleWithin(role, owner)) {
+    return { path: '/volume', message: noVolume(ledger, id) };
+  }
   if (owner !== undefined && owner !== role) {
     return { path: '/volume', message: `"${id}" is of the role "${owner}", and the offer of "${role}"` };
   }

@@ -42,9 +42,7 @@ function guaranteeClaim({ cluster, outlook }: ClaimInput, { wanted, demand }: Co
     (name) => toMilli(outlook.held(role, name) + scalarOf(demand.scalars, name)) <= amountOf(guarantee, name),
   );
   if (!isWithin) return null;
-  const { id, role: own } = wanted.task;
-  const amounts = promised.map((name) => `${amountOf(guarantee, name)} ${name}`).join(', ');
-  const whose = role === own ? `role ${own}, which` : `role ${own}, since role ${role}`;
+  const { role: own } = wanted.task;
   return {
     because: 'guarantee',
     role,
@@ -52,7 +50,8 @@ function guaranteeClaim({ cluster, outlook }: ClaimInput, { wanted, demand }: Co
     offered: 'free',
     mayDisplace: (holder) => !roleWithin(holder.role, role),
     spares: (gone) => sparesGuarantees({ cluster, outlook }, { role: own, scalars: demand.scalars }, gone),
-    explain: () => `displaced by task ${id} of ${whose} is below its guarantee of ${amounts}`,
+    // Whoever reads this may not know of the other role; `displacedBy` names it to those who may.
+    explain: () => 'displaced for a task of another role, which comes first by a guarantee',
   };
 }
 

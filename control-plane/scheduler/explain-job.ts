@@ -1,7 +1,9 @@
 /** Why the tasks of a job that wait have no place: in one funnel for all that ask for the same, in the order of their turns. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import { roleWithin } from '../../shared/domain/ids.ts';
 import type { Job } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
+import { isVolumeFor } from '../../shared/domain/volumes.ts';
 import { type Demand, demandKey, demandOf } from './demand.ts';
 import { surveyNow } from './explain.ts';
 import { type Feasibility, feasibilityOf } from './feasible.ts';
@@ -20,7 +22,10 @@ export interface WaitingTasks {
   /** When the first of them may be placed, where all wait out a backoff; null: they may be placed now. */
   readonly notBeforeMs: number | null;
   /** What they displace, and wait for to end. */
+  /** Of the job's role. */
   readonly displaces: readonly string[];
+  /** How many more of other roles, which aren't named: whoever may read the job may not know of them. */
+  readonly displacesOthers: number;
   /** Volumes that they mount and can't get to now, in sentences. */
   readonly volumesAway: readonly string[];
   readonly funnel: Funnel;
@@ -76,7 +81,7 @@ export function explainJob({ cluster, nowMs, job, task }: ExplainJobInput): JobW
         tasks,
         notBeforeMs,
         volumesAway: volumesAway(rooms, demand),
-        displaces: displacedBy([first, ...others], ending),
+        ...displacedBy([first, ...others], ending),
         funnel: funnelOf(rooms, demand, notBeforeMs),
         feasibility: feasibilityOf(rooms, demand),
       },
@@ -89,8 +94,9 @@ export function explainJob({ cluster, nowMs, job, task }: ExplainJobInput): JobW
 /** Each volume is where it is: on no node, or on some that take no tasks now, it holds up whatever mounts it. */
 function volumesAway(rooms: readonly Room[], demand: Demand): string[] {
   return demand.volumes.flatMap((id) => {
-    const holding = rooms.filter(({ ledger }) => Object.hasOwn(ledger.volumes, id));
-    if (holding.length === 0) return [`No node has volume "${id}"; "berth volume create" makes one.`];
+    const holding = rooms.filter(({ ledger }) => isVolumeFor(ledger, id, demand.role));
+    if (holding.length === 0)
+      return [`No node has volume "${id}" for role "${demand.role}"; "berth volume create" makes one.`];
     const closed = holding.flatMap((room) => {
       const filter = NODE_FILTERS.find((one) => !one.admits(room));
       return filter === undefined ? [] : [{ room, filter }];
@@ -107,6 +113,11 @@ function backoffOf(tasks: readonly Task[], nowMs: number): number | null {
   return first > nowMs ? first : null;
 }
 
-function displacedBy(wanted: readonly WantedTask[], ending: EndingPlaces): string[] {
-  return wanted.flatMap(({ task }) => (ending.get(task.id) ?? []).map(({ entry }) => entry.task));
+function displacedBy(
+  wanted: readonly WantedTask[],
+  ending: EndingPlaces,
+): Pick<WaitingTasks, 'displaces' | 'displacesOthers'> {
+  const all = wanted.flatMap(({ task }) => (ending.get(task.id) ?? []).map(({ entry }) => ({ entry, task })));
+  const displaces = all.filter(({ entry, task }) => roleWithin(entry.role, task.role)).map(({ entry }) => entry.task);
+  return { displaces, displacesOthers: all.length - displaces.length };
 }

@@ -3,7 +3,7 @@
  * job would go that nobody has submitted. Nothing is written.
  */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
-import { type NodeId, taskId } from '../../shared/domain/ids.ts';
+import { type NodeId, type RolePath, roleWithin, taskId } from '../../shared/domain/ids.ts';
 import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import { unreachable } from '../../shared/util/assert.ts';
@@ -40,7 +40,7 @@ export function explainTask({ cluster, nowMs, task }: ExplainInput): Explanation
   const explanation = explainWanted(survey.rooms(), verdict);
   if (task.notBeforeMs > nowMs) return waitingOut(explanation, task.notBeforeMs);
   const displaced = ending.get(task.id);
-  return explanation.placeable || displaced === undefined ? explanation : displacing(explanation, displaced);
+  return explanation.placeable || displaced === undefined ? explanation : displacing(explanation, displaced, task.role);
 }
 
 /** What there is to give now, with all that the next round sweeps gone, and the places of these tasks as well. */
@@ -72,10 +72,16 @@ function waitingOut(then: Explanation, notBeforeMs: number): Explanation {
 /** Of those that it displaces, named in an explanation. */
 const DISPLACED_NAMED_MAX = 3;
 
-function displacing(then: Explanation, displaced: readonly EndingPlace[]): Explanation {
-  const named = displaced.slice(0, DISPLACED_NAMED_MAX).map(({ room, entry }) => `${entry.task} on ${room.id}`);
-  const more = displaced.length - named.length;
-  const list = `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+/** Those of other roles aren't named: whoever may read the task may not know of them. */
+function displacing(then: Explanation, displaced: readonly EndingPlace[], role: RolePath): Explanation {
+  const own = displaced.filter(({ entry }) => roleWithin(entry.role, role));
+  const named = own.slice(0, DISPLACED_NAMED_MAX).map(({ room, entry }) => `${entry.task} on ${room.id}`);
+  const more = own.length - named.length;
+  const others = displaced.length - own.length;
+  const list = [
+    ...(named.length === 0 ? [] : [`${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`]),
+    ...(others === 0 ? [] : [`${others} of other roles`]),
+  ].join(', and ');
   const what = displaced.length === 1 ? 'a task that it displaces' : `${displaced.length} tasks that it displaces`;
   const summary = `It waits for ${what} to end: ${list}. As things stand: ${then.summary}`;
   return { ...then, waiting: 'displacing', summary };

@@ -238,9 +238,8 @@ function stopOf(
   return { atMs: nowMs, by: 'berth', reason: claim.explain(victim), displaced: true, displacedBy };
 }
 
-function stopForOffers(role: RolePath, { cluster, nowMs }: Survey): StopRequest {
-  const amounts = Object.entries(cluster.roles.get(role)?.guarantee ?? {}).map(([name, amount]) => `${amount} ${name}`);
-  const reason = `displaced for offers to frameworks of role ${role}, which is below its guarantee of ${amounts.join(', ')}`;
+function stopForOffers(role: RolePath, { nowMs }: Survey): StopRequest {
+  const reason = 'displaced for offers to frameworks of another role, which comes first by a guarantee';
   const displacedBy = { because: 'guarantee', role, task: null } as const;
   return { atMs: nowMs, by: 'berth', reason, displaced: true, displacedBy };
 }

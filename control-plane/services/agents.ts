@@ -28,6 +28,7 @@ import type {
 } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
+import { isJoining, mayRegister } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Compare, LeaseId, TransactionResult, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
@@ -108,20 +109,10 @@ export async function registerNode(
 }
 
 function checkMayRegister(ctx: ServiceContext, principal: Principal, id: NodeId): void {
-  if (principal.kind === 'node') {
-    if (principal.node !== id) {
-      throw new Refusal('forbidden', `this token is node "${principal.node}"'s and can't register node "${id}"`);
-    }
-    if (!isCredential(ctx, principal)) throw formerCredential(id);
-    return;
-  }
-  if (principal.kind !== 'join') {
-    throw new Refusal(
-      'forbidden',
-      'a node registers with a join token; make one with `berth token create NAME --join`',
-    );
-  }
-  if (ctx.mirror.snapshot.isAlive(id)) {
+  const verdict = mayRegister(principal, id);
+  if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
+  if (!isJoining(principal) && !isCredential(ctx, principal)) throw formerCredential(id);
+  if (isJoining(principal) && ctx.mirror.snapshot.isAlive(id)) {
     throw new Refusal(
       'conflict',
       `node "${id}" is connected already; stop the other agent, give this one another --node-id, or wait until the other's lease has ended`,
@@ -139,8 +130,8 @@ function isCredential({ mirror }: ServiceContext, { kind, node, tokenId }: Princ
 /** A node that comes with its own token keeps what it has. */
 function credentialOf(ctx: ServiceContext, principal: Principal, node: NodeId, id: string | undefined) {
   const before = ctx.mirror.snapshot.epochs.get(node)?.credential;
-  if (id === undefined || (before?.id === id && principal.kind === 'node')) return before;
-  return { id, joinedWith: principal.kind === 'join' ? principal.tokenId : null, atMs: ctx.clock.now() };
+  if (id === undefined || (before?.id === id && !isJoining(principal))) return before;
+  return { id, joinedWith: isJoining(principal) ? principal.tokenId : null, atMs: ctx.clock.now() };
 }
 
 function sessionOf({ mirror }: ServiceContext, { node, seen, tasks, ended = [] }: RegisterRequest): Epoch {

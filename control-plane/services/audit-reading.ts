@@ -13,7 +13,7 @@ import type { Principal } from '../auth/principal.ts';
 import { type AuditSpan, newestFirst, oldestFirst } from '../store/audit-log.ts';
 import type { KeyValue } from '../store/contract.ts';
 import { decodeRecord } from '../store/records.ts';
-import { demand, mayRead, mayReadAll } from './access.ts';
+import { demand, mayInAll, mayRead } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { timeView } from './views.ts';
 
@@ -86,7 +86,7 @@ function recordOf({ key, value }: KeyValue): AuditRecord {
 /** How a record shows itself to the principal; null: it doesn't, or the filter leaves it out. */
 export function viewer(principal: Principal, filter: AuditFilter): (record: AuditRecord) => AuditView | null {
   demand(principal, 'audit:read', null);
-  const readsAll = mayReadAll(principal, 'audit:read');
+  const readsAll = mayInAll(principal, 'audit:read');
   return (record) => {
     const isReadable = (role: RolePath | null) => readsAll || (role !== null && mayRead(principal, 'audit:read', role));
     const { objects, moreObjects, roles } = record;

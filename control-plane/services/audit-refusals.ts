@@ -10,6 +10,7 @@ import type { AuditRecord } from '../../shared/domain/audit.ts';
 import type { Refusal, RefusalCode } from '../../shared/domain/errors.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import type { Timer } from '../../shared/util/clock.ts';
+import { isProgram } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { auditPut, callerOf, clipped, idOf, originPart } from './audit.ts';
 import type { ServiceContext } from './context.ts';
@@ -175,7 +176,7 @@ export class RefusalLog {
 
 /** What agents and replicas are told is between programs, unless they reach for what isn't theirs. */
 function isOnRecord({ principal }: RefusedCall, code: RefusalCode): boolean {
-  const isOfProgram = principal !== null && (principal.kind === 'node' || principal.kind === 'peer');
+  const isOfProgram = principal !== null && isProgram(principal);
   return isOfProgram ? code === 'forbidden' : IS_ON_RECORD[code];
 }
 

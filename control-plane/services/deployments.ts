@@ -11,7 +11,7 @@ import type { Principal } from '../auth/principal.ts';
 import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
-import { demandOf, demandToRun, mayRead } from './access.ts';
+import { demandOf, demandToRun, jobResource, mayRead } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { readableJob, readableVersion } from './job-access.ts';
 import { wishOfVersion } from './job-changes.ts';
@@ -45,7 +45,7 @@ export function listDeployments(
     (deployment) =>
       (job === null || deployment.jobName === job || deployment.jobUid === job) &&
       (role === null || roleWithin(deployment.role, role)) &&
-      mayRead(principal, 'job:read', deployment.role) &&
+      mayRead(principal, 'job:read', deployment.role, jobResource(deployment.jobName)) &&
       (states === null || states.includes(deploymentState(snapshot, deployment, snapshot.jobs.get(deployment.jobUid)))),
   );
   return pageThrough(visible, page, { keyOf: byCreation, view: (deployment) => deploymentView(snapshot, deployment) });
@@ -210,6 +210,7 @@ function allowedDeployment(ctx: ServiceContext, principal: Principal, id: Deploy
   const absent = `there is no deployment "${id}"`;
   const deployment = ctx.mirror.snapshot.deployments.get(id);
   if (deployment === undefined) throw new Refusal('not-found', absent);
-  demandOf(principal, { read: 'job:read', action, role: deployment.role, absent });
+  const resource = jobResource(deployment.jobName);
+  demandOf(principal, { read: 'job:read', action, role: deployment.role, resource, absent });
   return deployment;
 }

@@ -8,7 +8,7 @@ import type { StatePosition } from '../../shared/protocol/position.ts';
 import { byText } from '../../shared/util/order.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Change } from '../store/snapshot.ts';
-import { mayRead } from './access.ts';
+import { jobResource, mayRead } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { type EndpointStep, type EndpointTable, touchedTasks } from './endpoint-table.ts';
 import { endpointId } from './endpoints.ts';
@@ -103,7 +103,7 @@ function passer(principal: Principal, filter: EndpointFilter): Passes {
   const mayReadJobs = readerOf(principal);
   const { group, port, node, states } = filter;
   return (one) =>
-    mayReadJobs(one.role) &&
+    mayReadJobs(one.role, one.job) &&
     isOfJob({ role: one.role, jobName: one.job, jobUid: one.jobUid }, filter) &&
     (group === null || one.group === group) &&
     (port === null || one.portName === port) &&
@@ -111,12 +111,13 @@ function passer(principal: Principal, filter: EndpointFilter): Passes {
     (states === null || states.includes(one.state));
 }
 
-/** Asks once for each role. */
-function readerOf(principal: Principal): (role: RolePath) => boolean {
-  const known = new Map<RolePath, boolean>();
-  return (role) => {
-    const may = known.get(role) ?? mayRead(principal, 'job:read', role);
-    known.set(role, may);
+/** Asks once for each job. */
+function readerOf(principal: Principal): (role: RolePath, job: string) => boolean {
+  const known = new Map<string, boolean>();
+  return (role, job) => {
+    const key = `${role}:${job}`;
+    const may = known.get(key) ?? mayRead(principal, 'job:read', role, jobResource(job));
+    known.set(key, may);
     return may;
   };
 }
@@ -157,12 +158,12 @@ function changeSince(
   for (const task of touchedTasks(snapshot, changes)) {
     for (const endpoint of table.ofTask(task)) {
       if (passes(endpoint)) put.push(endpoint);
-      else if (mayReadJobs(endpoint.role) && isOfJob(taskOf(endpoint), filter)) known.add(endpoint.id);
+      else if (mayReadJobs(endpoint.role, endpoint.job) && isOfJob(taskOf(endpoint), filter)) known.add(endpoint.id);
     }
   }
   for (const { task, ports } of formerPorts(changes)) {
     const kind = snapshot.jobs.get(task.jobUid)?.spec.kind ?? 'service';
-    if (!isLasting(kind) || !mayReadJobs(task.role) || !isOfJob(task, filter)) continue;
+    if (!isLasting(kind) || !mayReadJobs(task.role, task.jobName) || !isOfJob(task, filter)) continue;
     for (const port of ports) known.add(endpointId(task.id, port));
   }
   for (const { id } of put) known.delete(id);

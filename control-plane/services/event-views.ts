@@ -272,11 +272,11 @@ function frameworkEvents({ before, after, revision }: ChangeOf<'frameworks'>): E
   if (after === null) return [];
   const about = (type: EventType, message: string, atMs: number) =>
     event({ revision, type, message, role: after.roles[0] ?? 'default', framework: after.id, atMs });
-  const { name, principal, session, roles, subscribedAtMs, disconnectedSinceMs, teardown } = after;
+  const { name, principal, session, subscribedAtMs, disconnectedSinceMs, teardown } = after;
   const events: EventView[] = [];
   if (before === null || before.session < session) {
     const how = before === null ? `registered by ${principal}` : `has subscribed anew, in session ${session}`;
-    events.push(about('framework.subscribed', `${name}, for ${roles.join(', ')}: ${how}`, subscribedAtMs));
+    events.push(about('framework.subscribed', `${name}: ${how}`, subscribedAtMs));
   } else if (before.disconnectedSinceMs === null && disconnectedSinceMs !== null && teardown === null) {
     const message = `no replica holds its stream; after ${after.failoverTimeoutSeconds} s of that its tasks end`;
     events.push(about('framework.disconnected', message, disconnectedSinceMs));

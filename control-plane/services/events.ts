@@ -3,13 +3,13 @@
  * any replica: ids are revisions of the store.
  */
 import { Refusal } from '../../shared/domain/errors.ts';
-import { roleWithin } from '../../shared/domain/ids.ts';
+import { type RolePath, roleWithin } from '../../shared/domain/ids.ts';
 import { positionText, type StatePosition } from '../../shared/protocol/position.ts';
 import type { EventView } from '../../shared/protocol/views.ts';
 import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Change } from '../store/snapshot.ts';
-import { demand } from './access.ts';
+import { demandAny, jobResource } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { eventsOf } from './event-views.ts';
 import { positionNow, reach } from './reach.ts';
@@ -145,13 +145,17 @@ function byRevision(changes: readonly Change[]): EventBatch[] {
 
 /** Jobs' and tasks' events need the right to read events of their role; nodes' the right to read nodes as well. */
 function passer(principal: Principal, filter: EventFilter): (event: EventView) => boolean {
-  demand(principal, 'event:read', null);
+  demandAny(principal, 'event:read');
   const readsNodes = authorize(principal, 'node:read', null).allowed;
   return (event) =>
-    (event.role === null ? readsNodes : authorize(principal, 'event:read', event.role).allowed) &&
+    (event.role === null ? readsNodes : mayReadOf(principal, event.role, event.job)) &&
     (filter.types === null || filter.types.includes(event.type)) &&
     (filter.role === null || (event.role !== null && roleWithin(event.role, filter.role))) &&
     (filter.job === null || event.job === filter.job) &&
     (filter.task === null || event.task === filter.task) &&
     (filter.node === null || event.node === filter.node);
+}
+
+function mayReadOf(principal: Principal, role: RolePath, job: string | null): boolean {
+  return authorize(principal, 'event:read', role, job === null ? null : jobResource(job)).allowed;
 }

@@ -5,23 +5,24 @@
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
 import type { FrameworkId } from '../../shared/domain/ids.ts';
-import { authorize, mayEverything } from '../auth/policy.ts';
+import { actsFor, authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Compare } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import type { Snapshot } from '../store/snapshot.ts';
-import { demand } from './access.ts';
+import { demand, frameworkResource } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { timeView } from './views.ts';
 
 const CATCH_UP_MS = 2000;
 
 /** A framework is seen by whoever may read those of one of its roles, and by its own principal. */
-export function maySee(principal: Principal, framework: Framework): boolean {
+export function maySee(principal: Principal, framework: Pick<Framework, 'name' | 'principal' | 'roles'>): boolean {
   return framework.roles.some(
     (role) =>
-      authorize(principal, 'framework:read', role).allowed ||
-      (isOwn(principal, framework) && authorize(principal, 'framework:run', role).allowed),
+      authorize(principal, 'framework:read', role, frameworkResource(framework)).allowed ||
+      (actsFor(principal, framework.principal) &&
+        authorize(principal, 'framework:run', role, frameworkResource(framework)).allowed),
   );
 }
 
@@ -37,13 +38,13 @@ export function visibleFramework(ctx: ServiceContext, principal: Principal, id: 
 /** One that the principal may act for: it registered it, or may do everything, and reaches all of its roles. */
 export function ownFramework(ctx: ServiceContext, principal: Principal, id: FrameworkId): Framework {
   const framework = visibleFramework(ctx, principal, id);
-  if (!isOwn(principal, framework)) {
+  if (!actsFor(principal, framework.principal)) {
     throw new Refusal(
       'forbidden',
       `framework "${id}" was registered by "${framework.principal}", and nobody else acts for it`,
     );
   }
-  for (const role of framework.roles) demand(principal, 'framework:run', role);
+  for (const role of framework.roles) demand(principal, 'framework:run', role, frameworkResource(framework));
   return framework;
 }
 
@@ -98,8 +99,4 @@ export async function reachPresent(ctx: ServiceContext, id: FrameworkId): Promis
   const { revision } = await ctx.store.get(keys.framework(id));
   if (await ctx.mirror.waitFor(revision, { timeoutMs: CATCH_UP_MS })) return;
   throw new Refusal('unavailable', `replica "${ctx.replica.id}" is behind; ask again`, { retryAfterSeconds: 1 });
-}
-
-function isOwn(principal: Principal, framework: Framework): boolean {
-  return mayEverything(principal) || principal.subject === framework.principal;
 }

@@ -8,13 +8,14 @@ import type { FrameworkView, Subscription } from '../../shared/protocol/framewor
 import type { Page } from '../../shared/protocol/views.ts';
 import { byText } from '../../shared/util/order.ts';
 import { randomId } from '../../shared/util/random.ts';
+import { isCalled } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { packTransactions } from '../store/transact.ts';
 import { ledgerUnit } from '../store/units.ts';
-import { demand } from './access.ts';
+import { demand, frameworkResource } from './access.ts';
 import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
 import {
   actingFramework,
@@ -56,7 +57,9 @@ export async function subscribe(
   subscription: Subscription,
   { orNew = false }: { readonly orNew?: boolean } = {},
 ): Promise<Answer<FrameworkView>> {
-  for (const role of subscription.roles) demand(call.principal, 'framework:run', role);
+  for (const role of subscription.roles) {
+    demand(call.principal, 'framework:run', role, frameworkResource(subscription));
+  }
   const { id } = subscription;
   if (id !== undefined) await reachSession(ctx, { id, session: 1 });
   const fresh = id ?? `f${randomId(ctx.random)}`;
@@ -121,7 +124,7 @@ export async function updateFramework(
   of: SessionOf,
   wishes: FrameworkWishes,
 ): Promise<Answer<FrameworkView>> {
-  for (const role of wishes.roles) demand(call.principal, 'framework:run', role);
+  for (const role of wishes.roles) demand(call.principal, 'framework:run', role, frameworkResource(wishes));
   await reachSession(ctx, of);
   const answer = await mutate(ctx, call, () => {
     const before = actingFramework(ctx, call.principal, of);
@@ -133,12 +136,12 @@ export async function updateFramework(
 }
 
 /** One principal alone can't keep all others from subscribing. */
-function demandPlace(ctx: ServiceContext, { subject }: Principal): void {
+function demandPlace(ctx: ServiceContext, principal: Principal): void {
   demandRoom(ctx);
   const standing = [...ctx.mirror.snapshot.frameworks.values()].filter(({ teardown }) => teardown === null);
-  const own = standing.filter(({ principal }) => principal === subject).length;
+  const own = standing.filter((framework) => isCalled(principal, framework.principal)).length;
   if (own >= FRAMEWORKS_MAX.ofPrincipal) {
-    const why = `"${subject}" has ${own} frameworks, which is the most; tear down those that are over`;
+    const why = `"${principal.subject}" has ${own} frameworks, which is the most; tear down those that are over`;
     throw new Refusal('limit-exceeded', why);
   }
   if (standing.length < FRAMEWORKS_MAX.all) return;
@@ -260,7 +263,7 @@ export function tearDown(
 }
 
 export function getFramework(ctx: ServiceContext, principal: Principal, id: FrameworkId): FrameworkView {
-  return viewNow(ctx, visibleFramework(ctx, principal, id));
+  return shownTo(principal, viewNow(ctx, visibleFramework(ctx, principal, id)));
 }
 
 /** Frameworks that the principal may see, by id. */
@@ -276,8 +279,23 @@ export function listFrameworks(
       maySee(principal, framework) && (role === null || framework.roles.some((own) => roleWithin(own, role))),
   );
   const holdings = holdingsOf(snapshot, seen, ctx.clock.now());
-  const view = (framework: Framework) => frameworkView(snapshot, framework, holdings.get(framework.id));
+  const view = (framework: Framework) =>
+    shownTo(principal, frameworkView(snapshot, framework, holdings.get(framework.id)));
   return pageThrough(seen, page, { keyOf: ({ id }) => id, view });
+}
+
+/** Of its roles those that the principal may see it in: a framework of several roles tells none of the others' names. */
+function shownTo(principal: Principal, view: FrameworkView): FrameworkView {
+  const roles = view.roles.filter((role) => maySee(principal, { ...view, roles: [role] }));
+  const ofSeen = <T>(byRole: Readonly<Record<RolePath, T>>) =>
+    Object.fromEntries(Object.entries(byRole).filter(([role]) => roles.includes(role)));
+  return {
+    ...view,
+    roles,
+    suppressed: view.suppressed.filter((role) => roles.includes(role)),
+    minAllocatable: ofSeen(view.minAllocatable),
+    nodeConstraints: ofSeen(view.nodeConstraints),
+  };
 }
 
 function viewNow(ctx: ServiceContext, framework: Framework): FrameworkView {

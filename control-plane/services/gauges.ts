@@ -1,11 +1,14 @@
 /** The cluster in numbers, for whoever watches over it. */
+import type { GrantResource } from '../../shared/domain/grant-resource.ts';
+import type { RolePath } from '../../shared/domain/ids.ts';
 import { JOB_STATES, type JobView, NODE_STATES, type NodeView, type TaskCounts } from '../../shared/protocol/views.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { StoreSize } from '../store/room.ts';
-import { demand } from './access.ts';
+import { demandAny, jobResource, mayRead, taskResource } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { countTasks, jobSummary, nodeState } from './views.ts';
 
+/** Jobs and tasks are those of the roles that the token reaches: what others run is theirs to count. */
 export interface Gauges {
   readonly nodes: Readonly<Record<NodeView['state'], number>>;
   readonly jobs: Readonly<Record<JobView['state'], number>>;
@@ -22,18 +25,22 @@ export interface Gauges {
 }
 
 export async function readGauges(ctx: ServiceContext, principal: Principal): Promise<Gauges> {
-  demand(principal, 'metrics:read', null);
+  demandAny(principal, 'metrics:read');
   const database = await databaseSize(ctx);
   const { snapshot } = ctx.mirror;
   const nodeStates = [...snapshot.nodes.values()].flatMap((node) => {
     const ledger = snapshot.ledgers.get(node.id);
     return ledger === undefined ? [] : [nodeState(snapshot, ledger)];
   });
-  const jobStates = [...snapshot.jobs.values()].map((job) => jobSummary(snapshot, job).state);
+  const may = (role: RolePath, resource: GrantResource) => mayRead(principal, 'metrics:read', role, resource);
+  const jobStates = [...snapshot.jobs.values()]
+    .filter(({ spec }) => may(spec.role, jobResource(spec.name)))
+    .map((job) => jobSummary(snapshot, job).state);
+  const tasks = [...snapshot.tasks.values()].filter((task) => may(task.role, taskResource(task)));
   return {
     nodes: countEach(NODE_STATES, nodeStates),
     jobs: countEach(JOB_STATES, jobStates),
-    tasks: countTasks(snapshot.tasks.values()),
+    tasks: countTasks(tasks),
     revision: snapshot.revision,
     round: snapshot.round?.number ?? 0,
     replicas: snapshot.replicas.size,

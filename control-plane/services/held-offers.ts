@@ -4,8 +4,9 @@ import { type FrameworkId, type NodeId, type RolePath, roleWithin } from '../../
 import type { Offer } from '../../shared/domain/offer.ts';
 import type { HeldOfferView } from '../../shared/protocol/offers.ts';
 import type { Page } from '../../shared/protocol/views.ts';
+import { actsFor } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
-import { mayRead } from './access.ts';
+import { frameworkResource, mayRead } from './access.ts';
 import type { PageRequest, ServiceContext } from './context.ts';
 import { offerView } from './framework-views.ts';
 import { pageThrough } from './paging.ts';
@@ -53,6 +54,8 @@ function matches({ framework, role }: Offer, filter: HeldOfferFilter): boolean {
 
 /** Whoever may read frameworks of the offer's role, and the framework itself. */
 export function maySeeOffer(principal: Principal, { role }: Offer, framework: Framework | undefined): boolean {
-  if (mayRead(principal, 'framework:read', role)) return true;
-  return framework?.principal === principal.subject && mayRead(principal, 'framework:run', role);
+  const resource = framework === undefined ? null : frameworkResource(framework);
+  if (mayRead(principal, 'framework:read', role, resource)) return true;
+  if (framework === undefined || !actsFor(principal, framework.principal)) return false;
+  return mayRead(principal, 'framework:run', role, resource);
 }

@@ -9,6 +9,7 @@ import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Epoch } from '../../shared/domain/node.ts';
 import type { RegisterRequest } from '../../shared/protocol/agent.ts';
 import { present } from '../../shared/util/assert.ts';
+import { isJoining } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
@@ -74,7 +75,7 @@ function admissionNow({ mirror }: ServiceContext, principal: Principal, request:
     incarnation,
     before,
     isAlive: snapshot.isAlive(node.id),
-    isJoin: principal.kind === 'join',
+    isJoin: isJoining(principal),
     seen,
     isAhead: aheadOf({ incarnation, revision, before, ledger }, seen) !== undefined,
     stamp,

@@ -13,11 +13,12 @@ import type { Answer, Call, ServiceContext } from './context.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { knownNode } from './nodes.ts';
 import { withoutOffersInTheWay } from './offer-withdrawal.ts';
-import { roleOf } from './reservation-views.ts';
 import {
   checkLimits,
   demandHolding,
   draftOf,
+  heldReservation,
+  heldVolume,
   ledgerEndingVolume,
   ledgerMakingVolume,
   ledgerReserving,
@@ -66,7 +67,7 @@ export async function changeHoldings(
   if (reserving !== null) demand(call.principal, 'reservation:write', reserving.role);
   const draft = (): Draft<ChangedHoldings> => {
     const { ledger } = knownNode(ctx, node);
-    if (reserving !== null) checkLimits(ctx.mirror.snapshot, reserving.role, reserving.scalars);
+    if (reserving !== null) checkLimits(ctx.mirror.snapshot, { principal: call.principal, ...reserving });
     const after = changes.reduce((so, change) => changed({ ctx, call, ledger: so }, change), ledger);
     return draftOf(ctx, ledger, after, { status: 200, body: { node } });
   };
@@ -96,8 +97,10 @@ function changed(step: Step, change: HoldingChange): Ledger {
   const { ctx, call, ledger } = step;
   const made = { by: call.principal.subject, atMs: ctx.clock.now() };
   switch (change.type) {
-    case 'reserve':
-      return ledgerReserving(ctx, ledger, { ...change.reservation, ...made, source: 'dynamic' });
+    case 'reserve': {
+      const reservation = { ...change.reservation, ...made, source: 'dynamic' } as const;
+      return ledgerReserving(ctx, ledger, { principal: call.principal, reservation });
+    }
     case 'unreserve':
       return unreserved(step, change.reservation, change.scalars);
     case 'create': {
@@ -108,7 +111,7 @@ function changed(step: Step, change: HoldingChange): Ledger {
     case 'destroy': {
       const volume = ownOf(ledger.volumes, change.volume);
       const none = `there is no volume "${change.volume}" on node "${ledger.node}"`;
-      demandHolding(call.principal, 'volume', volume === undefined ? null : roleOf(ledger, volume), none);
+      demandHolding(call.principal, 'volume', { found: heldVolume(ledger, volume), absent: none });
       if (volume === undefined) throw new Refusal('not-found', none);
       return ledgerEndingVolume(ctx, ledger, change.volume);
     }
@@ -125,7 +128,7 @@ function unreserved(step: Step, id: ReservationId, scalars: Scalars): Ledger {
 function knownReservation({ call, ledger }: Step, id: ReservationId, kind: 'reservation' | 'volume') {
   const reservation = ownOf(ledger.reservations, id);
   const none = `there is no reservation "${id}" on node "${ledger.node}"`;
-  demandHolding(call.principal, kind, reservation?.role ?? null, none);
+  demandHolding(call.principal, kind, { found: heldReservation(reservation), absent: none });
   if (reservation === undefined) throw new Refusal('not-found', none);
   return reservation;
 }

@@ -175,7 +175,7 @@ class Tracker {
   #sighted(task: Task): TaskChange | null {
     const { snapshot } = this.#ctx.mirror;
     const owner = task.framework === null ? null : (snapshot.frameworks.get(task.framework.id) ?? null);
-    if (!this.#sight.tasksOf(task.role)) return null;
+    if (!this.#sight.task(task)) return null;
     if (task.framework !== null && (owner === null || !this.#sight.framework(owner))) return null;
     return {
       item: taskItem(snapshot, task),

@@ -18,7 +18,7 @@ import { present } from '../../shared/util/assert.ts';
 import { byText } from '../../shared/util/order.ts';
 import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
-import { demand, mayRead } from './access.ts';
+import { demandAny, mayRead, taskResource } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { maySee } from './framework-access.ts';
 import { maySeeOffer } from './held-offers.ts';
@@ -73,10 +73,19 @@ export function takeInventory(ctx: ServiceContext, principal: Principal): Invent
   return pickUp(ctx.mirror.snapshot, momentOf(ctx), sightOf(principal));
 }
 
-/** All that there is, for whoever may read what it comes to as numbers. */
-export function takeWholeInventory(ctx: ServiceContext, principal: Principal): Inventory {
-  demand(principal, 'metrics:read', null);
-  return pickUp(ctx.mirror.snapshot, momentOf(ctx), EVERYTHING);
+/** For whoever reads what it comes to as numbers: the nodes, and of what is on them what is in roles that the token reaches. */
+export function takeCountedInventory(ctx: ServiceContext, principal: Principal): Inventory {
+  demandAny(principal, 'metrics:read');
+  const counts = byRole((role) => mayRead(principal, 'metrics:read', role));
+  return pickUp(ctx.mirror.snapshot, momentOf(ctx), {
+    ...EVERYTHING,
+    task: (task) => counts(task.role) || mayRead(principal, 'metrics:read', task.role, taskResource(task)),
+    tasksOf: counts,
+    reservationsOf: counts,
+    role: counts,
+    framework: ({ roles }) => roles.some(counts),
+    offer: ({ role }) => counts(role),
+  });
 }
 
 function momentOf({ mirror, clock }: ServiceContext): Moment {
@@ -94,6 +103,8 @@ export function templateOfItem({ task, spec }: TaskItem): Pick<TaskTemplate, 'gr
 export interface Sight {
   readonly nodes: boolean;
   readonly settings: boolean;
+  readonly task: (task: Task) => boolean;
+  /** All tasks of the role, also as sums. */
   readonly tasksOf: (role: RolePath) => boolean;
   readonly reservationsOf: (role: RolePath) => boolean;
   readonly role: (role: RolePath) => boolean;
@@ -106,6 +117,7 @@ const always = () => true;
 export const EVERYTHING: Sight = {
   nodes: true,
   settings: true,
+  task: always,
   tasksOf: always,
   reservationsOf: always,
   role: always,
@@ -114,10 +126,12 @@ export const EVERYTHING: Sight = {
 };
 
 export function sightOf(principal: Principal): Sight {
+  const tasksOf = byRole((role) => mayRead(principal, 'task:read', role));
   return {
     nodes: authorize(principal, 'node:read', null).allowed,
     settings: authorize(principal, 'settings:read', null).allowed,
-    tasksOf: byRole((role) => mayRead(principal, 'task:read', role)),
+    task: (task) => tasksOf(task.role) || mayRead(principal, 'task:read', task.role, taskResource(task)),
+    tasksOf,
     reservationsOf: byRole((role) => mayRead(principal, 'reservation:read', role)),
     role: (role) => mayRead(principal, 'role:read', role),
     framework: (framework) => maySee(principal, framework),
@@ -175,10 +189,10 @@ export function nodeItem(cluster: ClusterView, id: NodeId): NodeItem | null {
 }
 
 /** By framework, and those of jobs under null. */
-function taskItems(cluster: ClusterView, { tasksOf }: Sight): ReadonlyMap<FrameworkId | null, TaskItem[]> {
+function taskItems(cluster: ClusterView, { task: isSeen }: Sight): ReadonlyMap<FrameworkId | null, TaskItem[]> {
   const items = new Map<FrameworkId | null, TaskItem[]>();
   for (const task of cluster.tasks.values()) {
-    if (!tasksOf(task.role)) continue;
+    if (!isSeen(task)) continue;
     const owner = task.framework?.id ?? null;
     const item = taskItem(cluster, task);
     const others = items.get(owner);

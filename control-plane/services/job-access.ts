@@ -5,7 +5,7 @@ import type { Job, JobVersion } from '../../shared/domain/job.ts';
 import { isLasting } from '../../shared/domain/service.ts';
 import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
-import { demandOf } from './access.ts';
+import { demandOf, jobResource } from './access.ts';
 import type { ServiceContext } from './context.ts';
 
 export function readableJob(ctx: ServiceContext, principal: Principal, key: JobKey): Job {
@@ -52,7 +52,7 @@ export function versionMismatch(key: JobKey, actual: string, wanted: number): Re
 
 function allowedJob(ctx: ServiceContext, principal: Principal, key: JobKey, action: Action): Job {
   const absent = `there is no job "${key.name}" in role "${key.role}"`;
-  demandOf(principal, { read: 'job:read', action, role: key.role, absent });
+  demandOf(principal, { read: 'job:read', action, role: key.role, resource: jobResource(key.name), absent });
   const job = ctx.mirror.snapshot.jobByKey(key);
   if (job === undefined) throw new Refusal('not-found', absent);
   return job;

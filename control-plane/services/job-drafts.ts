@@ -9,7 +9,7 @@ import { trialOf } from '../reconcile/service/job-facts.ts';
 import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
-import { demand, mayRead } from './access.ts';
+import { demand, jobResource, mayRead } from './access.ts';
 import type { Call, ServiceContext } from './context.ts';
 import { allDependencies, dependenciesOf } from './dependencies.ts';
 import type { Draft } from './mutation.ts';
@@ -94,12 +94,12 @@ export function dependencyCompares(
 ): Compare[] {
   // What it depended on already closes no new circle, and whoever may change the job needn't see more than before.
   if (before !== null && canonicalJson(before.dependsOn ?? []) === canonicalJson(spec.dependsOn ?? [])) return [];
-  for (const { role } of dependenciesOf(spec)) demand(principal, 'job:read', role);
+  for (const { role, name } of dependenciesOf(spec)) demand(principal, 'job:read', role, jobResource(name));
   const { snapshot } = ctx.mirror;
   const all = allDependencies(spec, {
     jobByKey: (key) => snapshot.jobByKey(key),
     nameOf: ({ role, name }) => {
-      if (!mayRead(principal, 'job:read', role)) return 'a job that you may not read';
+      if (!mayRead(principal, 'job:read', role, jobResource(name))) return 'a job that you may not read';
       return role === spec.role ? name : `${role}:${name}`;
     },
   });

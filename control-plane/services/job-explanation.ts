@@ -3,7 +3,7 @@ import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { templateOf } from '../../shared/domain/cluster.ts';
 import type { Deployment } from '../../shared/domain/deployment.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
-import type { JobKey, RolePath, TaskId } from '../../shared/domain/ids.ts';
+import type { JobKey, TaskId } from '../../shared/domain/ids.ts';
 import { type Job, type JobSpec, templateVersion } from '../../shared/domain/job.ts';
 import { DEFAULT_UPDATE, isLasting } from '../../shared/domain/service.ts';
 import { isTerminal, type Task } from '../../shared/domain/task.ts';
@@ -15,7 +15,7 @@ import { missingDependencies } from '../reconcile/service/dependencies.ts';
 import { awaitsPromotion } from '../reconcile/service/job-facts.ts';
 import { explainJob, type WaitingTasks } from '../scheduler/explain-job.ts';
 import type { Hold } from '../scheduler/wanted.ts';
-import { demandOf, mayRead } from './access.ts';
+import { demandOf, jobResource, mayRead } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { isUnreachable } from './framework-views.ts';
 import { deploymentState, lackingHealth, latestDeployment } from './service-views.ts';
@@ -35,13 +35,14 @@ export function explainJobNow(
   { task: id }: { readonly task: TaskId | null },
 ): JobExplanationView {
   const absent = `there is no job "${key.name}" in role "${key.role}"`;
-  demandOf(principal, { read: 'job:read', action: 'job:read', role: key.role, absent });
+  const resource = jobResource(key.name);
+  demandOf(principal, { read: 'job:read', action: 'job:read', role: key.role, resource, absent });
   const { snapshot } = ctx.mirror;
   const job = snapshot.jobByKey(key);
   if (job === undefined) throw new Refusal('not-found', absent);
   const task = id === null ? null : taskOf(snapshot, job, id);
-  const mayReadRole = (role: RolePath) => mayRead(principal, 'job:read', role);
-  return explanationOfJob(snapshot, job, { nowMs: ctx.clock.now(), task, mayReadRole });
+  const mayReadJob = ({ role, name }: JobKey) => mayRead(principal, 'job:read', role, jobResource(name));
+  return explanationOfJob(snapshot, job, { nowMs: ctx.clock.now(), task, mayReadJob });
 }
 
 function taskOf(cluster: ClusterView, job: Job, id: TaskId): Task {
@@ -57,22 +58,22 @@ interface Question {
   readonly nowMs: number;
   /** Null: all of the job's tasks. */
   readonly task: Task | null;
-  /** Whether whoever asks may know of the jobs of the role. */
-  readonly mayReadRole: (role: RolePath) => boolean;
+  /** Whether whoever asks may know of the job. */
+  readonly mayReadJob: (key: JobKey) => boolean;
 }
 
 /** Pure. */
 export function explanationOfJob(
   cluster: ClusterView,
   job: Job,
-  { nowMs, task, mayReadRole }: Question,
+  { nowMs, task, mayReadJob }: Question,
 ): JobExplanationView {
   const { waiting, more, held } = explainJob({ cluster, nowMs, job, task });
   const all = [...cluster.tasksOfJob(job.uid)].sort((a, b) => byText(a.id, b.id));
   const tasks = task === null ? all : [task];
   const holds = [
     ...jobHolds(job),
-    ...deploymentHolds(cluster, job, { nowMs, mayReadRole }),
+    ...deploymentHolds(cluster, job, { nowMs, mayReadJob }),
     ...slotHolds(cluster, job),
     ...volumeHolds(waiting),
     ...[...held].flatMap(([hold, count]) => taskHold(hold, count)),
@@ -161,9 +162,9 @@ function haltedHolds({ stop, outcome, suspended, version }: Job, { id, message, 
 }
 
 /** What stands in the way of each job that this one depends on. */
-function dependencyHolds(cluster: ClusterView, job: Job, { nowMs, mayReadRole }: Omit<Question, 'task'>): HoldView[] {
+function dependencyHolds(cluster: ClusterView, job: Job, { nowMs, mayReadJob }: Omit<Question, 'task'>): HoldView[] {
   return missingDependencies(cluster, job, nowMs).map(({ key, what }) => {
-    const shown = mayReadRole(key.role) ? what : 'you may not read';
+    const shown = mayReadJob(key) ? what : 'you may not read';
     return hold('dependency', `It depends on job "${key.name}" in role "${key.role}", which ${shown}.`);
   });
 }
@@ -265,6 +266,7 @@ function waitingView(waits: WaitingTasks): WaitingTasksView {
     tasks: waits.tasks.slice(0, TASKS_NAMED_MAX).map(({ id }) => id),
     notBefore: optionalTime(waits.notBeforeMs),
     displaces: [...waits.displaces],
+    displacesOthers: waits.displacesOthers,
     nodesTotal: funnel.nodesTotal,
     nodesLeft: funnel.nodesLeft,
     funnel: funnel.rows.map((row) => ({ ...row, reasons: [...row.reasons] })),
@@ -281,6 +283,7 @@ function waitsInWords({
   group,
   notBeforeMs,
   displaces,
+  displacesOthers,
   volumesAway,
   funnel,
   feasibility,
@@ -288,7 +291,10 @@ function waitsInWords({
   const wait = `${tasks.length} ${tasks.length === 1 ? 'task of group' : 'tasks of group'} "${group}" ${tasks.length === 1 ? 'waits' : 'wait'}`;
   const nodes = funnel.nodesTotal === 1 ? '1 node' : `${funnel.nodesTotal} nodes`;
   if (notBeforeMs !== null) return `${wait} until ${timeView(notBeforeMs)}, since tasks before have failed.`;
-  if (displaces.length > 0) return `${wait} for ${displaces.join(', ')} to make room.`;
+  const others =
+    displacesOthers === 0 ? [] : [`${displacesOthers} ${displacesOthers === 1 ? 'task' : 'tasks'} of other roles`];
+  const leaving = [...displaces, ...others];
+  if (leaving.length > 0) return `${wait} for ${leaving.join(', ')} to make room.`;
   if (volumesAway.length > 0) return `${wait} for volumes: ${volumesAway.join(' ')}`;
   const { impossible, tooMany } = feasibility;
   if (impossible !== null) {

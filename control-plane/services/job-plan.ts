@@ -17,7 +17,7 @@ import { selectToKill } from '../reconcile/service/kill-selection.ts';
 import { membersOf } from '../reconcile/service/members.ts';
 import { boundsOf } from '../reconcile/service/upgrade.ts';
 import { type JobChange, planDryRun } from '../scheduler/explain.ts';
-import { demandToRun, mayRead } from './access.ts';
+import { demandToRun, jobResource, mayRead } from './access.ts';
 import { demandContact } from './contact-limit.ts';
 import type { ServiceContext } from './context.ts';
 import { dependenciesOf } from './dependencies.ts';
@@ -30,7 +30,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
   demandToRun(principal, spec);
   demandContact(ctx, spec);
   const { snapshot } = ctx.mirror;
-  const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
+  const job = mayRead(principal, 'job:read', spec.role, jobResource(spec.name)) ? snapshot.jobByKey(spec) : undefined;
   if (isLasting(spec.kind)) dependencyCompares(ctx, principal, spec, job?.spec);
   const nowMs = ctx.clock.now();
   const service = isLasting(spec.kind) ? servicePlan({ cluster: snapshot, nowMs }, job, spec) : NO_SERVICE;
@@ -264,7 +264,9 @@ function endSentence({ progressDeadlineSeconds, autoRevert }: UpdatePolicy, good
 }
 
 function dependencyWarnings(cluster: ClusterView, principal: Principal, spec: JobSpec): string[] {
-  const readable = dependenciesOf(spec).filter(({ role }) => mayRead(principal, 'job:read', role));
+  const readable = dependenciesOf(spec).filter(({ role, name }) =>
+    mayRead(principal, 'job:read', role, jobResource(name)),
+  );
   return readable.flatMap((key) => {
     const job = cluster.jobByKey(key);
     if (job !== undefined && !job.deleted) return [];

@@ -14,7 +14,7 @@ import { randomId } from '../../shared/util/random.ts';
 import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
-import { demandToRun, mayRead } from './access.ts';
+import { demandToRun, jobResource, mayRead } from './access.ts';
 import { demandContact } from './contact-limit.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { checkVersion, readableJob, readableVersion, versionMismatch, writableJob } from './job-access.ts';
@@ -139,7 +139,7 @@ export function listJobs(
   const visible = [...snapshot.jobs.values()].filter(
     (job) =>
       (role === null || roleWithin(job.spec.role, role)) &&
-      mayRead(principal, 'job:read', job.spec.role) &&
+      mayRead(principal, 'job:read', job.spec.role, jobResource(job.spec.name)) &&
       (states === null || states.includes(jobSummary(snapshot, job).state)),
   );
   return pageThrough(visible, page, {

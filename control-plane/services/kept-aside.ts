@@ -14,7 +14,7 @@ import { ledgerUnit } from '../store/units.ts';
 import { demand } from './access.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { mutate } from './mutation.ts';
-import { knownNode } from './nodes.ts';
+import { knownNode, nodeReader } from './nodes.ts';
 import { nodeView } from './views.ts';
 
 export interface KeptAsideChoice {
@@ -39,7 +39,7 @@ export async function stopKeptAside(
     const after = withStops(id, before, { tasks, stop });
     const epochKey = keys.epoch(id);
     const unit = after === before ? null : ledgerUnit(snapshot, ledger, renewAssignment(ledger));
-    const body = nodeView(snapshot, node, ledger, { epoch: after });
+    const body = nodeView(snapshot, { node, ledger }, nodeReader(ctx, call.principal), { epoch: after });
     if (unit === null) return { status: 200, body, compares: [], writes: [] };
     return {
       status: 200,

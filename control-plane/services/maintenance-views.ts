@@ -1,9 +1,13 @@
 /** Maintenance windows as those who ask see them. Pure. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
+import type { FrameworkId } from '../../shared/domain/ids.ts';
 import { endsAtMs, frameworksOn, isOver, isRunning, type MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { MaintenanceNotice } from '../../shared/protocol/framework.ts';
 import type { MaintenanceView } from '../../shared/protocol/maintenance.ts';
 import { byText } from '../../shared/util/order.ts';
+import type { Principal } from '../auth/principal.ts';
+import { mayInAll } from './access.ts';
+import { maySee } from './framework-access.ts';
 import { maintenanceTimeView, optionalTime, timeView } from './views.ts';
 
 export function noticeView(cluster: Pick<ClusterView, 'nodes'>, window: MaintenanceWindow): MaintenanceNotice {
@@ -14,7 +18,7 @@ export function noticeView(cluster: Pick<ClusterView, 'nodes'>, window: Maintena
 export function maintenanceView(
   cluster: Pick<ClusterView, 'nodes' | 'ledgers' | 'frameworks'>,
   window: MaintenanceWindow,
-  nowMs: number,
+  { nowMs, principal }: { readonly nowMs: number; readonly principal: Principal },
 ): MaintenanceView {
   const end = endsAtMs(window);
   return {
@@ -23,7 +27,7 @@ export function maintenanceView(
     state: stateOf(window, nowMs),
     setAt: timeView(window.setAtMs),
     setBy: window.setBy,
-    frameworks: answersOf(cluster, window),
+    frameworks: answersOf(cluster, window, principal),
   };
 }
 
@@ -35,10 +39,17 @@ function stateOf(window: MaintenanceWindow, nowMs: number): MaintenanceView['sta
 function answersOf(
   { ledgers, frameworks }: Pick<ClusterView, 'ledgers' | 'frameworks'>,
   { node, answers }: MaintenanceWindow,
+  principal: Principal,
 ): MaintenanceView['frameworks'] {
   const ledger = ledgers.get(node);
   const there = ledger === undefined ? [] : frameworksOn(ledger);
-  return [...new Set([...there, ...Object.keys(answers)])].sort(byText).map((framework) => {
+  // One that is no more can't be told whose it was.
+  const isSeen = (id: FrameworkId) => {
+    const framework = frameworks.get(id);
+    return framework === undefined ? mayInAll(principal, 'framework:read') : maySee(principal, framework);
+  };
+  const seen = [...new Set([...there, ...Object.keys(answers)])].filter(isSeen);
+  return seen.sort(byText).map((framework) => {
     const answer = answers[framework];
     return {
       framework,

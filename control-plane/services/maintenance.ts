@@ -25,7 +25,7 @@ import { demand } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { maintenanceView } from './maintenance-views.ts';
 import { type Draft, mutate } from './mutation.ts';
-import { knownNode } from './nodes.ts';
+import { knownNode, nodeReader } from './nodes.ts';
 import { pageThrough } from './paging.ts';
 import { nodeView, timeView } from './views.ts';
 
@@ -55,7 +55,7 @@ export function allMaintenance(ctx: ServiceContext, principal: Principal): reado
   const nowMs = ctx.clock.now();
   return [...snapshot.maintenance.values()]
     .sort((a, b) => byText(a.node, b.node))
-    .map((window) => maintenanceView(snapshot, window, nowMs));
+    .map((window) => maintenanceView(snapshot, window, { nowMs, principal }));
 }
 
 export function listMaintenance(ctx: ServiceContext, principal: Principal, page: PageRequest): Page<MaintenanceView> {
@@ -64,7 +64,7 @@ export function listMaintenance(ctx: ServiceContext, principal: Principal, page:
   const nowMs = ctx.clock.now();
   return pageThrough(snapshot.maintenance.values(), page, {
     keyOf: ({ node }) => node,
-    view: (window) => maintenanceView(snapshot, window, nowMs),
+    view: (window) => maintenanceView(snapshot, window, { nowMs, principal }),
   });
 }
 
@@ -84,10 +84,19 @@ export async function setMaintenance(
     demandComing(time, nowMs);
     const before = snapshot.maintenance.get(node);
     if (before !== undefined && isSame(before, time)) {
-      return { status: 200, body: maintenanceView(snapshot, before, nowMs), compares: [], writes: [] };
+      return {
+        status: 200,
+        body: maintenanceView(snapshot, before, { nowMs, principal: call.principal }),
+        compares: [],
+        writes: [],
+      };
     }
     const window = windowOf({ node, ...time }, { id, nowMs, by: call.principal.subject });
-    return { status: 200, body: maintenanceView(snapshot, window, nowMs), ...maintenanceUnit(snapshot, node, window) };
+    return {
+      status: 200,
+      body: maintenanceView(snapshot, window, { nowMs, principal: call.principal }),
+      ...maintenanceUnit(snapshot, node, window),
+    };
   });
 }
 
@@ -108,7 +117,7 @@ export async function clearMaintenance(ctx: ServiceContext, call: Call, id: Node
   return mutate(ctx, call, (): Draft<NodeView> => {
     const { snapshot } = ctx.mirror;
     const { node, ledger } = knownNode(ctx, id);
-    const body = nodeView(snapshot, node, ledger, { window: null });
+    const body = nodeView(snapshot, { node, ledger }, nodeReader(ctx, call.principal), { window: null });
     if (!snapshot.maintenance.has(id)) return { status: 200, body, compares: [], writes: [] };
     return { status: 200, body, ...maintenanceUnit(snapshot, id, null) };
   });

@@ -3,19 +3,19 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { Drain, Ledger } from '../../shared/domain/ledger.ts';
 import type { Gone, Node } from '../../shared/domain/node.ts';
+import type { Task } from '../../shared/domain/task.ts';
 import type { GoneNodeView, NodeView, Page } from '../../shared/protocol/views.ts';
 import type { Principal } from '../auth/principal.ts';
 import { goneUnit, ledgerUnit } from '../store/units.ts';
-import { demand } from './access.ts';
+import { demand, mayInAll, mayRead, taskResource } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
-import { goneNodeView, nodeState, nodeView } from './views.ts';
+import { goneNodeView, type NodeReader, nodeState, nodeView } from './views.ts';
 
 export function getNode(ctx: ServiceContext, principal: Principal, id: NodeId): NodeView {
   demand(principal, 'node:read', null);
-  const { node, ledger } = knownNode(ctx, id);
-  return nodeView(ctx.mirror.snapshot, node, ledger);
+  return nodeView(ctx.mirror.snapshot, knownNode(ctx, id), nodeReader(ctx, principal));
 }
 
 export function listNodes(
@@ -33,7 +33,7 @@ export function listNodes(
   });
   return pageThrough(nodes, page, {
     keyOf: ({ node }) => node.id,
-    view: ({ node, ledger }) => nodeView(snapshot, node, ledger),
+    view: (one) => nodeView(snapshot, one, nodeReader(ctx, principal)),
   });
 }
 
@@ -118,9 +118,18 @@ async function changeLedger(
     const { node, ledger } = knownNode(ctx, id);
     const next = change(ledger);
     const unit = ledgerUnit(ctx.mirror.snapshot, ledger, next);
-    const body = nodeView(ctx.mirror.snapshot, node, next);
+    const body = nodeView(ctx.mirror.snapshot, { node, ledger: next }, nodeReader(ctx, call.principal));
     return { status: 200, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
   });
+}
+
+/** What somebody who may read nodes may know of the tasks there. */
+export function nodeReader({ mirror }: ServiceContext, principal: Principal): NodeReader {
+  const seesAll = mayInAll(principal, 'task:read');
+  const { tasks } = mirror.snapshot;
+  const maySee = (task: Task | undefined) =>
+    task !== undefined && mayRead(principal, 'task:read', task.role, taskResource(task));
+  return { seesAll, mayName: (id) => seesAll || maySee(tasks.get(id)) };
 }
 
 export function knownNode(ctx: ServiceContext, id: NodeId): { node: Node; ledger: Ledger } {

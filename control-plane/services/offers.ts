@@ -21,6 +21,7 @@ import { keys } from '../store/keys.ts';
 import { writeBytes } from '../store/limits.ts';
 import { putRecord } from '../store/records.ts';
 import { fitsTransaction } from '../store/transact.ts';
+import { frameworkResource } from './access.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { actingFramework, reachSession, sessionFence } from './framework-access.ts';
 import { type Draft, mutate } from './mutation.ts';
@@ -68,7 +69,11 @@ function draftAccept(
   const { snapshot } = ctx.mirror;
   const { node, together } = offersOfOneNode(ctx, framework, offers);
   const ledger = openLedger(ctx, node, { framework, offers: together });
-  demandOperations(ctx, principal, operations, { role: together[0].role, ledger });
+  demandOperations(ctx, principal, operations, {
+    role: together[0].role,
+    framework: frameworkResource(framework),
+    ledger,
+  });
   demandNewNames(ctx, framework, operations);
   const described = snapshot.nodes.get(node);
   invariant(described !== undefined, `node ${node} has a ledger and no record`);

@@ -4,12 +4,13 @@
  * takes the same right as over the API of reservations and volumes.
  */
 import { Refusal } from '../../shared/domain/errors.ts';
+import type { GrantResource } from '../../shared/domain/grant-resource.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import { dangersOf } from '../../shared/domain/job.ts';
 import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { LaunchRequest, OfferOperation } from '../../shared/domain/offer-operation.ts';
 import { unreachable } from '../../shared/util/assert.ts';
-import { authorize } from '../auth/policy.ts';
+import { authorize, isCalled } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { demandContact } from './contact-limit.ts';
 import type { ServiceContext } from './context.ts';
@@ -19,6 +20,8 @@ import { demandRoom } from './store-room.ts';
 export interface OperationSite {
   /** Of the offers. */
   readonly role: RolePath;
+  /** Whose tasks they are. */
+  readonly framework: GrantResource;
   /** Of their node, before the first operation. */
   readonly ledger: Ledger;
 }
@@ -35,7 +38,7 @@ export function demandOperations(
     switch (operation.type) {
       case 'launch':
       case 'launch-group':
-        demandLaunches(ctx, principal, operation.tasks, { role: site.role, path });
+        demandLaunches(ctx, principal, operation.tasks, { ...site, path });
         break;
       case 'unreserve':
         demandUnreserve(principal, operation.reservation, site, path);
@@ -57,12 +60,12 @@ function demandLaunches(
   ctx: ServiceContext,
   principal: Principal,
   tasks: readonly LaunchRequest[],
-  { role, path }: { readonly role: RolePath; readonly path: string },
+  { role, framework, path }: Pick<OperationSite, 'role' | 'framework'> & { readonly path: string },
 ): void {
   demandRoom(ctx);
   for (const [index, { template }] of tasks.entries()) {
     for (const danger of dangersOf(template.group)) {
-      const verdict = authorize(principal, `job:${danger}`, role);
+      const verdict = authorize(principal, `job:${danger}`, role, framework);
       if (verdict.allowed) continue;
       const fault = { path: `${path}/tasks/${index}`, message: verdict.why };
       throw new Refusal('forbidden', verdict.why, { faults: [fault] });
@@ -75,14 +78,14 @@ function demandLaunches(
 function demandUnreserve(principal: Principal, id: string, { role, ledger }: OperationSite, path: string): void {
   const reservation = ownOf(ledger.reservations, id);
   if (reservation === undefined || reservation.role !== role) return;
-  if (reservation.by === principal.subject) return;
+  if (isCalled(principal, reservation.by)) return;
   demandOfOthers(principal, 'reservation', { id, by: reservation.by, role, path: `${path}/reservation` });
 }
 
 function demandDestroy(principal: Principal, id: string, { role, ledger }: OperationSite, path: string): void {
   const volume = ownOf(ledger.volumes, id);
   if (volume === undefined || ownOf(ledger.reservations, volume.reservation)?.role !== role) return;
-  if (volume.by === principal.subject) return;
+  if (isCalled(principal, volume.by)) return;
   demandOfOthers(principal, 'volume', { id, by: volume.by, role, path: `${path}/volume` });
 }
 
@@ -91,7 +94,7 @@ function demandOfOthers(
   kind: 'reservation' | 'volume',
   { id, by, role, path }: { readonly id: string; readonly by: string; readonly role: RolePath; readonly path: string },
 ): void {
-  const verdict = authorize(principal, `${kind}:write`, role);
+  const verdict = authorize(principal, `${kind}:write`, role, { kind, name: id });
   if (verdict.allowed) return;
   const why = `${kind} "${id}" was made by "${by}", and a framework undoes only what its own principal has made: ${verdict.why}`;
   throw new Refusal('forbidden', why, { faults: [{ path, message: `names what was made by "${by}"` }] });

@@ -36,14 +36,14 @@ import { planReserving, type ReservingPlan } from '../scheduler/reserving.ts';
 import { claimRound } from '../store/round-claim.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit } from '../store/units.ts';
-import { demand, demandOf, mayRead } from './access.ts';
+import { demand, demandAny, mayRead } from './access.ts';
 import type { Answer, AnswerStatus, Call, PageRequest, ServiceContext } from './context.ts';
 import { type Draft, type Fence, mutate } from './mutation.ts';
 import { knownNode } from './nodes.ts';
 import { withdrawOffers, withoutOffersInTheWay } from './offer-withdrawal.ts';
 import { pageThrough } from './paging.ts';
 import { mountedOn, reservationView, roleOf, tasksOn, volumesOn, volumeView } from './reservation-views.ts';
-import { amountsText, NO_USAGE, roleUsages, settledUsage } from './role-usage.ts';
+import { amountsText, NO_USAGE, partsShownTo, roleUsages, settledUsage } from './role-usage.ts';
 
 export interface HoldingFilter {
   /** Null: of all nodes. */
@@ -60,11 +60,13 @@ export function listReservations(
   filter: HoldingFilter,
   page: PageRequest,
 ): Page<ReservationView> {
-  demand(principal, 'reservation:read', null);
+  demandAny(principal, 'reservation:read');
   const all = ledgersOf(ctx, filter.node).flatMap((ledger) =>
     Object.values(ledger.reservations).map((reservation) => ({ ledger, reservation })),
   );
-  const visible = all.filter(({ reservation: { role } }) => isShown(principal, 'reservation:read', role, filter));
+  const visible = all.filter(({ reservation: { role, id } }) =>
+    isShown(principal, { kind: 'reservation', role, id }, filter),
+  );
   return pageThrough(visible, page, {
     keyOf: ({ ledger, reservation }) => `${ledger.node}/${reservation.id}`,
     view: ({ ledger, reservation }) => reservationView(ledger, reservation),
@@ -84,23 +86,27 @@ export async function reserveOnNode(
   const scalars = scalarsOf(amounts);
   const draft = (): Draft<ReservationView> => {
     const { ledger } = knownNode(ctx, node);
-    checkLimits(ctx.mirror.snapshot, role, scalars);
+    checkLimits(ctx.mirror.snapshot, { principal: call.principal, role, scalars });
     const by = call.principal.subject;
     const reservation: Reservation = { id, role, scalars, source: 'dynamic', by, atMs: ctx.clock.now(), labels };
-    const after = ledgerReserving(ctx, ledger, reservation);
+    const after = ledgerReserving(ctx, ledger, { principal: call.principal, reservation });
     return draftOf(ctx, ledger, after, { status: 201, body: reservationView(after, reservation) });
   };
   return mutate(ctx, call, draft, () => roundFor(ctx, node, { role, scalars }));
 }
 
 /** The ledger with the reservation, without offers that stood in the way. What limits say to it is checked before. */
-export function ledgerReserving(ctx: ServiceContext, ledger: Ledger, reservation: Reservation): Ledger {
+export function ledgerReserving(
+  ctx: ServiceContext,
+  ledger: Ledger,
+  { principal, reservation }: { readonly principal: Principal; readonly reservation: Reservation },
+): Ledger {
   const { id, role, scalars } = reservation;
   if (Object.hasOwn(ledger.reservations, id)) throw alreadyThere('reservation', id, ledger.node);
   const freed = withRoomFor(ledger, scalars);
   checkFree(freed, scalars);
   const reserving = { ledger: freed, role, scalars, nowMs: ctx.clock.now() };
-  checkKept(planReserving(ctx.mirror.snapshot, reserving), role, scalars);
+  checkKept(planReserving(ctx.mirror.snapshot, reserving), { principal, role, scalars });
   return orRefuse(reserve(freed, reservation));
 }
 
@@ -115,7 +121,7 @@ export function unreserveOnNode(
     const { ledger } = knownNode(ctx, node);
     const reservation = ownOf(ledger.reservations, id);
     const none = `there is no reservation "${id}" on node "${node}"`;
-    demandHolding(call.principal, 'reservation', reservation?.role ?? null, none);
+    demandHolding(call.principal, 'reservation', { found: heldReservation(reservation), absent: none });
     if (reservation === undefined) throw new Refusal('not-found', none);
     checkUnused(`reservation "${id}" on node "${node}"`, tasksOn(ledger, reservation), volumesOn(ledger, reservation));
     const offered = Object.values(ledger.offers).filter(({ reserved }) => Object.hasOwn(reserved, id));
@@ -137,11 +143,13 @@ export function listVolumes(
   filter: HoldingFilter,
   page: PageRequest,
 ): Page<VolumeView> {
-  demand(principal, 'volume:read', null);
+  demandAny(principal, 'volume:read');
   const all = ledgersOf(ctx, filter.node).flatMap((ledger) =>
     Object.values(ledger.volumes).map((volume) => ({ ledger, volume })),
   );
-  const visible = all.filter(({ ledger, volume }) => isShown(principal, 'volume:read', roleOf(ledger, volume), filter));
+  const visible = all.filter(({ ledger, volume }) =>
+    isShown(principal, { kind: 'volume', role: roleOf(ledger, volume), id: volume.id }, filter),
+  );
   return pageThrough(visible, page, {
     keyOf: ({ ledger, volume }) => `${ledger.node}/${volume.id}`,
     view: ({ ledger, volume }) => volumeView(ctx.mirror.snapshot, ledger, volume),
@@ -161,7 +169,7 @@ export async function createVolumeOnNode(
     const { ledger } = knownNode(ctx, node);
     const reservation = ownOf(ledger.reservations, from);
     const none = `there is no reservation "${from}" on node "${node}"; make one with disk first`;
-    demandHolding(call.principal, 'volume', reservation?.role ?? null, none);
+    demandHolding(call.principal, 'volume', { found: heldReservation(reservation), absent: none });
     if (reservation === undefined) throw new Refusal('not-found', none);
     const by = call.principal.subject;
     const volume: Volume = { id, reservation: from, sizeMiB, by, atMs: ctx.clock.now(), removing: false, labels };
@@ -190,7 +198,7 @@ export function deleteVolumeOnNode(
     const { ledger } = knownNode(ctx, node);
     const volume = ownOf(ledger.volumes, id);
     const none = `there is no volume "${id}" on node "${node}"`;
-    demandHolding(call.principal, 'volume', volume === undefined ? null : roleOf(ledger, volume), none);
+    demandHolding(call.principal, 'volume', { found: heldVolume(ledger, volume), absent: none });
     if (volume === undefined) throw new Refusal('not-found', none);
     const after = ledgerEndingVolume(ctx, ledger, id);
     const body = volumeView(snapshot, after, { ...volume, removing: true });
@@ -209,24 +217,38 @@ function ledgersOf(ctx: ServiceContext, node: NodeId | null): Ledger[] {
   return node === null ? [...ctx.mirror.snapshot.ledgers.values()] : [knownNode(ctx, node).ledger];
 }
 
-function isShown(
-  principal: Principal,
-  action: 'reservation:read' | 'volume:read',
-  role: RolePath,
-  filter: HoldingFilter,
-): boolean {
-  return mayRead(principal, action, role) && (filter.role === null || roleWithin(role, filter.role));
+type HoldingKind = 'reservation' | 'volume';
+
+interface Holding {
+  readonly kind: HoldingKind;
+  readonly role: RolePath;
+  readonly id: ReservationId | VolumeId;
 }
 
-/** `role` is null where there is no such thing: then whoever may change none at all isn't told even that. */
+function isShown(principal: Principal, { kind, role, id }: Holding, filter: HoldingFilter): boolean {
+  if (filter.role !== null && !roleWithin(role, filter.role)) return false;
+  return mayRead(principal, `${kind}:read`, role, { kind, name: id });
+}
+
+/** `found` is null where there is no such thing, which is answered as what the principal may not read. */
 export function demandHolding(
   principal: Principal,
-  kind: 'reservation' | 'volume',
-  role: RolePath | null,
-  absent: string,
+  kind: HoldingKind,
+  { found, absent }: { readonly found: Holding | null; readonly absent: string },
 ): void {
-  if (role === null) demand(principal, `${kind}:write`, null);
-  else demandOf(principal, { read: `${kind}:read`, action: `${kind}:write`, role, absent });
+  const resource = found === null ? null : { kind: found.kind, name: found.id };
+  const isKnown = found !== null && mayRead(principal, `${kind}:read`, found.role, resource);
+  if (!isKnown) throw new Refusal('not-found', absent);
+  demand(principal, `${kind}:write`, found.role, resource);
+}
+
+/** What to hold a reservation's name against; null: there is none. */
+export function heldReservation(reservation: Reservation | undefined): Holding | null {
+  return reservation === undefined ? null : { kind: 'reservation', role: reservation.role, id: reservation.id };
+}
+
+export function heldVolume(ledger: Ledger, volume: Volume | undefined): Holding | null {
+  return volume === undefined ? null : { kind: 'volume', role: roleOf(ledger, volume), id: volume.id };
 }
 
 export function draftOf<T>(
@@ -268,7 +290,7 @@ function withRoomFor(ledger: Ledger, scalars: Scalars): Ledger {
 }
 
 /** Offers don't count: those that the limit has no room for are taken back first. */
-export function checkLimits(snapshot: Snapshot, role: RolePath, scalars: Scalars): void {
+export function checkLimits(snapshot: Snapshot, { principal, role, scalars }: Reserving): void {
   const usages = roleUsages(snapshot);
   const faults = [role, ...ancestorsOf(role)].flatMap((path): Fault[] => {
     const held = addScalars(settledUsage(usages.get(path) ?? NO_USAGE), scalars);
@@ -277,7 +299,9 @@ export function checkLimits(snapshot: Snapshot, role: RolePath, scalars: Scalars
       .filter((name) => scalarOf(scalars, name) > 0 && scalarOf(held, name) > toMilli(limit[name] ?? 0))
       .map((name) => ({
         path: `/amounts/${name}`,
-        message: `brings what role "${path}" holds to ${scalarOf(held, name)}, beyond its limit of ${limit[name]}`,
+        message: mayRead(principal, 'role:read', path)
+          ? `brings what role "${path}" holds to ${scalarOf(held, name)}, beyond its limit of ${limit[name]}`
+          : `is more than the limits of role "${role}" and of those above it leave`,
       }));
   });
   refuseFor(faults);
@@ -294,13 +318,22 @@ function checkFree(ledger: Ledger, scalars: Scalars): void {
 }
 
 /** What guarantees of other roles are short of stays unallocated, beyond what is guaranteed to the role itself. */
-function checkKept({ kept }: ReservingPlan, role: RolePath, scalars: Scalars): void {
+function checkKept({ kept }: ReservingPlan, { principal, role, scalars }: Reserving): void {
   refuseFor(
-    kept.map(({ name, left, unallocated, short }) => ({
-      path: `/amounts/${name}`,
-      message: `asks for ${scalarOf(scalars, name)}, and ${left} can be reserved for role "${role}": ${unallocated} are unallocated in the cluster, and kept for guarantees that are not met yet are ${amountsText(short)}`,
-    })),
+    kept.map(({ name, left, unallocated, short }) => {
+      const named = partsShownTo(principal, short);
+      const why = `${unallocated} are unallocated in the cluster, and kept for guarantees that are not met yet are ${amountsText(named)}`;
+      const asks = `asks for ${scalarOf(scalars, name)}, and ${left} can be reserved for role "${role}"`;
+      return { path: `/amounts/${name}`, message: `${asks}: ${why}` };
+    }),
   );
+}
+
+/** What somebody asks to be kept for a role, and who asks: of other roles they are told no more than they may read. */
+interface Reserving {
+  readonly principal: Principal;
+  readonly role: RolePath;
+  readonly scalars: Scalars;
 }
 
 function refuseFor(faults: readonly Fault[]): void {

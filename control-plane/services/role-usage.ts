@@ -5,9 +5,11 @@
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import { unreservedPart } from '../../shared/domain/ledger.ts';
-import { addScalars, NO_SCALARS, type Scalars, scalarNames, scalarOf } from '../../shared/domain/resources.ts';
+import { addScalars, NO_SCALARS, type Scalars, scalarNames, scalarOf, toMilli } from '../../shared/domain/resources.ts';
 import { ancestorsOf, type ScalarAmounts } from '../../shared/domain/role.ts';
 import { byText } from '../../shared/util/order.ts';
+import type { Principal } from '../auth/principal.ts';
+import { mayRead } from './access.ts';
 
 export interface RoleUsage {
   readonly tasks: Scalars;
@@ -52,10 +54,29 @@ function amountsOf(sum: Scalars): ScalarAmounts {
 /** Names enough of them to go on from. */
 const NAMED_MAX = 5;
 
-/** `4 for role "prod", 2 for role "ops"`: the largest first. */
-export function amountsText(parts: readonly { readonly role: RolePath; readonly amount: number }[]): string {
-  const sorted = [...parts].sort((a, b) => b.amount - a.amount || byText(a.role, b.role));
-  const named = sorted.slice(0, NAMED_MAX).map(({ role, amount }) => `${amount} for role "${role}"`);
+export interface RolePart {
+  /** Null: roles that whoever is told may not read, together. */
+  readonly role: RolePath | null;
+  readonly amount: number;
+}
+
+/** What each of the roles has a part of, without the names of those that the principal may not read. */
+export function partsShownTo(
+  principal: Principal,
+  parts: readonly { readonly role: RolePath; readonly amount: number }[],
+): RolePart[] {
+  const [seen, unseen] = [true, false].map((isSeen) =>
+    parts.filter(({ role }) => mayRead(principal, 'role:read', role) === isSeen),
+  );
+  const hidden = (unseen ?? []).reduce((sum, { amount }) => toMilli(sum + amount), 0);
+  return [...(seen ?? []), ...(hidden === 0 ? [] : [{ role: null, amount: hidden }])];
+}
+
+/** `4 for role "prod", 2 for role "ops", 1 for other roles`: the largest first. */
+export function amountsText(parts: readonly RolePart[]): string {
+  const sorted = [...parts].sort((a, b) => b.amount - a.amount || byText(a.role ?? '', b.role ?? ''));
+  const whose = (role: RolePath | null) => (role === null ? 'other roles' : `role "${role}"`);
+  const named = sorted.slice(0, NAMED_MAX).map(({ role, amount }) => `${amount} for ${whose(role)}`);
   const more = sorted.length > NAMED_MAX ? ` and ${sorted.length - NAMED_MAX} more roles` : '';
   return `${named.join(', ')}${more}`;
 }

@@ -25,7 +25,7 @@ import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { claimRound } from '../store/round-claim.ts';
 import type { Snapshot } from '../store/snapshot.ts';
-import { demandOf, mayRead } from './access.ts';
+import { demandOf, mayInAll, mayRead } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { type Draft, type Fence, mutate } from './mutation.ts';
 import { offersOver, withdrawOffers } from './offer-withdrawal.ts';
@@ -91,7 +91,11 @@ export async function setRole(
     if (onlyCreate && before !== null) throw alreadySet(path);
     checkVersion(`role "${path}"`, version, ifVersion);
     if (before !== null && sameTerms(before, terms)) return draftOf(snapshot, { path, role: before, version });
-    checkTerms(snapshot, path, terms, { after: tableWith(snapshot, [[path, terms]]), force });
+    checkTerms(snapshot, path, terms, {
+      principal: call.principal,
+      after: tableWith(snapshot, [[path, terms]]),
+      force,
+    });
     const role: Role = { path, ...terms, updatedAtMs: ctx.clock.now(), updatedBy: call.principal.subject };
     return draftOf(snapshot, { path, role, version: null });
   };
@@ -121,7 +125,7 @@ export async function setRoles(
     const wanted = [...changes].map(([path, change]) => [path, { ...termsIn(snapshot, path), ...change }] as const);
     const after = tableWith(snapshot, wanted);
     const changed = wanted.filter(([path, terms]) => !sameTerms(termsIn(snapshot, path), terms));
-    for (const [path, terms] of changed) checkTerms(snapshot, path, terms, { after, force });
+    for (const [path, terms] of changed) checkTerms(snapshot, path, terms, { principal: call.principal, after, force });
     const about = { updatedAtMs: ctx.clock.now(), updatedBy: call.principal.subject };
     return {
       status: 200,
@@ -198,16 +202,16 @@ function checkTerms(
   snapshot: Snapshot,
   path: RolePath,
   terms: RoleTerms,
-  { after, force }: { readonly after: RoleTable; readonly force: boolean },
+  { principal, after, force }: Judging & { readonly force: boolean },
 ): void {
-  const faults = termsFaults(after, path);
+  const faults = termsFaults(after, path, (level) => mayRead(principal, 'role:read', level));
   if (faults.length > 0) {
     const said = faults.map((fault) => `${fault.path} ${fault.message}`).join('; ');
     throw new Refusal('invalid-request', `what is set for role "${path}" contradicts what is set elsewhere: ${said}`, {
       faults,
     });
   }
-  const objections = force ? [] : objectionsTo(snapshot, path, terms, after);
+  const objections = force ? [] : objectionsTo(snapshot, path, terms, { principal, after });
   if (objections.length === 0) return;
   const said = objections.map((fault) => `${fault.path} ${fault.message}`).join('; ');
   throw new Refusal('conflict', `role "${path}" is left as it is: ${said}; with force it is set all the same`, {
@@ -215,7 +219,19 @@ function checkTerms(
   });
 }
 
-function objectionsTo(snapshot: Snapshot, path: RolePath, { limit, guarantee }: RoleTerms, after: RoleTable): Fault[] {
+/** Of other roles whoever asks is told no more than they may read. */
+interface Judging {
+  readonly principal: Principal;
+  /** As the table would be. */
+  readonly after: RoleTable;
+}
+
+function objectionsTo(
+  snapshot: Snapshot,
+  path: RolePath,
+  { limit, guarantee }: RoleTerms,
+  { principal, after }: Judging,
+): Fault[] {
   const before = snapshot.roles.get(path);
   const capacity = capacityOf(snapshot);
   const held = settledUsage(roleUsages(snapshot).get(path) ?? NO_USAGE);
@@ -226,7 +242,7 @@ function objectionsTo(snapshot: Snapshot, path: RolePath, { limit, guarantee }: 
     ...undeclared(capacity, { before: before?.guarantee ?? {}, after: guarantee }).map((name) =>
       noSuchScalar('guarantee', name, capacity),
     ),
-    ...promiseFaults(snapshot, path, { after, capacity }),
+    ...promiseFaults(snapshot, path, { principal, after, capacity }),
     ...heldOver(before?.limit ?? {}, limit, held).map(({ name, asked, there }) => ({
       path: `/limit/${name}`,
       message: `is ${asked}, and ${there} are held in tasks and reservations`,
@@ -237,7 +253,7 @@ function objectionsTo(snapshot: Snapshot, path: RolePath, { limit, guarantee }: 
 function promiseFaults(
   snapshot: Snapshot,
   path: RolePath,
-  { after, capacity }: { after: RoleTable; capacity: Scalars },
+  { principal, after, capacity }: Judging & { readonly capacity: Scalars },
 ): Fault[] {
   const known = ({ name }: Excess) => scalarNames(capacity).includes(name);
   const promised = overpromised(snapshot.roles, after, capacity).filter(known);
@@ -245,6 +261,10 @@ function promiseFaults(
   const beside = promisedBesideReserved(snapshot.roles, after, { total: capacity, reserved }).filter(
     (excess) => known(excess) && !promised.some(({ name }) => name === excess.name),
   );
+  if (!mayInAll(principal, 'role:read')) {
+    const message = 'is more than what all roles are promised, and what is reserved beside, leave of the nodes';
+    return [...promised, ...beside].map(({ name }) => ({ path: `/guarantee/${name}`, message }));
+  }
   return [
     ...promised.map(({ name, asked, there }) => ({
       path: `/guarantee/${name}`,
@@ -298,7 +318,7 @@ function alreadySet(path: RolePath): Refusal {
 }
 
 function demandRole(principal: Principal, action: 'role:read' | 'role:write', role: RolePath): void {
-  demandOf(principal, { read: 'role:read', action, role, absent: absent(role) });
+  demandOf(principal, { read: 'role:read', action, role, resource: null, absent: absent(role) });
 }
 
 function absent(path: RolePath): string {

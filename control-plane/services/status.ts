@@ -1,19 +1,26 @@
 /** The cluster at a glance. */
 
+import type { Job } from '../../shared/domain/job.ts';
 import { usedResources } from '../../shared/domain/ledger.ts';
 import { addScalars, NO_SCALARS } from '../../shared/domain/resources.ts';
 import type { NodeView, StatusView } from '../../shared/protocol/views.ts';
 import { present } from '../../shared/util/assert.ts';
 import type { Principal } from '../auth/principal.ts';
-import { demand } from './access.ts';
+import { demandAny, jobResource, mayRead, taskResource } from './access.ts';
 import type { ServiceContext } from './context.ts';
 import { liveBreakGlass } from './revocations.ts';
 import { countTasks, nodeState, timeView } from './views.ts';
 
 export async function getStatus(ctx: ServiceContext, principal: Principal): Promise<StatusView> {
-  demand(principal, 'status:read', null);
+  demandAny(principal, 'status:read');
   const { snapshot } = ctx.mirror;
   const cluster = present(snapshot.cluster, 'the cluster record');
+  // What others run is theirs to count.
+  const isSeen = ({ spec }: Job) => mayRead(principal, 'status:read', spec.role, jobResource(spec.name));
+  const jobs = [...snapshot.jobs.values()].filter(isSeen);
+  const tasks = [...snapshot.tasks.values()].filter((task) =>
+    mayRead(principal, 'status:read', task.role, taskResource(task)),
+  );
   const { sizeBytes, inUseBytes } = await ctx.room.read();
   const ledgers = [...snapshot.ledgers.values()];
   const states = nodeStates(ctx);
@@ -42,8 +49,8 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
       keepingAside: [...snapshot.epochs.values()].filter(({ keptAside = [] }) => keptAside.length > 0).length,
     },
     recoveredAt: cluster.recoveredAtMs === undefined ? null : timeView(cluster.recoveredAtMs),
-    jobs: { total: snapshot.jobs.size, live: [...snapshot.unsettledJobs()].length },
-    tasks: countTasks(snapshot.tasks.values()),
+    jobs: { total: jobs.length, live: [...snapshot.unsettledJobs()].filter(isSeen).length },
+    tasks: countTasks(tasks),
     resources: {
       total: scalars(ledgers.map((ledger) => ledger.total).reduce(addScalars, NO_SCALARS)),
       used: scalars(ledgers.map(usedResources).reduce(addScalars, NO_SCALARS)),

@@ -7,7 +7,7 @@ import type { Action } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { explainTask } from '../scheduler/explain.ts';
 import { stopUnit } from '../store/units.ts';
-import { demandOf, mayRead } from './access.ts';
+import { demandOf, mayRead, taskResource } from './access.ts';
 import type { Answer, Call, PageRequest, ServiceContext } from './context.ts';
 import { explanationView } from './explanation-view.ts';
 import { mutate } from './mutation.ts';
@@ -18,9 +18,9 @@ import { taskView } from './views.ts';
 export function getTask(ctx: ServiceContext, principal: Principal, id: TaskId): TaskView {
   const task = allowedTask(ctx, principal, id, 'task:read');
   const { snapshot } = ctx.mirror;
-  if (task.state !== 'pending') return taskView(snapshot, task);
+  if (task.state !== 'pending') return shownTo(principal, taskView(snapshot, task));
   const explanation = explainTask({ cluster: snapshot, nowMs: ctx.clock.now(), task });
-  return taskView(snapshot, task, explanationView(explanation));
+  return shownTo(principal, taskView(snapshot, task, explanationView(explanation)));
 }
 
 export interface TaskFilter {
@@ -43,9 +43,12 @@ export function listTasks(
 ): Page<TaskView> {
   const { snapshot } = ctx.mirror;
   const wanted = [...snapshot.tasks.values()].filter(
-    (task) => matches(task, filter) && mayRead(principal, 'task:read', task.role),
+    (task) => matches(task, filter) && mayRead(principal, 'task:read', task.role, taskResource(task)),
   );
-  return pageThrough(wanted, page, { keyOf: (task) => task.id, view: (task) => taskView(snapshot, task) });
+  return pageThrough(wanted, page, {
+    keyOf: (task) => task.id,
+    view: (task) => shownTo(principal, taskView(snapshot, task)),
+  });
 }
 
 function matches(task: Task, { job, framework, role, node, states }: TaskFilter): boolean {
@@ -75,9 +78,17 @@ export function stopTask(
     const { snapshot } = ctx.mirror;
     const stop = { atMs: ctx.clock.now(), by: call.principal.subject, reason };
     const unit = stopUnit(snapshot, [{ task, stop }]);
-    const body = taskView(snapshot, unit === null ? task : { ...task, stop });
+    const body = shownTo(call.principal, taskView(snapshot, unit === null ? task : { ...task, stop }));
     return { status: 200, body, compares: unit?.compares ?? [], writes: unit?.writes ?? [] };
   });
+}
+
+/** For whom it has to make room is named only to those who may read that role's tasks. */
+function shownTo(principal: Principal, view: TaskView): TaskView {
+  const { stop } = view;
+  const role = stop?.displacedBy?.role ?? null;
+  if (stop === null || stop.displacedBy === null || role === null || mayRead(principal, 'task:read', role)) return view;
+  return { ...view, stop: { ...stop, displacedBy: { ...stop.displacedBy, role: null, task: null } } };
 }
 
 /** The task, if it is there and the principal may do this to it. */
@@ -85,6 +96,6 @@ export function allowedTask(ctx: ServiceContext, principal: Principal, id: TaskI
   const absent = `there is no task "${id}"`;
   const task = ctx.mirror.snapshot.tasks.get(id);
   if (task === undefined) throw new Refusal('not-found', absent);
-  demandOf(principal, { read: 'task:read', action, role: task.role, absent });
+  demandOf(principal, { read: 'task:read', action, role: task.role, resource: taskResource(task), absent });
   return task;
 }

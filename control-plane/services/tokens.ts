@@ -40,7 +40,10 @@ export async function createToken(
 export function issuedToken({ jti, sub, kind, grants, exp }: Claims): AuditedObject {
   const [role, ...others] = new Set(grants.flatMap(({ roles }) => roles));
   const isOfOneRole = role !== undefined && role !== '*' && others.length === 0;
-  const granted = grants.map(({ roles, actions }) => `${actions.join(', ')} in ${roles.join(', ')}`);
+  const granted = grants.map(({ roles, actions, resources }) => {
+    const only = resources === undefined ? '' : `, only ${resources.join(', ')}`;
+    return `${actions.join(', ')} in ${roles.join(', ')}${only}`;
+  });
   return {
     ...{ kind: 'token', id: jti, role: isOfOneRole ? role : null, change: 'issued', fields: [], version: null },
     grants: [`${kind} token for "${sub}" until ${timeView(exp * 1000)}`, ...granted],
@@ -55,8 +58,8 @@ function createUserToken(
   call: Call,
   request: TimedRequest,
 ): Promise<Answer<Claims>> {
-  const { subject, roles, actions, ttlSeconds } = request;
-  const body = mint.draft({ kind: 'user', subject, grants: [{ roles, actions }], node: null, ttlSeconds });
+  const { subject, roles, actions, resources, ttlSeconds } = request;
+  const body = mint.draft({ kind: 'user', subject, grants: [{ roles, actions, resources }], node: null, ttlSeconds });
   return answerOnce(ctx, call, { status: 201, body, noted: [issuedToken(body)] });
 }
 
@@ -78,11 +81,11 @@ function checkRequest(
   request: TokenRequest,
   { lifetimes, ttlSeconds }: { lifetimes: Lifetimes; ttlSeconds: number },
 ): void {
-  const { kind, roles, actions } = request;
+  const { kind, roles, actions, resources = [] } = request;
   const tooLong = overlong(lifetimes, { kind, seconds: ttlSeconds });
   const faults = [
     ...(kind === 'join'
-      ? [...unusedInJoin('roles', roles), ...unusedInJoin('actions', actions)]
+      ? [...unusedInJoin('roles', roles), ...unusedInJoin('actions', actions), ...unusedInJoin('resources', resources)]
       : actions.flatMap((action, index) => unknownAction(action, index))),
     ...joinTokenFaults(request),
     ...(tooLong === null ? [] : [{ path: '/ttlSeconds', message: `is too long: ${tooLong}` }]),

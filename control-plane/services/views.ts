@@ -1,7 +1,7 @@
 /** How records look to those who ask: pure translation from the domain to what `shared/protocol/views.ts` describes. */
 import type { ClusterView } from '../../shared/domain/cluster.ts';
 import { type Deployment, isOver } from '../../shared/domain/deployment.ts';
-import type { NodeId } from '../../shared/domain/ids.ts';
+import type { NodeId, TaskId } from '../../shared/domain/ids.ts';
 import type { Job, JobVersion, StopRequest } from '../../shared/domain/job.ts';
 import {
   freeResources,
@@ -248,13 +248,18 @@ function gpusOfTask(cluster: ClusterView, { id, node }: Task): readonly string[]
   return node === null ? [] : (cluster.ledgers.get(node)?.entries[id]?.devices ?? []);
 }
 
-function gpuViews({ gpus }: Node, { entries }: Ledger): Pick<NodeView, 'gpus' | 'missingGpus'> {
+function gpuViews(
+  { gpus }: Node,
+  { entries }: Ledger,
+  mayName: NodeReader['mayName'],
+): Pick<NodeView, 'gpus' | 'missingGpus'> {
+  const named = (task: TaskId | undefined) => (task !== undefined && mayName(task) ? task : null);
   const held = Object.values(entries).flatMap(({ task, devices }) => devices.map((id) => ({ id, task })));
   const holders = new Map(held.map(({ id, task }) => [id, task]));
   const known = new Set(gpus.map(({ id }) => id));
   return {
-    gpus: gpus.map((gpu) => ({ ...gpu, task: holders.get(gpu.id) ?? null })),
-    missingGpus: held.filter(({ id }) => !known.has(id)),
+    gpus: gpus.map((gpu) => ({ ...gpu, held: holders.has(gpu.id), task: named(holders.get(gpu.id)) })),
+    missingGpus: held.filter(({ id }) => !known.has(id)).map(({ id, task }) => ({ id, task: named(task) })),
   };
 }
 
@@ -271,7 +276,19 @@ interface NodeToBe {
   readonly window?: MaintenanceWindow | null;
 }
 
-export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger, toBe: NodeToBe = {}): NodeView {
+/** Of what is on a node, those who may read nodes are told no more than they may read of it. */
+export interface NodeReader {
+  readonly mayName: (task: TaskId) => boolean;
+  /** Whether they may read tasks of all roles. */
+  readonly seesAll: boolean;
+}
+
+export function nodeView(
+  cluster: ClusterView,
+  { node, ledger }: { readonly node: Node; readonly ledger: Ledger },
+  { mayName, seesAll }: NodeReader,
+  toBe: NodeToBe = {},
+): NodeView {
   const { drain } = ledger;
   const { epoch = cluster.epochs.get(node.id), window = cluster.maintenance.get(node.id) ?? null } = toBe;
   const unreachableSinceMs = epoch?.unreachableSinceMs ?? null;
@@ -294,13 +311,13 @@ export function nodeView(cluster: ClusterView, node: Node, ledger: Ledger, toBe:
     free: resourcesView(freeResources(ledger)),
     attributes: { ...node.attributes },
     consent: mutable(node.consent),
-    ...gpuViews(node, ledger),
+    ...gpuViews(node, ledger, mayName),
     agentVersion: node.agentVersion,
     engine: node.engine,
     registeredAt: timeView(node.registeredAtMs),
     tasks: Object.keys(ledger.entries).length,
     ahead: epoch?.ahead === undefined ? null : { ...epoch.ahead },
-    keptAside: (epoch?.keptAside ?? []).map(({ task, stop }) => ({ task, stop: stopView(stop) })),
+    keptAside: (seesAll ? (epoch?.keptAside ?? []) : []).map(({ task, stop }) => ({ task, stop: stopView(stop) })),
   };
 }
 

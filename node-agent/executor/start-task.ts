@@ -48,17 +48,17 @@ export type StartResult =
 
 export async function startTask(assigned: AssignedTask, context: StartContext): Promise<StartResult> {
   context.writeStarting();
-  const paths = await resolvePaths(assigned, context);
-  const refusal = refusalOf(assigned.group, context.consent, paths) ?? (await context.guardRefusal());
+  const refusal =
+    refusalOf(assigned.group, context.consent, await resolvePaths(assigned, context)) ?? (await context.guardRefusal());
   if (refusal !== null) return ended(ending('error', 'refused-by-node', refusal));
   const image = await ensureImage(assigned, context);
   if (image !== null) return image;
-  const first = await runInTurn(assigned, context, paths);
+  const first = await runInTurn(assigned, context);
   if (first.type !== 'image-missing') return settle(first);
   // The engine was thought to have the image; somebody has removed it since.
   const pulled = await pullMissing(assigned, context);
   if (pulled !== null) return pulled;
-  const second = await runInTurn(assigned, context, paths);
+  const second = await runInTurn(assigned, context);
   if (second.type !== 'image-missing') return settle(second);
   return imageUnavailable(assigned, 'it was gone again right after it had been pulled');
 }
@@ -92,10 +92,14 @@ async function pullMissing(assigned: AssignedTask, context: StartContext): Promi
 
 type Turn = RunResult | Extract<StartResult, { readonly type: 'ended' }>;
 
-function runInTurn(assigned: AssignedTask, context: StartContext, paths: ResolvedPaths): Promise<Turn> {
+function runInTurn(assigned: AssignedTask, context: StartContext): Promise<Turn> {
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
+    // Looked at anew: while an image was pulled, whoever may write there can have put a link in the place of a folder.
+    const paths = await resolvePaths(assigned, context);
+    const refusal = refusalOf(assigned.group, context.consent, paths);
+    if (refusal !== null) return { type: 'ended', ending: ending('error', 'refused-by-node', refusal) };
     const mountSources = new Map([...existing(paths), ...(await volumePaths(assigned, context))]);
     const request = { assigned, epoch: context.epoch, run: context.run, mountSources };
     return context.runtime.run(request, context.beforeStart);

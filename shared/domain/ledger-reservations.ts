@@ -42,7 +42,7 @@ export function addReservation(ledger: Ledger, reservation: Reservation): Ledger
 /** Makes a reservation smaller by `scalars`, or ends it: null. What tasks, offers or volumes hold of it has to stay. */
 export function unreserve(ledger: Ledger, id: ReservationId, scalars: Scalars | null = null): LedgerChange {
   const reservation = ownOf(ledger.reservations, id);
-  if (reservation === undefined) return refused(`node "${ledger.node}" has no reservation "${id}"`);
+  if (reservation === undefined) return refused(noReservation(ledger, id));
   if (reservation.source === 'static') {
     return refused(`reservation "${id}" was set at the agent of node "${ledger.node}", and is changed only there`);
   }
@@ -62,7 +62,7 @@ export function unreserve(ledger: Ledger, id: ReservationId, scalars: Scalars | 
 export function createVolume(ledger: Ledger, volume: Volume): LedgerChange {
   const { id, reservation: from, sizeMiB } = volume;
   const reservation = ownOf(ledger.reservations, from);
-  if (reservation === undefined) return refused(`node "${ledger.node}" has no reservation "${from}"`);
+  if (reservation === undefined) return refused(noReservation(ledger, from));
   if (Object.hasOwn(ledger.volumes, id)) return refused(`node "${ledger.node}" has a volume "${id}" already`);
   if (sizeMiB <= 0) return refused(`volume "${id}" would have no size`);
   const { diskMiB } = freeReserved(ledger, reservation);
@@ -79,7 +79,7 @@ export function createVolume(ledger: Ledger, volume: Volume): LedgerChange {
  */
 export function destroyVolume(ledger: Ledger, id: VolumeId, mounted: ReadonlySet<VolumeId>): LedgerChange {
   const volume = ownOf(ledger.volumes, id);
-  if (volume === undefined) return refused(`node "${ledger.node}" has no volume "${id}"`);
+  if (volume === undefined) return refused(noVolume(ledger, id));
   if (mounted.has(id)) return refused(`a task on node "${ledger.node}" has volume "${id}"; stop it first`);
   if (volume.removing) return changed(ledger);
   return changed(renewAssignment({ ...ledger, volumes: { ...ledger.volumes, [id]: { ...volume, removing: true } } }));
@@ -103,6 +103,15 @@ function bounded(ledger: Ledger): LedgerChange {
 
 function changed(ledger: Ledger): LedgerChange {
   return { ok: true, ledger };
+}
+
+/** Also what is said of one that whoever names it may not know of. */
+export function noReservation({ node }: Pick<Ledger, 'node'>, id: ReservationId): string {
+  return `node "${node}" has no reservation "${id}"`;
+}
+
+export function noVolume({ node }: Pick<Ledger, 'node'>, id: VolumeId): string {
+  return `node "${node}" has no volume "${id}"`;
 }
 
 function refused(why: string): LedgerChange {

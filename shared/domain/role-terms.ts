@@ -47,14 +47,21 @@ export function promisedInAll(roles: RoleTable): ScalarAmounts {
 /**
  * Where the table contradicts itself at this role or above it, as faults of what was set for it: a promise beyond a limit, or
  * children that are promised more than their parent. Of a table without contradictions, these are all that the role can bring.
+ * Of what is above it, `mayName` says whether whoever is told may know of it.
  */
-export function termsFaults(roles: RoleTable, path: RolePath): Fault[] {
+export function termsFaults(
+  roles: RoleTable,
+  path: RolePath,
+  mayName: (level: RolePath) => boolean = () => true,
+): Fault[] {
   const children = childrenIn(roles.keys());
   return [path, ...ancestorsOf(path)].flatMap((level) => {
     const terms = roles.get(level);
     if (terms === undefined) return [];
     const below = sumOf(childrenOf(children, level).map((child) => promiseIn(roles, children, child)));
-    return [...childrenFaults(path, level, { terms, below }), ...limitFaults(path, level, { terms, below })];
+    const faults = [...childrenFaults(path, level, { terms, below }), ...limitFaults(path, level, { terms, below })];
+    if (mayName(level)) return faults;
+    return faults.map((fault) => ({ path: fault.path, message: 'is more than the roles above leave to it' }));
   });
 }
 

@@ -19,10 +19,18 @@ function whyMissing(
   id: VolumeId,
   role: RolePath,
 ): string | null {
+  // One of another role is as none: whoever names it learns no more of it.
+  if (!isVolumeFor({ volumes, reservations }, id, role)) return `has no volume "${id}" for role "${role}"`;
+  return volumes[id]?.removing ? `is deleting volume "${id}"` : null;
+}
+
+/** Whether there is such a volume that is for the role, or for one above it. */
+export function isVolumeFor(
+  { volumes, reservations }: Pick<Ledger, 'volumes' | 'reservations'>,
+  id: VolumeId,
+  role: RolePath,
+): boolean {
   const volume = Object.hasOwn(volumes, id) ? volumes[id] : undefined;
-  if (volume === undefined) return `has no volume "${id}"`;
-  if (volume.removing) return `is deleting volume "${id}"`;
-  const owner = reservations[volume.reservation]?.role;
-  if (owner !== undefined && roleWithin(role, owner)) return null;
-  return `has volume "${id}" for role "${owner}" only`;
+  const owner = volume === undefined ? undefined : reservations[volume.reservation]?.role;
+  return owner !== undefined && roleWithin(role, owner);
 }

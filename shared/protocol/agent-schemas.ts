@@ -39,6 +39,10 @@ const text = (max: number) =>
     .string()
     .max(max)
     .refine((value) => !value.includes('\0'), 'must not contain NUL');
+/** Shown to people in tables and on pages: nothing in it moves a cursor or turns the text around. */
+const shown = (max: number) =>
+  text(max).refine((value) => !CONTROL_PATTERN.test(value), 'must not contain control characters');
+const CONTROL_PATTERN = /[\p{Cc}\p{Bidi_Control}]/u;
 const amount = z.number().min(0).max(1e12);
 const whole = z.number().int().min(0);
 const timeMs = z.number().min(0).max(8_640_000_000_000_000);
@@ -78,11 +82,11 @@ const describedScalars = z.strictObject({
 const describedNode = z
   .strictObject({
     id: nodeIdSchema,
-    hostname: text(253),
-    address: text(253).nullable().default(null),
+    hostname: shown(253),
+    address: shown(253).nullable().default(null),
     resources: describedScalars.extend({ ports: portRanges }),
     attributes: z
-      .record(z.string().min(1).max(128), text(1024))
+      .record(shown(128).min(1), shown(1024))
       .refine((attributes) => Object.keys(attributes).length <= LABELS_MAX, `must be at most ${LABELS_MAX}`),
     consent: z.strictObject({
       hostNetwork: z.boolean(),
@@ -97,9 +101,9 @@ const describedNode = z
       .array(
         z.strictObject({
           id: deviceId,
-          product: text(256),
+          product: shown(256),
           memoryMiB: amount,
-          driver: text(64),
+          driver: shown(64),
           parent: deviceId.nullable(),
         }),
       )
@@ -114,8 +118,8 @@ const describedNode = z
       .refine((all) => utf8Length(JSON.stringify(all)) <= STATIC_RESERVATIONS_BYTES_MAX, {
         error: `must take at most ${STATIC_RESERVATIONS_BYTES_MAX} bytes`,
       }),
-    agentVersion: text(128),
-    engine: text(256),
+    agentVersion: shown(128),
+    engine: shown(256),
   })
   .refine(({ gpus, resources }) => gpus.length === 0 || gpus.length === resources.gpus, {
     path: ['resources', 'gpus'],

@@ -25,7 +25,14 @@ export const waitingTasksSchema = z
     waiting: count.describe('How many tasks wait.'),
     tasks: z.array(z.string()).describe('The first of them.'),
     notBefore: time.nullable().describe('When a backoff ends; null: they may be placed now.'),
-    displaces: z.array(z.string()).describe('Tasks that make room for them, and have not ended yet.'),
+    displaces: z.array(z.string()).describe('Tasks of the role that make room for them, and have not ended yet.'),
+    displacesOthers: z
+      .number()
+      .int()
+      .min(0)
+      // Left out by replicas of the version before, which may still answer.
+      .default(0)
+      .describe('How many tasks of other roles do.'),
     nodesTotal: count,
     nodesLeft: count.describe('Nodes that would take one.'),
     funnel: z.array(funnelRowSchema).describe('All rows, always in the same order.'),

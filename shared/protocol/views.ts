@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { REFUSAL_CODES } from '../domain/errors.ts';
+import { RESOURCE_PATTERN, RESOURCE_RULE } from '../domain/grant-resource.ts';
 import { DISPLACEMENT_CAUSES, VERSION_CHANGES } from '../domain/job.ts';
 import { TASK_REASONS, TASK_STATES } from '../domain/task.ts';
 import { JOIN_USES_MAX, NODE_PATTERN_LENGTH_MAX } from '../domain/token-record.ts';
@@ -21,8 +22,15 @@ export const displacerViewSchema = z
     because: z
       .enum(DISPLACEMENT_CAUSES)
       .describe('`guarantee`: the role is below it. `priority`: the task has a higher one in the same role.'),
-    role: roleSchema.describe('Whose guarantee it is; or the role of both tasks.'),
-    task: z.string().nullable().describe('It gets the place; null: what is offered to frameworks of the role.'),
+    role: roleSchema
+      .nullable()
+      .describe('Whose guarantee it is; or the role of both tasks. Null: one that the token may not read.'),
+    task: z
+      .string()
+      .nullable()
+      .describe(
+        'It gets the place; null: what is offered to frameworks of the role, or of a role that the token may not read.',
+      ),
   })
   .meta({ id: 'Displacer' });
 
@@ -268,13 +276,18 @@ export const nodeViewSchema = z
           memoryMiB: z.number().describe('0: it does not say.'),
           driver: z.string(),
           parent: z.string().nullable().describe('The card that it is a MIG instance of; null: it is a card.'),
-          task: z.string().nullable().describe('Who holds it.'),
+          held: z
+            .boolean()
+            // Left out by replicas of the version before, which may still answer.
+            .default(false)
+            .describe('Whether a task holds it.'),
+          task: z.string().nullable().describe('The one that does; null: none, or one that the token may not read.'),
         }),
       )
       .describe('What `total.gpus` counts, one by one; empty where the operator only states a number.'),
     missingGpus: z
-      .array(z.object({ id: z.string(), task: z.string() }))
-      .describe('GPUs that tasks hold and the node no longer has.'),
+      .array(z.object({ id: z.string(), task: z.string().nullable() }))
+      .describe('GPUs that tasks hold and the node no longer has; the task null: one that the token may not read.'),
     agentVersion: z.string(),
     engine: z.string(),
     registeredAt: time,
@@ -287,7 +300,9 @@ export const nodeViewSchema = z
       ),
     keptAside: z
       .array(z.object({ task: z.string(), stop: stopViewSchema.nullable() }))
-      .describe('Tasks that run there from a part of history that is lost, until somebody asks for their end.'),
+      .describe(
+        'Tasks that run there from a part of history that is lost, until somebody asks for their end. Shown to those who may read tasks of all roles: whose they are is not known.',
+      ),
   })
   .meta({ id: 'Node' });
 
@@ -461,6 +476,14 @@ export const tokenRequestSchema = z
       .default([])
       .describe('Role paths; each covers what lies below it.'),
     actions: z.array(z.string().max(64)).max(100).default([]).describe('Such as `job:read`, `job:*` or `*`.'),
+    resources: z
+      .array(z.string().regex(RESOURCE_PATTERN, `must be ${RESOURCE_RULE}`))
+      .min(1)
+      .max(100)
+      .optional()
+      .describe(
+        'Only these, such as `job/web` or `job/ci-*`, and what belongs to them. Absent: everything in the roles.',
+      ),
     ttlSeconds: z
       .number()
       .int()

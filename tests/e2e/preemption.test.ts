@@ -53,15 +53,15 @@ describe('a role that is guaranteed a full node', () => {
       reason: 'stop-requested',
       stop: {
         by: 'berth',
-        reason: `displaced by task ${mine.id} of role a, which is below its guarantee of 2 cpus`,
+        reason: 'displaced for a task of another role, which comes first by a guarantee',
         displacedBy: { because: 'guarantee', role: 'a', task: mine.id },
       },
     });
-    expect(displaced.message).toContain('displaced by task');
+    expect(displaced.message).toContain('displaced for a task of another role');
     expect(await outputOf(theirs.id)).toBe('ready\nasked\ndone\n');
     const { id } = await attemptOf('theirs', 1, 'pending');
     const { explanation, message } = await client.tasks.get(id);
-    expect(message).toContain('which had to make room: displaced by task');
+    expect(message).toContain('which had to make room: displaced for a task of another role');
     expect(explanation?.summary).toContain('0 of 1 node can take it: 1 has too few cpus free');
 
     await client.roles.unset('a');

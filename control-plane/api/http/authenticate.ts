@@ -1,5 +1,6 @@
 /** From the request's `Authorization` header to a token that has been checked. */
 import { Refusal } from '../../../shared/domain/errors.ts';
+import { admits } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { VerifiedToken, Verifier } from '../../auth/verify.ts';
 import { HttpRefusal } from './problem.ts';
@@ -15,9 +16,9 @@ export async function authenticate(request: Request, verifier: Verifier): Promis
 }
 
 /** Throws `forbidden` for a token that isn't for calls of this sort. */
-export function demandKind({ kind }: Principal, admits: readonly Principal['kind'][]): void {
-  if (admits.includes(kind)) return;
-  throw new Refusal('forbidden', `this takes a token of the kind ${admits.join(' or ')}, not of the kind ${kind}`);
+export function demandKind(principal: Principal, kinds: readonly Principal['kind'][]): void {
+  const verdict = admits(kinds, principal);
+  if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
 }
 
 function withoutToken(header: string | null): Refusal {

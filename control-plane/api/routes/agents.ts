@@ -15,6 +15,7 @@ import {
   statusesResponseSchema,
 } from '../../../shared/protocol/agent-schemas.ts';
 import { assignmentBody } from '../../../shared/protocol/assignment.ts';
+import { isJoining, nodeOf as ownNode } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { commitStatuses, heartbeat, registerNode } from '../../services/agents.ts';
 import { waitForAssignment } from '../../services/assignments.ts';
@@ -57,7 +58,7 @@ function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
         answers: { 200: { description: 'The session.', schema: registerResponseSchema } },
       },
       async ({ principal, origin, body }) => {
-        const credential = principal.kind === 'node' ? principal.tokenId : mint.newId();
+        const credential = isJoining(principal) ? mint.newId() : principal.tokenId;
         const session = await registerNode(ctx, principal, body, { origin, credential });
         const { token } = await mintNodeToken(mint, body.node.id, credential);
         return current(ctx.mirror.revision, { nodeToken: token, ...session });
@@ -190,7 +191,8 @@ function sessionOf(principal: Principal, epoch: number): NodeSession {
 }
 
 function nodeOf(principal: Principal): NodeId {
-  if (principal.node !== null) return principal.node;
+  const node = ownNode(principal);
+  if (node !== null) return node;
   throw new Refusal('forbidden', "this token isn't any node's");
 }
 

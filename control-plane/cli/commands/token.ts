@@ -13,6 +13,7 @@ import { resolveSettings } from '../settings.ts';
 interface CreateFlags {
   readonly role?: readonly string[];
   readonly action?: readonly string[];
+  readonly only?: readonly string[];
   readonly ttl?: number;
   readonly join?: boolean;
   readonly uses?: number;
@@ -48,6 +49,11 @@ function addCreate(token: Command, io: Io): void {
     .argument('<subject>', 'who it is for, as it will stand in records')
     .option('--role <path>', 'a role that it covers, with those below it; * is all (repeatable)', gathered)
     .option('--action <action>', 'what it allows, such as job:read, job:* or * (repeatable)', gathered)
+    .option(
+      '--only <thing>',
+      'narrows it to job/NAME, framework/NAME, reservation/ID or volume/ID; a last * is the rest of any name (repeatable)',
+      gathered,
+    )
     .option('--ttl <duration>', 'how long it holds (default: 24h; with --join 1h)', durationSeconds)
     .option('--join', 'lets agents register, and nothing else')
     .option('--uses <count>', 'with --join: how many nodes may (default: any number)', wholeNumber)
@@ -56,9 +62,10 @@ function addCreate(token: Command, io: Io): void {
     .addHelpText('after', CREATE_EXAMPLES)
     .action(async (subject: string, flags: CreateFlags, self: Command) => {
       const { client, printer } = await openSession(io, self);
-      const { role = [], action = [], ttl, join = false, uses: usesMax, node, nodePattern } = flags;
+      const { role = [], action = [], only, ttl, join = false, uses: usesMax, node, nodePattern } = flags;
       const made = await client.createToken({
         ...{ kind: join ? 'join' : 'user', subject, roles: [...role], actions: [...action] },
+        ...(only !== undefined && { resources: [...only] }),
         ...(ttl !== undefined && { ttlSeconds: Math.round(ttl) }),
         ...(usesMax !== undefined && { usesMax }),
         ...(node !== undefined && { node }),

@@ -7,7 +7,7 @@ import { type BackoffPolicy, jitteredBackoffMs } from '../../../shared/util/back
 import { sleep } from '../../../shared/util/clock.ts';
 import { CliError, EXIT } from '../exit.ts';
 import type { Colour } from '../output/paint.ts';
-import { counted, printable } from '../output/text.ts';
+import { counted, printable, printableOutput } from '../output/text.ts';
 import type { Session } from '../session.ts';
 import { taskLabel } from './progress.ts';
 
@@ -168,7 +168,9 @@ function writeLine(
   const [output, paint] = line.stream === 'stdout' ? [io.out, printer.paint] : [io.err, printer.paintNote];
   const prefix = query.prefix ? `${paint(colour, taskLabel(task))} | ` : '';
   const time = query.timestamps === true ? `${line.at} ` : '';
-  output.write(`${prefix}${time}${line.text}\n`);
+  // A file or another program gets it as it is.
+  const text = output.isTerminal ? printableOutput(line.text) : line.text;
+  output.write(`${prefix}${time}${text}\n`);
 }
 
 interface Turnstile {

@@ -9,7 +9,13 @@ export function gpuTable(
   { gpus, missingGpus }: NodeView,
   options: { readonly paint: Paint; readonly width: number | null },
 ): string {
-  const missing = missingGpus.map((gpu) => ({ ...gpu, product: 'no longer there', memoryMiB: 0, driver: '-' }));
+  const missing = missingGpus.map((gpu) => ({
+    ...gpu,
+    held: true,
+    product: 'no longer there',
+    memoryMiB: 0,
+    driver: '-',
+  }));
   if (gpus.length + missing.length === 0) return '';
   const table = renderTable(
     [
@@ -21,7 +27,7 @@ export function gpuTable(
         align: 'right',
       },
       { header: 'DRIVER', value: (gpu) => gpu.driver },
-      { header: 'TASK', value: (gpu) => gpu.task ?? '-', shrinks: true },
+      { header: 'TASK', value: (gpu) => gpu.task ?? (gpu.held ? 'of another role' : '-'), shrinks: true },
     ],
     [...gpus, ...missing],
     options,

@@ -163,7 +163,8 @@ function stopText(stop: { at: string; by: string; reason: string }): string {
 }
 
 /** A replica of a later version may know further causes. */
-function displacedText({ because, role, task }: { because: string; role: string; task: string | null }): string {
+function displacedText({ because, role, task }: { because: string; role: string | null; task: string | null }): string {
+  if (role === null) return 'for another role, because that is below its guarantee';
   const causes: Readonly<Record<string, string>> = {
     guarantee: `because role ${role} is below its guarantee`,
     priority: `because that has a higher priority in role ${role}`,

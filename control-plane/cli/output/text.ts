@@ -56,9 +56,24 @@ export function counted(count: number, noun: string): string {
  * what they are. Line ends become spaces.
  */
 export function printable(text: string): string {
+  return escaped(text.replace(/[\r\n\t]+/g, ' '));
+}
+
+/** A line that a task has put out, as a terminal gets it: with its tabs and colours, and without anything else that drives it. */
+export function printableOutput(text: string): string {
   return text
-    .replace(/[\r\n\t]+/g, ' ')
-    .replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+    .split(COLOURS)
+    .map((part, index) => (index % 2 === 1 ? part : part.split('\t').map(escaped).join('\t')))
+    .join('');
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is what begins a change of colour.
+const COLOURS = /(\u001b\[[0-9;]{0,32}m)/;
+
+function escaped(text: string): string {
+  return text
+    .replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+    .replace(/\p{Bidi_Control}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Cuts text to `width` characters; what was cut is marked by an ellipsis. */

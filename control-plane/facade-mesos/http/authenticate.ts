@@ -5,6 +5,7 @@
 import { Refusal } from '../../../shared/domain/errors.ts';
 import { utf8Decode } from '../../../shared/util/codec.ts';
 import type { LastingOptions } from '../../auth/lasting.ts';
+import { admits } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { goodUntilMs, type Verifier } from '../../auth/verify.ts';
 import { WireRefusal } from './wire-refusal.ts';
@@ -46,11 +47,10 @@ export async function authenticate(request: Request, { verifier, anonymous }: Ga
     throw error instanceof Refusal && error.code === 'unauthenticated' ? unauthenticated(realm, error.message) : error;
   });
   const { principal } = verified;
-  if (principal.kind === 'user') {
-    const whenRevoked = (tell: (why: string) => void) => verifier.watch(verified, tell);
-    return { principal, userName, isAnonymous: false, goodUntilMs: goodUntilMs(verified), whenRevoked };
-  }
-  throw new WireRefusal(403, `this takes a token of the kind user, not of the kind ${principal.kind}`);
+  const verdict = admits(['user'], principal);
+  if (!verdict.allowed) throw new WireRefusal(403, verdict.why);
+  const whenRevoked = (tell: (why: string) => void) => verifier.watch(verified, tell);
+  return { principal, userName, isAnonymous: false, goodUntilMs: goodUntilMs(verified), whenRevoked };
 }
 
 /** Some clients send a header of nothing when they aren't told a name and a password. */

@@ -1,6 +1,6 @@
 /** What operators ask for: everything that changes nothing. */
 import type { Principal } from '../../auth/principal.ts';
-import { type Inventory, takeInventory, takeWholeInventory } from '../../services/inventory.ts';
+import { type Inventory, takeCountedInventory, takeInventory } from '../../services/inventory.ts';
 import { listRoles } from '../../services/roles.ts';
 import { getSettings } from '../../services/settings.ts';
 import type { Caller } from '../http/caller.ts';
@@ -95,7 +95,7 @@ export class OperatorReader {
     const { ctx, metrics } = this.#parts;
     const uptimeSeconds = (ctx.clock.now() - this.#sinceMs) / 1000;
     const rounds = metrics.summary('berth_round_seconds');
-    return metricsSnapshot(takeWholeInventory(ctx, principal), { uptimeSeconds, rounds });
+    return metricsSnapshot(takeCountedInventory(ctx, principal), { uptimeSeconds, rounds });
   }
 
   #roles(principal: Principal): object[] {

@@ -1,5 +1,6 @@
 /** What operators keep of an agent for a role, and the volumes that they make of that. */
-import type { NodeId } from '../../../shared/domain/ids.ts';
+import type { NodeId, RolePath } from '../../../shared/domain/ids.ts';
+import type { Ledger } from '../../../shared/domain/ledger.ts';
 import { randomId } from '../../../shared/util/random.ts';
 import type { Call } from '../../services/context.ts';
 import { changeHoldings } from '../../services/holding-changes.ts';
@@ -22,10 +23,12 @@ export async function operateOn(
   operation: OperatorOperation,
 ): Promise<void> {
   const { principal } = call;
-  const ledger = takeInventory(ctx, principal).everyNode.get(node)?.ledger;
-  if (ledger === undefined) throw new WireRefusal(400, NO_AGENT);
+  const { everyNode, maySeeReservationsOf } = takeInventory(ctx, principal);
+  const whole = everyNode.get(node)?.ledger;
+  if (whole === undefined) throw new WireRefusal(400, NO_AGENT);
   const context = {
-    ledger,
+    // What is reserved for roles that the caller may not read is answered as what isn't there; room it takes all the same.
+    ledger: operation.type === 'RESERVE' ? whole : holdingsSeen(whole, maySeeReservationsOf),
     subject: principal.subject,
     principals: [principal.subject, ...(userName === null ? [] : [userName])],
     source: [node, randomId(ctx.random)],
@@ -34,4 +37,11 @@ export async function operateOn(
     prefixed(`Invalid ${operation.type} operation: `, () => operatorChanges(operation, context)),
   );
   await known(NO_AGENT, () => changeHoldings(ctx, call, node, changes));
+}
+
+function holdingsSeen(ledger: Ledger, maySee: (role: RolePath) => boolean): Ledger {
+  const reservations = Object.entries(ledger.reservations).filter(([, { role }]) => maySee(role));
+  const seen = new Set(reservations.map(([id]) => id));
+  const volumes = Object.entries(ledger.volumes).filter(([, { reservation }]) => seen.has(reservation));
+  return { ...ledger, reservations: Object.fromEntries(reservations), volumes: Object.fromEntries(volumes) };
 }

@@ -1,9 +1,9 @@
 /** For which framework a call is, and whether it counts: in the order in which Mesos's master looks, and in its words. */
 import type { Framework } from '../../../shared/domain/framework.ts';
-import { mayEverything } from '../../auth/policy.ts';
+import { actsFor } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { Call, ServiceContext } from '../../services/context.ts';
-import { reachPresent } from '../../services/framework-access.ts';
+import { maySee, reachPresent } from '../../services/framework-access.ts';
 import { type FrameworkStanding, frameworkStanding, whenConnected } from '../../services/framework-facts.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import { frameworkIdOf, streamIdOf } from '../translate/ids.ts';
@@ -58,7 +58,9 @@ interface CallFacts {
 function faultOf(standing: FrameworkStanding | null, { principal, wireId, streamId }: CallFacts): WireRefusal | null {
   if (standing === null || standing.framework.teardown !== null) return new WireRefusal(400, NOT_FOUND);
   const { framework, isConnected } = standing;
-  if (!actsFor(principal, framework)) {
+  if (!actsFor(principal, framework.principal)) {
+    // Whoever may not know of it isn't told whose it is.
+    if (!maySee(principal, framework)) return new WireRefusal(400, NOT_FOUND);
     const text = `Authenticated principal '${principal.subject}' does not match principal '${framework.principal}' set in \`FrameworkInfo\``;
     return new WireRefusal(400, text);
   }
@@ -69,9 +71,4 @@ function faultOf(standing: FrameworkStanding | null, { principal, wireId, stream
   if (streamId === streamIdOf(framework.id, framework.session)) return null;
   const text = `The stream ID '${streamId.slice(0, 128)}' included in this request didn't match the stream ID currently associated with framework ID '${wireId}'`;
   return new WireRefusal(400, text);
-}
-
-/** Its own principal, and whoever may do everything. */
-export function actsFor(principal: Principal, framework: Framework): boolean {
-  return principal.subject === framework.principal || mayEverything(principal);
 }

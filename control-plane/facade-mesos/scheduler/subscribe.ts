@@ -7,6 +7,7 @@ import type { FrameworkId } from '../../../shared/domain/ids.ts';
 import { type Subscription, subscriptionSchema } from '../../../shared/protocol/framework.ts';
 import { randomId } from '../../../shared/util/random.ts';
 import type { Lasting } from '../../auth/lasting.ts';
+import { actsFor } from '../../auth/policy.ts';
 import type { Call, ServiceContext } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
 import { frameworkStanding } from '../../services/framework-facts.ts';
@@ -20,7 +21,7 @@ import { errorEvent, REMOVED } from '../translate/events.ts';
 import { readWishes } from '../translate/framework-info.ts';
 import { frameworkIdOf, streamIdOf } from '../translate/ids.ts';
 import type { WireWishes } from '../wire/framework-info.ts';
-import { actsFor, STREAM_ID_HEADER } from './acting.ts';
+import { STREAM_ID_HEADER } from './acting.ts';
 import { wireEvents } from './event-stream.ts';
 
 export interface SubscribeCall {
@@ -68,7 +69,7 @@ async function register(
   const id = wireId === undefined ? undefined : frameworkIdOf(wireId);
   if (id !== undefined && frameworkStanding(ctx, id) === null) await reachPresent(ctx, id);
   const before = id === undefined ? null : (frameworkStanding(ctx, id)?.framework ?? null);
-  if (before !== null && !actsFor(call.principal, before)) {
+  if (before !== null && !actsFor(call.principal, before.principal)) {
     throw new Refused("Changing framework's principal is not allowed.");
   }
   const reading = readWishes(wishes, before === null ? null : frameworkNotesOf(before.annotations));

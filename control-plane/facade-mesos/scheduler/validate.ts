@@ -1,4 +1,5 @@
 /** What has to hold within a call, whatever it is about, in Mesos's words and order. Pure. */
+import { isCalled } from '../../auth/policy.ts';
 import type { Identity } from '../http/authenticate.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import { bytesOfUuid } from '../translate/ids.ts';
@@ -75,6 +76,6 @@ function principalFault(
   { principal: stated = '' }: WireFrameworkInfo,
   { principal, userName, isAnonymous }: Identity,
 ): string | null {
-  if (isAnonymous || stated === '' || stated === principal.subject || stated === userName) return null;
+  if (isAnonymous || stated === '' || isCalled(principal, stated) || stated === userName) return null;
   return `Authenticated principal '${principal.subject}' does not match principal '${stated}' set in \`FrameworkInfo\``;
 }

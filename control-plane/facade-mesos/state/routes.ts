@@ -1,6 +1,6 @@
 /** What tools read: `/master/state` and its like, each with `/master` before it and without. */
 import type { Hono } from 'hono';
-import { takeInventory, takeWholeInventory } from '../../services/inventory.ts';
+import { takeCountedInventory, takeInventory } from '../../services/inventory.ts';
 import { listRoles } from '../../services/roles.ts';
 import { getSettings } from '../../services/settings.ts';
 import type { Caller } from '../http/caller.ts';
@@ -130,7 +130,7 @@ class Reader {
 
   metrics({ url, caller: { principal } }: Asked): Response {
     const { ctx, metrics } = this.#parts;
-    const inventory = takeWholeInventory(ctx, principal);
+    const inventory = takeCountedInventory(ctx, principal);
     const uptimeSeconds = (ctx.clock.now() - this.#sinceMs) / 1000;
     return jsonAnswer(
       url,

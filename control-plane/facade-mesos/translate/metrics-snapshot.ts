@@ -21,7 +21,7 @@ export interface ReplicaFacts {
 type Numbers = Readonly<Record<string, number>>;
 
 export function metricsSnapshot(inventory: Inventory, { uptimeSeconds, rounds }: ReplicaFacts): Numbers {
-  const sums = sumUp(inventory.nodes);
+  const sums = sumUp(inventory);
   return {
     'master/elected': 1,
     'master/uptime_secs': uptimeSeconds,
@@ -70,7 +70,7 @@ interface Sums {
 }
 
 /** One look at every ledger. */
-function sumUp(nodes: readonly NodeItem[]): Sums {
+function sumUp({ nodes, maySeeOffer }: Pick<Inventory, 'nodes' | 'maySeeOffer'>): Sums {
   const [total, used, offered] = [new ScalarSum(), new ScalarSum(), new ScalarSum()];
   const byRole = new Map<RolePath, ScalarSum>();
   let offers = 0;
@@ -85,8 +85,9 @@ function sumUp(nodes: readonly NodeItem[]): Sums {
       used.add(resources);
       charge(role, resources);
     }
-    for (const { role, resources } of Object.values(ledger.offers)) {
-      offers += 1;
+    for (const offer of Object.values(ledger.offers)) {
+      const { role, resources } = offer;
+      if (maySeeOffer(offer)) offers += 1;
       offered.add(resources);
       charge(role, resources);
     }

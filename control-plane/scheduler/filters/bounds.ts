@@ -56,7 +56,11 @@ function describeLimit(room: Room, demand: Demand): string {
   const name = overLimit(room, demand) ?? '';
   const limiting = roles.limitingRole(demand.role, name);
   if (limiting === null) return 'nothing limits it';
+  const need = `${unreservedNeed(room, demand, name)} more are needed`;
   const limit = roles.amountOf(limiting.limit, name);
+  // What a role above holds is others' as well, and says nothing to whoever may only read this one.
+  if (limiting.path !== demand.role)
+    return `the limit of role ${limiting.path} is ${limit} ${name}, with all roles below it; ${need}`;
   const held = roles.amountOf(limiting.charged, name);
-  return `the limit of role ${limiting.path} is ${limit} ${name}, of which it holds ${held}; ${unreservedNeed(room, demand, name)} more are needed`;
+  return `the limit of role ${limiting.path} is ${limit} ${name}, of which it holds ${held}; ${need}`;
 }

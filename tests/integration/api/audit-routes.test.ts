@@ -272,7 +272,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, () => Promise<Sample>]>
     'changed signing-key/',
     async () => {
       const { kid } = await done<{ kid: string }>('POST', '/v1/keys/rotate', {});
-      return { path: `/v1/keys/${kid}/retire`, json: { reason: 'leaked' } };
+      return { path: `/v1/keys/${kid}/retire`, json: { now: true, reason: 'leaked' } };
     },
   ],
   'POST /v1/tokens': [

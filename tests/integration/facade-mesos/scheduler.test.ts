@@ -322,7 +322,11 @@ describe('a request is checked', () => {
   it('of a framework that is known: whose it is, whether it is subscribed, and of which stream the call is', async () => {
     const client = await MesosClient.subscribe(a);
     const revive = { type: 'REVIVE', framework_id: { value: client.id } };
-    const other = await callMesos(b, revive, { token: await b.token({ subject: 'otto', actions: ['framework:run'] }) });
+    const stranger = { subject: 'otto', actions: ['framework:run'] };
+    const unseen = await callMesos(b, revive, { token: await b.token(stranger) });
+    expect([unseen.status, await unseen.text()]).toEqual([400, 'Framework cannot be found']);
+    const reader = { ...stranger, actions: ['framework:*'] };
+    const other = await callMesos(b, revive, { token: await b.token(reader) });
     expect([other.status, await other.text()]).toEqual([
       400,
       "Authenticated principal 'otto' does not match principal 'admin' set in `FrameworkInfo`",

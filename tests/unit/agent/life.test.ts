@@ -89,6 +89,23 @@ describe('a task that is placed on the node', () => {
     expect(world.runtime.started).toEqual([]);
   });
 
+  it('is refused when what it mounts leads elsewhere once its image has been pulled', async () => {
+    const paths: Record<string, string> = { '/srv': '/srv', '/srv/x': '/srv/x' };
+    const engine = { paths, images: [], pullable: [IMAGE], pullMs: 5000 };
+    const world = new World({ engine, consent: { hostMounts: ['/srv'] } });
+    const mounts = [{ type: 'bind', source: '/srv/x', target: '/x', readOnly: false }] as const;
+    world.controlPlane.assign(anAssigned('t1', { group: { mounts } }));
+    await world.startAgent();
+    await world.clock.advance(1000);
+    expect(outline(world, 't1')).toEqual(['starting pulling-image']);
+    paths['/srv/x'] = '/etc';
+    await world.clock.advance(10_000);
+    const last = world.controlPlane.historyOf('t1').at(-1);
+    expect(last).toMatchObject({ state: 'error', reason: 'refused-by-node' });
+    expect(last?.message).toContain('which leads to /etc');
+    expect(world.runtime.started).toEqual([]);
+  });
+
   it('fails when it runs longer than its timeout', async () => {
     const world = new World({ engine: { behaviour: () => ({ ...LONG_RUNNING, stopMs: null }) } });
     world.controlPlane.assign(anAssigned('t1', { group: { timeoutSeconds: 5, killGraceSeconds: 2 } }));

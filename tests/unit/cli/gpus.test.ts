@@ -28,7 +28,7 @@ function rendered(gpus: readonly GpuDevice[], devices: readonly string[]) {
   const ledger = aLedger({ total: someResources({ gpus: 2 }), entries: [anEntry(job, running, { devices })] });
   const cluster = clusterOf({ nodes: [node], ledgers: [ledger], jobs: [job], tasks: [running] });
   return {
-    node: renderNode(nodeView(cluster, node, ledger), [], options),
+    node: renderNode(nodeView(cluster, { node, ledger }, { mayName: () => true, seesAll: true }), [], options),
     task: renderTask(taskView(cluster, running), options),
   };
 }
@@ -43,7 +43,11 @@ describe('the amounts of a node', () => {
       offers: [anOffer({ resources: { cpus: 1.5, memMiB: 0 } })],
       reservations: [aReservation({ scalars: { cpus: 2, memMiB: 0, diskMiB: 0, gpus: 0, custom: {} } })],
     });
-    const view = nodeView(clusterOf({ ledgers: [ledger] }), aNode({ id: ledger.node }), ledger);
+    const view = nodeView(
+      clusterOf({ ledgers: [ledger] }),
+      { node: aNode({ id: ledger.node }), ledger },
+      { mayName: () => true, seesAll: true },
+    );
     expect(view).toMatchObject({
       used: { cpus: 0 },
       offered: { cpus: 1.5 },

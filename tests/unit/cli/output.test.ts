@@ -10,6 +10,7 @@ import {
   durationText,
   mebibytesText,
   printable,
+  printableOutput,
 } from '../../../control-plane/cli/output/text.ts';
 
 describe('a table', () => {
@@ -146,6 +147,22 @@ describe('ages', () => {
 });
 
 describe('printable text', () => {
+  it('shows what turns the text around', () => {
+    expect(printable('a\u202eb')).toBe('a\\u202eb');
+  });
+
+  it.each([
+    ['plain', 'plain'],
+    ['a\tb', 'a\tb'],
+    ['\u001b[31mred\u001b[0m', '\u001b[31mred\u001b[0m'],
+    ['\u001b[2Jgone', '\\x1b[2Jgone'],
+    ['\u001b]0;title\u0007', '\\x1b]0;title\\x07'],
+    ['\u001b[31\u001b[0m', '\\x1b[31\u001b[0m'],
+    ['over\rwritten', 'over\\x0dwritten'],
+  ])('of a task keeps its colours and tabs, and drives the terminal no further: %j', (text, shown) => {
+    expect(printableOutput(text)).toBe(shown);
+  });
+
   it('has no control character, whatever it was', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => !/\p{Cc}/u.test(printable(text))));
   });

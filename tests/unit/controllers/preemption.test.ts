@@ -112,13 +112,13 @@ describe('a role below its guarantee', () => {
     expect(replica.ctx.mirror.snapshot.ledgers.get(NODE)?.entries[victim]?.stop).toMatchObject({ graceMs: 25_000 });
     expect(getTask(replica.ctx, ADMIN, victim).stop).toMatchObject({
       by: 'berth',
-      reason: `displaced by task ${heir} of role a, which is below its guarantee of 2 cpus`,
+      reason: 'displaced for a task of another role, which comes first by a guarantee',
       displacedBy: { because: 'guarantee', role: 'a', task: heir },
     });
     const shown = renderTask(getTask(replica.ctx, ADMIN, victim), { paint: painter(false), width: null, nowMs: 0 });
     expect(shown).toMatch(new RegExp(`^Displaced +by task ${heir}, because role a is below its guarantee$`, 'm'));
     expect(getTask(replica.ctx, ADMIN, heir).explanation?.summary).toMatch(
-      `It waits for a task that it displaces to end: ${victim} on ${NODE}. As things stand: 0 of 1 node can take it`,
+      `It waits for a task that it displaces to end: 1 of other roles. As things stand: 0 of 1 node can take it`,
     );
 
     await ends(victim, 'killed');
@@ -126,7 +126,7 @@ describe('a role below its guarantee', () => {
     expect(states('theirs')).toContain(`${index}.1 pending`);
     const next = idOf('theirs', index, 1);
     expect(getTask(replica.ctx, ADMIN, next)).toMatchObject({
-      message: expect.stringContaining(`had to make room: displaced by task ${heir} of role a`),
+      message: expect.stringContaining('had to make room: displaced for a task of another role'),
       explanation: { refusals: [{ code: 'cpus', nodes: 1 }] },
     });
 

@@ -24,10 +24,10 @@ describe('a task that mounts volumes', () => {
     [['data'], 'eng', []],
     [['data'], 'eng/ml', []],
     [['data', 'data'], 'eng', []],
-    [['data'], 'engineering', ['has volume "data" for role "eng" only']],
+    [['data'], 'engineering', ['has no volume "data" for role "engineering"']],
     [['old'], 'eng', ['is deleting volume "old"']],
-    [['data', 'other', 'none'], 'eng', ['has volume "other" for role "ops" only', 'has no volume "none"']],
-    [['constructor'], 'eng', ['has no volume "constructor"']],
+    [['data', 'other', 'none'], 'eng', ['has no volume "other" for role "eng"', 'has no volume "none" for role "eng"']],
+    [['constructor'], 'eng', ['has no volume "constructor" for role "eng"']],
   ])('%j in role %s lacks %j', (ids, role, missing) => {
     expect(missingVolumes(ledger, volumesOf(mounting(...ids), 0), role)).toEqual(missing);
   });

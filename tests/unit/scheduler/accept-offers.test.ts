@@ -356,10 +356,10 @@ describe('changing what is reserved', () => {
       /has no reservation "r9"/,
     ],
     [
-      'that is for a role above',
+      'that is for another role, which is as none',
       onReserved([{ type: 'unreserve', reservation: 'r1', scalars: null }], { ...own, role: 'above' }),
       '/operations/0/reservation',
-      /is for the role "above", and the offer for "default"/,
+      /has no reservation "r1"/,
     ],
     [
       'that was set at the agent',

@@ -134,7 +134,7 @@ const CASES: readonly {
       reservations: [aReservation({ role: 'default', scalars: { ...NO_SCALARS, diskMiB: 100 } })],
       ledger: { volumes: { data: aVolume() } },
     },
-    says: 'has volume "data" for role "eng" only',
+    says: 'has no volume "data" for role "default"',
     sums: "doesn't have all of its volumes for its role: data",
   },
   {

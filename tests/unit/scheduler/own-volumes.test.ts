@@ -65,7 +65,7 @@ describe('a task with a volume of its own', () => {
     const { waiting: none } = explainJob({ cluster: cluster(), nowMs: T0, job, task: second });
     expect(waiting.map((one) => [one.tasks.map(({ index }) => index), one.volumesAway])).toEqual([
       [[0], ['Volume "data-0" is on node b, which is unreachable: its agent sends no heartbeats.']],
-      [[1], ['No node has volume "data-1"; "berth volume create" makes one.']],
+      [[1], ['No node has volume "data-1" for role "default"; "berth volume create" makes one.']],
       [[2], []],
     ]);
     expect(none).toHaveLength(1);

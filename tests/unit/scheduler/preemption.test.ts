@@ -208,7 +208,7 @@ describe('a guarantee', () => {
       roles: [guaranteed('eng/ml', 1)],
     });
     expect(placements).toEqual([]);
-    const reason = `displaced by task ${idOf('mine')} of role eng/ml, which is below its guarantee of 1 cpus`;
+    const reason = 'displaced for a task of another role, which comes first by a guarantee';
     expect(stops).toEqual([
       {
         task: idOf('b1'),
@@ -224,14 +224,14 @@ describe('a guarantee', () => {
     ]);
   });
 
-  it('of a role above counts as well, and the sentence names both', () => {
+  it('of a role above counts as well, and the sentence names neither', () => {
     const { stops } = planFor({
       nodes: { a: 2 },
       given: [...full, waits('mine', 'eng/ml')],
       roles: [guaranteed('eng', 1)],
     });
     expect(stops[0]?.stop).toMatchObject({
-      reason: `displaced by task ${idOf('mine')} of role eng/ml, since role eng is below its guarantee of 1 cpus`,
+      reason: 'displaced for a task of another role, which comes first by a guarantee',
       displacedBy: { role: 'eng' },
     });
   });
@@ -456,7 +456,7 @@ describe('the guarantee of a role whose framework waits for offers', () => {
     expect(stops[0]).toMatchObject({
       node: 'a',
       stop: {
-        reason: 'displaced for offers to frameworks of role mine, which is below its guarantee of 2 cpus',
+        reason: 'displaced for offers to frameworks of another role, which comes first by a guarantee',
         displaced: true,
         displacedBy: { because: 'guarantee', role: 'mine', task: null },
       },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { explanationOfJob } from '../../../control-plane/services/job-explanation.ts';
 import type { Deployment } from '../../../shared/domain/deployment.ts';
+import type { JobKey } from '../../../shared/domain/ids.ts';
 import type { Job } from '../../../shared/domain/job.ts';
 import { NO_SCALARS } from '../../../shared/domain/resources.ts';
 import type { CheckSpec } from '../../../shared/domain/service.ts';
@@ -30,10 +31,10 @@ function explained(
   {
     task = null,
     nowMs = T0,
-    mayReadRole = () => true,
-  }: { task?: Task | null; nowMs?: number; mayReadRole?: (role: string) => boolean } = {},
+    mayReadJob = () => true,
+  }: { task?: Task | null; nowMs?: number; mayReadJob?: (key: JobKey) => boolean } = {},
 ) {
-  return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task, mayReadRole });
+  return explanationOfJob(clusterOf({ nodes, jobs: [one], ...literal }), one, { nowMs, task, mayReadJob });
 }
 
 describe('tasks on a node that is unreachable', () => {
@@ -103,7 +104,11 @@ describe('why tasks have no place', () => {
     const ledgers = [aLedger({ node: 'b', reservations: [aReservation({ scalars })], volumes: { data: aVolume() } })];
     const holds = (literal: ClusterLiteral) => explained(mounting, { tasks: [aTask(mounting)], ...literal }).holds;
     expect(holds({})).toEqual([
-      { code: 'volume-away', task: null, message: 'No node has volume "data"; "berth volume create" makes one.' },
+      {
+        code: 'volume-away',
+        task: null,
+        message: 'No node has volume "data" for role "default"; "berth volume create" makes one.',
+      },
     ]);
     expect(holds({ ledgers, dead: ['b'] })).toEqual([
       {
@@ -218,8 +223,8 @@ describe('what else holds a job up', () => {
 
   it.each([[others], [[]]])('is not how a job stands in a role that the caller may not read', (known) => {
     const deployments = [aDeployment(depending, waiting)];
-    const mayReadRole = (role: string) => role === 'default';
-    const { holds } = explained(depending, { jobs: [depending, ...known], deployments }, { mayReadRole });
+    const mayReadJob = ({ role }: JobKey) => role === 'default';
+    const { holds } = explained(depending, { jobs: [depending, ...known], deployments }, { mayReadJob });
     expect(holds.map(({ message }) => message)).toContain(
       'It depends on job "cache" in role "eng", which you may not read.',
     );
