@@ -3,6 +3,7 @@
  * in tests and in the simulator.
  */
 import { Hono } from 'hono';
+import { present } from '../shared/util/assert.ts';
 import type { Clock } from '../shared/util/clock.ts';
 import type { Logger } from '../shared/util/log.ts';
 import { MetricsRegistry } from '../shared/util/metrics.ts';
@@ -30,6 +31,7 @@ import { NodeSignals } from './services/node-signals.ts';
 import type { ClientAddress } from './services/origin.ts';
 import { tellUnopenable } from './services/secrets.ts';
 import { ensureSigningKey } from './services/signing-keys.ts';
+import type { StreamMeeting } from './services/stream-meeting.ts';
 import { mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
@@ -63,23 +65,43 @@ export interface ReplicaOptions {
   /** Where requests come from is for the platform to say. */
   readonly clientAddress: ClientAddress;
   readonly fetch: typeof fetch;
+  /** Where streams meet that no process serves from end to end. Absent: on the replica where they are read. */
+  readonly meeting?: StreamMeeting;
+  /** Told when something may have to be done. Absent: the replica drives by itself. */
+  readonly nudge?: () => void;
 }
 
 export interface Replica {
   readonly api: Hono;
   readonly ctx: ServiceContext;
   readonly mint: TokenMint;
-  /** Runs rounds, passes and the announcement until the signal is aborted. Rejects when the replica can't go on. */
-  run(): Promise<void>;
+  readonly driver: Driver;
+  /**
+   * Runs rounds, passes and the announcement until the replica's signal, or the one that is given, is aborted. Rejects when the
+   * replica can't go on.
+   */
+  run(until?: AbortSignal): Promise<void>;
 }
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
+  const { store, clock, random, log, signal } = options;
+  await lasting(options, () => ensureCluster(store, random));
+  return assembleReplica(options, await Mirror.start({ store, clock, signal, log }));
+}
+
+/**
+ * Puts a replica together over a mirror, which stands at the present state of a cluster that has been set up. Waits for the store until
+ * `starting` is aborted.
+ */
+export async function assembleReplica(
+  options: ReplicaOptions,
+  mirror: Mirror,
+  starting = options.signal,
+): Promise<Replica> {
   const { store, clock, random, log, signal, replica, config, fetch } = options;
-  const { envelope, clientAddress, mesosAnonymous = null, rates = null } = options;
-  const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
-  const cluster = await lasting(() => ensureCluster(store, random));
-  const mirror = await Mirror.start({ store, clock, signal, log });
+  const { envelope, clientAddress, mesosAnonymous = null, rates = null, meeting } = options;
+  const cluster = present(mirror.snapshot.cluster, 'the cluster record');
   const signals = new NodeSignals();
   mirror.subscribe((changes, _revision, reset) => signals.changed(changes, reset));
   const metrics = new MetricsRegistry();
@@ -90,11 +112,11 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   );
   const ops = new OpLeases({ store, clock });
   const room = new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES });
-  await lasting(() => room.read());
-  const nudge = () => driver.nudge();
+  await lasting(options, () => room.read(), starting);
+  const nudge = options.nudge ?? (() => driver.nudge());
   const base = { store, mirror, clock, random, log, ops, signals, room };
   const ctx: ServiceContext = { ...base, envelope, replica, config, nudge };
-  const ring = await lasting(() => ensureSigningKey(ctx));
+  const ring = await lasting(options, () => ensureSigningKey(ctx), starting);
   tellUnopenable(ctx);
   const issuer = ownIssuer(cluster.id);
   const revocations = new MirroredRevocations(mirror);
@@ -103,12 +125,18 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const { outsideIssuers: outside } = options;
   const verifier = createVerifier({ ...{ clock, ring, issuer, outside, fetch }, lifetimes, revocations });
   const upkeep = { lifetimes, rotateAfterMs: options.rotateKeysAfterMs ?? ROTATE_AFTER_MS_DEFAULT };
+  const parts = { ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress };
   return {
-    api: createDoors({ ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress, mesosAnonymous, rates }),
+    api: createDoors({ ...parts, ...(meeting !== undefined && { meeting }), mesosAnonymous, rates }),
     ctx,
     mint,
-    run: () => runLoops(ctx, { driver, upkeep }, signal),
+    driver,
+    run: (until = signal) => runLoops(ctx, { driver, upkeep }, until),
   };
+}
+
+function lasting<T>(options: ReplicaOptions, step: () => Promise<T>, signal = options.signal): Promise<T> {
+  return whenStoreAnswers(options, signal, step);
 }
 
 export interface AnonymousGrant {

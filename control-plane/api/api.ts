@@ -71,9 +71,9 @@ export function createApi(options: ApiOptions): Hono {
 }
 
 function partsOf(options: ApiOptions): ApiParts {
-  const { ctx, mint, fetch, signal } = options;
+  const { ctx, mint, fetch, signal, meeting } = options;
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
-  const relay = new LogRelay({ ctx, peerToken, fetch });
+  const relay = new LogRelay({ ctx, peerToken, fetch, ...(meeting !== undefined && { meeting }) });
   signal.addEventListener('abort', () => relay.close(), { once: true });
   const endpoints = new EndpointTable(ctx.mirror);
   return { ...options, relay, endpoints, metrics: options.metrics ?? new MetricsRegistry() };

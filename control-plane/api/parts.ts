@@ -10,6 +10,7 @@ import type { EndpointTable } from '../services/endpoint-table.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
 import type { LogRelay } from '../services/log-relay.ts';
 import type { ClientAddress } from '../services/origin.ts';
+import type { StreamMeeting } from '../services/stream-meeting.ts';
 
 export interface ApiOptions {
   readonly ctx: ServiceContext;
@@ -23,6 +24,8 @@ export interface ApiOptions {
   readonly frameworkStreams: FrameworkStreams;
   readonly clientAddress: ClientAddress;
   readonly refusals: RefusalLog;
+  /** Where streams meet that no process serves from end to end. Absent: on the replica where they are read. */
+  readonly meeting?: StreamMeeting;
   /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */
   readonly metrics?: MetricsRegistry;
   /** How much one caller may ask. */

@@ -10,6 +10,7 @@ import type { PassFacts } from '../reconcile/actions.ts';
 import { RestingJobs } from '../reconcile/service/resting-jobs.ts';
 import { RoundMemory } from '../scheduler/round-memory.ts';
 import { HistoryGoneError, LeaseGoneError, StoreFullError, StoreUnavailableError } from '../store/contract.ts';
+import { keys } from '../store/keys.ts';
 import type { ControllerContext } from './context.ts';
 import { type DriverMetrics, driverMetrics } from './driver-metrics.ts';
 import { DriverSeat, type DriverSeatOptions } from './driver-seat.ts';
@@ -45,6 +46,12 @@ const RETRY: BackoffPolicy = { baseMs: 50, factor: 2, maxMs: 2000 };
 
 /** Looks in a row that found others in the way; after so many the driver waits for its next wake. */
 const LOOKS_IN_A_ROW_MAX = 100;
+
+/** How often in a row one that doesn't stay takes the seat, since others have written while it left. */
+const TERMS_IN_A_ROW_MAX = 8;
+
+/** How long it waits to hear of what was written until it had left. */
+const SEAT_LEFT_MS = 2000;
 
 /** Runs until the signal is aborted. Faults of the store are waited out; anything else is a bug and is thrown. */
 export class Driver {
@@ -110,6 +117,36 @@ export class Driver {
     await contact;
   }
 
+  /**
+   * Drives until there is nothing left to do, if nobody else does, for whoever can't stay: a request, say. What others have written while
+   * this one held the seat is looked at as well, since they left it to whoever sat there. Ends early with the signal. Throws what the
+   * store throws.
+   */
+  async driveOnce(signal: AbortSignal): Promise<void> {
+    const { mirror } = this.#ctx;
+    for (let terms = 0; terms < TERMS_IN_A_ROW_MAX && !signal.aborted; terms++) {
+      if (!(await this.#seat.isFree())) return;
+      const term = await this.#seat.take(() => undefined);
+      if (term === null) return;
+      let lookedAt = mirror.revision;
+      try {
+        if (term.isHeld()) lookedAt = (await this.#settle(signal)).revision;
+      } finally {
+        await term.leave();
+      }
+      if (!(await this.#isLeftWithMore(lookedAt))) return;
+    }
+  }
+
+  /** Whether something has become different between the last look and the end of the seat that was held meanwhile. */
+  async #isLeftWithMore(lookedAt: number): Promise<boolean> {
+    const { mirror, store } = this.#ctx;
+    const { revision } = await store.get(keys.driver);
+    await mirror.waitFor(revision, { timeoutMs: SEAT_LEFT_MS });
+    const changes = mirror.changesSince(lookedAt);
+    return changes === null || changes.some(({ kind }) => kind !== 'driver');
+  }
+
   /** False: the store was away. */
   async #waitedOut(work: () => Promise<void>): Promise<boolean> {
     try {
@@ -149,19 +186,28 @@ export class Driver {
   async #look(signal: AbortSignal): Promise<void> {
     // First, since a full store takes no writes but can still forget.
     await this.#housekeeper.run();
+    const { wakeAtMs } = await this.#settle(signal);
+    if (signal.aborted) return;
+    const { clock } = this.#ctx;
+    const dueMs = wakeAtMs === null ? this.#options.idleMs : Math.max(0, wakeAtMs - clock.now());
+    await this.#pause(Math.min(this.#options.idleMs, dueMs));
+  }
+
+  /** Passes and rounds until there is nothing left to do: when the next thing falls due, and on which state the last look began. */
+  async #settle(signal: AbortSignal): Promise<{ wakeAtMs: number | null; revision: number }> {
+    const { mirror } = this.#ctx;
     let wakeAtMs: number | null = null;
+    let { revision } = mirror;
     for (let looks = 0; looks < LOOKS_IN_A_ROW_MAX && !signal.aborted; looks++) {
       this.#woken = false;
       const settlingMs = await this.#settling.leftMs();
+      ({ revision } = mirror);
       const pass = await this.#pass(settlingMs);
       const round = await this.#round(settlingMs);
       wakeAtMs = earliest(pass.wakeAtMs, round.wakeAtMs);
       if (!pass.again && !round.again && pass.committed === 0 && doneBy(round) === 0) break;
     }
-    if (signal.aborted) return;
-    const { clock } = this.#ctx;
-    const dueMs = wakeAtMs === null ? this.#options.idleMs : Math.max(0, wakeAtMs - clock.now());
-    await this.#pause(Math.min(this.#options.idleMs, dueMs));
+    return { wakeAtMs, revision };
   }
 
   async #pass(settlingMs: number): Promise<PassOutcome> {

@@ -18,6 +18,9 @@ import type { Origin } from './origin.ts';
 
 const WINDOW_MS = 60_000;
 
+/** A timer that is so late won't fire any more. */
+const TIMER_LATE_MS = 5000;
+
 /** Unlike refusals of one window that have a record each; on each replica. */
 export const UNLIKE_MAX = 60;
 
@@ -72,6 +75,7 @@ export class RefusalLog {
   readonly #alike = new Map<string, Alike>();
   #others: Alike | null = null;
   #timer: Timer | null = null;
+  #beganAtMs = 0;
   #windows = 0;
   #writing: Promise<void> = Promise.resolve();
 
@@ -83,12 +87,24 @@ export class RefusalLog {
 
   note(call: RefusedCall, { code, message }: Pick<Refusal, 'code' | 'message'>): void {
     if (!isOnRecord(call, code)) return;
-    this.#timer ??= this.#ctx.clock.setTimer(WINDOW_MS, () => this.#closeWindow());
+    this.#openWindow();
     const name = nameOf(call, code);
     const known = this.#alike.get(name);
     if (known !== undefined) known.since += 1;
     else if (this.#alike.size < UNLIKE_MAX) this.#begin(name, this.#recordOf(call, { code, message }, name));
     else this.#countOther(call, code);
+  }
+
+  /** Where nothing runs between two requests, a timer that one of them set may have gone with it: then the next refusal is late for it. */
+  #openWindow(): void {
+    const { clock } = this.#ctx;
+    if (this.#timer !== null && clock.monotonicMs() - this.#beganAtMs > WINDOW_MS + TIMER_LATE_MS) {
+      this.#timer = null;
+      this.#closeWindow();
+    }
+    if (this.#timer !== null) return;
+    this.#beganAtMs = clock.monotonicMs();
+    this.#timer = clock.setTimer(WINDOW_MS, () => this.#closeWindow());
   }
 
   /** Resolves when everything that was to be written by now has been, or was given up. */

@@ -18,6 +18,8 @@ export interface ServiceConfig {
   /** A node whose heartbeats stop counts as gone after this time. */
   readonly leaseTtlMs: number;
   readonly heartbeatIntervalMs: number;
+  /** How often a stream says at the least that it lives, which is also how it is found out that nobody reads it. Absent: 10 s. */
+  readonly streamHeartbeatMs?: number;
   /** Of the software, as it is shown. */
   readonly version: string;
 }

@@ -18,6 +18,7 @@ import type { ServiceContext } from './context.ts';
 import { LineSink } from './line-sink.ts';
 import { takeLines } from './log-lines.ts';
 import { StreamLease } from './stream-lease.ts';
+import type { StreamMeeting } from './stream-meeting.ts';
 
 /** How long an agent may take to dial in. */
 const ANSWER_DEADLINE_MS = 10_000;
@@ -49,6 +50,8 @@ export interface LogRelayOptions {
   /** Makes a token for one call to another replica. */
   readonly peerToken: () => Promise<string>;
   readonly fetch: typeof fetch;
+  /** Where those who bring and those who read find each other when no process serves both. Absent: one that has a URL of its own does. */
+  readonly meeting?: StreamMeeting;
 }
 
 type Body = ReadableStream<Uint8Array>;
@@ -84,6 +87,7 @@ export class LogRelay {
     const sink = new LineSink(node);
     this.#sinks.set(id, sink);
     this.#lease.hold();
+    this.#awaitElsewhere(id, sink);
     try {
       await this.#putRecord(id, request);
       await untilClaimed(sink, this.#options.ctx.clock, request);
@@ -105,21 +109,40 @@ export class LogRelay {
     const sink = this.#sinks.get(id);
     if (sink !== undefined && sink.node === node) return pump(sink, body, tokenOver);
     const record = await this.#findRecord(node, id);
-    if (record === null || record.replica === this.#options.ctx.replica.id) throw notWanted(id);
+    if (record === null) throw notWanted(id);
+    const { ctx, meeting } = this.#options;
+    const isOurs = record.replica === ctx.replica.id;
+    // Processes of one URL are one door, behind which the meeting is.
+    const isOurDoor = ctx.mirror.snapshot.replicas.get(record.replica)?.url === ctx.replica.url;
+    if (meeting !== undefined && (isOurs || isOurDoor)) return bringTo(meeting, id, body, tokenOver);
+    if (isOurs) throw notWanted(id);
     return this.#forward(record, body, tokenOver);
   }
 
   /** Another replica passes an agent's output on to a client that waits here. */
   deliverFromPeer(id: string, body: Body): Promise<void> {
     const sink = this.#sinks.get(id);
-    if (sink === undefined) return Promise.reject(notWanted(id));
-    return pump(sink, body, null);
+    if (sink !== undefined) return pump(sink, body, null);
+    const { meeting } = this.#options;
+    return meeting === undefined ? Promise.reject(notWanted(id)) : bringTo(meeting, id, body, null);
   }
 
   /** Ends every stream: the replica goes away, and readers find another one. */
   close(): void {
     this.#unsubscribe();
     for (const sink of this.#sinks.values()) sink.end(new LogInterrupted('this replica is going away'));
+  }
+
+  /** What is brought to the meeting goes on to the reader here. */
+  #awaitElsewhere(id: string, sink: LineSink): void {
+    const { meeting, ctx } = this.#options;
+    if (meeting === undefined) return;
+    const over = new AbortController();
+    void sink.abandoned.then(() => over.abort());
+    meeting
+      .read(id, over.signal)
+      .then((body) => (body === null ? undefined : pump(sink, body, null)))
+      .catch((error) => ctx.log.debug({ error, stream: id }, 'nobody came to bring a stream'));
   }
 
   /** Those on record, and those of this replica that the mirror doesn't show yet. */
@@ -153,7 +176,12 @@ export class LogRelay {
       replica: replica.id,
       requestedAtMs: clock.now(),
     };
-    await store.transact({ compares: [], writes: [putRecord('streams', keys.stream(node, id), record, lease)] });
+    const writes = [putRecord('streams', keys.stream(node, id), record, lease)];
+    // One that comes and goes with its requests isn't on the list by itself.
+    if (this.#options.meeting !== undefined) {
+      writes.push(putRecord('replicas', keys.replica(replica.id), { ...replica, startedAtMs: clock.now() }, lease));
+    }
+    await store.transact({ compares: [], writes });
   }
 
   #close(id: string, { node }: LogRequest): void {
@@ -227,11 +255,21 @@ function untilClaimed(sink: LineSink, clock: Clock, request: LogRequest): Promis
   });
 }
 
+/** Throws `not-found` when nobody comes to read, and `conflict` when somebody is bringing it already. */
+async function bringTo(meeting: StreamMeeting, id: string, body: Body, tokenOver: AbortSignal | null): Promise<void> {
+  const outcome = await meeting.bring(id, body, tokenOver);
+  tokenOver?.throwIfAborted();
+  if (outcome === 'nobody-reads') throw notWanted(id);
+  if (outcome === 'brought-already') throw new Refusal('conflict', BROUGHT_ALREADY);
+}
+
+const BROUGHT_ALREADY = 'this stream is being delivered already';
+
 /** Takes lines from the body to the sink, as fast as they are read there. */
 async function pump(sink: LineSink, body: Body, tokenOver: AbortSignal | null): Promise<void> {
   if (!sink.claim()) {
     await body.cancel();
-    throw new Refusal('conflict', 'this stream is being delivered already');
+    throw new Refusal('conflict', BROUGHT_ALREADY);
   }
   const reader = body.getReader();
   // A quiet container sends nothing for hours: the end of the reader has to end the wait for more.

@@ -53,7 +53,7 @@ export function isMirrored(kind: RecordKind): kind is MirroredKind {
 export const MIRRORED_PREFIXES = RECORD_KINDS.filter(isMirrored).map((kind) => `${PREFIX}${kind}`);
 
 /** All pages under a prefix, as they stand at one revision. Throws what {@link Store.range} throws. */
-export async function readAll(store: Store, prefix: string, revision: number | undefined) {
+export async function readAll(store: Pick<Store, 'range'>, prefix: string, revision: number | undefined) {
   const keyValues: KeyValue[] = [];
   let page = await store.range(revision === undefined ? { prefix } : { prefix, revision });
   for (;;) {

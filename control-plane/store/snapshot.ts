@@ -109,7 +109,7 @@ export class Snapshot implements ClusterView {
   }
 
   /** Reads the state as it stands at one revision: at `revision`, or now. Throws what {@link Store.range} throws. */
-  static async load(store: Store, revision?: number): Promise<Snapshot> {
+  static async load(store: Pick<Store, 'range'>, revision?: number): Promise<Snapshot> {
     const [first, ...rest] = MIRRORED_PREFIXES;
     invariant(first !== undefined, 'there are kinds to mirror');
     const firstPages = await readAll(store, first, revision);

@@ -14,6 +14,7 @@ export const PARTS = [
   'mesos-streams',
   'rolling',
   'replace',
+  'edge',
 ] as const;
 export type PartName = (typeof PARTS)[number];
 

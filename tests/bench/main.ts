@@ -13,6 +13,7 @@ import { readSettings, type Settings, USAGE } from './arguments.ts';
 import { measureBalancer } from './balancer.ts';
 import { measureBulk } from './bulk.ts';
 import { startCluster } from './cluster.ts';
+import { measureEdge } from './edge.ts';
 import { Engine } from './engine.ts';
 import { measureFailover } from './failover.ts';
 import { measureLatency } from './latency.ts';
@@ -57,6 +58,7 @@ async function* measure(settings: Settings): AsyncGenerator<Section> {
   if (wants('failover')) yield await measureFailover(settings);
   if (wants('rolling')) yield* measureRolling(settings);
   if (wants('balancer')) yield await measureBalancer();
+  if (wants('edge')) yield await measureEdge();
   if (wants('mesos-streams')) yield await measureMesosStreams(settings);
 }
 

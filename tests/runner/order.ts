@@ -12,6 +12,7 @@ export const LONG = [
   'e2e/cli',
   'e2e/identity',
   'e2e/processes',
+  'e2e/edge',
   'e2e/never-two',
   'e2e/restored-etcd',
   'e2e/power-cut',

@@ -179,14 +179,14 @@ export function clientOf(address: string, token: string): BerthClient {
   return createClient({ address, token, fetch, clock: new SystemClock(), random: new CryptoRandom() });
 }
 
-interface Base {
+export interface Base {
   readonly folder: string;
   readonly etcd: TestEtcd;
   readonly replicas: readonly RealReplica[];
   readonly token: string;
 }
 
-function withAgents({ folder, etcd, replicas, token }: Base): RealCluster {
+export function withAgents({ folder, etcd, replicas, token }: Base): RealCluster {
   const docker = new Docker();
   const suffix = randomId(new CryptoRandom(), 5);
   const agents: RealAgent[] = [];

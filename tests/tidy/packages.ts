@@ -68,7 +68,12 @@ const rules: readonly PackageRule[] = [
     reason: portable,
   },
   { holds: /^control-plane\/app\.ts$/, packages: httpDoor, allowsNode: false, reason: portable },
-  { holds: /^control-plane\/main-worker\.ts$/, packages: ['hono', 'zod'], allowsNode: false, reason: portable },
+  {
+    holds: /^control-plane\/main-worker(-[a-z-]+)?\.ts$/,
+    packages: ['hono', 'zod'],
+    allowsNode: false,
+    reason: portable,
+  },
   {
     holds: /^control-plane\/main-(?!worker)[a-z-]+\.ts$/,
     packages: ['hono', '@hono/node-server', 'pino', 'commander', 'zod', 'yaml'],

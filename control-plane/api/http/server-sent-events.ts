@@ -1,5 +1,5 @@
 /** Events as clients of `text/event-stream` read them. */
-import { bodyStream } from '../../../shared/util/body-stream.ts';
+import { bodyStream, HEARTBEAT_MS } from '../../../shared/util/body-stream.ts';
 import type { Clock } from '../../../shared/util/clock.ts';
 import type { Logger } from '../../../shared/util/log.ts';
 import type { Lasting } from '../../auth/lasting.ts';
@@ -26,7 +26,11 @@ export const SSE_HEADERS = {
 } as const;
 
 export interface EventStreamOptions {
-  readonly ctx: { readonly clock: Clock; readonly log: Logger };
+  readonly ctx: {
+    readonly clock: Clock;
+    readonly log: Logger;
+    readonly config: { readonly streamHeartbeatMs?: number };
+  };
   readonly requestId: string;
   /** The texts have to end with its signal. */
   readonly lasting: Lasting;
@@ -36,9 +40,12 @@ export interface EventStreamOptions {
 
 /** Texts of events as an answer. What breaks them off is told as the last event, `error`, whose data is a Problem. */
 export function eventStream(texts: AsyncIterable<string>, options: EventStreamOptions): Response {
-  const { ctx, requestId, lasting, ...pace } = options;
+  const { ctx, requestId, lasting, heartbeat, heartbeatMs = HEARTBEAT_MS } = options;
+  const beat = Math.min(heartbeatMs, ctx.config.streamHeartbeatMs ?? HEARTBEAT_MS);
   const told = toTheEnd(texts, lasting, (error) => problemOf(error, requestId, ctx.log));
-  return new Response(bodyStream(told, { clock: ctx.clock, over: lasting.over, ...pace }), { headers: SSE_HEADERS });
+  return new Response(bodyStream(told, { clock: ctx.clock, over: lasting.over, heartbeat, heartbeatMs: beat }), {
+    headers: SSE_HEADERS,
+  });
 }
 
 async function* toTheEnd(

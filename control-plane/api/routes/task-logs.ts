@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { isTerminal } from '../../../shared/domain/task.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
-import { bodyStream } from '../../../shared/util/body-stream.ts';
+import { bodyStream, HEARTBEAT_MS } from '../../../shared/util/body-stream.ts';
 import { utcTime } from '../../../shared/util/utc-time.ts';
 import type { Lasting } from '../../auth/lasting.ts';
 import { LogInterrupted } from '../../services/log-relay.ts';
@@ -72,7 +72,9 @@ export function taskLogEndpoints(parts: ApiParts): readonly Endpoint[] {
             ? logEvents(parts, lines, { ...read, requestId, lasting })
             : plainText(lines, { timestamps: query.timestamps, lasting });
         const heartbeat = type === EVENTS ? () => ': still here\n\n' : null;
-        return new Response(bodyStream(source, { clock: parts.ctx.clock, over: lasting.over, heartbeat }), { headers });
+        const { clock, config } = parts.ctx;
+        const pace = { heartbeat, heartbeatMs: config.streamHeartbeatMs ?? HEARTBEAT_MS };
+        return new Response(bodyStream(source, { clock, over: lasting.over, ...pace }), { headers });
       },
     ),
   ];

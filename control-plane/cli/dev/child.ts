@@ -39,6 +39,10 @@ export function startChild({ name, command, args, env, logFile }: ChildCommand, 
   const child = spawn(command, args, { stdio: ['ignore', log, log], env: { ...env }, detached: true });
   closeSync(log);
   let over = false;
+  // With whatever it has started itself, and can't end any more.
+  const kill = () => {
+    if (child.pid !== undefined) killGroup(child.pid);
+  };
   const ended = new Promise<ChildEnd>((resolve) => {
     const end = (how: string) => {
       over = true;
@@ -55,11 +59,19 @@ export function startChild({ name, command, args, env, logFile }: ChildCommand, 
       if (over) return;
       child.kill('SIGTERM');
       const inTime = await Promise.race([ended.then(() => true), sleep(clock, graceMs).then(() => false)]);
-      if (!inTime) child.kill('SIGKILL');
+      if (!inTime) kill();
       await ended;
     },
-    kill: () => void child.kill('SIGKILL'),
+    kill,
   };
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** The last lines of a log, fit for a terminal. */

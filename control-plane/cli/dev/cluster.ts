@@ -30,7 +30,26 @@ export interface ClusterOptions {
   readonly dns?: string | null;
   /** Told about each step, as it begins. */
   readonly onStep: (text: string) => void;
+  /** Starts what serves the API over etcd. Absent: a replica. */
+  readonly controlPlane?: StartControlPlane;
 }
+
+/** What a control plane is started with, and how. */
+export interface ControlPlaneParts {
+  /** Where etcd is. */
+  readonly etcd: string;
+  /** Where the API is to listen, on the loopback. */
+  readonly port: number;
+  readonly dataDir: string;
+  readonly env: Io['env'];
+  readonly onStep: (text: string) => void;
+  start(command: Omit<ChildCommand, 'logFile'>): Promise<void>;
+  /** Waits until a part answers there that it is well. */
+  untilReady(name: string, url: string): Promise<void>;
+}
+
+/** Resolves when it is ready, with a token that may do everything. */
+export type StartControlPlane = (parts: ControlPlaneParts) => Promise<{ readonly token: string }>;
 
 export interface Cluster {
   readonly address: string;
@@ -123,25 +142,36 @@ async function startControlPlane(
   const env = cleanEnvironment(io.env);
   options.onStep('starting etcd');
   const etcd = await planEtcd({ dataDir: dataDir.path, logFile: logFile('etcd'), env });
+  const untilReady = (name: string, url: string) => crew.until(`${name} to be ready`, () => answersOk(io, url));
   await crew.start(etcd.command);
-  await crew.until('etcd to be ready', () => answersOk(io, `${etcd.url}/health`));
-  options.onStep('starting the control plane');
-  const address = `http://127.0.0.1:${options.port}`;
-  const tokenFile = join(dataDir.path, 'admin-token');
-  // A file that is there is left alone; a fresh start has a fresh token.
-  await rm(tokenFile, { force: true });
-  const envelopeFile = await envelopeKeysOf(io, dataDir.path);
-  const args = [
-    ...['--envelope-key-file', envelopeFile],
-    ...['--etcd', etcd.url, '--listen', `127.0.0.1:${options.port}`, '--bootstrap-token-file', tokenFile],
-    // Nobody is there to make themselves another one, and a cluster of one's own may go on for weeks.
-    ...['--bootstrap-token-hours', '2160'],
-    ...(typeof options.dns === 'string' ? ['--dns-listen', options.dns] : []),
-  ];
-  const command = { command: process.execPath, args: [programPath('control-plane'), ...args], env };
-  await crew.start({ name: 'control-plane', ...command, logFile: logFile('control-plane') });
-  await crew.until('the control plane to be ready', () => answersOk(io, `${address}/readyz`));
-  return { address, token: (await readFile(tokenFile, 'utf8')).trim() };
+  await untilReady('etcd', `${etcd.url}/health`);
+  const { port, onStep, controlPlane = replicaWith(io, options) } = options;
+  const { token } = await controlPlane({
+    ...{ etcd: etcd.url, port, env, onStep, untilReady },
+    dataDir: dataDir.path,
+    start: (command) => crew.start({ ...command, logFile: logFile(command.name) }),
+  });
+  return { address: `http://127.0.0.1:${port}`, token };
+}
+
+function replicaWith(io: Io, { dns }: ClusterOptions): StartControlPlane {
+  return async ({ etcd, port, dataDir, env, onStep, start, untilReady }) => {
+    onStep('starting the control plane');
+    const tokenFile = join(dataDir, 'admin-token');
+    // A file that is there is left alone; a fresh start has a fresh token.
+    await rm(tokenFile, { force: true });
+    const args = [
+      ...['--envelope-key-file', await envelopeKeysOf(io, dataDir)],
+      ...['--etcd', etcd, '--listen', `127.0.0.1:${port}`, '--bootstrap-token-file', tokenFile],
+      // Nobody is there to make themselves another one, and a cluster of one's own may go on for weeks.
+      ...['--bootstrap-token-hours', '2160'],
+      ...(typeof dns === 'string' ? ['--dns-listen', dns] : []),
+    ];
+    const command = { command: process.execPath, args: [programPath('control-plane'), ...args], env };
+    await start({ name: 'control-plane', ...command });
+    await untilReady('the control plane', `http://127.0.0.1:${port}/readyz`);
+    return { token: (await readFile(tokenFile, 'utf8')).trim() };
+  };
 }
 
 /** Kept beside the state that is sealed with it: what is started again in the folder has to open that. */
@@ -198,7 +228,8 @@ async function startAgents({
     ];
     const logFile = join(dataDir.path, 'logs', `${node}.log`);
     const env = cleanEnvironment(crew.env);
-    await crew.start({ name: node, command: process.execPath, args: [programPath('agent'), ...args], env, logFile });
+    const command = { name: node, command: process.execPath, args: [programPath('agent'), ...args], env, logFile };
+    await crew.startAgent(command);
   }
 }
 
@@ -223,6 +254,7 @@ interface Crew {
   readonly env: Io['env'];
   readonly broken: Promise<ChildEnd>;
   start(command: ChildCommand): Promise<void>;
+  startAgent(command: ChildCommand): Promise<void>;
   /** Waits until `isSo` says yes. Throws when a child dies meanwhile, or it takes too long. */
   until(what: string, isSo: () => Promise<boolean>): Promise<void>;
   stopAgents(): Promise<void>;
@@ -238,19 +270,21 @@ function createCrew(io: Io, dataDir: DataDir): Crew {
   const broken = new Promise<ChildEnd>((resolve) => {
     reportBroken = resolve;
   });
+  const startIn = async (those: Child[], command: ChildCommand) => {
+    const child = startChild(command, io.clock);
+    those.push(child);
+    void child.ended.then((end) => {
+      if (!stopping) reportBroken(end);
+    });
+    if (child.pid === null) return;
+    const { name, pid } = child;
+    await dataDir.record({ name, pid, startTicks: startTicksOf(pid) ?? '' });
+  };
   return {
     env: io.env,
     broken,
-    async start(command) {
-      const child = startChild(command, io.clock);
-      (command.name === 'etcd' || command.name === 'control-plane' ? children : agents).push(child);
-      void child.ended.then((end) => {
-        if (!stopping) reportBroken(end);
-      });
-      if (child.pid === null) return;
-      const { name, pid } = child;
-      await dataDir.record({ name, pid, startTicks: startTicksOf(pid) ?? '' });
-    },
+    start: (command) => startIn(children, command),
+    startAgent: (command) => startIn(agents, command),
     async until(what, isSo) {
       const deadline = io.clock.monotonicMs() + START_MAX_MS;
       let death: ChildEnd | null = null;

@@ -69,6 +69,22 @@ describe('a refused call', () => {
     expect((await records()).map(({ count }) => count)).toEqual([1, 499, 1]);
   });
 
+  it('is counted to its end also where the timer of a window has gone with the request that set it', async () => {
+    const forgetful = {
+      now: () => clock.now(),
+      monotonicMs: () => clock.monotonicMs(),
+      setTimer: () => ({ cancel: () => undefined }),
+    };
+    log = new RefusalLog({ ...replica.ctx, clock: forgetful }, ending.signal);
+    for (let n = 0; n < 5; n += 1) note();
+    await clock.advance(64_000);
+    note();
+    expect((await records()).map(({ count }) => count)).toEqual([1]);
+    await clock.advance(2000);
+    note();
+    expect((await records()).map(({ count }) => count).sort()).toEqual([1, 1, 5]);
+  });
+
   it('is told apart by caller, operation and code, up to so many a minute', async () => {
     for (let n = 0; n < 10_000; n += 1) note({ operation: `POST /${n % 5000}` });
     expect(await records()).toHaveLength(UNLIKE_MAX);

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
+import { MemoryStore } from '../../../control-plane/adapters/memory/memory-store.ts';
 import { registerNode } from '../../../control-plane/services/agents.ts';
 import { LineSink } from '../../../control-plane/services/line-sink.ts';
 import { takeLines } from '../../../control-plane/services/log-lines.ts';
 import { LogRelay, type LogRequest } from '../../../control-plane/services/log-relay.ts';
+import type { StreamMeeting } from '../../../control-plane/services/stream-meeting.ts';
 import { outputOf } from '../../../control-plane/services/task-logs.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import { putRecord } from '../../../control-plane/store/records.ts';
@@ -11,7 +14,8 @@ import type { TaskState } from '../../../shared/domain/task.ts';
 import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { ManualClock, settle } from '../../store/manual-clock.ts';
 import { aJob, aTask } from '../../support/builders.ts';
-import { JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
+import { eventually } from '../../support/processes.ts';
+import { caughtUp, JOINER, nodeOf, startReplica, type TestReplica } from '../../support/replica.ts';
 
 function line(text: string): LogLine {
   return { at: '2030-01-01T00:00:00Z', stream: 'stdout', text };
@@ -229,5 +233,115 @@ describe('the relay', () => {
     const reader = lines[Symbol.asyncIterator]();
     await expect(reader.next()).rejects.toMatchObject({ name: 'LogInterrupted' });
     void delivered;
+  });
+});
+
+describe('where those who bring and those who read are served by different processes', () => {
+  /** One place for all processes of a platform. */
+  function meetingPlace(): StreamMeeting & { readonly given: string[] } {
+    const waiting = new Map<string, (body: ReadableStream<Uint8Array> | null) => void>();
+    const given: string[] = [];
+    return {
+      given,
+      read: (id, signal) =>
+        new Promise((resolve) => {
+          waiting.set(id, resolve);
+          signal.addEventListener('abort', () => resolve(null), { once: true });
+        }),
+      async bring(id, body) {
+        const give = waiting.get(id);
+        if (give === undefined) return 'nobody-reads';
+        if (given.includes(id)) return 'brought-already';
+        given.push(id);
+        const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+        give(readable);
+        await body.pipeTo(writable).catch(() => undefined);
+        return 'taken';
+      },
+    };
+  }
+
+  async function twoDoors(urls: { reads: string; brings: string }) {
+    const store = new MemoryStore({ clock: new SystemClock() });
+    const meeting = meetingPlace();
+    const calls: string[] = [];
+    const peer = (url: string | URL | Request) => {
+      calls.push(String(url));
+      return Promise.resolve(new Response(null, { status: 204 }));
+    };
+    const doorAt = async (id: string, url: string) => {
+      const { ctx, stop } = await startReplica({ store, id });
+      onTestFinished(stop);
+      const own = { ...ctx, replica: { id, url } };
+      return new LogRelay({ ctx: own, peerToken: async () => 'token', fetch: peer as typeof fetch, meeting });
+    };
+    const reads = await doorAt('edge-a', urls.reads);
+    const brings = await doorAt('edge-b', urls.brings);
+    const { ctx, stop } = await startReplica({ store, id: 'registers' });
+    onTestFinished(stop);
+    await registerNode(ctx, JOINER, { node: nodeOf('edge-1'), seen: null, tasks: [] });
+    return { store, ctx, meeting, calls, reads, brings };
+  }
+
+  const EDGE = 'https://berth.example';
+  const text = `${JSON.stringify(line('a'))}\n${JSON.stringify(line('b'))}\n`;
+
+  async function opened({ reads, ctx, store }: Awaited<ReturnType<typeof twoDoors>>, signal: AbortSignal) {
+    await caughtUp(ctx);
+    const request = { task: 't', node: 'edge-1', follow: true, tail: null, since: null, signal };
+    const lines = eventuallyOpen(() => reads.open(request));
+    const id = await eventually('the stream to be on record', async () => {
+      const { keyValues } = await store.range({ prefix: '/berth/streams/' });
+      return keyValues[0]?.key.split('/').at(-1);
+    });
+    return { lines, id };
+  }
+
+  /** The reader's own mirror may not know of the node yet. */
+  async function eventuallyOpen<T>(open: () => Promise<T>): Promise<T> {
+    return eventually('the node to be known', () => open());
+  }
+
+  it('they meet, whichever of them serves which', async () => {
+    const doors = await twoDoors({ reads: EDGE, brings: EDGE });
+    const { lines, id } = await opened(doors, new AbortController().signal);
+    await doors.brings.deliver('edge-1', id, new Blob([text]).stream());
+    const read: string[] = [];
+    for await (const batch of await lines) read.push(...batch.map((one) => one.text));
+    expect(read).toEqual(['a', 'b']);
+    expect([doors.meeting.given, doors.calls]).toEqual([[id], []]);
+  });
+
+  it('a replica finds the door of the one who reads by its URL, for as long as the stream is on record', async () => {
+    const doors = await twoDoors({ reads: EDGE, brings: 'http://10.0.0.1:7878' });
+    const over = new AbortController();
+    const { lines, id } = await opened(doors, over.signal);
+    void lines.catch(() => undefined);
+    await eventually('the replica to know the door', async () => {
+      await doors.brings.deliver('edge-1', id, new Blob([text]).stream());
+      return true;
+    });
+    expect(doors.calls).toEqual([`${EDGE}/v1/peer/streams/${id}`]);
+    await doors.brings.deliverFromPeer(id, new Blob([text]).stream());
+    await lines;
+    over.abort();
+    await eventually('what it left on record to go', async () => {
+      const { keyValues } = await doors.store.range({ prefix: '/berth/replicas/' });
+      return keyValues.length === 0;
+    });
+  });
+
+  it('says so when nobody reads, and when somebody brings it already', async () => {
+    const doors = await twoDoors({ reads: EDGE, brings: EDGE });
+    const { lines, id } = await opened(doors, new AbortController().signal);
+    const first = doors.brings.deliver('edge-1', id, new ReadableStream());
+    await lines;
+    await expect(doors.brings.deliver('edge-1', id, new Blob([text]).stream())).rejects.toMatchObject({
+      code: 'conflict',
+    });
+    await expect(doors.brings.deliverFromPeer('nothing', new Blob([text]).stream())).rejects.toMatchObject({
+      code: 'not-found',
+    });
+    void first;
   });
 });
