@@ -10,6 +10,7 @@ import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
 import type { ApiOptions } from './api/parts.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
+import { OutsideTokens } from './auth/outside-tokens.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
 import { ownIssuer, TokenMint } from './auth/tokens.ts';
 import { createVerifier } from './auth/verify.ts';
@@ -76,8 +77,11 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
+  const { outsideIssuers, fetch } = options;
+  const outsideTokens = new OutsideTokens({ clock, fetch });
+  const parts = { ctx, verifier, mint, ring, outsideTokens, outsideIssuers, signal, metrics };
   return {
-    api: createDoors({ ...{ ctx, verifier, mint, ring, signal, metrics }, fetch: options.fetch, mesosAnonymous }),
+    api: createDoors({ ...parts, fetch, mesosAnonymous }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),

@@ -13,12 +13,13 @@ import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
-import { authenticate } from './http/authenticate.ts';
+import { authenticate, NOBODY } from './http/authenticate.ts';
 import type { Endpoint, EndpointDocument, Method, Outcome } from './http/endpoint.ts';
 import { HttpRefusal, problemResponse } from './http/problem.ts';
 import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/headers.ts';
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
+import { authEndpoints } from './routes/auth.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
 import { deploymentEndpoints } from './routes/deployments.ts';
 import { endpointEndpoints } from './routes/endpoints.ts';
@@ -31,6 +32,7 @@ import { maintenanceEndpoints } from './routes/maintenance.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
 import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
+import { policyEndpoints } from './routes/policies.ts';
 import { reservationEndpoints } from './routes/reservations.ts';
 import { roleEndpoints } from './routes/roles.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
@@ -86,6 +88,8 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...offerEndpoints(parts),
     ...endpointEndpoints(parts),
     ...eventEndpoints(parts),
+    ...authEndpoints(parts),
+    ...policyEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),
   ];
@@ -135,7 +139,7 @@ function nothingAt(c: Context<Env>): Refusal {
 async function serve(c: Context<Env>, { document, serve: check }: Endpoint, parts: ApiParts): Promise<Response> {
   c.set('route', document.path);
   const request = c.req.raw;
-  const token = await authenticate(request, parts.verifier, document.admits);
+  const token = document.isOpen === true ? NOBODY : await authenticate(request, parts.verifier, document.admits);
   const ends = [request.signal, parts.signal];
   const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends });
   await catchUp(request, parts);

@@ -69,6 +69,10 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Reservations', description: 'What of nodes is kept for roles, and the volumes that outlive tasks.' },
       { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },
+      {
+        name: 'Access',
+        description: 'Who may use the cluster: tokens for tokens of others, and the trust that it takes.',
+      },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
       { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },
       { name: 'Replicas', description: 'What replicas of the control plane say to each other.' },
@@ -96,7 +100,7 @@ function nullableReferences(value: unknown): unknown {
 }
 
 function routeOf(document: EndpointDocument) {
-  const { method, path, tag, summary, description, params, query, answers } = document;
+  const { method, path, tag, summary, description, params, query, answers, isOpen } = document;
   const body = bodyOf(document);
   return createRoute({
     method,
@@ -105,6 +109,7 @@ function routeOf(document: EndpointDocument) {
     summary,
     ...(description !== undefined && { description }),
     operationId: operationId(method, path),
+    ...(isOpen === true && { security: [] }),
     request: {
       ...(params !== undefined && { params }),
       ...(query !== undefined && { query }),

@@ -33,6 +33,8 @@ const ORDINARY_ACTIONS = [
   'status:read',
   'cluster:recover',
   'token:create',
+  'policy:read',
+  'policy:write',
   'metrics:read',
 ] as const;
 
@@ -84,21 +86,31 @@ export function canDelegate(principal: Principal, request: Pick<TokenRequest, 'k
   const mayCreate = authorize(principal, 'token:create', null);
   if (!mayCreate.allowed) return mayCreate;
   if (request.kind === 'join') return authorize(principal, 'node:admit', null);
-  const holdsAction = ({ actions }: Grant, wanted: string) => actions.some((granted) => covers(granted, wanted));
-  const holdsRole = ({ roles }: Grant, wanted: string) => roles.some((granted) => roleWithin(wanted, granted));
-  const { subject, grants } = principal;
-  const action = request.actions.find((wanted) => !grants.some((grant) => holdsAction(grant, wanted)));
+  return canPassOn(principal, request);
+}
+
+/** Whether the principal holds all of it: each of the actions in each of the roles. */
+export function canPassOn({ subject, grants }: Principal, wanted: Grant): Verdict {
+  const action = wanted.actions.find((each) => !grants.some((grant) => holdsAction(grant, each)));
   if (action !== undefined) return refuse(`"${subject}" doesn't hold the action "${action}" and can't pass it on`);
-  const role = request.roles.find((wanted) => !grants.some((grant) => holdsRole(grant, wanted)));
+  const role = wanted.roles.find((each) => !grants.some((grant) => holdsRole(grant, each)));
   if (role !== undefined) return refuse(`"${subject}" doesn't hold the role "${role}" and can't pass it on`);
-  for (const wanted of request.actions) {
-    const missing = request.roles.find(
-      (within) => !grants.some((grant) => holdsAction(grant, wanted) && holdsRole(grant, within)),
+  for (const each of wanted.actions) {
+    const missing = wanted.roles.find(
+      (within) => !grants.some((grant) => holdsAction(grant, each) && holdsRole(grant, within)),
     );
     if (missing === undefined) continue;
-    return refuse(`"${subject}" doesn't hold the action "${wanted}" in the role "${missing}" and can't pass it on`);
+    return refuse(`"${subject}" doesn't hold the action "${each}" in the role "${missing}" and can't pass it on`);
   }
   return ALLOWED;
+}
+
+export function holdsAction({ actions }: Grant, wanted: string): boolean {
+  return actions.some((granted) => covers(granted, wanted));
+}
+
+export function holdsRole({ roles }: Grant, wanted: string): boolean {
+  return roles.some((granted) => roleWithin(wanted, granted));
 }
 
 /** Whether what was granted (an action or a pattern) includes all of what is wanted (an action or a pattern). */

@@ -47,6 +47,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'connections':
     case 'operations':
     case 'fetches':
+    case 'policies':
       return [];
   }
 }

@@ -36,6 +36,9 @@ export const keys = {
   connection: (id: FrameworkId) => `${PREFIX}connections/${id}`,
   role: (path: RolePath) => `${PREFIX}roles/${escapeRole(path)}`,
   settings: `${PREFIX}settings`,
+  policy: (name: string) => `${PREFIX}policies/${name}`,
+  /** A token of an outside issuer that may be exchanged once has been. Until it would have ended. */
+  exchange: (issuer: string, id: string) => `${PREFIX}exchanges/${digestOf(JSON.stringify([issuer, id]))}`,
   replica: (id: string) => `${PREFIX}replicas/${id}`,
   /** A client waits on a replica for something that the node's agent is to dial out with. */
   stream: (node: NodeId, id: string) => `${PREFIX}streams/${node}/${id}`,
@@ -80,12 +83,14 @@ export const RECORD_KINDS = [
   'connections',
   'roles',
   'settings',
+  'policies',
   'replicas',
   'streams',
   'messages',
   'operations',
   'ops',
   'idempotency',
+  'exchanges',
   'secrets',
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];

@@ -29,6 +29,7 @@ import {
 } from '../../shared/domain/service.ts';
 import { GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
 import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
+import { OUTSIDE_ALGORITHMS } from '../../shared/domain/trust-policy.ts';
 import type { RecordKind } from './keys.ts';
 import { FORMAT_VERSION, type RecordOf } from './record-types.ts';
 
@@ -431,6 +432,28 @@ const settings = z.object({
   excludedFromShares: texts,
 });
 
+const trustPolicy = z.object({
+  name: z.string(),
+  issuer: z.string(),
+  audience: z.string(),
+  jwksUri: z.string().nullable(),
+  algorithms: z.array(z.enum(OUTSIDE_ALGORITHMS)),
+  ttlSecondsMax: z.number(),
+  singleUse: z.boolean(),
+  clientId: z.string().nullable(),
+  rules: z.array(
+    z.object({
+      name: z.string().nullable(),
+      claims: z.record(z.string(), z.union([texts, z.object({ pattern: z.string() })])),
+      roles: texts,
+      actions: texts,
+      allowAnySubject: z.boolean(),
+    }),
+  ),
+  updatedAtMs: timeMs,
+  updatedBy: z.string(),
+});
+
 const job = z.object({
   uid: z.string(),
   version: count,
@@ -506,6 +529,7 @@ export const RECORD_SCHEMAS = {
   connections: z.object({ session: count, replica: z.string() }),
   roles: role,
   settings,
+  policies: trustPolicy,
   replicas: z.object({ id: z.string(), url: z.string(), startedAtMs: timeMs }),
   streams: stream,
   messages: z.object({
@@ -520,6 +544,7 @@ export const RECORD_SCHEMAS = {
   operations: z.object({ id: z.string(), framework: z.string(), name: z.string(), node: z.string(), atMs: timeMs }),
   ops: z.object({ by: z.string(), aborted: z.boolean() }),
   idempotency: z.object({ requestDigest: z.string(), status: z.int(), body: z.string(), createdAtMs: timeMs }),
+  exchanges: z.object({ subject: z.string(), atMs: timeMs }),
   secrets: z.object({
     kid: z.string(),
     algorithm: z.literal('EdDSA'),
@@ -553,12 +578,14 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   connections: true,
   roles: true,
   settings: true,
+  policies: true,
   replicas: true,
   streams: true,
   messages: true,
   operations: true,
   ops: true,
   idempotency: true,
+  exchanges: true,
   secrets: true,
 };
 void _schemasAreExact;

@@ -2,7 +2,7 @@
  * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
  * that decides reads it through {@link ClusterView}.
  *
- * The values of `ops`, `idempotency` and `secrets` are never kept here: they are many, large or confidential, nothing is
+ * The values of `ops`, `idempotency`, `exchanges` and `secrets` are never kept here: they are many, large or confidential, nothing is
  * decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
  *
  * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
@@ -21,6 +21,7 @@ import type { OfferFilter } from '../../shared/domain/offer.ts';
 import type { Role } from '../../shared/domain/role.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
+import type { TrustPolicy } from '../../shared/domain/trust-policy.ts';
 import { invariant, unreachable } from '../../shared/util/assert.ts';
 import type { KeyValue, LeaseId, Store, WatchBatch } from './contract.ts';
 import { Grouped, setOrDelete } from './grouped.ts';
@@ -54,7 +55,7 @@ export interface ChangeOf<K extends MirroredKind> {
 
 export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
 
-type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'streams';
+type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'policies' | 'replicas' | 'streams';
 
 export class Snapshot implements ClusterView {
   readonly touched = new SnapshotTouches();
@@ -76,6 +77,7 @@ export class Snapshot implements ClusterView {
   readonly #frameworks = new Map<FrameworkId, Framework>();
   readonly #connections = new Map<FrameworkId, ConnectionRecord>();
   readonly #roles = new Map<RolePath, Role>();
+  readonly #policies = new Map<string, TrustPolicy>();
   readonly #replicas = new Map<string, ReplicaRecord>();
   readonly #streams = new Map<string, StreamRecord>();
   readonly #messages = new Map<string, MessageRecord>();
@@ -149,6 +151,11 @@ export class Snapshot implements ClusterView {
 
   get settings(): Settings {
     return this.#settings;
+  }
+
+  /** Whose tokens are trusted, by the policies' names. */
+  get policies(): ReadonlyMap<string, TrustPolicy> {
+    return this.#policies;
   }
 
   get replicas(): ReadonlyMap<string, ReplicaRecord> {
@@ -388,13 +395,12 @@ export class Snapshot implements ClusterView {
       case 'settings':
         this.#settings = change.after ?? DEFAULT_SETTINGS;
         return;
-      case 'replicas':
-        setOrDelete(this.#replicas, change.id, change.after);
-        return;
       case 'deployments':
       case 'fetches':
       case 'messages':
       case 'operations':
+      case 'policies':
+      case 'replicas':
       case 'streams':
         this.#indexOther(change);
         return;
@@ -414,11 +420,13 @@ export class Snapshot implements ClusterView {
     if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
-  /** Rollouts, and what somebody is still to hear of. */
+  /** Rollouts, whom to trust, who serves, and what somebody is still to hear of. */
   #indexOther(change: Change & { readonly kind: OtherKind }): void {
     if (change.kind === 'deployments') this.#indexDeployment(change);
     else if (change.kind === 'fetches') this.#indexFetch(change);
     else if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
+    else if (change.kind === 'policies') setOrDelete(this.#policies, change.id, change.after);
+    else if (change.kind === 'replicas') setOrDelete(this.#replicas, change.id, change.after);
     else if (change.kind === 'streams') setOrDelete(this.#streams, change.id, change.after);
     else this.#indexOperation(change);
   }

@@ -29,6 +29,7 @@ import { type DeploymentCalls, deploymentCalls, get, type JobCalls, jobCalls, ty
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
 import { type MaintenanceCalls, maintenanceCalls } from './maintenance.ts';
 import { type OfferCalls, offerCalls } from './offers.ts';
+import { type AuthCalls, authCalls, type PolicyCalls, policyCalls } from './policies.ts';
 import { type ReservationCalls, reservationCalls, type VolumeCalls, volumeCalls } from './reservations.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
 import { type ApiRequest, type ClientOptions, createTransport, type Transport } from './transport.ts';
@@ -75,6 +76,8 @@ export interface BerthClient {
   readonly reservations: ReservationCalls;
   readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
+  readonly policies: PolicyCalls;
+  readonly auth: AuthCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
   /** What is remembered of what happened after a revision, and no more. Throws as `events` does. */
@@ -105,6 +108,8 @@ export function createClient(options: ClientOptions): BerthClient {
     reservations: reservationCalls(transport),
     volumes: volumeCalls(transport),
     settings: settingsCalls(transport),
+    policies: policyCalls(transport),
+    auth: authCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),
     status: async () => (await transport.call(get('/v1/status'), statusViewSchema)).body,

@@ -3,6 +3,7 @@ import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
+import { OutsideTokens } from '../../control-plane/auth/outside-tokens.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
 import { ownIssuer, TokenMint, type TokenTerms } from '../../control-plane/auth/tokens.ts';
 import { createVerifier } from '../../control-plane/auth/verify.ts';
@@ -61,7 +62,9 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const verifier = createVerifier({ clock, ring, issuer, outside: options.outside ?? [], fetch: globalThis.fetch });
   const { mesosAnonymous = null } = options;
   const { signal } = ending;
-  const api = createDoors({ ctx, verifier, mint, ring, fetch: peerFetch(options.peers), signal, mesosAnonymous });
+  const outsideTokens = new OutsideTokens({ clock, fetch: globalThis.fetch });
+  const parts = { ctx, verifier, mint, ring, outsideTokens, outsideIssuers: options.outside ?? [], signal };
+  const api = createDoors({ ...parts, fetch: peerFetch(options.peers), mesosAnonymous });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;
   const admin = await token();

@@ -6,6 +6,13 @@ import { HttpRefusal } from './problem.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
 
+/** Who calls where no token is taken. */
+export const NOBODY: VerifiedToken = {
+  principal: { kind: 'user', subject: 'anonymous', tokenId: '', grants: [], node: null },
+  issuedAtMs: 0,
+  expiresAtMs: Number.POSITIVE_INFINITY,
+};
+
 /** Throws `unauthenticated` without a valid token, and `forbidden` with one that isn't for calls of this sort. */
 export async function authenticate(
   request: Request,
