@@ -13,6 +13,8 @@ export interface ReplicaConfig {
   readonly listen: { readonly host: string; readonly port: number };
   /** Null: derived from where it listens. */
   readonly advertiseUrl: string | null;
+  /** As others know the issuer of tasks' tokens; null: they don't. */
+  readonly issuerUrl: string | null;
   readonly bootstrapTokenFile: string | null;
   readonly trustFile: string | null;
   /** What callers of the Mesos door may do without a token; null: nothing. */
@@ -52,6 +54,8 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --etcd-quota-bytes BYTES     its --quota-backend-bytes                BERTH_ETCD_QUOTA_BYTES  2 GiB
   --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
+  --issuer-url URL             where others find this API, to verify    BERTH_ISSUER_URL
+                               tokens of tasks: https, alike everywhere
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
   --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
   --mesos-anonymous ROLES      what speaks Mesos's API without a token  BERTH_MESOS_ANONYMOUS
@@ -80,6 +84,7 @@ const OPTIONS = {
   'etcd-quota-bytes': { type: 'string' },
   listen: { type: 'string' },
   'advertise-url': { type: 'string' },
+  'issuer-url': { type: 'string' },
   'bootstrap-token-file': { type: 'string' },
   trust: { type: 'string' },
   'mesos-anonymous': { type: 'string' },
@@ -122,6 +127,7 @@ export function readConfig(
     etcdTls: { ca: file('etcd-ca'), cert, key },
     listen: listenAddress('--listen', setting('listen') ?? '127.0.0.1:7878'),
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
+    issuerUrl: issuerUrl(setting('issuer-url')),
     bootstrapTokenFile: setting('bootstrap-token-file'),
     trustFile: file('trust'),
     mesosAnonymous: mesosAnonymous(setting('mesos-anonymous'), setting('mesos-anonymous-actions')),
@@ -197,6 +203,15 @@ export function optionalUrl(name: string, value: string | null): string | null {
     throw new ConfigError(`${name} "${value}" is not a URL such as http://127.0.0.1:2379`);
   }
   return value.replace(/\/+$/, '');
+}
+
+/** Others compare it letter by letter with what tokens say, and what they fetch from there decides whom they believe. */
+function issuerUrl(value: string | null): string | null {
+  const text = optionalUrl('--issuer-url', value);
+  if (text === null) return null;
+  const { protocol, search, hash, username } = new URL(text);
+  if (protocol === 'https:' && search === '' && hash === '' && username === '') return text;
+  throw new ConfigError(`--issuer-url "${value}" must be an https URL without user, query and fragment`);
 }
 
 function etcdUser(username: string | null, password: string | null): ReplicaConfig['etcdUser'] {

@@ -16,6 +16,8 @@ export interface ServiceConfig {
   /** A node whose heartbeats stop counts as gone after this time. */
   readonly leaseTtlMs: number;
   readonly heartbeatIntervalMs: number;
+  /** Under which others find what they verify tokens of tasks by. Absent: such tokens name the cluster instead. */
+  readonly issuerUrl?: string | undefined;
   /** Of the software, as it is shown. */
   readonly version: string;
 }

@@ -108,6 +108,13 @@ const update = z.object({
   autoRevert: z.boolean(),
 });
 
+const identityUse = z.object({
+  name: z.string(),
+  audience: z.string(),
+  ttlSeconds: z.number(),
+  env: z.string().optional(),
+});
+
 const group = z.object({
   name: z.string(),
   count,
@@ -157,6 +164,7 @@ const group = z.object({
   backoff: z.object(backoff).optional(),
   prefer: z.array(constraint.extend({ weight: z.number() })).optional(),
   spread: z.array(spread).optional(),
+  identity: z.array(identityUse).optional(),
 });
 
 /** What a framework launches, which may have to do with an executor. */

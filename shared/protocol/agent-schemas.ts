@@ -42,7 +42,7 @@ const text = (max: number) =>
 const amount = z.number().min(0).max(1e12);
 const whole = z.number().int().min(0);
 const timeMs = z.number().min(0).max(8_640_000_000_000_000);
-const taskIdSchema = z.string().regex(TASK_ID_PATTERN, 'must be the id of a task');
+export const taskIdSchema = z.string().regex(TASK_ID_PATTERN, 'must be the id of a task');
 export const nodeIdSchema = z
   .string()
   .regex(NODE_ID_PATTERN, 'must be lower-case letters, digits and inner hyphens, 1 to 63 characters');
@@ -230,6 +230,12 @@ export const messagesResponseSchema = z
       .describe('For each that was said. `crowded`: too many wait for the framework; it was thrown away.'),
   })
   .meta({ id: 'MessagesResponse' });
+
+export const taskIdentityResponseSchema = z
+  .object({
+    tokens: z.array(z.object({ name: z.string(), token: z.string(), issuedAtMs: timeMs, expiresAtMs: timeMs })),
+  })
+  .meta({ id: 'TaskIdentity' });
 
 /** One line of a stream's body. */
 export const logLineSchema = z

@@ -42,6 +42,8 @@ export interface TestApiOptions {
   readonly clock?: Clock;
   readonly id?: string;
   readonly quotaBytes?: number;
+  /** As others know the issuer of tasks' tokens; absent: they don't. */
+  readonly issuerUrl?: string;
   readonly outside?: readonly OutsideIssuer[];
   /** Replicas that reach each other, by their ids, once they have started. */
   readonly peers?: Map<string, TestApi>;
@@ -52,7 +54,8 @@ export interface TestApiOptions {
 export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const id = options.id ?? 'replica-1';
   const started = await startReplica({ ...options, id });
-  const ctx = { ...started.ctx, replica: { id, url: `http://${id}.test` } };
+  const config = { ...started.ctx.config, issuerUrl: options.issuerUrl };
+  const ctx = { ...started.ctx, config, replica: { id, url: `http://${id}.test` } };
   const replica = { ...started, ctx };
   const ending = new AbortController();
   const { clock } = ctx;

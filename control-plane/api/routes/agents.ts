@@ -13,12 +13,15 @@ import {
   registerResponseSchema,
   statusesRequestSchema,
   statusesResponseSchema,
+  taskIdentityResponseSchema,
+  taskIdSchema,
 } from '../../../shared/protocol/agent-schemas.ts';
 import { assignmentBody } from '../../../shared/protocol/assignment.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { commitStatuses, heartbeat, registerNode } from '../../services/agents.ts';
 import { waitForAssignment } from '../../services/assignments.ts';
 import { takeMessages } from '../../services/messages.ts';
+import { identityOfTask } from '../../services/task-identity.ts';
 import { mintNodeToken, renewNodeToken } from '../../services/tokens.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
@@ -39,7 +42,7 @@ const assignmentQuery = z.strictObject({
 });
 
 export function agentEndpoints(parts: ApiParts): readonly Endpoint[] {
-  return [...sessionEndpoints(parts), ...taskEndpoints(parts), ...streamEndpoints(parts)];
+  return [...sessionEndpoints(parts), ...taskEndpoints(parts), identityEndpoint(parts), ...streamEndpoints(parts)];
 }
 
 function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
@@ -136,6 +139,25 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
       },
     ),
   ];
+}
+
+function identityEndpoint({ ctx, ring }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...base,
+      method: 'post',
+      path: '/v1/agent/tasks/{id}/identity',
+      summary: 'Get the tokens of a task about itself',
+      description:
+        "Only of one that holds a place in the node's own ledger and has not ended. What they say, and to whom, is the job's.",
+      params: z.object({ id: taskIdSchema }),
+      answers: { 200: { description: 'One for each that its group asks for.', schema: taskIdentityResponseSchema } },
+    },
+    async ({ principal, epoch, params }) => {
+      const identity = await identityOfTask(ctx, ring, { node: nodeOf(principal), epoch }, params.id);
+      return { ...current(ctx.mirror.revision, identity), headers: { 'cache-control': 'no-store' } };
+    },
+  );
 }
 
 function streamEndpoints({ relay }: ApiParts): readonly Endpoint[] {
