@@ -21,6 +21,7 @@ import { announceReplica, ensureCluster, whenStoreAnswers } from './services/clu
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
+import type { ClientAddress } from './services/origin.ts';
 import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
@@ -43,6 +44,8 @@ export interface ReplicaOptions {
   readonly outsideIssuers: readonly OutsideIssuer[];
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
+  /** Where requests come from is for the platform to say. */
+  readonly clientAddress: ClientAddress;
   readonly fetch: typeof fetch;
 }
 
@@ -56,7 +59,7 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, mesosAnonymous = null } = options;
+  const { store, clock, random, log, signal, replica, config, fetch, clientAddress, mesosAnonymous = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -76,12 +79,12 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const ring = await lasting(() => ensureSigningKey(ctx));
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
-  const verifier = createVerifier({ clock, ring, issuer, outside: options.outsideIssuers, fetch: options.fetch });
-  const { outsideIssuers, fetch } = options;
+  const { outsideIssuers } = options;
+  const verifier = createVerifier({ clock, ring, issuer, outside: outsideIssuers, fetch });
   const outsideTokens = new OutsideTokens({ clock, fetch });
   const parts = { ctx, verifier, mint, ring, outsideTokens, outsideIssuers, signal, metrics };
   return {
-    api: createDoors({ ...parts, fetch, mesosAnonymous }),
+    api: createDoors({ ...parts, fetch, clientAddress, mesosAnonymous }),
     ctx,
     mint,
     run: () => runLoops(ctx, driver, signal),

@@ -11,6 +11,7 @@ import { randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
 import { ChunkedResponse } from './adapters/http/chunked-response.ts';
+import { socketAddress } from './adapters/http/socket-address.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
@@ -61,6 +62,7 @@ async function main(): Promise<number> {
     },
     outsideIssuers,
     mesosAnonymous: config.mesosAnonymous,
+    clientAddress: socketAddress,
     fetch: globalThis.fetch,
   });
   await writeBootstrapToken(config.bootstrapTokenFile, replica);

@@ -11,12 +11,13 @@ import { Lasting } from '../auth/lasting.ts';
 import { goodUntilMs } from '../auth/verify.ts';
 import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
+import { REQUEST_ID_HEADER } from '../services/origin.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
 import { authenticate, NOBODY } from './http/authenticate.ts';
 import type { Endpoint, EndpointDocument, Method, Outcome } from './http/endpoint.ts';
 import { HttpRefusal, problemResponse } from './http/problem.ts';
-import { REQUEST_ID_HEADER, REVISION_HEADER, seenPosition } from './input/headers.ts';
+import { REVISION_HEADER, seenPosition } from './input/headers.ts';
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { authEndpoints } from './routes/auth.ts';
@@ -143,9 +144,13 @@ async function serve(c: Context<Env>, { document, serve: check }: Endpoint, part
   const ends = [request.signal, parts.signal];
   const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends });
   await catchUp(request, parts);
-  const requestId = c.get('requestId');
+  const origin = {
+    requestId: c.get('requestId'),
+    address: parts.clientAddress(request, c.env),
+    operation: `${document.method.toUpperCase()} ${document.path}`,
+  };
   const params = c.req.param() as Record<string, string>;
-  const act = await check({ request, requestId, clock: parts.ctx.clock, token, params, lasting });
+  const act = await check({ request, origin, clock: parts.ctx.clock, token, params, lasting });
   const outcome = lasting.until(act);
   // Taken before anything is awaited: what a handler read at once, it read at this revision.
   const { revision } = parts.ctx.mirror;

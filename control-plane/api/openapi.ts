@@ -3,9 +3,10 @@ import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
 import { z } from 'zod';
 import { frameworkEventSchema } from '../../shared/protocol/framework.ts';
 import { problemSchema, stopViewSchema } from '../../shared/protocol/views.ts';
+import { REQUEST_ID_HEADER } from '../services/origin.ts';
 import { FRAMEWORK_EXAMPLE } from './framework-example.ts';
 import type { AnswerDocument, EndpointDocument } from './http/endpoint.ts';
-import { IDEMPOTENCY_HEADER, REPLAYED_HEADER, REQUEST_ID_HEADER, REVISION_HEADER } from './input/headers.ts';
+import { IDEMPOTENCY_HEADER, REPLAYED_HEADER, REVISION_HEADER } from './input/headers.ts';
 
 export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
 

@@ -9,6 +9,7 @@ import type { ServiceContext } from '../services/context.ts';
 import type { EndpointTable } from '../services/endpoint-table.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
 import type { LogRelay } from '../services/log-relay.ts';
+import type { ClientAddress } from '../services/origin.ts';
 
 export interface ApiOptions {
   readonly ctx: ServiceContext;
@@ -24,6 +25,7 @@ export interface ApiOptions {
   /** Ends the replica: streams and long requests are brought to their end. */
   readonly signal: AbortSignal;
   readonly frameworkStreams: FrameworkStreams;
+  readonly clientAddress: ClientAddress;
   /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */
   readonly metrics?: MetricsRegistry;
 }

@@ -4,6 +4,7 @@ import type { Principal } from '../auth/principal.ts';
 import type { Verifier } from '../auth/verify.ts';
 import type { ServiceContext } from '../services/context.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
+import type { ClientAddress } from '../services/origin.ts';
 
 export interface FacadeParts {
   readonly ctx: ServiceContext;
@@ -12,6 +13,7 @@ export interface FacadeParts {
   readonly anonymous: Principal | null;
   readonly frameworkStreams: FrameworkStreams;
   readonly metrics: MetricsRegistry;
+  readonly clientAddress: ClientAddress;
   /** Ends the replica: streams are brought to their end. */
   readonly signal: AbortSignal;
 }

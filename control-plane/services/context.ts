@@ -11,6 +11,7 @@ import type { Mirror } from '../store/mirror.ts';
 import type { StoreRoom } from '../store/room.ts';
 import type { OpLeases } from '../store/transact.ts';
 import type { NodeSignals } from './node-signals.ts';
+import type { Origin } from './origin.ts';
 
 export interface ServiceConfig {
   /** A node whose heartbeats stop counts as gone after this time. */
@@ -41,6 +42,7 @@ export interface ServiceContext {
 /** One request to change something. */
 export interface Call {
   readonly principal: Principal;
+  readonly origin: Origin;
   /** The client's key, and a digest of what it asked for, so that a key isn't used for two different things. */
   readonly idempotency: { readonly key: string; readonly requestDigest: string } | null;
 }

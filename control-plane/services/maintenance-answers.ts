@@ -3,10 +3,9 @@ import { Refusal } from '../../shared/domain/errors.ts';
 import { MAINTENANCE_ANSWERS_MAX, type MaintenanceAnswer, withAnswer } from '../../shared/domain/maintenance.ts';
 import { filterLengthMs } from '../../shared/domain/offer-filters.ts';
 import type { MaintenanceAnswered } from '../../shared/protocol/maintenance.ts';
-import type { Principal } from '../auth/principal.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
-import type { ServiceContext } from './context.ts';
+import type { Call, ServiceContext } from './context.ts';
 import { actingFramework, reachPresent, reachSession, sessionFence } from './framework-access.ts';
 import type { SessionOf } from './framework-calls.ts';
 import { type Draft, mutate } from './mutation.ts';
@@ -24,16 +23,16 @@ export interface NoticeAnswer extends SessionOf {
  */
 export async function answerMaintenance(
   ctx: ServiceContext,
-  principal: Principal,
+  call: Call,
   said: NoticeAnswer,
 ): Promise<MaintenanceAnswered> {
   await reachSession(ctx, said);
   if (windowOf(ctx, said.notice) === undefined) await reachPresent(ctx, said.id);
-  const call = { principal, idempotency: null };
-  return (await mutate(ctx, call, () => draftAnswer(ctx, principal, said))).body;
+  const once = { ...call, idempotency: null };
+  return (await mutate(ctx, once, () => draftAnswer(ctx, call, said))).body;
 }
 
-function draftAnswer(ctx: ServiceContext, principal: Principal, said: NoticeAnswer): Draft<MaintenanceAnswered> {
+function draftAnswer(ctx: ServiceContext, { principal }: Call, said: NoticeAnswer): Draft<MaintenanceAnswered> {
   const { notice, answer, refuseSeconds } = said;
   const { snapshot } = ctx.mirror;
   const { id } = actingFramework(ctx, principal, said);

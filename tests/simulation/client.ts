@@ -12,6 +12,7 @@ import type { Answer, Call, ServiceContext } from '../../control-plane/services/
 import { LeaseGoneError, StoreFullError, StoreUnavailableError } from '../../control-plane/store/contract.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import { sleep } from '../../shared/util/clock.ts';
+import { NOWHERE } from '../support/nowhere.ts';
 import { type Violation, violation } from './invariants/violation.ts';
 import { type Network, NetworkFault } from './network.ts';
 import type { Plant } from './plants/plant.ts';
@@ -88,7 +89,7 @@ export class Client {
   }
 
   async write<T>({ what, key, role, run }: Write<T>): Promise<WriteOutcome<T>> {
-    const call: Call = { principal: this.#principal, idempotency: { key, requestDigest: what } };
+    const call: Call = { principal: this.#principal, origin: NOWHERE, idempotency: { key, requestDigest: what } };
     const { process, random, trace, revision } = this.#parts;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       const attemptRevision = revision();

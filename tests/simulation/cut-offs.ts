@@ -13,6 +13,7 @@ import type { JobSpec } from '../../shared/domain/job.ts';
 import { jobSpecSchema } from '../../shared/protocol/job.ts';
 import { sleep } from '../../shared/util/clock.ts';
 import { SILENT_LOGGER } from '../../shared/util/log.ts';
+import { NOWHERE } from '../support/nowhere.ts';
 import { environmentOf, IMAGES } from './behaviour.ts';
 import { DRIFT_MAX, HostClock } from './host-clock.ts';
 import { checkNeverTwo } from './invariants/never-two.ts';
@@ -45,6 +46,7 @@ const JOBS = 4;
 const MACHINES_MAX = 9;
 const CALLER: Call = {
   principal: { kind: 'user', subject: 'tester', tokenId: 't', grants: [{ roles: ['*'], actions: ['*'] }], node: null },
+  origin: NOWHERE,
   idempotency: null,
 };
 

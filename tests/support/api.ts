@@ -66,7 +66,8 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const { mesosAnonymous = null } = options;
   const { signal } = ending;
   const outsideTokens = new OutsideTokens({ clock, fetch: globalThis.fetch });
-  const parts = { ctx, verifier, mint, ring, outsideTokens, outsideIssuers: options.outside ?? [], signal };
+  const outsideIssuers = options.outside ?? [];
+  const parts = { ctx, verifier, mint, ring, outsideTokens, outsideIssuers, signal, clientAddress: () => null };
   const api = createDoors({ ...parts, fetch: peerFetch(options.peers), mesosAnonymous });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;

@@ -47,6 +47,7 @@ export async function startOwnReplica(options: { readonly fetch: typeof fetch })
     replica: { id: 'replica-1', url: 'http://127.0.0.1:1' },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 1000, version: '0.0.0-test' },
     outsideIssuers: [],
+    clientAddress: () => null,
     fetch: options.fetch,
   });
   const running = replica.run();

@@ -20,6 +20,7 @@ import type { Stamp } from '../../shared/protocol/agent.ts';
 import { type JobSpecInput, jobSpecSchema } from '../../shared/protocol/job.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { SILENT_LOGGER } from '../../shared/util/log.ts';
+import { NOWHERE } from './nowhere.ts';
 
 export interface TestReplica {
   readonly ctx: ServiceContext;
@@ -94,7 +95,7 @@ export function nodePrincipal(node: string): Principal {
 }
 
 export function callOf(principal: Principal = ADMIN, idempotency: Call['idempotency'] = null): Call {
-  return { principal, idempotency };
+  return { principal, origin: NOWHERE, idempotency };
 }
 
 export function specOf(input: Partial<JobSpecInput> = {}): JobSpec {

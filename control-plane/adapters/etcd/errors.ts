@@ -11,16 +11,7 @@ import {
 } from 'etcd3';
 import { InvariantError } from '../../../shared/util/assert.ts';
 import { HistoryGoneError, LeaseGoneError, StoreFullError, StoreUnavailableError } from '../../store/contract.ts';
-
-/** etcd doesn't let this client in. No retry helps; somebody has to change the credentials or the permissions. */
-export class StoreRefusedError extends Error {
-  override readonly name = 'StoreRefusedError';
-}
-
-/** An answer was longer than this client takes. Ask for less. */
-export class AnswerTooLongError extends Error {
-  override readonly name = 'AnswerTooLongError';
-}
+import { AnswerTooLongError, StoreRefusedError } from '../etcd-api/refusals.ts';
 
 /** The contract's error for `cause`, which came up while `doing`. Whatever isn't known counts as "outcome unknown". */
 export function toStoreError(doing: string, cause: unknown): Error {

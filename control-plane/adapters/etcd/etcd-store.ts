@@ -17,9 +17,10 @@ import {
   type WatchRequest,
 } from '../../store/contract.ts';
 import { checkTransaction } from '../../store/limits.ts';
+import { ClusterHistory } from '../etcd-api/history.ts';
+import { AnswerTooLongError } from '../etcd-api/refusals.ts';
 import { connect, type EtcdOptions } from './connection.ts';
-import { AnswerTooLongError, toStoreError } from './errors.ts';
-import { ClusterHistory } from './history.ts';
+import { toStoreError } from './errors.ts';
 import { Leases } from './leases.ts';
 import { EtcdMaintenance, sizesOf } from './maintenance.ts';
 import { Watches } from './watch.ts';

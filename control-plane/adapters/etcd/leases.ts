@@ -8,6 +8,7 @@
  */
 import type { Etcd3 } from 'etcd3';
 import { type LeaseId, StoreUnavailableError } from '../../store/contract.ts';
+import { SharedCall } from '../etcd-api/shared-call.ts';
 import { firstAnswer } from './streams.ts';
 
 export interface LeasesOptions {
@@ -47,35 +48,5 @@ export class Leases {
     const { client, requestTimeoutMs } = this.#options;
     const stream = await client.leaseClient.leaseKeepAlive({ deadline: Date.now() + requestTimeoutMs });
     return firstAnswer(stream, { ID: lease });
-  }
-}
-
-/** A call whose result serves all who asked for it before it began. */
-class SharedCall<T> {
-  readonly #call: () => Promise<T>;
-  #running: Promise<T> | null = null;
-  #following: Promise<T> | null = null;
-
-  constructor(call: () => Promise<T>) {
-    this.#call = call;
-  }
-
-  /** What a call gives that begins after this one was asked for. */
-  next(): Promise<T> {
-    if (this.#running === null) return this.#begin();
-    this.#following ??= this.#running.then(
-      () => this.#begin(),
-      () => this.#begin(),
-    );
-    return this.#following;
-  }
-
-  #begin(): Promise<T> {
-    this.#following = null;
-    const running = this.#call().finally(() => {
-      if (this.#running === running) this.#running = null;
-    });
-    this.#running = running;
-    return running;
   }
 }

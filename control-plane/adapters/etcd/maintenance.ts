@@ -1,8 +1,9 @@
 /** etcd's members one by one: each has a database of its own, and only it can say how large that is, or make it smaller. */
 import type { Etcd3, IStatusResponse } from 'etcd3';
 import type { StoreMaintenance, StoreMember, StoreStatus } from '../../store/contract.ts';
+import { StoreRefusedError } from '../etcd-api/refusals.ts';
 import { connect, type EtcdOptions } from './connection.ts';
-import { StoreRefusedError, toStoreError } from './errors.ts';
+import { toStoreError } from './errors.ts';
 
 /** A member writes its whole database anew: some 100 MiB a second on a good disk, much less on a bad one. */
 const DEFRAGMENT_TIMEOUT_MS = 300_000;

@@ -1,6 +1,7 @@
 /** Keys, values and transactions between the contract's form and the protocol's: bytes, and numbers as strings. */
-import type { IEvent, IKeyValue, IRangeRequest, ITxnRequest } from 'etcd3';
+import type { IEvent, IKeyValue, IRangeRequest, ITxnRequest, IWatchResponse } from 'etcd3';
 import type { KeyValue, RangeRequest, Transaction, WatchEvent, Write } from '../../store/contract.ts';
+import type { WatchAnswer } from '../etcd-api/watch-batches.ts';
 
 /** The least key of all. As an end: everything after the start. */
 const ZERO_KEY = Buffer.from([0]);
@@ -56,11 +57,19 @@ export function fromKeyValue(keyValue: IKeyValue): KeyValue {
   };
 }
 
-export function fromEvent({ type, kv }: IEvent): WatchEvent {
-  if (type === 'Put') return { type: 'put', keyValue: fromKeyValue(kv) };
-  return { type: 'delete', key: kv.key.toString(), modRevision: Number(kv.mod_revision) };
+export function fromWatchResponse(answer: IWatchResponse): WatchAnswer {
+  return {
+    revision: Number(answer.header.revision),
+    created: answer.created,
+    canceled: answer.canceled,
+    compactRevision: Number(answer.compact_revision),
+    cancelReason: answer.cancel_reason,
+    fragment: answer.fragment,
+    events: answer.events.map(fromEvent),
+  };
 }
 
-export function modRevisionOf(event: WatchEvent): number {
-  return event.type === 'put' ? event.keyValue.modRevision : event.modRevision;
+function fromEvent({ type, kv }: IEvent): WatchEvent {
+  if (type === 'Put') return { type: 'put', keyValue: fromKeyValue(kv) };
+  return { type: 'delete', key: kv.key.toString(), modRevision: Number(kv.mod_revision) };
 }

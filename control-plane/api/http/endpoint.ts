@@ -11,6 +11,7 @@ import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import type { VerifiedToken } from '../../auth/verify.ts';
 import type { Call } from '../../services/context.ts';
+import type { Origin } from '../../services/origin.ts';
 import { type Checked, check } from '../input/faults.ts';
 import { idempotencyKey, ifMatch, ifNoneMatch, seenPosition, wholeNumber } from '../input/headers.ts';
 import { readJsonBody } from '../input/json-body.ts';
@@ -75,7 +76,7 @@ export interface EndpointDocument {
 /** A request as it comes in. */
 export interface Exchange {
   readonly request: Request;
-  readonly requestId: string;
+  readonly origin: Origin;
   readonly clock: Clock;
   readonly token: VerifiedToken;
   /** Of the path, decoded and unchecked. */
@@ -138,7 +139,8 @@ async function checkRequest(
   document: EndpointDocument,
   exchange: Exchange,
 ): Promise<CheckedRequest<unknown, unknown, unknown>> {
-  const { request, token } = exchange;
+  const { request, token, origin } = exchange;
+  const { principal } = token;
   const faults: Fault[] = [];
   const params = take(checkParams(document, exchange.params), faults);
   const query = take(checkQuery(document.query ?? z.strictObject({}), new URL(request.url).searchParams), faults);
@@ -154,8 +156,8 @@ async function checkRequest(
   const requestDigest = key === null ? '' : await digestOf([document.method, document.path, params, query, body]);
   return {
     ...exchange,
-    principal: token.principal,
-    call: { principal: token.principal, idempotency: key === null ? null : { key, requestDigest } },
+    principal,
+    call: { principal, origin, idempotency: key === null ? null : { key, requestDigest } },
     params: params as Record<string, string>,
     query,
     body,

@@ -3,7 +3,6 @@ import type { Fault } from '../../../shared/domain/errors.ts';
 import { parsePosition, type StatePosition } from '../../../shared/protocol/position.ts';
 
 export const REVISION_HEADER = 'Berth-Revision';
-export const REQUEST_ID_HEADER = 'Berth-Request-Id';
 export const IDEMPOTENCY_HEADER = 'Idempotency-Key';
 export const REPLAYED_HEADER = 'Idempotency-Replayed';
 

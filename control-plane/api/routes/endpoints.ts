@@ -24,6 +24,7 @@ import {
   watchEndpoints,
 } from '../../services/endpoint-watch.ts';
 import { reachForEvents } from '../../services/events.ts';
+import type { Origin } from '../../services/origin.ts';
 import { positionNow } from '../../services/reach.ts';
 import { type Endpoint, endpoint, lastEventId, type Reply } from '../http/endpoint.ts';
 import { eventStream, SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
@@ -120,9 +121,13 @@ async function endpointList(
 async function endpointStream(
   { ctx, endpoints: table }: ApiParts,
   principal: Principal,
-  request: { query: FilterQuery; after: StatePosition | null; requestId: string; lasting: Lasting },
+  request: { query: FilterQuery; after: StatePosition | null; origin: Origin; lasting: Lasting },
 ): Promise<Response> {
-  const { query, requestId, lasting } = request;
+  const {
+    query,
+    origin: { requestId },
+    lasting,
+  } = request;
   const { signal } = lasting;
   const news = watchEndpoints({ ctx, table }, principal, { after: request.after, filter: filterOf(query), signal });
   // What comes first is there at once; taking it now lets a refusal be an answer rather than a broken stream.

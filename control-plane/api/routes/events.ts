@@ -13,6 +13,7 @@ import { EVENT_TYPES, eventViewSchema, pageOf } from '../../../shared/protocol/v
 import type { Lasting } from '../../auth/lasting.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { type EventBatch, type EventFilter, reachForEvents, readEvents, watchEvents } from '../../services/events.ts';
+import type { Origin } from '../../services/origin.ts';
 import { positionNow } from '../../services/reach.ts';
 import { type Endpoint, endpoint, lastEventId, type Reply } from '../http/endpoint.ts';
 import { eventStream, SSE_HEADERS, sentEvent } from '../http/server-sent-events.ts';
@@ -102,9 +103,12 @@ async function eventPage(
 async function followEvents(
   { ctx }: ApiParts,
   principal: Principal,
-  request: { query: EventQuery; after: StatePosition | null; requestId: string; lasting: Lasting },
+  request: { query: EventQuery; after: StatePosition | null; origin: Origin; lasting: Lasting },
 ): Promise<Response> {
-  const { requestId, lasting } = request;
+  const {
+    origin: { requestId },
+    lasting,
+  } = request;
   const { signal } = lasting;
   const batches = watchEvents(ctx, principal, { after: request.after, filter: filterOf(request.query), signal });
   // The first batch is there at once; taking it now lets a refusal be an answer rather than a broken stream.

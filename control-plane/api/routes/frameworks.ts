@@ -171,7 +171,7 @@ function streamEndpoint(parts: ApiParts): Endpoint {
       return frameworkStream(parts, request.principal, {
         id: request.params.id,
         session: request.query.session,
-        requestId: request.requestId,
+        requestId: request.origin.requestId,
         lasting: request.lasting,
       });
     },

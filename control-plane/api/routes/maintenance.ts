@@ -85,8 +85,8 @@ function answerEndpoint({ ctx }: ApiParts): Endpoint {
         409: { description: 'Its window was changed, was taken back, or is over: `conflict`; or `session-moved`.' },
       },
     },
-    async ({ principal, params, body }) => {
-      return { status: 200, body: await answerMaintenance(ctx, principal, { id: params.id, ...body }) };
+    async ({ call, params, body }) => {
+      return { status: 200, body: await answerMaintenance(ctx, call, { id: params.id, ...body }) };
     },
   );
 }

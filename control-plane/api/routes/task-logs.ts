@@ -63,7 +63,8 @@ export function taskLogEndpoints(parts: ApiParts): readonly Endpoint[] {
         const headers = type === EVENTS ? SSE_HEADERS : PLAIN_HEADERS;
         // A HEAD request is answered as a GET whose body nobody reads: nothing is opened for it.
         if (request.request.method === 'HEAD') return new Response(null, { headers });
-        const { requestId, lasting } = request;
+        const { requestId } = request.origin;
+        const { lasting } = request;
         const read = { task: params.id, follow: query.follow, ...window, signal: lasting.signal };
         const lines = await openTaskLogs(parts.ctx, parts.relay, principal, read);
         const source =

@@ -11,7 +11,7 @@ import { WireRefusal } from './wire-refusal.ts';
 /** What Mesos's master calls its groups of endpoints, in the challenge. */
 export type Realm = 'mesos-master-scheduler' | 'mesos-master-readonly' | 'mesos-master-readwrite';
 
-export interface Caller {
+export interface Identity {
   readonly principal: Principal;
   /** The user name of HTTP basic; null: a bearer token. */
   readonly userName: string | null;
@@ -31,7 +31,7 @@ export interface Gate {
 }
 
 /** Throws a 401 with both ways in, a 403 for tokens that aren't for users, and whatever the verifier throws beside. */
-export async function authenticate(request: Request, { verifier, anonymous }: Gate, realm: Realm): Promise<Caller> {
+export async function authenticate(request: Request, { verifier, anonymous }: Gate, realm: Realm): Promise<Identity> {
   const header = request.headers.get('authorization');
   if (anonymous !== null && isWithout(header)) {
     return { principal: anonymous, userName: null, isAnonymous: true, goodUntilMs: null };

@@ -1,8 +1,11 @@
 /** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
 import type { Context, Hono } from 'hono';
+import { randomId } from '../../../shared/util/random.ts';
 import { Lasting } from '../../auth/lasting.ts';
+import { type Origin, REQUEST_ID_HEADER } from '../../services/origin.ts';
 import type { FacadeParts } from '../parts.ts';
-import { authenticate, type Caller, type Realm } from './authenticate.ts';
+import { authenticate, type Realm } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { refusalResponse, WireRefusal, wireRefusalOf } from './wire-refusal.ts';
 
 export interface EndpointOptions {
@@ -32,13 +35,13 @@ export function serve(
   handle: (served: ServedByCaller) => Response | Promise<Response>,
 ): void {
   const { realm } = options;
-  answerAt(app, parts, options.paths, async (c) => {
-    const caller = await authenticate(c.req.raw, parts, realm);
+  answerAt(app, parts, options.paths, async (c, origin) => {
+    const identity = await authenticate(c.req.raw, parts, realm);
     demandMethod(c.req.raw, options.methods);
     const { clock } = parts.ctx;
     const ends = [c.req.raw.signal, parts.signal];
-    const lasting = new Lasting({ clock, goodUntilMs: caller.goodUntilMs, ends });
-    return lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
+    const lasting = new Lasting({ clock, goodUntilMs: identity.goodUntilMs, ends });
+    return lasting.until(() => handle({ ...servedOf(c), caller: { ...identity, origin }, lasting }));
   });
 }
 
@@ -57,17 +60,21 @@ export function serveOpen(
 
 function answerAt(
   app: Hono,
-  { ctx }: FacadeParts,
+  { ctx, clientAddress }: FacadeParts,
   paths: readonly string[],
-  answer: (c: Context) => Promise<Response>,
+  answer: (c: Context, origin: Origin) => Promise<Response>,
 ): void {
   for (const path of paths) {
     app.all(path, async (c) => {
-      try {
-        return await answer(c);
-      } catch (error) {
-        return refusalResponse(wireRefusalOf(error, ctx.log));
-      }
+      const request = c.req.raw;
+      const requestId = randomId(ctx.random);
+      const operation = `${request.method.slice(0, METHOD_LENGTH_MAX)} ${path}`;
+      const origin = { requestId, address: clientAddress(request, c.env), operation };
+      const response = await answer(c, origin).catch((error: unknown) =>
+        refusalResponse(wireRefusalOf(error, ctx.log)),
+      );
+      response.headers.set(REQUEST_ID_HEADER, requestId);
+      return response;
     });
   }
 }
@@ -77,11 +84,14 @@ function servedOf(c: Context): ServedRequest {
   return { request, url: new URL(request.url) };
 }
 
+/** Methods are free text. */
+const METHOD_LENGTH_MAX = 20;
+
 /** HEAD is answered like GET, by whoever sends the response. */
 function demandMethod({ method }: Request, methods: EndpointOptions['methods']): void {
   const known: readonly string[] = methods;
   if (known.includes(method === 'HEAD' ? 'GET' : method)) return;
   const wanted = methods.map((one) => `'${one}'`).join(', ');
-  const text = `Expecting one of { ${wanted} }, but received '${method.slice(0, 20)}'`;
+  const text = `Expecting one of { ${wanted} }, but received '${method.slice(0, METHOD_LENGTH_MAX)}'`;
   throw new WireRefusal(405, text, [['allow', methods.join(', ')]]);
 }

@@ -1,5 +1,6 @@
 /** When machines are taken out of service: what is planned, what frameworks say to it, and that it begins or ends. */
 import type { Principal } from '../../auth/principal.ts';
+import type { Call } from '../../services/context.ts';
 import { takeInventory } from '../../services/inventory.ts';
 import { allMaintenance, clearMaintenance, replaceMaintenance, setMaintenance } from '../../services/maintenance.ts';
 import { drainNode, undrainNode } from '../../services/nodes.ts';
@@ -34,21 +35,20 @@ export function maintenanceStatus(parts: FacadeParts, principal: Principal): obj
 }
 
 /** In the place of all that was planned before. */
-export async function updateSchedule(parts: FacadeParts, principal: Principal, schedule: WireSchedule): Promise<void> {
-  const known = planned(parts, principal);
+export async function updateSchedule(parts: FacadeParts, call: Call, schedule: WireSchedule): Promise<void> {
+  const known = planned(parts, call.principal);
   const windows = inWireWords(() => wantedWindows(schedule, known));
-  await replaceMaintenance(parts.ctx, { principal, idempotency: null }, windows);
+  await replaceMaintenance(parts.ctx, call, windows);
 }
 
 /** The machines are taken down now: what runs there ends, and nothing is placed there until they are brought up again. */
 export async function startMaintenance(
   parts: FacadeParts,
-  principal: Principal,
+  call: Call,
   machines: readonly WireMachine[],
 ): Promise<void> {
   const { ctx } = parts;
-  const call = { principal, idempotency: null };
-  const about = { ...planned(parts, principal), mode: 'DRAINING', verb: 'brought down' } as const;
+  const about = { ...planned(parts, call.principal), mode: 'DRAINING', verb: 'brought down' } as const;
   for (const { node, window } of distinct(inWireWords(() => plannedFor(machines, about)))) {
     const startsAtMs = Math.min(Date.parse(window.startsAt), ctx.clock.now());
     await setMaintenance(ctx, call, node, { startsAtMs, durationMs: null });
@@ -57,14 +57,9 @@ export async function startMaintenance(
 }
 
 /** The machines are there again, and nothing is planned for them any more. */
-export async function stopMaintenance(
-  parts: FacadeParts,
-  principal: Principal,
-  machines: readonly WireMachine[],
-): Promise<void> {
+export async function stopMaintenance(parts: FacadeParts, call: Call, machines: readonly WireMachine[]): Promise<void> {
   const { ctx } = parts;
-  const call = { principal, idempotency: null };
-  const about = { ...planned(parts, principal), mode: 'DOWN', verb: 'brought up' } as const;
+  const about = { ...planned(parts, call.principal), mode: 'DOWN', verb: 'brought up' } as const;
   for (const { node } of distinct(inWireWords(() => plannedFor(machines, about)))) {
     await undrainNode(ctx, call, node);
     await clearMaintenance(ctx, call, node);

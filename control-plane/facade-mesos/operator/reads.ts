@@ -3,7 +3,7 @@ import type { Principal } from '../../auth/principal.ts';
 import { type Inventory, takeInventory, takeWholeInventory } from '../../services/inventory.ts';
 import { listRoles } from '../../services/roles.ts';
 import { getSettings } from '../../services/settings.ts';
-import type { Caller } from '../http/authenticate.ts';
+import type { Caller } from '../http/caller.ts';
 import { jsonAnswer } from '../http/json-out.ts';
 import { objectPart, pieceByPiece, type Turns } from '../http/json-pieces.ts';
 import type { ServedRequest } from '../http/serve.ts';

@@ -1,9 +1,10 @@
 /** What operators keep of an agent for a role, and the volumes that they make of that. */
 import type { NodeId } from '../../../shared/domain/ids.ts';
 import { randomId } from '../../../shared/util/random.ts';
+import type { Call } from '../../services/context.ts';
 import { changeHoldings } from '../../services/holding-changes.ts';
 import { takeInventory } from '../../services/inventory.ts';
-import type { Caller } from '../http/authenticate.ts';
+import type { Caller } from '../http/caller.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import type { FacadeParts } from '../parts.ts';
 import { type OperatorOperation, operatorChanges } from '../translate/operator-operations.ts';
@@ -16,10 +17,11 @@ const NO_AGENT = 'No agent found with specified ID';
 /** All of it or nothing. */
 export async function operateOn(
   { ctx }: FacadeParts,
-  { principal, userName }: Caller,
+  { call, userName }: Pick<Caller, 'userName'> & { readonly call: Call },
   node: NodeId,
   operation: OperatorOperation,
 ): Promise<void> {
+  const { principal } = call;
   const ledger = takeInventory(ctx, principal).everyNode.get(node)?.ledger;
   if (ledger === undefined) throw new WireRefusal(400, NO_AGENT);
   const context = {
@@ -31,5 +33,5 @@ export async function operateOn(
   const changes = inWireWords(() =>
     prefixed(`Invalid ${operation.type} operation: `, () => operatorChanges(operation, context)),
   );
-  await known(NO_AGENT, () => changeHoldings(ctx, { principal, idempotency: null }, node, changes));
+  await known(NO_AGENT, () => changeHoldings(ctx, call, node, changes));
 }

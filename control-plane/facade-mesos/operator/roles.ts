@@ -2,6 +2,7 @@
 import { Refusal } from '../../../shared/domain/errors.ts';
 import type { RolePath } from '../../../shared/domain/ids.ts';
 import type { Principal } from '../../auth/principal.ts';
+import type { Call } from '../../services/context.ts';
 import { takeInventory } from '../../services/inventory.ts';
 import { setRoles } from '../../services/roles.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
@@ -16,47 +17,43 @@ export function setForRoles({ ctx }: FacadeParts, principal: Principal) {
   return takeInventory(ctx, principal).roles;
 }
 
-export async function updateWeights(
-  parts: FacadeParts,
-  principal: Principal,
-  infos: readonly WireWeightInfo[],
-): Promise<void> {
+export async function updateWeights(parts: FacadeParts, call: Call, infos: readonly WireWeightInfo[]): Promise<void> {
   const changes = inWireWords(() => weightChanges(infos));
-  await change(parts, principal, changes, { force: true, name: (why) => why });
+  await change(parts, call, changes, { force: true, name: (why) => why });
 }
 
 /** All of them or none. */
 export async function updateQuota(
   parts: FacadeParts,
-  principal: Principal,
+  call: Call,
   { force, quota_configs: configs }: NonNullable<OperatorCall['update_quota']>,
 ): Promise<void> {
   const changes = inWireWords(() => quotaChanges(configs));
-  await change(parts, principal, changes, { force, name: (why) => `Invalid QuotaConfig: ${why}` });
+  await change(parts, call, changes, { force, name: (why) => `Invalid QuotaConfig: ${why}` });
 }
 
-export async function setQuota(parts: FacadeParts, principal: Principal, request: WireQuotaRequest): Promise<void> {
+export async function setQuota(parts: FacadeParts, call: Call, request: WireQuotaRequest): Promise<void> {
   const changes = inWireWords(() => quotaChanges([configOfRequest(request)]));
   const [path = ''] = changes.keys();
-  if (quotaIsSet(parts, principal, path)) {
+  if (quotaIsSet(parts, call.principal, path)) {
     const text = `Failed to validate set quota request: Cannot set quota for role '${request.role}' which already has quota`;
     throw new WireRefusal(400, text);
   }
-  await change(parts, principal, changes, {
+  await change(parts, call, changes, {
     force: request.force,
     conflict: 409,
     name: (why) => `Quota guarantees overcommit the cluster (use 'force' to bypass this check): ${why}`,
   });
 }
 
-export async function removeQuota(parts: FacadeParts, principal: Principal, wireRole: string): Promise<void> {
+export async function removeQuota(parts: FacadeParts, call: Call, wireRole: string): Promise<void> {
   const reading = berthRole(wireRole);
   const role = reading.ok ? reading.role : null;
-  if (role === null || !quotaIsSet(parts, principal, role)) {
+  if (role === null || !quotaIsSet(parts, call.principal, role)) {
     throw new WireRefusal(400, `Failed to remove quota: Role '${wireRole}' has no quota set`);
   }
   const changes = new Map([[role, { guarantee: {}, limit: {} }]]);
-  await change(parts, principal, changes, { force: true, name: (why) => `Failed to remove quota: ${why}` });
+  await change(parts, call, changes, { force: true, name: (why) => `Failed to remove quota: ${why}` });
 }
 
 function quotaIsSet(parts: FacadeParts, principal: Principal, path: RolePath): boolean {
@@ -73,12 +70,12 @@ interface ChangeOptions {
 
 async function change(
   { ctx }: FacadeParts,
-  principal: Principal,
+  call: Call,
   changes: RoleChanges,
   { force, name, conflict = 400 }: ChangeOptions,
 ): Promise<void> {
   try {
-    await setRoles(ctx, { principal, idempotency: null }, changes, { force });
+    await setRoles(ctx, call, changes, { force });
   } catch (error) {
     throw error instanceof Refusal ? answerTo(error, name, conflict) : error;
   }

@@ -2,7 +2,7 @@
 import type { Hono } from 'hono';
 import type { NodeId } from '../../../shared/domain/ids.ts';
 import { present } from '../../../shared/util/assert.ts';
-import type { Caller } from '../http/authenticate.ts';
+import { type Caller, callOf } from '../http/caller.ts';
 import { demandJsonAccepted, readCall } from '../http/json-in.ts';
 import type { Turns } from '../http/json-pieces.ts';
 import { serve } from '../http/serve.ts';
@@ -40,48 +40,48 @@ export function operatorRoutes(app: Hono, parts: FacadeParts, turns: Turns): voi
 
 /** What each call has to hold was checked by then. 202 where Mesos leaves the rest to an agent. */
 async function carryOut(parts: FacadeParts, caller: Caller, call: ValidCall): Promise<200 | 202> {
-  const { principal } = caller;
+  const asked = callOf(caller, call.type);
   switch (call.type) {
     case 'UPDATE_WEIGHTS':
-      await updateWeights(parts, principal, present(call.update_weights, 'weights').weight_infos);
+      await updateWeights(parts, asked, present(call.update_weights, 'weights').weight_infos);
       return 200;
     case 'UPDATE_QUOTA':
-      await updateQuota(parts, principal, present(call.update_quota, 'quotas'));
+      await updateQuota(parts, asked, present(call.update_quota, 'quotas'));
       return 200;
     case 'SET_QUOTA':
-      await setQuota(parts, principal, present(call.set_quota, 'a quota').quota_request);
+      await setQuota(parts, asked, present(call.set_quota, 'a quota').quota_request);
       return 200;
     case 'REMOVE_QUOTA':
-      await removeQuota(parts, principal, present(call.remove_quota, 'a quota').role);
+      await removeQuota(parts, asked, present(call.remove_quota, 'a quota').role);
       return 200;
     case 'TEARDOWN':
-      await tearDownFramework(parts, principal, present(call.teardown, 'teardown').framework_id.value);
+      await tearDownFramework(parts, asked, present(call.teardown, 'teardown').framework_id.value);
       return 200;
     case 'DRAIN_AGENT':
-      await drain(parts, principal, present(call.drain_agent, 'an agent'));
+      await drain(parts, asked, present(call.drain_agent, 'an agent'));
       return 200;
     case 'DEACTIVATE_AGENT':
-      await deactivate(parts, principal, present(call.deactivate_agent, 'an agent').agent_id.value);
+      await deactivate(parts, asked, present(call.deactivate_agent, 'an agent').agent_id.value);
       return 200;
     case 'REACTIVATE_AGENT':
-      await reactivate(parts, principal, present(call.reactivate_agent, 'an agent').agent_id.value);
+      await reactivate(parts, asked, present(call.reactivate_agent, 'an agent').agent_id.value);
       return 200;
     case 'MARK_AGENT_GONE':
-      await markGone(parts, principal, present(call.mark_agent_gone, 'an agent').agent_id.value);
+      await markGone(parts, asked, present(call.mark_agent_gone, 'an agent').agent_id.value);
       return 200;
     case 'UPDATE_MAINTENANCE_SCHEDULE': {
       const { schedule } = present(call.update_maintenance_schedule, 'a schedule');
-      await updateSchedule(parts, principal, schedule);
+      await updateSchedule(parts, asked, schedule);
       return 200;
     }
     case 'START_MAINTENANCE':
-      await startMaintenance(parts, principal, present(call.start_maintenance, 'machines').machines);
+      await startMaintenance(parts, asked, present(call.start_maintenance, 'machines').machines);
       return 200;
     case 'STOP_MAINTENANCE':
-      await stopMaintenance(parts, principal, present(call.stop_maintenance, 'machines').machines);
+      await stopMaintenance(parts, asked, present(call.stop_maintenance, 'machines').machines);
       return 200;
     default:
-      await operateOn(parts, caller, ...operationOf(call));
+      await operateOn(parts, { call: asked, userName: caller.userName }, ...operationOf(call));
       return 202;
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Hono } from 'hono';
 import { z } from 'zod';
-import type { Caller } from '../http/authenticate.ts';
+import { type Caller, callOf } from '../http/caller.ts';
 import { type CallNames, convert, parseBody, readText } from '../http/json-in.ts';
 import { jsonAnswer } from '../http/json-out.ts';
 import { type EndpointOptions, type ServedRequest, serve } from '../http/serve.ts';
@@ -43,9 +43,9 @@ export function unversionedRoutes(app: Hono, parts: FacadeParts): void {
   };
   const { clock } = parts.ctx;
   at('/teardown', {
-    POST: async ({ request, caller: { principal } }) => {
+    POST: async ({ request, caller }) => {
       const form = formOf(await readText(request, clock));
-      await tearDownFramework(parts, principal, form('frameworkId'));
+      await tearDownFramework(parts, callOf(caller), form('frameworkId'));
       return done(200);
     },
   });
@@ -64,7 +64,7 @@ function roleRoutes(parts: FacadeParts, at: At): void {
     GET: async ({ url, caller }) => jsonAnswer(url, weightInfos(setForRoles(parts, caller.principal))),
     PUT: async ({ request, caller }) => {
       const { items } = asList(weightInfoSchema, await readText(request, clock), 'WeightInfo protobuf');
-      await updateWeights(parts, caller.principal, items);
+      await updateWeights(parts, callOf(caller), items);
       return done(200);
     },
   });
@@ -72,14 +72,14 @@ function roleRoutes(parts: FacadeParts, at: At): void {
     GET: async ({ url, caller }) => jsonAnswer(url, quotaStatus(setForRoles(parts, caller.principal))),
     POST: async ({ request, caller }) => {
       const body = parseBody(await readText(request, clock));
-      await setQuota(parts, caller.principal, convert(quotaRequestSchema, body, namesOf('QuotaRequest protobuf')));
+      await setQuota(parts, callOf(caller), convert(quotaRequestSchema, body, namesOf('QuotaRequest protobuf')));
       return done(200);
     },
   });
   at('/quota/*', {
     DELETE: async ({ url, caller }) => {
       const [, role = ''] = /\/quota\/(.*)$/.exec(decoded(url.pathname)) ?? [];
-      await removeQuota(parts, caller.principal, role);
+      await removeQuota(parts, callOf(caller), role);
       return done(200);
     },
   });
@@ -103,7 +103,7 @@ function holdingRoutes(parts: FacadeParts, at: At): void {
       const source = form.maybe('source');
       await operateOn(
         parts,
-        caller,
+        { call: callOf(caller), userName: caller.userName },
         node,
         made({ resources, source: source === null ? [] : resourcesIn(source, 'source') }),
       );
@@ -142,7 +142,7 @@ function maintenanceRoutes(parts: FacadeParts, at: At): void {
     GET: async ({ url, caller }) => jsonAnswer(url, maintenanceSchedule(parts, caller.principal)),
     POST: async ({ request, caller }) => {
       const body = parseBody(await readText(request, clock));
-      await updateSchedule(parts, caller.principal, convert(scheduleSchema, body, namesOf('Schedule protobuf')));
+      await updateSchedule(parts, callOf(caller), convert(scheduleSchema, body, namesOf('Schedule protobuf')));
       return done(200);
     },
   });
@@ -152,7 +152,7 @@ function maintenanceRoutes(parts: FacadeParts, at: At): void {
   const machines = (act: typeof startMaintenance): Answers => ({
     POST: async ({ request, caller }) => {
       const { items } = asList(machineSchema, await readText(request, clock), 'MachineID protobuf');
-      await act(parts, caller.principal, items);
+      await act(parts, callOf(caller), items);
       return done(200);
     },
   });

@@ -54,13 +54,13 @@ function offersFault(named: readonly string[], own: readonly OfferView[]): strin
 /** The offers are invalid: what was to be done with them isn't, and those of them that stand go back at once. */
 async function giveBack(
   { ctx }: FacadeParts,
-  { principal, framework, known }: Acting,
+  { call, framework, known }: Acting,
   { operations }: AcceptBody,
   { own, fault }: { readonly own: readonly OfferView[]; readonly fault: string },
 ): Promise<FrameworkEvent[]> {
   if (own.length > 0) {
     const wish = { session: framework.session, offers: own.map(({ id }) => id), refuseSeconds: 0 };
-    await declineOffers(ctx, { principal, idempotency: null }, framework.id, wish);
+    await declineOffers(ctx, call, framework.id, wish);
   }
   const nowMs = ctx.clock.now();
   const state = known.capabilities.has('PARTITION_AWARE') ? 'TASK_DROPPED' : 'TASK_LOST';
@@ -120,7 +120,7 @@ type AcceptFault =
 /** Null: it was carried out. Throws what says nothing about the operations. */
 async function tryAccept(
   { ctx }: FacadeParts,
-  { principal, framework }: Acting,
+  { call, framework }: Acting,
   { operations }: PlannedAccept,
   { offers, refuseSeconds }: { readonly offers: readonly OfferView[]; readonly refuseSeconds: number },
 ): Promise<AcceptFault | null> {
@@ -138,7 +138,7 @@ async function tryAccept(
     return { kind: 'operations', message: faults[0]?.message ?? '', faults, isForbidden: false };
   }
   try {
-    await acceptOffers(ctx, { principal, idempotency: null }, framework.id, checked.data);
+    await acceptOffers(ctx, call, framework.id, checked.data);
     return null;
   } catch (error) {
     const fault = error instanceof Refusal ? faultOf(error, operations.length > 0) : null;

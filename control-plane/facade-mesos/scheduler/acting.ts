@@ -2,7 +2,7 @@
 import type { Framework } from '../../../shared/domain/framework.ts';
 import { mayEverything } from '../../auth/policy.ts';
 import type { Principal } from '../../auth/principal.ts';
-import type { ServiceContext } from '../../services/context.ts';
+import type { Call, ServiceContext } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
 import { type FrameworkStanding, frameworkStanding, whenConnected } from '../../services/framework-facts.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
@@ -13,7 +13,7 @@ import type { WireFramework } from '../translate/wire-framework.ts';
 export const STREAM_ID_HEADER = 'Mesos-Stream-Id';
 
 export interface Acting {
-  readonly principal: Principal;
+  readonly call: Call;
   readonly framework: Framework;
   readonly known: WireFramework;
 }
@@ -24,18 +24,18 @@ export interface Acting {
  */
 export async function actingFor(
   ctx: ServiceContext,
-  principal: Principal,
+  call: Call,
   { wireId, streamId }: { readonly wireId: string; readonly streamId: string | null },
 ): Promise<Acting> {
   const id = frameworkIdOf(wireId);
-  const about = { principal, wireId, streamId };
+  const about = { principal: call.principal, wireId, streamId };
   if (faultOf(frameworkStanding(ctx, id), about) !== null) await reachPresent(ctx, id);
   if (isMissed(frameworkStanding(ctx, id), streamId)) await whenConnected(ctx, id, CONNECTED_WITHIN_MS);
   const standing = frameworkStanding(ctx, id);
   const fault = faultOf(standing, about);
   if (fault !== null) throw fault;
   if (standing === null) throw new WireRefusal(400, NOT_FOUND);
-  return { principal, framework: standing.framework, known: knownFramework(standing.framework) };
+  return { call, framework: standing.framework, known: knownFramework(standing.framework) };
 }
 
 /** How long a call of the present stream waits for word that the stream is open. */

@@ -7,7 +7,6 @@ import { RECONCILED_MAX, type TaskUpdateView } from '../../../shared/protocol/fr
 import { messageDataSchema } from '../../../shared/protocol/message.ts';
 import { DECLINED_OFFERS_MAX } from '../../../shared/protocol/offers.ts';
 import { utf8Decode } from '../../../shared/util/codec.ts';
-import type { Call } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
 import { acknowledgeUpdates, killTask, type SessionOf } from '../../services/framework-calls.ts';
 import { finishedOperations, launchedTask, liveTasks, ownOffers } from '../../services/framework-facts.ts';
@@ -38,16 +37,12 @@ const INVERSE_OFFERS_MAX = 1000;
 
 type Body<K extends keyof WireCall> = NonNullable<WireCall[K]>;
 
-function callOf({ principal }: Acting): Call {
-  return { principal, idempotency: null };
-}
-
 function sessionOf({ framework: { id, session } }: Acting): SessionOf {
   return { id, session };
 }
 
 export async function tearDownOwn({ ctx }: FacadeParts, acting: Acting): Promise<void> {
-  await tearDown(ctx, callOf(acting), acting.framework.id, { reason: TEARDOWN_REASON });
+  await tearDown(ctx, acting.call, acting.framework.id, { reason: TEARDOWN_REASON });
 }
 
 /** Offers that don't stand any more, such as one that was accepted, are passed over. */
@@ -58,20 +53,20 @@ export async function decline({ ctx }: FacadeParts, acting: Acting, body: Body<'
   for (let from = 0; from < named.length; from += DECLINED_OFFERS_MAX) {
     const own = await ownOffers(ctx, id, named.slice(from, from + DECLINED_OFFERS_MAX));
     if (own.length === 0) continue;
-    await declineOffers(ctx, callOf(acting), id, { session, offers: own.map((offer) => offer.id), refuseSeconds });
+    await declineOffers(ctx, acting.call, id, { session, offers: own.map((offer) => offer.id), refuseSeconds });
   }
 }
 
 export async function revive({ ctx }: FacadeParts, acting: Acting, wireRoles: readonly string[]): Promise<void> {
   const roles = wantedRoles(acting, wireRoles);
   if (roles === 'none') return;
-  await reviveOffers(ctx, callOf(acting), acting.framework.id, { session: acting.framework.session, roles });
+  await reviveOffers(ctx, acting.call, acting.framework.id, { session: acting.framework.session, roles });
 }
 
 export async function suppress({ ctx }: FacadeParts, acting: Acting, wireRoles: readonly string[]): Promise<void> {
   const roles = wantedRoles(acting, wireRoles);
   if (roles === 'none') return;
-  await suppressOffers(ctx, callOf(acting), acting.framework.id, { session: acting.framework.session, roles });
+  await suppressOffers(ctx, acting.call, acting.framework.id, { session: acting.framework.session, roles });
 }
 
 /** Null: all of them. With one that isn't the framework's, Mesos drops the call without a word. */
@@ -115,7 +110,7 @@ async function killOne(
   { name, node: statedNode, graceSeconds }: AskedTask & { readonly graceSeconds: number | null },
 ): Promise<void> {
   const { ctx, frameworkStreams } = parts;
-  const { body } = await killTask(ctx, callOf(acting), { ...sessionOf(acting), name, graceSeconds });
+  const { body } = await killTask(ctx, acting.call, { ...sessionOf(acting), name, graceSeconds });
   if (body.state === 'unknown') return tellUnknown(parts, acting, [{ name, node: statedNode }]);
   if (isTerminal(body.state)) return frameworkStreams.ask(acting.framework.id, [name]);
   if (!acting.known.capabilities.has('TASK_KILLING_STATE')) return;
@@ -150,7 +145,7 @@ export async function acknowledge({ ctx }: FacadeParts, acting: Acting, body: Bo
   const task = find();
   const place = task === null ? null : placeOfUuid(task.id, body.uuid);
   if (task === null || place === null) return;
-  await acknowledgeUpdates(ctx, acting.principal, { ...sessionOf(acting), updates: [updateId(task.id, place)] });
+  await acknowledgeUpdates(ctx, acting.call.principal, { ...sessionOf(acting), updates: [updateId(task.id, place)] });
 }
 
 /** An empty list asks about all that have not ended. The answers come on the stream. */
@@ -184,7 +179,7 @@ export async function acknowledgeOperation(
   if (find() === undefined) await reachPresent(ctx, acting.framework.id);
   const operation = find();
   if (operation === undefined) return;
-  await acknowledgeOperations(ctx, acting.principal, { ...sessionOf(acting), operations: [operation.id] });
+  await acknowledgeOperations(ctx, acting.call.principal, { ...sessionOf(acting), operations: [operation.id] });
 }
 
 /** How those stand that are named, or, with none, all that are on record: Mesos answers this call itself, not on the stream. */
@@ -194,7 +189,7 @@ export async function operationStatuses(
   { operations }: Body<'reconcile_operations'>,
 ): Promise<WireOperationStatus[]> {
   const names = operations.length === 0 ? null : operations.map(({ operation_id: { value } }) => value);
-  const answer = await reconcileOperations(ctx, acting.principal, { ...sessionOf(acting), names });
+  const answer = await reconcileOperations(ctx, acting.call.principal, { ...sessionOf(acting), names });
   return answer.operations.map((status) => wireOperationStatus(status, null));
 }
 
@@ -222,7 +217,7 @@ export async function answerInverseOffers(
   const notices = new Set(body.inverse_offer_ids.map(({ value }) => value));
   for (const notice of [...notices].slice(0, INVERSE_OFFERS_MAX)) {
     try {
-      await answerMaintenance(ctx, acting.principal, { ...sessionOf(acting), notice, answer, refuseSeconds });
+      await answerMaintenance(ctx, acting.call, { ...sessionOf(acting), notice, answer, refuseSeconds });
     } catch (error) {
       // A conflict that passes by itself says when to try again; this one is that the window is another one by now, or none.
       const isOver = error instanceof Refusal && error.code === 'conflict' && error.retryAfterSeconds === null;
@@ -237,7 +232,7 @@ export async function message({ ctx }: FacadeParts, acting: Acting, body: Body<'
   const name = body.executor_id.value;
   if (!isTaskName(name)) return;
   try {
-    await sendMessage(ctx, acting.principal, { ...sessionOf(acting), name, data });
+    await sendMessage(ctx, acting.call.principal, { ...sessionOf(acting), name, data });
   } catch (error) {
     const isUndelivered = error instanceof Refusal && ['not-found', 'conflict', 'limit-exceeded'].includes(error.code);
     if (!isUndelivered) throw error;

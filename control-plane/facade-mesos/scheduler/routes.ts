@@ -1,6 +1,7 @@
 /** `POST /api/v1/scheduler`: how frameworks subscribe, what they are told and what they call. */
 import type { Hono } from 'hono';
 import { present, unreachable } from '../../../shared/util/assert.ts';
+import { callOf } from '../http/caller.ts';
 import { demandJsonAccepted, readCall } from '../http/json-in.ts';
 import { serve } from '../http/serve.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
@@ -35,14 +36,14 @@ export function schedulerRoutes(app: Hono, parts: FacadeParts): void {
     const call = await readCall(request, { clock: parts.ctx.clock, schema: callSchema, names: NAMES });
     validateCall(call, caller);
     const { headers } = request;
-    const { principal } = caller;
+    const asked = callOf(caller, call.type);
     if (call.type === 'SUBSCRIBE') {
       const wishes = present(call.subscribe, 'what is subscribed');
-      return subscribe(parts, { principal, headers, wishes, wireId: call.framework_id?.value, lasting });
+      return subscribe(parts, { call: asked, headers, wishes, wireId: call.framework_id?.value, lasting });
     }
     if (call.type === 'RECONCILE_OPERATIONS') demandJsonAccepted(headers.get('accept'));
     const wireId = present(call.framework_id, 'the framework').value;
-    const acting = await actingFor(parts.ctx, principal, { wireId, streamId: headers.get(STREAM_ID_HEADER) });
+    const acting = await actingFor(parts.ctx, asked, { wireId, streamId: headers.get(STREAM_ID_HEADER) });
     if (call.type === 'RECONCILE_OPERATIONS') {
       const body = present(call.reconcile_operations, 'reconcile_operations');
       const reconciled = { operation_statuses: await operationStatuses(parts, acting, body) };

@@ -7,8 +7,7 @@ import type { FrameworkId } from '../../../shared/domain/ids.ts';
 import { type Subscription, subscriptionSchema } from '../../../shared/protocol/framework.ts';
 import { randomId } from '../../../shared/util/random.ts';
 import type { Lasting } from '../../auth/lasting.ts';
-import type { Principal } from '../../auth/principal.ts';
-import type { ServiceContext } from '../../services/context.ts';
+import type { Call, ServiceContext } from '../../services/context.ts';
 import { reachPresent } from '../../services/framework-access.ts';
 import { frameworkStanding } from '../../services/framework-facts.ts';
 import * as frameworks from '../../services/frameworks.ts';
@@ -25,7 +24,7 @@ import { actsFor, STREAM_ID_HEADER } from './acting.ts';
 import { wireEvents } from './event-stream.ts';
 
 export interface SubscribeCall {
-  readonly principal: Principal;
+  readonly call: Call;
   readonly headers: Headers;
   readonly wishes: WireWishes;
   /** Of a framework that comes back; undefined: it is a new one. */
@@ -34,16 +33,16 @@ export interface SubscribeCall {
   readonly lasting: Lasting;
 }
 
-export async function subscribe(parts: FacadeParts, call: SubscribeCall): Promise<Response> {
+export async function subscribe(parts: FacadeParts, subscribing: SubscribeCall): Promise<Response> {
   const { ctx, frameworkStreams } = parts;
-  demandJsonAccepted(call.headers.get('accept'));
-  if (call.headers.has(STREAM_ID_HEADER)) {
+  demandJsonAccepted(subscribing.headers.get('accept'));
+  if (subscribing.headers.has(STREAM_ID_HEADER)) {
     throw new WireRefusal(400, `Subscribe calls should not include the '${STREAM_ID_HEADER}' header`);
   }
-  const { over, signal } = call.lasting;
+  const { over, signal } = subscribing.lasting;
   const opened = await orRefused(async () => {
-    const { id, session } = await register(ctx, call);
-    return { id, session, batches: await frameworkStreams.open(call.principal, { id, session, signal }) };
+    const { id, session } = await register(ctx, subscribing);
+    return { id, session, batches: await frameworkStreams.open(subscribing.call.principal, { id, session, signal }) };
   });
   // Clients look for the header before they read what they are told.
   if (!opened.ok) {
@@ -64,17 +63,16 @@ function withStreamId({ clock }: ServiceContext, streamId: string) {
 /** Puts the subscription on record. Throws a Refusal, or a {@link Refused} in Mesos's words. */
 async function register(
   ctx: ServiceContext,
-  { principal, wishes, wireId }: SubscribeCall,
+  { call, wishes, wireId }: SubscribeCall,
 ): Promise<{ readonly id: FrameworkId; readonly session: number }> {
   const id = wireId === undefined ? undefined : frameworkIdOf(wireId);
   if (id !== undefined && frameworkStanding(ctx, id) === null) await reachPresent(ctx, id);
   const before = id === undefined ? null : (frameworkStanding(ctx, id)?.framework ?? null);
-  if (before !== null && !actsFor(principal, before)) {
+  if (before !== null && !actsFor(call.principal, before)) {
     throw new Refused("Changing framework's principal is not allowed.");
   }
   const reading = readWishes(wishes, before === null ? null : frameworkNotesOf(before.annotations));
   if (!reading.ok) throw new Refused(reading.message);
-  const call = { principal, idempotency: null };
   const { body } = await frameworks.subscribe(ctx, call, checked({ ...reading.value, id }), { orNew: true });
   return body;
 }

@@ -12,7 +12,7 @@ import type { Acting } from './acting.ts';
 
 export async function updateFramework(
   { ctx }: FacadeParts,
-  { principal, framework }: Acting,
+  { call, framework }: Acting,
   wishes: WireWishes,
 ): Promise<void> {
   demandSame(infoOf(framework), wishes.framework_info);
@@ -25,7 +25,7 @@ export async function updateFramework(
   }
   const { session, ...changed } = checked.data;
   try {
-    await changeFramework(ctx, { principal, idempotency: null }, { id: framework.id, session }, changed);
+    await changeFramework(ctx, call, { id: framework.id, session }, changed);
   } catch (error) {
     throw error instanceof Refusal ? answerTo(error) : error;
   }

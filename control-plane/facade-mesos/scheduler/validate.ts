@@ -1,17 +1,17 @@
 /** What has to hold within a call, whatever it is about, in Mesos's words and order. Pure. */
-import type { Caller } from '../http/authenticate.ts';
+import type { Identity } from '../http/authenticate.ts';
 import { WireRefusal } from '../http/wire-refusal.ts';
 import { bytesOfUuid } from '../translate/ids.ts';
 import type { CallType, WireCall } from '../wire/call.ts';
 import type { WireFrameworkInfo } from '../wire/framework-info.ts';
 
 /** Throws the 400 of a call that isn't valid. */
-export function validateCall(call: WireCall, caller: Caller): void {
+export function validateCall(call: WireCall, caller: Identity): void {
   const fault = faultOf(call, caller);
   if (fault !== null) throw new WireRefusal(400, `Failed to validate scheduler::Call: ${fault}`);
 }
 
-function faultOf(call: WireCall, caller: Caller): string | null {
+function faultOf(call: WireCall, caller: Identity): string | null {
   const { type, framework_id: framework, subscribe } = call;
   if (type === undefined) return "Expecting 'type' to be present";
   if (type === 'SUBSCRIBE') {
@@ -48,7 +48,7 @@ const BODIES = {
   UPDATE_FRAMEWORK: 'update_framework',
 } as const satisfies Record<Exclude<CallType, 'SUBSCRIBE'>, keyof WireCall | null>;
 
-function detailFault(call: WireCall, caller: Caller): string | null {
+function detailFault(call: WireCall, caller: Identity): string | null {
   switch (call.type) {
     case 'ACKNOWLEDGE':
       return uuidFault(call.acknowledge?.uuid);
@@ -73,7 +73,7 @@ function uuidFault(uuid = ''): string | null {
 /** A client calls itself by the name that it logs in with, or by whose token it is; some send an empty one. */
 function principalFault(
   { principal: stated = '' }: WireFrameworkInfo,
-  { principal, userName, isAnonymous }: Caller,
+  { principal, userName, isAnonymous }: Identity,
 ): string | null {
   if (isAnonymous || stated === '' || stated === principal.subject || stated === userName) return null;
   return `Authenticated principal '${principal.subject}' does not match principal '${stated}' set in \`FrameworkInfo\``;

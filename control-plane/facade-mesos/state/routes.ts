@@ -3,7 +3,7 @@ import type { Hono } from 'hono';
 import { takeInventory, takeWholeInventory } from '../../services/inventory.ts';
 import { listRoles } from '../../services/roles.ts';
 import { getSettings } from '../../services/settings.ts';
-import type { Caller } from '../http/authenticate.ts';
+import type { Caller } from '../http/caller.ts';
 import { jsonAnswer } from '../http/json-out.ts';
 import { pieceByPiece, type Turns } from '../http/json-pieces.ts';
 import { type ServedRequest, serve, serveOpen } from '../http/serve.ts';

@@ -53,6 +53,7 @@ describe('a request is checked', () => {
     expect((await berth.send('GET', OPERATOR)).status).toBe(405);
     const { headers } = await berth.send('POST', OPERATOR, { token: null, json: {} });
     expect(headers.get('www-authenticate')).toContain('Basic realm="mesos-master-readwrite"');
+    expect(headers.get('berth-request-id')).toMatch(/^[a-z0-9]+$/);
   });
 
   it.each(['/api/v1', '/api/v1/', '/api/v1/operator', '/master/api/v1', '/master/api/v1/operator'])(

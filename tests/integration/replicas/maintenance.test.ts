@@ -85,7 +85,7 @@ describe('a window', () => {
     const { body: window } = await setMaintenance(b.replica.ctx, callOf(), 'edge-1', time);
     expect(await noticeOf(reader)).toBe(window.id);
     const said = { id, session: 1, notice: window.id, answer: 'declines', refuseSeconds: 1 } as const;
-    await answerMaintenance(b.replica.ctx, ADMIN, said);
+    await answerMaintenance(b.replica.ctx, callOf(), said);
 
     await eventually('the window to begin', async () => told.includes('node.maintenance-begun'));
     await submitJob(b.replica.ctx, callOf(), specOf());
@@ -100,7 +100,7 @@ describe('a window', () => {
     });
 
     expect(await noticeOf(reader)).toBe(window.id);
-    await answerMaintenance(b.replica.ctx, ADMIN, { ...said, answer: 'accepts', refuseSeconds: 600 });
+    await answerMaintenance(b.replica.ctx, callOf(), { ...said, answer: 'accepts', refuseSeconds: 600 });
     await caughtUp(ctx);
     expect(allMaintenance(ctx, ADMIN)).toMatchObject([
       { state: 'running', frameworks: [{ framework: id, answer: 'accepts' }] },

@@ -6,6 +6,7 @@ import type { Principal } from '../../../control-plane/auth/principal.ts';
 import type { Answer, Call, ServiceContext } from '../../../control-plane/services/context.ts';
 import { Refusal } from '../../../shared/domain/errors.ts';
 import { sleep } from '../../../shared/util/clock.ts';
+import { NOWHERE } from '../../support/nowhere.ts';
 import { isPassing } from '../client.ts';
 import type { Origin } from '../faulty-store.ts';
 import type { Network } from '../network.ts';
@@ -67,7 +68,7 @@ export class Caller {
     this.#keys += 1;
     const { random, process } = this.#parts;
     const key = `${process.name}-${this.#keys}-${random.between(0, 1_000_000_000)}`;
-    const call: Call = { principal: this.principal, idempotency: { key, requestDigest: what } };
+    const call: Call = { principal: this.principal, origin: NOWHERE, idempotency: { key, requestDigest: what } };
     this.#underway.set(key, what);
     const answer = await this.call(acting, what, (ctx) => run(ctx, call));
     this.#underway.delete(key);

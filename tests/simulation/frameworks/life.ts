@@ -15,6 +15,7 @@ import {
 } from '../../../shared/protocol/framework.ts';
 import type { AcceptInput } from '../../../shared/protocol/offers.ts';
 import { sleep } from '../../../shared/util/clock.ts';
+import { NOWHERE } from '../../support/nowhere.ts';
 import { isPassing } from '../client.ts';
 import { checkTold } from '../invariants/offers.ts';
 import { type Violation, violation } from '../invariants/violation.ts';
@@ -306,7 +307,11 @@ export class Life {
     if (acting === null || random.chance(0.3)) return;
     const said = { notice, answer: random.pick(['accepts', 'declines'] as const), refuseSeconds: random.pick([1, 10]) };
     await this.#caller.call(acting, `answer notice ${notice}`, (ctx) =>
-      answerMaintenance(ctx, this.#caller.principal, { ...acting, ...said }),
+      answerMaintenance(
+        ctx,
+        { principal: this.#caller.principal, origin: NOWHERE, idempotency: null },
+        { ...acting, ...said },
+      ),
     );
   }
 

@@ -5,10 +5,10 @@
 import type { Etcd3 } from 'etcd3';
 import { connect } from '../../../control-plane/adapters/etcd/connection.ts';
 import { EtcdStore } from '../../../control-plane/adapters/etcd/etcd-store.ts';
-import { ClusterHistory } from '../../../control-plane/adapters/etcd/history.ts';
 import { firstAnswer } from '../../../control-plane/adapters/etcd/streams.ts';
 import { Watches } from '../../../control-plane/adapters/etcd/watch.ts';
 import { fromKeyValue } from '../../../control-plane/adapters/etcd/wire.ts';
+import { ClusterHistory } from '../../../control-plane/adapters/etcd-api/history.ts';
 import {
   type Compare,
   HistoryGoneError,

@@ -58,6 +58,7 @@ export async function startCliUnderTest({ fetch: elsewhere }: { fetch?: Io['fetc
     replica: { id: 'replica-1', url: ADDRESS },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500, version: '0.0.0-test' },
     outsideIssuers: [],
+    clientAddress: () => null,
     fetch: elsewhere ?? (() => Promise.reject(new Error('this replica calls nobody'))),
   });
   const running = replica.run();

@@ -44,6 +44,7 @@ function start(store: StoreThatComesBack, signal: AbortSignal) {
     replica: { id: 'replica-1', url: 'http://127.0.0.1:1' },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 2500, version: '0.0.0-test' },
     outsideIssuers: [],
+    clientAddress: () => null,
   });
 }
 

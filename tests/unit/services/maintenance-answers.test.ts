@@ -50,7 +50,7 @@ async function set(inSeconds: number, on = b): Promise<string> {
 
 async function answer(notice: string, change: Partial<NoticeAnswer> = {}, { on = b, principal = ALICE } = {}) {
   const said = { id: framework, session: 1, notice, answer: 'accepts', refuseSeconds: 20, ...change } as const;
-  const answered = await answerMaintenance(on.replica.ctx, principal, said);
+  const answered = await answerMaintenance(on.replica.ctx, callOf(principal), said);
   await settled();
   return answered;
 }
@@ -139,7 +139,7 @@ describe('an answer', () => {
     await expect(answer(id, {}, { principal: mallory })).rejects.toMatchObject({ code: 'not-found' });
     const ctx = overtaken(b.replica.ctx, framework, (key) => key === keys.maintenance('edge-1'));
     const said = { id: framework, session: 1, notice: id, answer: 'accepts', refuseSeconds: 20 } as const;
-    await expect(answerMaintenance(ctx, ALICE, said)).rejects.toMatchObject({ code: 'session-moved' });
+    await expect(answerMaintenance(ctx, callOf(ALICE), said)).rejects.toMatchObject({ code: 'session-moved' });
     expect(allMaintenance(a.replica.ctx, ADMIN)).toMatchObject([{ frameworks: [] }]);
   });
 });

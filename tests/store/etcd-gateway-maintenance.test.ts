@@ -1,0 +1,4 @@
+import { etcdMaintenance } from './etcd-maintenance.ts';
+import { gatewayStore } from './subjects.ts';
+
+etcdMaintenance(gatewayStore);
