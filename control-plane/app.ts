@@ -9,6 +9,7 @@ import { MetricsRegistry } from '../shared/util/metrics.ts';
 import type { Random } from '../shared/util/random.ts';
 import { createApi } from './api/api.ts';
 import type { ApiOptions } from './api/parts.ts';
+import type { Envelope } from './auth/envelope.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
 import { OutsideTokens } from './auth/outside-tokens.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
@@ -22,6 +23,7 @@ import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
 import { NodeSignals } from './services/node-signals.ts';
 import type { ClientAddress } from './services/origin.ts';
+import { tellUnopenable } from './services/secrets.ts';
 import { ensureSigningKey, mintPeerToken } from './services/tokens.ts';
 import type { Store } from './store/contract.ts';
 import { Mirror } from './store/mirror.ts';
@@ -42,6 +44,8 @@ export interface ReplicaOptions {
   /** What is forgotten, and when. Absent: the defaults. */
   readonly housekeeping?: HousekeepingOptions;
   readonly outsideIssuers: readonly OutsideIssuer[];
+  /** What is stored in confidence is sealed with it. Absent: no secrets are kept, and signing keys lie in the clear. */
+  readonly envelope?: Envelope | undefined;
   /** What callers of the Mesos door may do without a token. Absent: nothing. */
   readonly mesosAnonymous?: AnonymousGrant | null;
   /** Where requests come from is for the platform to say. */
@@ -59,7 +63,8 @@ export interface Replica {
 
 /** Waits for the store, reads the state and puts a replica together, however often the store goes away meanwhile. */
 export async function createReplica(options: ReplicaOptions): Promise<Replica> {
-  const { store, clock, random, log, signal, replica, config, fetch, clientAddress, mesosAnonymous = null } = options;
+  const { store, clock, random, log, signal, replica, config, envelope } = options;
+  const { fetch, clientAddress, mesosAnonymous = null } = options;
   const lasting = <T>(step: () => Promise<T>) => whenStoreAnswers({ store, clock, random, log }, signal, step);
   const cluster = await lasting(() => ensureCluster(store, random));
   const mirror = await Mirror.start({ store, clock, signal, log });
@@ -75,8 +80,10 @@ export async function createReplica(options: ReplicaOptions): Promise<Replica> {
   const room = new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES });
   await lasting(() => room.read());
   const nudge = () => driver.nudge();
-  const ctx: ServiceContext = { store, mirror, clock, random, log, ops, signals, room, replica, config, nudge };
+  const base = { store, mirror, clock, random, log, ops, signals, room };
+  const ctx: ServiceContext = { ...base, envelope, replica, config, nudge };
   const ring = await lasting(() => ensureSigningKey(ctx));
+  tellUnopenable(ctx);
   const issuer = ownIssuer(cluster.id);
   const mint = new TokenMint({ issuer, ring, clock, random });
   const { outsideIssuers } = options;

@@ -17,6 +17,8 @@ export interface ReplicaConfig {
   readonly issuerUrl: string | null;
   readonly bootstrapTokenFile: string | null;
   readonly trustFile: string | null;
+  /** The text of the file with envelope keys; null: there is none. */
+  readonly envelopeKeys: string | null;
   /** What callers of the Mesos door may do without a token; null: nothing. */
   readonly mesosAnonymous: { readonly roles: readonly string[]; readonly actions: readonly string[] } | null;
   /** Where names of services are answered; null: nowhere. */
@@ -58,6 +60,8 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
                                tokens of tasks: https, alike everywhere
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
   --trust FILE                 outside issuers to accept, as JSON       BERTH_TRUST
+  --envelope-key-file PATH     what secrets are sealed with, as          BERTH_ENVELOPE_KEY_FILE
+                               \`berth secret keygen\` makes it
   --mesos-anonymous ROLES      what speaks Mesos's API without a token  BERTH_MESOS_ANONYMOUS
                                acts in these roles, such as a,b/c
   --mesos-anonymous-actions A  and may do this, in place of what        BERTH_MESOS_ANONYMOUS_ACTIONS
@@ -87,6 +91,7 @@ const OPTIONS = {
   'issuer-url': { type: 'string' },
   'bootstrap-token-file': { type: 'string' },
   trust: { type: 'string' },
+  'envelope-key-file': { type: 'string' },
   'mesos-anonymous': { type: 'string' },
   'mesos-anonymous-actions': { type: 'string' },
   'dns-listen': { type: 'string' },
@@ -130,6 +135,7 @@ export function readConfig(
     issuerUrl: issuerUrl(setting('issuer-url')),
     bootstrapTokenFile: setting('bootstrap-token-file'),
     trustFile: file('trust'),
+    envelopeKeys: file('envelope-key-file'),
     mesosAnonymous: mesosAnonymous(setting('mesos-anonymous'), setting('mesos-anonymous-actions')),
     dns: dnsConfig({
       listen: setting('dns-listen'),

@@ -7,7 +7,7 @@ import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import { createAdaptorServer } from '@hono/node-server';
-import { randomId } from '../shared/util/random.ts';
+import { type Random, randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
 import { ChunkedResponse } from './adapters/http/chunked-response.ts';
@@ -15,10 +15,12 @@ import { socketAddress } from './adapters/http/socket-address.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
 import { CryptoRandom } from './adapters/random/crypto-random.ts';
 import { createReplica, type Replica } from './app.ts';
+import { Envelope, EnvelopeKeysError } from './auth/envelope.ts';
 import { type OutsideIssuer, outsideIssuerSchema } from './auth/outside-issuer.ts';
 import { DEFRAGMENTATION_DEFAULTS } from './controllers/defragmentation.ts';
 import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-config.ts';
 import { startReplicaDns } from './main-node-dns.ts';
+import { SealedKeyError } from './services/sealed-keys.ts';
 import { mintAdminToken } from './services/tokens.ts';
 
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -38,6 +40,7 @@ async function main(): Promise<number> {
   const log = createPinoLogger({ level: config.logLevel, name: 'berth-control-plane', destination: process.stderr });
   const outsideIssuers = readTrust(config.trustFile);
   const random = new CryptoRandom();
+  const envelope = await readEnvelope(config.envelopeKeys, random);
   const ending = new AbortController();
   endOnSignal(ending);
   const store = new EtcdStore(etcdOptions(config));
@@ -61,6 +64,7 @@ async function main(): Promise<number> {
       defragmentation: { ...DEFRAGMENTATION_DEFAULTS, quotaBytes: config.etcdQuotaBytes },
     },
     outsideIssuers,
+    envelope,
     mesosAnonymous: config.mesosAnonymous,
     clientAddress: socketAddress,
     fetch: globalThis.fetch,
@@ -101,6 +105,17 @@ function readTrust(text: string | null): OutsideIssuer[] {
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `at /${issue.path.join('/')}: ${issue.message}`);
   throw new ConfigError(`--trust must hold a JSON list of issuers, but ${faults.join('; ')}`);
+}
+
+/** Throws {@link ConfigError}, which never shows a key. */
+async function readEnvelope(text: string | null, random: Random): Promise<Envelope | undefined> {
+  if (text === null) return undefined;
+  try {
+    return await Envelope.read(text, random);
+  } catch (error) {
+    if (error instanceof EnvelopeKeysError) throw new ConfigError(`--envelope-key-file: ${error.message}`);
+    throw error;
+  }
 }
 
 function parseJson(text: string): unknown {
@@ -174,7 +189,7 @@ main().then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    const known = error instanceof ConfigError;
+    const known = error instanceof ConfigError || error instanceof SealedKeyError;
     process.stderr.write(
       known ? `berth control-plane: ${error.message}\n` : `berth control-plane: ${describe(error)}\n`,
     );

@@ -24,6 +24,7 @@ import { DEFAULT_USER_IDS } from './adapters/process/user-ids.ts';
 import { createLineLog } from './adapters/system/line-log.ts';
 import { systemClock } from './adapters/system/system-clock.ts';
 import { systemRandom } from './adapters/system/system-random.ts';
+import { MEMORY_DIRS, MemoryFiles } from './adapters/task-files/memory-files.ts';
 import { FolderVolumes } from './adapters/volumes/folder-volumes.ts';
 import { describeNode, newNodeId, usableGpus } from './config/describe.ts';
 import type { GpuReport } from './config/gpus.ts';
@@ -156,6 +157,8 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const runtime = await ExecutorRuntime.open({ machine, dir, clock: systemClock, random: systemRandom });
   const journal = new FileJournal(stateDir.journalPath);
   const volumes = new FolderVolumes(stateDir.volumesDir);
+  const files = await MemoryFiles.open(options.secretsDir === null ? MEMORY_DIRS : [options.secretsDir], nodeId);
+  if (files.refusal !== null) log.info('the node takes no tasks with secrets', { cause: files.refusal });
   const fence = await openFence(stateDir, log);
   const userAgent = `berth-agent/${VERSION}`;
   const https = () => process.getBuiltinModule('node:https');
@@ -173,7 +176,7 @@ async function serve(surroundings: Surroundings): Promise<void> {
   const system = { clock: systemClock, random: systemRandom, log };
   const gpus = async () => usableGpus(await findGpus(options), options.gpus);
   const probes = new NetworkProbes({ https, userAgent });
-  const runtimes = { runtime, executors: runtime, probes, volumes };
+  const runtimes = { runtime, executors: runtime, probes, volumes, files };
   const agent = createAgent({ controlPlane, ...runtimes, journal, fence, config, gpus, ...system });
   await agent.start();
   if (journal.damagedLines > 0) log.warn('the journal had damaged lines', { lines: journal.damagedLines });

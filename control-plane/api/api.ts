@@ -36,6 +36,7 @@ import { openRoutes } from './routes/open.ts';
 import { policyEndpoints } from './routes/policies.ts';
 import { reservationEndpoints } from './routes/reservations.ts';
 import { roleEndpoints } from './routes/roles.ts';
+import { secretEndpoints } from './routes/secrets.ts';
 import { taskLogEndpoints } from './routes/task-logs.ts';
 import { taskEndpoints } from './routes/tasks.ts';
 
@@ -84,6 +85,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...nodeEndpoints(parts),
     ...maintenanceEndpoints(parts),
     ...roleEndpoints(parts),
+    ...secretEndpoints(parts),
     ...reservationEndpoints(parts),
     ...frameworkEndpoints(parts),
     ...offerEndpoints(parts),

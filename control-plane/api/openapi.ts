@@ -67,6 +67,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Endpoints', description: 'Where tasks of services are reached.' },
       { name: 'Nodes', description: 'Machines.' },
       { name: 'Roles', description: 'Who the resources are for.' },
+      { name: 'Secrets', description: 'What is kept in confidence for roles, and given to tasks that name it.' },
       { name: 'Reservations', description: 'What of nodes is kept for roles, and the volumes that outlive tasks.' },
       { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },

@@ -29,11 +29,13 @@ export interface JsonWebKeySet {
 /** A new key pair, as it is stored. */
 export async function generateSigningKey(kid: string, createdAtMs: number): Promise<SecretRecord> {
   const { privateKey } = await generateKeyPair(OWN_ALGORITHM, { extractable: true });
-  return { kid, algorithm: OWN_ALGORITHM, privateJwk: JSON.stringify(await exportJWK(privateKey)), createdAtMs };
+  const privateJwk = JSON.stringify(await exportJWK(privateKey));
+  return { kid, algorithm: OWN_ALGORITHM, privateJwk, sealed: null, createdAtMs };
 }
 
+/** `record` holds the private key in the clear: what was sealed has been opened. */
 export async function importSigningKey(record: SecretRecord): Promise<SigningKey> {
-  const privateJwk = JSON.parse(record.privateJwk) as JWK;
+  const privateJwk = JSON.parse(present(record.privateJwk, `the opened key ${record.kid}`)) as JWK;
   const publicJwk = publicPart(privateJwk, record.kid);
   return {
     kid: record.kid,

@@ -2,6 +2,7 @@
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { RolePath } from '../../shared/domain/ids.ts';
 import { dangersOf, type JobSpec } from '../../shared/domain/job.ts';
+import { secretsOf } from '../../shared/domain/secret.ts';
 import { type Action, authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 
@@ -27,10 +28,14 @@ export function mayRead(principal: Principal, action: Action, role: RolePath): b
   return authorize(principal, action, role).allowed;
 }
 
-/** To run a job takes the right to write jobs of its role, and a right of its own for each dangerous field. */
+/**
+ * To run a job takes the right to write jobs of its role, a right of its own for each dangerous field, and the right to use the secrets
+ * that it names: whoever says what a task runs can have it print what it was given.
+ */
 export function demandToRun(principal: Principal, spec: JobSpec): void {
   demand(principal, 'job:write', spec.role);
   for (const group of spec.groups) {
     for (const danger of dangersOf(group)) demand(principal, `job:${danger}`, spec.role);
   }
+  for (const { role } of secretsOf(spec)) demand(principal, 'secret:use', role);
 }

@@ -5,6 +5,7 @@
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import type { Random } from '../../shared/util/random.ts';
+import type { Envelope } from '../auth/envelope.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Store } from '../store/contract.ts';
 import type { Mirror } from '../store/mirror.ts';
@@ -32,6 +33,8 @@ export interface ServiceContext {
   readonly ops: OpLeases;
   readonly signals: NodeSignals;
   readonly room: StoreRoom;
+  /** What is stored in confidence is sealed with it. Absent: nothing can be sealed here, nor opened. */
+  readonly envelope?: Envelope | undefined;
   /** Where this replica can be reached by its peers. */
   readonly replica: { readonly id: string; readonly url: string };
   readonly config: ServiceConfig;

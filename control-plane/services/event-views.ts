@@ -48,6 +48,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'operations':
     case 'fetches':
     case 'policies':
+    case 'vault':
       return [];
   }
 }

@@ -18,6 +18,7 @@ import { demandToRun } from './access.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { checkVersion, readableVersion, writableService } from './job-access.ts';
 import { changeFacts, demandVersion, dependencyCompares, serviceDraft, unchanged } from './job-drafts.ts';
+import { secretCompares } from './job-secrets.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { changedService, resumedService, suspendedService, type Wish } from './service-changes.ts';
 
@@ -211,7 +212,8 @@ function draftWish(
 ): Draft<JobView> {
   demandToRun(call.principal, wish.spec);
   demandVersion(ctx, job);
-  const compares = dependencyCompares(ctx, call.principal, wish.spec, job.spec);
+  const secrets = wish.change === 'scaled' ? [] : secretCompares(ctx.mirror.snapshot, wish.spec);
+  const compares = [...dependencyCompares(ctx, call.principal, wish.spec, job.spec), ...secrets];
   return serviceDraft(ctx, changedService(job, wish, changeFacts(ctx, call, job, force)), { status: 200, compares });
 }
 

@@ -236,7 +236,7 @@ function endHolds(job: Job, tasks: readonly Task[]): HoldView[] {
     const last = ended.toSorted((a, b) => endOf(b).atMs - endOf(a).atMs)[0];
     if (last === undefined || !waits) return [];
     const { reason, message } = endOf(last);
-    const code = reason === 'image-unavailable' ? 'image-unavailable' : 'task-failed';
+    const code = reason === 'image-unavailable' || reason === 'secret-unavailable' ? reason : 'task-failed';
     return [
       {
         code,

@@ -23,6 +23,7 @@ import type { ServiceContext } from './context.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { explanationView } from './explanation-view.ts';
 import { dependencyCompares } from './job-drafts.ts';
+import { secretCompares } from './job-secrets.ts';
 import { runningOf } from './service-changes.ts';
 import { slotWaitsWith } from './slot-waits.ts';
 
@@ -32,6 +33,7 @@ export function planJob(ctx: ServiceContext, principal: Principal, spec: JobSpec
   const { snapshot } = ctx.mirror;
   const job = mayRead(principal, 'job:read', spec.role) ? snapshot.jobByKey(spec) : undefined;
   if (isLasting(spec.kind)) dependencyCompares(ctx, principal, spec, job?.spec);
+  secretCompares(snapshot, spec);
   const nowMs = ctx.clock.now();
   const service = isLasting(spec.kind) ? servicePlan({ cluster: snapshot, nowMs }, job, spec) : NO_SERVICE;
   const waiting = job === undefined || isLasting(spec.kind) ? [] : slotWaitsWith(snapshot, job, spec);

@@ -27,6 +27,7 @@ import {
   serviceDraft,
   unchanged,
 } from './job-drafts.ts';
+import { secretCompares } from './job-secrets.ts';
 import { type Draft, mutate } from './mutation.ts';
 import { pageThrough } from './paging.ts';
 import { changedService, createdService, endedService } from './service-changes.ts';
@@ -188,6 +189,7 @@ function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobV
   demandRoom(ctx);
   const nowMs = ctx.clock.now();
   const by = call.principal.subject;
+  const secrets = secretCompares(ctx.mirror.snapshot, spec);
   const job: Job = {
     uid: randomId(ctx.random, UID_LENGTH),
     version: 1,
@@ -204,14 +206,14 @@ function draftNewJob(ctx: ServiceContext, call: Call, spec: JobSpec): Draft<JobV
     suspended: null,
   };
   if (isLasting(spec.kind)) {
-    const compares = dependencyCompares(ctx, call.principal, spec);
+    const compares = [...dependencyCompares(ctx, call.principal, spec), ...secrets];
     return serviceDraft(ctx, createdService(job, { nowMs, by }), { status: 201, compares });
   }
   const version = putVersion(batchVersion(job, call, nowMs));
   return {
     status: 201,
     body: jobView(ctx.mirror.snapshot, job),
-    compares: [{ key: keys.job(spec), modRevision: 0 }, version.compare],
+    compares: [{ key: keys.job(spec), modRevision: 0 }, version.compare, ...secrets],
     writes: [putRecord('jobs', keys.job(spec), job), version.write],
   };
 }
@@ -223,8 +225,9 @@ function draftNextVersion(
   { spec, force }: { readonly spec: JobSpec; readonly force: boolean },
 ): Draft<JobView> {
   demandVersion(ctx, job);
+  const secrets = secretCompares(ctx.mirror.snapshot, spec);
   if (isLasting(spec.kind)) {
-    const compares = dependencyCompares(ctx, call.principal, spec, job.spec);
+    const compares = [...dependencyCompares(ctx, call.principal, spec, job.spec), ...secrets];
     const change = changedService(job, { spec, change: 'updated' }, changeFacts(ctx, call, job, force));
     return serviceDraft(ctx, change, { status: 200, compares });
   }
@@ -234,7 +237,7 @@ function draftNextVersion(
   const change = jobDraft(ctx, next, 200);
   return {
     ...change,
-    compares: [...change.compares, version.compare],
+    compares: [...change.compares, version.compare, ...secrets],
     writes: [...change.writes, version.write],
   };
 }

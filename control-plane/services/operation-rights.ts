@@ -13,6 +13,7 @@ import { authorize } from '../auth/policy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { demandContact } from './contact-limit.ts';
 import type { ServiceContext } from './context.ts';
+import { demandLaunchedSecrets } from './job-secrets.ts';
 import { demandRoom } from './store-room.ts';
 
 /** Where the operations are carried out. */
@@ -67,6 +68,11 @@ function demandLaunches(
       const fault = { path: `${path}/tasks/${index}`, message: verdict.why };
       throw new Refusal('forbidden', verdict.why, { faults: [fault] });
     }
+    demandLaunchedSecrets(ctx.mirror.snapshot, principal, {
+      group: template.group,
+      role,
+      path: `${path}/tasks/${index}`,
+    });
     demandContact(ctx, template, `${path}/tasks/${index}`);
   }
 }

@@ -47,8 +47,16 @@ export async function getStatus(ctx: ServiceContext, principal: Principal): Prom
       total: scalars(ledgers.map((ledger) => ledger.total).reduce(addScalars, NO_SCALARS)),
       used: scalars(ledgers.map(usedResources).reduce(addScalars, NO_SCALARS)),
     },
+    secrets: secretCounts(ctx),
     database: { sizeBytes, inUseBytes, quotaBytes: ctx.room.quotaBytes, isTight: ctx.room.isTight },
   };
+}
+
+function secretCounts({ envelope, mirror }: ServiceContext): StatusView['secrets'] {
+  const notes = [...mirror.snapshot.secretNotes()];
+  const elsewhere = notes.filter((note) => note.envelopeKey !== envelope?.current);
+  const unopenable = elsewhere.filter((note) => envelope?.opens(note) !== true).length;
+  return { total: notes.length, envelopeKey: envelope?.current ?? null, elsewhere: elsewhere.length, unopenable };
 }
 
 function scalars({ cpus, memMiB, diskMiB, gpus, custom }: typeof NO_SCALARS): StatusView['resources']['total'] {

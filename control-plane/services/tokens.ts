@@ -12,6 +12,7 @@ import type { SecretRecord } from '../store/record-types.ts';
 import { decodeRecord, putRecord } from '../store/records.ts';
 import type { Answer, Call, ServiceContext } from './context.ts';
 import { answerOnce } from './mutation.ts';
+import { type KeyContext, openedKey, sealClearKeys, sealedKey } from './sealed-keys.ts';
 import { timeView } from './views.ts';
 
 /** The name of the key that a cluster starts with. Replicas that start at once agree on it by this name alone. */
@@ -25,11 +26,13 @@ const NODE_TOKEN_TTL_SECONDS = 14 * 24 * 3600;
 /** A peer's token is made for one call. */
 const PEER_TOKEN_TTL_SECONDS = 60;
 
-type KeyContext = Pick<ServiceContext, 'store' | 'clock'>;
-
-/** The cluster's keys; the first one is made by whichever replica comes first. Throws StoreUnavailableError. */
+/**
+ * The cluster's keys; the first one is made by whichever replica comes first. Throws StoreUnavailableError, and SealedKeyError where
+ * one of them can't be opened here.
+ */
 export async function ensureSigningKey(ctx: KeyContext): Promise<KeyRing> {
   if ((await readSigningKeys(ctx)).length === 0) await createFirstKey(ctx);
+  await sealClearKeys(ctx);
   const ring = new KeyRing({ load: () => readSigningKeys(ctx), clock: ctx.clock });
   await ring.load();
   return ring;
@@ -37,14 +40,15 @@ export async function ensureSigningKey(ctx: KeyContext): Promise<KeyRing> {
 
 async function createFirstKey(ctx: KeyContext): Promise<void> {
   const key = keys.signingKey(FIRST_KID);
-  const record = await generateSigningKey(FIRST_KID, ctx.clock.now());
+  const record = await sealedKey(ctx, await generateSigningKey(FIRST_KID, ctx.clock.now()));
   // Whether this one or another replica's was put doesn't matter: the one that stands is read.
   await ctx.store.transact({ compares: [{ key, modRevision: 0 }], writes: [putRecord('secrets', key, record)] });
 }
 
+/** With their private parts opened. Throws a {@link SealedKeyError} where one can't be. */
 async function readSigningKeys(ctx: KeyContext): Promise<SecretRecord[]> {
   const { keyValues } = await ctx.store.range({ prefix: keys.signingKey(''), limit: RANGE_PAGE_MAX });
-  return keyValues.map(({ key, value }) => decodeRecord('secrets', key, value));
+  return Promise.all(keyValues.map(({ key, value }) => openedKey(ctx, decodeRecord('secrets', key, value))));
 }
 
 /**

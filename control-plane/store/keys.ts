@@ -6,6 +6,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { DeploymentId } from '../../shared/domain/deployment.ts';
 import type { FrameworkId, JobKey, JobUid, NodeId, RolePath, TaskId } from '../../shared/domain/ids.ts';
+import type { SecretKey } from '../../shared/domain/secret.ts';
 import { hexEncode, utf8Encode } from '../../shared/util/codec.ts';
 
 export const PREFIX = '/berth/';
@@ -51,6 +52,10 @@ export const keys = {
   op: (id: string) => `${PREFIX}ops/${id}`,
   idempotency: (digest: Uint8Array) => `${PREFIX}idempotency/${hexEncode(digest)}`,
   signingKey: (kid: string) => `${PREFIX}secrets/signing/${kid}`,
+  /** That there is a secret, and which version of it. */
+  secretNote: (secret: SecretKey) => `${PREFIX}vault/${escapeRole(secret.role)}/${secret.name}`,
+  /** What it says, sealed. */
+  sealed: (secret: SecretKey) => `${PREFIX}sealed/${escapeRole(secret.role)}/${secret.name}`,
 } as const;
 
 const NAME_DIGEST_LENGTH = 32;
@@ -92,6 +97,8 @@ export const RECORD_KINDS = [
   'idempotency',
   'exchanges',
   'secrets',
+  'vault',
+  'sealed',
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 

@@ -8,6 +8,7 @@ import type { Ledger } from '../../shared/domain/ledger.ts';
 import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import type { Epoch, Node } from '../../shared/domain/node.ts';
 import type { Role } from '../../shared/domain/role.ts';
+import type { SecretNote } from '../../shared/domain/secret.ts';
 import type { Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { TrustPolicy } from '../../shared/domain/trust-policy.ts';
@@ -104,9 +105,27 @@ export interface ExchangeRecord {
 export interface SecretRecord {
   readonly kid: string;
   readonly algorithm: 'EdDSA';
-  /** The private key as the JSON text of a JWK. */
-  readonly privateJwk: string;
+  /** The private key as the JSON text of a JWK; null where it is sealed. */
+  readonly privateJwk: string | null;
+  /** The same text, sealed. Null: no replica that wrote it had an envelope key. */
+  readonly sealed: SealedBox | null;
   readonly createdAtMs: number;
+}
+
+/** Something in confidence, in its envelope. */
+export interface SealedBox {
+  /** The id of the envelope key. */
+  readonly envelopeKey: string;
+  /** The value's own key under the envelope key: nonce and ciphertext, in base64. */
+  readonly wrappedKey: string;
+  /** The value under its own key, in the same form. */
+  readonly box: string;
+}
+
+/** What a secret says, and nothing else: what is known of it without opening it is its note. */
+export interface SealedRecord extends SealedBox {
+  /** That of its note. */
+  readonly version: number;
 }
 
 /** The value of each kind of record. */
@@ -137,4 +156,6 @@ export type RecordOf = {
   idempotency: IdempotencyRecord;
   exchanges: ExchangeRecord;
   secrets: SecretRecord;
+  vault: SecretNote;
+  sealed: SealedRecord;
 };

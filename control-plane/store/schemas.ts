@@ -115,6 +115,15 @@ const identityUse = z.object({
   env: z.string().optional(),
 });
 
+const secretUse = z.object({
+  name: z.string(),
+  role: z.string().optional(),
+  env: z.string().optional(),
+  file: z.string().optional(),
+  mode: z.string().optional(),
+  uid: count.optional(),
+});
+
 const group = z.object({
   name: z.string(),
   count,
@@ -165,6 +174,7 @@ const group = z.object({
   prefer: z.array(constraint.extend({ weight: z.number() })).optional(),
   spread: z.array(spread).optional(),
   identity: z.array(identityUse).optional(),
+  secrets: z.array(secretUse).optional(),
 });
 
 /** What a framework launches, which may have to do with an executor. */
@@ -490,6 +500,20 @@ const jobVersion = z.object({
   templates: templateVersions.default({}),
 });
 
+const sealedBox = { envelopeKey: z.string(), wrappedKey: z.string(), box: z.string() };
+
+const secretNote = z.object({
+  name: z.string(),
+  role: z.string(),
+  version: count,
+  isText: z.boolean(),
+  envelopeKey: z.string(),
+  createdAtMs: timeMs,
+  createdBy: z.string(),
+  updatedAtMs: timeMs,
+  updatedBy: z.string(),
+});
+
 const stream = z.object({
   id: z.string(),
   node: z.string(),
@@ -556,9 +580,12 @@ export const RECORD_SCHEMAS = {
   secrets: z.object({
     kid: z.string(),
     algorithm: z.literal('EdDSA'),
-    privateJwk: z.string(),
+    privateJwk: z.string().nullable(),
+    sealed: z.object(sealedBox).nullable().default(null),
     createdAtMs: timeMs,
   }),
+  vault: secretNote,
+  sealed: z.object({ ...sealedBox, version: count }),
 } satisfies { [K in RecordKind]: z.ZodType<RecordOf[K]> };
 
 /**
@@ -595,5 +622,7 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   idempotency: true,
   exchanges: true,
   secrets: true,
+  vault: true,
+  sealed: true,
 };
 void _schemasAreExact;

@@ -2,8 +2,8 @@
  * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
  * that decides reads it through {@link ClusterView}.
  *
- * The values of `ops`, `idempotency`, `exchanges` and `secrets` are never kept here: they are many, large or confidential, nothing is
- * decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
+ * The values of `ops`, `idempotency`, `exchanges`, `secrets` and `sealed` are never kept here: they are many, large or confidential,
+ * nothing is decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
  *
  * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
  * orders. Code whose outcome depends on order sorts.
@@ -19,6 +19,7 @@ import type { MaintenanceWindow } from '../../shared/domain/maintenance.ts';
 import { type Epoch, FIRST_INCARNATION, type Node } from '../../shared/domain/node.ts';
 import type { OfferFilter } from '../../shared/domain/offer.ts';
 import type { Role } from '../../shared/domain/role.ts';
+import type { SecretKey, SecretNote } from '../../shared/domain/secret.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { TrustPolicy } from '../../shared/domain/trust-policy.ts';
@@ -55,7 +56,7 @@ export interface ChangeOf<K extends MirroredKind> {
 
 export type Change = { [K in MirroredKind]: ChangeOf<K> }[MirroredKind];
 
-type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'policies' | 'replicas' | 'streams';
+type OtherKind = 'deployments' | 'fetches' | 'messages' | 'operations' | 'policies' | 'replicas' | 'streams' | 'vault';
 
 export class Snapshot implements ClusterView {
   readonly touched = new SnapshotTouches();
@@ -82,6 +83,7 @@ export class Snapshot implements ClusterView {
   readonly #streams = new Map<string, StreamRecord>();
   readonly #messages = new Map<string, MessageRecord>();
   readonly #operations = new Grouped<string, FinishedOperation>();
+  readonly #secretNotes = new Map<string, SecretNote>();
   #revision: number;
   #cluster: ClusterRecord | null = null;
   #driver: DriverRecord | null = null;
@@ -147,6 +149,16 @@ export class Snapshot implements ClusterView {
 
   get roles(): ReadonlyMap<RolePath, Role> {
     return this.#roles;
+  }
+
+  /** What is known of every secret without opening it. */
+  secretNotes(): Iterable<SecretNote> {
+    return this.#secretNotes.values();
+  }
+
+  /** Undefined: there is no such secret. */
+  secretNote(key: SecretKey): SecretNote | undefined {
+    return this.#secretNotes.get(keys.secretNote(key));
   }
 
   get settings(): Settings {
@@ -402,6 +414,7 @@ export class Snapshot implements ClusterView {
       case 'policies':
       case 'replicas':
       case 'streams':
+      case 'vault':
         this.#indexOther(change);
         return;
       default:
@@ -420,14 +433,15 @@ export class Snapshot implements ClusterView {
     if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
-  /** Rollouts, whom to trust, who serves, and what somebody is still to hear of. */
+  /** Rollouts, whom to trust, what somebody is still to hear of, what is kept in confidence, and who serves. */
   #indexOther(change: Change & { readonly kind: OtherKind }): void {
     if (change.kind === 'deployments') this.#indexDeployment(change);
     else if (change.kind === 'fetches') this.#indexFetch(change);
     else if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
     else if (change.kind === 'policies') setOrDelete(this.#policies, change.id, change.after);
-    else if (change.kind === 'replicas') setOrDelete(this.#replicas, change.id, change.after);
     else if (change.kind === 'streams') setOrDelete(this.#streams, change.id, change.after);
+    else if (change.kind === 'replicas') setOrDelete(this.#replicas, change.id, change.after);
+    else if (change.kind === 'vault') setOrDelete(this.#secretNotes, change.key, change.after);
     else this.#indexOperation(change);
   }
 

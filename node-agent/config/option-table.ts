@@ -53,6 +53,10 @@ export const OPTIONS = {
     'PATH',
     'where their folders are (default tasks in the state folder); everybody must be\nable to enter it',
   ),
+  'secrets-dir': one(
+    'PATH',
+    'where what tasks are given in confidence is kept, in a file system that is\nmemory (default /run/berth-secrets, or else /dev/shm/berth-secrets)',
+  ),
   'start-concurrency': one('N', 'containers that are started at a time (default 4)'),
   'keep-ended-seconds': one('N', 'how long ended containers are kept for their output (default 3600)'),
   'keep-ended-max': one('N', 'and how many of them at most (default 50)'),

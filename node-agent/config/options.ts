@@ -43,6 +43,8 @@ export interface AgentOptions {
   readonly registryConfig: string | null;
   readonly consent: NodeConsent;
   readonly processes: ProcessOptions;
+  /** Null: the first of the usual ones that is in memory. */
+  readonly secretsDir: string | null;
   readonly startConcurrency: number;
   readonly retention: Retention;
   readonly logMaxMiB: number;
@@ -161,6 +163,7 @@ function checkedOptions(checks: Checks, env: Environment): AgentOptions {
       userIds: checks.userIds('process-uids'),
       dir: checks.path('process-dir'),
     },
+    secretsDir: checks.path('secrets-dir'),
     startConcurrency: checks.whole('start-concurrency', { least: 1, most: 64, otherwise: 4 }),
     retention: {
       keepMs:

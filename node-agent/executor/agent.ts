@@ -23,6 +23,7 @@ import type {
   Log,
   Probes,
   Runtime,
+  TaskFiles,
   Volumes,
 } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
@@ -34,6 +35,7 @@ import { Reporter } from './reporter.ts';
 import { Session } from './session.ts';
 import { Stamps } from './stamps.ts';
 import { Streams } from './streams.ts';
+import { TaskFilesKeeper } from './task-files-keeper.ts';
 import { VolumeKeeper } from './volume-keeper.ts';
 
 export interface AgentParts {
@@ -43,6 +45,8 @@ export interface AgentParts {
   readonly executors?: Executors | undefined;
   readonly probes: Probes;
   readonly volumes: Volumes;
+  /** Absent: what is given in confidence can't be given here. */
+  readonly files?: TaskFiles | undefined;
   readonly journal: Journal;
   readonly fence: Fence;
   readonly clock: Clock;
@@ -85,6 +89,7 @@ class AssembledAgent implements Agent {
   readonly #session: Session;
   readonly #streams: Streams;
   readonly #volumes: VolumeKeeper;
+  readonly #files: TaskFilesKeeper;
   readonly #checker: Checker;
   readonly #images: ImageFetches;
   readonly #stamps: Stamps;
@@ -122,6 +127,7 @@ class AssembledAgent implements Agent {
       onSeen: () => {
         this.#streams.look();
         this.#volumes.look();
+        this.#files.look();
         this.#checker.look();
       },
     });
@@ -145,6 +151,7 @@ class AssembledAgent implements Agent {
       use: () => this.#volumeUse(),
       onRemoved: (volume) => this.#reporter.addRemovedVolume(volume),
     });
+    this.#files = new TaskFilesKeeper({ ...parts, seen: () => this.#seen() });
     this.#checker = new Checker({
       ...parts,
       book: this.#book,
@@ -179,6 +186,7 @@ class AssembledAgent implements Agent {
     this.#streams.close();
     this.#messenger?.close();
     this.#volumes.close();
+    this.#files.close();
     this.#checker.close();
     this.#images.close();
     this.#conductor.halt();
@@ -303,6 +311,12 @@ class AssembledAgent implements Agent {
     const { containers, isKnown } = this.#engine;
     if (!isKnown || !this.#session.isLive || this.#assignment === null) return null;
     return { tasks: this.#book.tasks, containers, assigned: this.#assignment.tasks.values() };
+  }
+
+  /** Null where the engine is in doubt. */
+  #seen(): { readonly tasks: LocalTasks; readonly containers: Containers } | null {
+    const { containers, isKnown } = this.#engine;
+    return isKnown ? { tasks: this.#book.tasks, containers } : null;
   }
 
   #isAwaited(task: TaskId): boolean {

@@ -17,12 +17,15 @@ import type { Retention } from '../core/retention.ts';
 import type { Book } from './book.ts';
 import { ContainerEnds } from './container-ends.ts';
 import {
+  type ControlPlane,
   type Fence,
   FenceFault,
   JournalFault,
   type Log,
   type Runtime,
   RuntimeFault,
+  type TaskFiles,
+  TaskFilesFault,
   VolumeFault,
   type Volumes,
 } from './contracts.ts';
@@ -31,6 +34,7 @@ import { Guard } from './guard.ts';
 import { type EngineStep, Holds } from './holds.ts';
 import { Limiter } from './limiter.ts';
 import type { ImagePulls } from './pulls.ts';
+import { secretsFor } from './start-secrets.ts';
 import { startTask } from './start-task.ts';
 import { Statuses } from './statuses.ts';
 
@@ -42,6 +46,8 @@ const KILL_AGAIN_MS = 10_000;
 const POSTPONED_MS = 15_000;
 
 export interface ConductorParts {
+  readonly controlPlane: Pick<ControlPlane, 'secrets'>;
+  readonly files?: TaskFiles | undefined;
   readonly book: Book;
   readonly engine: EngineView;
   readonly runtime: Runtime;
@@ -279,6 +285,7 @@ export class Conductor {
         // Last, so that nothing takes time between its look at the clock and the start.
         await this.#guard.beforeStart(assigned, container);
       },
+      secrets: () => this.#secretsFor(assigned, signal),
       reportStarting: (reason, message) => {
         // Of a further run only that it runs is told: its task is on record as running already.
         if (run === 0) this.#statuses.starting(assigned.id, reason, message);
@@ -297,6 +304,13 @@ export class Conductor {
     this.#statuses.running(assigned.id, 'started', null);
   }
 
+  #secretsFor(assigned: AssignedTask, signal: AbortSignal) {
+    const { controlPlane, files } = this.#parts;
+    const { epoch } = this.#wishes;
+    const isAlone = () => this.#wishes.session !== 'live';
+    return secretsFor(assigned, { files, isAlone, ask: () => controlPlane.secrets(epoch, assigned.id, signal) });
+  }
+
   async #kill(step: Extract<Step, { readonly type: 'kill' }>): Promise<void> {
     await this.#ends.kill(step);
     this.#holds.holdKill(step.task, this.#parts.clock.monotonicMs() + KILL_AGAIN_MS);
@@ -306,7 +320,7 @@ export class Conductor {
   #postpone(task: TaskId, why: string): void {
     const { clock, log } = this.#parts;
     this.#holds.hold(task, clock.monotonicMs() + POSTPONED_MS);
-    log.warn('could not start a task while nobody can be asked; it will be tried again', { task, why });
+    log.warn('a task waits for what can not be had now; its start will be tried again', { task, why });
   }
 
   /** Nothing is known about how far the step has come: look at the engine again before the next one. */
@@ -374,6 +388,6 @@ export class Conductor {
 }
 
 /** Faults of the world, which say nothing about the task. */
-function isPassing(cause: unknown): cause is RuntimeFault | JournalFault | FenceFault | VolumeFault {
-  return [RuntimeFault, JournalFault, FenceFault, VolumeFault].some((kind) => cause instanceof kind);
+function isPassing(cause: unknown): cause is RuntimeFault | JournalFault | FenceFault | VolumeFault | TaskFilesFault {
+  return [RuntimeFault, JournalFault, FenceFault, VolumeFault, TaskFilesFault].some((kind) => cause instanceof kind);
 }

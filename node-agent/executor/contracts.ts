@@ -2,7 +2,7 @@
  * What the agent needs from the world, in its own words. Adapters in the neighbouring folders bend to it; tests and the
  * simulator hand in others.
  */
-import type { VolumeId } from '../../shared/domain/ids.ts';
+import type { TaskId, VolumeId } from '../../shared/domain/ids.ts';
 import type { GpuDevice } from '../../shared/domain/node.ts';
 import type { CheckSpec } from '../../shared/domain/service.ts';
 import type {
@@ -18,11 +18,13 @@ import type {
   RegisterResponse,
   StatusesRequest,
   StatusesResponse,
+  TaskSecretsResponse,
 } from '../../shared/protocol/agent.ts';
 import type { ProbeOutcome } from '../core/checks.ts';
 import type { Boot, Container } from '../core/model.ts';
 import type { JournalRecord } from '../core/records.ts';
 import type { Retention } from '../core/retention.ts';
+import type { GivenSecrets, TaskFile } from '../core/secrets.ts';
 
 /** What a container is made of, beside what the agent itself knows. */
 export interface ContainerRequest {
@@ -34,6 +36,8 @@ export interface ContainerRequest {
   readonly mountSources: ReadonlyMap<string, string>;
   /** Of an executor: the folder with the socket that it reaches the agent by, which no other task may see. */
   readonly endpoint?: string | undefined;
+  /** What the run is given in confidence. Absent: nothing. */
+  readonly secrets?: GivenSecrets | undefined;
 }
 
 export type RunResult =
@@ -170,6 +174,28 @@ export interface Volumes {
   remove(id: VolumeId): Promise<void>;
 }
 
+/** Files in memory can't be written or removed now. `message` says what was being done, and nothing of what is in them. */
+export class TaskFilesFault extends Error {
+  override readonly name = 'TaskFilesFault';
+}
+
+/**
+ * What tasks are given in confidence, as files in the node's memory: no disk ever holds them, and the end of the machine is theirs.
+ * A task may have several folders of them, each written by whoever gives it something. Faults are thrown as {@link TaskFilesFault}.
+ */
+export interface TaskFiles {
+  /** Why the node can keep none; null: it can. */
+  readonly refusal: string | null;
+  /** Tasks that have some, whoever wrote them. */
+  readonly held: ReadonlySet<TaskId>;
+  /** Puts these files in the place of all that the task has in the folder. They are the agent's own. Returns the folder's path. */
+  write(task: TaskId, folder: string, files: readonly TaskFile[]): Promise<string>;
+  /** Null: the task has no such folder. */
+  read(task: TaskId, folder: string): Promise<{ readonly folder: string; readonly files: readonly TaskFile[] } | null>;
+  /** Everything of the task. Harmless where there is nothing. */
+  remove(task: TaskId): Promise<void>;
+}
+
 /** The journal can't be written: nothing new may be begun. */
 export class JournalFault extends Error {
   override readonly name = 'JournalFault';
@@ -228,6 +254,8 @@ export interface ControlPlane {
   heartbeat(epoch: number, sentAtMs: number, signal: AbortSignal): Promise<HeartbeatResponse>;
   statuses(epoch: number, request: StatusesRequest, signal: AbortSignal): Promise<StatusesResponse>;
   messages(epoch: number, request: MessagesRequest, signal: AbortSignal): Promise<MessagesResponse>;
+  /** What a task that is about to be started is given in confidence. */
+  secrets(epoch: number, task: TaskId, signal: AbortSignal): Promise<TaskSecretsResponse>;
   /** Resolves when everything is sent or nobody wants more of it. */
   stream(epoch: number, id: string, lines: AsyncIterable<readonly LogLine[]>, signal: AbortSignal): Promise<void>;
 }

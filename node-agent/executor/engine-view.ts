@@ -15,6 +15,7 @@ import {
   type Runtime,
   RuntimeFault,
   type Subscription,
+  type TaskFilesFault,
   type VolumeFault,
 } from './contracts.ts';
 import { Observations } from './observations.ts';
@@ -85,7 +86,7 @@ export class EngineView {
   }
 
   /** A step failed half-way, so that nobody knows what there is now: list again, after a pause. */
-  doubt(cause: RuntimeFault | JournalFault | FenceFault | VolumeFault): void {
+  doubt(cause: RuntimeFault | JournalFault | FenceFault | TaskFilesFault | VolumeFault): void {
     if (cause instanceof RuntimeFault) {
       this.#failed(cause);
       return;

@@ -11,8 +11,10 @@ import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { bindSources, type ResolvedPaths, refusalOf } from '../core/consent.ts';
 import { ending, neverStartedEnding } from '../core/ending.ts';
 import type { Container, Ending } from '../core/model.ts';
-import type { PullResult, RunResult, Runtime } from './contracts.ts';
+import { type GivenSecrets, withoutSecrets } from '../core/secrets.ts';
+import { type PullResult, type RunResult, type Runtime, RuntimeFault } from './contracts.ts';
 import type { Limiter } from './limiter.ts';
+import type { SecretsResult } from './start-secrets.ts';
 
 export interface StartContext {
   readonly runtime: Runtime;
@@ -29,7 +31,9 @@ export interface StartContext {
   readonly guardRefusal: () => Promise<string | null>;
   /** Resolves once the journal holds that the engine may have been asked to start the task, and it may be. */
   readonly beforeStart: (container: string) => Promise<void>;
-  readonly reportStarting: (reason: 'accepted' | 'pulling-image', message: string) => void;
+  /** What the run is given in confidence. */
+  readonly secrets: () => Promise<SecretsResult>;
+  readonly reportStarting: (reason: StartingReason, message: string) => void;
   /** Null: still wanted. Asked again after each wait. */
   readonly unwanted: () => AssignedTask | 'gone' | null;
   /** Whether the node is without an uplink, so that what can't be had now says nothing about the task. */
@@ -41,6 +45,9 @@ export interface StartContext {
   readonly signal: AbortSignal;
 }
 
+/** `secret-unavailable`: it waits for what it is to be given. */
+export type StartingReason = 'accepted' | 'pulling-image' | 'secret-unavailable';
+
 export type StartResult =
   | { readonly type: 'started'; readonly container: Container }
   | { readonly type: 'ended'; readonly ending: Ending }
@@ -51,14 +58,18 @@ export async function startTask(assigned: AssignedTask, context: StartContext): 
   const paths = await resolvePaths(assigned, context);
   const refusal = refusalOf(assigned.group, context.consent, paths) ?? (await context.guardRefusal());
   if (refusal !== null) return ended(ending('error', 'refused-by-node', refusal));
+  const given = await context.secrets();
+  if (given.type === 'postponed') context.reportStarting('secret-unavailable', given.why);
+  if (given.type !== 'given') return notWanted(context) ?? given;
   const image = await ensureImage(assigned, context);
   if (image !== null) return image;
-  const first = await runInTurn(assigned, context, paths);
+  const parts = { paths, secrets: given.secrets };
+  const first = await runInTurn(assigned, context, parts);
   if (first.type !== 'image-missing') return settle(first);
   // The engine was thought to have the image; somebody has removed it since.
   const pulled = await pullMissing(assigned, context);
   if (pulled !== null) return pulled;
-  const second = await runInTurn(assigned, context, paths);
+  const second = await runInTurn(assigned, context, parts);
   if (second.type !== 'image-missing') return settle(second);
   return imageUnavailable(assigned, 'it was gone again right after it had been pulled');
 }
@@ -92,14 +103,31 @@ async function pullMissing(assigned: AssignedTask, context: StartContext): Promi
 
 type Turn = RunResult | Extract<StartResult, { readonly type: 'ended' }>;
 
-function runInTurn(assigned: AssignedTask, context: StartContext, paths: ResolvedPaths): Promise<Turn> {
+interface StartParts {
+  readonly paths: ResolvedPaths;
+  readonly secrets: GivenSecrets | null;
+}
+
+function runInTurn(assigned: AssignedTask, context: StartContext, { paths, secrets }: StartParts): Promise<Turn> {
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
     const mountSources = new Map([...existing(paths), ...(await volumePaths(assigned, context))]);
     const request = { assigned, epoch: context.epoch, run: context.run, mountSources };
-    return context.runtime.run(request, context.beforeStart);
+    if (secrets === null) return context.runtime.run(request, context.beforeStart);
+    return keptQuiet(secrets, () => context.runtime.run({ ...request, secrets }, context.beforeStart));
   });
+}
+
+/** What an engine says of a start that failed goes into logs and records. */
+async function keptQuiet(secrets: GivenSecrets, run: () => Promise<RunResult>): Promise<RunResult> {
+  try {
+    const result = await run();
+    return result.type === 'refused' ? { ...result, message: withoutSecrets(result.message, secrets) } : result;
+  } catch (cause) {
+    if (!(cause instanceof RuntimeFault)) throw cause;
+    throw new RuntimeFault(withoutSecrets(cause.message, secrets));
+  }
 }
 
 function settle(turn: Exclude<Turn, { readonly type: 'image-missing' }>): StartResult {

@@ -9,6 +9,7 @@ import { againAtMs } from '../core/again.ts';
 import { couldBeginAgain } from '../core/alone.ts';
 import { clipMessage, type Ending } from '../core/model.ts';
 import type { Book } from './book.ts';
+import type { StartingReason } from './start-task.ts';
 
 export interface StatusesParts {
   readonly book: Book;
@@ -25,8 +26,8 @@ export class Statuses {
     this.#parts = parts;
   }
 
-  starting(task: TaskId, reason: 'accepted' | 'pulling-image', message: string): void {
-    this.#put({ task, state: 'starting', reason, message, exitCode: null }, null);
+  starting(task: TaskId, reason: StartingReason, message: string): void {
+    this.#put({ task, state: 'starting', reason, message: clipMessage(message), exitCode: null }, null);
   }
 
   /** `message` is about a first run. `atMs`: when it began, where that is known, on the wall clock. */

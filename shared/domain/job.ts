@@ -6,6 +6,7 @@ import type { Constraint } from './constraint.ts';
 import type { TemplateVersions } from './deployment.ts';
 import type { JobUid, RolePath, TaskId, VolumeId } from './ids.ts';
 import type { Scalars } from './resources.ts';
+import type { SecretUse } from './secret.ts';
 import type {
   BackoffSpec,
   CheckSpec,
@@ -97,6 +98,8 @@ export interface GroupSpec {
   readonly spread?: readonly SpreadSpec[] | undefined;
   /** Of any kind of job. Tokens of its tasks about themselves. */
   readonly identity?: readonly IdentityUse[] | undefined;
+  /** Of any kind of job. What its tasks are given in confidence. */
+  readonly secrets?: readonly SecretUse[] | undefined;
 }
 
 /** What one task of a group holds while it has a place. `pids` is a limit only: it isn't counted against the node. */

@@ -99,6 +99,7 @@ export const TASK_REASONS = [
   'timed-out',
   'stop-requested',
   'image-unavailable',
+  'secret-unavailable',
   'command-unusable',
   'refused-by-node',
   'engine-error',

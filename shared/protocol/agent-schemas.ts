@@ -236,6 +236,21 @@ export const taskIdentityResponseSchema = z
     tokens: z.array(z.object({ name: z.string(), token: z.string(), issuedAtMs: timeMs, expiresAtMs: timeMs })),
   })
   .meta({ id: 'TaskIdentity' });
+export const taskSecretsResponseSchema = z
+  .object({
+    secrets: z.array(
+      z.object({
+        name: z.string(),
+        role: z.string(),
+        version: z.number().int(),
+        value: z.string().describe('Its bytes, in base64.'),
+      }),
+    ),
+    missing: z
+      .array(z.object({ name: z.string(), role: z.string(), why: z.string() }))
+      .describe('Those that can not be had: the task can not be started.'),
+  })
+  .meta({ id: 'TaskSecrets' });
 
 /** One line of a stream's body. */
 export const logLineSchema = z

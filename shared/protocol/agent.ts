@@ -11,6 +11,7 @@
  *   nobody wants it any more.
  * - `POST /v1/agent/messages`   {@link MessagesRequest} → {@link MessagesResponse}
  * - `POST /v1/agent/tasks/:id/identity` → {@link TaskIdentityResponse}, for a task that runs or is about to, as often as its tokens age.
+ * - `POST /v1/agent/tasks/:id/secrets` → {@link TaskSecretsResponse}, for a task that is about to be started.
  *
  * Every call carries the session's epoch in the header `Berth-Epoch`; `stale-epoch` (409) means: register anew. A registration may be
  * refused with `identity-mismatch` (409): the node has another agent, or had another memory; ask again now and then, and leave what
@@ -195,6 +196,29 @@ export interface MessagesResponse {
 /** Tokens of a task about itself: one for each use of its group, in its order. */
 export interface TaskIdentityResponse {
   readonly tokens: readonly IdentityToken[];
+}
+
+/** What a task was promised in confidence. Kept in memory and nowhere else. */
+export interface TaskSecretsResponse {
+  /** Each that the task's group names, once. */
+  readonly secrets: readonly OpenedSecret[];
+  /** Those that can't be had, now or later: the task can't be started. */
+  readonly missing: readonly MissingSecret[];
+}
+
+export interface OpenedSecret {
+  readonly name: string;
+  readonly role: string;
+  readonly version: number;
+  /** Its bytes, in base64. */
+  readonly value: string;
+}
+
+export interface MissingSecret {
+  readonly name: string;
+  readonly role: string;
+  /** A sentence without its full stop. */
+  readonly why: string;
 }
 
 export interface HeartbeatRequest {

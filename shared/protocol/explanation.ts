@@ -65,6 +65,7 @@ export const HOLD_CODES = [
   'not-ready',
   'unreachable',
   'image-unavailable',
+  'secret-unavailable',
   'task-failed',
 ] as const;
 

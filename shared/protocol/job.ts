@@ -30,6 +30,7 @@ import { IDENTITIES_MAX } from '../domain/workload-identity.ts';
 import { identityFaults, identityUseSchema } from './identity.ts';
 import { faultsOfKind, withDefaultsOfKind } from './job-kinds.ts';
 import { mountFaults } from './mounts.ts';
+import { secretFaultsOfGroup, secretFaultsOfJob, secretUseSchema } from './secrets.ts';
 import { backoffSchema, checkSchema, inPlaceSchema, publishSchema, spreadSchema, updateSchema } from './service.ts';
 
 export const GROUPS_MAX = 50;
@@ -278,6 +279,7 @@ export const groupSchema = z
       .max(IDENTITIES_MAX)
       .optional()
       .describe('Of any kind of job. Tokens of its tasks about themselves, for others to believe.'),
+    secrets: z.array(secretUseSchema).max(100).optional().describe('What its tasks are given in confidence.'),
   })
   .superRefine((group, context) => {
     for (const [index, port] of group.ports.entries()) {
@@ -300,7 +302,7 @@ export const groupSchema = z
         context.addIssue({ code: 'custom', path: ['mounts', index, 'target'], message: `"${target}" is used twice` });
       }
     }
-    for (const { path, message } of identityFaults(group)) {
+    for (const { path, message } of [...identityFaults(group), ...secretFaultsOfGroup(group)]) {
       context.addIssue({ code: 'custom', path: [...path], message });
     }
     for (const { field, message } of runtimeFaults(group)) context.addIssue({ code: 'custom', path: [field], message });
@@ -392,6 +394,8 @@ export const jobSpecSchema = z
     groups: z.array(groupSchema).min(1).max(GROUPS_MAX),
   })
   .superRefine((job, context) => {
+    for (const { path, message } of secretFaultsOfJob(job))
+      context.addIssue({ code: 'custom', path: [...path], message });
     for (const { path, message } of faultsOfKind(job)) context.addIssue({ code: 'custom', path: [...path], message });
     const names = job.groups.map((group) => group.name);
     for (const [index, name] of names.entries()) {

@@ -420,6 +420,12 @@ export const statusViewSchema = z
     jobs: z.object({ total: count, live: count }),
     tasks: taskCountsSchema,
     resources: z.object({ total: scalarsViewSchema, used: scalarsViewSchema }),
+    secrets: z.object({
+      total: count,
+      envelopeKey: z.string().nullable().describe('What this replica seals with; null: it has none.'),
+      elsewhere: count.describe('Sealed under another key than that.'),
+      unopenable: count.describe('Of those, under keys that this replica does not have.'),
+    }),
     database: z.object({
       sizeBytes: count,
       inUseBytes: count.describe('Of its file; the rest is free, and used again.'),

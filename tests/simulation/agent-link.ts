@@ -110,6 +110,11 @@ export class AgentLink implements ControlPlane {
     return Promise.reject(new ControlPlaneFault('refused', 'messages are not simulated'));
   }
 
+  /** No task is given any. */
+  secrets(): Promise<never> {
+    return Promise.reject(new ControlPlaneFault('refused', 'secrets are not simulated'));
+  }
+
   #session(ctx: ServiceContext, epoch: number): NodeSession {
     const { node, plant } = this.#parts;
     return plant.session?.(ctx, { node, epoch }) ?? { node, epoch };

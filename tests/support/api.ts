@@ -2,6 +2,7 @@
 import type { Hono } from 'hono';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
 import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
+import type { Envelope } from '../../control-plane/auth/envelope.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
 import { OutsideTokens } from '../../control-plane/auth/outside-tokens.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
@@ -44,6 +45,8 @@ export interface TestApiOptions {
   readonly quotaBytes?: number;
   /** As others know the issuer of tasks' tokens; absent: they don't. */
   readonly issuerUrl?: string;
+  /** What is kept in confidence is sealed with it. Absent: nothing is kept so. */
+  readonly envelope?: Envelope;
   readonly outside?: readonly OutsideIssuer[];
   /** Replicas that reach each other, by their ids, once they have started. */
   readonly peers?: Map<string, TestApi>;

@@ -77,7 +77,7 @@ async function answer(
   const epoch = Number(request.headers['berth-epoch']);
   const gone = new AbortController();
   response.on('close', () => gone.abort());
-  switch (`${request.method} ${url.pathname.replace(/(streams)\/.*/, '$1/:id')}`) {
+  switch (`${request.method} ${url.pathname.replace(/(streams)\/.*/, '$1/:id').replace(/(tasks)\/[^/]+/, '$1/:id')}`) {
     case 'POST /v1/agent/register':
       return controlPlane.register((await json(request)) as RegisterRequest, gone.signal);
     case 'GET /v1/agent/assignment':
@@ -88,6 +88,8 @@ async function answer(
       return controlPlane.statuses(epoch, (await json(request)) as StatusesRequest, gone.signal);
     case 'POST /v1/agent/messages':
       return controlPlane.messages(epoch, (await json(request)) as MessagesRequest, gone.signal);
+    case 'POST /v1/agent/tasks/:id/secrets':
+      return controlPlane.secrets(epoch, present(url.pathname.split('/').at(-2), 'id'), gone.signal);
     case 'POST /v1/agent/streams/:id':
       await controlPlane.stream(epoch, present(url.pathname.split('/').at(-1), 'id'), lines(request), gone.signal);
       return null;

@@ -26,6 +26,7 @@ import type {
   StatusesRequest,
   StatusesResponse,
   StreamRequest,
+  TaskSecretsResponse,
   TaskStatus,
 } from '../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
@@ -74,6 +75,10 @@ export class FakeControlPlane implements ControlPlane {
     brokenStreams: [] as string[],
   };
   heartbeats = 0;
+  /** What tasks are given in confidence. */
+  readonly taskSecrets = new Map<string, TaskSecretsResponse>();
+  /** Tasks whose secrets were asked for, each time. */
+  readonly askedSecrets: string[] = [];
 
   constructor(options: FakeControlPlaneOptions) {
     this.#clock = options.clock;
@@ -236,6 +241,14 @@ export class FakeControlPlane implements ControlPlane {
     for (const id of taken) this.forget(id);
     if (this.losesAnswers) throw new ControlPlaneFault('away', 'the answer was lost');
     return { results: said.map(() => 'relayed') };
+  }
+
+  async secrets(epoch: number, task: string): Promise<TaskSecretsResponse> {
+    await this.#check(epoch);
+    this.askedSecrets.push(task);
+    const known = this.taskSecrets.get(task);
+    if (known === undefined) throw new ControlPlaneFault('refused', `task ${task} is given nothing`);
+    return known;
   }
 
   async stream(epoch: number, id: string, lines: AsyncIterable<readonly LogLine[]>): Promise<void> {

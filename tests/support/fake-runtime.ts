@@ -5,6 +5,7 @@
  * It outlives the agents that use it, as a real engine does: hand the same one to the next agent.
  */
 import type { Container } from '../../node-agent/core/model.ts';
+import type { GivenSecrets } from '../../node-agent/core/secrets.ts';
 import {
   type ContainerEnd,
   type ContainerRequest,
@@ -106,6 +107,8 @@ export class FakeRuntime implements Runtime {
   readonly startedRuns: string[] = [];
   readonly signals: { readonly task: string; readonly signal: string; readonly atMs: number }[] = [];
   readonly pulls: string[] = [];
+  /** What the last run of each task was given in confidence. */
+  readonly given = new Map<string, GivenSecrets>();
   /** What a command beside a task comes to; `hangs`: it goes on until it is no longer waited for. */
   execAnswer: (task: string, command: readonly string[]) => ExecResult | 'hangs' = () => ({ exitCode: 0, output: '' });
   /** Most containers that were being started at one time. */
@@ -197,7 +200,7 @@ export class FakeRuntime implements Runtime {
   }
 
   async run(
-    { assigned, run }: ContainerRequest,
+    { assigned, run, secrets }: ContainerRequest,
     beforeStart: (container: string) => Promise<void>,
   ): Promise<RunResult> {
     this.#throwIfFaulty('run', false);
@@ -217,6 +220,7 @@ export class FakeRuntime implements Runtime {
       this.#delete(id);
       return { type: 'refused', ...behaviour.refusal };
     }
+    if (secrets !== undefined) this.given.set(assigned.id, secrets);
     const begun = this.#begin(id);
     this.#throwIfFaulty('run', true);
     return { type: 'started', container: begun };

@@ -3,6 +3,7 @@
 import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
+import { Envelope, newEnvelopeKey } from '../../control-plane/auth/envelope.ts';
 import type { Grant, Principal } from '../../control-plane/auth/principal.ts';
 import { runPasses } from '../../control-plane/controllers/pass.ts';
 import { doneBy, runRound } from '../../control-plane/controllers/round.ts';
@@ -30,7 +31,7 @@ export interface TestReplica {
 }
 
 export async function startReplica(
-  options: { store?: Store; clock?: Clock; id?: string; quotaBytes?: number } = {},
+  options: { store?: Store; clock?: Clock; id?: string; quotaBytes?: number; envelope?: Envelope | undefined } = {},
 ): Promise<TestReplica> {
   const clock = options.clock ?? new SystemClock();
   const store = options.store ?? new MemoryStore({ clock });
@@ -49,6 +50,7 @@ export async function startReplica(
     ops: new OpLeases({ store, clock }),
     signals,
     room: new StoreRoom({ store, clock, quotaBytes: options.quotaBytes ?? QUOTA_DEFAULT_BYTES }),
+    envelope: options.envelope,
     replica: { id: options.id ?? 'replica-1', url: 'http://127.0.0.1:1' },
     config: { leaseTtlMs: 10_000, heartbeatIntervalMs: 3000, version: '0.0.0-test' },
     nudge: () => undefined,
@@ -72,6 +74,16 @@ async function settle(ctx: ServiceContext): Promise<void> {
 export async function caughtUp(ctx: ServiceContext): Promise<void> {
   const { revision } = await ctx.store.status();
   if (!(await ctx.mirror.waitFor(revision, { timeoutMs: 5000 }))) throw new Error('the mirror does not catch up');
+}
+
+/** With the keys of these lines: the first one seals. */
+export function envelopeOf(...lines: readonly string[]): Promise<Envelope> {
+  return Envelope.read(lines.join('\n'), new CryptoRandom());
+}
+
+/** A line of a file of envelope keys. */
+export function envelopeKey(name: string): string {
+  return newEnvelopeKey(name, new CryptoRandom());
 }
 
 export const ADMIN: Principal = {

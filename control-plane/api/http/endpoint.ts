@@ -25,6 +25,7 @@ export type Tag =
   | 'Endpoints'
   | 'Nodes'
   | 'Roles'
+  | 'Secrets'
   | 'Reservations'
   | 'Frameworks'
   | 'Events'
@@ -62,6 +63,8 @@ export interface EndpointDocument {
   readonly bodyOptional?: boolean;
   /** Where a body that is too large mostly is so, and what to do about it. */
   readonly ifTooLarge?: Fault;
+  /** Nothing of the body is repeated in a refusal, not even a word of it. */
+  readonly isConfidential?: boolean;
   /** The body is lines of this schema, which the handler reads itself. */
   readonly streamOf?: z.ZodType;
   /** Headers that make a change conditional. */
@@ -184,7 +187,8 @@ async function checkBody(
   { request, clock }: Exchange,
   schema: z.ZodType,
 ): Promise<Checked<unknown>> {
-  const value = await readJsonBody(request, clock, document.ifTooLarge);
+  const { ifTooLarge, isConfidential } = document;
+  const value = await readJsonBody(request, clock, { ifTooLarge, isConfidential });
   if (value !== undefined) return check(schema, value);
   if (document.bodyOptional === true) return check(schema, {});
   return { ok: false, faults: [{ path: '/', message: 'a JSON body is required' }] };

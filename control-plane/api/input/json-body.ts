@@ -17,12 +17,23 @@ const DEPTH_MAX = 32;
 /** Values in one body: checking costs time for each, whether or not it is right. */
 const VALUES_MAX = 25_000;
 
-/** The body's value; undefined for an empty one. `ifTooLarge`: where it is mostly too large, and what to do about it. */
-export async function readJsonBody(request: Request, clock: Clock, ifTooLarge: Fault | null = null): Promise<unknown> {
-  const text = await readText(request, clock, ifTooLarge);
+export interface BodyRules {
+  /** Where it is mostly too large, and what to do about it. */
+  readonly ifTooLarge?: Fault | undefined;
+  /** No word of it may stand in a refusal. */
+  readonly isConfidential?: boolean | undefined;
+}
+
+/** The body's value; undefined for an empty one. */
+export async function readJsonBody(
+  request: Request,
+  clock: Clock,
+  { ifTooLarge, isConfidential = false }: BodyRules = {},
+): Promise<unknown> {
+  const text = await readText(request, clock, ifTooLarge ?? null);
   if (text === '') return undefined;
   checkContentType(request.headers.get('content-type'));
-  const value = parse(text);
+  const value = parse(text, isConfidential);
   checkSize(value);
   return value;
 }
@@ -70,11 +81,12 @@ function tooLarge(advice: Fault | null): Refusal {
   return new Refusal('payload-too-large', `${why}: ${advice.path} ${advice.message}`, { faults: [advice] });
 }
 
-function parse(text: string): unknown {
+function parse(text: string, isConfidential: boolean): unknown {
   try {
     return JSON.parse(text);
   } catch {
     const fault = findSyntaxFault(text);
+    if (isConfidential) throw invalid(`is not JSON${fault === null ? '' : `, at ${placeOf(text, fault.position)}`}`);
     throw invalid(
       `is not JSON: ${fault === null ? 'it can not be read' : `${fault.message}, at ${placeOf(text, fault.position)}`}`,
     );

@@ -15,6 +15,7 @@ import {
   statusesResponseSchema,
   taskIdentityResponseSchema,
   taskIdSchema,
+  taskSecretsResponseSchema,
 } from '../../../shared/protocol/agent-schemas.ts';
 import { assignmentBody } from '../../../shared/protocol/assignment.ts';
 import type { Principal } from '../../auth/principal.ts';
@@ -22,6 +23,7 @@ import { commitStatuses, heartbeat, registerNode } from '../../services/agents.t
 import { waitForAssignment } from '../../services/assignments.ts';
 import { takeMessages } from '../../services/messages.ts';
 import { identityOfTask } from '../../services/task-identity.ts';
+import { secretsOfTask } from '../../services/task-secrets.ts';
 import { mintNodeToken, renewNodeToken } from '../../services/tokens.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
@@ -42,7 +44,13 @@ const assignmentQuery = z.strictObject({
 });
 
 export function agentEndpoints(parts: ApiParts): readonly Endpoint[] {
-  return [...sessionEndpoints(parts), ...taskEndpoints(parts), identityEndpoint(parts), ...streamEndpoints(parts)];
+  return [
+    ...sessionEndpoints(parts),
+    ...taskEndpoints(parts),
+    secretEndpoint(parts),
+    identityEndpoint(parts),
+    ...streamEndpoints(parts),
+  ];
 }
 
 function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
@@ -139,6 +147,24 @@ function taskEndpoints({ ctx }: ApiParts): readonly Endpoint[] {
       },
     ),
   ];
+}
+
+function secretEndpoint({ ctx }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...base,
+      method: 'post',
+      path: '/v1/agent/tasks/{id}/secrets',
+      summary: 'Open the secrets of a task that is about to be started',
+      description: "Only of one that holds a place in the node's own ledger and has not ended.",
+      params: z.object({ id: taskIdSchema }),
+      answers: { 200: { description: 'What its group names.', schema: taskSecretsResponseSchema } },
+    },
+    async ({ principal, epoch, params }) => {
+      const opened = await secretsOfTask(ctx, { node: nodeOf(principal), epoch }, params.id);
+      return { ...current(ctx.mirror.revision, opened), headers: { 'cache-control': 'no-store' } };
+    },
+  );
 }
 
 function identityEndpoint({ ctx, ring }: ApiParts): Endpoint {

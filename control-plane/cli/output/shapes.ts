@@ -362,6 +362,14 @@ function databaseText({ sizeBytes, inUseBytes, quotaBytes, isTight }: StatusView
   return isTight ? paint('red', `${text}: no new jobs are taken`) : text;
 }
 
+function secretsText({ total, envelopeKey, elsewhere, unopenable }: StatusView['secrets'], paint: Paint): string {
+  if (unopenable > 0)
+    return `${total}: ${paint('red', `${unopenable} under envelope keys that this replica does not have`)}`;
+  return elsewhere === 0
+    ? String(total)
+    : `${total}: ${elsewhere} not under ${envelopeKey} yet; see \`berth secret reseal\``;
+}
+
 function aheadText(nodes: number): string {
   const have = nodes === 1 ? 'has' : 'have';
   return `${counted(nodes, 'node')} ${have} seen a later state than this one; was etcd restored? See \`berth cluster recover --help\``;
@@ -405,6 +413,7 @@ export function renderStatus(status: StatusView, address: string, { paint, nowMs
       ['Memory', `${mebibytesText(resources.used.memMiB)} of ${mebibytesText(resources.total.memMiB)} held`],
       ['GPUs', `${resources.used.gpus} of ${resources.total.gpus} held`],
       ['Rounds', String(status.round)],
+      ...(status.secrets.total === 0 ? [] : [['Secrets', secretsText(status.secrets, paint)] as const]),
       ['Database', databaseText(status.database, paint)],
     ],
     paint,

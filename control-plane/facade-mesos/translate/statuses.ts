@@ -136,6 +136,7 @@ const CAUSES: Readonly<Record<UpdateReason, readonly [Source, string | null]>> =
   'timed-out': ['SOURCE_EXECUTOR', 'REASON_MAX_COMPLETION_TIME_REACHED'],
   'stop-requested': ['SOURCE_EXECUTOR', null],
   'image-unavailable': ['SOURCE_AGENT', LAUNCH_FAILED],
+  'secret-unavailable': ['SOURCE_AGENT', LAUNCH_FAILED],
   'command-unusable': ['SOURCE_AGENT', LAUNCH_FAILED],
   'refused-by-node': ['SOURCE_AGENT', 'REASON_TASK_INVALID'],
   'engine-error': ['SOURCE_AGENT', LAUNCH_FAILED],

@@ -10,6 +10,7 @@ import type {
   MessagesResponse,
   RegisterResponse,
   StatusesResponse,
+  TaskSecretsResponse,
 } from '../../../shared/protocol/agent.ts';
 import { resolveAssignment } from '../../../shared/protocol/assignment.ts';
 import { ControlPlaneFault } from '../../executor/contracts.ts';
@@ -71,6 +72,15 @@ export function messagesResponse(body: string): MessagesResponse {
   const fields = expected('messages', body);
   if (!Array.isArray(fields['results'])) throw malformed('messages', 'results');
   return fields as unknown as MessagesResponse;
+}
+
+/** What is wrong with it is told without any of it. */
+export function secretsResponse(body: string): TaskSecretsResponse {
+  const fields = expected('secrets', body);
+  const { secrets, missing } = fields;
+  if (!Array.isArray(secrets)) throw malformed('secrets', 'secrets');
+  if (!Array.isArray(missing)) throw malformed('secrets', 'missing');
+  return fields as unknown as TaskSecretsResponse;
 }
 
 function expected(what: string, body: string): Fields {

@@ -12,6 +12,7 @@ import {
   type RegisterResponse,
   type StatusesRequest,
   type StatusesResponse,
+  type TaskSecretsResponse,
 } from '../../../shared/protocol/agent.ts';
 import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } from '../../executor/contracts.ts';
 import {
@@ -20,6 +21,7 @@ import {
   heartbeatResponse,
   messagesResponse,
   registerResponse,
+  secretsResponse,
   statusesResponse,
 } from './answers.ts';
 import { type HttpAnswer, HttpCalls, readAnswer } from './http-calls.ts';
@@ -104,6 +106,12 @@ export class HttpControlPlane implements ControlPlane {
     const timeoutMs = CALL_TIMEOUT_MS;
     const answer = await this.#post('/v1/agent/messages', request, { epoch, timeoutMs, signal });
     return messagesResponse(answer.body);
+  }
+
+  async secrets(epoch: number, task: string, signal: AbortSignal): Promise<TaskSecretsResponse> {
+    const path = `/v1/agent/tasks/${encodeURIComponent(task)}/secrets`;
+    const answer = await this.#call({ method: 'POST', path, epoch, timeoutMs: CALL_TIMEOUT_MS, signal });
+    return secretsResponse(answer.body);
   }
 
   async stream(

@@ -1,6 +1,7 @@
 /** What a task is to the engine: one container, with every limit set and nothing granted that wasn't asked for. */
 import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
 import { type MountSpec, volumeOf, volumesOf } from '../../../shared/domain/job.ts';
+import { SECRETS_FOLDER, SECRETS_VARIABLE } from '../../../shared/domain/secret.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
 import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
@@ -68,7 +69,7 @@ function volumesLabel({ group, index }: AssignedTask): Record<string, string> {
 }
 
 function hostConfig(
-  { assigned, mountSources, endpoint }: ContainerRequest,
+  { assigned, mountSources, endpoint, secrets }: ContainerRequest,
   logMaxMiB: number,
 ): ContainerCreateOptions['HostConfig'] {
   const { group } = assigned;
@@ -85,6 +86,7 @@ function hostConfig(
     Mounts: [
       ...group.mounts.map((mount) => mountOptions(mount, assigned.index, mountSources)),
       ...endpointMount(endpoint),
+      ...secretMounts(secrets),
     ],
     Privileged: group.privileged,
     CapAdd: [...group.capAdd],
@@ -116,11 +118,12 @@ function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
   return { CpuPeriod: periodUs, CpuQuota: quotaUs };
 }
 
-function environment(owner: Owner, { assigned, run, endpoint }: ContainerRequest): string[] {
+function environment(owner: Owner, { assigned, run, endpoint, secrets }: ContainerRequest): string[] {
   const variables = {
     ...taskEnvironment(owner, assigned, run),
     ...containerGpuEnvironment(assigned),
     ...(endpoint === undefined ? {} : socketVariable(ENDPOINT_FOLDER)),
+    ...(secrets === undefined ? {} : { [SECRETS_VARIABLE]: SECRETS_FOLDER, ...secrets.variables }),
   };
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
@@ -155,6 +158,16 @@ function exposedPorts(assigned: AssignedTask): Record<string, object> {
 function endpointMount(endpoint: string | undefined) {
   if (endpoint === undefined) return [];
   return [{ Type: 'bind' as const, Source: endpoint, Target: ENDPOINT_FOLDER, ReadOnly: true }];
+}
+
+/** One by one: the paths may lie anywhere. */
+function secretMounts(secrets: ContainerRequest['secrets']) {
+  return (secrets?.files ?? []).map(({ source, target }) => ({
+    Type: 'bind' as const,
+    Source: source,
+    Target: target.startsWith('/') ? target : `${SECRETS_FOLDER}/${target}`,
+    ReadOnly: true,
+  }));
 }
 
 function mountOptions(mount: MountSpec, index: number, sources: ReadonlyMap<string, string>) {

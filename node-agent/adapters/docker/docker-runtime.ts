@@ -11,6 +11,7 @@ import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
 import { UNUSABLE_EXIT_CODES } from '../../core/ending.ts';
 import type { Container } from '../../core/model.ts';
+import { numericUser } from '../../core/secrets.ts';
 import {
   type ContainerRequest,
   type ExecResult,
@@ -22,6 +23,7 @@ import {
   type RuntimeListener,
   type Subscription,
 } from '../../executor/contracts.ts';
+import { ownFiles } from '../task-files/own-files.ts';
 import { containerName, containerOptions, LABELS, type Owner } from './container-options.ts';
 import { containerOf, listedContainer } from './container-view.ts';
 import { ask, askUnless, engineWords, nvidiaRuntimeRemedy, saysCommandUnusable, statusOf } from './engine-errors.ts';
@@ -136,6 +138,7 @@ export class DockerRuntime implements Runtime {
   }
 
   async run(request: ContainerRequest, beforeStart: (container: string) => Promise<void>): Promise<RunResult> {
+    await this.#ownFiles(request);
     const created = await this.#create(request);
     if (typeof created !== 'string') return created;
     if (request.assigned.group.network === 'bridge') await this.#teardowns.settled();
@@ -204,6 +207,25 @@ export class DockerRuntime implements Runtime {
       // Missing, a loop, or not ours to look into: it leads nowhere that could be allowed.
       return null;
     }
+  }
+
+  /** A task that runs as a user of its own reads what it was given as that one. */
+  async #ownFiles({ assigned: { group }, secrets }: ContainerRequest): Promise<void> {
+    if (secrets === undefined || secrets.files.length === 0) return;
+    const user = group.user ?? (await this.#userOf(group.image));
+    try {
+      await ownFiles(secrets.files, numericUser(user));
+    } catch (cause) {
+      throw new RuntimeFault(`hand files to the user of a task: ${cause instanceof Error ? cause.message : cause}`, {
+        cause,
+      });
+    }
+  }
+
+  /** Empty where the image names none, or isn't there, which is noticed next. */
+  async #userOf(image: string): Promise<string> {
+    const info = await askUnless(`look for the image ${image}`, [404], () => this.#docker.getImage(image).inspect());
+    return info?.Config.User ?? '';
   }
 
   /** The container's id, or why there is none. */

@@ -1,7 +1,8 @@
 /** All tasks of the runtime: one folder each, named after the task, so that a task has one at a time whichever run it is of. */
-import { chmod, chown, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TASK_ID_PATTERN } from '../../../shared/domain/ids.ts';
+import { SECRETS_VARIABLE } from '../../../shared/domain/secret.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { type Random, randomId } from '../../../shared/util/random.ts';
 import { processGpuEnvironment } from '../../core/gpu-environment.ts';
@@ -9,6 +10,7 @@ import { type Container, PROCESS_ID_PREFIX } from '../../core/model.ts';
 import { namedUser, namedUserRefusal } from '../../core/named-user.ts';
 import { EXECUTOR_SOCKET, type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
 import { type ContainerRequest, type Log, type RunResult, RuntimeFault } from '../../executor/contracts.ts';
+import { ownFiles } from '../task-files/own-files.ts';
 import type { Cgroups } from './cgroups.ts';
 import { isFaultOf } from './faults.ts';
 import { STREAMS } from './output-index.ts';
@@ -293,7 +295,11 @@ export class TaskFolders {
     };
   }
 
-  async #fill(folder: string, record: TaskRecord, { assigned, run, endpoint }: ContainerRequest): Promise<void> {
+  async #fill(
+    folder: string,
+    record: TaskRecord,
+    { assigned, run, endpoint, secrets }: ContainerRequest,
+  ): Promise<void> {
     const { place, path, cgroups } = this.#options;
     const { group } = assigned;
     const work = join(folder, 'work');
@@ -307,10 +313,17 @@ export class TaskFolders {
       ...taskEnvironment(place, assigned, run),
       ...(endpoint === undefined ? {} : socketVariable(endpoint)),
       ...processGpuEnvironment(assigned),
+      ...(secrets === undefined ? {} : { [SECRETS_VARIABLE]: secrets.folder, ...secrets.variables }),
     };
     const command = [...(group.command ?? []), ...(group.args ?? [])];
     if (endpoint !== undefined) await chown(join(endpoint, EXECUTOR_SOCKET), record.uid, record.gid);
-    const launch = join(folder, 'launch');
+    // What is given in confidence is never on a disk: where there is any, the script is in memory too.
+    const launch = join(secrets?.folder ?? folder, secrets === undefined ? 'launch' : '.launch');
+    if (secrets !== undefined) {
+      await ownFiles(secrets.files, record);
+      await symlink(launch, join(folder, 'launch'));
+      await rm(launch, { force: true });
+    }
     await writeFile(launch, launchScript({ environment, workingDir: group.workingDir ?? work, command }), {
       mode: 0o400,
     });

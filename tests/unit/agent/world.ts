@@ -4,7 +4,7 @@ import type { Boot } from '../../../node-agent/core/model.ts';
 import { DEFAULT_RETENTION } from '../../../node-agent/core/retention.ts';
 import type { Agent, AgentParts } from '../../../node-agent/executor/agent.ts';
 import { createAgent } from '../../../node-agent/executor/agent.ts';
-import type { AgentConfig, Log } from '../../../node-agent/executor/contracts.ts';
+import type { AgentConfig, Log, LogFields } from '../../../node-agent/executor/contracts.ts';
 import type { TaskGroup } from '../../../shared/domain/job.ts';
 import { NO_CONSENT, type NodeConsent } from '../../../shared/domain/node.ts';
 import { NO_RESOURCES } from '../../../shared/domain/resources.ts';
@@ -16,6 +16,7 @@ import { FakeControlPlane } from '../../support/fake-control-plane.ts';
 import { FakeFence } from '../../support/fake-fence.ts';
 import { FakeProbes } from '../../support/fake-probes.ts';
 import { FakeRuntime, type FakeRuntimeOptions } from '../../support/fake-runtime.ts';
+import { FakeTaskFiles } from '../../support/fake-task-files.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
 import { MemoryVolumes } from '../../support/memory-volumes.ts';
 
@@ -97,6 +98,7 @@ export function anAssigned(id: string, { group, ...change }: AssignedChange = {}
 export interface LogEntry {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly message: string;
+  readonly fields: LogFields;
 }
 
 /** Everything around one agent, and agents that can be made one after another in it. */
@@ -106,6 +108,7 @@ export class World {
   readonly journal = new MemoryJournal();
   readonly probes = new FakeProbes();
   readonly volumes = new MemoryVolumes();
+  readonly files = new FakeTaskFiles();
   readonly logged: LogEntry[] = [];
   readonly runtime: FakeRuntime;
   readonly fence: FakeFence;
@@ -146,6 +149,7 @@ export class World {
       runtime,
       probes: whileAlive(this.probes, life),
       volumes: whileAlive(this.volumes, life),
+      files: whileAlive(this.files, life),
       fence,
       random: evenChance,
       config: { boot: this.#boot, ...this.#config },
@@ -176,7 +180,10 @@ export class World {
   }
 
   #log(): Log {
-    const at = (level: LogEntry['level']) => (message: string) => void this.logged.push({ level, message });
+    const at =
+      (level: LogEntry['level']) =>
+      (message: string, fields: LogFields = {}) =>
+        void this.logged.push({ level, message, fields });
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   }
 }

@@ -13,6 +13,7 @@ const LATER: Partial<Record<RecordKind, readonly string[]>> = {
   ledger: ['offers', 'filters', 'reservations', 'volumes'],
   tasks: ['health', 'target', 'failures', 'framework', 'template'],
   frameworks: ['nodeConstraints', 'annotations'],
+  secrets: ['sealed'],
 };
 
 describe.each(RECORD_KINDS)('a record of the kind %s', (kind) => {

@@ -140,6 +140,17 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
   },
   secrets: {
     key: keys.signingKey('k1'),
-    value: { kid: 'k1', algorithm: 'EdDSA', privateJwk: '{"kty":"OKP"}', createdAtMs: T0 },
+    value: { kid: 'k1', algorithm: 'EdDSA', privateJwk: '{"kty":"OKP"}', sealed: null, createdAtMs: T0 },
+  },
+  vault: {
+    key: keys.secretNote({ role: 'eng/ml', name: 'db-password' }),
+    value: {
+      ...{ name: 'db-password', role: 'eng/ml', version: 2, isText: true, envelopeKey: 'k1.3fa9c2d1' },
+      ...{ createdAtMs: T0, createdBy: 'anna', updatedAtMs: T0, updatedBy: 'ben' },
+    },
+  },
+  sealed: {
+    key: keys.sealed({ role: 'eng/ml', name: 'db-password' }),
+    value: { envelopeKey: 'k1.3fa9c2d1', wrappedKey: 'AAAA', box: 'AAAA', version: 2 },
   },
 };
