@@ -10,9 +10,11 @@ import type { NodeConsent } from '../../shared/domain/node.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { bindSources, type ResolvedPaths, refusalOf } from '../core/consent.ts';
 import { ending, neverStartedEnding } from '../core/ending.ts';
+import type { GivenIdentity } from '../core/identity.ts';
 import type { Container, Ending } from '../core/model.ts';
 import { type GivenSecrets, withoutSecrets } from '../core/secrets.ts';
 import { type PullResult, type RunResult, type Runtime, RuntimeFault } from './contracts.ts';
+import type { IdentityResult } from './identity-keeper.ts';
 import type { Limiter } from './limiter.ts';
 import type { SecretsResult } from './start-secrets.ts';
 
@@ -33,6 +35,8 @@ export interface StartContext {
   readonly beforeStart: (container: string) => Promise<void>;
   /** What the run is given in confidence. */
   readonly secrets: () => Promise<SecretsResult>;
+  /** Tokens of the task about itself. */
+  readonly identity: () => Promise<IdentityResult>;
   readonly reportStarting: (reason: StartingReason, message: string) => void;
   /** Null: still wanted. Asked again after each wait. */
   readonly unwanted: () => AssignedTask | 'gone' | null;
@@ -61,9 +65,12 @@ export async function startTask(assigned: AssignedTask, context: StartContext): 
   const given = await context.secrets();
   if (given.type === 'postponed') context.reportStarting('secret-unavailable', given.why);
   if (given.type !== 'given') return notWanted(context) ?? given;
+  const identity = await context.identity();
+  if (identity.type === 'postponed') context.reportStarting('accepted', identity.why);
+  if (identity.type !== 'given') return notWanted(context) ?? identity;
   const image = await ensureImage(assigned, context);
   if (image !== null) return image;
-  const parts = { paths, secrets: given.secrets };
+  const parts = { paths, secrets: given.secrets, identity: identity.identity };
   const first = await runInTurn(assigned, context, parts);
   if (first.type !== 'image-missing') return settle(first);
   // The engine was thought to have the image; somebody has removed it since.
@@ -106,14 +113,17 @@ type Turn = RunResult | Extract<StartResult, { readonly type: 'ended' }>;
 interface StartParts {
   readonly paths: ResolvedPaths;
   readonly secrets: GivenSecrets | null;
+  readonly identity: GivenIdentity | null;
 }
 
-function runInTurn(assigned: AssignedTask, context: StartContext, { paths, secrets }: StartParts): Promise<Turn> {
+function runInTurn(assigned: AssignedTask, context: StartContext, parts: StartParts): Promise<Turn> {
+  const { paths, secrets, identity } = parts;
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
     const mountSources = new Map([...existing(paths), ...(await volumePaths(assigned, context))]);
-    const request = { assigned, epoch: context.epoch, run: context.run, mountSources };
+    const plain = { assigned, epoch: context.epoch, run: context.run, mountSources };
+    const request = identity === null ? plain : { ...plain, identity };
     if (secrets === null) return context.runtime.run(request, context.beforeStart);
     return keptQuiet(secrets, () => context.runtime.run({ ...request, secrets }, context.beforeStart));
   });
