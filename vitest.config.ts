@@ -33,7 +33,7 @@ export default defineConfig({
         test: {
           name: 'simulation',
           sequence: { groupOrder: 1 },
-          include: ['tests/simulation/**/*.test.ts'],
+          include: ['tests/simulation/**/*.test.ts', 'tests/fuzz/**/*.test.ts'],
           testTimeout: 60_000,
         },
       },

@@ -10,6 +10,8 @@ export interface ReplicaConfig {
   readonly etcd: readonly string[];
   readonly etcdUser: { readonly username: string; readonly password: string } | null;
   readonly etcdTls: { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
+  /** Null: etcd is spoken to over gRPC. */
+  readonly etcdGateway: EtcdGatewayConfig | null;
   readonly listen: { readonly host: string; readonly port: number };
   /** Null: derived from where it listens. */
   readonly advertiseUrl: string | null;
@@ -27,6 +29,11 @@ export interface ReplicaConfig {
   readonly etcdQuotaBytes: number;
   readonly retention: RetentionPolicy;
   readonly logLevel: LogLevel;
+}
+
+export interface EtcdGatewayConfig {
+  /** What every request carries besides, such as what a tunnel before etcd asks for. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface DnsConfig {
@@ -54,6 +61,8 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --etcd-cert PATH             client certificate, with --etcd-key      BERTH_ETCD_CERT
   --etcd-key PATH                                                       BERTH_ETCD_KEY
   --etcd-quota-bytes BYTES     its --quota-backend-bytes                BERTH_ETCD_QUOTA_BYTES  2 GiB
+  --etcd-gateway               etcd's JSON gateway in place of gRPC     BERTH_ETCD_GATEWAY=1
+  --etcd-headers-file PATH     "Name: value" lines for each request     BERTH_ETCD_HEADERS_FILE
   --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
   --issuer-url URL             where others find this API, to verify    BERTH_ISSUER_URL
@@ -86,6 +95,8 @@ const OPTIONS = {
   'etcd-cert': { type: 'string' },
   'etcd-key': { type: 'string' },
   'etcd-quota-bytes': { type: 'string' },
+  'etcd-gateway': { type: 'boolean' },
+  'etcd-headers-file': { type: 'string' },
   listen: { type: 'string' },
   'advertise-url': { type: 'string' },
   'issuer-url': { type: 'string' },
@@ -130,6 +141,11 @@ export function readConfig(
     etcd: endpoints(values.etcd ?? env['BERTH_ETCD']?.split(',') ?? ['http://127.0.0.1:2379']),
     etcdUser: etcdUser(setting('etcd-username'), file('etcd-password-file')),
     etcdTls: { ca: file('etcd-ca'), cert, key },
+    etcdGateway: etcdGateway({
+      isOn: values['etcd-gateway'] ?? isOn('--etcd-gateway', env[variableOf('etcd-gateway')]),
+      headers: file('etcd-headers-file'),
+      isTlsGiven: setting('etcd-ca') !== null || cert !== null,
+    }),
     listen: listenAddress('--listen', setting('listen') ?? '127.0.0.1:7878'),
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
     issuerUrl: issuerUrl(setting('issuer-url')),
@@ -149,7 +165,7 @@ export function readConfig(
   };
 }
 
-type SettingName = Exclude<keyof typeof OPTIONS, 'etcd' | 'help' | 'version'>;
+type SettingName = Exclude<keyof typeof OPTIONS, 'etcd' | 'etcd-gateway' | 'help' | 'version'>;
 
 function variableOf(name: string): string {
   return `BERTH_${name.toUpperCase().replaceAll('-', '_')}`;
@@ -226,6 +242,43 @@ function etcdUser(username: string | null, password: string | null): ReplicaConf
     throw new ConfigError('--etcd-username and --etcd-password-file belong together: give both');
   }
   return { username, password: password.trim() };
+}
+
+/** Absent, or what a file says that every request to etcd's gateway carries besides. */
+function etcdGateway(given: { isOn: boolean; headers: string | null; isTlsGiven: boolean }): EtcdGatewayConfig | null {
+  const { isOn, headers, isTlsGiven } = given;
+  if (!isOn) {
+    if (headers === null) return null;
+    throw new ConfigError('--etcd-headers-file is about the JSON gateway: give --etcd-gateway as well');
+  }
+  if (isTlsGiven) {
+    throw new ConfigError(
+      '--etcd-ca and --etcd-cert are for gRPC: with --etcd-gateway, NODE_EXTRA_CA_CERTS names authorities, and there are no client certificates',
+    );
+  }
+  return { headers: headers === null ? {} : httpHeaders('--etcd-headers-file', headers) };
+}
+
+const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)[ \t\r]*$/;
+
+/** One to a line, as in HTTP; the values may be secrets, so that errors name no more than the line. */
+function httpHeaders(name: string, text: string): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {};
+  for (const [at, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    const [, header, value] = HEADER.exec(line) ?? [];
+    if (header === undefined || value === undefined) {
+      throw new ConfigError(`${name}: line ${at + 1} is not "Name: value", such as CF-Access-Client-Id: berth`);
+    }
+    headers[header] = value;
+  }
+  return headers;
+}
+
+function isOn(name: string, value: string | undefined): boolean {
+  if (value === undefined || value === '' || value === '0' || value === 'false') return false;
+  if (value === '1' || value === 'true') return true;
+  throw new ConfigError(`${variableOf(name.slice(2))}="${value}" is neither 1 nor 0`);
 }
 
 type Named = readonly [name: string, value: string | null];

@@ -10,6 +10,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { type Random, randomId } from '../shared/util/random.ts';
 import { SystemClock } from './adapters/clock/system-clock.ts';
 import { EtcdStore } from './adapters/etcd/etcd-store.ts';
+import { EtcdGatewayStore } from './adapters/etcd-gateway/etcd-gateway-store.ts';
 import { ChunkedResponse } from './adapters/http/chunked-response.ts';
 import { socketAddress } from './adapters/http/socket-address.ts';
 import { createPinoLogger } from './adapters/log/pino-logger.ts';
@@ -22,6 +23,7 @@ import { ConfigError, type ReplicaConfig, readConfig, USAGE } from './main-confi
 import { startReplicaDns } from './main-node-dns.ts';
 import { SealedKeyError } from './services/sealed-keys.ts';
 import { mintAdminToken } from './services/tokens.ts';
+import type { Store } from './store/contract.ts';
 
 const { version: VERSION } = createRequire(import.meta.url)('../package.json') as { version: string };
 
@@ -43,7 +45,7 @@ async function main(): Promise<number> {
   const envelope = await readEnvelope(config.envelopeKeys, random);
   const ending = new AbortController();
   endOnSignal(ending);
-  const store = new EtcdStore(etcdOptions(config));
+  const store = storeOf(config);
   const url = config.advertiseUrl ?? `http://${urlHost(config.listen.host)}:${config.listen.port}`;
   const replica = await createReplica({
     store,
@@ -86,6 +88,14 @@ async function main(): Promise<number> {
 function print(text: string): number {
   process.stdout.write(text);
   return 0;
+}
+
+function storeOf(config: ReplicaConfig): Store {
+  const { etcd, etcdUser, etcdGateway } = config;
+  if (etcdGateway === null) return new EtcdStore(etcdOptions(config));
+  const auth = etcdUser === null ? {} : { auth: etcdUser };
+  const { headers } = etcdGateway;
+  return new EtcdGatewayStore({ hosts: etcd, headers, fetch: globalThis.fetch, clock: new SystemClock(), ...auth });
 }
 
 function etcdOptions({ etcd, etcdTls, etcdUser }: ReplicaConfig) {

@@ -5,6 +5,7 @@
 import { type Context, Hono } from 'hono';
 import { Refusal } from '../../shared/domain/errors.ts';
 import { positionText } from '../../shared/protocol/position.ts';
+import { withoutBody } from '../../shared/util/body-stream.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
 import { Lasting } from '../auth/lasting.ts';
@@ -112,6 +113,7 @@ function frame(app: Hono<Env>, parts: ApiParts): void {
     c.set('requestId', randomId(ctx.random));
     c.set('route', 'none');
     await next();
+    if (c.req.method === 'HEAD') c.res = withoutBody(c.res);
     const { headers } = c.res;
     headers.set(REQUEST_ID_HEADER, c.get('requestId'));
     if (!headers.has(REVISION_HEADER)) headers.set(REVISION_HEADER, positionText(positionNow(ctx)));

@@ -22,6 +22,12 @@ export interface StreamOptions {
   readonly heartbeatMs?: number;
 }
 
+/** The answer to HEAD: all but the body, whose source hears at once that nobody takes it. */
+export function withoutBody(response: Response): Response {
+  response.body?.cancel().catch(() => undefined);
+  return new Response(null, response);
+}
+
 /** The texts of `source` as a body. If the source throws, the body breaks off, so that nobody takes it for complete. */
 export function bodyStream(source: AsyncIterable<string>, options: StreamOptions): ReadableStream<Uint8Array> {
   const { clock, over, heartbeat, heartbeatMs = HEARTBEAT_MS } = options;

@@ -1,9 +1,15 @@
-/** What the store's contract costs on top of etcd: transactions through our adapter against bare puts, in turns, on an etcd of their own. */
+/**
+ * What the store's contract costs on top of etcd: transactions through our adapters, over gRPC and over the JSON gateway, against bare
+ * puts, in turns, on an etcd of their own.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Etcd3 } from 'etcd3';
+import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
 import { EtcdStore } from '../../control-plane/adapters/etcd/etcd-store.ts';
+import { EtcdGatewayStore } from '../../control-plane/adapters/etcd-gateway/etcd-gateway-store.ts';
+import type { Store } from '../../control-plane/store/contract.ts';
 import { Child } from './child.ts';
 import { startEtcd } from './cluster.ts';
 import { inParallel } from './engine.ts';
@@ -36,43 +42,47 @@ export async function measureStore(): Promise<Section> {
 }
 
 async function measure(url: string, children: readonly Child[]): Promise<Section> {
-  const store = new EtcdStore({ hosts: [url] });
   const bare = new Etcd3({ hosts: [url] });
+  const grpc = new EtcdStore({ hosts: [url] });
+  const gateway = new EtcdGatewayStore({ hosts: [url], fetch: globalThis.fetch, clock: new SystemClock() });
+  const arms: readonly ((key: string) => Promise<unknown>)[] = [
+    (key) => putOnce(bare, key),
+    (key) => transactOnce(grpc, key),
+    (key) => transactOnce(gateway, key),
+  ];
   const rest = new Rest();
   const meter = new ProcessorMeter(children.map(({ name, pid }) => ({ name, pids: [pid] })));
-  const rows: (string | number)[][] = [];
+  const rows: number[][] = [];
   let operations = 0;
   for (const concurrency of CONCURRENCIES) {
-    const rates: { puts: number[]; transactions: number[] } = { puts: [], transactions: [] };
+    const rates = arms.map((): number[] => []);
     for (let round = -1; round < ROUNDS; round += 1) {
       await rest.take(REST_MS);
       meter.resume();
-      const puts = await perSecond(concurrency, (at) => putOnce(bare, `bare/${concurrency}/${round}/${at}`));
-      const transactions = await perSecond(concurrency, (at) =>
-        transactOnce(store, `ours/${concurrency}/${round}/${at}`),
-      );
+      for (const [arm, once] of arms.entries()) {
+        const rate = await perSecond(concurrency, (at) => once(`${arm}/${concurrency}/${round}/${at}`));
+        // The first round only warms up.
+        if (round >= 0) rates[arm]?.push(rate);
+      }
       meter.pause();
-      operations += 2 * OPERATIONS[concurrency];
-      // The first round only warms up.
-      if (round < 0) continue;
-      rates.puts.push(puts);
-      rates.transactions.push(transactions);
+      operations += arms.length * OPERATIONS[concurrency];
     }
-    rows.push([
-      concurrency,
-      median(rates.puts),
-      median(rates.transactions),
-      median(rates.transactions) / median(rates.puts),
-    ]);
+    const [puts = 0, overGrpc = 0, overGateway = 0] = rates.map(median);
+    rows.push([concurrency, puts, overGrpc, overGrpc / puts, overGateway, overGateway / puts]);
   }
-  await store.close();
+  await Promise.all([grpc.close(), gateway.close()]);
   bare.close();
-  const many = rows.at(-1) ?? [];
-  const figure = { name: `store: transactions, ${many[0]} at a time`, unit: '/s', measured: Number(many[2]) } as const;
+  const [many = 0, puts = 0, overGrpc = 0, , overGateway = 0] = rows.at(-1) ?? [];
+  const note = `bare etcd: ${puts.toFixed(0)} puts/s`;
+  const figure = { unit: '/s', target: null, note } as const;
+  const columns = ['at a time', 'bare puts', 'transactions', '×', 'over the gateway', '×'];
   return {
     name: 'store',
-    figures: [{ ...figure, target: null, note: `bare etcd: ${Number(many[1]).toFixed(0)} puts/s` }],
-    tables: [{ title: 'Per second', columns: ['at a time', 'bare puts', 'transactions', '×'], rows }],
+    figures: [
+      { ...figure, name: `store: transactions, ${many} at a time`, measured: overGrpc },
+      { ...figure, name: `store: the same over the JSON gateway`, measured: overGateway },
+    ],
+    tables: [{ title: 'Per second', columns, rows }],
     processor: meter.use(operations),
     othersPercent: rest.busyPercent,
   };
@@ -99,7 +109,7 @@ function putOnce(bare: Etcd3, key: string): Promise<unknown> {
 }
 
 /** One compare and one put: the least that a write of ours is. */
-async function transactOnce(store: EtcdStore, key: string): Promise<void> {
+async function transactOnce(store: Store, key: string): Promise<void> {
   const compares = [{ key, modRevision: 0 }];
   const result = await store.transact({ compares, writes: [{ type: 'put', key, value: VALUE }] });
   if (!result.committed) throw new Error(`${key} was there before`);

@@ -1,4 +1,4 @@
-/** The main job over REST on real parts: two replicas, two agents, one engine. */
+/** The main job over REST on real parts: two replicas, one of which has only HTTP to etcd, two agents, one engine. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskView } from '../../shared/protocol/views.ts';
 import { eventually, type RealAgent, type RealCluster, startRealCluster } from '../support/processes.ts';
@@ -10,7 +10,7 @@ let small: RealAgent;
 let large: RealAgent;
 
 beforeAll(async () => {
-  cluster = await startRealCluster({ replicas: 2 });
+  cluster = await startRealCluster({ replicas: 2, flagsOf: (at) => (at === 0 ? ['--etcd-gateway'] : []) });
   small = await cluster.addAgent('small', ['--resources', 'cpus=1,memMiB=512,ports=21000-21009']);
   large = await cluster.addAgent('large', [
     ...['--resources', 'cpus=2,memMiB=1024,ports=21010-21019', '--attributes', 'disk=ssd', '--allow-host-network'],

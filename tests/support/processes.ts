@@ -144,6 +144,8 @@ export interface RealClusterOptions {
   readonly leaseTtlSeconds?: number;
   /** Further flags of each replica. */
   readonly flags?: readonly string[];
+  /** Further flags of one replica, by its place. */
+  readonly flagsOf?: (at: number) => readonly string[];
 }
 
 export async function startRealCluster(options: RealClusterOptions): Promise<RealCluster> {
@@ -159,6 +161,7 @@ export async function startRealCluster(options: RealClusterOptions): Promise<Rea
         ...['--etcd', etcd.url, '--listen', `127.0.0.1:${port}`, '--bootstrap-token-file', tokenFile],
         ...['--lease-ttl', String(options.leaseTtlSeconds ?? 10)],
         ...(options.flags ?? []),
+        ...(options.flagsOf?.(at) ?? []),
       ],
       join(folder, `replica-${at}.log`),
     );

@@ -10,6 +10,7 @@ import {
   type RangeRequest,
   type Store,
   type StoreStatus,
+  StoreUnavailableError,
   type Transaction,
   type TransactionResult,
   type WatchBatch,
@@ -154,11 +155,20 @@ export class EtcdGatewayStore implements Store {
     return { page: { keyValues, more: answer.flag('more'), revision }, clusterId: clusterIdOf(answer) };
   }
 
-  /** Only what a failed compare reads can be too long, so nothing was written. What stood there is read in parts. */
+  /**
+   * Only what a failed compare reads makes a long reply, so nothing was written. What stands in the way is read in parts, later. If
+   * nothing does by then, or it was the request that somebody found too long, it may well be sent again.
+   */
   async #lost(compares: readonly Compare[]): Promise<TransactionResult> {
     const keys = compares.map(({ key }) => key);
     const { revision } = await this.get(keys[0] ?? this.#knownKey);
-    return { committed: false, revision, observed: await this.#readAt(keys, revision) };
+    const observed = await this.#readAt(keys, revision);
+    if (compares.some(({ modRevision }, at) => (observed[at]?.modRevision ?? 0) !== modRevision)) {
+      return { committed: false, revision, observed };
+    }
+    throw new StoreUnavailableError(
+      `etcd: a transaction on ${keys[0]}: it was too long, or its reply was; nothing was written`,
+    );
   }
 
   async #readAt(keys: readonly string[], revision: number): Promise<readonly (KeyValue | null)[]> {

@@ -9,7 +9,7 @@ import { BodyText } from './body.ts';
 import { Deadline } from './deadline.ts';
 import { errorIn, errorOf, isStaleToken, toStoreError, UnreachableError } from './faults.ts';
 import { Hosts } from './hosts.ts';
-import { Login } from './login.ts';
+import { Login, type TokenCell } from './login.ts';
 import { Message } from './message.ts';
 import { MessageStream } from './message-stream.ts';
 import { type Body, keyWithin } from './wire.ts';
@@ -29,10 +29,14 @@ export interface GatewayOptions {
   readonly progressIntervalMs?: number;
   /** The longest reply, or message of a stream, that is taken. A page that would be longer comes in parts. */
   readonly replyBytesMax?: number;
+  /** Where the token is kept. Stores that share one log in once, also where no promise may be shared, as between requests of a Worker. */
+  readonly tokenCell?: TokenCell;
 }
 
 export const REQUEST_TIMEOUT_MS = 5000;
 const REPLY_BYTES_MAX = 16 * 1024 * 1024;
+/** What is written answers with less, so that only what is read can be too long. */
+const REPLY_BYTES_MIN = 256 * 1024;
 const PROBE_TIMEOUT_MS = 1000;
 
 export interface Call {
@@ -71,8 +75,9 @@ export class Gateway {
     this.#requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#replyBytesMax = options.replyBytesMax ?? REPLY_BYTES_MAX;
     this.#headers = headersOf(options);
-    const { clock, auth } = options;
-    this.#login = auth === undefined ? null : new Login(clock, () => this.#authenticate(auth));
+    invariant(this.#replyBytesMax >= REPLY_BYTES_MIN, `replyBytesMax is at least ${REPLY_BYTES_MIN}`);
+    const { clock, auth, tokenCell } = options;
+    this.#login = auth === undefined ? null : new Login(clock, () => this.#authenticate(auth), tokenCell);
     const probe = (host: string) => this.#probe(host);
     this.hosts = new Hosts({ hosts: this.#options.hosts, clock, closed: this.closed, probe });
   }
@@ -170,7 +175,9 @@ export class Gateway {
   async #send({ call, host, deadline, token }: Exchange): Promise<{ response: Response; body: BodyText }> {
     const headers = token === null ? this.#headers : { ...this.#headers, authorization: token };
     const { signal } = deadline;
-    const sent = this.#options.fetch(`${host}/v3/${call.path}`, {
+    // Not as a method: some platforms' `fetch` refuses to be called as one of another object.
+    const { fetch } = this.#options;
+    const sent = fetch(`${host}/v3/${call.path}`, {
       method: 'POST',
       headers,
       body: JSON.stringify(call.body),

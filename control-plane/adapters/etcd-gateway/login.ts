@@ -5,22 +5,30 @@ import { StoreRefusedError } from '../etcd-api/refusals.ts';
 /** etcd checks a password with a slow hash, so a wrong one isn't tried with every call. */
 const REFUSED_REST_MS = 1000;
 
+/** What the last login gave; null while none has. */
+export interface TokenCell {
+  token: string | null;
+}
+
 export class Login {
   readonly #clock: Clock;
   readonly #authenticate: () => Promise<string>;
+  readonly #cell: TokenCell;
+  /** A login that is under way, or was refused. */
   #asked: Promise<string> | null = null;
-  /** What the last one gave; null while none has. */
-  #token: string | null = null;
   /** Until then a refusal stands. */
   #refusedUntilMs = Number.POSITIVE_INFINITY;
 
-  constructor(clock: Clock, authenticate: () => Promise<string>) {
+  constructor(clock: Clock, authenticate: () => Promise<string>, cell: TokenCell = { token: null }) {
     this.#clock = clock;
     this.#authenticate = authenticate;
+    this.#cell = cell;
   }
 
   /** Rejects with what logging in failed with. */
-  token(): Promise<string> {
+  async token(): Promise<string> {
+    const { token } = this.#cell;
+    if (token !== null) return token;
     if (this.#clock.monotonicMs() >= this.#refusedUntilMs) this.#asked = null;
     this.#asked ??= this.#ask();
     return this.#asked;
@@ -34,23 +42,20 @@ export class Login {
 
   /** Whoever asks next gets another one. */
   forget(stale: string): void {
-    if (this.#token !== stale) return;
-    this.#token = null;
-    this.#asked = null;
+    if (this.#cell.token === stale) this.#cell.token = null;
   }
 
-  #ask(): Promise<string> {
+  async #ask(): Promise<string> {
     this.#refusedUntilMs = Number.POSITIVE_INFINITY;
-    const asked = this.#authenticate();
-    asked.then(
-      (token) => {
-        this.#token = token;
-      },
-      (error) => {
-        if (error instanceof StoreRefusedError) this.#refusedUntilMs = this.#clock.monotonicMs() + REFUSED_REST_MS;
-        else this.#asked = null;
-      },
-    );
-    return asked;
+    try {
+      const token = await this.#authenticate();
+      this.#cell.token = token;
+      this.#asked = null;
+      return token;
+    } catch (error) {
+      if (error instanceof StoreRefusedError) this.#refusedUntilMs = this.#clock.monotonicMs() + REFUSED_REST_MS;
+      else this.#asked = null;
+      throw error;
+    }
   }
 }

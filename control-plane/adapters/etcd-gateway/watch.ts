@@ -2,10 +2,10 @@
  * Watches that lose nothing. Each reads one stream after another; a new one begins right after the last event that was
  * handed on, so what was on its way when the connection broke comes again and what was handed on doesn't.
  *
- * The gateway takes no question on a stream that is open, so that a connection on which nothing comes can't be tried. Instead the
- * store is asked for its revision: is that one which the watch has fully seen, then there was nothing to come. If not, and nothing
- * comes for a while after all, another stream takes the place of this one. That costs a few requests now and then where others
- * write outside of what is watched, and finds a dead connection as soon as it matters.
+ * A request is sent whole before it is answered, so that a stream takes no question once it is open, and a connection on which nothing
+ * comes can't be tried. Instead the store is asked for its revision: is that one which the watch has fully seen, then there was nothing
+ * to come. If not, and nothing comes for a while after all, another stream takes the place of this one. That costs a few requests now
+ * and then where others write outside of what is watched, and finds a dead connection as soon as it matters.
  */
 import { type BackoffPolicy, backoffMs } from '../../../shared/util/backoff.ts';
 import { type Clock, sleep } from '../../../shared/util/clock.ts';

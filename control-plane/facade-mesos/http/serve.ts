@@ -1,5 +1,6 @@
 /** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
 import type { Context, Hono } from 'hono';
+import { withoutBody } from '../../../shared/util/body-stream.ts';
 import { randomId } from '../../../shared/util/random.ts';
 import { Lasting } from '../../auth/lasting.ts';
 import { type Origin, REQUEST_ID_HEADER } from '../../services/origin.ts';
@@ -70,9 +71,10 @@ function answerAt(
       const requestId = randomId(ctx.random);
       const operation = `${request.method.slice(0, METHOD_LENGTH_MAX)} ${path}`;
       const origin = { requestId, address: clientAddress(request, c.env), operation };
-      const response = await answer(c, origin).catch((error: unknown) =>
+      const answered = await answer(c, origin).catch((error: unknown) =>
         refusalResponse(wireRefusalOf(error, ctx.log)),
       );
+      const response = request.method === 'HEAD' ? withoutBody(answered) : answered;
       response.headers.set(REQUEST_ID_HEADER, requestId);
       return response;
     });

@@ -1,6 +1,11 @@
-/** Several replicas' services, passes and rounds over one real etcd, with nothing between them but its compares. */
+/**
+ * Several replicas' services, passes and rounds over one real etcd, with nothing between them but its compares. Some reach it over gRPC,
+ * the others over its JSON gateway.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { SystemClock } from '../../../control-plane/adapters/clock/system-clock.ts';
 import { EtcdStore } from '../../../control-plane/adapters/etcd/etcd-store.ts';
+import { EtcdGatewayStore } from '../../../control-plane/adapters/etcd-gateway/etcd-gateway-store.ts';
 import { Driver } from '../../../control-plane/controllers/driver.ts';
 import { commitStatuses, registerNode } from '../../../control-plane/services/agents.ts';
 import { submitJob, updateJob } from '../../../control-plane/services/jobs.ts';
@@ -33,7 +38,9 @@ afterEach(async () => {
 afterAll(() => etcd?.stop());
 
 async function replica(id: string): Promise<TestReplica> {
-  const store = new EtcdStore({ hosts: [etcd.url] });
+  const hosts = [etcd.url];
+  const overHttp = { hosts, fetch: globalThis.fetch, clock: new SystemClock() };
+  const store = id === 'a' ? new EtcdStore({ hosts }) : new EtcdGatewayStore(overHttp);
   const started = await startReplica({ store, id });
   ends.push(() => {
     started.stop();

@@ -31,6 +31,35 @@ describe("etcd's quota", () => {
   });
 });
 
+describe("etcd's JSON gateway", () => {
+  const headersOf = (text: string) => {
+    const read = readConfig(['--etcd-gateway', '--etcd-headers-file', 'h'], {}, () => text);
+    if (typeof read === 'string') throw new Error(`there is no configuration, only ${read}`);
+    return read.etcdGateway?.headers;
+  };
+
+  it('is used when it is asked for', () => {
+    expect(config().etcdGateway).toBeNull();
+    expect(config(['--etcd-gateway']).etcdGateway).toEqual({ headers: {} });
+    expect(config([], { BERTH_ETCD_GATEWAY: '1' }).etcdGateway).toEqual({ headers: {} });
+    expect(config([], { BERTH_ETCD_GATEWAY: '0' }).etcdGateway).toBeNull();
+    expect(() => config([], { BERTH_ETCD_GATEWAY: 'yes' })).toThrow('BERTH_ETCD_GATEWAY="yes" is neither 1 nor 0');
+  });
+
+  it('gets the headers that a file holds', () => {
+    expect(headersOf('X-Key: a b:c \r\n\nX-Other:1\n')).toEqual({ 'X-Key': 'a b:c', 'X-Other': '1' });
+    for (const text of ['secret', 'X Y: secret', 'X: secret\u0000', 'X:', ': secret']) {
+      expect(() => headersOf(`A: 1\n${text}`)).toThrow(/line 2 is not "Name: value"(?!.*secret)/);
+    }
+    expect(() => config(['--etcd-headers-file', 'h'])).toThrow('give --etcd-gateway as well');
+  });
+
+  it('is not told of authorities and certificates, which are for gRPC', () => {
+    expect(() => config(['--etcd-gateway', '--etcd-ca', 'ca'])).toThrow('NODE_EXTRA_CA_CERTS');
+    expect(() => config(['--etcd-gateway', '--etcd-cert', 'c', '--etcd-key', 'k'])).toThrow('NODE_EXTRA_CA_CERTS');
+  });
+});
+
 describe('what is kept of what has ended', () => {
   it('is bounded by default', () => {
     expect(config().retention).toEqual(RETENTION_DEFAULTS);

@@ -160,3 +160,12 @@ test('an error without a body that is known leaves the outcome open', async () =
   const store = new EtcdGatewayStore({ hosts: ['http://etcd.test'], clock: new SystemClock(), fetch });
   await expect(store.transact(WRITE)).rejects.toThrow(StoreUnavailableError);
 });
+
+test("a platform's fetch is called as a function, not as somebody's method", async () => {
+  async function fetch(this: unknown): Promise<Response> {
+    if (this !== undefined) throw new TypeError('Illegal invocation');
+    return new Response(readReplies('v3.4').replies['one key']?.body ?? '');
+  }
+  const store = new EtcdGatewayStore({ hosts: ['http://etcd.test'], clock: new SystemClock(), fetch });
+  expect((await store.get('/a/1')).revision).toBe(2);
+});
