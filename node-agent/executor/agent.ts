@@ -128,13 +128,7 @@ class AssembledAgent implements Agent {
       consent: config.node.consent,
       book: this.#book,
       engine: this.#engine,
-      onSeen: () => {
-        this.#streams.look();
-        this.#volumes.look();
-        this.#files.look();
-        this.#identity.look();
-        this.#checker.look();
-      },
+      onSeen: () => this.#lookAll(),
     });
     this.#reporter = new Reporter({ ...parts, book: this.#book });
     this.#messenger = executors === undefined ? null : new Messenger({ ...parts, executors });
@@ -317,6 +311,15 @@ class AssembledAgent implements Agent {
     const { containers, isKnown } = this.#engine;
     if (!isKnown || !this.#session.isLive || this.#assignment === null) return null;
     return { tasks: this.#book.tasks, containers, assigned: this.#assignment.tasks.values() };
+  }
+
+  /** Containers have come or gone. */
+  #lookAll(): void {
+    this.#streams.look();
+    this.#volumes.look();
+    this.#files.look();
+    this.#identity.look();
+    this.#checker.look();
   }
 
   #identityKeeper(parts: AgentParts): IdentityKeeper {
