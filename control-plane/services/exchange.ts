@@ -14,6 +14,7 @@ import {
 import type {
   ExchangedToken,
   ExchangeRequest,
+  LoginsView,
   TrustTestRequest,
   TrustTestView,
   WhoamiView,
@@ -221,6 +222,14 @@ function rulesView(policy: TrustPolicy, claims: Claims): TrustTestView['policies
 
 function grantView({ roles, actions }: Grant): { roles: string[]; actions: string[] } {
   return { roles: [...roles], actions: [...actions] };
+}
+
+/** Where people can log in. For everybody: who isn't logged in has to find out. */
+export function listLogins({ mirror: { snapshot } }: ServiceContext): LoginsView {
+  const items = [...snapshot.policies.values()]
+    .flatMap(({ name, issuer, clientId }) => (clientId === null ? [] : [{ policy: name, issuer, clientId }]))
+    .sort((a, b) => (a.policy < b.policy ? -1 : 1));
+  return { items };
 }
 
 /** Who the bearer of this token is. */

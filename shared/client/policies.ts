@@ -3,6 +3,8 @@ import {
   type ExchangedToken,
   type ExchangeRequestInput,
   exchangedTokenSchema,
+  type LoginsView,
+  loginsViewSchema,
   type PolicyRequestInput,
   type PolicyView,
   policyViewSchema,
@@ -29,6 +31,8 @@ export interface AuthCalls {
   exchange(request: ExchangeRequestInput): Promise<ExchangedToken>;
   /** What an exchange would bring, and why. */
   test(request: TrustTestRequestInput): Promise<TrustTestView>;
+  /** Where people can log in. Takes no token. */
+  logins(): Promise<LoginsView>;
   whoami(): Promise<WhoamiView>;
 }
 
@@ -57,6 +61,8 @@ export function authCalls(transport: Transport): AuthCalls {
       const request: ApiRequest = { method: 'POST', path: '/v1/auth/test', body, repeat: 'safe' };
       return (await transport.call(request, trustTestViewSchema)).body;
     },
+    logins: async () =>
+      (await transport.call({ method: 'GET', path: '/v1/auth/logins', repeat: 'safe' }, loginsViewSchema)).body,
     whoami: async () =>
       (await transport.call({ method: 'GET', path: '/v1/auth/whoami', repeat: 'safe' }, whoamiSchema)).body,
   };

@@ -98,10 +98,14 @@ export const policyRequestSchema = z
       .describe('A public client of the issuer, for people who log in with a browser. Not a secret.'),
     rules: z.array(ruleRequestSchema).min(1).max(POLICY_RULES_MAX).describe('Each that holds brings its own grant.'),
   })
+  .refine(({ clientId, audience }) => clientId === undefined || clientId === audience, {
+    path: ['audience'],
+    error: 'must be the clientId, for which the ID tokens are that people get',
+  })
   .meta({ id: 'PolicyRequest' });
 
 /** The name stands beside what is said of it; over the API it is in the path. */
-export const policyFileSchema = policyRequestSchema.extend({ name: policyNameSchema });
+export const policyFileSchema = policyRequestSchema.safeExtend({ name: policyNameSchema });
 
 const matcherView = z.union([z.array(z.string()), z.object({ pattern: z.string() })]);
 
@@ -165,6 +169,12 @@ export const exchangedTokenSchema = z
   })
   .meta({ id: 'ExchangedToken' });
 
+export const loginsViewSchema = z
+  .object({
+    items: z.array(z.object({ policy: z.string(), issuer: z.string(), clientId: z.string() })),
+  })
+  .meta({ id: 'Logins', description: 'Where people can log in: the issuers that policies name a public client of.' });
+
 export const whoamiSchema = z
   .object({
     kind: z.enum(['user', 'join', 'node', 'peer']),
@@ -215,6 +225,7 @@ export type PolicyView = z.output<typeof policyViewSchema>;
 export type ExchangeRequest = z.output<typeof exchangeRequestSchema>;
 export type ExchangeRequestInput = z.input<typeof exchangeRequestSchema>;
 export type ExchangedToken = z.output<typeof exchangedTokenSchema>;
+export type LoginsView = z.output<typeof loginsViewSchema>;
 export type WhoamiView = z.output<typeof whoamiSchema>;
 export type TrustTestRequest = z.output<typeof trustTestRequestSchema>;
 export type TrustTestRequestInput = z.input<typeof trustTestRequestSchema>;

@@ -2,11 +2,12 @@
 import {
   exchangedTokenSchema,
   exchangeRequestSchema,
+  loginsViewSchema,
   trustTestRequestSchema,
   trustTestViewSchema,
   whoamiSchema,
 } from '../../../shared/protocol/policies.ts';
-import { exchangeToken, testTrust, whoami } from '../../services/exchange.ts';
+import { exchangeToken, listLogins, testTrust, whoami } from '../../services/exchange.ts';
 import { type Endpoint, endpoint } from '../http/endpoint.ts';
 import type { ApiParts } from '../parts.ts';
 
@@ -32,6 +33,19 @@ export function authEndpoints({ ctx, mint, outsideTokens, outsideIssuers = [] }:
         const exchanged = await exchangeToken(ctx, { mint, outsideTokens, outsideIssuers }, body);
         return { status: 200, body: exchanged, headers: NO_STORE };
       },
+    ),
+    endpoint(
+      {
+        ...base,
+        method: 'get',
+        path: '/v1/auth/logins',
+        admits: ['user'],
+        isOpen: true,
+        summary: 'List where people can log in',
+        description: 'The issuers that trust policies name a public client of, for `berth login`. Takes no token.',
+        answers: { 200: { description: 'By policy.', schema: loginsViewSchema } },
+      },
+      () => ({ status: 200, body: listLogins(ctx) }),
     ),
     endpoint(
       {

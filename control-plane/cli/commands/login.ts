@@ -1,10 +1,13 @@
 /** `berth login`, `berth logout` and `berth whoami`. */
 import type { Command } from 'commander';
+import { createClient } from '../../../shared/client/client.ts';
+import type { ExchangedToken } from '../../../shared/protocol/policies.ts';
 import { durationSeconds, gathered } from '../arguments.ts';
-import { removeCredential } from '../credentials.ts';
+import { type ExchangeWish, removeCredential, saveCredential } from '../credentials.ts';
+import { deviceIdToken } from '../device-login.ts';
 import { CliError, EXIT } from '../exit.ts';
 import type { Io } from '../io.ts';
-import { idTokenSource, logIn } from '../oidc-login.ts';
+import { credentialOf, exchange, idTokenSource, logIn } from '../oidc-login.ts';
 import { renderExchanged, renderWhoami } from '../output/policy-shapes.ts';
 import { createPrinter } from '../output/printer.ts';
 import { type GlobalFlags, openSession } from '../session.ts';
@@ -22,6 +25,8 @@ interface LoginFlags {
 }
 
 const LOGIN_HELP = `
+Without --oidc a person logs in with a browser, wherever that is, to an issuer that a trust policy names a client of.
+
 The token is kept in ~/.config/berth/credentials.json, which only you may read, and goes to this address only. It is renewed by itself
 where its source still gives tokens. --token, --token-file and BERTH_TOKEN come before it.
 
@@ -29,6 +34,7 @@ Examples:
   berth login --oidc --audience https://berth.example.com     in a GitHub job with id-token: write
   berth login --oidc                                          in a GitLab job with an id token BERTH_ID_TOKEN
   berth login --oidc --id-token-file /var/run/secrets/token --role eng/ml --action job:read
+  berth login                                                 a person, with a browser
 `;
 
 export function addLoginCommands(program: Command, io: Io): void {
@@ -71,16 +77,43 @@ export function addLoginCommands(program: Command, io: Io): void {
 async function login(io: Io, flags: LoginFlags, self: Command): Promise<void> {
   const global = self.optsWithGlobals<GlobalFlags>();
   const { audience = io.env['BERTH_AUDIENCE'], policy, role, action, ttl, idTokenFile, idTokenEnv } = flags;
-  if (flags.oidc !== true) {
-    throw new CliError('it was not said how to log in', { exitCode: EXIT.usage, remedy: 'Say --oidc.' });
-  }
   const { address } = await resolveSettings(global, io.env);
-  const source = idTokenSource({ audience, idTokenFile, idTokenEnv }, io.env);
   const wish = { policy, roles: role, actions: action, ttlSeconds: ttl === undefined ? undefined : Math.round(ttl) };
-  const exchanged = await logIn(io, { address, source, wish });
   const printer = createPrinter(io, { format: global.output, colour: global.color });
+  const exchanged =
+    flags.oidc === true
+      ? await logIn(io, { address, source: idTokenSource({ audience, idTokenFile, idTokenEnv }, io.env), wish })
+      : await logInPerson(io, { address, wish, tell: printer.note });
   // Nobody needs to see it: what is printed in a CI job can be read by many.
   const { token: _kept, ...shown } = exchanged;
   printer.one(shown, { name: exchanged.subject, render: (paint) => renderExchanged(exchanged, paint) });
   printer.note(`logged in to ${address} as ${exchanged.subject}, until ${exchanged.expiresAt}`);
+}
+
+/** It isn't renewed by itself: that takes the person again. */
+async function logInPerson(
+  io: Io,
+  { address, wish, tell }: { address: string; wish: ExchangeWish; tell: (text: string) => void },
+): Promise<ExchangedToken> {
+  const { fetch, clock, random } = io;
+  const { items } = await createClient({ address, token: null, fetch, clock, random }).auth.logins();
+  const offered = wish.policy === undefined ? items : items.filter(({ policy }) => policy === wish.policy);
+  const [chosen, ...more] = offered;
+  if (chosen === undefined) {
+    throw new CliError(`${address} has no issuer that a person can log in to`, {
+      exitCode: EXIT.usage,
+      remedy: 'A CI job logs in with --oidc. An operator names a client with `clientId` in a trust policy.',
+    });
+  }
+  if (more.length > 0) {
+    throw new CliError('there are several issuers to log in to', {
+      exitCode: EXIT.usage,
+      lines: offered.map(({ policy, issuer }) => `${policy}: ${issuer}`),
+      remedy: 'Name one with --policy.',
+    });
+  }
+  const token = await deviceIdToken(io, { issuer: chosen.issuer, clientId: chosen.clientId, tell });
+  const exchanged = await exchange(io, { address, token, wish: { ...wish, policy: chosen.policy } });
+  await saveCredential(io.env, address, credentialOf(exchanged, null));
+  return exchanged;
 }

@@ -100,6 +100,7 @@ describe('a trust policy', () => {
     ['no audience', { audience: undefined }, '/audience', 'is required'],
     ['two audiences', { audience: ['a', 'b'] }, '/audience', ''],
     ['a shared secret', { algorithms: ['HS256'] }, '/algorithms/0', ''],
+    ['a client that tokens are not for', { clientId: 'cli' }, '/audience', 'must be the clientId'],
     ['tokens for a day', { ttlSecondsMax: 86_400 }, '/ttlSecondsMax', ''],
     ['no rule', { rules: [] }, '/rules', ''],
     [

@@ -216,9 +216,87 @@ describe('berth login --oidc', () => {
     expect(result).toMatchObject({ code: 2, err: expect.stringContaining("isn't an https URL") });
     expect(asked).toEqual([]);
   });
+});
 
-  it('says how to log in', async () => {
-    expect(await cli.berth(['login'], bare())).toMatchObject({ code: 2, err: expect.stringContaining('Say --oidc.') });
+describe('berth login by a person', () => {
+  const PEOPLE = 'https://login.example.com';
+  let people: FakeIssuer;
+  /** What the issuer says to each look whether the code was confirmed. */
+  let answers: (() => Promise<Response> | Response)[] = [];
+  let looks: string[] = [];
+
+  beforeAll(async () => {
+    people = await FakeIssuer.create(PEOPLE, Date.now);
+  });
+  beforeEach(async () => {
+    [answers, looks] = [[], []];
+    const discovery = {
+      ...people.discovery,
+      device_authorization_endpoint: `${PEOPLE}/device`,
+      token_endpoint: `${PEOPLE}/token`,
+    };
+    server.use(
+      http.get(`${PEOPLE}/.well-known/openid-configuration`, () => HttpResponse.json(discovery)),
+      ...people.handlers,
+      http.post(`${PEOPLE}/device`, async ({ request }) => {
+        looks.push(await request.text());
+        const codes = { device_code: 'd1', user_code: 'WDJB-MJHT', verification_uri: `${PEOPLE}/activate` };
+        return HttpResponse.json({ ...codes, expires_in: 60, interval: 0.01 });
+      }),
+      http.post(`${PEOPLE}/token`, async ({ request }) => {
+        looks.push(await request.text());
+        return (await answers.shift()?.()) as never;
+      }),
+    );
+    const stdin = `{"name": "people", "issuer": "${PEOPLE}", "audience": "cli", "clientId": "cli", "rules": [
+      {"claims": {"groups": "ops"}, "roles": ["*"], "actions": ["job:read"]}]}`;
+    expect(await cli.berth(['policy', 'apply', '-'], { stdin })).toMatchObject({ code: 0 });
+  });
+  afterEach(() => cli.berth(['policy', 'rm', 'people']));
+
+  const pending = () => HttpResponse.json({ error: 'authorization_pending' }, { status: 400 });
+  const confirmed = async (claims: object = {}) =>
+    HttpResponse.json({
+      id_token: await people.token({ claims: { aud: 'cli', sub: 'alice', groups: ['ops'], ...claims } }),
+    });
+
+  it('shows a code, waits until it is confirmed, and keeps what it brings', async () => {
+    answers = [pending, pending, () => confirmed()];
+    const loggedIn = await cli.berth(['login'], bare());
+    expect(loggedIn).toMatchObject({
+      code: 0,
+      err: expect.stringContaining(`${PEOPLE}/activate in a browser and enter the code WDJB-MJHT`),
+    });
+    expect(looks).toHaveLength(4);
+    expect(looks[0]).toBe('client_id=cli&scope=openid');
+    expect(new URLSearchParams(looks[1]).get('device_code')).toBe('d1');
+    expect((await cli.berth(['whoami', '-o', 'name'], bare())).out).toBe(`${PEOPLE}#alice\n`);
+    expect((await readCredentials({ HOME: home })).byAddress[ADDRESS]?.renewal).toBe(null);
+  });
+
+  it.each<[string, () => Promise<Response> | Response, string]>([
+    ['is refused', () => HttpResponse.json({ error: 'access_denied' }, { status: 400 }), 'access_denied'],
+    ['comes too late', () => HttpResponse.json({ error: 'expired_token' }, { status: 400 }), 'expired_token'],
+    ['brings no token', () => HttpResponse.json({}), 'lacks id_token'],
+    ['is somebody whom nothing is granted to', () => confirmed({ groups: [] }), 'nothing is granted'],
+  ])('says so when who confirms %s', async (_name, answer, message) => {
+    answers = [pending, answer];
+    expect(await cli.berth(['login'], bare())).toMatchObject({ code: 4, err: expect.stringContaining(message) });
+    expect((await readCredentials({ HOME: home })).byAddress).toEqual({});
+  });
+
+  it('needs an issuer that offers it, and to know which', async () => {
+    server.use(http.get(`${PEOPLE}/.well-known/openid-configuration`, () => HttpResponse.json(people.discovery)));
+    expect(await cli.berth(['login'], bare())).toMatchObject({
+      err: expect.stringContaining('offers no login for devices'),
+    });
+    const none = await cli.berth(['login', '--policy', 'ci'], bare());
+    expect(none).toMatchObject({ code: 2, err: expect.stringContaining('no issuer that a person can log in to') });
+    const stdin = (await cli.berth(['policy', 'show', 'people', '-o', 'json'])).out.replace('"people"', '"people-2"');
+    await cli.berth(['policy', 'apply', '-'], { stdin });
+    const several = await cli.berth(['login'], bare());
+    expect(several).toMatchObject({ code: 2, err: expect.stringContaining(`people-2: ${PEOPLE}`) });
+    await cli.berth(['policy', 'rm', 'people-2']);
   });
 });
 
