@@ -18,6 +18,7 @@ import { createVerifier } from './auth/verify.ts';
 import { DRIVER_DEFAULTS, Driver } from './controllers/driver.ts';
 import type { HousekeepingOptions } from './controllers/housekeeper.ts';
 import { createMesosFacade } from './facade-mesos/facade.ts';
+import { RefusalLog } from './services/audit-refusals.ts';
 import { announceReplica, ensureCluster, whenStoreAnswers } from './services/cluster.ts';
 import type { ServiceConfig, ServiceContext } from './services/context.ts';
 import { FrameworkStreams } from './services/framework-streams.ts';
@@ -103,7 +104,7 @@ export interface AnonymousGrant {
   readonly actions: readonly string[];
 }
 
-export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams'> {
+export interface DoorOptions extends Omit<ApiOptions, 'frameworkStreams' | 'refusals'> {
   readonly mesosAnonymous?: AnonymousGrant | null;
 }
 
@@ -112,7 +113,8 @@ export function createDoors({ mesosAnonymous = null, ...options }: DoorOptions):
   const { ctx, mint, fetch, signal, metrics = new MetricsRegistry() } = options;
   const peerToken = async () => (await mintPeerToken(mint, ctx.replica.id)).token;
   const frameworkStreams = new FrameworkStreams(ctx, { peerToken, fetch }, signal);
-  const parts = { ...options, metrics, frameworkStreams };
+  const refusals = new RefusalLog(ctx, signal);
+  const parts = { ...options, metrics, frameworkStreams, refusals };
   const api = createApi(parts);
   const anonymous = mesosAnonymous === null ? null : anonymousPrincipal(mesosAnonymous);
   const app = new Hono();

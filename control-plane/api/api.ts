@@ -4,23 +4,27 @@
  */
 import { type Context, Hono } from 'hono';
 import { Refusal } from '../../shared/domain/errors.ts';
+import type { RolePath } from '../../shared/domain/ids.ts';
+import { roleSchema } from '../../shared/protocol/job.ts';
 import { positionText } from '../../shared/protocol/position.ts';
 import { withoutBody } from '../../shared/util/body-stream.ts';
 import { type Histogram, MetricsRegistry } from '../../shared/util/metrics.ts';
 import { randomId } from '../../shared/util/random.ts';
 import { Lasting } from '../auth/lasting.ts';
+import type { Principal } from '../auth/principal.ts';
 import { goodUntilMs } from '../auth/verify.ts';
 import { EndpointTable } from '../services/endpoint-table.ts';
 import { LogRelay } from '../services/log-relay.ts';
 import { REQUEST_ID_HEADER } from '../services/origin.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
-import { authenticate, NOBODY } from './http/authenticate.ts';
-import type { Endpoint, EndpointDocument, Method, Outcome } from './http/endpoint.ts';
+import { authenticate, demandKind, NOBODY } from './http/authenticate.ts';
+import type { Endpoint, EndpointDocument, Exchange, Method, Outcome } from './http/endpoint.ts';
 import { HttpRefusal, problemResponse } from './http/problem.ts';
 import { REVISION_HEADER, seenPosition } from './input/headers.ts';
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
+import { auditEndpoints } from './routes/audit.ts';
 import { authEndpoints } from './routes/auth.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
 import { deploymentEndpoints } from './routes/deployments.ts';
@@ -94,6 +98,7 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...eventEndpoints(parts),
     ...authEndpoints(parts),
     ...policyEndpoints(parts),
+    ...auditEndpoints(parts),
     ...clusterEndpoints(parts),
     ...agentEndpoints(parts),
   ];
@@ -141,20 +146,45 @@ function nothingAt(c: Context<Env>): Refusal {
   return new Refusal('not-found', `there is nothing at ${c.req.path.slice(0, 200)}; /docs describes what there is`);
 }
 
-async function serve(c: Context<Env>, { document, serve: check }: Endpoint, parts: ApiParts): Promise<Response> {
+async function serve(c: Context<Env>, one: Endpoint, parts: ApiParts): Promise<Response> {
+  const { document } = one;
   c.set('route', document.path);
   const request = c.req.raw;
-  const token = document.isOpen === true ? NOBODY : await authenticate(request, parts.verifier, document.admits);
-  const ends = [request.signal, parts.signal];
-  const lasting = new Lasting({ clock: parts.ctx.clock, goodUntilMs: goodUntilMs(token), ends });
-  await catchUp(request, parts);
   const origin = {
     requestId: c.get('requestId'),
     address: parts.clientAddress(request, c.env),
     operation: `${document.method.toUpperCase()} ${document.path}`,
   };
-  const params = c.req.param() as Record<string, string>;
-  const act = await check({ request, origin, clock: parts.ctx.clock, token, params, lasting });
+  let principal: Principal | null = null;
+  try {
+    const token = document.isOpen === true ? NOBODY : await authenticate(request, parts.verifier);
+    principal = token.principal;
+    demandKind(principal, document.admits);
+    return await carryOut(one, parts, { request, origin, token, params: c.req.param() as Record<string, string> });
+  } catch (error) {
+    if (document.method !== 'get' && error instanceof Refusal) {
+      const { pathname: target, searchParams } = new URL(request.url);
+      parts.refusals.note({ origin, principal, target, role: knownRole(searchParams.get('role')) }, error);
+    }
+    throw error;
+  }
+}
+
+function knownRole(text: string | null): RolePath | null {
+  return roleSchema.safeParse(text).data ?? null;
+}
+
+async function carryOut(
+  { serve: check }: Endpoint,
+  parts: ApiParts,
+  exchange: Omit<Exchange, 'clock' | 'lasting'>,
+): Promise<Response> {
+  const { request, token } = exchange;
+  const { clock } = parts.ctx;
+  const ends = [request.signal, parts.signal];
+  const lasting = new Lasting({ clock, goodUntilMs: goodUntilMs(token), ends });
+  await catchUp(request, parts);
+  const act = await check({ ...exchange, clock, lasting });
   const outcome = lasting.until(act);
   // Taken before anything is awaited: what a handler read at once, it read at this revision.
   const { revision } = parts.ctx.mirror;

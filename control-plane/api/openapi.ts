@@ -75,6 +75,7 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
         name: 'Access',
         description: 'Who may use the cluster: tokens for tokens of others, and the trust that it takes.',
       },
+      { name: 'Audit', description: 'Who did what.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
       { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },
       { name: 'Replicas', description: 'What replicas of the control plane say to each other.' },

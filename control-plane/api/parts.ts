@@ -5,6 +5,7 @@ import type { OutsideIssuer } from '../auth/outside-issuer.ts';
 import type { OutsideTokens } from '../auth/outside-tokens.ts';
 import type { TokenMint } from '../auth/tokens.ts';
 import type { Verifier } from '../auth/verify.ts';
+import type { RefusalLog } from '../services/audit-refusals.ts';
 import type { ServiceContext } from '../services/context.ts';
 import type { EndpointTable } from '../services/endpoint-table.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
@@ -26,6 +27,7 @@ export interface ApiOptions {
   readonly signal: AbortSignal;
   readonly frameworkStreams: FrameworkStreams;
   readonly clientAddress: ClientAddress;
+  readonly refusals: RefusalLog;
   /** What other parts of the replica count into, so that it is exposed together. Absent: the API counts alone. */
   readonly metrics?: MetricsRegistry;
 }

@@ -34,6 +34,7 @@ const ORDINARY_ACTIONS = [
   'framework:read',
   'framework:run',
   'event:read',
+  'audit:read',
   'status:read',
   'cluster:recover',
   'token:create',

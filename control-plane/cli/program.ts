@@ -1,5 +1,6 @@
 /** The command tree, and how one command line is carried out. */
 import { Command, CommanderError } from 'commander';
+import { addAuditCommand } from './commands/audit.ts';
 import { addBalancerCommands } from './commands/balancer.ts';
 import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommand } from './commands/completion.ts';
@@ -77,6 +78,7 @@ export function createProgram(io: Io, version: string, finish: (exitCode: number
   addFrameworkCommands(program, io);
   addOfferCommands(program, io);
   addClusterCommands(program, io);
+  addAuditCommand(program, io);
   addSettingsCommands(program, io);
   addPolicyCommands(program, io, finish);
   addLoginCommands(program, io);

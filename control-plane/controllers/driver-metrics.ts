@@ -11,6 +11,8 @@ export interface DriverMetrics {
   readonly tasks: Counter;
   /** Rounds and passes that lost a compare to somebody else and were run again. */
   readonly lost: Counter;
+  /** Records of who did what that were taken away, by cause: `expired`, or `room` for what the store had no room for any more. */
+  readonly auditRemoved: Counter;
 }
 
 export function driverMetrics(metrics: Metrics): DriverMetrics {
@@ -34,6 +36,11 @@ export function driverMetrics(metrics: Metrics): DriverMetrics {
       name: 'berth_driver_conflicts_total',
       help: 'Rounds and passes that lost to another writer and were run again.',
       labels: ['kind'],
+    }),
+    auditRemoved: metrics.counter({
+      name: 'berth_audit_removed_total',
+      help: 'Records of who did what that were taken away: expired, or because the store was nearly full (room).',
+      labels: ['cause'],
     }),
   };
 }

@@ -72,7 +72,7 @@ export class Driver {
     this.#options = options;
     this.#metrics = driverMetrics(metrics);
     this.#seat = new DriverSeat(ctx, options.seat);
-    this.#housekeeper = new Housekeeper(ctx, options.housekeeping);
+    this.#housekeeper = new Housekeeper(ctx, options.housekeeping, this.#metrics.auditRemoved);
     this.#contact = new StoreContact(ctx.clock, options.nodes.heartbeatIntervalMs);
     this.#unreachable = new UnreachableNodes(ctx.clock);
     this.#unseenEnds = new UnseenEnds(ctx.clock);

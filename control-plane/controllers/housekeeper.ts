@@ -3,8 +3,11 @@
  * of its own and does a bounded amount of work at a time, so that calling it often costs nothing and a backlog holds up
  * nobody's placement. None of it needs room in the store, so it is done for a full one as well.
  */
+
+import type { Counter } from '../../shared/util/metrics.ts';
 import { RETENTION_DEFAULTS, type RetentionPolicy } from '../reconcile/retention-pass.ts';
 import { QUOTA_DEFAULT_BYTES } from '../store/room.ts';
+import { AuditKeeper } from './audit-keeper.ts';
 import type { ControllerContext } from './context.ts';
 import { DEFRAGMENTATION_DEFAULTS, type DefragmentationOptions } from './defragmentation.ts';
 import { Defragmenter } from './defragmenter.ts';
@@ -31,12 +34,15 @@ export class Housekeeper {
   readonly #ctx: ControllerContext;
   readonly #options: HousekeepingOptions;
   readonly #history = new HistoryKeeper();
+  readonly #audit: AuditKeeper;
   readonly #defragmenter: Defragmenter;
   #retentionDueMs = 0;
 
-  constructor(ctx: ControllerContext, options: HousekeepingOptions) {
+  /** `auditRemoved` counts records of who did what that are taken away, by cause. */
+  constructor(ctx: ControllerContext, options: HousekeepingOptions, auditRemoved: Counter | null = null) {
     this.#ctx = ctx;
     this.#options = options;
+    this.#audit = new AuditKeeper(ctx, options.defragmentation.quotaBytes, auditRemoved);
     this.#defragmenter = new Defragmenter(ctx, options.defragmentation);
   }
 
@@ -44,6 +50,7 @@ export class Housekeeper {
   async run(): Promise<void> {
     await this.#forgetHistory();
     await this.#forgetEnded();
+    await this.#audit.run();
     this.#defragmenter.look();
   }
 

@@ -2,6 +2,7 @@
 import type { MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Verifier } from '../auth/verify.ts';
+import type { RefusalLog } from '../services/audit-refusals.ts';
 import type { ServiceContext } from '../services/context.ts';
 import type { FrameworkStreams } from '../services/framework-streams.ts';
 import type { ClientAddress } from '../services/origin.ts';
@@ -14,6 +15,7 @@ export interface FacadeParts {
   readonly frameworkStreams: FrameworkStreams;
   readonly metrics: MetricsRegistry;
   readonly clientAddress: ClientAddress;
+  readonly refusals: RefusalLog;
   /** Ends the replica: streams are brought to their end. */
   readonly signal: AbortSignal;
 }

@@ -28,6 +28,13 @@ export function mayRead(principal: Principal, action: Action, role: RolePath): b
   return authorize(principal, action, role).allowed;
 }
 
+/** Whether the principal may read what belongs to no role in particular and is for few: that takes a grant over all of them. */
+export function mayReadAll(principal: Principal, action: Action): boolean {
+  return principal.grants.some(
+    (grant) => grant.roles.includes('*') && authorize({ ...principal, grants: [grant] }, action, null).allowed,
+  );
+}
+
 /**
  * To run a job takes the right to write jobs of its role, a right of its own for each dangerous field, and the right to use the secrets
  * that it names: whoever says what a task runs can have it print what it was given.

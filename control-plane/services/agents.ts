@@ -34,10 +34,12 @@ import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import type { Snapshot } from '../store/snapshot.ts';
 import { ledgerUnit, putTask } from '../store/units.ts';
+import { auditWrites } from './audit.ts';
 import type { ServiceContext } from './context.ts';
 import { admit, answerCall } from './holders.ts';
 import { imagesDraft } from './image-reports.ts';
 import { nextEpoch } from './node-session.ts';
+import type { Origin } from './origin.ts';
 import { catchUp, checkEpoch, currentSession, type NodeSession, staleEpoch } from './session-check.ts';
 
 /** How often a write that lost its compare is drafted again. */
@@ -53,12 +55,13 @@ export interface RegisteredNode {
 
 /**
  * Starts a session: the node's record, total and lease are put, and its epoch rises. A join token may not take over a node
- * that is connected.
+ * that is connected. `origin`: where the request came from, for the record; null: nobody has asked.
  */
 export async function registerNode(
   ctx: ServiceContext,
   principal: Principal,
   request: RegisterRequest,
+  origin: Origin | null = null,
 ): Promise<RegisteredNode> {
   const { id } = request.node;
   checkMayRegister(ctx, principal, id);
@@ -69,7 +72,9 @@ export async function registerNode(
     checkMayRegister(ctx, principal, id);
     const holder = await admit(ctx, principal, request);
     const session = { ...sessionOf(ctx, request), ...holder };
-    const result = await ctx.store.transact(registration(ctx, request, session, lease));
+    const change = registration(ctx, request, session, lease);
+    const audit = origin === null ? [] : auditWrites(ctx, { principal, origin }, change, `${id} ${session.epoch}`);
+    const result = await ctx.store.transact({ ...change, writes: [...change.writes, ...audit] });
     if (result.committed) {
       await ctx.mirror.waitFor(result.revision, { timeoutMs: CATCH_UP_MS });
       if (session.ahead !== undefined) tellAhead(ctx, id, session.ahead);

@@ -6,9 +6,9 @@
  */
 import { Refusal } from '../../shared/domain/errors.ts';
 import {
-  type Claims,
   EXCHANGED_TTL_SECONDS_DEFAULT,
   judgeRule,
+  type Claims as OutsideClaims,
   type TrustPolicy,
 } from '../../shared/domain/trust-policy.ts';
 import type {
@@ -23,7 +23,7 @@ import { randomId } from '../../shared/util/random.ts';
 import type { OutsideIssuer } from '../auth/outside-issuer.ts';
 import { concernedBy, type OutsideIdentity, type OutsideTokens } from '../auth/outside-tokens.ts';
 import type { Grant, Principal } from '../auth/principal.ts';
-import type { TokenMint } from '../auth/tokens.ts';
+import type { Claims, TokenMint } from '../auth/tokens.ts';
 import {
   judgeTrusts,
   narrowGrants,
@@ -33,11 +33,14 @@ import {
   trustOfPolicy,
 } from '../auth/trust.ts';
 import { checkShape, claimedPayload, TOKEN_LENGTH_MAX, type VerifiedToken } from '../auth/verify.ts';
+import type { LeaseId } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
 import { commitOnce } from '../store/transact.ts';
 import { demand } from './access.ts';
-import type { ServiceContext } from './context.ts';
+import { type Act, auditWritesOf } from './audit.ts';
+import type { Call, ServiceContext } from './context.ts';
+import { issuedToken } from './tokens.ts';
 import { timeView } from './views.ts';
 
 /** A token that is taken once is remembered until it ends, and for so long at the most. */
@@ -59,6 +62,7 @@ export interface ExchangeParts {
 export async function exchangeToken(
   ctx: ServiceContext,
   { mint, outsideTokens, outsideIssuers }: ExchangeParts,
+  { origin }: Pick<Call, 'origin'>,
   request: ExchangeRequest,
 ): Promise<ExchangedToken> {
   const identity = await outsideTokens.identify(request.token, trustsOf(ctx, outsideIssuers, request.policy));
@@ -67,9 +71,11 @@ export async function exchangeToken(
   const grants = grantsWishedFor(verdict.grants, request);
   const ttlSeconds = ttlWishedFor(verdict, request);
   const { subject } = identity;
-  const minted = await mint.mint({ kind: 'user', subject, grants, node: null, ttlSeconds });
+  const claims = mint.draft({ kind: 'user', subject, grants, node: null, ttlSeconds });
+  const minted = await mint.sign(claims);
   if (minted.token.length > TOKEN_LENGTH_MAX) throw tooLarge(grants.length);
-  if (verdict.singleUse) await useUp(ctx, identity);
+  const used = verdict.singleUse ? await markOf(ctx, identity) : null;
+  await putOnRecord(ctx, { principal: principalOf(identity), origin }, claims, used);
   ctx.log.info({ subject, token: minted.id, expiresAtMs: minted.expiresAtMs }, 'a token has been exchanged');
   return {
     token: minted.token,
@@ -109,8 +115,14 @@ function ttlWishedFor({ ttlSecondsMax }: TrustVerdict, { ttlSeconds }: ExchangeR
   );
 }
 
-/** In one step with finding out that it hasn't been: of two who come with the same token at once, one is too late. */
-async function useUp(ctx: ServiceContext, { subject, payload }: OutsideIdentity): Promise<void> {
+/** By what a token is remembered that is taken once. */
+interface Mark {
+  readonly key: string;
+  readonly lease: LeaseId;
+  readonly subject: string;
+}
+
+async function markOf(ctx: ServiceContext, { subject, payload }: OutsideIdentity): Promise<Mark> {
   const { iss = '', jti, exp = 0 } = payload;
   if (typeof jti !== 'string' || jti === '') {
     throw new Refusal('unauthenticated', 'the token is to be taken once, and has no id (jti) to be known by');
@@ -122,21 +134,40 @@ async function useUp(ctx: ServiceContext, { subject, payload }: OutsideIdentity)
       'the token is to be taken once, and lives for more than a day; get a shorter one',
     );
   }
-  const key = keys.exchange(iss, jti);
   const lease = await ctx.store.grantLease(Math.max(1, lifeSeconds) + CLOCK_TOLERANCE_SECONDS);
+  return { key: keys.exchange(iss, jti), lease, subject };
+}
+
+/**
+ * What was given to whom; and of a token that is taken once, in the same step with finding out that it hasn't been: of two who come
+ * with it at once, one is too late.
+ */
+async function putOnRecord(ctx: ServiceContext, act: Act, claims: Claims, mark: Mark | null): Promise<void> {
+  const opId = randomId(ctx.random, 20);
   const result = await commitOnce(ctx.store, {
-    opId: randomId(ctx.random, 20),
+    opId,
     leases: ctx.ops,
     by: ctx.replica.id,
-    compares: [{ key, modRevision: 0 }],
-    writes: [putRecord('exchanges', key, { subject, atMs: ctx.clock.now() }, lease)],
+    compares: mark === null ? [] : [{ key: mark.key, modRevision: 0 }],
+    writes: [
+      ...(mark === null
+        ? []
+        : [putRecord('exchanges', mark.key, { subject: mark.subject, atMs: ctx.clock.now() }, mark.lease)]),
+      ...auditWritesOf(ctx, act, [issuedToken(claims)], opId),
+    ],
   });
-  if (result.committed) return;
-  await ctx.store.revokeLease(lease);
+  if (result.committed || mark === null) return;
+  await ctx.store.revokeLease(mark.lease);
   throw new Refusal(
     'unauthenticated',
     'the token has been taken before, and it is taken once; get another from its issuer',
   );
+}
+
+/** Whoever the outside token stands for: so far with no rights. */
+function principalOf({ subject, payload }: OutsideIdentity): Principal {
+  const { jti } = payload;
+  return { kind: 'user', subject, tokenId: typeof jti === 'string' ? jti : '', grants: [], node: null };
 }
 
 /** What the bearer is told doesn't help to find out what would be granted to whom. */
@@ -184,7 +215,7 @@ export async function testTrust(
   };
 }
 
-function claimsOf({ token, claims = {} }: TrustTestRequest): Claims {
+function claimsOf({ token, claims = {} }: TrustTestRequest): OutsideClaims {
   if (token === undefined) return claims;
   try {
     checkShape(token);
@@ -212,7 +243,7 @@ async function objectionOf(
   }
 }
 
-function rulesView(policy: TrustPolicy, claims: Claims): TrustTestView['policies'][number]['rules'] {
+function rulesView(policy: TrustPolicy, claims: OutsideClaims): TrustTestView['policies'][number]['rules'] {
   return policy.rules.map((rule, index) => {
     const verdicts = judgeRule(rule, claims);
     const holds = verdicts.every((verdict) => verdict.holds);

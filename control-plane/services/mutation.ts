@@ -1,9 +1,10 @@
 /**
  * How every change that somebody is told about is made: drafted from the mirror, committed once under compares, and drafted
  * again when somebody else was faster. The answer to a request with an idempotency key is stored in the same transaction,
- * so that its repetition, on any replica, gets that answer and changes nothing.
+ * so that its repetition, on any replica, gets that answer and changes nothing. Who did it goes on record in the same transaction too.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
+import type { AuditedObject } from '../../shared/domain/audit.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import { utf8Encode } from '../../shared/util/codec.ts';
 import { randomId } from '../../shared/util/random.ts';
@@ -11,6 +12,8 @@ import type { Compare, Write } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { decodeRecord, putRecord, type RecordOf } from '../store/records.ts';
 import { commitOnce } from '../store/transact.ts';
+import { auditWritesOf } from './audit.ts';
+import { objectsOf } from './audit-objects.ts';
 import type { Answer, AnswerStatus, Call, ServiceContext } from './context.ts';
 
 /** Drafts are made anew this often when others keep changing what they were made from. */
@@ -25,6 +28,13 @@ export interface Draft<T> {
   readonly compares: readonly Compare[];
   /** Empty: everything is already as it was asked for. */
   readonly writes: readonly Write[];
+  /** What was done that no write tells of, for the record. */
+  readonly noted?: readonly AuditedObject[];
+}
+
+/** With what it is on record for. Empty: for nothing. */
+interface Audited<T> extends Draft<T> {
+  readonly objects: readonly AuditedObject[];
 }
 
 /**
@@ -74,21 +84,27 @@ async function carryOut<T>(
 export async function answerOnce<T>(
   ctx: ServiceContext,
   call: Call,
-  answer: { readonly status: AnswerStatus; readonly body: T },
+  answer: Pick<Draft<T>, 'status' | 'body' | 'noted'>,
 ): Promise<Answer<T>> {
-  const { status, body } = answer;
-  if (call.idempotency === null) return { status, body, revision: ctx.mirror.revision, replayed: false };
+  const { status, body, noted = [] } = answer;
+  if (call.idempotency === null && noted.length === 0)
+    return { status, body, revision: ctx.mirror.revision, replayed: false };
   const earlier = await storedAnswer<T>(ctx, call);
   if (earlier !== null) return earlier;
-  const first = await commitDraft(ctx, call, { status, body, compares: [], writes: [] });
+  const first = await commitDraft(ctx, call, { status, body, compares: [], writes: [], objects: noted });
   if (first !== null) return first;
   throw new Refusal('conflict', 'the same request was being answered; try again', { retryAfterSeconds: 1 });
 }
 
 /** A refusal may only mean that this very request has been carried out before: then its stored answer counts. */
-async function draftOrReplay<T>(ctx: ServiceContext, call: Call, draft: () => Draft<T>): Promise<Draft<T> | Answer<T>> {
+async function draftOrReplay<T>(
+  ctx: ServiceContext,
+  call: Call,
+  draft: () => Draft<T>,
+): Promise<Audited<T> | Answer<T>> {
   try {
-    return draft();
+    const drafted = draft();
+    return { ...drafted, objects: [...objectsOf(drafted, ctx.mirror.snapshot), ...(drafted.noted ?? [])] };
   } catch (error) {
     if (!(error instanceof Refusal) || call.idempotency === null) throw error;
     const replay = await storedAnswer<T>(ctx, call);
@@ -98,14 +114,16 @@ async function draftOrReplay<T>(ctx: ServiceContext, call: Call, draft: () => Dr
 }
 
 /** Null: a compare was lost, and the mirror has been given the time to see why. */
-async function commitDraft<T>(ctx: ServiceContext, call: Call, draft: Draft<T>): Promise<Answer<T> | null> {
+async function commitDraft<T>(ctx: ServiceContext, call: Call, draft: Audited<T>): Promise<Answer<T> | null> {
   const remember = await rememberAnswer(ctx, call, draft);
+  const opId = randomId(ctx.random, 20);
+  const audit = auditWritesOf(ctx, call, draft.objects, opId);
   const result = await commitOnce(ctx.store, {
-    opId: randomId(ctx.random, 20),
+    opId,
     leases: ctx.ops,
     by: ctx.replica.id,
     compares: [...draft.compares, ...remember.compares],
-    writes: [...draft.writes, ...remember.writes],
+    writes: [...draft.writes, ...remember.writes, ...audit],
   });
   if (result.committed) {
     ctx.nudge();

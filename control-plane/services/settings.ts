@@ -49,5 +49,6 @@ function settingsView(settings: Settings): Omit<SettingsView, 'version'> {
     offerTimeoutSeconds: settings.offerTimeoutSeconds,
     minAllocatable: settings.minAllocatable.map((amounts) => ({ ...amounts })),
     excludedFromShares: [...settings.excludedFromShares],
+    auditKeepDays: settings.auditKeepDays,
   };
 }

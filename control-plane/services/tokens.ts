@@ -1,10 +1,11 @@
 /** The cluster's signing keys, and the tokens that are handed out with them. */
+import type { AuditedObject } from '../../shared/domain/audit.ts';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { NodeId } from '../../shared/domain/ids.ts';
 import type { TokenRequest, TokenView } from '../../shared/protocol/views.ts';
 import { generateSigningKey, KeyRing } from '../auth/keys.ts';
 import { ACTION_PATTERNS, canDelegate } from '../auth/policy.ts';
-import type { MintedToken, TokenMint } from '../auth/tokens.ts';
+import type { Claims, MintedToken, TokenMint } from '../auth/tokens.ts';
 import type { VerifiedToken } from '../auth/verify.ts';
 import { RANGE_PAGE_MAX } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
@@ -66,9 +67,20 @@ export async function createToken(
   if (!verdict.allowed) throw new Refusal('forbidden', verdict.why);
   const { kind, subject, roles, actions, ttlSeconds } = request;
   const claims = mint.draft({ kind, subject, grants: [{ roles, actions }], node: null, ttlSeconds });
-  const answer = await answerOnce(ctx, call, { status: 201, body: claims });
+  const answer = await answerOnce(ctx, call, { status: 201, body: claims, noted: [issuedToken(claims)] });
   const minted = await mint.sign(answer.body);
   return { ...answer, body: { token: minted.token, id: minted.id, expiresAt: timeView(minted.expiresAtMs) } };
+}
+
+/** For the record: whoever reads of the token by its id elsewhere finds here who has issued it to whom, for what. */
+export function issuedToken({ jti, sub, kind, grants, exp }: Claims): AuditedObject {
+  const [role, ...others] = new Set(grants.flatMap(({ roles }) => roles));
+  const isOfOneRole = role !== undefined && role !== '*' && others.length === 0;
+  const granted = grants.map(({ roles, actions }) => `${actions.join(', ')} in ${roles.join(', ')}`);
+  return {
+    ...{ kind: 'token', id: jti, role: isOfOneRole ? role : null, change: 'issued', fields: [], version: null },
+    grants: [`${kind} token for "${sub}" until ${timeView(exp * 1000)}`, ...granted],
+  };
 }
 
 function checkRequest({ kind, roles, actions }: TokenRequest): void {

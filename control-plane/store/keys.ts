@@ -56,6 +56,8 @@ export const keys = {
   secretNote: (secret: SecretKey) => `${PREFIX}vault/${escapeRole(secret.role)}/${secret.name}`,
   /** What it says, sealed. */
   sealed: (secret: SecretKey) => `${PREFIX}sealed/${escapeRole(secret.role)}/${secret.name}`,
+  /** In the order of their times. */
+  audit: (id: string) => `${PREFIX}audit/${id}`,
 } as const;
 
 const NAME_DIGEST_LENGTH = 32;
@@ -99,6 +101,7 @@ export const RECORD_KINDS = [
   'secrets',
   'vault',
   'sealed',
+  'audit',
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 

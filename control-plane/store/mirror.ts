@@ -10,13 +10,17 @@
 import { type BackoffPolicy, backoffMs } from '../../shared/util/backoff.ts';
 import { type Clock, sleep } from '../../shared/util/clock.ts';
 import type { Logger } from '../../shared/util/log.ts';
-import { HistoryGoneError, type Store, StoreUnavailableError, type WatchBatch } from './contract.ts';
+import { HistoryGoneError, type KeyValue, type Store, StoreUnavailableError, type WatchBatch } from './contract.ts';
 import { History } from './history.ts';
-import { keys, PREFIX } from './keys.ts';
+import type { UnkeptKind } from './kept.ts';
+import { keys, PREFIX, parseKey } from './keys.ts';
 import { type Change, Snapshot } from './snapshot.ts';
 
 /** Hears of changes, in order. `reset`: history was lost, and `changes` is the difference between two states. */
 export type ChangeListener = (changes: readonly Change[], revision: number, reset: boolean) => void;
+
+/** Hears of one record that a snapshot doesn't keep, as it is put. Null: history was lost, and some may have been missed. */
+export type PassingListener = (keyValue: KeyValue | null) => void;
 
 export interface MirrorOptions {
   readonly store: Store;
@@ -48,6 +52,7 @@ export class Mirror {
   readonly #snapshot: Snapshot;
   readonly #history: History;
   readonly #listeners = new Set<ChangeListener>();
+  readonly #passing = new Map<PassingListener, UnkeptKind>();
   readonly #waiters = new Set<Waiter>();
   #stopped: Promise<Error | null> = Promise.resolve(null);
   #ended = false;
@@ -111,6 +116,12 @@ export class Mirror {
   subscribe(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` with every record of the kind from now on, which nothing here keeps. Returns how to end it. */
+  hear(kind: UnkeptKind, listener: PassingListener): () => void {
+    this.#passing.set(listener, kind);
+    return () => this.#passing.delete(listener);
   }
 
   /** Every change after `revision`, in order; null when they are no longer all known: list again. */
@@ -197,6 +208,16 @@ export class Mirror {
     const changes = this.#snapshot.apply(batch);
     this.#history.add(changes);
     this.#announce(changes, false);
+    this.#passOn(batch);
+  }
+
+  #passOn({ events }: WatchBatch): void {
+    if (this.#passing.size === 0) return;
+    for (const event of events) {
+      const kind = event.type === 'put' ? parseKey(event.keyValue.key)?.[0] : undefined;
+      if (event.type !== 'put' || kind === undefined) continue;
+      for (const [listener, wanted] of [...this.#passing]) if (wanted === kind) listener(event.keyValue);
+    }
   }
 
   async #listAgain(): Promise<void> {
@@ -210,6 +231,7 @@ export class Mirror {
     const changes = this.#snapshot.reset(fresh);
     this.#history.restart(fresh.revision);
     this.#announce(changes, true);
+    for (const listener of [...this.#passing.keys()]) listener(null);
   }
 
   #announce(changes: readonly Change[], reset: boolean): void {

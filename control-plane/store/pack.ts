@@ -26,9 +26,13 @@ export interface PackedTransaction {
   readonly units: readonly number[];
 }
 
-/** Room that {@link packTransactions} leaves for what `commitOnce` adds: its compare and its record. */
-const OPERATION_SLOTS = 1;
-const OPERATION_BYTES = 1024;
+/**
+ * Room that {@link packTransactions} leaves for what goes along with a change: the operation's record and the stored answer, which are
+ * compared as well, and the record of who did it.
+ */
+const COMPARES_BESIDE = 2;
+const WRITES_BESIDE = 3;
+const BYTES_BESIDE = 32 * 1024;
 
 /**
  * Packs the units, in their order, into as few transactions as a first fit finds. Every transaction compares the fences.
@@ -75,16 +79,16 @@ class Bin {
   readonly #compares = new Map<string, Compare>();
   readonly #writes: Write[] = [];
   readonly #units: number[] = [];
-  #bytes = OPERATION_BYTES;
+  #bytes = BYTES_BESIDE;
 
   constructor(fences: readonly Compare[]) {
     for (const fence of fences) this.#compare(fence);
   }
 
   fits(unit: AtomicUnit, writtenBytes: number): boolean {
-    if (this.#writes.length + unit.writes.length > TRANSACTION_WRITES_MAX - OPERATION_SLOTS) return false;
+    if (this.#writes.length + unit.writes.length > TRANSACTION_WRITES_MAX - WRITES_BESIDE) return false;
     const added = unit.compares.filter((compare) => !this.#compares.has(compare.key));
-    if (this.#compares.size + added.length > TRANSACTION_COMPARES_MAX - OPERATION_SLOTS) return false;
+    if (this.#compares.size + added.length > TRANSACTION_COMPARES_MAX - COMPARES_BESIDE) return false;
     const comparedBytes = added.reduce((total, compare) => total + compareBytes(compare), 0);
     return this.#bytes + comparedBytes + writtenBytes <= TRANSACTION_BYTES_MAX;
   }

@@ -1,4 +1,5 @@
 /** The type of the value under each kind of key. The domain's types are the truth; what only the store knows is here. */
+import type { AuditRecord } from '../../shared/domain/audit.ts';
 import type { Deployment, ImageFetch } from '../../shared/domain/deployment.ts';
 import type { FinishedOperation } from '../../shared/domain/finished-operation.ts';
 import type { Framework } from '../../shared/domain/framework.ts';
@@ -158,4 +159,5 @@ export type RecordOf = {
   secrets: SecretRecord;
   vault: SecretNote;
   sealed: SealedRecord;
+  audit: AuditRecord;
 };

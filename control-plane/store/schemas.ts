@@ -27,9 +27,10 @@ import {
   KILL_SELECTIONS,
   UPDATE_STRATEGIES,
 } from '../../shared/domain/service.ts';
-import { GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
+import { DEFAULT_SETTINGS, GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
 import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
 import { OUTSIDE_ALGORITHMS } from '../../shared/domain/trust-policy.ts';
+import { auditRecord } from './audit-schema.ts';
 import type { RecordKind } from './keys.ts';
 import { FORMAT_VERSION, type RecordOf } from './record-types.ts';
 
@@ -448,6 +449,7 @@ const settings = z.object({
   offerTimeoutSeconds: z.number(),
   minAllocatable: z.array(numberByName),
   excludedFromShares: texts,
+  auditKeepDays: z.number().default(DEFAULT_SETTINGS.auditKeepDays),
 });
 
 const trustPolicy = z.object({
@@ -586,6 +588,7 @@ export const RECORD_SCHEMAS = {
   }),
   vault: secretNote,
   sealed: z.object({ ...sealedBox, version: count }),
+  audit: auditRecord,
 } satisfies { [K in RecordKind]: z.ZodType<RecordOf[K]> };
 
 /**
@@ -624,5 +627,6 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   secrets: true,
   vault: true,
   sealed: true,
+  audit: true,
 };
 void _schemasAreExact;

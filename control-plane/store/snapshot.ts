@@ -2,8 +2,8 @@
  * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
  * that decides reads it through {@link ClusterView}.
  *
- * The values of `ops`, `idempotency`, `exchanges`, `secrets` and `sealed` are never kept here: they are many, large or confidential,
- * nothing is decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
+ * The values of `ops`, `idempotency`, `exchanges`, `secrets`, `sealed` and `audit` are never kept here: they are many, large or
+ * confidential, nothing is decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
  *
  * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
  * orders. Code whose outcome depends on order sorts.
@@ -286,6 +286,13 @@ export class Snapshot implements ClusterView {
     const kind = parseKey(key)?.[0];
     invariant(kind !== undefined && isMirrored(kind), `key ${key} is not kept in a snapshot; read it from the store`);
     return this.#kept.get(key)?.modRevision ?? 0;
+  }
+
+  /** The record under the key; null when there is none. */
+  record<K extends MirroredKind>(kind: K, key: string): RecordOf[K] | null {
+    const kept = this.#kept.get(key);
+    // A key's kind is told by its spelling, so what is kept under it was decoded as that.
+    return kept?.kind === kind ? (kept.value as RecordOf[K]) : null;
   }
 
   /** The lease that the key is bound to; null when there is none, or no such key. */

@@ -22,6 +22,7 @@ import {
   type tokenRequestSchema,
   tokenViewSchema,
 } from '../protocol/views.ts';
+import { type AuditCalls, auditCalls } from './audit.ts';
 import { type EndpointCalls, endpointCalls } from './endpoints.ts';
 import { type EventFilter, followEvents, readEvents } from './events.ts';
 import { type FrameworkCalls, frameworkCalls } from './frameworks.ts';
@@ -78,6 +79,7 @@ export interface BerthClient {
   readonly settings: SettingsCalls;
   readonly policies: PolicyCalls;
   readonly auth: AuthCalls;
+  readonly audit: AuditCalls;
   /** Every event after a revision, for ever, over as many connections as it takes. */
   events(filter: EventFilter): AsyncGenerator<EventView, void>;
   /** What is remembered of what happened after a revision, and no more. Throws as `events` does. */
@@ -110,6 +112,7 @@ export function createClient(options: ClientOptions): BerthClient {
     settings: settingsCalls(transport),
     policies: policyCalls(transport),
     auth: authCalls(transport),
+    audit: auditCalls(transport),
     events: (filter) => followEvents(transport, filter),
     recentEvents: (query) => readEvents(transport, query),
     status: async () => (await transport.call(get('/v1/status'), statusViewSchema)).body,

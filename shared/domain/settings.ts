@@ -16,6 +16,8 @@ export interface Settings {
   readonly minAllocatable: readonly ScalarAmounts[];
   /** Names of scalars that don't count in a role's share, since only few can use them. */
   readonly excludedFromShares: readonly string[];
+  /** How long it stays on record who did what, in days. */
+  readonly auditKeepDays: number;
 }
 
 export const DEFAULT_SETTINGS: Settings = {
@@ -23,4 +25,5 @@ export const DEFAULT_SETTINGS: Settings = {
   offerTimeoutSeconds: 60,
   minAllocatable: [{ cpus: 0.01 }, { memMiB: 32 }],
   excludedFromShares: ['gpus'],
+  auditKeepDays: 90,
 };

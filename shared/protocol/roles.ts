@@ -98,6 +98,8 @@ export const roleViewSchema = z
 /** A day: an offer that is held for longer is kept from everybody. */
 const OFFER_TIMEOUT_SECONDS_MAX = 86_400;
 
+const AUDIT_KEEP_DAYS_MAX = 3650;
+
 export const settingsRequestSchema = z
   .strictObject({
     gpuNodes: z
@@ -123,6 +125,13 @@ export const settingsRequestSchema = z
       .refine((names) => new Set(names).size === names.length, 'must not name anything twice')
       .default([...DEFAULT_SETTINGS.excludedFromShares])
       .describe("What doesn't count in a role's share, since only few can use it."),
+    auditKeepDays: z
+      .number()
+      .int()
+      .min(1)
+      .max(AUDIT_KEEP_DAYS_MAX)
+      .default(DEFAULT_SETTINGS.auditKeepDays)
+      .describe('For how many days it stays on record who did what.'),
   })
   .meta({ id: 'SettingsRequest' });
 
@@ -133,6 +142,7 @@ export const settingsViewSchema = z
     offerTimeoutSeconds: z.number(),
     minAllocatable: z.array(amountsViewSchema),
     excludedFromShares: z.array(z.string()),
+    auditKeepDays: z.number(),
   })
   .meta({ id: 'Settings' });
 

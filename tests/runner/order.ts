@@ -24,6 +24,11 @@ export const LONG = [
   'integration/agent/process-runtime',
   'integration/outages/leases',
   'integration/agent/power-cut',
+  // The two under faults not side by side: each has many calls to make in a short time.
+  'store/etcd-wires',
+  'store/etcd-gateway-requests',
+  'store/etcd-settings',
+  'store/etcd-gateway-wires',
 ];
 
 export class LongestFirst extends BaseSequencer {

@@ -12,6 +12,7 @@ import { MACHINE_SKEWS_MS, REPLICA_SKEW_MAX_MS } from './faults.ts';
 import { FrameworkCast } from './frameworks/cast.ts';
 import { peersAmong } from './frameworks/peers.ts';
 import { DRIFT_MAX, HostClock } from './host-clock.ts';
+import { checkAudit } from './invariants/audit.ts';
 import { checkAlone, checkFreed, checkOverdue, checkStart, type Overdue } from './invariants/containers.ts';
 import { unsettled } from './invariants/convergence.ts';
 import { checkDeployments } from './invariants/deployments.ts';
@@ -221,6 +222,7 @@ export class World {
     this.#parts.trace.add('store', `${revision.number} by ${by}: ${changed.join(' ')}`);
     this.#foundAll([
       ...checkJobs(revision, this.#past, snapshot),
+      ...checkAudit(revision),
       ...checkLedgers(revision, snapshot),
       ...checkOffers(revision, this.#past, snapshot),
       ...checkRounds(revision, this.#past),

@@ -13,21 +13,18 @@ export const NOBODY: VerifiedToken = {
   expiresAtMs: Number.POSITIVE_INFINITY,
 };
 
-/** Throws `unauthenticated` without a valid token, and `forbidden` with one that isn't for calls of this sort. */
-export async function authenticate(
-  request: Request,
-  verifier: Verifier,
-  admits: readonly Principal['kind'][],
-): Promise<VerifiedToken> {
+/** Throws `unauthenticated` without a valid token. */
+export async function authenticate(request: Request, verifier: Verifier): Promise<VerifiedToken> {
   const header = request.headers.get('authorization');
   const token = header === null ? undefined : BEARER.exec(header)?.[1];
   if (token === undefined) throw withoutToken(header);
-  const verified = await verifier.verify(token);
-  const { kind } = verified.principal;
-  if (!admits.includes(kind)) {
-    throw new Refusal('forbidden', `this takes a token of the kind ${admits.join(' or ')}, not of the kind ${kind}`);
-  }
-  return verified;
+  return verifier.verify(token);
+}
+
+/** Throws `forbidden` for a token that isn't for calls of this sort. */
+export function demandKind({ kind }: Principal, admits: readonly Principal['kind'][]): void {
+  if (admits.includes(kind)) return;
+  throw new Refusal('forbidden', `this takes a token of the kind ${admits.join(' or ')}, not of the kind ${kind}`);
 }
 
 function withoutToken(header: string | null): Refusal {

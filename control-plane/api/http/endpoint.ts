@@ -30,6 +30,7 @@ export type Tag =
   | 'Frameworks'
   | 'Events'
   | 'Access'
+  | 'Audit'
   | 'Cluster'
   | 'Agents'
   | 'Replicas';

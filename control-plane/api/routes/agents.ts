@@ -66,8 +66,8 @@ function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
         body: registerRequestSchema,
         answers: { 200: { description: 'The session.', schema: registerResponseSchema } },
       },
-      async ({ principal, body }) => {
-        const session = await registerNode(ctx, principal, body);
+      async ({ principal, origin, body }) => {
+        const session = await registerNode(ctx, principal, body, origin);
         const { token } = await mintNodeToken(mint, body.node.id);
         return current(ctx.mirror.revision, { nodeToken: token, ...session });
       },

@@ -29,8 +29,8 @@ export function authEndpoints({ ctx, mint, outsideTokens, outsideIssuers = [] }:
         body: exchangeRequestSchema,
         answers: { 200: { description: 'The token. It is shown only now.', schema: exchangedTokenSchema } },
       },
-      async ({ body }) => {
-        const exchanged = await exchangeToken(ctx, { mint, outsideTokens, outsideIssuers }, body);
+      async ({ body, call }) => {
+        const exchanged = await exchangeToken(ctx, { mint, outsideTokens, outsideIssuers }, call, body);
         return { status: 200, body: exchanged, headers: NO_STORE };
       },
     ),

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { GPU_NODE_POLICIES, type GpuNodePolicy } from '../../../shared/domain/settings.ts';
 import type { SettingsView } from '../../../shared/protocol/roles.ts';
-import { amountsGathered, durationSeconds, gathered } from '../arguments.ts';
+import { amountsGathered, durationSeconds, gathered, wholeNumber } from '../arguments.ts';
 import { CliError, EXIT } from '../exit.ts';
 import type { Io } from '../io.ts';
 import { renderSettings } from '../output/role-shapes.ts';
@@ -15,6 +15,7 @@ interface SetFlags {
   readonly minAllocatable?: readonly Record<string, number>[] | false;
   /** False: everything counts. */
   readonly exclude?: readonly string[] | false;
+  readonly auditKeep?: number;
 }
 
 const SET_HELP = `
@@ -25,6 +26,7 @@ Examples:
   berth settings set --offer-timeout 30s              no framework holds an offer for longer
   berth settings set --min-allocatable cpus=0.1,memMiB=64 --min-allocatable gpus=1
   berth settings set --exclude gpus --exclude fpga    what doesn't count in a role's share
+  berth settings set --audit-keep 365                 who did what stays on record for a year
 `;
 
 export function addSettingsCommands(program: Command, io: Io): void {
@@ -48,6 +50,7 @@ export function addSettingsCommands(program: Command, io: Io): void {
     .option('--no-min-allocatable', 'an offer may hold as little as there is')
     .option('--exclude <name>', "a resource that doesn't count in shares (repeatable)", gathered)
     .option('--no-exclude', 'every resource counts in shares')
+    .option('--audit-keep <days>', 'how long who did what stays on record', wholeNumber)
     .addHelpText('after', SET_HELP)
     .action(async (flags: SetFlags, self: Command) => set(await openSession(io, self), flags));
 }
@@ -57,8 +60,8 @@ function showSettings({ printer }: Session, settings: SettingsView): void {
 }
 
 async function set(session: Session, flags: SetFlags): Promise<void> {
-  const { gpuNodes, offerTimeout, minAllocatable, exclude } = flags;
-  if ([gpuNodes, offerTimeout, minAllocatable, exclude].every((flag) => flag === undefined)) {
+  const { gpuNodes, offerTimeout, minAllocatable, exclude, auditKeep } = flags;
+  if ([gpuNodes, offerTimeout, minAllocatable, exclude, auditKeep].every((flag) => flag === undefined)) {
     throw new CliError('nothing was said that should be set', {
       exitCode: EXIT.usage,
       remedy: 'See `berth settings set --help`.',
@@ -70,6 +73,7 @@ async function set(session: Session, flags: SetFlags): Promise<void> {
     offerTimeoutSeconds: offerTimeout ?? before.offerTimeoutSeconds,
     minAllocatable: minAllocatable === false ? [] : [...(minAllocatable ?? before.minAllocatable)],
     excludedFromShares: exclude === false ? [] : [...(exclude ?? before.excludedFromShares)],
+    auditKeepDays: auditKeep ?? before.auditKeepDays,
   };
   showSettings(session, await session.client.settings.set(after, { ifVersion: version }));
 }

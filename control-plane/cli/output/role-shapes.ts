@@ -142,13 +142,14 @@ function heldRows({ held, guarantee, limit }: RoleView): HeldRow[] {
 }
 
 export function renderSettings(settings: SettingsView, paint: Paint): string {
-  const { gpuNodes, offerTimeoutSeconds, minAllocatable, excludedFromShares } = settings;
+  const { gpuNodes, offerTimeoutSeconds, minAllocatable, excludedFromShares, auditKeepDays } = settings;
   return renderPairs(
     [
       ['GPU nodes', gpuNodes],
       ['Offer timeout', durationText(offerTimeoutSeconds * 1000)],
       ['Smallest offer', minAllocatable.length === 0 ? 'anything' : minAllocatable.map(amountsText).join(' or ')],
       ['Not in shares', excludedFromShares.length === 0 ? '-' : excludedFromShares.join(', ')],
+      ['Audit kept', `${auditKeepDays} d`],
     ],
     paint,
   );

@@ -1,11 +1,13 @@
 /** What every endpoint of the door does first: who calls, and by which method. Then it has the request to itself. */
 import type { Context, Hono } from 'hono';
+import { Refusal } from '../../../shared/domain/errors.ts';
 import { withoutBody } from '../../../shared/util/body-stream.ts';
 import { randomId } from '../../../shared/util/random.ts';
 import { Lasting } from '../../auth/lasting.ts';
+import type { RefusedCall } from '../../services/audit-refusals.ts';
 import { type Origin, REQUEST_ID_HEADER } from '../../services/origin.ts';
 import type { FacadeParts } from '../parts.ts';
-import { authenticate, type Realm } from './authenticate.ts';
+import { authenticate, type Identity, type Realm } from './authenticate.ts';
 import type { Caller } from './caller.ts';
 import { refusalResponse, WireRefusal, wireRefusalOf } from './wire-refusal.ts';
 
@@ -37,13 +39,38 @@ export function serve(
 ): void {
   const { realm } = options;
   answerAt(app, parts, options.paths, async (c, origin) => {
-    const identity = await authenticate(c.req.raw, parts, realm);
-    demandMethod(c.req.raw, options.methods);
-    const { clock } = parts.ctx;
-    const ends = [c.req.raw.signal, parts.signal];
-    const lasting = new Lasting({ clock, goodUntilMs: identity.goodUntilMs, ends });
-    return lasting.until(() => handle({ ...servedOf(c), caller: { ...identity, origin }, lasting }));
+    let identity: Identity | null = null;
+    try {
+      identity = await authenticate(c.req.raw, parts, realm);
+      demandMethod(c.req.raw, options.methods);
+      const { clock } = parts.ctx;
+      const ends = [c.req.raw.signal, parts.signal];
+      const lasting = new Lasting({ clock, goodUntilMs: identity.goodUntilMs, ends });
+      const caller = { ...identity, origin };
+      return await lasting.until(() => handle({ ...servedOf(c), caller, lasting }));
+    } catch (error) {
+      noteRefusal(parts, { request: c.req.raw, origin, principal: identity?.principal ?? null }, error);
+      throw error;
+    }
   });
+}
+
+/** Whoever only asks changes nothing that would be on record. */
+function noteRefusal(
+  { refusals }: FacadeParts,
+  { request, ...call }: Pick<RefusedCall, 'origin' | 'principal'> & { readonly request: Request },
+  error: unknown,
+): void {
+  if (request.method === 'GET' || request.method === 'HEAD') return;
+  const refusal = error instanceof WireRefusal ? refusalOfStatus(error) : error;
+  if (!(refusal instanceof Refusal)) return;
+  refusals.note({ ...call, target: new URL(request.url).pathname, role: null }, refusal);
+}
+
+/** What Mesos's words stand for where they are about rights. */
+function refusalOfStatus({ status, message }: WireRefusal): Refusal | null {
+  if (status === 401) return new Refusal('unauthenticated', message);
+  return status === 403 ? new Refusal('forbidden', message) : null;
 }
 
 /** An endpoint for everybody. */

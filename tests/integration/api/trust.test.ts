@@ -204,6 +204,19 @@ describe('a token of an outside issuer', () => {
     expect(await response.json()).toMatchObject({ grants: [{ roles: ['test'], actions: ['job:*'] }] });
   });
 
+  it('leaves on record who was given what', async () => {
+    await put('ci', policy());
+    const jti = 7;
+    const { id } = await (await exchange(await issuer.token({ claims: { ...OF_MAIN, jti } }))).json();
+    await caughtUp(berth.replica.ctx);
+    const { items } = await (await berth.send('GET', '/v1/audit')).json();
+    const told = JSON.stringify(items);
+    expect(told).toContain(`"${id}"`);
+    expect(told).toContain('POST /v1/auth/exchange');
+    expect(told).toContain(`${ISSUER}#repo:acme/app:ref:refs/heads/main`);
+    expect(told).toContain('"policy"');
+  });
+
   it('is told only that nothing is granted where no rule holds', async () => {
     await put('ci', policy());
     const response = await exchange(await issuer.token({ claims: { ...OF_MAIN, repository_id: '666' } }));

@@ -8,7 +8,7 @@ import { keyOf, type Truth } from '../truth.ts';
 import { type Violation, violation } from './violation.ts';
 
 /** Kinds that no mirror keeps. */
-const UNKEPT: readonly string[] = ['ops', 'idempotency', 'secrets'];
+const UNKEPT: readonly string[] = ['ops', 'idempotency', 'secrets', 'audit'];
 
 /** Follows one mirror from check to check. */
 class MirrorCheck {

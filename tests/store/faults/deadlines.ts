@@ -10,7 +10,8 @@ import { type Far, insist, type Place, TIMING, until } from './place.ts';
 const TIMED = '/timed/';
 /** Beyond a call's own time, for a machine that is busy. */
 const LATE_MS = 2500;
-const BEARABLE_DELAY_MS = TIMING.requestTimeoutMs / 10;
+/** Each way. Opening a connection takes several of them, out of the time of the call that needs it. */
+const BEARABLE_DELAY_MS = TIMING.requestTimeoutMs / 20;
 
 const BLOCKADES: Readonly<Record<string, (proxy: TcpProxy) => void>> = {
   'requests are held': (proxy) => proxy.hold('requests'),

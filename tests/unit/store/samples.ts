@@ -2,6 +2,7 @@
 import type { RecordKind } from '../../../control-plane/store/keys.ts';
 import { keys } from '../../../control-plane/store/keys.ts';
 import type { RecordOf } from '../../../control-plane/store/records.ts';
+import type { AuditRecord } from '../../../shared/domain/audit.ts';
 import { DEFAULT_SETTINGS } from '../../../shared/domain/settings.ts';
 import {
   aDeployment,
@@ -153,4 +154,25 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
     key: keys.sealed({ role: 'eng/ml', name: 'db-password' }),
     value: { envelopeKey: 'k1.3fa9c2d1', wrappedKey: 'AAAA', box: 'AAAA', version: 2 },
   },
+  audit: { key: keys.audit(anAuditRecord().id), value: anAuditRecord() },
 };
+
+export function anAuditRecord(change: Partial<AuditRecord> = {}): AuditRecord {
+  return {
+    id: `${T0}-0123456789abcdef`,
+    atMs: T0,
+    who: { kind: 'user', subject: 'admin', tokenId: 't1' },
+    requestId: 'r1',
+    address: '192.0.2.7',
+    operation: 'PUT /v1/jobs/{name}',
+    objects: [
+      { kind: 'job', id: 'web', role: 'eng', change: 'changed', fields: ['/spec/priority'], version: 2, grants: [] },
+    ],
+    moreObjects: 0,
+    roles: ['eng'],
+    outcome: 'done',
+    refusal: null,
+    count: 1,
+    ...change,
+  };
+}

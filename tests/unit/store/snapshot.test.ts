@@ -228,8 +228,8 @@ test('two snapshots differ where only the lease of a key does', () => {
   expect(one?.differences(other ?? new Snapshot(1))).toEqual([key]);
 });
 
-test('secrets, answers and operations are never kept', () => {
-  const unkept = (['ops', 'idempotency', 'secrets'] as const).map((kind) => SAMPLES[kind].key);
+test('secrets, answers, operations and what is on record of callers are never kept', () => {
+  const unkept = (['ops', 'idempotency', 'secrets', 'audit'] as const).map((kind) => SAMPLES[kind].key);
   const snapshot = new Snapshot(
     1,
     unkept.map((key) => keyValue(key, 'not even JSON', 1)),
