@@ -14,6 +14,7 @@ import type { ApiOptions } from './api/parts.ts';
 import type { Envelope } from './auth/envelope.ts';
 import { lifetimesWith, USER_TOKEN_DAYS } from './auth/lifetimes.ts';
 import type { OutsideIssuer } from './auth/outside-issuer.ts';
+import { OutsideTokens } from './auth/outside-tokens.ts';
 import { anonymousPrincipal } from './auth/principal.ts';
 import { RateLimits, type RatePolicy } from './auth/rate-limits.ts';
 import { MirroredRevocations } from './auth/revocations.ts';
@@ -122,10 +123,12 @@ export async function assembleReplica(
   const revocations = new MirroredRevocations(mirror);
   const lifetimes = lifetimesWith({ userTokenDays: options.userTokenDaysMax ?? USER_TOKEN_DAYS.default });
   const mint = new TokenMint({ ...{ issuer, ring, clock, random }, lifetimes, revocations });
-  const { outsideIssuers: outside } = options;
-  const verifier = createVerifier({ ...{ clock, ring, issuer, outside, fetch }, lifetimes, revocations });
+  const { outsideIssuers } = options;
+  const verifier = createVerifier({ clock, ring, issuer, outside: outsideIssuers, fetch, lifetimes, revocations });
   const upkeep = { lifetimes, rotateAfterMs: options.rotateKeysAfterMs ?? ROTATE_AFTER_MS_DEFAULT };
-  const parts = { ctx, verifier, mint, ring, signal, metrics, fetch, clientAddress };
+  const outsideTokens = new OutsideTokens({ clock, fetch });
+  const own = { ctx, verifier, mint, ring, outsideTokens, outsideIssuers };
+  const parts = { ...own, signal, metrics, fetch, clientAddress };
   return {
     api: createDoors({ ...parts, ...(meeting !== undefined && { meeting }), mesosAnonymous, rates }),
     ctx,

@@ -22,6 +22,8 @@ export interface ReplicaConfig {
   /** Null: derived from where it listens. */
   readonly advertiseUrl: string | null;
   readonly transport: TransportConfig;
+  /** As others know the issuer of tasks' tokens; null: they don't. */
+  readonly issuerUrl: string | null;
   readonly bootstrapTokenFile: string | null;
   readonly bootstrapTokenHours: number;
   /** Set: it makes an admin's token for that reason, and doesn't serve. */
@@ -72,6 +74,8 @@ Serves the API and runs rounds and passes. Any number of replicas may share one 
   --listen HOST:PORT           where to serve                           BERTH_LISTEN      127.0.0.1:7878
   --advertise-url URL          where peers reach this replica           BERTH_ADVERTISE_URL
 ${TRANSPORT_USAGE}
+  --issuer-url URL             where others find this API, to verify    BERTH_ISSUER_URL
+                               tokens of tasks: https, alike everywhere
   --bootstrap-token-file PATH  write an admin token there if absent     BERTH_BOOTSTRAP_TOKEN_FILE
   --bootstrap-token-hours N    how long it is good: for setting up      BERTH_BOOTSTRAP_TOKEN_HOURS  24
   --user-token-days DAYS       the longest that a user's token may      BERTH_USER_TOKEN_DAYS   90
@@ -113,6 +117,7 @@ const OPTIONS = {
   listen: { type: 'string' },
   'advertise-url': { type: 'string' },
   ...TRANSPORT_OPTIONS,
+  'issuer-url': { type: 'string' },
   'bootstrap-token-file': { type: 'string' },
   'bootstrap-token-hours': { type: 'string' },
   'user-token-days': { type: 'string' },
@@ -167,6 +172,7 @@ export function readConfig(
     listen: listenAddress('--listen', setting('listen') ?? '127.0.0.1:7878'),
     advertiseUrl: optionalUrl('--advertise-url', setting('advertise-url')),
     transport: transportConfig(setting, file),
+    issuerUrl: issuerUrl(setting('issuer-url')),
     bootstrapTokenFile: setting('bootstrap-token-file'),
     ...credentials(setting),
     breakGlass: breakGlassConfig(values['break-glass'] ?? null, values['break-glass-minutes'] ?? null),
@@ -245,6 +251,15 @@ export function optionalUrl(name: string, value: string | null): string | null {
     throw new ConfigError(`${name} "${value}" is not a URL such as http://127.0.0.1:2379`);
   }
   return value.replace(/\/+$/, '');
+}
+
+/** Others compare it letter by letter with what tokens say, and what they fetch from there decides whom they believe. */
+function issuerUrl(value: string | null): string | null {
+  const text = optionalUrl('--issuer-url', value);
+  if (text === null) return null;
+  const { protocol, search, hash, username } = new URL(text);
+  if (protocol === 'https:' && search === '' && hash === '' && username === '') return text;
+  throw new ConfigError(`--issuer-url "${value}" must be an https URL without user, query and fragment`);
 }
 
 function etcdUser(username: string | null, password: string | null): ReplicaConfig['etcdUser'] {

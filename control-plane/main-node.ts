@@ -64,6 +64,7 @@ async function main(): Promise<number> {
       leaseTtlMs: config.leaseTtlSeconds * 1000,
       heartbeatIntervalMs: (config.leaseTtlSeconds * 1000) / HEARTBEATS_PER_LEASE,
       version: VERSION,
+      ...(config.issuerUrl !== null && { issuerUrl: config.issuerUrl }),
     },
     quotaBytes: config.etcdQuotaBytes,
     housekeeping: {

@@ -19,13 +19,14 @@ import { LogRelay } from '../services/log-relay.ts';
 import { REQUEST_ID_HEADER } from '../services/origin.ts';
 import { positionNow, reach } from '../services/reach.ts';
 import { mintPeerToken } from '../services/tokens.ts';
-import { authenticate, demandKind } from './http/authenticate.ts';
+import { authenticate, demandKind, NOBODY } from './http/authenticate.ts';
 import type { Endpoint, EndpointDocument, Exchange, Method, Outcome } from './http/endpoint.ts';
 import { HttpRefusal, problemResponse } from './http/problem.ts';
 import { REVISION_HEADER, seenPosition } from './input/headers.ts';
 import type { ApiOptions, ApiParts } from './parts.ts';
 import { agentEndpoints } from './routes/agents.ts';
 import { auditEndpoints } from './routes/audit.ts';
+import { authEndpoints } from './routes/auth.ts';
 import { clusterEndpoints } from './routes/cluster.ts';
 import { credentialEndpoints } from './routes/credentials.ts';
 import { deploymentEndpoints } from './routes/deployments.ts';
@@ -39,6 +40,7 @@ import { maintenanceEndpoints } from './routes/maintenance.ts';
 import { nodeEndpoints } from './routes/nodes.ts';
 import { offerEndpoints } from './routes/offers.ts';
 import { openRoutes } from './routes/open.ts';
+import { policyEndpoints } from './routes/policies.ts';
 import { reservationEndpoints } from './routes/reservations.ts';
 import { roleEndpoints } from './routes/roles.ts';
 import { secretEndpoints } from './routes/secrets.ts';
@@ -96,6 +98,8 @@ function endpointsOf(parts: ApiParts): readonly Endpoint[] {
     ...offerEndpoints(parts),
     ...endpointEndpoints(parts),
     ...eventEndpoints(parts),
+    ...authEndpoints(parts),
+    ...policyEndpoints(parts),
     ...auditEndpoints(parts),
     ...clusterEndpoints(parts),
     ...credentialEndpoints(parts),
@@ -158,7 +162,8 @@ async function serve(c: Context<Env>, one: Endpoint, parts: ApiParts): Promise<R
   let principal: Principal | null = null;
   try {
     if (!request.headers.has('authorization')) limits.countStranger(address);
-    const token = await authenticate(request, guarded(parts.verifier, limits, address));
+    const token =
+      document.isOpen === true ? NOBODY : await authenticate(request, guarded(parts.verifier, limits, address));
     principal = token.principal;
     limits.countRequest(principal, address);
     demandKind(principal, document.admits);

@@ -73,6 +73,10 @@ export function openApiDocument(documents: readonly EndpointDocument[], version:
       { name: 'Reservations', description: 'What of nodes is kept for roles, and the volumes that outlive tasks.' },
       { name: 'Frameworks', description: FRAMEWORKS },
       { name: 'Events', description: 'What happens.' },
+      {
+        name: 'Access',
+        description: 'Who may use the cluster: tokens for tokens of others, and the trust that it takes.',
+      },
       { name: 'Audit', description: 'Who did what.' },
       { name: 'Cluster', description: 'The control plane itself, and who may use it.' },
       { name: 'Agents', description: 'What the agents of nodes ask for. Takes their own tokens.' },
@@ -101,7 +105,7 @@ function nullableReferences(value: unknown): unknown {
 }
 
 function routeOf(document: EndpointDocument) {
-  const { method, path, tag, summary, description, params, query, answers } = document;
+  const { method, path, tag, summary, description, params, query, answers, isOpen } = document;
   const body = bodyOf(document);
   return createRoute({
     method,
@@ -110,6 +114,7 @@ function routeOf(document: EndpointDocument) {
     summary,
     ...(description !== undefined && { description }),
     operationId: operationId(method, path),
+    ...(isOpen === true && { security: [] }),
     request: {
       ...(params !== undefined && { params }),
       ...(query !== undefined && { query }),

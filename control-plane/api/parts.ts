@@ -1,6 +1,8 @@
 /** What the API is made of; a main hands it in. */
 import type { MetricsRegistry } from '../../shared/util/metrics.ts';
 import type { KeyRing } from '../auth/keys.ts';
+import type { OutsideIssuer } from '../auth/outside-issuer.ts';
+import type { OutsideTokens } from '../auth/outside-tokens.ts';
 import type { RateLimits } from '../auth/rate-limits.ts';
 import type { TokenMint } from '../auth/tokens.ts';
 import type { Verifier } from '../auth/verify.ts';
@@ -17,6 +19,10 @@ export interface ApiOptions {
   readonly verifier: Verifier;
   readonly mint: TokenMint;
   readonly ring: KeyRing;
+  /** Checks what is to be exchanged. */
+  readonly outsideTokens: OutsideTokens;
+  /** Of the replica's own configuration; absent: none. */
+  readonly outsideIssuers?: readonly OutsideIssuer[];
   /** Reaches other replicas. */
   readonly fetch: typeof fetch;
   /** Ends the replica: streams and long requests are brought to their end. */

@@ -1,29 +1,16 @@
 /**
- * Issuers that aren't ours: a CI system or an identity provider whose tokens are taken as they are. What their tokens may
- * do here is decided by our operator's configuration: fixed grants, grants by rule, and, for issuers that know about
- * Berth, claims that carry roles and actions.
+ * Issuers that aren't ours, as a replica's own configuration has them: a CI system or an identity provider whose tokens are
+ * taken as they are, at every request, and exchanged as well. What their tokens may do here: fixed grants, grants by rule,
+ * and, for issuers that know about Berth, claims that carry roles and actions. Rules hold as those of trust policies do.
  */
 import type { JWTPayload } from 'jose';
 import { z } from 'zod';
 import { ROLE_PATTERN, ROLE_RULE } from '../../shared/domain/ids.ts';
+import { patternOfText } from '../../shared/domain/text-pattern.ts';
+import { type ClaimMatcher, OUTSIDE_ALGORITHMS, ruleHolds } from '../../shared/domain/trust-policy.ts';
 import { ACTION_PATTERNS } from './policy.ts';
-import type { Principal } from './principal.ts';
+import type { Grant, Principal } from './principal.ts';
 import { OWN_AUDIENCE } from './tokens.ts';
-
-/** Signatures by a key pair only. A shared secret (HS256) would let every holder of it make tokens. */
-const OUTSIDE_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const;
 
 const role = z.union([z.literal('*'), z.string().regex(ROLE_PATTERN, `must be "*" or ${ROLE_RULE}`)]);
 const action = z.string().refine(isActionPattern, { error: `must be one of ${ACTION_PATTERNS.join(', ')}` });
@@ -46,7 +33,9 @@ export const outsideIssuerSchema = z.strictObject({
         claims: z
           .record(z.string().min(1), z.string())
           .refine((claims) => Object.keys(claims).length > 0, 'must name a claim')
-          .describe('All must be equal; a value that ends with `*` compares what stands before it.'),
+          .describe(
+            'All must be equal, as those of trust policies; a value that ends with `*` compares what stands before it.',
+          ),
         ...grants,
       }),
     )
@@ -61,35 +50,50 @@ const SUBJECT_MAX = 512;
 
 /** Who the token's bearer is here. Null: a claim that is needed isn't there or isn't what it should be. */
 export function outsidePrincipal(issuer: OutsideIssuer, payload: JWTPayload): Principal | null {
-  const { sub, jti } = payload;
-  if (typeof sub !== 'string' || sub === '' || sub.length > SUBJECT_MAX) return null;
-  const rules = issuer.rules.filter((rule) => matchesAll(rule.claims, payload));
-  const roles = unique([
-    ...issuer.roles,
-    ...rules.flatMap((rule) => rule.roles),
-    ...listClaim(payload, issuer.rolesClaim).filter((value) => value === '*' || ROLE_PATTERN.test(value)),
-  ]);
-  const actions = unique([
-    ...issuer.actions,
-    ...rules.flatMap((rule) => rule.actions),
-    ...listClaim(payload, issuer.actionsClaim).filter(isActionPattern),
-  ]);
-  return {
-    kind: 'user',
-    // "#" can't stand in a subject of our own, so nobody outside can pass for somebody inside.
-    subject: `${issuer.issuer}#${sub}`,
-    tokenId: typeof jti === 'string' ? jti : '',
-    grants: [{ roles, actions }],
-    node: null,
-  };
+  const subject = outsideSubject(payload);
+  return subject === null ? null : principalOf(subject, payload, grantsOfIssuer(issuer, payload));
 }
 
-function matchesAll(wanted: Readonly<Record<string, string>>, payload: JWTPayload): boolean {
-  return Object.entries(wanted).every(([name, pattern]) => {
-    const value = Object.hasOwn(payload, name) ? payload[name] : undefined;
-    if (typeof value !== 'string') return false;
-    return pattern.endsWith('*') ? value.startsWith(pattern.slice(0, -1)) : value === pattern;
-  });
+/** Under the name of its issuer. Null: it has none that can be used. */
+export function outsideSubject({ iss, sub }: JWTPayload): string | null {
+  if (typeof sub !== 'string' || sub === '' || sub.length > SUBJECT_MAX) return null;
+  // "#" can't stand in a subject of our own, so nobody outside can pass for somebody inside.
+  return `${iss}#${sub}`;
+}
+
+function principalOf(subject: string, { jti }: JWTPayload, grants: readonly Grant[]): Principal {
+  return { kind: 'user', subject, tokenId: typeof jti === 'string' ? jti : '', grants, node: null };
+}
+
+/**
+ * What is granted to all of the issuer's tokens, and what each rule that holds adds: its actions in its roles. Where it names no roles
+ * or no actions, those that all have.
+ */
+export function grantsOfIssuer(issuer: OutsideIssuer, payload: JWTPayload): Grant[] {
+  const common: Grant = {
+    roles: unique([
+      ...issuer.roles,
+      ...listClaim(payload, issuer.rolesClaim).filter((value) => value === '*' || ROLE_PATTERN.test(value)),
+    ]),
+    actions: unique([...issuer.actions, ...listClaim(payload, issuer.actionsClaim).filter(isActionPattern)]),
+  };
+  const byRule = issuer.rules
+    .filter((rule) => ruleHolds({ claims: matchersOf(rule.claims) }, payload))
+    .map(({ roles, actions }) => ({
+      roles: roles.length === 0 ? common.roles : roles,
+      actions: actions.length === 0 ? common.actions : actions,
+    }));
+  return [common, ...byRule].filter(({ actions }) => actions.length > 0);
+}
+
+/** A value that ends with `*` stands for what begins with the rest of it. */
+function matchersOf(wanted: Readonly<Record<string, string>>): Record<string, ClaimMatcher> {
+  return Object.fromEntries(
+    Object.entries(wanted).map(([name, value]) => {
+      const matcher = value.endsWith('*') ? { pattern: `${patternOfText(value.slice(0, -1))}(?s:.*)` } : [value];
+      return [name, matcher];
+    }),
+  );
 }
 
 /** What isn't a role or an action of ours is left out by the caller: such claims are often shared with others. */

@@ -6,7 +6,7 @@ import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet, type JWS
 import { z } from 'zod';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { Clock } from '../../shared/util/clock.ts';
-import { isSecureUrl, type OutsideIssuer } from './outside-issuer.ts';
+import { isSecureUrl } from './outside-issuer.ts';
 
 /** Keys are fetched anew after this time even if nothing is missing, so that a withdrawn key ends. */
 const KEEP_MS = 600_000;
@@ -19,7 +19,11 @@ const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 const keySetSchema = z.object({ keys: z.array(z.looseObject({ kty: z.string() })).max(1000) });
 
 export interface OutsideKeysOptions {
-  readonly issuer: OutsideIssuer;
+  readonly issuer: {
+    readonly issuer: string;
+    /** Undefined: found by OpenID discovery. */
+    readonly jwksUri?: string | undefined;
+  };
   readonly clock: Clock;
   readonly fetch: typeof fetch;
 }
@@ -96,6 +100,8 @@ export class OutsideKeys {
       await this.#fetchJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`),
     );
     if (discovery.issuer !== issuer) throw new Error(`discovery speaks for another issuer: ${discovery.issuer}`);
+    // What an issuer elsewhere says must not make us ask around on this machine.
+    if (!isEncrypted(discovery.jwks_uri) && isEncrypted(issuer)) throw new Error(`${discovery.jwks_uri} is not https`);
     return discovery.jwks_uri;
   }
 
@@ -115,6 +121,10 @@ export class OutsideKeys {
       timer.cancel();
     }
   }
+}
+
+function isEncrypted(url: string): boolean {
+  return URL.parse(url)?.protocol === 'https:';
 }
 
 async function readBounded(response: Response): Promise<string> {

@@ -45,6 +45,8 @@ const ORDINARY_ACTIONS = [
   'token:revoke',
   'key:read',
   'key:rotate',
+  'policy:read',
+  'policy:write',
   'metrics:read',
 ] as const;
 
@@ -167,7 +169,11 @@ export function canDelegate(principal: Principal, request: Delegation): Verdict 
   const mayCreate = authorize(principal, 'token:create', null);
   if (!mayCreate.allowed) return mayCreate;
   if (request.kind === 'join') return authorize(principal, 'node:admit', null);
-  const { subject, grants } = principal;
+  return canPassOn(principal, request);
+}
+
+/** Whether the principal holds all of it: each of the actions in each of the roles, for each of the things. */
+export function canPassOn({ subject, grants }: Principal, request: Grant): Verdict {
   const refuseLacking = (what: string) => refuse(`"${subject}" doesn't hold ${what} and can't pass it on`);
   const action = request.actions.find((wanted) => !grants.some((grant) => holds(grant, wanted)));
   if (action !== undefined) return refuseLacking(`the action "${action}"`);
@@ -197,11 +203,11 @@ function beyondResources(grants: readonly Grant[], wanted: readonly string[] | u
   return beyond === undefined ? null : `"${beyond}"`;
 }
 
-function holds({ actions }: Grant, wanted: string): boolean {
+export function holds({ actions }: Grant, wanted: string): boolean {
   return actions.some((granted) => covers(granted, wanted));
 }
 
-function reachesRole({ roles }: Grant, wanted: string): boolean {
+export function reachesRole({ roles }: Grant, wanted: string): boolean {
   return roles.some((granted) => roleWithin(wanted, granted));
 }
 

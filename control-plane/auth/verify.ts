@@ -5,6 +5,7 @@
  */
 import { decodeJwt, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { Refusal } from '../../shared/domain/errors.ts';
+import type { OutsideAlgorithm } from '../../shared/domain/trust-policy.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { type KeyRing, OWN_ALGORITHM } from './keys.ts';
 import { LIFETIMES_MAX, type Lifetimes, overlong } from './lifetimes.ts';
@@ -70,7 +71,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   for (const one of outside) {
     if (checks.has(one.issuer)) throw new Error(`the issuer "${one.issuer}" is configured twice`);
     const keys = new OutsideKeys({ issuer: one, clock, fetch });
-    checks.set(one.issuer, (token) => checkOutside(token, { clock, keys, issuer: one }));
+    checks.set(one.issuer, (token) => checkBearer(token, { clock, keys, issuer: one }));
   }
   const cache = new TokenCache<VerifiedToken>();
   const checked = async (token: string, beforeCheck?: () => void): Promise<VerifiedToken> => {
@@ -96,15 +97,21 @@ export function createVerifier(options: VerifierOptions): Verifier {
   };
 }
 
-function checkShape(token: string): void {
+/** Throws `unauthenticated` for what isn't looked at any further. */
+export function checkShape(token: string): void {
   if (token.length > TOKEN_LENGTH_MAX) throw unauthenticated(`the token is longer than ${TOKEN_LENGTH_MAX} characters`);
   if (!COMPACT_JWS.test(token)) throw unauthenticated('the token is not a signed JWT');
 }
 
 /** Not believed: it only says whose rules are applied, and those check it again. */
 function claimedIssuer(token: string): string {
+  return claimedPayload(token).iss ?? '';
+}
+
+/** What the token says of itself, whoever made it. Throws `unauthenticated` when it is no JWT at all. */
+export function claimedPayload(token: string): JWTPayload {
   try {
-    return decodeJwt(token).iss ?? '';
+    return decodeJwt(token);
   } catch {
     throw unauthenticated('the token is not a signed JWT');
   }
@@ -133,28 +140,45 @@ async function checkOwn(
   return { principal, issuedAtMs: iat * 1000, expiresAtMs: exp * 1000, kid: protectedHeader.kid ?? null };
 }
 
-async function checkOutside(
+/** What has to hold for a token of an outside issuer. */
+export interface OutsideTerms {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly jwksUri?: string | undefined;
+  readonly algorithms: readonly OutsideAlgorithm[];
+}
+
+async function checkBearer(
   token: string,
   { clock, keys, issuer }: { clock: Clock; keys: OutsideKeys; issuer: OutsideIssuer },
 ): Promise<VerifiedToken> {
-  const options = {
-    ...commonOptions(clock),
-    algorithms: [...issuer.algorithms],
-    issuer: issuer.issuer,
-    audience: issuer.audience,
-    requiredClaims: ['sub', 'exp'],
-  };
-  const verified = verifySignature(token, (header) => keys.find(header), options);
-  const { payload, protectedHeader } = await verified.catch((error) => {
-    throw error instanceof Refusal ? error : unusableKeys(issuer, error);
-  });
-  if (!OUTSIDE_TYPES.includes(protectedHeader.typ?.toLowerCase())) {
-    throw unauthenticated('the token is of another type than an access or identity token');
-  }
+  const payload = await checkOutside(token, { clock, keys, terms: issuer });
   const principal = outsidePrincipal(issuer, payload);
   if (principal === null) throw unauthenticated('the token has no usable subject');
   const expiresAtMs = (payload.exp ?? 0) * 1000;
   return { principal, issuedAtMs: (payload.iat ?? payload.nbf ?? 0) * 1000, expiresAtMs, kid: null };
+}
+
+/** What a token of an outside issuer says. Throws as {@link Verifier.verify} does. */
+export async function checkOutside(
+  token: string,
+  { clock, keys, terms }: { clock: Clock; keys: OutsideKeys; terms: OutsideTerms },
+): Promise<JWTPayload> {
+  const options = {
+    ...commonOptions(clock),
+    algorithms: [...terms.algorithms],
+    issuer: terms.issuer,
+    audience: terms.audience,
+    requiredClaims: ['sub', 'exp'],
+  };
+  const verified = verifySignature(token, (header) => keys.find(header), options);
+  const { payload, protectedHeader } = await verified.catch((error) => {
+    throw error instanceof Refusal ? error : unusableKeys(terms, error);
+  });
+  if (!OUTSIDE_TYPES.includes(protectedHeader.typ?.toLowerCase())) {
+    throw unauthenticated('the token is of another type than an access or identity token');
+  }
+  return payload;
 }
 
 function commonOptions(clock: Clock): JWTVerifyOptions {
@@ -202,13 +226,13 @@ function explainClaim(claim: string): string {
 }
 
 /** The platform refuses a key that makes no sense or is too weak: neither the caller's fault nor ours. */
-function unusableKeys({ issuer }: OutsideIssuer, cause: unknown): Refusal {
+function unusableKeys({ issuer }: OutsideTerms, cause: unknown): Refusal {
   return new Refusal('unavailable', `the keys that the issuer "${issuer}" publishes can't be used`, {
     retryAfterSeconds: 60,
     cause,
   });
 }
 
-function unauthenticated(why: string, cause?: unknown): Refusal {
+export function unauthenticated(why: string, cause?: unknown): Refusal {
   return new Refusal('unauthenticated', why, cause === undefined ? {} : { cause });
 }

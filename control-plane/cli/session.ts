@@ -5,6 +5,7 @@ import { sleep } from '../../shared/util/clock.ts';
 import { fetchTrusting, type TrustFiles } from '../https/trust-files.ts';
 import { CliError, EXIT } from './exit.ts';
 import type { Io } from './io.ts';
+import { loggedInToken } from './oidc-login.ts';
 import { createPrinter, FORMATS, type Format, type ListShape, listText, type Printer } from './output/printer.ts';
 import { durationText } from './output/text.ts';
 import { freshToken, resolveSettings, type Settings } from './settings.ts';
@@ -44,12 +45,21 @@ export function addGlobalFlags(program: Command): void {
 
 export async function openSession(io: Io, command: Command): Promise<Session> {
   const flags = command.optsWithGlobals<GlobalFlags>();
-  const settings = await resolveSettings(flags, io.env);
+  const resolved = await resolveSettings(flags, io.env);
+  const settings =
+    resolved.isOfLogin === true ? { ...resolved, token: await loggedInToken(io, resolved.address) } : resolved;
+  let used = settings.token;
   const printer = createPrinter(io, { format: flags.output, colour: flags.color });
   const client = createClient({
     address: settings.address,
     token: settings.token,
-    freshToken: () => freshToken(settings, flags, io.env),
+    freshToken: async () => {
+      used =
+        settings.isOfLogin === true
+          ? await loggedInToken(io, settings.address, used)
+          : await freshToken(settings, flags, io.env);
+      return used;
+    },
     fetch: fetchOver(io, settings.trust),
     clock: io.clock,
     random: io.random,

@@ -1,10 +1,11 @@
 /**
  * Where the control plane is and who the caller is. In this order: flags, environment, the context file that `berth dev` (or a
- * person) wrote, the default. A token from the context file goes only to the address that stands beside it.
+ * person) wrote, the last `berth login`, the default. A token from a file goes only to the address that stands beside it.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrustFiles } from '../https/trust-files.ts';
+import { configFolder, readCredentials } from './credentials.ts';
 import { CliError, EXIT } from './exit.ts';
 
 export const DEFAULT_ADDRESS = 'http://127.0.0.1:7878';
@@ -14,6 +15,8 @@ export interface Settings {
   readonly token: string | null;
   /** Whose certificate the control plane shows, and which one we do. */
   readonly trust: TrustFiles;
+  /** It is what `berth login` left, which may be able to get another. */
+  readonly isOfLogin?: true;
 }
 
 export interface SettingFlags {
@@ -38,15 +41,23 @@ export interface SavedContext {
 type Env = Readonly<Record<string, string | undefined>>;
 
 export function contextFile(env: Env): string {
-  return join(env['XDG_CONFIG_HOME'] ?? join(env['HOME'] ?? '/', '.config'), 'berth', 'config.json');
+  return join(configFolder(env), 'config.json');
 }
 
 export async function resolveSettings(flags: SettingFlags, env: Env): Promise<Settings> {
   const saved = await readContext(contextFile(env));
-  const address = checkedAddress(flags.address ?? nonEmpty(env['BERTH_ADDR']) ?? saved?.address ?? DEFAULT_ADDRESS);
+  const credentials = await readCredentials(env);
+  const said = flags.address ?? nonEmpty(env['BERTH_ADDR']) ?? saved?.address ?? credentials.address;
+  const address = checkedAddress(said ?? DEFAULT_ADDRESS);
   const given = await givenToken(flags, env);
   const known = saved !== null && checkedAddress(saved.address) === address ? saved : null;
-  return { address, token: given ?? known?.token ?? null, trust: trustFiles(flags, env, known) };
+  const trust = trustFiles(flags, env, known);
+  if (given !== null) return { address, token: given, trust };
+  const { [address]: credential } = credentials.byAddress;
+  if (credential !== undefined) {
+    return { address, token: checkedToken(credential.token, 'berth login'), trust, isOfLogin: true };
+  }
+  return { address, token: known?.token ?? null, trust };
 }
 
 function trustFiles(flags: SettingFlags, env: Env, known: SavedContext | null): TrustFiles {

@@ -49,6 +49,7 @@ const TOLD: { readonly [K in RecordKind]: Told<K> | null } = {
     return told({ before, after, ...facts }, { kind: 'role', id: path, role: path });
   },
   settings: (facts) => told(facts, { kind: 'settings', id: 'cluster', role: null }),
+  policies: (facts) => told(facts, { kind: 'policy', id: facts.path, role: null }),
   secrets: (facts) => secretObjects(facts),
   keys: (facts) => told(facts, { kind: 'signing-key', id: facts.path, role: null }),
   tokens: (facts) => tokenObjects(facts),
@@ -65,6 +66,7 @@ const TOLD: { readonly [K in RecordKind]: Told<K> | null } = {
   operations: null,
   ops: null,
   idempotency: null,
+  exchanges: null,
   sealed: null,
   audit: null,
 };

@@ -20,6 +20,8 @@ export interface ServiceConfig {
   readonly heartbeatIntervalMs: number;
   /** How often a stream says at the least that it lives, which is also how it is found out that nobody reads it. Absent: 10 s. */
   readonly streamHeartbeatMs?: number;
+  /** Under which others find what they verify tokens of tasks by. Absent: such tokens name the cluster instead. */
+  readonly issuerUrl?: string | undefined;
   /** Of the software, as it is shown. */
   readonly version: string;
 }

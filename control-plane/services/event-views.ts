@@ -52,6 +52,7 @@ export function eventsOf(change: Change): EventView[] {
     case 'connections':
     case 'operations':
     case 'fetches':
+    case 'policies':
     case 'vault':
       return [];
   }

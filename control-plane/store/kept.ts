@@ -6,7 +6,7 @@ import type { RecordOf } from './record-types.ts';
 import { decodeRecord } from './records.ts';
 
 /** Kinds whose values a snapshot doesn't keep. */
-const UNKEPT_KINDS = ['ops', 'idempotency', 'secrets', 'sealed', 'audit'] as const;
+const UNKEPT_KINDS = ['ops', 'idempotency', 'exchanges', 'secrets', 'sealed', 'audit'] as const;
 export type UnkeptKind = (typeof UNKEPT_KINDS)[number];
 
 /** Kinds whose values a snapshot keeps. */

@@ -13,6 +13,7 @@ import type { SecretNote } from '../../shared/domain/secret.ts';
 import type { Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { TokenRecord } from '../../shared/domain/token-record.ts';
+import type { TrustPolicy } from '../../shared/domain/trust-policy.ts';
 import type { StreamRequest } from '../../shared/protocol/agent.ts';
 
 /** The version of the layout of keys and values; a store with another one is refused. */
@@ -96,6 +97,12 @@ export interface IdempotencyRecord {
   readonly createdAtMs: number;
 }
 
+/** That a token of an outside issuer, which may be exchanged once, has been. */
+export interface ExchangeRecord {
+  readonly subject: string;
+  readonly atMs: number;
+}
+
 /** One of the control plane's own signing keys. */
 export interface SecretRecord {
   readonly kid: string;
@@ -160,12 +167,14 @@ export type RecordOf = {
   connections: ConnectionRecord;
   roles: Role;
   settings: Settings;
+  policies: TrustPolicy;
   replicas: ReplicaRecord;
   streams: StreamRecord;
   messages: MessageRecord;
   operations: FinishedOperation;
   ops: OpRecord;
   idempotency: IdempotencyRecord;
+  exchanges: ExchangeRecord;
   secrets: SecretRecord;
   vault: SecretNote;
   sealed: SealedRecord;

@@ -30,6 +30,7 @@ import {
 import { DEFAULT_SETTINGS, GPU_NODE_POLICIES } from '../../shared/domain/settings.ts';
 import { TASK_REASONS, TASK_STATES } from '../../shared/domain/task.ts';
 import { TOKEN_KINDS } from '../../shared/domain/token-record.ts';
+import { OUTSIDE_ALGORITHMS } from '../../shared/domain/trust-policy.ts';
 import { auditRecord } from './audit-schema.ts';
 import type { RecordKind } from './keys.ts';
 import { FORMAT_VERSION, type RecordOf } from './record-types.ts';
@@ -109,6 +110,13 @@ const update = z.object({
   autoRevert: z.boolean(),
 });
 
+const identityUse = z.object({
+  name: z.string(),
+  audience: z.string(),
+  ttlSeconds: z.number(),
+  env: z.string().optional(),
+});
+
 const secretUse = z.object({
   name: z.string(),
   role: z.string().optional(),
@@ -167,6 +175,7 @@ const group = z.object({
   backoff: z.object(backoff).optional(),
   prefer: z.array(constraint.extend({ weight: z.number() })).optional(),
   spread: z.array(spread).optional(),
+  identity: z.array(identityUse).optional(),
   secrets: z.array(secretUse).optional(),
 });
 
@@ -444,6 +453,28 @@ const settings = z.object({
   auditKeepDays: z.number().default(DEFAULT_SETTINGS.auditKeepDays),
 });
 
+const trustPolicy = z.object({
+  name: z.string(),
+  issuer: z.string(),
+  audience: z.string(),
+  jwksUri: z.string().nullable(),
+  algorithms: z.array(z.enum(OUTSIDE_ALGORITHMS)),
+  ttlSecondsMax: z.number(),
+  singleUse: z.boolean(),
+  clientId: z.string().nullable(),
+  rules: z.array(
+    z.object({
+      name: z.string().nullable(),
+      claims: z.record(z.string(), z.union([texts, z.object({ pattern: z.string() })])),
+      roles: texts,
+      actions: texts,
+      allowAnySubject: z.boolean(),
+    }),
+  ),
+  updatedAtMs: timeMs,
+  updatedBy: z.string(),
+});
+
 const job = z.object({
   uid: z.string(),
   version: count,
@@ -564,6 +595,7 @@ export const RECORD_SCHEMAS = {
   connections: z.object({ session: count, replica: z.string() }),
   roles: role,
   settings,
+  policies: trustPolicy,
   replicas: z.object({ id: z.string(), url: z.string(), startedAtMs: timeMs }),
   streams: stream,
   messages: z.object({
@@ -578,6 +610,7 @@ export const RECORD_SCHEMAS = {
   operations: z.object({ id: z.string(), framework: z.string(), name: z.string(), node: z.string(), atMs: timeMs }),
   ops: z.object({ by: z.string(), aborted: z.boolean() }),
   idempotency: z.object({ requestDigest: z.string(), status: z.int(), body: z.string(), createdAtMs: timeMs }),
+  exchanges: z.object({ subject: z.string(), atMs: timeMs }),
   secrets: z.object({
     kid: z.string(),
     algorithm: z.literal('EdDSA'),
@@ -625,12 +658,14 @@ const _schemasAreExact: { readonly [K in RecordKind]: Exact<K> } = {
   connections: true,
   roles: true,
   settings: true,
+  policies: true,
   replicas: true,
   streams: true,
   messages: true,
   operations: true,
   ops: true,
   idempotency: true,
+  exchanges: true,
   secrets: true,
   vault: true,
   sealed: true,

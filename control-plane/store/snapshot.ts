@@ -2,8 +2,8 @@
  * The whole state at one revision, decoded and indexed. A mirror moves it along with each batch of changes; everything
  * that decides reads it through {@link ClusterView}.
  *
- * The values of `ops`, `idempotency`, `secrets`, `sealed` and `audit` are never kept here: they are many, large or confidential, nothing
- * is decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
+ * The values of `ops`, `idempotency`, `exchanges`, `secrets`, `sealed` and `audit` are never kept here: they are many, large or
+ * confidential, nothing is decided from them, and whoever needs one reads that key. Keys that Berth doesn't spell are ignored.
  *
  * Maps and iterators promise no order: a snapshot that was followed and one that was loaded hold the same in different
  * orders. Code whose outcome depends on order sorts.
@@ -23,6 +23,7 @@ import type { SecretKey, SecretNote } from '../../shared/domain/secret.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task } from '../../shared/domain/task.ts';
 import type { TokenRecord } from '../../shared/domain/token-record.ts';
+import type { TrustPolicy } from '../../shared/domain/trust-policy.ts';
 import { invariant, unreachable } from '../../shared/util/assert.ts';
 import type { KeyValue, LeaseId, Store, WatchBatch } from './contract.ts';
 import { Grouped, setOrDelete } from './grouped.ts';
@@ -63,6 +64,7 @@ type OtherKind =
   | 'keys'
   | 'messages'
   | 'operations'
+  | 'policies'
   | 'replicas'
   | 'roles'
   | 'streams'
@@ -89,6 +91,7 @@ export class Snapshot implements ClusterView {
   readonly #frameworks = new Map<FrameworkId, Framework>();
   readonly #connections = new Map<FrameworkId, ConnectionRecord>();
   readonly #roles = new Map<RolePath, Role>();
+  readonly #policies = new Map<string, TrustPolicy>();
   readonly #replicas = new Map<string, ReplicaRecord>();
   readonly #streams = new Map<string, StreamRecord>();
   readonly #messages = new Map<string, MessageRecord>();
@@ -175,6 +178,11 @@ export class Snapshot implements ClusterView {
 
   get settings(): Settings {
     return this.#settings;
+  }
+
+  /** Whose tokens are trusted, by the policies' names. */
+  get policies(): ReadonlyMap<string, TrustPolicy> {
+    return this.#policies;
   }
 
   get replicas(): ReadonlyMap<string, ReplicaRecord> {
@@ -433,6 +441,7 @@ export class Snapshot implements ClusterView {
       case 'keys':
       case 'messages':
       case 'operations':
+      case 'policies':
       case 'replicas':
       case 'roles':
       case 'streams':
@@ -456,11 +465,12 @@ export class Snapshot implements ClusterView {
     if (after !== null) this.#imageFetches.set(after.node, id, after);
   }
 
-  /** Terms of roles, rollouts, what somebody is still to hear of, what is kept in confidence, and what is about the control plane itself. */
+  /** Terms of roles, rollouts, whom to trust, what somebody is still to hear of, what is confidential, and the control plane itself. */
   #indexOther(change: Change & { readonly kind: OtherKind }): void {
     if (change.kind === 'deployments') this.#indexDeployment(change);
     else if (change.kind === 'fetches') this.#indexFetch(change);
     else if (change.kind === 'messages') setOrDelete(this.#messages, change.id, change.after);
+    else if (change.kind === 'policies') setOrDelete(this.#policies, change.id, change.after);
     else if (change.kind === 'streams') setOrDelete(this.#streams, change.id, change.after);
     else if (change.kind === 'replicas') setOrDelete(this.#replicas, change.id, change.after);
     else if (change.kind === 'keys') setOrDelete(this.#keyStates, change.id, change.after);

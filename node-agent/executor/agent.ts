@@ -28,6 +28,7 @@ import type {
 } from './contracts.ts';
 import { EngineView } from './engine-view.ts';
 import { GpuWatch } from './gpu-watch.ts';
+import { IdentityKeeper, type KnownTask } from './identity-keeper.ts';
 import { ImageFetches } from './image-fetches.ts';
 import { Messenger } from './messenger.ts';
 import { ImagePulls } from './pulls.ts';
@@ -90,6 +91,7 @@ class AssembledAgent implements Agent {
   readonly #streams: Streams;
   readonly #volumes: VolumeKeeper;
   readonly #files: TaskFilesKeeper;
+  readonly #identity: IdentityKeeper;
   readonly #checker: Checker;
   readonly #images: ImageFetches;
   readonly #stamps: Stamps;
@@ -116,20 +118,17 @@ class AssembledAgent implements Agent {
       onChange: () => this.#conductor.look(),
     });
     const pulls = new ImagePulls(parts.runtime);
+    this.#identity = this.#identityKeeper(parts);
     this.#conductor = new Conductor({
       ...parts,
+      identity: this.#identity,
       pulls,
       ...report,
       ...config,
       consent: config.node.consent,
       book: this.#book,
       engine: this.#engine,
-      onSeen: () => {
-        this.#streams.look();
-        this.#volumes.look();
-        this.#files.look();
-        this.#checker.look();
-      },
+      onSeen: () => this.#lookAll(),
     });
     this.#reporter = new Reporter({ ...parts, book: this.#book });
     this.#messenger = executors === undefined ? null : new Messenger({ ...parts, executors });
@@ -187,6 +186,7 @@ class AssembledAgent implements Agent {
     this.#messenger?.close();
     this.#volumes.close();
     this.#files.close();
+    this.#identity.close();
     this.#checker.close();
     this.#images.close();
     this.#conductor.halt();
@@ -311,6 +311,33 @@ class AssembledAgent implements Agent {
     const { containers, isKnown } = this.#engine;
     if (!isKnown || !this.#session.isLive || this.#assignment === null) return null;
     return { tasks: this.#book.tasks, containers, assigned: this.#assignment.tasks.values() };
+  }
+
+  /** Containers have come or gone. */
+  #lookAll(): void {
+    this.#streams.look();
+    this.#volumes.look();
+    this.#files.look();
+    this.#identity.look();
+    this.#checker.look();
+  }
+
+  #identityKeeper(parts: AgentParts): IdentityKeeper {
+    return new IdentityKeeper({
+      ...parts,
+      epoch: () => this.#session.epoch,
+      isLive: () => this.#session.isLive,
+      tasks: () => this.#knownTasks(),
+    });
+  }
+
+  /** What is wanted and has not ended. Null where the engine is in doubt. */
+  #knownTasks(): readonly KnownTask[] | null {
+    const { containers, isKnown } = this.#engine;
+    if (!isKnown || this.#assignment === null) return null;
+    return [...this.#assignment.tasks.values()]
+      .filter(({ id }) => this.#book.tasks.get(id)?.phase !== 'ended')
+      .map((assigned) => ({ assigned, isRunning: containers.get(assigned.id)?.state === 'running' }));
   }
 
   /** Null where the engine is in doubt. */

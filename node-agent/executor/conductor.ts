@@ -32,6 +32,7 @@ import {
 import { ENGINE_BACKOFF, type EngineView } from './engine-view.ts';
 import { Guard } from './guard.ts';
 import { type EngineStep, Holds } from './holds.ts';
+import type { IdentityKeeper } from './identity-keeper.ts';
 import { Limiter } from './limiter.ts';
 import type { ImagePulls } from './pulls.ts';
 import { secretsFor } from './start-secrets.ts';
@@ -47,6 +48,7 @@ const POSTPONED_MS = 15_000;
 
 export interface ConductorParts {
   readonly controlPlane: Pick<ControlPlane, 'secrets'>;
+  readonly identity: Pick<IdentityKeeper, 'forStart'>;
   readonly files?: TaskFiles | undefined;
   readonly book: Book;
   readonly engine: EngineView;
@@ -286,6 +288,7 @@ export class Conductor {
         await this.#guard.beforeStart(assigned, container);
       },
       secrets: () => this.#secretsFor(assigned, signal),
+      identity: () => this.#parts.identity.forStart(assigned, signal),
       reportStarting: (reason, message) => {
         // Of a further run only that it runs is told: its task is on record as running already.
         if (run === 0) this.#statuses.starting(assigned.id, reason, message);

@@ -18,9 +18,11 @@ import type {
   RegisterResponse,
   StatusesRequest,
   StatusesResponse,
+  TaskIdentityResponse,
   TaskSecretsResponse,
 } from '../../shared/protocol/agent.ts';
 import type { ProbeOutcome } from '../core/checks.ts';
+import type { GivenIdentity } from '../core/identity.ts';
 import type { Boot, Container } from '../core/model.ts';
 import type { JournalRecord } from '../core/records.ts';
 import type { Retention } from '../core/retention.ts';
@@ -38,6 +40,8 @@ export interface ContainerRequest {
   readonly endpoint?: string | undefined;
   /** What the run is given in confidence. Absent: nothing. */
   readonly secrets?: GivenSecrets | undefined;
+  /** Tokens of the task about itself, which are exchanged while it runs. Absent: none. */
+  readonly identity?: GivenIdentity | undefined;
 }
 
 export type RunResult =
@@ -190,6 +194,11 @@ export interface TaskFiles {
   readonly held: ReadonlySet<TaskId>;
   /** Puts these files in the place of all that the task has in the folder. They are the agent's own. Returns the folder's path. */
   write(task: TaskId, folder: string, files: readonly TaskFile[]): Promise<string>;
+  /**
+   * Puts each of these in the place of the file of its name, in one step, with the same owner and mode. Who has the folder open, or
+   * mounted, sees the new ones. False: the task has no such folder.
+   */
+  exchange(task: TaskId, folder: string, files: readonly TaskFile[]): Promise<boolean>;
   /** Null: the task has no such folder. */
   read(task: TaskId, folder: string): Promise<{ readonly folder: string; readonly files: readonly TaskFile[] } | null>;
   /** Everything of the task. Harmless where there is nothing. */
@@ -256,6 +265,8 @@ export interface ControlPlane {
   messages(epoch: number, request: MessagesRequest, signal: AbortSignal): Promise<MessagesResponse>;
   /** What a task that is about to be started is given in confidence. */
   secrets(epoch: number, task: TaskId, signal: AbortSignal): Promise<TaskSecretsResponse>;
+  /** Tokens about a task that runs here or is about to. */
+  identity(epoch: number, task: TaskId, signal: AbortSignal): Promise<TaskIdentityResponse>;
   /** Resolves when everything is sent or nobody wants more of it. */
   stream(epoch: number, id: string, lines: AsyncIterable<readonly LogLine[]>, signal: AbortSignal): Promise<void>;
 }

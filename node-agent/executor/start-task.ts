@@ -10,9 +10,11 @@ import type { NodeConsent } from '../../shared/domain/node.ts';
 import type { AssignedTask } from '../../shared/protocol/agent.ts';
 import { bindSources, type ResolvedPaths, refusalOf } from '../core/consent.ts';
 import { ending, neverStartedEnding } from '../core/ending.ts';
+import type { GivenIdentity } from '../core/identity.ts';
 import type { Container, Ending } from '../core/model.ts';
 import { type GivenSecrets, withoutSecrets } from '../core/secrets.ts';
 import { type PullResult, type RunResult, type Runtime, RuntimeFault } from './contracts.ts';
+import type { IdentityResult } from './identity-keeper.ts';
 import type { Limiter } from './limiter.ts';
 import type { SecretsResult } from './start-secrets.ts';
 
@@ -33,6 +35,8 @@ export interface StartContext {
   readonly beforeStart: (container: string) => Promise<void>;
   /** What the run is given in confidence. */
   readonly secrets: () => Promise<SecretsResult>;
+  /** Tokens of the task about itself. */
+  readonly identity: () => Promise<IdentityResult>;
   readonly reportStarting: (reason: StartingReason, message: string) => void;
   /** Null: still wanted. Asked again after each wait. */
   readonly unwanted: () => AssignedTask | 'gone' | null;
@@ -61,14 +65,18 @@ export async function startTask(assigned: AssignedTask, context: StartContext): 
   const given = await context.secrets();
   if (given.type === 'postponed') context.reportStarting('secret-unavailable', given.why);
   if (given.type !== 'given') return notWanted(context) ?? given;
+  const identity = await context.identity();
+  if (identity.type === 'postponed') context.reportStarting('accepted', identity.why);
+  if (identity.type !== 'given') return notWanted(context) ?? identity;
   const image = await ensureImage(assigned, context);
   if (image !== null) return image;
-  const first = await runInTurn(assigned, context, { secrets: given.secrets });
+  const parts = { secrets: given.secrets, identity: identity.identity };
+  const first = await runInTurn(assigned, context, parts);
   if (first.type !== 'image-missing') return settle(first);
   // The engine was thought to have the image; somebody has removed it since.
   const pulled = await pullMissing(assigned, context);
   if (pulled !== null) return pulled;
-  const second = await runInTurn(assigned, context, { secrets: given.secrets });
+  const second = await runInTurn(assigned, context, parts);
   if (second.type !== 'image-missing') return settle(second);
   return imageUnavailable(assigned, 'it was gone again right after it had been pulled');
 }
@@ -104,9 +112,11 @@ type Turn = RunResult | Extract<StartResult, { readonly type: 'ended' }>;
 
 interface StartParts {
   readonly secrets: GivenSecrets | null;
+  readonly identity: GivenIdentity | null;
 }
 
-function runInTurn(assigned: AssignedTask, context: StartContext, { secrets }: StartParts): Promise<Turn> {
+function runInTurn(assigned: AssignedTask, context: StartContext, parts: StartParts): Promise<Turn> {
+  const { secrets, identity } = parts;
   return context.startSlots.run(async () => {
     const unwanted = notWanted(context);
     if (unwanted !== null) return unwanted;
@@ -115,7 +125,8 @@ function runInTurn(assigned: AssignedTask, context: StartContext, { secrets }: S
     const refusal = refusalOf(assigned.group, context.consent, paths);
     if (refusal !== null) return { type: 'ended', ending: ending('error', 'refused-by-node', refusal) };
     const mountSources = new Map([...existing(paths), ...(await volumePaths(assigned, context))]);
-    const request = { assigned, epoch: context.epoch, run: context.run, mountSources };
+    const plain = { assigned, epoch: context.epoch, run: context.run, mountSources };
+    const request = identity === null ? plain : { ...plain, identity };
     if (secrets === null) return context.runtime.run(request, context.beforeStart);
     return keptQuiet(secrets, () => context.runtime.run({ ...request, secrets }, context.beforeStart));
   });

@@ -31,6 +31,7 @@ import { type DeploymentCalls, deploymentCalls, get, type JobCalls, jobCalls, ty
 import { type LogEvent, type LogQuery, readLogs } from './logs.ts';
 import { type MaintenanceCalls, maintenanceCalls } from './maintenance.ts';
 import { type OfferCalls, offerCalls } from './offers.ts';
+import { type AuthCalls, authCalls, type PolicyCalls, policyCalls } from './policies.ts';
 import { type ReservationCalls, reservationCalls, type VolumeCalls, volumeCalls } from './reservations.ts';
 import { type RoleCalls, roleCalls, type SettingsCalls, settingsCalls } from './roles.ts';
 import { type SecretCalls, secretCalls } from './secrets.ts';
@@ -79,6 +80,8 @@ export interface BerthClient {
   readonly reservations: ReservationCalls;
   readonly volumes: VolumeCalls;
   readonly settings: SettingsCalls;
+  readonly policies: PolicyCalls;
+  readonly auth: AuthCalls;
   readonly audit: AuditCalls;
   readonly tokens: TokenCalls;
   readonly keys: KeyCalls;
@@ -113,6 +116,8 @@ export function createClient(options: ClientOptions): BerthClient {
     reservations: reservationCalls(transport),
     volumes: volumeCalls(transport),
     settings: settingsCalls(transport),
+    policies: policyCalls(transport),
+    auth: authCalls(transport),
     audit: auditCalls(transport),
     tokens: tokenCalls(transport),
     keys: keyCalls(transport),

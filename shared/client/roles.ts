@@ -11,7 +11,7 @@ import { type Page, pageOf } from '../protocol/views.ts';
 import type { ApiRequest, Transport } from './transport.ts';
 
 /** `ifVersion`: only if this is still the version of what is set. */
-interface VersionCondition {
+export interface VersionCondition {
   readonly ifVersion?: number | undefined;
 }
 
@@ -55,7 +55,7 @@ export function settingsCalls(transport: Transport): SettingsCalls {
 }
 
 /** Without a condition a second time changes nothing. With one, a copy that arrived would make the next look refused. */
-function conditional({ ifVersion }: VersionCondition): Pick<ApiRequest, 'headers' | 'repeat'> {
+export function conditional({ ifVersion }: VersionCondition): Pick<ApiRequest, 'headers' | 'repeat'> {
   if (ifVersion === undefined) return { repeat: 'safe' };
   return { headers: { 'If-Match': `"${ifVersion}"` }, repeat: 'unsent' };
 }

@@ -13,6 +13,7 @@ export const AUDITED_KINDS = [
   'job',
   'maintenance',
   'node',
+  'policy',
   'reservation',
   'role',
   'secret',

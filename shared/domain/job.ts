@@ -18,6 +18,7 @@ import type {
   UpdatePolicy,
 } from './service.ts';
 import type { GpuNodePolicy } from './settings.ts';
+import type { IdentityUse } from './workload-identity.ts';
 
 /** `batch` runs to its end. `service`: so many tasks, for ever. `system`: one task of each group on every node that may have it. */
 export const JOB_KINDS = ['batch', 'service', 'system'] as const;
@@ -95,6 +96,8 @@ export interface GroupSpec {
   readonly backoff?: BackoffSpec | undefined;
   readonly prefer?: readonly Preference[] | undefined;
   readonly spread?: readonly SpreadSpec[] | undefined;
+  /** Of any kind of job. Tokens of its tasks about themselves. */
+  readonly identity?: readonly IdentityUse[] | undefined;
   /** Of any kind of job. What its tasks are given in confidence. */
   readonly secrets?: readonly SecretUse[] | undefined;
 }

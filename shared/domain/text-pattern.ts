@@ -26,6 +26,11 @@ export function readPattern(text: string): TextPattern | string {
   return { matches: (given) => compiled.matches(given) };
 }
 
+/** The pattern of this text and no other. */
+export function patternOfText(text: string): string {
+  return RE2JS.quote(text);
+}
+
 function compile(text: string): RE2JS | string {
   try {
     return RE2JS.compile(text);

@@ -235,6 +235,11 @@ export const messagesResponseSchema = z
   })
   .meta({ id: 'MessagesResponse' });
 
+export const taskIdentityResponseSchema = z
+  .object({
+    tokens: z.array(z.object({ name: z.string(), token: z.string(), issuedAtMs: timeMs, expiresAtMs: timeMs })),
+  })
+  .meta({ id: 'TaskIdentity' });
 export const taskSecretsResponseSchema = z
   .object({
     secrets: z.array(

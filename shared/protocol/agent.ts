@@ -10,6 +10,7 @@
  * - `POST /v1/agent/streams/:id` a body of newline-delimited {@link LogLine}, sent as it arises; answered when it has ended or
  *   nobody wants it any more.
  * - `POST /v1/agent/messages`   {@link MessagesRequest} → {@link MessagesResponse}
+ * - `POST /v1/agent/tasks/:id/identity` → {@link TaskIdentityResponse}, for a task that runs or is about to, as often as its tokens age.
  * - `POST /v1/agent/tasks/:id/secrets` → {@link TaskSecretsResponse}, for a task that is about to be started.
  *
  * Every call carries the session's epoch in the header `Berth-Epoch`; `stale-epoch` (409) means: register anew. A registration may be
@@ -20,6 +21,7 @@ import type { TaskGroup } from '../domain/job.ts';
 import type { StopMark } from '../domain/ledger.ts';
 import type { Node } from '../domain/node.ts';
 import type { TaskHealth, TaskReason, TaskState } from '../domain/task.ts';
+import type { IdentityToken } from '../domain/workload-identity.ts';
 
 export const EPOCH_HEADER = 'Berth-Epoch';
 
@@ -189,6 +191,11 @@ export interface MessagesResponse {
    * framework: it was thrown away).
    */
   readonly results: readonly ('relayed' | 'unknown' | 'crowded')[];
+}
+
+/** Tokens of a task about itself: one for each use of its group, in its order. */
+export interface TaskIdentityResponse {
+  readonly tokens: readonly IdentityToken[];
 }
 
 /** What a task was promised in confidence. Kept in memory and nowhere else. */

@@ -26,6 +26,8 @@ import { KILL_SELECTIONS } from '../domain/service.ts';
 import { GPU_NODE_POLICIES } from '../domain/settings.ts';
 import { STOP_SIGNAL_PATTERN } from '../domain/stop-signal.ts';
 import { readPattern } from '../domain/text-pattern.ts';
+import { IDENTITIES_MAX } from '../domain/workload-identity.ts';
+import { identityFaults, identityUseSchema } from './identity.ts';
 import { faultsOfKind, withDefaultsOfKind } from './job-kinds.ts';
 import { mountFaults } from './mounts.ts';
 import { secretFaultsOfGroup, secretFaultsOfJob, secretUseSchema } from './secrets.ts';
@@ -272,6 +274,11 @@ export const groupSchema = z
     backoff: backoffSchema.optional().describe('Between the end of a task and its replacement.'),
     prefer: z.array(preferenceSchema).max(50).optional(),
     spread: z.array(spreadSchema).max(10).optional(),
+    identity: z
+      .array(identityUseSchema)
+      .max(IDENTITIES_MAX)
+      .optional()
+      .describe('Of any kind of job. Tokens of its tasks about themselves, for others to believe.'),
     secrets: z.array(secretUseSchema).max(100).optional().describe('What its tasks are given in confidence.'),
   })
   .superRefine((group, context) => {
@@ -295,7 +302,7 @@ export const groupSchema = z
         context.addIssue({ code: 'custom', path: ['mounts', index, 'target'], message: `"${target}" is used twice` });
       }
     }
-    for (const { path, message } of secretFaultsOfGroup(group)) {
+    for (const { path, message } of [...identityFaults(group), ...secretFaultsOfGroup(group)]) {
       context.addIssue({ code: 'custom', path: [...path], message });
     }
     for (const { field, message } of runtimeFaults(group)) context.addIssue({ code: 'custom', path: [field], message });

@@ -111,6 +111,10 @@ export class AgentLink implements ControlPlane {
   }
 
   /** No task is given any. */
+  identity(): Promise<never> {
+    return Promise.reject(new ControlPlaneFault('refused', 'tokens of tasks are not simulated'));
+  }
+
   secrets(): Promise<never> {
     return Promise.reject(new ControlPlaneFault('refused', 'secrets are not simulated'));
   }

@@ -5,6 +5,7 @@ import { type AnonymousGrant, createDoors } from '../../control-plane/app.ts';
 import type { Envelope } from '../../control-plane/auth/envelope.ts';
 import { LIFETIMES_MAX } from '../../control-plane/auth/lifetimes.ts';
 import type { OutsideIssuer } from '../../control-plane/auth/outside-issuer.ts';
+import { OutsideTokens } from '../../control-plane/auth/outside-tokens.ts';
 import type { Grant } from '../../control-plane/auth/principal.ts';
 import type { RatePolicy } from '../../control-plane/auth/rate-limits.ts';
 import { MirroredRevocations } from '../../control-plane/auth/revocations.ts';
@@ -46,6 +47,8 @@ export interface TestApiOptions {
   readonly clock?: Clock;
   readonly id?: string;
   readonly quotaBytes?: number;
+  /** As others know the issuer of tasks' tokens; absent: they don't. */
+  readonly issuerUrl?: string;
   /** What is kept in confidence is sealed with it. Absent: nothing is kept so. */
   readonly envelope?: Envelope;
   readonly outside?: readonly OutsideIssuer[];
@@ -62,7 +65,8 @@ export interface TestApiOptions {
 export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const id = options.id ?? 'replica-1';
   const started = await startReplica({ ...options, id });
-  const ctx = { ...started.ctx, replica: { id, url: `http://${id}.test` } };
+  const config = { ...started.ctx.config, issuerUrl: options.issuerUrl };
+  const ctx = { ...started.ctx, config, replica: { id, url: `http://${id}.test` } };
   const replica = { ...started, ctx };
   const ending = new AbortController();
   const { clock } = ctx;
@@ -75,7 +79,10 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const { mesosAnonymous = null, rates = null, clientAddress = () => null } = options;
   const { signal } = ending;
   const fetch = peerFetch(options.peers);
-  const api = createDoors({ ctx, verifier, mint, ring, fetch, signal, clientAddress, mesosAnonymous, rates });
+  const outsideTokens = new OutsideTokens({ clock, fetch: globalThis.fetch });
+  const outsideIssuers = options.outside ?? [];
+  const parts = { ctx, verifier, mint, ring, outsideTokens, outsideIssuers, fetch, signal, clientAddress };
+  const api = createDoors({ ...parts, mesosAnonymous, rates });
   const announced = options.peers === undefined ? null : announceReplica(ctx, ending.signal);
   const token = async (asked: AskedToken = {}) => (await mint.mint(termsOf(asked))).token;
   const admin = await token();

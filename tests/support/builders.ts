@@ -18,6 +18,7 @@ import type { Role } from '../../shared/domain/role.ts';
 import type { CheckSpec } from '../../shared/domain/service.ts';
 import { DEFAULT_SETTINGS, type Settings } from '../../shared/domain/settings.ts';
 import type { Task, TaskReason, TaskState } from '../../shared/domain/task.ts';
+import type { TrustPolicy, TrustRule } from '../../shared/domain/trust-policy.ts';
 
 /** When everything that a builder makes was made, unless a test says otherwise. */
 export const T0 = Date.UTC(2026, 0, 1);
@@ -288,6 +289,28 @@ export function aWindow(change: Partial<MaintenanceWindow> = {}): MaintenanceWin
 
 export function aRole(path: string, change: Partial<Role> = {}): Role {
   return { path, weight: 1, limit: {}, guarantee: {}, updatedAtMs: T0, updatedBy: 'alice', ...change };
+}
+
+export function aPolicy(change: Partial<TrustPolicy> = {}): TrustPolicy {
+  return {
+    name: 'ci',
+    issuer: 'https://ci.example.com',
+    audience: 'https://berth.example.com',
+    jwksUri: null,
+    algorithms: ['RS256'],
+    ttlSecondsMax: 3600,
+    singleUse: false,
+    clientId: null,
+    rules: [aTrustRule()],
+    updatedAtMs: T0,
+    updatedBy: 'alice',
+    ...change,
+  };
+}
+
+export function aTrustRule(change: Partial<TrustRule> = {}): TrustRule {
+  const claims = { repository_id: ['1234'] };
+  return { name: null, claims, roles: ['ci'], actions: ['job:*'], allowAnySubject: false, ...change };
 }
 
 export function aReservation(change: Partial<Reservation> = {}): Reservation {

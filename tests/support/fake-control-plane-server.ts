@@ -88,6 +88,8 @@ async function answer(
       return controlPlane.statuses(epoch, (await json(request)) as StatusesRequest, gone.signal);
     case 'POST /v1/agent/messages':
       return controlPlane.messages(epoch, (await json(request)) as MessagesRequest, gone.signal);
+    case 'POST /v1/agent/tasks/:id/identity':
+      return controlPlane.identity(epoch, present(url.pathname.split('/').at(-2), 'id'), gone.signal);
     case 'POST /v1/agent/tasks/:id/secrets':
       return controlPlane.secrets(epoch, present(url.pathname.split('/').at(-2), 'id'), gone.signal);
     case 'POST /v1/agent/streams/:id':

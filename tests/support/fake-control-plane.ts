@@ -26,6 +26,7 @@ import type {
   StatusesRequest,
   StatusesResponse,
   StreamRequest,
+  TaskIdentityResponse,
   TaskSecretsResponse,
   TaskStatus,
 } from '../../shared/protocol/agent.ts';
@@ -77,6 +78,9 @@ export class FakeControlPlane implements ControlPlane {
   heartbeats = 0;
   /** What tasks are given in confidence. */
   readonly taskSecrets = new Map<string, TaskSecretsResponse>();
+  /** Tasks whose tokens were asked for, each time. */
+  readonly askedIdentity: string[] = [];
+  refusesIdentity = false;
   /** Tasks whose secrets were asked for, each time. */
   readonly askedSecrets: string[] = [];
 
@@ -241,6 +245,19 @@ export class FakeControlPlane implements ControlPlane {
     for (const id of taken) this.forget(id);
     if (this.losesAnswers) throw new ControlPlaneFault('away', 'the answer was lost');
     return { results: said.map(() => 'relayed') };
+  }
+
+  /** Each time others. Which of the task's wishes they are for is read off its assignment. */
+  async identity(epoch: number, task: string): Promise<TaskIdentityResponse> {
+    await this.#check(epoch);
+    if (this.refusesIdentity) throw new ControlPlaneFault('refused', `task ${task} gets no tokens`);
+    this.askedIdentity.push(task);
+    const count = this.askedIdentity.filter((asked) => asked === task).length;
+    const issuedAtMs = this.#clock.now();
+    const tokens = (this.#tasks.get(task)?.group.identity ?? []).map(({ name, ttlSeconds }) => {
+      return { name, token: `${name}-${count}`, issuedAtMs, expiresAtMs: issuedAtMs + ttlSeconds * 1000 };
+    });
+    return { tokens };
   }
 
   async secrets(epoch: number, task: string): Promise<TaskSecretsResponse> {

@@ -4,6 +4,7 @@
  *
  * It outlives the agents that use it, as a real engine does: hand the same one to the next agent.
  */
+import type { GivenIdentity } from '../../node-agent/core/identity.ts';
 import type { Container } from '../../node-agent/core/model.ts';
 import type { GivenSecrets } from '../../node-agent/core/secrets.ts';
 import {
@@ -109,6 +110,8 @@ export class FakeRuntime implements Runtime {
   readonly pulls: string[] = [];
   /** What the last run of each task was given in confidence. */
   readonly given = new Map<string, GivenSecrets>();
+  /** The folder of each task's tokens about itself, at its last run. */
+  readonly identities = new Map<string, GivenIdentity>();
   /** What a command beside a task comes to; `hangs`: it goes on until it is no longer waited for. */
   execAnswer: (task: string, command: readonly string[]) => ExecResult | 'hangs' = () => ({ exitCode: 0, output: '' });
   /** Most containers that were being started at one time. */
@@ -200,7 +203,7 @@ export class FakeRuntime implements Runtime {
   }
 
   async run(
-    { assigned, run, secrets }: ContainerRequest,
+    { assigned, run, secrets, identity }: ContainerRequest,
     beforeStart: (container: string) => Promise<void>,
   ): Promise<RunResult> {
     this.#throwIfFaulty('run', false);
@@ -221,6 +224,7 @@ export class FakeRuntime implements Runtime {
       return { type: 'refused', ...behaviour.refusal };
     }
     if (secrets !== undefined) this.given.set(assigned.id, secrets);
+    if (identity !== undefined) this.identities.set(assigned.id, identity);
     const begun = this.#begin(id);
     this.#throwIfFaulty('run', true);
     return { type: 'started', container: begun };

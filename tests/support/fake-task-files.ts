@@ -20,6 +20,12 @@ export class FakeTaskFiles implements TaskFiles {
     return `/memory/${task}/${folder}`;
   }
 
+  async exchange(task: string, folder: string, files: readonly TaskFile[]): Promise<boolean> {
+    if (this.folders.get(task)?.get(folder) === undefined) return false;
+    await this.write(task, folder, files);
+    return true;
+  }
+
   async read(task: string, folder: string) {
     this.#fail();
     const files = this.folders.get(task)?.get(folder);

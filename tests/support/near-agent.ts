@@ -90,6 +90,7 @@ function directLink(node: string, replica: () => ServiceContext): ControlPlane {
     },
     statuses: (epoch, request) => call((ctx) => commitStatuses(ctx, { node, epoch }, request)),
     messages: () => Promise.reject(new ControlPlaneFault('refused', 'nobody says anything here')),
+    identity: () => Promise.reject(new ControlPlaneFault('refused', 'nobody is given anything here')),
     secrets: () => Promise.reject(new ControlPlaneFault('refused', 'nobody is given anything here')),
     stream: () => Promise.reject(new ControlPlaneFault('refused', 'nobody asks for output here')),
   };

@@ -39,6 +39,12 @@ export interface RouteSample {
   readonly form?: (names: Names) => Record<string, string>;
 }
 
+const POLICY = {
+  issuer: 'https://ci.example.com',
+  audience: 'berth',
+  rules: [{ claims: { repository_id: '1234' }, roles: ['eng'], actions: ['job:read'] }],
+};
+
 /** There is one node, and it belongs to no role. */
 export const NODE = 'edge-1';
 
@@ -48,14 +54,19 @@ type Made = Omit<RouteSample, 'route' | 'method' | 'admits' | 'fate' | 'path'> &
 
 function sample(fate: Fate, route: string, { query, ...rest }: Made = {}): RouteSample {
   const [method = '', path = ''] = route.split(' ');
-  const admits: RouteSample['admits'] = path.startsWith('/v1/agent/')
+  const admits: RouteSample['admits'] = admitsOf(path);
+  return { route, method, admits, fate, path: (names) => `${filled(path, names)}${query?.(names) ?? ''}`, ...rest };
+}
+
+function admitsOf(path: string): RouteSample['admits'] {
+  if (path === '/v1/auth/whoami') return ['user', 'join', 'node', 'peer'];
+  return path.startsWith('/v1/agent/')
     ? path.endsWith('/register')
       ? ['join', 'node']
       : ['node']
     : path.startsWith('/v1/peer/')
       ? ['peer']
       : ['user'];
-  return { route, method, admits, fate, path: (names) => `${filled(path, names)}${query?.(names) ?? ''}`, ...rest };
 }
 
 function filled(path: string, names: Names): string {
@@ -67,7 +78,7 @@ function filled(path: string, names: Names): string {
         ? names.framework
         : NODE;
   return path
-    .replace('{name}', names.job)
+    .replace('{name}', path.startsWith('/v1/policies/') ? 'ci' : names.job)
     .replace('{version}', '1')
     .replace('{path}', names.role)
     .replace('{reservation}', names.reservation)
@@ -180,6 +191,12 @@ export const API_SAMPLES: readonly RouteSample[] = [
   sample('cluster', 'GET /v1/status'),
   sample('cluster', 'POST /v1/cluster/recover'),
   sample('cluster', 'POST /v1/tokens', { body: () => ({ subject: 'x', actions: [], roles: [] }) }),
+  sample('cluster', 'GET /v1/auth/whoami'),
+  sample('cluster', 'POST /v1/auth/test', { body: () => ({ claims: { iss: 'https://example.test', sub: 'x' } }) }),
+  sample('cluster', 'GET /v1/policies'),
+  sample('cluster', 'GET /v1/policies/{name}'),
+  sample('cluster', 'PUT /v1/policies/{name}', { body: () => POLICY }),
+  sample('cluster', 'DELETE /v1/policies/{name}'),
   sample('cluster', 'GET /v1/tokens'),
   sample('cluster', 'POST /v1/tokens/revoke', { body: () => ({ subject: 'x', reason: 'lost' }) }),
   sample('cluster', 'POST /v1/tokens/{id}/revoke', { body: () => ({ reason: 'lost' }) }),
@@ -193,6 +210,7 @@ export const API_SAMPLES: readonly RouteSample[] = [
   sample('cluster', 'POST /v1/agent/statuses', { body: () => ({ statuses: [], released: [] }) }),
   sample('cluster', 'POST /v1/agent/messages', { body: () => ({ taken: [], said: [] }) }),
   sample('cluster', 'POST /v1/agent/tasks/{id}/secrets'),
+  sample('cluster', 'POST /v1/agent/tasks/{id}/identity'),
   sample('cluster', 'POST /v1/agent/streams/{id}'),
   sample('cluster', 'POST /v1/peer/streams/{id}'),
   sample('cluster', 'POST /v1/peer/frameworks/{id}/asked', { body: () => ({ tasks: null }) }),
@@ -206,6 +224,9 @@ export const OPEN_ROUTES: readonly string[] = [
   'GET /.well-known/jwks.json',
   'GET /openapi.json',
   'GET /docs',
+  'GET /.well-known/openid-configuration',
+  'POST /v1/auth/exchange',
+  'GET /v1/auth/logins',
   '/version',
   '/health',
   '/redirect',

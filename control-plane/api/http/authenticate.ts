@@ -7,6 +7,14 @@ import { HttpRefusal } from './problem.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
 
+/** Who calls where no token is taken. */
+export const NOBODY: VerifiedToken = {
+  principal: { kind: 'user', subject: 'anonymous', tokenId: '', grants: [], node: null },
+  issuedAtMs: 0,
+  expiresAtMs: Number.POSITIVE_INFINITY,
+  kid: null,
+};
+
 /** Throws `unauthenticated` without a valid token. */
 export async function authenticate(request: Request, verifier: Verifier): Promise<VerifiedToken> {
   const header = request.headers.get('authorization');

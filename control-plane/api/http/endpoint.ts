@@ -29,6 +29,7 @@ export type Tag =
   | 'Reservations'
   | 'Frameworks'
   | 'Events'
+  | 'Access'
   | 'Audit'
   | 'Cluster'
   | 'Agents'
@@ -54,6 +55,8 @@ export interface EndpointDocument {
   readonly description?: string;
   /** Whose tokens may call it. What they may do then is for the use case to decide. */
   readonly admits: readonly Principal['kind'][];
+  /** Takes no token: whoever calls it acts as nobody, who may do nothing. */
+  readonly isOpen?: true;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;

@@ -13,6 +13,7 @@ import {
   registerResponseSchema,
   statusesRequestSchema,
   statusesResponseSchema,
+  taskIdentityResponseSchema,
   taskIdSchema,
   taskSecretsResponseSchema,
 } from '../../../shared/protocol/agent-schemas.ts';
@@ -23,6 +24,7 @@ import { commitStatuses, heartbeat, registerNode } from '../../services/agents.t
 import { waitForAssignment } from '../../services/assignments.ts';
 import { takeMessages } from '../../services/messages.ts';
 import { checkCredential, type NodeSession } from '../../services/session-check.ts';
+import { identityOfTask } from '../../services/task-identity.ts';
 import { secretsOfTask } from '../../services/task-secrets.ts';
 import { mintNodeToken, renewNodeToken } from '../../services/tokens.ts';
 import { type Endpoint, endpoint, invalidRequest, type Reply } from '../http/endpoint.ts';
@@ -44,7 +46,13 @@ const assignmentQuery = z.strictObject({
 });
 
 export function agentEndpoints(parts: ApiParts): readonly Endpoint[] {
-  return [...sessionEndpoints(parts), ...taskEndpoints(parts), secretEndpoint(parts), ...streamEndpoints(parts)];
+  return [
+    ...sessionEndpoints(parts),
+    ...taskEndpoints(parts),
+    secretEndpoint(parts),
+    identityEndpoint(parts),
+    ...streamEndpoints(parts),
+  ];
 }
 
 function sessionEndpoints({ ctx, mint }: ApiParts): readonly Endpoint[] {
@@ -158,6 +166,25 @@ function secretEndpoint({ ctx }: ApiParts): Endpoint {
     async ({ principal, epoch, params }) => {
       const opened = await secretsOfTask(ctx, { node: nodeOf(principal), epoch }, params.id);
       return { ...current(ctx.mirror.revision, opened), headers: { 'cache-control': 'no-store' } };
+    },
+  );
+}
+
+function identityEndpoint({ ctx, ring }: ApiParts): Endpoint {
+  return endpoint(
+    {
+      ...base,
+      method: 'post',
+      path: '/v1/agent/tasks/{id}/identity',
+      summary: 'Get the tokens of a task about itself',
+      description:
+        "Only of one that holds a place in the node's own ledger and has not ended. What they say, and to whom, is the job's.",
+      params: z.object({ id: taskIdSchema }),
+      answers: { 200: { description: 'One for each that its group asks for.', schema: taskIdentityResponseSchema } },
+    },
+    async ({ principal, epoch, params }) => {
+      const identity = await identityOfTask(ctx, ring, { node: nodeOf(principal), epoch }, params.id);
+      return { ...current(ctx.mirror.revision, identity), headers: { 'cache-control': 'no-store' } };
     },
   );
 }

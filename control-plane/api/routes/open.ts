@@ -1,7 +1,7 @@
 /** What takes no token: whether the replica is well, its public keys, and the description of the API. */
 import type { Context, Hono } from 'hono';
 import { Refusal } from '../../../shared/domain/errors.ts';
-import { KEYS_MAX_AGE_SECONDS } from '../../auth/keys.ts';
+import { KEYS_MAX_AGE_SECONDS, OWN_ALGORITHM } from '../../auth/keys.ts';
 import { unreadiness } from '../../services/gauges.ts';
 import { docsPage } from '../docs-page.ts';
 import type { EndpointDocument } from '../http/endpoint.ts';
@@ -36,6 +36,8 @@ export function openRoutes(app: Hono<Env>, parts: ApiParts, documents: readonly 
     },
     '/.well-known/jwks.json': (c) =>
       c.json(ring.publicKeys, 200, { 'cache-control': `public, max-age=${KEYS_MAX_AGE_SECONDS}` }),
+    '/.well-known/openid-configuration': (c) =>
+      c.json(discoveryOf(ctx.config.issuerUrl), 200, { 'cache-control': `public, max-age=${KEYS_MAX_AGE_SECONDS}` }),
     '/openapi.json': (c) => c.json(description()),
     '/docs': (c) => c.html(page(), 200, { 'content-security-policy': DOCS_POLICY }),
   };
@@ -51,6 +53,21 @@ export function openRoutes(app: Hono<Env>, parts: ApiParts, documents: readonly 
       });
     });
   }
+}
+
+/** What OpenID Connect wants of an issuer whose tokens nobody asks for with a browser. */
+function discoveryOf(issuer: string | undefined): object {
+  if (issuer === undefined) {
+    throw new Refusal('not-found', 'this cluster has no issuer URL; its operator sets one with --issuer-url');
+  }
+  return {
+    issuer,
+    jwks_uri: `${issuer}/.well-known/jwks.json`,
+    response_types_supported: ['id_token'],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: [OWN_ALGORITHM],
+    claims_supported: ['iss', 'sub', 'aud', 'exp', 'iat', 'jti', 'cluster', 'role', 'job', 'group', 'task', 'node'],
+  };
 }
 
 /** Whether the replica still follows the state and isn't on its way out. */

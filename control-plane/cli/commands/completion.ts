@@ -30,11 +30,11 @@ export interface CompletionNode {
   readonly flags: readonly string[];
   /** Flags that take a value, with the values where they are known. */
   readonly values: Readonly<Record<string, readonly string[]>>;
-  /** What its arguments name, so that they can be asked for: `job`, `deployment`, `task`, `node`, `role`, `framework` or `secret`; `file` for a path. */
+  /** What its arguments name, so that they can be asked for: `job`, `deployment`, `task`, `node`, `role`, `framework`, `secret` or `policy`; `file` for a path. */
   readonly argument: ArgumentKind | null;
 }
 
-const ARGUMENT_KINDS = ['job', 'deployment', 'task', 'node', 'role', 'framework', 'secret', 'file'] as const;
+const ARGUMENT_KINDS = ['job', 'deployment', 'task', 'node', 'role', 'framework', 'secret', 'policy', 'file'] as const;
 type ArgumentKind = (typeof ARGUMENT_KINDS)[number];
 
 export function completionNodes(program: Command): CompletionNode[] {
@@ -108,7 +108,7 @@ _berth() {
   done
   case "$sofar $previous" in
 ${choices.map(([words, patterns]) => `  ${patterns.join('|')}) COMPREPLY=($(compgen -W '${words}' -- "$word")); return 0 ;;`).join('\n')}
-  *' --file'|'run -f'|*' --token-file'|*' --ca'|*' --client-cert'|*' --client-key'|*' --data-dir'|*' --from-file') COMPREPLY=($(compgen -f -- "$word")); return 0 ;;
+  *' --file'|'run -f'|*' --token-file'|*' --ca'|*' --client-cert'|*' --client-key'|*' --data-dir'|*' --from-file'|*' --id-token-file'|*' --claims') COMPREPLY=($(compgen -f -- "$word")); return 0 ;;
   esac
   if [ -n "$skip" ]; then return 0; fi
   case "$sofar" in

@@ -46,9 +46,9 @@ function decimals(amount: number): string {
   return amount.toFixed(1).replace(/\.0$/, '');
 }
 
-/** `1 node`, `3 nodes`. */
+/** `1 node`, `3 nodes`, `2 policies`. */
 export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+  return `${count} ${count === 1 ? noun : `${noun.replace(/([^aeiou])y$/, '$1ie')}s`}`;
 }
 
 /**

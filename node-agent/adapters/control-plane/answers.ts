@@ -3,6 +3,8 @@
  * server answers with what its own types say. What is checked is what a proxy's error page, or a server of another kind, would
  * get wrong.
  */
+
+import type { IdentityToken } from '../../../shared/domain/workload-identity.ts';
 import type {
   AssignmentBody,
   AssignmentResponse,
@@ -10,6 +12,7 @@ import type {
   MessagesResponse,
   RegisterResponse,
   StatusesResponse,
+  TaskIdentityResponse,
   TaskSecretsResponse,
 } from '../../../shared/protocol/agent.ts';
 import { resolveAssignment } from '../../../shared/protocol/assignment.ts';
@@ -72,6 +75,20 @@ export function messagesResponse(body: string): MessagesResponse {
   const fields = expected('messages', body);
   if (!Array.isArray(fields['results'])) throw malformed('messages', 'results');
   return fields as unknown as MessagesResponse;
+}
+
+/** What is wrong with it is told without any of it. */
+export function identityResponse(body: string): TaskIdentityResponse {
+  const { tokens } = expected('identity', body);
+  if (!Array.isArray(tokens) || !tokens.every(isIdentityToken)) throw malformed('identity', 'tokens');
+  return { tokens };
+}
+
+function isIdentityToken(value: unknown): value is IdentityToken {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, token, issuedAtMs, expiresAtMs } = value as Partial<IdentityToken>;
+  const areTexts = typeof name === 'string' && typeof token === 'string';
+  return areTexts && typeof issuedAtMs === 'number' && typeof expiresAtMs === 'number';
 }
 
 /** What is wrong with it is told without any of it. */

@@ -12,6 +12,7 @@ import {
   type RegisterResponse,
   type StatusesRequest,
   type StatusesResponse,
+  type TaskIdentityResponse,
   type TaskSecretsResponse,
 } from '../../../shared/protocol/agent.ts';
 import { type AssignmentQuery, type ControlPlane, ControlPlaneFault, type Log } from '../../executor/contracts.ts';
@@ -19,6 +20,7 @@ import {
   assignmentResponse,
   faultIn,
   heartbeatResponse,
+  identityResponse,
   messagesResponse,
   registerResponse,
   secretsResponse,
@@ -109,6 +111,12 @@ export class HttpControlPlane implements ControlPlane {
     const timeoutMs = CALL_TIMEOUT_MS;
     const answer = await this.#post('/v1/agent/messages', request, { epoch, timeoutMs, signal });
     return messagesResponse(answer.body);
+  }
+
+  async identity(epoch: number, task: string, signal: AbortSignal): Promise<TaskIdentityResponse> {
+    const path = `/v1/agent/tasks/${encodeURIComponent(task)}/identity`;
+    const answer = await this.#call({ method: 'POST', path, epoch, timeoutMs: CALL_TIMEOUT_MS, signal });
+    return identityResponse(answer.body);
   }
 
   async secrets(epoch: number, task: string, signal: AbortSignal): Promise<TaskSecretsResponse> {

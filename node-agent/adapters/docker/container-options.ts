@@ -2,8 +2,10 @@
 import type { ContainerCreateOptions, DeviceRequest } from 'dockerode';
 import { type MountSpec, volumeOf, volumesOf } from '../../../shared/domain/job.ts';
 import { SECRETS_FOLDER, SECRETS_VARIABLE } from '../../../shared/domain/secret.ts';
+import { IDENTITY_FOLDER } from '../../../shared/domain/workload-identity.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { containerGpuEnvironment } from '../../core/gpu-environment.ts';
+import { identityVariables } from '../../core/identity.ts';
 import { cpuQuota, MEMORY_BYTES_MIN } from '../../core/limits.ts';
 import { type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
 import type { ContainerRequest } from '../../executor/contracts.ts';
@@ -69,7 +71,7 @@ function volumesLabel({ group, index }: AssignedTask): Record<string, string> {
 }
 
 function hostConfig(
-  { assigned, mountSources, endpoint, secrets }: ContainerRequest,
+  { assigned, mountSources, endpoint, secrets, identity }: ContainerRequest,
   logMaxMiB: number,
 ): ContainerCreateOptions['HostConfig'] {
   const { group } = assigned;
@@ -87,6 +89,7 @@ function hostConfig(
       ...group.mounts.map((mount) => mountOptions(mount, assigned.index, mountSources)),
       ...endpointMount(endpoint),
       ...secretMounts(secrets),
+      ...identityMount(identity),
     ],
     Privileged: group.privileged,
     CapAdd: [...group.capAdd],
@@ -118,12 +121,13 @@ function cpuLimit(cpus: number): { CpuPeriod: number; CpuQuota: number } {
   return { CpuPeriod: periodUs, CpuQuota: quotaUs };
 }
 
-function environment(owner: Owner, { assigned, run, endpoint, secrets }: ContainerRequest): string[] {
+function environment(owner: Owner, { assigned, run, endpoint, secrets, identity }: ContainerRequest): string[] {
   const variables = {
     ...taskEnvironment(owner, assigned, run),
     ...containerGpuEnvironment(assigned),
     ...(endpoint === undefined ? {} : socketVariable(ENDPOINT_FOLDER)),
     ...(secrets === undefined ? {} : { [SECRETS_VARIABLE]: SECRETS_FOLDER, ...secrets.variables }),
+    ...identityVariables(assigned.group.identity, identity, IDENTITY_FOLDER),
   };
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
@@ -158,6 +162,12 @@ function exposedPorts(assigned: AssignedTask): Record<string, object> {
 function endpointMount(endpoint: string | undefined) {
   if (endpoint === undefined) return [];
   return [{ Type: 'bind' as const, Source: endpoint, Target: ENDPOINT_FOLDER, ReadOnly: true }];
+}
+
+/** The folder as a whole: the files in it are exchanged. */
+function identityMount(identity: ContainerRequest['identity']) {
+  if (identity === undefined) return [];
+  return [{ Type: 'bind' as const, Source: identity.folder, Target: IDENTITY_FOLDER, ReadOnly: true }];
 }
 
 /** One by one: the paths may lie anywhere. */

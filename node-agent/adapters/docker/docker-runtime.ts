@@ -10,6 +10,7 @@ import type { LogLine } from '../../../shared/protocol/agent.ts';
 import { type Clock, sleep } from '../../../shared/util/clock.ts';
 import type { Random } from '../../../shared/util/random.ts';
 import { UNUSABLE_EXIT_CODES } from '../../core/ending.ts';
+import { givenFiles } from '../../core/identity.ts';
 import type { Container } from '../../core/model.ts';
 import { numericUser } from '../../core/secrets.ts';
 import {
@@ -210,11 +211,12 @@ export class DockerRuntime implements Runtime {
   }
 
   /** A task that runs as a user of its own reads what it was given as that one. */
-  async #ownFiles({ assigned: { group }, secrets }: ContainerRequest): Promise<void> {
-    if (secrets === undefined || secrets.files.length === 0) return;
+  async #ownFiles({ assigned: { group }, secrets, identity }: ContainerRequest): Promise<void> {
+    const files = [...(secrets?.files ?? []), ...(identity === undefined ? [] : givenFiles(identity))];
+    if (files.length === 0) return;
     const user = group.user ?? (await this.#userOf(group.image));
     try {
-      await ownFiles(secrets.files, numericUser(user));
+      await ownFiles(files, numericUser(user));
     } catch (cause) {
       throw new RuntimeFault(`hand files to the user of a task: ${cause instanceof Error ? cause.message : cause}`, {
         cause,

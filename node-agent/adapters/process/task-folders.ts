@@ -6,6 +6,7 @@ import { SECRETS_VARIABLE } from '../../../shared/domain/secret.ts';
 import type { AssignedTask } from '../../../shared/protocol/agent.ts';
 import { type Random, randomId } from '../../../shared/util/random.ts';
 import { processGpuEnvironment } from '../../core/gpu-environment.ts';
+import { givenFiles, identityVariables } from '../../core/identity.ts';
 import { type Container, PROCESS_ID_PREFIX } from '../../core/model.ts';
 import { namedUser, namedUserRefusal } from '../../core/named-user.ts';
 import { EXECUTOR_SOCKET, type Place, socketVariable, taskEnvironment } from '../../core/task-environment.ts';
@@ -298,7 +299,7 @@ export class TaskFolders {
   async #fill(
     folder: string,
     record: TaskRecord,
-    { assigned, run, endpoint, secrets }: ContainerRequest,
+    { assigned, run, endpoint, secrets, identity }: ContainerRequest,
   ): Promise<void> {
     const { place, path, cgroups } = this.#options;
     const { group } = assigned;
@@ -314,8 +315,10 @@ export class TaskFolders {
       ...(endpoint === undefined ? {} : socketVariable(endpoint)),
       ...processGpuEnvironment(assigned),
       ...(secrets === undefined ? {} : { [SECRETS_VARIABLE]: secrets.folder, ...secrets.variables }),
+      ...identityVariables(group.identity, identity),
     };
     const command = [...(group.command ?? []), ...(group.args ?? [])];
+    if (identity !== undefined) await ownFiles(givenFiles(identity), record);
     if (endpoint !== undefined) await chown(join(endpoint, EXECUTOR_SOCKET), record.uid, record.gid);
     // What is given in confidence is never on a disk: where there is any, the script is in memory too.
     const launch = join(secrets?.folder ?? folder, secrets === undefined ? 'launch' : '.launch');

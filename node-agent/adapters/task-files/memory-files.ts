@@ -3,7 +3,7 @@
  * One folder for each task, and in it one for each kind of thing that it is given. Only the agent can list them; a task reaches its own
  * by their paths.
  */
-import { lstat, mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TASK_ID_PATTERN, type TaskId } from '../../../shared/domain/ids.ts';
 import type { TaskFile } from '../../core/secrets.ts';
@@ -62,6 +62,24 @@ export class MemoryFiles implements TaskFiles {
       await rename(fresh, path);
     });
     return path;
+  }
+
+  async exchange(task: TaskId, folder: string, files: readonly TaskFile[]): Promise<boolean> {
+    const path = join(this.#folderOf(task), folder);
+    return faulted(`exchange what task ${task} was given`, async () => {
+      for (const { name, bytes } of files) {
+        if (!FILE_NAME.test(name)) throw new Error('a file has a name that none can have');
+        const before = await lstat(join(path, name)).catch(absentAs(null));
+        if (before === null) return false;
+        const fresh = join(path, `.${name}.new`);
+        await rm(fresh, { force: true });
+        await writeFile(fresh, bytes, { mode: 0o600, flag: 'wx' });
+        await chown(fresh, before.uid, before.gid);
+        await chmod(fresh, before.mode & 0o777);
+        await rename(fresh, join(path, name));
+      }
+      return true;
+    });
   }
 
   async read(task: TaskId, folder: string): ReturnType<TaskFiles['read']> {

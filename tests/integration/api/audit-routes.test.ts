@@ -25,6 +25,11 @@ interface Sample {
 
 const SECRET = 'hunter2-must-not-leak';
 const WEB = { name: 'web', kind: 'service', groups: [{ image: 'busybox:1', count: 2, env: { PASSWORD: SECRET } }] };
+const POLICY = {
+  issuer: 'https://ci.example.com',
+  audience: 'berth',
+  rules: [{ claims: { repository_id: '1234' }, roles: ['eng'], actions: ['job:read'] }],
+};
 const BATCH = { name: 'web', groups: [{ image: 'busybox:1', env: { PASSWORD: SECRET } }] };
 
 async function done<T>(method: string, path: string, json?: unknown): Promise<T> {
@@ -267,6 +272,11 @@ const SAMPLES: Readonly<Record<string, readonly [string, () => Promise<Sample>]>
     'removed secret/db',
     () => after(done('PUT', '/v1/secrets/db?role=eng', { value: SECRET }), { path: '/v1/secrets/db?role=eng' }),
   ],
+  'PUT /v1/policies/{name}': ['created policy/ci', async () => ({ path: '/v1/policies/ci', json: POLICY })],
+  'DELETE /v1/policies/{name}': [
+    'removed policy/ci',
+    () => after(done('PUT', '/v1/policies/ci', POLICY), { path: '/v1/policies/ci' }),
+  ],
   'POST /v1/tokens/revoke': [
     'created token/',
     async () => ({ path: '/v1/tokens/revoke', json: { subject: 'mallory', before: '2020-01-01T00:00:00Z' } }),
@@ -303,6 +313,10 @@ const SAMPLES: Readonly<Record<string, readonly [string, () => Promise<Sample>]>
 /** What changes nothing, what agents and replicas say, and what frameworks say all day long. */
 const NOT_ON_RECORD: readonly string[] = [
   'POST /v1/plan',
+  // It changes nothing; that it has issued a token is on record, as its own tests show.
+  'POST /v1/auth/exchange',
+  'POST /v1/auth/test',
+  'POST /v1/agent/tasks/{id}/identity',
   // What it has sealed anew is on record, one by one.
   'POST /v1/cluster/reseal',
   'POST /v1/agent/tasks/{id}/secrets',

@@ -34,7 +34,9 @@ describe('without a token', () => {
   it('everything else says how to get in', async () => {
     const { paths } = await description();
     for (const [path, operations] of Object.entries(paths)) {
-      for (const method of Object.keys(operations)) {
+      for (const [method, { security }] of Object.entries(operations)) {
+        // What takes a token in its body says that it needs none beside it.
+        if (Array.isArray(security) && security.length === 0) continue;
         const response = await berth.send(method.toUpperCase(), path.replace(/\{\w+\}/g, 'x'), { token: null });
         expect([path, response.status]).toEqual([path, 401]);
         expect(response.headers.get('www-authenticate')).toBe('Bearer realm="berth"');

@@ -13,6 +13,7 @@ export function withControlPlane(seams: AgentSeams, changed: Partial<ControlPlan
       assignment: (epoch, query, signal) => controlPlane.assignment(epoch, query, signal),
       heartbeat: (epoch, sentAtMs, signal) => controlPlane.heartbeat(epoch, sentAtMs, signal),
       statuses: (epoch, request, signal) => controlPlane.statuses(epoch, request, signal),
+      identity: (epoch, task, signal) => controlPlane.identity(epoch, task, signal),
       secrets: (epoch, task, signal) => controlPlane.secrets(epoch, task, signal),
       messages: (epoch, request, signal) => controlPlane.messages(epoch, request, signal),
       stream: (epoch, id, lines, signal) => controlPlane.stream(epoch, id, lines, signal),

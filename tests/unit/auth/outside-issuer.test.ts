@@ -88,11 +88,15 @@ describe('a token of an outside issuer', () => {
     });
   });
 
+  it('may do nothing where nothing is granted to it', async () => {
+    expect((await verifierOf().verify(await token())).principal.grants).toEqual([]);
+  });
+
   it('is never more than a user, whatever it claims', async () => {
-    const { principal } = await verifierOf().verify(
+    const { principal } = await verifierOf({ actions: ['job:read'] }).verify(
       await token({ kind: 'node', node: 'edge-1', roles: ['*'], actions: ['*'] }),
     );
-    expect(principal).toMatchObject({ kind: 'user', node: null, grants: [{ roles: ['ci'], actions: [] }] });
+    expect(principal).toMatchObject({ kind: 'user', node: null, grants: [{ roles: ['ci'], actions: ['job:read'] }] });
   });
 
   it('brings roles and actions in the claims that are named, and nothing that we do not know', async () => {
@@ -108,7 +112,7 @@ describe('a token of an outside issuer', () => {
     [{ repository: 'acme/app', ref: 'refs/heads/feature' }, ['job:read']],
     [{ repository: 'acme/other', ref: 'refs/heads/main' }, ['job:read']],
     [{ repository: 'evil/app', ref: 'refs/heads/main' }, []],
-    [{ repository: ['acme/app'] }, []],
+    [{ repository: { name: 'acme/app' } }, []],
     [{}, []],
   ])('is granted what the rules say that its claims match: %j', async (claims, actions) => {
     const verifier = verifierOf({
@@ -117,7 +121,33 @@ describe('a token of an outside issuer', () => {
         { claims: { repository: 'acme/app', ref: 'refs/heads/main' }, actions: ['job:write'] },
       ],
     });
-    expect((await verifier.verify(await token(claims))).principal.grants).toEqual([{ roles: ['ci'], actions }]);
+    const { grants } = (await verifier.verify(await token(claims))).principal;
+    expect(grants).toEqual(actions.map((action) => ({ roles: ['ci'], actions: [action] })));
+  });
+
+  it('has what a rule names in the roles that it names, and nowhere else', async () => {
+    const rules = [
+      { claims: { team: 'ml' }, roles: ['eng/ml'], actions: ['job:write'] },
+      { claims: { id: '7' }, roles: ['ops'] },
+    ];
+    const { principal } = await verifierOf({ actions: ['job:read'], rules }).verify(
+      await token({ team: ['web', 'ml'], id: 7 }),
+    );
+    expect(principal.grants).toEqual([
+      { roles: ['ci'], actions: ['job:read'] },
+      { roles: ['eng/ml'], actions: ['job:write'] },
+      { roles: ['ops'], actions: ['job:read'] },
+    ]);
+  });
+
+  it.each(['acme/app', 'acme/a+b', 'acme/two\nlines'])('matches what begins as a rule says: %j', async (repository) => {
+    const verifier = verifierOf({ rules: [{ claims: { repository: 'acme/*' }, actions: ['job:read'] }] });
+    expect((await verifier.verify(await token({ repository }))).principal.grants).toHaveLength(1);
+  });
+
+  it('takes what stands before an asterisk by the letter', async () => {
+    const verifier = verifierOf({ rules: [{ claims: { repository: 'a.c*' }, actions: ['job:read'] }] });
+    expect((await verifier.verify(await token({ repository: 'abc' }))).principal.grants).toEqual([]);
   });
 
   it.each<[string, () => Promise<string>, string]>([
@@ -217,6 +247,23 @@ describe('the keys of an outside issuer', () => {
     await expect(verifierOf({ jwksUri: undefined }).verify(await token())).rejects.toMatchObject({
       code: 'unavailable',
     });
+  });
+
+  it('are not asked for on this machine because an issuer elsewhere says so', async () => {
+    let asked = 0;
+    server.use(
+      http.get(`${ISSUER}/.well-known/openid-configuration`, () =>
+        HttpResponse.json({ issuer: ISSUER, jwks_uri: 'http://127.0.0.1:2379/keys' }),
+      ),
+      http.get('http://127.0.0.1:2379/keys', () => {
+        asked += 1;
+        return HttpResponse.json({ keys: [] });
+      }),
+    );
+    await expect(verifierOf({ jwksUri: undefined }).verify(await token())).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+    expect(asked).toBe(0);
   });
 });
 

@@ -47,7 +47,8 @@ export interface World {
 
 const ADDRESS = 'http://berth.test';
 
-export async function startCliUnderTest(): Promise<CliUnderTest> {
+/** `fetch`: what the replica, and the command line beside it, reach elsewhere. */
+export async function startCliUnderTest({ fetch: elsewhere }: { fetch?: Io['fetch'] } = {}): Promise<CliUnderTest> {
   const clock = new SystemClock();
   const random = new CryptoRandom();
   const ending = new AbortController();
@@ -62,13 +63,16 @@ export async function startCliUnderTest(): Promise<CliUnderTest> {
     outsideIssuers: [],
     envelope: await Envelope.read(newEnvelopeKey('k1', random), random),
     clientAddress: () => null,
-    fetch: () => Promise.reject(new Error('this replica calls nobody')),
+    fetch: elsewhere ?? (() => Promise.reject(new Error('this replica calls nobody'))),
   });
   const running = replica.run();
   const { token } = await mintAdminToken(replica.mint, { subject: 'tester', ttlSeconds: 3600 });
   const fetch: typeof globalThis.fetch = async (input, init) => {
     const request = heldRequest(input, init);
-    if (new URL(request.url).origin !== ADDRESS) throw new TypeError('fetch failed', { cause: refused() });
+    if (new URL(request.url).origin !== ADDRESS) {
+      if (elsewhere !== undefined) return elsewhere(request);
+      throw new TypeError('fetch failed', { cause: refused() });
+    }
     return replica.api.fetch(request);
   };
   const start = (args: readonly string[], world: World = {}) =>

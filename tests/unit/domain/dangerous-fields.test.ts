@@ -36,6 +36,7 @@ const GROUP: Readonly<Record<string, Verdict>> = {
   args: 'inside the container',
   env: 'inside the container',
   secrets: 'inside the container',
+  identity: 'inside the container',
   user: 'inside the container',
   workingDir: 'inside the container',
   resources: 'limits',

@@ -8,6 +8,18 @@ function config(args: readonly string[] = [], env: Readonly<Record<string, strin
   return read;
 }
 
+describe('the issuer of tokens of tasks', () => {
+  it('is nobody that others know unless it is said', () => {
+    expect(config().issuerUrl).toBe(null);
+    expect(config(['--issuer-url', 'https://berth.example.com/']).issuerUrl).toBe('https://berth.example.com');
+  });
+
+  it.each(['http://berth.example.com', 'berth', 'https://berth.example.com?x=1', 'https://user@berth.example.com'])(
+    'is not %s',
+    (value) => expect(() => config(['--issuer-url', value])).toThrow('--issuer-url'),
+  );
+});
+
 describe("etcd's quota", () => {
   it("is etcd's default unless it is said otherwise", () => {
     expect(config().etcdQuotaBytes).toBe(2 * 1024 ** 3);

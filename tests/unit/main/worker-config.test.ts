@@ -10,6 +10,7 @@ describe('what a Worker is set up with', () => {
       etcd: ['https://etcd.example'],
       etcdUser: null,
       tunnelSecret: null,
+      envelopeKeys: null,
       etcdQuotaBytes: 2 * 1024 ** 3,
       url: 'https://berth.example',
       outsideIssuers: [],

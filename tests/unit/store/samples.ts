@@ -12,6 +12,7 @@ import {
   aLedger,
   aNode,
   anEntry,
+  aPolicy,
   aRole,
   aTask,
   T0,
@@ -110,6 +111,7 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
   },
   roles: { key: keys.role('eng/ml'), value: aRole('eng/ml', { weight: 2, limit: { cpus: 8 } }) },
   settings: { key: keys.settings, value: DEFAULT_SETTINGS },
+  policies: { key: keys.policy('ci'), value: aPolicy({ name: 'ci' }) },
   replicas: { key: keys.replica('r1'), value: { id: 'r1', url: 'http://10.0.0.1:8080', startedAtMs: T0 } },
   streams: {
     key: keys.stream('edge-1', 's1'),
@@ -129,6 +131,10 @@ export const SAMPLES: { readonly [K in RecordKind]: { readonly key: string; read
     value: { to: 'task', framework: 'f000000000001', node: 'edge-1', task: task.id, data: 'x', place: 0, sentAtMs: T0 },
   },
   ops: { key: keys.op('o1'), value: { by: 'r1', aborted: false } },
+  exchanges: {
+    key: keys.exchange('https://ci.example.com', 'j1'),
+    value: { subject: 'https://ci.example.com#repo:acme/app', atMs: T0 },
+  },
   idempotency: {
     key: keys.idempotency(new Uint8Array([1, 255])),
     value: { requestDigest: 'd', status: 201, body: '{"a":1}', createdAtMs: T0 },
