@@ -7,8 +7,9 @@ import type { Clock } from '../../shared/util/clock.ts';
 import { canonicalJson } from '../../shared/util/codec.ts';
 import { outsideSubject } from './outside-issuer.ts';
 import { OutsideKeys } from './outside-keys.ts';
+import { readShape } from './token-shape.ts';
 import type { Trust } from './trust.ts';
-import { checkOutside, checkShape, claimedPayload, type OutsideTerms, unauthenticated } from './verify.ts';
+import { checkOutside, type OutsideTerms, unauthenticated } from './verify.ts';
 
 /** Key sets that are kept: those of more issuers than one cluster has policies. The one that was used longest ago goes. */
 const KEY_SETS_MAX = 256;
@@ -37,8 +38,7 @@ export class OutsideTokens {
    * what any of them demands; `unavailable` when an issuer's keys can't be had.
    */
   async identify(token: string, trusts: readonly Trust[]): Promise<OutsideIdentity> {
-    checkShape(token);
-    const concerned = concernedBy(claimedPayload(token), trusts);
+    const concerned = concernedBy(readShape(token), trusts);
     const byTerms = Map.groupBy(concerned, ({ terms: { jwksUri, algorithms } }) =>
       canonicalJson({ jwksUri, algorithms }),
     );

@@ -3,7 +3,7 @@
  * checked with a key and an algorithm that we chose: the token's own words only choose among issuers that we trust, and
  * among the keys of that issuer.
  */
-import { decodeJwt, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { Refusal } from '../../shared/domain/errors.ts';
 import type { OutsideAlgorithm } from '../../shared/domain/trust-policy.ts';
 import type { Clock } from '../../shared/util/clock.ts';
@@ -14,13 +14,8 @@ import { OutsideKeys } from './outside-keys.ts';
 import type { Principal } from './principal.ts';
 import type { Revocations } from './revocations.ts';
 import { TokenCache } from './token-cache.ts';
+import { readShape, TOKEN_LENGTH_MAX } from './token-shape.ts';
 import { CLOCK_TOLERANCE_SECONDS, OWN_AUDIENCE, OWN_TYPE, readClaims } from './tokens.ts';
-
-/** Longer ones aren't looked at. */
-export const TOKEN_LENGTH_MAX = 8192;
-
-/** Three parts in base64url. Unsigned tokens (an empty third part) and encrypted ones (five parts) end here. */
-const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** Types that outside issuers write; many write none. A logout token, say, is signed by the same key and means no login. */
 const OUTSIDE_TYPES: readonly (string | undefined)[] = [undefined, 'jwt', 'at+jwt', 'application/at+jwt'];
@@ -75,9 +70,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
   const cache = new TokenCache<VerifiedToken>();
   const checked = async (token: string, beforeCheck?: () => void): Promise<VerifiedToken> => {
-    const known = cache.get(token, clock.now() - CLOCK_TOLERANCE_SECONDS * 1000);
+    const isLong = token.length > TOKEN_LENGTH_MAX;
+    const known = isLong ? null : cache.get(token, clock.now() - CLOCK_TOLERANCE_SECONDS * 1000);
     if (known !== null) return known;
-    const check = checks.get(claimedIssuer(token));
+    const claims = readShape(token);
+    const check = checks.get(claimedIssuer(claims));
     if (check === undefined) throw unauthenticated('the token is from an issuer that is not trusted here');
     beforeCheck?.();
     const verified = await check(token);
@@ -86,7 +83,6 @@ export function createVerifier(options: VerifierOptions): Verifier {
   };
   return {
     async verify(token, beforeCheck) {
-      checkShape(token);
       const verified = await checked(token, beforeCheck);
       // Asked each time: a token that has been seen before may have been taken back since.
       const why = revocations.reasonAgainst(verified);
@@ -97,24 +93,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
   };
 }
 
-/** Throws `unauthenticated` for what isn't looked at any further. */
-export function checkShape(token: string): void {
-  if (token.length > TOKEN_LENGTH_MAX) throw unauthenticated(`the token is longer than ${TOKEN_LENGTH_MAX} characters`);
-  if (!COMPACT_JWS.test(token)) throw unauthenticated('the token is not a signed JWT');
-}
-
 /** Not believed: it only says whose rules are applied, and those check it again. */
-function claimedIssuer(token: string): string {
-  return claimedPayload(token).iss ?? '';
-}
-
-/** What the token says of itself, whoever made it. Throws `unauthenticated` when it is no JWT at all. */
-export function claimedPayload(token: string): JWTPayload {
-  try {
-    return decodeJwt(token);
-  } catch {
-    throw unauthenticated('the token is not a signed JWT');
-  }
+function claimedIssuer({ iss }: Readonly<Record<string, unknown>>): string {
+  return typeof iss === 'string' ? iss : '';
 }
 
 async function checkOwn(
@@ -133,6 +114,9 @@ async function checkOwn(
   const read = readClaims(payload);
   if (read === null) throw unauthenticated('the token lacks a claim, or one is not what it should be');
   const { sub, jti, kind, grants, node, iat, exp, recorded } = read.claims;
+  if (kind === 'node' ? node === null : kind !== 'join' && node !== null) {
+    throw unauthenticated(`a token of the kind ${kind} names ${node === null ? 'its node' : 'no node'}`);
+  }
   const tooLong = overlong(lifetimes, { kind, seconds: exp - iat, isOlder: read.isOlder });
   if (tooLong !== null) throw unauthenticated(`the token's claims "iat" and "exp" are too far apart: ${tooLong}`);
   const isRecorded = recorded === true ? { isRecorded: recorded } : {};
@@ -193,11 +177,20 @@ async function verifySignature(
   options: JWTVerifyOptions,
 ): Promise<{ payload: JWTPayload; protectedHeader: { typ?: string; kid?: string } }> {
   try {
-    return await jwtVerify(token, lookup, options);
+    const verified = await jwtVerify(token, lookup, options);
+    checkMadeBy(verified.payload, options);
+    return verified;
   } catch (error) {
     if (!(error instanceof errors.JOSEError)) throw error;
     throw unauthenticated(explain(error), error);
   }
+}
+
+/** A token from the future would outlive whatever is said about the present, such as that all that were made until now don't count. */
+function checkMadeBy({ iat }: JWTPayload, { currentDate }: JWTVerifyOptions): void {
+  const nowSeconds = (currentDate?.getTime() ?? 0) / 1000;
+  if (iat === undefined || iat <= nowSeconds + CLOCK_TOLERANCE_SECONDS) return;
+  throw unauthenticated('the token was issued in the future; the clock of its issuer, or ours, is wrong');
 }
 
 function explain(error: errors.JOSEError): string {

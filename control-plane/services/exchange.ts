@@ -23,6 +23,7 @@ import { randomId } from '../../shared/util/random.ts';
 import type { OutsideIssuer } from '../auth/outside-issuer.ts';
 import { concernedBy, type OutsideIdentity, type OutsideTokens } from '../auth/outside-tokens.ts';
 import type { Grant, Principal } from '../auth/principal.ts';
+import { readShape, TOKEN_LENGTH_MAX } from '../auth/token-shape.ts';
 import type { Claims, TokenMint } from '../auth/tokens.ts';
 import {
   judgeTrusts,
@@ -32,7 +33,7 @@ import {
   trustOfIssuer,
   trustOfPolicy,
 } from '../auth/trust.ts';
-import { checkShape, claimedPayload, TOKEN_LENGTH_MAX, type VerifiedToken } from '../auth/verify.ts';
+import type { VerifiedToken } from '../auth/verify.ts';
 import type { LeaseId } from '../store/contract.ts';
 import { keys } from '../store/keys.ts';
 import { putRecord } from '../store/records.ts';
@@ -218,8 +219,7 @@ export async function testTrust(
 function claimsOf({ token, claims = {} }: TrustTestRequest): OutsideClaims {
   if (token === undefined) return claims;
   try {
-    checkShape(token);
-    return claimedPayload(token);
+    return readShape(token);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     throw new Refusal('invalid-request', error.message, { faults: [{ path: '/token', message: error.message }] });
