@@ -39,7 +39,8 @@ export interface FuzzReport {
 }
 
 const AT_ONCE = 24;
-const NAMES_EVERY = 1000;
+/** Often: a request that was drawn may have taken all tokens back. */
+const NAMES_EVERY = 200;
 const FINDINGS_MAX = 50;
 /** A request that waits, or a stream, is left after this long … */
 const PATIENCE_MS = 40;

@@ -3,7 +3,8 @@ import type { Hono } from 'hono';
 import { SystemClock } from '../../control-plane/adapters/clock/system-clock.ts';
 import { MemoryStore } from '../../control-plane/adapters/memory/memory-store.ts';
 import { CryptoRandom } from '../../control-plane/adapters/random/crypto-random.ts';
-import { createReplica } from '../../control-plane/app.ts';
+import { createReplica, type Replica } from '../../control-plane/app.ts';
+import { LIFETIMES_MAX } from '../../control-plane/auth/lifetimes.ts';
 import type { TokenTerms } from '../../control-plane/auth/tokens.ts';
 import type { Logger } from '../../shared/util/log.ts';
 import { envelopeKey, envelopeOf, nodeOf } from '../support/replica.ts';
@@ -15,7 +16,7 @@ export interface World {
   readonly tokens: Readonly<Record<TokenKind, string>>;
   /** The session of the node's agent. */
   readonly epoch: number;
-  /** Names and ids of what is there, by what they name. */
+  /** Names and ids of what is there, by what they name. Makes new tokens: some requests revoke those that there are. */
   names(): Promise<Names>;
   stop(): Promise<void>;
 }
@@ -47,40 +48,33 @@ export async function startWorld(log: Logger): Promise<World> {
     fetch: () => Promise.reject(new TypeError('this replica calls nobody')),
   });
   const running = replica.run();
-  const mint = async (terms: Partial<TokenTerms>) => {
-    const whole = { kind: 'user', subject: 'fuzz', grants: [], node: null, ttlSeconds: 7 * 24 * 3600 } as const;
-    return (await replica.mint.mint({ ...whole, ...terms })).token;
-  };
-  const tokens = {
-    admin: await mint({ subject: 'admin', grants: [{ roles: ['*'], actions: ['*'] }] }),
-    narrow: await mint({
-      subject: 'narrow',
-      grants: [{ roles: ['eng'], actions: ['job:*', 'task:read', 'event:read'] }],
-    }),
-    node: await mint({ kind: 'node', subject: NODE, node: NODE }),
-    join: await mint({ kind: 'join', subject: 'joiner' }),
-    peer: await mint({ kind: 'peer', subject: 'replica-2' }),
-  };
+  const { admin, join, minted } = mintsOf(replica);
   const call = caller(replica.api);
-  const { epoch } = (await call('POST', '/v1/agent/register', tokens.join, {
+  const { epoch } = (await call('POST', '/v1/agent/register', join, {
     node: nodeOf(NODE),
     seen: null,
     tasks: [],
   })) as { epoch: number };
+  let tokens = await minted();
   for (const name of JOBS.slice(0, 3)) {
-    await call('POST', '/v1/jobs', tokens.admin, { name, groups: [{ image: 'busybox' }] });
+    await call('POST', '/v1/jobs', admin, { name, groups: [{ image: 'busybox' }] });
   }
-  await call('PUT', '/v1/secrets/fuzz-secret', tokens.admin, { value: 'something' });
-  await call('POST', '/v1/jobs', tokens.admin, {
+  await call('PUT', '/v1/secrets/fuzz-secret', admin, { value: 'something' });
+  await call('POST', '/v1/jobs', admin, {
     name: 'fuzz-service',
     kind: 'service',
     groups: [{ image: 'busybox', count: 2 }],
   });
   return {
     api: replica.api,
-    tokens,
+    get tokens() {
+      return tokens;
+    },
     epoch,
-    names: () => namesIn(call, tokens.admin),
+    async names() {
+      tokens = await minted();
+      return namesIn(call, admin);
+    },
     async stop() {
       ending.abort();
       await running;
@@ -89,21 +83,51 @@ export async function startWorld(log: Logger): Promise<World> {
   };
 }
 
-type Caller = (method: string, path: string, token: string, json?: unknown) => Promise<unknown>;
+/** What tokens there are made with. The node's has the id that it was given when the node joined. */
+function mintsOf({ mint: tokenMint, ctx }: Replica) {
+  const mint = async (terms: Partial<TokenTerms>) => {
+    const ttlSeconds = Math.min(24 * 3600, LIFETIMES_MAX[terms.kind ?? 'user']);
+    const whole = { kind: 'user', subject: 'fuzz', grants: [], node: null, ttlSeconds } as const;
+    return (await tokenMint.mint({ ...whole, ...terms })).token;
+  };
+  const admin = () => mint({ subject: 'admin', grants: [{ roles: ['*'], actions: ['*'] }] });
+  const join = () => mint({ kind: 'join', subject: 'joiner' });
+  const narrow = { roles: ['eng'], actions: ['job:*', 'task:read', 'event:read'] };
+  const minted = async (): Promise<Record<TokenKind, string>> => {
+    const id = ctx.mirror.snapshot.epochs.get(NODE)?.credential?.id;
+    return {
+      admin: await admin(),
+      narrow: await mint({ subject: 'narrow', grants: [narrow] }),
+      node: await mint({ kind: 'node', subject: NODE, node: NODE, ...(id !== undefined && { id }) }),
+      join: await join(),
+      peer: await mint({ kind: 'peer', subject: 'replica-2' }),
+    };
+  };
+  return { admin, join, minted };
+}
+
+type Mint = () => Promise<string>;
+type Caller = (method: string, path: string, mint: Mint, json?: unknown) => Promise<unknown>;
+
+/** What is drawn meanwhile may revoke a token that was made just now. */
+const TOKENS_MAX = 5;
 
 function caller(api: Hono): Caller {
-  return async (method, path, token, json) => {
+  return async (method, path, mint, json) => {
     const body = json === undefined ? {} : { body: JSON.stringify(json) };
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-    const response = await api.request(path, { method, headers, ...body });
-    if (response.ok) return response.json();
-    throw new Error(`${method} ${path} was answered ${response.status}: ${await response.text()}`);
+    for (let tokens = 1; ; tokens++) {
+      const headers = { authorization: `Bearer ${await mint()}`, 'content-type': 'application/json' };
+      const response = await api.request(path, { method, headers, ...body });
+      if (response.ok) return response.json();
+      if (response.status === 401 && tokens < TOKENS_MAX) continue;
+      throw new Error(`${method} ${path} was answered ${response.status}: ${await response.text()}`);
+    }
   };
 }
 
 const LISTED = ['jobs', 'tasks', 'nodes', 'frameworks', 'offers', 'deployments', 'reservations', 'volumes', 'secrets'];
 
-async function namesIn(call: Caller, admin: string): Promise<Names> {
+async function namesIn(call: Caller, admin: Mint): Promise<Names> {
   const names: Record<string, string[]> = {
     jobs: [...JOBS, 'fuzz-service'],
     nodes: [...NODES],
