@@ -20,11 +20,15 @@ export function keyTimesOf(kid: string, state: KeyStateRecord | undefined, creat
   return { kid, signsFromMs: state.signsFromMs, isRevoked: state.revoked !== null };
 }
 
-/** The key to sign with; null: there is none. All replicas come to the same one. */
+/**
+ * The key to sign with; null: there is none. All replicas come to the same one. Where the clock says that the time of none has come, it is
+ * behind that of whoever made the first, and that one signs.
+ */
 export function signingKid(keys: readonly KeyTimes[], nowMs: number): string | null {
-  const [latest] = keys
-    .filter(({ signsFromMs, isRevoked }) => !isRevoked && signsFromMs <= nowMs)
+  const byTime = keys
+    .filter(({ signsFromMs, isRevoked }) => !isRevoked && !Number.isNaN(signsFromMs))
     .sort((a, b) => b.signsFromMs - a.signsFromMs || byText(b.kid, a.kid));
+  const latest = byTime.find(({ signsFromMs }) => signsFromMs <= nowMs) ?? byTime.at(-1);
   return latest?.kid ?? null;
 }
 
@@ -35,8 +39,8 @@ export function standingOf(kid: string, states: KeyStates, nowMs: number): KeySt
   const times = [...states.values()].map((state) => keyTimesOf(state.kid, state));
   const own = times.find((one) => one.kid === kid);
   if (own === undefined || own.isRevoked) return 'retired';
-  if (own.signsFromMs > nowMs) return 'next';
-  return signingKid(times, nowMs) === kid ? 'signing' : 'verifying';
+  if (signingKid(times, nowMs) === kid) return 'signing';
+  return own.signsFromMs > nowMs ? 'next' : 'verifying';
 }
 
 /** The one of that standing; undefined: there is none. Of several that wait for their turn, the first. */

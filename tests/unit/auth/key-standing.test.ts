@@ -41,7 +41,9 @@ describe('the key that signs', () => {
     const retired = keyTimesOf('r', aState('r', 9, { revoked: REVOKED }));
     const [older, unknown] = [keyTimesOf('1', undefined, 3), keyTimesOf('x', undefined)];
     expect(signingKid([retired, older, unknown], 10)).toBe('1');
-    expect(signingKid([retired, older, unknown], 2)).toBeNull();
+    // The clock here is behind that of whoever made it.
+    expect(signingKid([retired, older, unknown], 2)).toBe('1');
+    expect(signingKid([retired, unknown], 10)).toBeNull();
   });
 });
 
