@@ -3,7 +3,7 @@ import { type GroupSpec, mountsVolumes, templateVersion, volumesOf } from '../..
 import type { Task, TaskTarget } from '../../../shared/domain/task.ts';
 import { missingVolumes } from '../../../shared/domain/volumes.ts';
 import { slotKey } from '../batch-tasks.ts';
-import { type Exchange, type FreeSlot, isStopFirst, planExchange } from './exchange.ts';
+import { type Exchange, type FreeSlot, isMadeStopFirst, isStopFirst, planExchange } from './exchange.ts';
 import {
   type GroupPlan,
   groupOf,
@@ -69,7 +69,10 @@ function besides(facts: JobFacts, group: GroupSpec): GroupPlan {
   const version = templateVersion(job, group.name);
   const wanted = besideCount(facts, group);
   const staying = fresh.filter(({ isLeaving }) => !isLeaving);
-  const from = isStopFirst(facts, group, old) ? Math.max(before.count, ...old.map(({ task }) => task.index + 1)) : 0;
+  // Of those that are kept up there may be none at the moment: what made them says as much as they do.
+  const isApart =
+    isStopFirst(facts, group, old) || (facts.before !== null && isMadeStopFirst(facts.before.spec, before));
+  const from = isApart ? Math.max(before.count, ...old.map(({ task }) => task.index + 1)) : 0;
   const newOnes = planExchange(facts, {
     ...splitBy(facts, group, fresh, ({ isLeaving }) => !isLeaving),
     count: wanted,

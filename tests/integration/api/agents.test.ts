@@ -147,6 +147,6 @@ describe('tokens of one kind', () => {
   it('(a node token without a node) open nothing', async () => {
     const token = await berth.token({ kind: 'node', node: null });
     const response = await berth.send('GET', '/v1/agent/assignment', { token, headers: { 'Berth-Epoch': '1' } });
-    expect(response.status).toBe(403);
+    expect(response.status).toBe(401);
   });
 });
