@@ -146,7 +146,7 @@ export const PLANTED_BUGS = {
     store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, withoutAnswerCompares)),
   },
   /** Frameworks' calls are served whatever session they name: one accepts after its session has moved. */
-  'moved-session': { breaks: [5], seedsMax: 40, acting: ofAnySession },
+  'moved-session': { breaks: [5], seedsMax: 50, acting: ofAnySession },
   /** What is offered isn't charged before it is accepted, so that two accepts pass a role's limit together. */
   'uncharged-offers': { breaks: [2], seedsMax: 40, driverMirror: blindToOffers },
   /** Rounds and passes overlook that a node is out of service. */
