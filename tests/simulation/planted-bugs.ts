@@ -15,6 +15,7 @@ import {
 } from './plants/in-frameworks.ts';
 import {
   answerLater,
+  late,
   lateAndUnrelied,
   placeInTwo,
   planAtOnce,
@@ -145,8 +146,13 @@ export const PLANTED_BUGS = {
     seedsMax: 40,
     store: (store, { origin }) => (origin.framework === undefined ? store : withTransact(store, withoutAnswerCompares)),
   },
-  /** Frameworks' calls are served whatever session they name: one accepts after its session has moved. */
-  'moved-session': { breaks: [5], seedsMax: 50, acting: ofAnySession },
+  /** Frameworks' calls are served, late, whatever session they name: one accepts after its session has moved. */
+  'moved-session': {
+    breaks: [5],
+    seedsMax: 40,
+    acting: ofAnySession,
+    store: (store, place) => (place.origin.framework === undefined ? store : late(store, place)),
+  },
   /** What is offered isn't charged before it is accepted, so that two accepts pass a role's limit together. */
   'uncharged-offers': { breaks: [2], seedsMax: 40, driverMirror: blindToOffers },
   /** Rounds and passes overlook that a node is out of service. */

@@ -75,6 +75,16 @@ export function lateAndUnrelied(store: Store, { clock }: StorePlace): Store {
 
 const LATE_MS = 4000;
 
+/** Everything but a framework's own record is committed late, so that its session may have moved by then. */
+export function late(store: Store, { clock }: StorePlace): Store {
+  return changed(store, {
+    transact: async (transaction) => {
+      if (!writesTo(transaction, 'frameworks')) await sleep(clock, LATE_MS);
+      return store.transact(transaction);
+    },
+  });
+}
+
 function withoutRelied(transaction: Transaction): Transaction {
   const written = new Set(transaction.writes.map(({ key }) => key));
   if (isRound(transaction) || !writesTo(transaction, 'tasks')) return transaction;
